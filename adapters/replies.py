@@ -1,0 +1,268 @@
+"""What an outside system answered: read as far as is safe, and put in our words.
+
+The status and a provider's words become an ErrorKind in one table here and one a provider; JSON from outside is read
+so that nothing in it can surprise whoever stores or compares it; a key that is echoed back is taken out.
+
+Not here: connections (`adapters.http`) and what the fields of a reply mean (each adapter).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import string
+import unicodedata
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from adapters.base import ErrorKind, ProviderError
+from crypto.secret import Secret
+
+_STATUS_KINDS: Final = {
+    401: ErrorKind.KEY_REJECTED,
+    402: ErrorKind.OUT_OF_CREDIT,
+    403: ErrorKind.KEY_REJECTED,  # a key whose scope does not reach this far is as good as none
+    408: ErrorKind.TIMEOUT,  # the far side, or a proxy before it, gave up waiting; nothing is wrong with our request
+    429: ErrorKind.RATE_LIMITED,
+}
+_SERVER_ERRORS: Final = range(500, 600)
+_MAX_SAID: Final = 200
+_MAX_RETRY_AFTER: Final = 3600.0
+_SIP_URI: Final = re.compile(r"sips?:[^\s\"<>@?]+@[^\s\"<>@?]+(\?[^\s\"<>?]*)?", re.ASCII)
+_MAX_SIP_URI: Final = 255
+_MAX_SIP_HEADERS: Final = 1024
+_ANY_ZLIB_HEADER: Final = 47  # zlib.decompressobj: gzip or zlib, told apart by their header
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply, 2xx, 4xx or 5xx. Headers are an allow-list with lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)  # a system may echo the key back
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300  # noqa: PLR2004 - the class of HTTP statuses that mean success
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A provider's own words for a kind, where the status alone would say something else or too little."""
+
+    kind: ErrorKind
+    statuses: frozenset[int]
+    words: re.Pattern[str]
+
+
+CONCURRENCY: Final = Rule(ErrorKind.AT_CAPACITY, frozenset({400, 403, 429}), re.compile(r"concurren", re.IGNORECASE))
+"""Every provider has refused for lack of free lines under one of these statuses."""
+
+
+def decode(raw: bytes, encoding: str, max_bytes: int) -> bytes | None:
+    """Undo a content-encoding without ever inflating more than `max_bytes`. None for what cannot be decoded safely.
+
+    We ask for no encoding, yet some servers compress all the same.
+    """
+    if encoding == "identity" or not raw:
+        return raw
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        return None
+    inflater = zlib.decompressobj(_ANY_ZLIB_HEADER)
+    try:
+        body = inflater.decompress(raw, max_bytes + 1)
+    except zlib.error:
+        return None
+    whole = inflater.eof and not inflater.unused_data
+    return body if whole and len(body) <= max_bytes else None
+
+
+def kind_of(status: int, said: str, rules: Iterable[Rule]) -> ErrorKind:
+    """The first rule that fits, else what the status means everywhere."""
+    for rule in rules:
+        if status in rule.statuses and rule.words.search(said):
+            return rule.kind
+    if status in _SERVER_ERRORS:
+        return ErrorKind.PROVIDER_ERROR
+    return _STATUS_KINDS.get(status, ErrorKind.BAD_REQUEST)
+
+
+def refusal(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> ProviderError:
+    """The error for a reply that is not 2xx."""
+    said = _explanation(reply.body)
+    return ProviderError(
+        kind_of(reply.status, said, rules),
+        status=reply.status,
+        said=redact(said, *secrets),
+        retry_after=_retry_after(reply.headers),
+    )
+
+
+def is_out_of_credit(reply: Reply, rules: Iterable[Rule]) -> bool:
+    """Whether the system knows the key, and only wants money."""
+    return not reply.ok and kind_of(reply.status, _explanation(reply.body), rules) is ErrorKind.OUT_OF_CREDIT
+
+
+def malformed(reply: Reply) -> ProviderError:
+    """The error for a 2xx that does not hold what was promised."""
+    return ProviderError(ErrorKind.MALFORMED_REPLY, status=reply.status)
+
+
+def read_answer(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> Any:
+    """The JSON of a 2xx reply. Raises ProviderError: the refusal, or malformed_reply for what is no JSON."""
+    if not reply.ok:
+        raise refusal(reply, rules, *secrets)
+    answer = _json_or_none(reply.body)
+    if answer is None:
+        raise malformed(reply)
+    return answer
+
+
+def read_json(body: bytes) -> Any:
+    """JSON (UTF-8, no NaN or Infinity, depth as the interpreter bears). Raises ValueError."""
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def find(value: Any, *path: str) -> Any:
+    """What stands at the path of keys in nested objects; None where there is no such thing."""
+    for key in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def text(value: Any) -> str | None:
+    """A string that any database and document can hold: without NUL and half characters. None for all else."""
+    if not isinstance(value, str):
+        return None
+    return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, also one written as a string. None for all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        read = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return read if math.isfinite(read) else None
+
+
+def is_sip_address(uri: str) -> bool:
+    """Whether a carrier can dial it: user@host, under 255 characters before the headers, those under 1,024
+    (Twilio docs: TwiML Sip).
+    """
+    address, _, headers = uri.partition("?")
+    dialable = uri.isascii() and uri.isprintable() and bool(_SIP_URI.fullmatch(uri))
+    return dialable and len(address) < _MAX_SIP_URI and len(headers) < _MAX_SIP_HEADERS
+
+
+def redact(said: str, *secrets: Secret) -> str:
+    """What a system said, fit to be shown to the key's owner: one line of at most 200 characters, without the keys.
+
+    A key is found in plain, base64, hex and URL-encoded form, in any case, whole or any eight characters of it.
+    """
+    shown = "".join(
+        " " if char.isspace() else char for char in said if char.isspace() or unicodedata.category(char)[0] != "C"
+    )
+    folded = shown.translate(_LOWER)
+    hidden = [False] * len(shown)
+    for secret in secrets:
+        for piece in _pieces(secret):
+            at = folded.find(piece)
+            while at >= 0:
+                hidden[at : at + len(piece)] = [True] * len(piece)
+                at = folded.find(piece, at + 1)
+    return _cover(shown, hidden)[:_MAX_SAID].strip()
+
+
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_PIECE: Final = 8
+_COVER: Final = "[key]"
+
+
+def _pieces(secret: Secret) -> set[str]:
+    """All runs of eight characters of every form in which a key may come back; the whole of a shorter form."""
+    pieces: set[str] = set()
+    for form in _forms(secret.reveal()):
+        folded = form.translate(_LOWER)
+        pieces.update(folded[at : at + _PIECE] for at in range(max(1, len(folded) - _PIECE + 1)))
+    return pieces - {""}
+
+
+def _forms(key: str) -> Iterable[str]:
+    raw = key.encode("utf-8", "surrogatepass")
+    yield from (
+        key,
+        base64.b64encode(raw).decode(),
+        raw.hex(),
+        quote(raw, safe=""),
+        quote_plus(raw),
+        "".join(f"%{byte:02x}" for byte in raw),
+    )
+    for offset in range(3):  # within a longer text, base64 depends on where in a group of three bytes the key starts
+        encoded = base64.b64encode(b"\0" * offset + raw + b"\0" * (-(offset + len(raw)) % 3)).decode()
+        start, end = (0, 2, 3)[offset], len(encoded) - (0, 2, 3)[-(offset + len(raw)) % 3]
+        yield encoded[start:end]
+        yield encoded[start:end].translate(str.maketrans("+/", "-_"))
+
+
+def _cover(shown: str, hidden: Sequence[bool]) -> str:
+    out: list[str] = []
+    for at, char in enumerate(shown):
+        if not hidden[at]:
+            out.append(char)
+        elif at == 0 or not hidden[at - 1]:
+            out.append(_COVER)
+    return "".join(out)
+
+
+def _explanation(body: bytes) -> str:
+    """The human words of an error body, in the shapes that our providers use; empty if there are none."""
+    answer = _json_or_none(body[:1_000_000])
+    spoken: list[str] = []
+    for place in (answer, *_listed(find(answer, "errors"))):
+        for name in ("message", "error", "detail"):
+            said = find(place, name)
+            spoken.extend(part for part in (*_listed(said), said) if isinstance(part, str))
+    return "; ".join(dict.fromkeys(spoken))[:4000]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return read_json(body)
+    except ValueError:
+        return None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, from a number of seconds or an HTTP date (RFC 9110, 10.2.3); an hour at most."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return min(float(value), _MAX_RETRY_AFTER)
+    try:
+        wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+        return None
+    return min(max(wait, 0.0), _MAX_RETRY_AFTER)

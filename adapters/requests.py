@@ -1,0 +1,85 @@
+"""What a request looks like on the wire, and where the key stands in it. The only place that reveals a key to be sent."""
+
+from __future__ import annotations
+
+import base64
+import json as jsonlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlencode
+
+import httpx
+
+from crypto.secret import Secret
+
+Form: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+def _installed_version() -> str:
+    try:
+        return version("callrouter")
+    except PackageNotFoundError:
+        return "source"
+
+
+_USER_AGENT: Final = f"callrouter/{_installed_version()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How a key goes into the authorization header."""
+
+    secret: Secret
+    scheme: Literal["bearer", "bare", "basic"]
+    user: str = ""
+
+    @classmethod
+    def bearer(cls, secret: Secret) -> Auth:
+        return cls(secret, "bearer")
+
+    @classmethod
+    def bare(cls, secret: Secret) -> Auth:
+        return cls(secret, "bare")
+
+    @classmethod
+    def basic(cls, user: str, secret: Secret) -> Auth:
+        return cls(secret, "basic", user)
+
+
+def fits_header(auth: Auth) -> bool:
+    """Checked before any client sees the key: their errors would quote it."""
+    key = auth.secret.reveal()
+    return bool(key) and key.isascii() and key.isprintable() and key == key.strip()
+
+
+def _authorization(auth: Auth) -> bytes:
+    key = auth.secret.reveal()
+    match auth.scheme:
+        case "bearer":
+            return f"Bearer {key}".encode()
+        case "bare":
+            return key.encode()
+        case "basic":
+            return b"Basic " + base64.b64encode(f"{auth.user}:{key}".encode())
+
+
+def build_request(
+    method: str, url: str, auth: Auth, json: object, form: Form | None, headers: Mapping[str, str] | None
+) -> httpx.Request:
+    sent: list[tuple[bytes, bytes]] = [
+        (b"authorization", _authorization(auth)),
+        (b"accept", b"*/*"),
+        (b"accept-encoding", b"identity"),
+        (b"user-agent", _USER_AGENT.encode()),
+    ]
+    content: bytes | None = None
+    if json is not None:
+        content = jsonlib.dumps(json, separators=(",", ":")).encode()
+        sent.append((b"content-type", b"application/json"))
+    elif form is not None:
+        content = urlencode(form).encode()
+        sent.append((b"content-type", b"application/x-www-form-urlencoded"))
+    sent.extend((name.encode(), value.encode()) for name, value in (headers or {}).items())
+    return httpx.Request(method, url, headers=sent, content=content)

@@ -1,0 +1,180 @@
+"""What the four stand-ins have in common: the request as they see it, their endpoints, their orgs, their refusals.
+
+Nothing here knows a provider; each provider's paths, bodies and words are in its own module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+
+Operation: TypeAlias = Literal["handoff", "check", "other"]
+Clock: TypeAlias = Callable[[], datetime]
+Json: TypeAlias = dict[str, Any]
+
+E164 = re.compile(r"\+[1-9]\d{1,14}")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as the providers write times."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Refusal(Exception):  # noqa: N818  an answer, not a fault of ours
+    """A stand-in declines a request; its API turns this into the provider's own error body."""
+
+    def __init__(self, status: int, message: str | list[str] | None = None, code: int | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.code = code  # the provider's own number for the error, where it has one
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that reached the sandbox. Holds whatever was sent, keys included: they are all fakes."""
+
+    at: datetime
+    provider: str
+    operation: Operation
+    method: str
+    path: str  # below the provider's prefix, decoded
+    parameters: Mapping[str, str]  # from the path
+    query: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
+    raw: bytes
+    body: Any = None  # JSON or a form's fields; None for an empty or unreadable body
+
+    def json(self) -> Json:
+        """The body as a JSON object; raises Refusal for anything else."""
+        if not isinstance(self.body, dict):
+            raise Refusal(400)
+        return self.body
+
+    def form(self) -> dict[str, str]:
+        """The fields of a form body, the last value of each; empty without a body."""
+        return dict(self.body) if isinstance(self.body, dict) else {}
+
+
+def read_body(content_type: str, raw: bytes) -> Any:
+    """JSON or form fields of a body; None where it is neither."""
+    if content_type.startswith("application/x-www-form-urlencoded"):
+        return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One operation of a provider's API. `handler` may raise Refusal."""
+
+    method: str
+    path: str  # Starlette's path syntax, below the provider's prefix
+    handler: Callable[[Asked], Response]
+    operation: Operation = "other"
+
+
+class Api(Protocol):
+    """One provider's stand-in, as the app and the faults need it."""
+
+    name: str
+    vital: frozenset[str]  # the fields without which an answer is useless to a caller of this API
+    words: ClassVar[dict[str, Refusal]]  # its refusals for faults that have no status of their own
+
+    def endpoints(self) -> Sequence[Endpoint]: ...
+
+    def refuse(self, refusal: Refusal) -> Response:
+        """The provider's own error body."""
+        ...
+
+    def key_of(self, asked: Asked) -> str:
+        """The key a request came with; empty if none."""
+        ...
+
+    def bend(self, fault: str, answer: Json) -> Json:
+        """A success as this provider would give it under a fault of its own kind; unchanged if it has none."""
+        ...
+
+
+@dataclass(slots=True)
+class Org:
+    """A customer of a provider: one key, what it may do, and what it owns."""
+
+    name: str
+    key: str
+    id: str
+    balance: float = 25.0  # US dollars; nothing is handed off at or below zero
+    concurrency_limit: int = 10
+    concurrency_used: int = 0  # set by tests; the sandbox's calls last no time
+    scopes: frozenset[Operation] = field(default_factory=lambda: frozenset[Operation]({"handoff", "check", "other"}))
+
+    @property
+    def has_credit(self) -> bool:
+        return self.balance > 0
+
+    @property
+    def has_free_line(self) -> bool:
+        return self.concurrency_used < self.concurrency_limit
+
+
+OrgT = TypeVar("OrgT", bound=Org)
+
+
+class Orgs(Generic[OrgT]):
+    """The orgs of one provider by key; keys are compared exactly."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, OrgT] = {}
+
+    def add(self, org: OrgT) -> OrgT:
+        if org.key in self._by_key:
+            raise ValueError(f"the sandbox has an org with that key already: {self._by_key[org.key].name}")
+        self._by_key[org.key] = org
+        return org
+
+    def of(self, key: str) -> OrgT:
+        """Raises Refusal (401) for a key of nobody's."""
+        org = self._by_key.get(key)
+        if org is None:
+            raise Refusal(401)
+        return org
+
+    def revoke(self, key: str) -> None:
+        """From now on the key is answered with 401."""
+        del self._by_key[key]
+
+    def rotate(self, old: str, new: str) -> None:
+        """The org keeps all it owns under a new key; the old one is answered with 401."""
+        org = self._by_key.pop(old)
+        org.key = new
+        self.add(org)
+
+    def __iter__(self) -> Iterator[OrgT]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+
+def bearer(asked: Asked) -> str:
+    """The token of an `Authorization: Bearer` header; empty if there is none."""
+    scheme, _, token = asked.headers.get("authorization", "").partition(" ")
+    return token if scheme == "Bearer" else ""
+
+
+def fresh_hex(prefix: str = "", digits: int = 32) -> str:
+    return prefix + secrets.token_hex(digits // 2)

@@ -1,0 +1,72 @@
+"""The sandbox as one ASGI app: {base}/vapi, /retell, /bland, /twilio and, for whoever drives it, /control."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from adapters.sandbox.api import Api, Asked, Endpoint, Operation, Refusal, read_body
+from adapters.sandbox.control import control_routes
+from adapters.sandbox.faults import Scene, play
+from adapters.sandbox.state import Sandbox
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_app(sandbox: Sandbox) -> Starlette:
+    mounts: list[BaseRoute] = [Mount(f"/{api.name}", routes=_routes(sandbox, api)) for api in sandbox.apis]
+    return Starlette(routes=[*mounts, Mount("/control", routes=control_routes(sandbox))])
+
+
+def _routes(sandbox: Sandbox, api: Api) -> list[BaseRoute]:
+    known = [
+        Route(endpoint.path, _answering(sandbox, api, endpoint), methods=[endpoint.method])
+        for endpoint in api.endpoints()
+    ]
+    unknown = Endpoint("*", "/{rest:path}", _not_found)
+    return [*known, Route(unknown.path, _answering(sandbox, api, unknown), methods=_METHODS)]
+
+
+def _not_found(_: Asked) -> Response:
+    raise Refusal(404)
+
+
+def _answering(sandbox: Sandbox, api: Api, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        asked = await _note(sandbox, api, endpoint.operation, request)
+
+        def properly() -> Response:
+            try:
+                return endpoint.handler(asked)
+            except Refusal as refusal:
+                return api.refuse(refusal)
+
+        fault = sandbox.faults.take(api.name, endpoint.operation)
+        if fault is None:
+            return properly()
+        return play(Scene(fault, api, asked, properly, sandbox.stopping))
+
+    return answer
+
+
+async def _note(sandbox: Sandbox, api: Api, operation: Operation, request: Request) -> Asked:
+    """Every request is kept before anything can go wrong with its answer."""
+    raw = await request.body()
+    asked = Asked(
+        at=sandbox.clock(),
+        provider=api.name,
+        operation=operation,
+        method=request.method,
+        path=request.url.path.partition(f"/{api.name}")[2],
+        parameters=dict(request.path_params),
+        query=dict(request.query_params),
+        headers=dict(request.headers),
+        raw=raw,
+        body=read_body(request.headers.get("content-type", ""), raw),
+    )
+    sandbox.requests.append(asked)
+    return asked

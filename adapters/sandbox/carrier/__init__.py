@@ -1,0 +1,28 @@
+"""A simulated carrier: posts an inbound call to a running router as Twilio does and executes the TwiML it gets.
+
+It is strict where Twilio is lenient, scripted where people decide, and never sleeps by itself.
+"""
+
+from __future__ import annotations
+
+from adapters.sandbox.carrier.carrier import Carrier
+from adapters.sandbox.carrier.far_end import Anybody, FarEnd, LegVerdict, SandboxControl, SandboxError
+from adapters.sandbox.carrier.script import EACH_QUIRK, Quirks, Script
+from adapters.sandbox.carrier.timeline import CarrierViolation, Entry, Leg, Request, Timeline
+
+__all__ = [
+    "EACH_QUIRK",
+    "Anybody",
+    "Carrier",
+    "CarrierViolation",
+    "Entry",
+    "FarEnd",
+    "Leg",
+    "LegVerdict",
+    "Quirks",
+    "Request",
+    "SandboxControl",
+    "SandboxError",
+    "Script",
+    "Timeline",
+]

@@ -1,0 +1,102 @@
+"""Connect and Stream: the caller's voice goes to a provider's WebSocket until that closes.
+
+Source: Twilio docs: TwiML Connect, Stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adapters.sandbox.carrier.document import Element
+from adapters.sandbox.carrier.far_end import LegVerdict
+from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
+from adapters.sandbox.carrier.parameters import new_sid, stream_parameters
+from adapters.sandbox.carrier.timeline import Leg
+
+_HANDSHAKE = 1.0  # seconds until a socket is up or refused
+_CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
+
+
+async def connect(line: Line, document: Document, element: Element, _index: int) -> Outcome:
+    line.answer()
+    stream = _Stream(line, document, element.all("Stream")[0])
+    await stream.run()
+    if "action" not in element.attributes:
+        return END if line.gone else NEXT
+    action = document.action(element, "connect action", {})
+    if not line.gone:
+        return action
+    if line.quirks.connect_action_after_hangup:
+        await line.fetch_for_nobody(action)
+    return END
+
+
+@dataclass(slots=True)
+class _Stream:
+    line: Line
+    document: Document
+    element: Element
+    sid: str = field(default_factory=lambda: new_sid("MZ"))
+
+    async def run(self) -> None:
+        line = self.line
+        named = {each.get("name"): each.get("value") for each in self.element.all("Parameter")}
+        verdict = await line.surroundings.far_end.leg("stream", self.element.get("url"), named)
+        outcome = line.next_ai_outcome()
+        if line.script.caller == "hangs-up-while-ringing":
+            await line.ring(_HANDSHAKE / 2)
+            line.hang_up("before the stream is up")
+            self._keep(verdict, "canceled", _HANDSHAKE / 2)
+        elif outcome == "never-starts":
+            await line.ring(line.script.stream_given_up_after, streaming=True)
+            self._keep(verdict, "no-answer", line.script.stream_given_up_after)
+        elif verdict.result == "rejected" or outcome not in ("answers", "closes"):
+            await line.ring(_HANDSHAKE)
+            self._keep(verdict, "failed", _HANDSHAKE)
+            await self._tell("stream-error", "31920 Stream - WebSocket - Handshake Error")
+        else:
+            await self._talk(verdict, closes=outcome == "closes")
+
+    async def _talk(self, verdict: LegVerdict, *, closes: bool) -> None:
+        line = self.line
+        seconds = _CLOSED_AFTER if closes else line.script.ai_talks
+        await line.ring(_HANDSHAKE)
+        line.reached("ai", verdict.provider)
+        await self._tell("stream-started")
+        await line.pass_time(seconds, streaming=True)
+        self._keep(verdict, "answered", _HANDSHAKE, seconds)
+        if line.script.caller == "hangs-up-during-ai" and not closes:
+            line.hang_up("while talking to the AI")
+        await self._tell("stream-stopped")
+
+    def _keep(self, verdict: LegVerdict, status: str, rang: float, talked: float = 0) -> None:
+        self.line.add_leg(
+            Leg(
+                at=round(self.line.clock.now - rang - talked, 1),
+                kind="stream",
+                address=self.element.get("url"),
+                who="ai",
+                provider=verdict.provider,
+                status=status,
+                ring_seconds=rang,
+                talk_seconds=talked,
+                bridged=status == "answered",
+                reason=verdict.reason if verdict.result == "rejected" else "",
+            )
+        )
+
+    async def _tell(self, event: str, error: str = "") -> None:
+        url = self.element.get("statusCallback")
+        if not url or not self.line.quirks.stream_callbacks:
+            return
+        parameters = stream_parameters(
+            account_sid=self.line.account.sid,
+            call_sid=self.line.timeline.call_sid,
+            stream_sid=self.sid,
+            name=self.element.get("name"),
+            event=event,
+            error=error,
+        )
+        method = self.element.get("statusCallbackMethod", "POST")
+        await self.line.tell(Fetch(self.document.locate(url), event, method, parameters))

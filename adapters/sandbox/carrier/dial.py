@@ -1,0 +1,174 @@
+"""Dial: legs to phones and SIP addresses ring, one of them answers, is screened and put through, or none does.
+
+Sources: Twilio docs: TwiML Dial, Number, Sip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters.sandbox.carrier.document import Element
+from adapters.sandbox.carrier.forwarding import forward_back
+from adapters.sandbox.carrier.legs import CLOSED_AFTER, LegEnd, PlannedLeg, plan_leg
+from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
+from adapters.sandbox.carrier.parameters import child_parameters, new_sid, progress_parameters
+from adapters.sandbox.carrier.screening import screen
+
+_EVENTS = ("initiated", "ringing", "answered", "completed")
+HIDDEN_SECONDS = 5  # what Twilio adds to a Dial's timeout
+_STATUSES = {"answered": "completed"}  # DialCallStatus where it is called otherwise than the leg's end
+
+
+async def dial(line: Line, document: Document, element: Element, index: int) -> Outcome:
+    if not (element.flag("answerOnBridge") and index == 0):
+        line.answer()
+    dialling = _Dialling(line, document, element)
+    result = await dialling.run()
+    if "action" not in element.attributes:
+        return END if line.gone else NEXT
+    action = document.action(element, "dial action", dialling.parameters(result))
+    if not line.gone:
+        return action
+    if line.quirks.dial_action_after_hangup:
+        await line.fetch_for_nobody(action)
+    return END
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """How the leg that decided the Dial ended; `seconds` from its answer to its end, None without an answer."""
+
+    leg: PlannedLeg
+    end: LegEnd
+    seconds: float | None = None
+    bridged: bool = False
+
+
+@dataclass(slots=True)
+class _Dialling:
+    line: Line
+    document: Document
+    element: Element
+
+    async def run(self) -> _Result:
+        nouns = self.element.children or (Element("Number", text=self.element.text),)
+        rounds = [(noun,) for noun in nouns] if self.element.flag("sequential") else [tuple(nouns)]
+        for together in rounds:
+            result = await self._ring(together)
+            if result.seconds is not None or self.line.gone:
+                break
+        return result
+
+    def parameters(self, result: _Result) -> dict[str, str]:
+        """What the action gets beside the normal parameters."""
+        screened_out = result.end == "answered" and not result.bridged
+        status = self.line.quirks.screened_out_status if screened_out else _STATUSES.get(result.end, result.end)
+        found = {"DialCallStatus": status, "DialCallSid": result.leg.call_sid}
+        if result.seconds is not None:
+            found["DialCallDuration"] = str(round(result.seconds))
+        if self.line.quirks.dial_bridged:
+            found["DialBridged"] = str(result.bridged).lower()
+        if result.leg.kind == "sip":
+            found["DialSipCallId"] = f"{new_sid('')}@0.0.0.0"
+            found["DialSipResponseCode"] = str(result.leg.sip_code)
+        if self.line.status == "ringing":
+            found["CallStatus"] = self.line.quirks.unbridged_status
+        return found
+
+    async def _ring(self, nouns: Sequence[Element]) -> _Result:
+        """Ring all nouns together; the first to answer wins, and without one the last to give up decides."""
+        line, started = self.line, self.line.clock.now
+        limit = self.element.number("timeout", 30) + HIDDEN_SECONDS
+        legs = [await plan_leg(line, noun, self.element.attributes.get("callerId"), limit) for noun in nouns]
+        for leg in legs:
+            line.note("leg", f"{leg.kind} {leg.address.partition('?')[0]} is called")
+            await self._tell(leg, "initiated")
+            await self._tell(leg, "ringing")
+        if line.script.caller == "hangs-up-while-ringing":
+            return await self._abandon(legs, started)
+        rung = await self._forward(legs, limit)
+        answering = [leg for leg in legs if leg.end == "answered"]
+        decisive = min(answering, key=_after) if answering else max(legs, key=_after)
+        await line.ring(max(0, decisive.after - rung))
+        for leg in legs:
+            if leg is not decisive:
+                await self._end(leg, started, "canceled" if answering else leg.end, min(leg.after, decisive.after))
+        if answering:
+            return await self._take(decisive, started)
+        await self._end(decisive, started, decisive.end, decisive.after)
+        return _Result(decisive, decisive.end)
+
+    async def _abandon(self, legs: Sequence[PlannedLeg], started: float) -> _Result:
+        rang = min(map(_after, legs)) / 2
+        await self.line.ring(rang)
+        self.line.hang_up("while it rings")
+        for leg in legs:
+            await self._end(leg, started, "canceled", rang)
+        return _Result(legs[0], "canceled")
+
+    async def _forward(self, legs: list[PlannedLeg], limit: float) -> float:
+        """Let phones that forward do so, in place; returns for how long all have rung by then."""
+        rung = 0.0
+        for index, leg in enumerate(legs):
+            if leg.end == "forwards":
+                await self.line.ring(leg.after - rung)
+                rung = leg.after
+                legs[index] = await forward_back(self.line, leg, self._shown, limit)
+        return rung
+
+    async def _take(self, leg: PlannedLeg, started: float) -> _Result:
+        """The leg was answered: screen it, put it through, let them talk."""
+        line, answered_at = self.line, self.line.clock.now
+        await self._tell(leg, "answered")
+        bridged = await screen(line, self.document, leg, self._shown)
+        talked = await self._talk(leg) if bridged else 0
+        seconds = line.clock.now - answered_at
+        await self._end(leg, started, "answered", leg.after, talked=talked, bridged=bridged)
+        return _Result(leg, "answered", seconds, bridged)
+
+    async def _talk(self, leg: PlannedLeg) -> float:
+        line = self.line
+        line.answer()
+        line.reached(leg.who, leg.provider)
+        limit = self.element.number("timeLimit", 14400)
+        talked = min(leg.talks, limit)
+        await line.pass_time(talked)
+        if leg.talks > limit:
+            line.note("end", f"the leg is cut off after {limit} s, its timeLimit")
+        elif leg.who == "ai" and leg.talks > CLOSED_AFTER and line.script.caller == "hangs-up-during-ai":
+            line.hang_up("while talking to the AI")
+        return talked
+
+    @property
+    def _shown(self) -> str:
+        return self.element.get("callerId", self.line.timeline.from_)
+
+    async def _end(
+        self, leg: PlannedLeg, started: float, end: LegEnd, rang: float, *, talked: float = 0, bridged: bool = False
+    ) -> None:
+        self.line.add_leg(leg.record(started, end=end, rang=rang, talked=talked, bridged=bridged))
+        await self._tell(leg, "completed", end)
+
+    async def _tell(self, leg: PlannedLeg, event: str, end: LegEnd = "answered") -> None:
+        """The callback of a called leg's progress, if its noun asks for this event."""
+        url, line = leg.noun.get("statusCallback"), self.line
+        if not url or event not in leg.noun.get("statusCallbackEvent", "completed").split():
+            return
+        status = {"answered": "in-progress", "completed": _STATUSES.get(end, end)}.get(event, event)
+        parameters = child_parameters(
+            account_sid=line.account.sid,
+            call_sid=leg.call_sid,
+            parent_call_sid=line.timeline.call_sid,
+            caller=self._shown,
+            called=leg.address,
+            status=status,
+        )
+        parameters |= progress_parameters(_EVENTS.index(event))
+        method = leg.noun.get("statusCallbackMethod", "POST")
+        await line.tell(Fetch(self.document.locate(url), f"leg {event}", method, parameters))
+
+
+def _after(leg: PlannedLeg) -> float:
+    return leg.after

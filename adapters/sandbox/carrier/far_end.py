@@ -1,0 +1,132 @@
+"""Whoever is at the other end of a leg: the sandbox of the providers, asked over HTTP, or just anybody.
+
+Also the control client of that sandbox: faults, and recordings for the carrier's API to serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+from urllib.parse import quote
+
+import httpx
+
+from crypto.secret import Secret
+
+LegKind: TypeAlias = Literal["stream", "sip", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegVerdict:
+    """Whether a leg's address is good for a call. A stream's `sip_code` is that of a SIP leg in the same trouble."""
+
+    result: Literal["answered", "rejected"]
+    sip_code: int = 200
+    provider: str | None = None
+    reason: str = ""
+    provider_call_id: str | None = None
+
+
+class FarEnd(Protocol):
+    """Says who is at an address. `parameters` are a stream's Parameters, or the headers of a SIP address."""
+
+    async def leg(self, kind: LegKind, address: str, parameters: Mapping[str, str]) -> LegVerdict:
+        """A number that no provider has is answered with `provider` None: it is a person's phone."""
+        ...
+
+    async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
+        """Have a recording where the carrier's API serves it."""
+        ...
+
+
+class Anybody:
+    """Takes every leg: for a router whose providers are real or unknown. Numbers are people's phones."""
+
+    async def leg(self, kind: LegKind, address: str, parameters: Mapping[str, str]) -> LegVerdict:  # noqa: ARG002
+        return LegVerdict("answered")
+
+    async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
+        """There is no API to serve it from."""
+
+
+class SandboxError(Exception):
+    """The sandbox can't be reached or did not understand. The text is fit for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberAddresses:
+    """What is configured for a number at the carrier; empty where nothing is."""
+
+    voice_url: str
+    fallback_url: str
+    status_url: str
+
+
+class SandboxControl:
+    """A running sandbox, seen from outside. `base_url` is what its APIs are below. Every method raises SandboxError."""
+
+    def __init__(self, base_url: str, client: httpx.AsyncClient) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._client = client
+
+    async def leg(self, kind: LegKind, address: str, parameters: Mapping[str, str]) -> LegVerdict:
+        said = await self._ask(
+            "POST", "control/legs", {"kind": kind, "address": address, "parameters": dict(parameters)}
+        )
+        return LegVerdict(
+            result="answered" if said.get("result") == "answered" else "rejected",
+            sip_code=int(said.get("sip_code") or 0),
+            provider=said.get("provider"),
+            reason=str(said.get("reason") or ""),
+            provider_call_id=said.get("provider_call_id"),
+        )
+
+    async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
+        recording = {
+            "account_sid": account_sid,
+            "call_sid": call_sid,
+            "recording_sid": recording_sid,
+            "seconds": seconds,
+        }
+        await self._ask("POST", "control/recordings", recording)
+
+    async def set_faults(self, faults: Mapping[str, str]) -> None:
+        """Make providers fail from now on, e.g. {"vapi": "503"}."""
+        await self._ask("PUT", "control/faults", dict(faults))
+
+    async def clear_faults(self) -> None:
+        await self._ask("DELETE", "control/faults")
+
+    async def find_number(self, account_sid: str, auth_token: Secret, e164: str) -> NumberAddresses | None:
+        """What the carrier's own API says of a number (Twilio docs: IncomingPhoneNumber resource)."""
+        path = f"twilio/2010-04-01/Accounts/{account_sid}/IncomingPhoneNumbers.json?PhoneNumber={quote(e164)}"
+        said = await self._ask("GET", path, auth=(account_sid, auth_token.reveal()))
+        for number in said.get("incoming_phone_numbers") or []:
+            if number.get("phone_number") == e164:
+                names = ("voice_url", "voice_fallback_url", "status_callback")
+                return NumberAddresses(*(number.get(name) or "" for name in names))
+        return None
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, auth: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        url = f"{self._base_url}/{path}"
+        try:
+            response = await self._client.request(method, url, json=body, auth=auth, timeout=10)
+        except httpx.HTTPError as error:
+            raise SandboxError(f"the sandbox at {self._base_url} cannot be reached ({type(error).__name__})") from None
+        if not response.is_success:
+            asked = f"{method} /{path.partition('?')[0]}"
+            raise SandboxError(f"the sandbox answered {asked} with HTTP {response.status_code}: {_reason(response)}")
+        said = response.json() if response.content else {}
+        return said if isinstance(said, dict) else {}
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        said = response.json()
+    except ValueError:
+        said = None
+    reason = (said.get("error") or said.get("message")) if isinstance(said, dict) else None
+    return str(reason or response.text)[:300].strip()

@@ -1,0 +1,115 @@
+"""The parameters of Twilio's requests about a call, under Twilio's names.
+
+Sources: Twilio docs: TwiML (request parameters), TwiML Dial, Number, Stream and Record (callback parameters).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from adapters.sandbox.carrier.addresses import is_e164
+
+_PLACES = ("City", "State", "Zip", "Country")
+
+
+def new_sid(prefix: str) -> str:
+    return prefix + secrets.token_hex(16)
+
+
+def inbound_parameters(
+    *, account_sid: str, call_sid: str, caller: str, called: str, status: str, token: str, forwarded_from: str | None
+) -> dict[str, str]:
+    """The normal parameters of an inbound call; places are half empty, as they often are."""
+    found = _normal(account_sid, call_sid, caller, called, status) | {
+        "Direction": "inbound",
+        "CallToken": f'{{"parentCallInfoToken":"{token}","identityHeaderTokens":[]}}',
+    }
+    if is_e164(caller):
+        found["StirVerstat"] = "TN-Validation-Passed-A"
+    if forwarded_from is not None:
+        found["ForwardedFrom"] = forwarded_from
+    return found
+
+
+def child_parameters(
+    *, account_sid: str, call_sid: str, parent_call_sid: str, caller: str, called: str, status: str
+) -> dict[str, str]:
+    """The normal parameters of a leg that a Dial made."""
+    return _normal(account_sid, call_sid, caller, called, status) | {
+        "Direction": "outbound-dial",
+        "ParentCallSid": parent_call_sid,
+    }
+
+
+def progress_parameters(sequence: int) -> dict[str, str]:
+    """What a callback about a call's or a leg's progress has beside the normal parameters."""
+    return {
+        "CallbackSource": "call-progress-events",
+        "SequenceNumber": str(sequence),
+        "Timestamp": format_datetime(datetime.now(UTC)),
+    }
+
+
+def stream_parameters(
+    *, account_sid: str, call_sid: str, stream_sid: str, name: str, event: str, error: str
+) -> dict[str, str]:
+    found = {
+        "AccountSid": account_sid,
+        "CallSid": call_sid,
+        "StreamSid": stream_sid,
+        "StreamName": name or stream_sid,
+        "StreamEvent": event,
+        "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    return found | ({"StreamError": error} if error else {})
+
+
+def recording_parameters(
+    *, account_sid: str, call_sid: str, recording_sid: str, status: str, seconds: int | None
+) -> dict[str, str]:
+    found = {
+        "AccountSid": account_sid,
+        "CallSid": call_sid,
+        "RecordingSid": recording_sid,
+        "RecordingUrl": recording_url(account_sid, recording_sid),
+        "RecordingStatus": status,
+        "RecordingChannels": "1",
+        "RecordingSource": "RecordVerb",
+        "RecordingStartTime": format_datetime(datetime.now(UTC)),
+        "ErrorCode": "0",
+    }
+    return found if seconds is None else found | {"RecordingDuration": str(seconds)}
+
+
+def recording_url(account_sid: str, recording_sid: str) -> str:
+    return f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
+
+
+def query_of(parameters: Mapping[str, str]) -> dict[str, str]:
+    """The parameters as they go into a GET request: Twilio sends the call token by POST only."""
+    return {name: value for name, value in parameters.items() if name != "CallToken"}
+
+
+def _normal(account_sid: str, call_sid: str, caller: str, called: str, status: str) -> dict[str, str]:
+    return {
+        "AccountSid": account_sid,
+        "ApiVersion": "2010-04-01",
+        "CallSid": call_sid,
+        "CallStatus": status,
+        "From": caller,
+        "Caller": caller,
+        "To": called,
+        "Called": called,
+        **_places("From", caller),
+        **_places("Caller", caller),
+        **_places("To", called),
+        **_places("Called", called),
+    }
+
+
+def _places(prefix: str, number: str) -> dict[str, str]:
+    country = "US" if number.startswith("+1") else ""
+    return {f"{prefix}{place}": "" for place in _PLACES} | {f"{prefix}Country": country}

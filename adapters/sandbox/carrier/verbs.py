@@ -1,0 +1,159 @@
+"""What each verb does to the caller's line. Dial and Connect, which bring in somebody else, have their own modules.
+
+Sources: Twilio docs: TwiML for Voice, each verb's page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
+
+from adapters.sandbox.carrier.connect import connect
+from adapters.sandbox.carrier.dial import dial
+from adapters.sandbox.carrier.document import Element
+from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
+from adapters.sandbox.carrier.parameters import new_sid, recording_parameters, recording_url
+from adapters.sandbox.carrier.speech import speak
+
+Verb: TypeAlias = Callable[[Line, Document, Element, int], Awaitable[Outcome]]
+
+
+async def execute(line: Line, document: Document) -> Fetch | None:
+    """Run a document's verbs in order; returns the document to go on with, or None when the call is over."""
+    for index, element in enumerate(document.root.children):
+        verb = _VERBS.get(element.name)
+        if verb is None:
+            continue
+        outcome = await verb(line, document, element, index)
+        if isinstance(outcome, Fetch):
+            return outcome
+        if outcome is END or line.gone:
+            return None
+    return None
+
+
+async def _speak(line: Line, document: Document, element: Element, index: int) -> Outcome:
+    line.answer()
+    rest = document.root.children[index:]
+    if line.script.caller == "hangs-up-in-voicemail-greeting" and any(verb.name == "Record" for verb in rest):
+        await speak(line, element, share=0.5)
+        line.hang_up("during the greeting")
+        return END
+    await speak(line, element)
+    return NEXT
+
+
+async def _pause(line: Line, _document: Document, element: Element, _index: int) -> Outcome:
+    """As the first verb it delays the answer, so it doesn't give one."""
+    await line.pass_time(element.number("length", 1))
+    return NEXT
+
+
+async def _gather(line: Line, _document: Document, element: Element, _index: int) -> Outcome:
+    """The caller presses nothing, so the next verb is executed."""
+    line.answer()
+    for prompt in element.children:
+        await speak(line, prompt)
+    await line.pass_time(element.number("timeout", 5))
+    return NEXT
+
+
+async def _record(line: Line, document: Document, element: Element, _index: int) -> Outcome:
+    line.answer()
+    line.reached("voicemail")
+    recording_sid = new_sid("RE")
+    if line.script.voicemail == "silent":
+        await line.pass_time(element.number("timeout", 5))
+        line.note("caller", "the caller says nothing")
+        await _tell_of_recording(line, document, element, recording_sid, "absent", None)
+        return NEXT
+    longest = element.number("maxLength", 3600)
+    seconds = min(line.script.message_seconds, longest)
+    await line.pass_time(seconds)
+    line.note("caller", f"the caller leaves a message of {seconds} s")
+    digits = await _end_message(line, element, cut_off=line.script.message_seconds > longest)
+    line.timeline.recordings.append(recording_sid)
+    await line.surroundings.far_end.keep_recording(line.account.sid, line.timeline.call_sid, recording_sid, seconds)
+    await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
+    said = {
+        "RecordingSid": recording_sid,
+        "RecordingUrl": recording_url(line.account.sid, recording_sid),
+        "RecordingDuration": str(seconds),
+        "Digits": digits,
+    }
+    action = document.action(element, "record action", said)
+    if not line.gone:
+        return action
+    await line.fetch_for_nobody(action)
+    return END
+
+
+async def _end_message(line: Line, element: Element, *, cut_off: bool) -> str:
+    """How the message ends: the Digits of the action."""
+    if cut_off:
+        return ""
+    match line.script.message_ends_with:
+        case "key" if "#" in element.get("finishOnKey", "1234567890*#"):
+            return "#"
+        case "silence":
+            await line.pass_time(element.number("timeout", 5))
+            return ""
+        case _:
+            line.hang_up("after the message")
+            return "hangup"
+
+
+async def _tell_of_recording(
+    line: Line, document: Document, element: Element, recording_sid: str, status: str, seconds: int | None
+) -> None:
+    url = element.get("recordingStatusCallback")
+    if not url or status not in element.get("recordingStatusCallbackEvent", "completed").split():
+        return
+    parameters = recording_parameters(
+        account_sid=line.account.sid,
+        call_sid=line.timeline.call_sid,
+        recording_sid=recording_sid,
+        status=status,
+        seconds=seconds,
+    )
+    method = element.get("recordingStatusCallbackMethod", "POST")
+    tell = partial(line.tell, Fetch(document.locate(url), f"recording {status}", method, parameters))
+    for _ in range(line.quirks.recording_callback_copies):
+        if line.quirks.recording_callback == "after-end":
+            line.after_the_end.append(tell)
+        else:
+            await tell()
+
+
+async def _hang_up(line: Line, _document: Document, _element: Element, _index: int) -> Outcome:
+    line.note("end", "the router hangs up")
+    return END
+
+
+async def _reject(line: Line, _document: Document, element: Element, _index: int) -> Outcome:
+    if line.answered_at is not None:
+        return END
+    line.status = "busy" if element.get("reason") == "busy" else "no-answer"
+    line.timeline.answered_by = "rejected"
+    line.note("end", f"the call is rejected ({element.get('reason', 'rejected')})")
+    return END
+
+
+async def _redirect(_line: Line, document: Document, element: Element, _index: int) -> Outcome:
+    return Fetch(document.locate(element.text), "redirect", element.get("method", "POST"))
+
+
+_VERBS: dict[str, Verb] = {
+    "Say": _speak,
+    "Play": _speak,
+    "Pause": _pause,
+    "Gather": _gather,
+    "Record": _record,
+    "Hangup": _hang_up,
+    "Reject": _reject,
+    "Redirect": _redirect,
+    "Dial": dial,
+    "Connect": connect,
+}

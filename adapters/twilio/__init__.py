@@ -1,0 +1,8 @@
+"""All that is particular to Twilio: the REST API behind `Carrier`, and the signatures of its webhooks."""
+
+from __future__ import annotations
+
+from adapters.twilio.rest import Twilio
+from adapters.twilio.signature import Form, FormError, read_form, read_text, request_url, sign, verify
+
+__all__ = ["Form", "FormError", "Twilio", "read_form", "read_text", "request_url", "sign", "verify"]

@@ -1,0 +1,144 @@
+"""Sealing and opening with AES-256-GCM under a ring of platform keys.
+
+An envelope is text, `1.KEYID.NONCE+CIPHERTEXT+TAG` in URL-safe base64, so that it fits a database column and a
+URL alike. The version, the key id and the caller's context are authenticated with it: an envelope moved to
+another agency, kind or version does not open. Nonces are 96 random bits (NIST SP 800-38D, 8.2.2): one platform
+key serves 2**32 seals; rotate it before.
+
+Not here: where keys come from (router.settings) and what is sealed under which context (router.store).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from crypto.secret import Secret
+
+_VERSION: Final = "1"
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+class KeyringError(ValueError):
+    """The keyring's configuration is wrong. The text names the entry, never the key."""
+
+
+class OpenError(Exception):
+    """An envelope did not open: changed, sealed under a key we do not have, or bound to another context."""
+
+
+def encrypt(key: bytes, nonce: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    """AES-256-GCM as in NIST SP 800-38D; the 16-byte tag stands behind the ciphertext."""
+    return AESGCM(key).encrypt(nonce, plaintext, associated)
+
+
+def decrypt(key: bytes, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
+    """The inverse of `encrypt`. Raises OpenError if anything was changed."""
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, associated)
+    except (InvalidTag, ValueError):
+        raise OpenError("the sealed value was changed or belongs to another context") from None
+
+
+def new_key_entry(random: Callable[[int], bytes] = os.urandom) -> str:
+    """A fresh `id:base64` entry for CALLROUTER_PLATFORM_KEYS."""
+    return f"k{random(4).hex()}:{base64.b64encode(random(_KEY_BYTES)).decode()}"
+
+
+class Keyring:
+    """The active platform key, which seals, and older ones, which still open."""
+
+    __slots__ = ("_keys", "_random", "active_id")
+
+    def __init__(self, keys: dict[str, bytes], random: Callable[[int], bytes] = os.urandom) -> None:
+        if not keys:
+            raise KeyringError("no key given: make one with `callrouter keys new`")
+        self._keys = dict(keys)
+        self._random = random
+        self.active_id = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str, random: Callable[[int], bytes] = os.urandom) -> Keyring:
+        """Read `id:base64 of 32 bytes` entries, comma or line separated; the first is active. Raises KeyringError."""
+        keys: dict[str, bytes] = {}
+        for place, entry in enumerate(_entries(text), start=1):
+            key_id, _, encoded = entry.partition(":")
+            if not _KEY_ID.fullmatch(key_id):
+                raise KeyringError(f"entry {place}: the id before ':' must be 1 to 32 of A-Z a-z 0-9 _ -")
+            if key_id in keys:
+                raise KeyringError(f"entry {place}: the id {key_id} is used twice")
+            keys[key_id] = _decode_key(encoded, place)
+        return cls(keys, random)
+
+    def seal(self, plaintext: str | bytes, *context: str) -> str:
+        """Seal under the active key, bound to the context. The same context opens it again."""
+        nonce = self._random(_NONCE_BYTES)
+        data = plaintext.encode() if isinstance(plaintext, str) else plaintext
+        body = encrypt(self._keys[self.active_id], nonce, data, _associated(self.active_id, context))
+        return f"{_VERSION}.{self.active_id}.{base64.urlsafe_b64encode(nonce + body).decode().rstrip('=')}"
+
+    def open(self, envelope: str, *context: str) -> Secret:
+        """Open an envelope that holds text. Raises OpenError."""
+        return Secret(self.open_bytes(envelope, *context).decode())
+
+    def open_bytes(self, envelope: str, *context: str) -> bytes:
+        """Open an envelope. Raises OpenError, whose text says why and holds nothing of the content."""
+        version, key_id, encoded = _split(envelope)
+        if version != _VERSION:
+            raise OpenError("the sealed value has an unknown format")
+        key = self._keys.get(key_id)
+        if key is None:
+            raise OpenError("the sealed value needs a platform key that is not in the keyring")
+        data = _decode(encoded)
+        return decrypt(key, data[:_NONCE_BYTES], data[_NONCE_BYTES:], _associated(key_id, context))
+
+    def is_active(self, envelope: str) -> bool:
+        """Whether the envelope is sealed under the active key already."""
+        return _split(envelope)[1] == self.active_id
+
+    def __repr__(self) -> str:
+        return f"Keyring(active={self.active_id}, keys={len(self._keys)})"
+
+
+def _entries(text: str) -> Iterable[str]:
+    return (entry for entry in (part.strip() for part in re.split(r"[,\n]", text)) if entry)
+
+
+def _decode_key(encoded: str, place: int) -> bytes:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyringError(f"entry {place}: what follows ':' is not base64") from None
+    if len(key) != _KEY_BYTES:
+        raise KeyringError(f"entry {place}: the key has {len(key)} bytes, not {_KEY_BYTES}")
+    return key
+
+
+def _split(envelope: str) -> tuple[str, str, str]:
+    version, dot, rest = envelope.partition(".")
+    key_id, second_dot, encoded = rest.partition(".")
+    if not dot or not second_dot:
+        raise OpenError("the sealed value has an unknown format")
+    return version, key_id, encoded
+
+
+def _decode(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise OpenError("the sealed value is not readable") from None
+
+
+def _associated(key_id: str, context: tuple[str, ...]) -> bytes:
+    """Every part carries its length, so that ("a", "bc") and ("ab", "c") differ."""
+    parts = [part.encode() for part in (_VERSION, key_id, *context)]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

@@ -1,0 +1,3 @@
+"""The service: answers Twilio's webhooks, keeps agencies' settings, records what happened."""
+
+from __future__ import annotations

@@ -1,0 +1,70 @@
+"""The whole API: all endpoints, the routes that serve them, and the document that describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from router.agencies.agencies import agency_endpoints
+from router.agencies.assistants import assistant_endpoints
+from router.agencies.audit import audit_endpoints
+from router.agencies.calls import call_endpoints
+from router.agencies.clients import client_endpoints
+from router.agencies.docs import DOCS_HEADERS, render_docs
+from router.agencies.endpoints import Endpoint
+from router.agencies.http import Resource
+from router.agencies.keys import key_endpoints
+from router.agencies.numbers import number_endpoints
+from router.agencies.openapi import describe, render_document
+from router.agencies.registrations import registration_endpoints
+from router.agencies.services import ApiServices
+from router.agencies.tokens import token_endpoints
+from router.agencies.voicemails import voicemail_endpoints
+
+
+def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
+    """Every operation, for these voice providers."""
+    names = tuple(voice)
+    return [
+        *agency_endpoints(),
+        *token_endpoints(),
+        *key_endpoints(names),
+        *client_endpoints(),
+        *assistant_endpoints(names),
+        *number_endpoints(),
+        *registration_endpoints(names),
+        *call_endpoints(),
+        *voicemail_endpoints(),
+        *audit_endpoints(),
+    ]
+
+
+def api_routes(services: ApiServices) -> list[BaseRoute]:
+    """/v1, /openapi.json and /docs."""
+    endpoints = api_endpoints(services.voice)
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in endpoints:
+        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+    return [
+        *(Route(path, Resource(services, path, methods)) for path, methods in by_path.items()),
+        Route("/v1", Resource(services, "/v1", {})),
+        Route("/v1/{rest:path}", Resource(services, "/v1/*", {})),
+        *_description_routes(endpoints, services.public_url),
+    ]
+
+
+def _description_routes(endpoints: Iterable[Endpoint], public_url: str) -> list[BaseRoute]:
+    document = describe(endpoints, public_url)
+    as_json = render_document(document)
+    as_page = render_docs(document)
+
+    async def show_document(_: Request) -> Response:
+        return Response(as_json, media_type="application/json")
+
+    async def show_page(_: Request) -> Response:
+        return Response(as_page, headers=DOCS_HEADERS, media_type="text/html")
+
+    return [Route("/openapi.json", show_document), Route("/docs", show_page)]

@@ -1,0 +1,79 @@
+"""Links from a client to assistants that exist at providers: /v1/agencies/{agency}/clients/{client}/assistants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from router.agencies.endpoints import Answer, ApiRequest, Endpoint
+from router.agencies.models import AssistantList, AssistantReply, NewLink
+from router.agencies.problems import not_found
+from router.agencies.providers import particulars_of
+from router.store.assistants import StoredAssistant, link_assistant, list_assistants, unlink_assistant
+from router.store.clients import find_client
+from router.telemetry import emit
+
+
+def assistant_endpoints(voice: Iterable[str]) -> list[Endpoint]:
+    path = "/v1/agencies/{agency}/clients/{client}/assistants"
+    endpoints = [
+        Endpoint("GET", path, "Show where the client's assistant is at each provider", show_all, reply=AssistantList)
+    ]
+    for provider in voice:
+        label, one = particulars_of(provider).label, f"{path}/{provider}"
+        endpoints += [
+            Endpoint(
+                "PUT",
+                one,
+                f"Link an assistant that exists at {label}",
+                partial(link, provider),
+                body=NewLink,
+                reply=AssistantReply,
+                description="It counts as synced: calls go to it from the next one on.",
+            ),
+            Endpoint("DELETE", one, f"Unlink the assistant at {label}", partial(unlink, provider), status=204),
+        ]
+    return endpoints
+
+
+async def show_all(request: ApiRequest[None]) -> Answer:
+    pool = request.services.database.settings
+    client_id = request.path["client"]
+    if await find_client(pool, request.agency_id, client_id) is None:
+        raise not_found("client")
+    there = {one.provider: one for one in await list_assistants(pool, request.agency_id, client_id)}
+    items = [there.get(provider) or _missing(provider) for provider in request.services.voice]
+    return Answer.of(200, AssistantList(items=[AssistantReply.model_validate(item) for item in items]))
+
+
+async def link(provider: str, request: ApiRequest[NewLink]) -> Answer:
+    client_id = request.path["client"]
+    async with request.changes() as changes:
+        linked = await link_assistant(
+            changes.connection,
+            request.agency_id,
+            client_id,
+            provider,
+            request.body.remote_id,
+            request.body.manage,
+            request.services.clock(),
+        )
+        if linked is None:
+            raise not_found("client")
+        await changes.record("assistant.linked", f"{client_id}/{provider}")
+        answer = changes.answer(200, AssistantReply.model_validate(linked))
+    emit("assistant.synced", agency_id=request.agency_id, client_id=client_id, provider=provider, state="linked")
+    return answer
+
+
+async def unlink(provider: str, request: ApiRequest[None]) -> Answer:
+    client_id = request.path["client"]
+    async with request.changes() as changes:
+        if not await unlink_assistant(changes.connection, request.agency_id, client_id, provider):
+            raise not_found("assistant")
+        await changes.record("assistant.unlinked", f"{client_id}/{provider}")
+        return changes.answer(204)
+
+
+def _missing(provider: str) -> StoredAssistant:
+    return StoredAssistant(provider, remote_id=None, state="missing", error=None, lost=())

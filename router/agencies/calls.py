@@ -1,0 +1,41 @@
+"""Calls of an agency, to be read: /v1/agencies/{agency}/calls."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from router.agencies.endpoints import Answer, ApiRequest, Endpoint
+from router.agencies.models import CallList, CallReply, CallWithEvents
+from router.agencies.problems import not_found
+from router.store.history import find_call, list_call_events, list_calls
+
+
+def call_endpoints() -> list[Endpoint]:
+    path = "/v1/agencies/{agency}/calls"
+    return [
+        Endpoint("GET", path, "List calls, newest first", show_calls, reply=CallList, paged=True),
+        Endpoint(
+            "GET",
+            f"{path}/{{call}}",
+            "Show a call with its events",
+            show_call,
+            reply=CallWithEvents,
+            description="The names of events are those of the log.",
+        ),
+    ]
+
+
+async def show_calls(request: ApiRequest[None]) -> Answer:
+    page = request.page
+    rows = await list_calls(request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch)
+    shown, cursor = page.cut(rows, lambda row: (row.started_at, row.id))
+    return Answer.of(200, CallList(items=[CallReply.model_validate(row) for row in shown], next_cursor=cursor))
+
+
+async def show_call(request: ApiRequest[None]) -> Answer:
+    pool = request.services.database.settings
+    call = await find_call(pool, request.agency_id, request.path["call"])
+    if call is None:
+        raise not_found("call")
+    events = await list_call_events(pool, request.agency_id, call.id)
+    return Answer.of(200, CallWithEvents.model_validate(asdict(call) | {"events": events}))

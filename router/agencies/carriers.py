@@ -1,0 +1,169 @@
+"""Carrier accounts and what we set up on their numbers: our addresses, and the static fallback of each number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from adapters.base import Account, ErrorKind, ProviderError
+from crypto import OpenError
+from router.agencies.problems import Problem
+from router.agencies.providers import particulars_of
+from router.agencies.services import CARRIER, ApiServices
+from router.calls.fallback import Fallback, fallback_address
+from router.routing.route import Mode
+from router.store.clients import Client, read_routing
+from router.store.keys import find_account_key
+from router.store.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
+from router.store.pool import DATABASE_ERRORS, Connection
+from router.store.sealed import open_key
+from router.telemetry import emit
+
+REQUEST_SECONDS: Final = 8.0
+_AT_ONCE: Final = 10  # requests to the carrier for one request to us
+_ATTEMPTS: Final = 3
+_REWRITE_SECONDS: Final = 12.0
+
+
+def unreachable(kind: str, error: ProviderError) -> Problem:
+    return Problem(
+        "provider-unreachable",
+        f"{particulars_of(kind).label} could not be asked ({error}). Try again soon.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def refusal(kind: str, error: ProviderError) -> Problem:
+    """What the agency hears of a failure at a provider or the carrier."""
+    if error.kind is not ErrorKind.KEY_REJECTED:
+        return unreachable(kind, error)
+    particulars = particulars_of(kind)
+    said = f" It said: {error.said}." if error.said else ""
+    return Problem("key-rejected", f"{particulars.label} refused the key.{said} {particulars.find_key}")
+
+
+async def open_account(services: ApiServices, agency_id: str, account_sid: str) -> Account | None:
+    """The platform's account, or the agency's own by its saved token. None: the agency has no token for it."""
+    platform = services.platform_account
+    if platform and platform.sid == account_sid:
+        return platform
+    key = await find_account_key(services.database.settings, agency_id, account_sid)
+    if key is None:
+        return None
+    try:
+        return Account(account_sid, open_key(services.keyring, key.sealed, agency_id, CARRIER, key.version))
+    except OpenError:
+        emit("key.unreadable", agency_id=agency_id, kind=CARRIER, key_version=key.version)
+        return None
+
+
+def make_fallback(client: Client, e164: str) -> Fallback:
+    """What the carrier is to do when we do not answer: ring the owner, unless the client wants no ringing at all."""
+    routing = read_routing(client.routing)
+    return Fallback(
+        agency_id=client.agency_id,
+        client_id=client.id,
+        client_name=client.name,
+        number=e164,
+        phone=None if routing.mode is Mode.VOICEMAIL else client.personal_phone,
+        ring_seconds=routing.ring_seconds,
+        screen=routing.screen,
+        caller_id="number" if client.caller_id == "number" else "caller",
+        language=client.language,
+        greeting=routing.voicemail_greeting,
+        voicemail_seconds=routing.voicemail_seconds,
+    )
+
+
+def make_fallback_url(services: ApiServices, client: Client, e164: str) -> str:
+    return fallback_address(services.fallback_keyring, services.fallback_url, make_fallback(client, e164))
+
+
+async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> list[Number]:
+    """Within the change that makes them stale, so that no crash can hide it. Returns the numbers to rewrite."""
+    numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
+    for number in numbers:
+        await want_fallback(connection, number.agency_id, number.e164, make_fallback_url(services, client, number.e164))
+    return numbers
+
+
+async def rewrite_fallbacks(services: ApiServices, numbers: Sequence[Number]) -> None:
+    """Give the carrier the addresses that are wanted. Raises nothing: one that fails stays marked as stale."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def rewrite(number: Number) -> None:
+        try:
+            async with gate:
+                await _rewrite(services, number.agency_id, number.e164)
+        except (ProviderError, *DATABASE_ERRORS) as error:
+            reason = error.kind.value if isinstance(error, ProviderError) else "database"
+            emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
+
+    with suppress(TimeoutError):  # those not reached are stale, as they are marked
+        async with asyncio.timeout(_REWRITE_SECONDS):
+            await asyncio.gather(*(rewrite(number) for number in numbers))
+
+
+async def _rewrite(services: ApiServices, agency_id: str, e164: str) -> None:
+    """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
+    pool = services.database.settings
+    for _ in range(_ATTEMPTS):
+        number = await find_number(pool, agency_id, e164)
+        account = await open_account(services, agency_id, number.account_sid) if number else None
+        if number is None or account is None:
+            return
+        await configure(services, account, number)
+        if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
+            return
+
+
+async def configure(services: ApiServices, account: Account, number: Number) -> None:
+    """Point the number at us. Raises ProviderError."""
+    await services.carrier.configure_number(
+        account,
+        number.number_sid,
+        voice_url=number.voice_url,
+        fallback_url=number.fallback_url,
+        status_url=number.status_url,
+        limit=REQUEST_SECONDS,
+    )
+
+
+async def release_numbers(services: ApiServices, numbers: Sequence[Number]) -> None:
+    """Clear our addresses at the carrier where they are still ours. Raises Problem; then some may be cleared."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def release(number: Number) -> None:
+        async with gate:
+            await _release(services, number)
+
+    for error in await asyncio.gather(*(release(number) for number in numbers), return_exceptions=True):
+        if isinstance(error, ProviderError):
+            raise unreachable(CARRIER, error)
+        if error is not None:
+            raise error
+
+
+async def _release(services: ApiServices, number: Number) -> None:
+    """An account that is closed to us keeps its settings: its owner has taken it away, and may take it off here too."""
+    account = await open_account(services, number.agency_id, number.account_sid)
+    if account is None:
+        return
+    try:
+        there = await services.carrier.find_number(account, number.e164, REQUEST_SECONDS)
+        if there is None or there.voice_url != number.voice_url or there.trunk_sid or there.application_sid:
+            return
+        await services.carrier.configure_number(
+            account,
+            there.sid,
+            voice_url="",
+            fallback_url="",
+            status_url="" if there.status_url == number.status_url else there.status_url,
+            limit=REQUEST_SECONDS,
+        )
+    except ProviderError as error:
+        if error.kind is not ErrorKind.KEY_REJECTED:
+            raise
+        emit("key.failing", agency_id=number.agency_id, kind=CARRIER, reason=error.kind.value)

@@ -1,0 +1,294 @@
+"""The bodies of the API: what is sent and what is answered. Validation within one body only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from router.agencies.definitions import AssistantDefinition, RoutingSettings
+from router.agencies.fields import E164, Email, Input, Name, Output, RemoteId
+
+_Item = TypeVar("_Item")
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise ValueError("must not name one twice")
+    return values
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """What is left out of a change stays as it is, whatever stands for it here."""
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Change(Input):
+    """What is left out stays as it is; null clears."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+_LEFT_OUT: Any = Field(default="")
+
+
+class ListOf(Output, Generic[_Item]):
+    """One page of a list. `next_cursor` null: the last one."""
+
+    items: list[_Item]
+    next_cursor: str | None = None
+
+
+class NewAgency(Input):
+    name: Name
+    alert_email: Email | None = None
+
+
+class AgencyChange(Change):
+    """What is left out stays as it is."""
+
+    name: Name = _LEFT_OUT
+    alert_email: Email | None = None
+    active_provider: Annotated[str | None, Field(description="null: none")] = None
+    fallback_providers: Annotated[
+        Annotated[list[str], Field(max_length=20), AfterValidator(_distinct)] | None,
+        Field(description="In this order; null: every other with a key"),
+    ] = None
+
+
+class AgencyReply(Output):
+    id: str
+    name: str
+    active_provider: str | None
+    fallback_providers: list[str] | None
+    alert_email: str | None
+    created_at: datetime
+
+
+class AgencyList(ListOf[AgencyReply]):
+    pass
+
+
+class NewToken(Input):
+    name: Name
+
+
+class TokenCreated(Output):
+    """The only time that the token is shown."""
+
+    id: str
+    name: str
+    token: str
+
+
+class TokenReply(Output):
+    id: str
+    name: str
+    created_at: datetime
+
+
+class TokenList(ListOf[TokenReply]):
+    pass
+
+
+class SyncReply(Output):
+    """How many of the agency's clients have their assistant at the provider."""
+
+    state: Literal["idle", "running", "done", "failed"]
+    done: int
+    total: int
+    failed: int
+
+
+class KeyReply(Output):
+    """What may be shown of a key. `webhook_url` is for assistants that were linked by hand."""
+
+    kind: str
+    last4: str
+    status: Literal["valid", "out_of_credit"]
+    checked_at: datetime
+    version: int
+    active: Annotated[bool, Field(description="Whether it is the agency's active voice provider's")]
+    sync: SyncReply
+    webhook_url: Annotated[str | None, Field(description="null: it cannot be read any more; save the key again")]
+
+
+class KeyList(ListOf[KeyReply]):
+    pass
+
+
+class NewClient(Input):
+    name: Name
+    personal_phone: Annotated[E164 | None, Field(description="The owner's phone; needed by rungs that ring")] = None
+    notify_email: Email | None = None
+    provider: Annotated[str | None, Field(description="null: the agency's active one")] = None
+    caller_id: Annotated[
+        Literal["caller", "number"], Field(description="Whose number the owner sees: the caller's or the client's")
+    ] = "caller"
+    routing: RoutingSettings | None = None
+    assistant: AssistantDefinition | None = None
+
+
+class ClientChange(Change):
+    """What is left out stays as it is; null clears."""
+
+    name: Name = _LEFT_OUT
+    personal_phone: E164 | None = None
+    notify_email: Email | None = None
+    provider: str | None = None
+    caller_id: Literal["caller", "number"] = _LEFT_OUT
+    routing: Annotated[RoutingSettings | None, Field(description="Replaced as a whole; null: the defaults")] = None
+    assistant: AssistantDefinition | None = None
+
+
+class ClientReply(Output):
+    id: str
+    agency_id: str
+    name: str
+    personal_phone: str | None
+    notify_email: str | None
+    provider: str | None
+    caller_id: Literal["caller", "number"]
+    routing: RoutingSettings
+    assistant: Annotated[dict[str, Any] | None, Field(description="As it was sent")]
+    created_at: datetime
+
+
+class ClientList(ListOf[ClientReply]):
+    pass
+
+
+class NewLink(Input):
+    remote_id: RemoteId
+    manage: Annotated[
+        list[Literal["webhook", "transfer"]], AfterValidator(_distinct), Field(description="What we set on it")
+    ]
+
+
+class AssistantReply(Output):
+    provider: str
+    remote_id: str | None
+    state: Literal["missing", "pending", "synced", "failed", "linked"]
+    error: str | None
+    lost: list[str]
+
+
+class AssistantList(ListOf[AssistantReply]):
+    pass
+
+
+class NewNumber(Input):
+    """A number that exists is taken over from the agency's own Twilio account, or from the platform's."""
+
+    e164: E164
+    client_id: str
+    account: Literal["platform", "agency"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_buying(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "country" in value and "e164" not in value:
+            raise PydanticCustomError(
+                "buying",
+                "numbers cannot be bought here yet; one that you have can be taken over with e164, client_id, account",
+                {"field": "country"},
+            )
+        return value
+
+
+class NumberChange(Input):
+    client_id: str
+
+
+class RegistrationReply(Output):
+    """A number's counterpart at a provider."""
+
+    remote_id: str
+    mode: str | None = Field(default=None, exclude_if=lambda mode: mode is None)
+
+
+class NumberReply(Output):
+    """`fallback` stale: the carrier has not been given the newest fallback address yet."""
+
+    e164: str
+    client_id: str
+    carrier: str
+    account_sid: str
+    voice_url: str
+    fallback_url: str
+    status_url: str
+    registrations: dict[str, RegistrationReply]
+    state: Literal["pending", "active"]
+    fallback: Annotated[Literal["ok", "stale"], Field(validation_alias="fallback_state")]
+
+
+class NumberList(ListOf[NumberReply]):
+    pass
+
+
+class CallReply(Output):
+    """A call; `outcome` null while it is on. `seconds` is its length, `cost` in US dollars."""
+
+    id: str
+    call_sid: str
+    client_id: str
+    caller: Annotated[str, Field(validation_alias="from_number", serialization_alias="from")]
+    to: Annotated[str, Field(validation_alias="to_number")]
+    provider: str | None
+    outcome: Literal["ai", "owner", "voicemail", "abandoned", "rejected"] | None
+    started_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    seconds: int | None
+    cost: float | None
+
+
+class CallList(ListOf[CallReply]):
+    pass
+
+
+class EventReply(Output):
+    id: str
+    at: datetime
+    event: str
+    step: str | None
+    provider: str | None
+    reason: str | None
+    duration_ms: int | None
+
+
+class CallWithEvents(CallReply):
+    events: list[EventReply]
+
+
+class VoicemailReply(Output):
+    id: str
+    call_id: str
+    client_id: str
+    caller: Annotated[str, Field(validation_alias="from_number", serialization_alias="from")]
+    at: datetime
+    seconds: int
+    transcript: str | None
+    recording_sid: str
+
+
+class VoicemailList(ListOf[VoicemailReply]):
+    pass
+
+
+class AuditReply(Output):
+    """Who changed what. `actor` is "admin" or a token's id."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    address: str | None
+
+
+class AuditList(ListOf[AuditReply]):
+    pass

@@ -1,0 +1,57 @@
+"""What the API is handed: everything that reaches outside, made by the composition root."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from adapters.base import Account, Carrier, VoiceProvider
+from crypto import Keyring, Secret
+from router.store.pool import Database
+
+CARRIER: Final = "twilio"
+"""The kind of key that opens a carrier account."""
+
+_ID_BYTES: Final = 15  # 24 characters of base32, no padding
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """`voice` by name, in the order in which providers stand in for each other. URLs have no slash at the end."""
+
+    database: Database
+    keyring: Keyring
+    fallback_keyring: Keyring
+    voice: Mapping[str, VoiceProvider]
+    carrier: Carrier
+    platform_account: Account | None
+    admin_token: Secret
+    public_url: str
+    fallback_url: str
+    clock: Callable[[], datetime] = utc_now
+    random: Callable[[int], bytes] = os.urandom
+
+    def new_id(self, prefix: str) -> str:
+        """An opaque id that nobody can guess."""
+        return f"{prefix}_{base64.b32encode(self.random(_ID_BYTES)).decode().lower()}"
+
+    def new_secret(self, prefix: str) -> Secret:
+        """256 random bits, after a prefix by which leaked ones can be found."""
+        return Secret(f"{prefix}_{base64.urlsafe_b64encode(self.random(32)).decode().rstrip('=')}")
+
+    @property
+    def voice_url(self) -> str:
+        """Where the carrier announces calls."""
+        return f"{self.public_url}/webhooks/twilio/voice"
+
+    @property
+    def status_url(self) -> str:
+        return f"{self.public_url}/webhooks/twilio/status"

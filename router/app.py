@@ -1,0 +1,252 @@
+"""Settings → the service: makes everything that reaches outside, hands it to who needs it, and mounts the routes.
+
+The composition root: here and in router.cli alone, concrete things meet. What each does is elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import resource
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.routing import BaseRoute, Route
+
+from adapters.base import Account, VoiceProvider
+from adapters.bland import Bland
+from adapters.http import Http
+from adapters.retell import Retell
+from adapters.twilio import Twilio
+from adapters.vapi import Vapi
+from crypto import Keyring, Secret
+from router.agencies import ApiServices, api_routes
+from router.calls.desk import Desk, Timing
+from router.calls.ending import Closer
+from router.calls.events import CallEvents
+from router.calls.flow import CallFlow
+from router.calls.mailbox import Mailbox
+from router.calls.recorder import Recorder
+from router.health import Check, health_routes
+from router.hygiene import is_memory_overwritten
+from router.routing.dispatch import Dispatcher
+from router.routing.route import Access
+from router.settings import Settings
+from router.store.pool import Database, connect, open_database
+from router.store.sealed import open_key
+from router.telemetry import emit, metrics
+from router.webhooks.accounts import Accounts
+from router.webhooks.fallback import fallback_routes
+from router.webhooks.providers import ProviderWebhooks
+from router.webhooks.twilio import TwilioWebhooks
+from router.webhooks.verify import Verifier
+
+_ID_BYTES = 15  # 24 characters of base32
+
+Clock = Callable[[], datetime]
+
+
+def voice_providers(settings: Settings, http: Http) -> dict[str, VoiceProvider]:
+    """The providers there are, in the order in which they stand in for each other."""
+    return {
+        provider.name: provider
+        for provider in (
+            Vapi(http, settings.vapi_url),
+            Retell(http, settings.retell_url, settings.retell_sip),
+            Bland(http, settings.bland_url, settings.bland_sip),
+        )
+    }
+
+
+def create_app(settings: Settings, *, clock: Clock = lambda: datetime.now(UTC)) -> Starlette:
+    """The whole service as an ASGI application. Settings are complete: secrets given or generated."""
+    health = ServiceHealth()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with _open_service(settings, health, clock) as routes:
+            app.router.routes.extend(routes)
+            health.starting = False
+            _announce(settings)
+            yield
+        metrics.leave()
+
+    app = Starlette(routes=[*health_routes(health), *_fallback(settings)], lifespan=lifespan)
+    app.state.health = health
+    return app
+
+
+def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
+    """Only the static fallback and a probe: nothing that could be away."""
+    prefix = urlsplit(settings.fallback_base_url).path
+    live = Route("/livez", lambda _: PlainTextResponse("alive\n"))
+    return Starlette(routes=[live, *fallback_routes(keyring, prefix)])
+
+
+class ServiceHealth:
+    """What the probes are told."""
+
+    def __init__(self) -> None:
+        self.starting = True
+        self.draining = False
+        self.pool: Database | None = None
+
+    async def database(self) -> Check:
+        if self.pool is None:
+            return Check(ok=False, detail="not connected yet")
+        await self.pool.settings.fetchval("SELECT 1")
+        return Check(ok=True, detail="answers")
+
+    def remembered_routes(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What reaches outside the process."""
+
+    database: Database
+    recorder: Recorder
+    providers: Mapping[str, VoiceProvider]
+    carrier: Twilio
+
+
+@asynccontextmanager
+async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock) -> AsyncIterator[list[BaseRoute]]:
+    dsn = settings.dsn
+    async with open_database(dsn) as database:
+        health.pool = database
+        recorder = Recorder(partial(connect, dsn))
+        recorder.start()
+        http = Http()
+        providers = voice_providers(settings, http)
+        metrics.register_providers(providers)
+        keyring = Keyring.parse(_reveal(settings.platform_keys))
+        dispatcher = Dispatcher(providers, partial(_open_access, keyring), settings.handoff_timeout)
+        outside = _Outside(database, recorder, providers, Twilio(http, settings.twilio_url))
+        try:
+            yield [
+                *_twilio_webhooks(settings, outside, dispatcher, keyring, clock).routes(),
+                *_provider_webhooks(outside, keyring, clock).routes(),
+                *api_routes(_api_services(settings, outside, keyring, clock)),
+                Route("/", lambda _: RedirectResponse("docs")),
+            ]
+        finally:
+            await dispatcher.aclose()
+            await recorder.aclose()
+            await http.aclose()
+
+
+def _twilio_webhooks(
+    settings: Settings, outside: _Outside, dispatcher: Dispatcher, keyring: Keyring, clock: Clock
+) -> TwilioWebhooks:
+    database, recorder = outside.database, outside.recorder
+    events = CallEvents(recorder, clock, new_id)
+    desk = Desk(
+        keyring=keyring,
+        recorder=recorder,
+        events=events,
+        timing=Timing(settings.sip_timeout, settings.ring_budget),
+        base_path=urlsplit(settings.base_url).path,
+        clock=clock,
+    )
+    flow = CallFlow(
+        database=database,
+        keyring=keyring,
+        providers=outside.providers,
+        dispatcher=dispatcher,
+        recorder=recorder,
+        desk=desk,
+        events=events,
+        answer_deadline=settings.answer_deadline,
+        clock=clock,
+        new_id=new_id,
+    )
+    accounts = Accounts(database, keyring, platform_account(settings), clock)
+    return TwilioWebhooks(
+        verifier=Verifier(accounts, settings.base_url),
+        flow=flow,
+        mailbox=Mailbox(database, recorder, events, clock, new_id),
+        closer=Closer(database, keyring, recorder, events, clock, new_id),
+        keyring=keyring,
+        answer_deadline=settings.answer_deadline,
+    )
+
+
+def _provider_webhooks(outside: _Outside, keyring: Keyring, clock: Clock) -> ProviderWebhooks:
+    return ProviderWebhooks(
+        database=outside.database,
+        keyring=keyring,
+        providers=outside.providers,
+        recorder=outside.recorder,
+        events=CallEvents(outside.recorder, clock, new_id),
+        clock=clock,
+    )
+
+
+def _api_services(settings: Settings, outside: _Outside, keyring: Keyring, clock: Clock) -> ApiServices:
+    return ApiServices(
+        database=outside.database,
+        keyring=keyring,
+        fallback_keyring=Keyring.parse(_reveal(settings.fallback_keys)),
+        voice=outside.providers,
+        carrier=outside.carrier,
+        platform_account=platform_account(settings),
+        admin_token=Secret(_reveal(settings.admin_token)),
+        public_url=settings.base_url,
+        fallback_url=settings.fallback_base_url,
+        clock=clock,
+    )
+
+
+def platform_account(settings: Settings) -> Account | None:
+    """The platform's own carrier account, if it has one."""
+    if settings.twilio_account_sid is None:
+        return None
+    return Account(settings.twilio_account_sid, Secret(_reveal(settings.twilio_auth_token)))
+
+
+def new_id(prefix: str) -> str:
+    """An opaque id that nobody can guess."""
+    return f"{prefix}_{base64.b32encode(os.urandom(_ID_BYTES)).decode().lower()}"
+
+
+def _open_access(keyring: Keyring, agency_id: str, access: Access) -> Secret:
+    return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
+
+
+def _fallback(settings: Settings) -> list[Route]:
+    keyring = Keyring.parse(_reveal(settings.fallback_keys))
+    return fallback_routes(keyring, urlsplit(settings.fallback_base_url).path)
+
+
+def _announce(settings: Settings) -> None:
+    emit(
+        "service.started",
+        version=version("callrouter"),
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        database="embedded" if settings.embedded else "external",
+        memory_hygiene=is_memory_overwritten(),
+        core_dumps=resource.getrlimit(resource.RLIMIT_CORE)[0] != 0,
+        public_url=settings.base_url,
+    )
+    if settings.public_url is None:
+        emit(
+            "settings.warning",
+            setting="CALLROUTER_PUBLIC_URL",
+            message="not set: Twilio cannot reach this address from outside",
+        )
+
+
+def _reveal(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""

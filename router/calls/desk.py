@@ -1,0 +1,131 @@
+"""The document of a rung, with the state behind its callbacks, and what has to be noted as it goes out.
+
+Which rung it is was decided before (router.calls.flow); the XML is router.twiml's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapters.base import Handoff, StreamHandoff
+from crypto import Keyring
+from router import twiml
+from router.calls.events import CallEvents
+from router.calls.recorder import Recorder
+from router.calls.state import Answer, CallState, seal_state
+from router.routing.dispatch import Taken
+from router.store.calls import set_provider, set_ringing
+
+UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
+_LIMIT_MARGIN_SECONDS: Final = 60
+_HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
+_LEAST_RING_SECONDS: Final = 5  # Twilio takes no shorter timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The settings that documents depend on, in seconds."""
+
+    sip_timeout: int
+    ring_budget: int
+
+
+class Desk:
+    """Hands out documents."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        recorder: Recorder,
+        events: CallEvents,
+        timing: Timing,
+        base_path: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._keyring = keyring
+        self._recorder = recorder
+        self._events = events
+        self._timing = timing
+        self._base_path = base_path
+        self._clock = clock
+
+    def serve(self, state: CallState, taken: Taken) -> Answer:
+        """The document of a rung, and the state behind its callbacks."""
+        leg = state.leg + 1
+        served = replace(
+            state,
+            step=f"{taken.rung.step}-{leg}",
+            rung=taken.rung,
+            rungs=taken.rest,
+            leg=leg,
+            media=_medium(taken.handoff),
+            served_at=self._clock().timestamp(),
+        )
+        sealed = seal_state(self._keyring, served)
+        if taken.handoff is not None and taken.rung.provider is not None:
+            return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served)
+        if taken.rung.step == "owner" and state.route.personal_phone:
+            return Answer(self._ring_owner(served, state.route.personal_phone, sealed), served)
+        return Answer(self._leave_message(served, sealed), served)
+
+    def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
+        self._recorder.note(set_provider(state.call_id, provider))
+        known = state.route.max_seconds
+        leg = twiml.AiLeg(
+            caller_id=_caller_id(state),
+            timeout=self._ring_seconds(state, self._timing.sip_timeout),
+            time_limit=(known or UNKNOWN_TALK_SECONDS) + _LIMIT_MARGIN_SECONDS,
+            action=self.address(state, "ai", sealed),
+            stream_callback=self.address(state, "stream", sealed),
+        )
+        return twiml.hand_over(handoff, leg)
+
+    def _ring_owner(self, state: CallState, phone: str, sealed: str) -> str:
+        timeout = self._ring_seconds(state, state.route.routing.ring_seconds)
+        until = self._clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
+        caller_id = _caller_id(state)
+        self._recorder.note(set_ringing(state.call_id, phone, caller_id, until))
+        screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
+        return twiml.ring_owner(phone, caller_id, timeout, self.address(state, "owner", sealed), screen)
+
+    def _leave_message(self, state: CallState, sealed: str) -> str:
+        self._events.note_answer(state, "voicemail", None, self._clock())
+        routing = state.route.routing
+        return twiml.leave_message(
+            state.route.client_name,
+            routing.voicemail_greeting,
+            state.route.language,
+            self.address(state, "voicemail", sealed),
+            self.address(state, "recording", sealed),
+            routing.voicemail_seconds,
+        )
+
+    def may_ring(self, state: CallState) -> bool:
+        return self._budget_left(state) >= _LEAST_RING_SECONDS + _HIDDEN_RING_SECONDS
+
+    def _ring_seconds(self, state: CallState, wanted: int) -> int:
+        left = int(self._budget_left(state)) - _HIDDEN_RING_SECONDS
+        return max(_LEAST_RING_SECONDS, min(wanted, left))
+
+    def _budget_left(self, state: CallState) -> float:
+        return self._timing.ring_budget - (self._clock().timestamp() - state.started_at)
+
+    def address(self, state: CallState, kind: str, sealed: str) -> str:
+        return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{kind}-{state.leg}?state={sealed}"
+
+
+def _medium(handoff: Handoff | None) -> str | None:
+    if handoff is None:
+        return None
+    return "stream" if isinstance(handoff, StreamHandoff) else "dial"
+
+
+def _caller_id(state: CallState) -> str:
+    """What the next phone shows: the caller if the client wishes it and the number is a valid one, else ours."""
+    if state.route.caller_id == "caller" and state.caller is not None:
+        return state.caller
+    return state.route.number

@@ -1,0 +1,128 @@
+"""Noting what happens on a call: one log line and one row of its timeline, under the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from router.calls.recorder import Recorder
+from router.calls.state import CallState
+from router.routing.dispatch import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
+from router.routing.route import Route
+from router.store.calls import StoredCall, insert_event, set_answered
+from router.telemetry import emit, metrics
+
+
+class CallEvents:
+    """Notes call events. They are durable after the recorder's next flush."""
+
+    def __init__(self, recorder: Recorder, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+        self._recorder = recorder
+        self._clock = clock
+        self._new_id = new_id
+
+    def note(
+        self,
+        state: CallState,
+        event: str,
+        *,
+        step: str | None = None,
+        provider: str | None = None,
+        reason: str | None = None,
+        seconds_taken: float | None = None,
+        timeline_reason: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`."""
+        duration_ms = None if seconds_taken is None else round(seconds_taken * 1000)
+        known = {
+            "step": step or state.step,
+            "provider": provider,
+            "reason": reason,
+            "duration_ms": duration_ms,
+            **fields,
+        }
+        emit(
+            event,
+            call_id=state.call_id,
+            call_sid=state.call_sid,
+            agency_id=state.route.agency_id,
+            client_id=state.route.client_id,
+            **{name: value for name, value in known.items() if value is not None},
+        )
+        self._recorder.note(
+            insert_event(
+                self._new_id("event"),
+                state.call_id,
+                self._clock(),
+                event,
+                step=step or state.step,
+                provider=provider,
+                reason=timeline_reason or reason,
+                duration_ms=duration_ms,
+            )
+        )
+
+    def note_answer(
+        self, state: CallState, by: Literal["ai", "owner", "voicemail"], provider: str | None, at: datetime
+    ) -> None:
+        """Somebody or something has taken the call."""
+        metrics.call_answered(by)
+        self.note(state, "call.answered", provider=provider, timeline_reason=by, by=by)
+        self._recorder.note(set_answered(state.call_id, by, provider, at))
+
+    def attempts_of(self, state: CallState) -> Record:
+        """What the dispatcher tells about its attempts, as events of this call."""
+
+        def record(attempt: Attempt) -> None:
+            self._note_attempt(state, attempt)
+
+        return record
+
+    def _note_attempt(self, state: CallState, attempt: Attempt) -> None:
+        provider = attempt.provider
+        match attempt:
+            case Started():
+                self.note(state, "handoff.requested", provider=provider)
+            case Skipped(reason=reason):
+                metrics.handoff_skipped(reason)
+                self.note(state, "handoff.skipped", provider=provider, reason=reason)
+            case Unreadable(key_version=version):
+                metrics.key_unreadable(provider)
+                emit(
+                    "key.unreadable",
+                    call_id=state.call_id,
+                    call_sid=state.call_sid,
+                    agency_id=state.route.agency_id,
+                    client_id=state.route.client_id,
+                    kind=provider,
+                    key_version=version,
+                )
+            case Late(seconds=seconds, ended=ended):
+                self.note(state, "handoff.late", provider=provider, seconds_taken=seconds, ended=ended)
+            case Ended(reason=None, seconds=seconds):
+                metrics.handoff_finished(provider, "succeeded", seconds)
+                self.note(state, "handoff.succeeded", provider=provider, seconds_taken=seconds)
+            case Ended(reason=failed, seconds=seconds, status=status, bug=bug):
+                metrics.handoff_finished(provider, str(failed), seconds)
+                if bug is not None:
+                    emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
+                self.note(
+                    state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
+                )
+
+
+def state_of(call: StoredCall, step: str) -> CallState:
+    """Enough of a recorded call's state to note events with."""
+    return CallState(
+        call_id=call.id,
+        account_sid=call.account_sid,
+        call_sid=call.call_sid,
+        from_number=call.from_number,
+        caller=None,
+        route=Route(call.agency_id, call.client_id, "", call.account_sid, call.to_number),
+        rungs=(),
+        started_at=call.started_at.timestamp(),
+        step=step,
+    )

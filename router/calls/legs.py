@@ -1,0 +1,76 @@
+"""What came of a leg, read from what Twilio tells us afterwards. Pure functions; what follows is router.calls.flow.
+
+Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from adapters.base import ErrorKind
+from router.calls.state import CallState
+from router.store.calls import Fact
+
+LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
+_ON_THE_LINE: Final = frozenset({"ringing", "in-progress"})
+_ANSWERED: Final = frozenset({"completed", "answered"})
+_LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TIMEOUT}
+
+
+def is_caller_gone(params: Mapping[str, str]) -> bool:
+    """A request that does not say otherwise comes from a caller who is still there."""
+    return params.get("CallStatus", "in-progress") not in _ON_THE_LINE
+
+
+def talk_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
+    """For how long the AI had the caller; None if it never answered."""
+    if state.media == "stream":
+        return _stream_seconds(state, facts, now)
+    if params.get("DialCallStatus") not in _ANSWERED:
+        return None
+    return _whole(params.get("DialCallDuration"), default=now - state.served_at)
+
+
+def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) -> ErrorKind:
+    """Why an AI's leg did not become a conversation, in the words of `handoff.failed`."""
+    if answered:
+        return ErrorKind.PROVIDER_ERROR
+    if state.media == "stream":
+        return ErrorKind.UNREACHABLE
+    return _LEG_FAILURES.get(params.get("DialCallStatus", ""), ErrorKind.UNREACHABLE)
+
+
+def is_owner_on(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], *, facts_known: bool) -> bool:
+    """Whether the owner has talked with the caller: by our own flag and the bridge, never by the dial's status alone.
+
+    A mobile mailbox that answers makes the dial "completed" too; DialBridged may be missing.
+    """
+    bridged = params.get("DialBridged")
+    if not state.route.routing.screen:
+        return bridged == "true" if bridged is not None else params.get("DialCallStatus") in _ANSWERED
+    if not facts_known:
+        return bridged == "true"
+    accepted = any(fact.event == "owner.accepted" and fact.step == state.step for fact in facts)
+    return accepted and bridged != "false"
+
+
+def dial_seconds(params: Mapping[str, str]) -> float:
+    """How long the far end was on the line; 0 if Twilio does not say."""
+    return _whole(params.get("DialCallDuration"), default=0.0)
+
+
+def _stream_seconds(state: CallState, facts: Iterable[Fact], now: float) -> float | None:
+    """From our own stream-started callback; without one, from when the document went out."""
+    started = [fact.at for fact in facts if fact.event == "call.answered" and fact.step == state.step]
+    failed = any(fact.event == "handoff.failed" and fact.step == state.step for fact in facts)
+    if failed and not started:
+        return None
+    since = now - (started[0] if started else state.served_at)
+    if not started and since < LEAST_TALK_SECONDS:
+        return None
+    return since
+
+
+def _whole(text: str | None, default: float) -> float:
+    return float(text) if text and text.isascii() and text.isdigit() else default

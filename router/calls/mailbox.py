@@ -1,0 +1,79 @@
+"""Voicemail: what a caller leaves behind, filed once per recording however often Twilio tells us.
+
+The document that records is router.calls.desk's; lists and audio for people are router.agencies'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from router import twiml
+from router.calls.events import CallEvents
+from router.calls.recorder import Recorder
+from router.calls.state import CallState
+from router.store.calls import INSERT_VOICEMAIL, Write, set_outcome, voicemail_arguments
+from router.store.pool import DATABASE_ERRORS, Database
+
+
+class Mailbox:
+    """Files messages."""
+
+    def __init__(
+        self,
+        database: Database,
+        recorder: Recorder,
+        events: CallEvents,
+        clock: Callable[[], datetime],
+        new_id: Callable[[str], str],
+    ) -> None:
+        self._database = database
+        self._recorder = recorder
+        self._events = events
+        self._clock = clock
+        self._new_id = new_id
+
+    def finish(self, state: CallState, params: Mapping[str, str]) -> str:
+        """The action of Record: something was recorded. The caller may have hung up to end it."""
+        if _seconds(params):
+            self._recorder.note(set_outcome(state.call_id, "voicemail"))
+        if params.get("Digits") == "hangup":
+            return twiml.nothing()
+        return twiml.goodbye(state.route.language)
+
+    async def file(self, state: CallState, params: Mapping[str, str]) -> str:
+        """The recording's status callback: filed if there is a recording, noted as absent if nobody spoke."""
+        recording_sid = params.get("RecordingSid", "")
+        if params.get("RecordingStatus") == "absent":
+            self._events.note(state, "voicemail.absent", recording_sid=recording_sid)
+        elif params.get("RecordingStatus") == "completed" and recording_sid:
+            await self._file(state, recording_sid, _seconds(params))
+        return twiml.nothing()
+
+    async def _file(self, state: CallState, recording_sid: str, seconds: int) -> None:
+        voicemail_id = self._new_id("voicemail")
+        arguments = voicemail_arguments(
+            voicemail_id,
+            account_sid=state.account_sid,
+            recording_sid=recording_sid,
+            call_id=state.call_id,
+            agency_id=state.route.agency_id,
+            client_id=state.route.client_id,
+            from_number=state.from_number,
+            at=self._clock(),
+            seconds=seconds,
+        )
+        try:
+            filed = await self._database.settings.fetchval(INSERT_VOICEMAIL, *arguments)
+        except DATABASE_ERRORS:
+            self._recorder.note(Write(INSERT_VOICEMAIL, arguments))
+            filed = voicemail_id
+        if filed is None:
+            return
+        self._recorder.note(set_outcome(state.call_id, "voicemail"))
+        self._events.note(state, "voicemail.received", voicemail_id=filed, recording_sid=recording_sid, seconds=seconds)
+
+
+def _seconds(params: Mapping[str, str]) -> int:
+    text = params.get("RecordingDuration", "")
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,0 +1,92 @@
+"""Every step of a call is answered once: the first request's answer is stored, later ones find it.
+
+The claim itself is part of the statements in router.store.calls; what a repeat means for the call is router.calls.flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from crypto import Keyring
+from router.calls.recorder import Recorder
+from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
+from router.routing.dispatch import Deadline
+from router.store.calls import find_latest_answer, find_step, store_answer
+from router.store.pool import Pool
+
+GOOD_FOR: Final = timedelta(seconds=60)
+_FLUSH_SECONDS: Final = 2.0
+_REPLY_SECONDS: Final = 0.4
+_FIRST_POLL_SECONDS: Final = 0.03
+_LAST_POLL_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is for a repeated request: a document that is still good, or where the call stands, or neither."""
+
+    call_id: str | None = None
+    document: str | None = None
+    latest: CallState | None = None
+
+
+class StepKeeper:
+    """Keeps and finds the answers of steps."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        keyring: Keyring,
+        recorder: Recorder,
+        clock: Callable[[], datetime],
+        answer_deadline: float,
+    ) -> None:
+        self._pool = pool
+        self._keyring = keyring
+        self._recorder = recorder
+        self._clock = clock
+        self._answer_deadline = timedelta(seconds=answer_deadline)
+
+    async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
+        """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
+        sealed = seal_answer(self._keyring, answer, state.account_sid, state.call_sid, state.step)
+        self._recorder.note(store_answer(state.account_sid, state.call_sid, state.step, self._clock(), sealed))
+        await self._recorder.flush(min(_FLUSH_SECONDS, deadline.left() - _REPLY_SECONDS))
+        return answer.document
+
+    async def find_answer(self, state: CallState, deadline: Deadline) -> Found:
+        """Wait for whoever is at work on this step, until the deadline or theirs. Raises what the database raises."""
+        pause = _FIRST_POLL_SECONDS
+        while True:
+            stored = await find_step(self._pool, state.account_sid, state.call_sid, state.step)
+            if stored is None:
+                return Found()
+            if stored.answer is not None and stored.answered_at is not None:
+                fresh = self._clock() - stored.answered_at < GOOD_FOR and not stored.passed
+                document = self._open(state, stored.answer, state.step) if fresh else None
+                if document is not None:
+                    return Found(stored.call_id, document.document)
+                return Found(stored.call_id, latest=await self._find_latest(state))
+            given_up = self._clock() - stored.claimed_at >= self._answer_deadline
+            if given_up or deadline.left() <= pause + _REPLY_SECONDS:
+                return Found(stored.call_id)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LAST_POLL_SECONDS)
+
+    async def _find_latest(self, state: CallState) -> CallState | None:
+        found = await find_latest_answer(self._pool, state.account_sid, state.call_sid)
+        if found is None:
+            return None
+        step, sealed = found
+        answer = self._open(state, sealed, step)
+        return answer.state if answer else None
+
+    def _open(self, state: CallState, sealed: str, step: str) -> Answer | None:
+        try:
+            return open_answer(self._keyring, sealed, state.account_sid, state.call_sid, step)
+        except StateError:
+            return None

@@ -1,0 +1,92 @@
+"""Where a call stands: sealed into each callback's address, so that the next rung needs no database.
+
+Data, packing and unpacking only.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from crypto import Keyring, OpenError
+from router.routing.route import Route, Rung
+
+_MOST_BYTES: Final = 64 * 1024
+
+
+class StateError(Exception):
+    """A callback's `state` is missing, changed, or belongs to another call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """A call between two of Twilio's requests. Times are seconds since the epoch."""
+
+    call_id: str
+    account_sid: str
+    call_sid: str
+    from_number: str  # as Twilio spelled it
+    caller: str | None  # E.164, None if withheld or malformed
+    route: Route
+    rungs: tuple[Rung, ...]  # those that have not been tried
+    started_at: float
+    step: str = "inbound"  # whose document this state came with
+    rung: Rung | None = None  # who has the call now
+    leg: int = 0  # how many legs were placed before
+    media: str | None = None  # "stream" or "dial", of an AI rung
+    served_at: float = 0.0  # when the document was handed out
+
+    def serve(self, **changes: object) -> Self:
+        """The state that goes with the next document."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+_FORM: Final = TypeAdapter(CallState)
+
+
+def seal_state(keyring: Keyring, state: CallState) -> str:
+    packed = zlib.compress(_FORM.dump_json(state, exclude_defaults=True), level=6)
+    return keyring.seal(packed, "state", state.call_id)
+
+
+def open_state(keyring: Keyring, sealed: str, call_id: str) -> CallState:
+    """Raises StateError. `call_id` is the one in the address."""
+    try:
+        return _FORM.validate_json(_unpack(keyring.open_bytes(sealed, "state", call_id)))
+    except (OpenError, ValidationError, zlib.error):
+        raise StateError("the state does not open") from None
+
+
+def _unpack(packed: bytes) -> bytes:
+    inflater = zlib.decompressobj()
+    data = inflater.decompress(packed, _MOST_BYTES)
+    if inflater.unconsumed_tail:
+        raise StateError("the state is too large")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a step was answered with: the document, and the state behind its callbacks. Stored sealed."""
+
+    document: str
+    state: CallState | None = field(default=None)
+
+
+_ANSWER_FORM: Final = TypeAdapter(Answer)
+
+
+def seal_answer(keyring: Keyring, answer: Answer, account_sid: str, call_sid: str, step: str) -> str:
+    packed = zlib.compress(_ANSWER_FORM.dump_json(answer), level=1)
+    return keyring.seal(packed, "answer", account_sid, call_sid, step)
+
+
+def open_answer(keyring: Keyring, sealed: str, account_sid: str, call_sid: str, step: str) -> Answer:
+    """Raises StateError."""
+    try:
+        return _ANSWER_FORM.validate_json(_unpack(keyring.open_bytes(sealed, "answer", account_sid, call_sid, step)))
+    except (OpenError, ValidationError, zlib.error):
+        raise StateError("the stored answer does not open") from None

@@ -1,0 +1,28 @@
+"""The commands. Each is a thin shell over the service's own parts."""
+
+from __future__ import annotations
+
+import typer
+
+from router.cli.call import call
+from router.cli.demo import demo
+from router.cli.keys import keys, migrate_command
+from router.cli.serve import fallback, serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Answers the phone for AI-receptionist agencies.",
+)
+app.command("serve")(serve)
+app.command("fallback")(fallback)
+app.command("migrate")(migrate_command)
+app.command("demo")(demo)
+app.command("call")(call)
+app.add_typer(keys, name="keys")
+
+
+def main() -> None:
+    """The entry point of the `callrouter` command."""
+    app()

@@ -1,0 +1,152 @@
+"""`callrouter serve` and `callrouter fallback`: processes that answer until they are told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+from starlette.applications import Starlette
+
+from crypto import Keyring
+from router.app import create_app, fallback_app
+from router.cli.setup import WRONG_USAGE, check_keyrings, fail, prepare_schema, read_settings, with_database
+from router.cli.workers import run_workers
+from router.hygiene import forbid_core_dumps, restart_with_hygiene
+from router.settings import Settings, SettingsError, load_settings
+from router.telemetry import configure_logging, emit
+
+_GRACE_SECONDS: Final = 20
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Workers = Annotated[int | None, typer.Option(help="Processes that answer calls.")]
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to others.")] = False,
+) -> None:
+    """Answer calls until told to stop."""
+    del no_jobs  # a router without background jobs has nothing to leave out
+    settings = read_settings(host=host, port=port, workers=workers)
+    restart_with_hygiene()
+    forbid_core_dumps()
+    settings = with_database(settings)
+    prepare_schema(settings)
+    configure_logging_of(settings)
+    listening = listen(settings)
+    if settings.workers == 1:
+        run_server(create_app(settings), settings, listening)
+        return
+    _hand_to_workers(settings)
+    run_workers(settings.workers, listening, run_worker)
+
+
+def run_worker(listening: socket.socket) -> None:
+    """One of several processes; its settings come from the environment that `serve` prepared."""
+    settings = with_database(read_settings())
+    forbid_core_dumps()
+    configure_logging_of(settings)
+    run_server(create_app(settings), settings, listening)
+
+
+def fallback(host: Host = None, port: Port = None) -> None:
+    """Serve only the static fallback: no database, no providers. Run it where it fails apart from the rest."""
+    try:
+        settings = load_settings(host=host, port=port)
+    except SettingsError as error:
+        fail(*error.problems, code=WRONG_USAGE)
+    if settings.fallback_keys is None:
+        fail("CALLROUTER_FALLBACK_KEYS: required, the same as the router's", code=WRONG_USAGE)
+    check_keyrings(settings, "fallback_keys")
+    forbid_core_dumps()
+    configure_logging_of(settings)
+    app = fallback_app(Keyring.parse(settings.fallback_keys.get_secret_value()), settings)
+    run_server(app, settings, listen(settings))
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The socket that answers; a wrong or taken address ends the command."""
+    try:
+        [(family, kind, _, _, address), *_] = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        # asyncio sends small replies at once only on sockets that say they are TCP.
+        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        fail(f"CALLROUTER_HOST, CALLROUTER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})")
+    listening.set_inheritable(True)
+    return listening
+
+
+def run_server(app: Starlette, settings: Settings, listening: socket.socket) -> None:
+    """Answer on that socket until told to stop."""
+    DrainingServer(serving_config(app, settings), settings.drain_delay).run([listening])
+
+
+def configure_logging_of(settings: Settings) -> None:
+    configure_logging(settings.log_level, settings.log_format, settings.log_numbers)
+
+
+class DrainingServer(uvicorn.Server):
+    """Told to stop, it says so to the probes first and still takes calls for a while, then answers those in flight."""
+
+    def __init__(self, config: uvicorn.Config, drain_delay: float) -> None:
+        super().__init__(config)
+        self._drain_delay = drain_delay
+        self._told = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """The first signal drains, a second one or an interrupt stops at once. Not raised again: the exit code is 0."""
+        if self._told or sig == signal.SIGINT:
+            self.should_exit = True
+            return
+        self._told = True
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        health = getattr(getattr(self.config.loaded_app, "state", None), "health", None)
+        if health is not None:
+            health.draining = True
+        emit("service.draining", calls_in_flight=len(self.server_state.tasks))
+        self._loop.call_later(self._drain_delay, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def serving_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def _hand_to_workers(settings: Settings) -> None:
+    """Workers read the environment; what was given as an option goes there."""
+    os.environ |= {
+        "CALLROUTER_HOST": settings.host,
+        "CALLROUTER_PORT": str(settings.port),
+        "CALLROUTER_WORKERS": str(settings.workers),
+    }

@@ -1,0 +1,69 @@
+"""Several processes behind one socket: started, kept alive, and told to stop together."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import Final, TypeAlias
+
+from router.telemetry import emit
+
+_LEAST_LIFE_SECONDS: Final = 1.0  # a worker that dies sooner is not replaced at once, so that a bug burns no processor
+
+Work: TypeAlias = Callable[[socket.socket], None]
+
+
+def run_workers(count: int, listening: socket.socket, work: Work) -> None:
+    """Run `work` in `count` processes until a signal says stop; one that dies is replaced.
+
+    `work` is a module's function: it is imported anew in each process.
+    """
+    supervisor = _Supervisor(listening, work)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, supervisor.stop)
+    supervisor.run(count)
+
+
+class _Supervisor:
+    def __init__(self, listening: socket.socket, work: Work) -> None:
+        self._listening = listening
+        self._work = work
+        self._workers: dict[SpawnProcess, float] = {}
+        self._stopping = False
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            self._start()
+        while self._workers:
+            wait([worker.sentinel for worker in self._workers], timeout=1.0)
+            for worker in [worker for worker in self._workers if not worker.is_alive()]:
+                self._replace(worker)
+
+    def stop(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Pass the signal on. Each worker drains by itself."""
+        self._stopping = True
+        for worker in self._workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, sig)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        worker = context.Process(target=self._work, args=(self._listening,), name="callrouter-worker")
+        worker.start()
+        self._workers[worker] = time.monotonic()
+
+    def _replace(self, worker: SpawnProcess) -> None:
+        lived = time.monotonic() - self._workers.pop(worker)
+        if self._stopping:
+            return
+        emit("worker.died", exit_code=worker.exitcode, seconds=round(lived, 3))
+        if lived < _LEAST_LIFE_SECONDS:
+            time.sleep(_LEAST_LIFE_SECONDS)
+        self._start()

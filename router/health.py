@@ -1,0 +1,122 @@
+"""The probes: is the process alive, may it be sent calls, what does it count.
+
+Ready means that a call would be answered. A router that has lost its database but remembers routes still is,
+hence 200 and `degraded`: taking it out of service would lose the calls that it can place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from router.telemetry import metrics
+
+_CHECK_SECONDS: Final = 1.0  # a database that takes longer is no help to a caller either
+_CACHE_SECONDS: Final = 1.0  # probes from however many places ask the database once a second
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `detail` is shown to whoever asks: no addresses, no names."""
+
+    ok: bool
+    detail: str
+
+
+class HealthSource(Protocol):
+    """What the probes need to know of the running service."""
+
+    @property
+    def starting(self) -> bool: ...
+
+    @property
+    def draining(self) -> bool: ...
+
+    async def database(self) -> Check:
+        """Ask the database something cheap. May raise or hang: both count as lost."""
+        ...
+
+    def remembered_routes(self) -> int:
+        """How many numbers could be answered without a database."""
+        ...
+
+
+def health_routes(state: HealthSource, clock: Callable[[], float] = time.monotonic) -> list[Route]:
+    """/livez, /healthz, /readyz and /metrics. `clock` counts seconds."""
+    database = _DatabaseCheck(state, clock)
+
+    async def ready(_request: Request) -> Response:
+        status, checks = _judge(state, await database.look())
+        code = 503 if status == "unavailable" else 200
+        return JSONResponse({"status": status, "checks": checks}, status_code=code, headers=_NO_STORE)
+
+    return [
+        Route("/livez", _live),
+        Route("/healthz", _live),
+        Route("/readyz", ready),
+        Route("/metrics", _metrics),
+    ]
+
+
+async def _live(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"}, headers=_NO_STORE)
+
+
+def _metrics(_request: Request) -> Response:
+    """Not async, so that reading the files of many workers happens in a thread."""
+    body, content_type = metrics.render()
+    return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
+
+
+def _judge(state: HealthSource, database: Check) -> tuple[str, dict[str, dict[str, str]]]:
+    phase = "starting" if state.starting else "draining" if state.draining else "serving"
+    remembered = state.remembered_routes()
+    checks = {
+        "service": _describe(Check(phase == "serving", phase)),
+        "database": _describe(database),
+        "remembered_routes": _describe(Check(remembered > 0 or database.ok, str(remembered))),
+    }
+    if phase != "serving":
+        return "unavailable", checks
+    if database.ok:
+        return "ok", checks
+    return "degraded" if remembered else "unavailable", checks
+
+
+def _describe(check: Check) -> dict[str, str]:
+    return {"status": "ok" if check.ok else "unavailable", "detail": check.detail}
+
+
+class _DatabaseCheck:
+    """The latest look at the database, shared by all who ask at the same time."""
+
+    def __init__(self, state: HealthSource, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
+        self._looked_at: float | None = None
+        self._latest = Check(ok=False, detail="not checked yet")
+
+    async def look(self) -> Check:
+        async with self._one_at_a_time:
+            if self._looked_at is None or self._clock() - self._looked_at >= _CACHE_SECONDS:
+                self._latest = await self._ask()
+                self._looked_at = self._clock()
+            return self._latest
+
+    async def _ask(self) -> Check:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await self._state.database()
+        except TimeoutError:
+            return Check(ok=False, detail="no answer in time")
+        except Exception as error:  # noqa: BLE001 - the probe's answer is its report; the text could hold an address
+            return Check(ok=False, detail=type(error).__name__)

@@ -1,0 +1,43 @@
+"""Keeping opened keys out of memory and of core dumps after use.
+
+glibc overwrites what is freed if it is told so at start, and Python's own allocator has to stand aside for that;
+so the process starts itself once more with the settings that do it. Elsewhere than on Linux with glibc nothing
+is changed, and `service.started` says so.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+_WANTED: Final = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
+}
+
+
+def is_memory_overwritten(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this process was started so that freed memory is overwritten."""
+    env = os.environ if environ is None else environ
+    return _has_glibc() and all(env.get(name) == value for name, value in _WANTED.items())
+
+
+def restart_with_hygiene(restart: Callable[[str, list[str], dict[str, str]], Any] = os.execve) -> None:
+    """Start this very command again with overwriting on, unless it is on or cannot be had here."""
+    if is_memory_overwritten() or not _has_glibc():
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    restart(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **_WANTED})
+
+
+def forbid_core_dumps() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _has_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"

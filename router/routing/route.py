@@ -1,0 +1,101 @@
+"""The words of the decision: a route is all that is needed to place one call. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from adapters.base import Target
+
+
+class Mode(StrEnum):
+    """Orders of the same rungs."""
+
+    AI = "ai"
+    OWNER_FIRST = "owner_first"
+    RING_THROUGH = "ring_through"
+    VOICEMAIL = "voicemail"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSpan:
+    """Opening hours on some weekdays, from inclusive, to exclusive, in minutes after midnight; to < from spans midnight."""
+
+    days: tuple[int, ...]  # Monday is 0
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a client is open; outside, `closed_mode` orders the rungs."""
+
+    timezone: str
+    open: tuple[OpenSpan, ...]
+    closed_mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """A client's routing settings."""
+
+    mode: Mode = Mode.AI
+    on_failure: Literal["ring_through", "voicemail"] = "voicemail"
+    ring_seconds: int = 15
+    screen: bool = True
+    voicemail_greeting: str | None = None
+    voicemail_seconds: int = 120
+    hours: Hours | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a client's calls could reach one provider: the agency's sealed key and the client's assistant there."""
+
+    provider: str
+    target: Target = field(default_factory=Target)
+    sealed_key: str | None = None
+    key_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Number → client → agency → providers, with sealed keys and the way to a person."""
+
+    agency_id: str
+    client_id: str
+    client_name: str
+    account_sid: str
+    number: str  # E.164, the client's
+    caller_id: Literal["caller", "number"] = "caller"
+    personal_phone: str | None = None
+    language: str = "en-US"
+    max_seconds: int | None = None  # how long the assistant may talk, where known
+    client_provider: str | None = None
+    active_provider: str | None = None
+    former_provider: str | None = None
+    fallback_providers: tuple[str, ...] | None = None  # None: every other provider with a key
+    accesses: tuple[Access, ...] = ()
+    routing: Routing = field(default_factory=Routing)
+
+    def access(self, provider: str) -> Access:
+        """The access to a provider; an empty one if nothing is set up there."""
+        return next((access for access in self.accesses if access.provider == provider), Access(provider))
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the ladder."""
+
+    step: Literal["ai", "owner", "voicemail"]
+    provider: str | None = None
+
+
+class SkipReason(StrEnum):
+    """Why a provider was not asked. The names are those of `handoff.skipped`."""
+
+    CIRCUIT_OPEN = "circuit_open"
+    NOT_SYNCED = "not_synced"
+    NO_KEY = "no_key"
+    NO_TIME = "no_time"

@@ -1,0 +1,190 @@
+"""Environment → Settings, read once and checked at start; every mistake is named at once.
+
+Each name is documented in the README. A secret NAME may also be given as NAME_FILE, the path of a file that
+holds it. Nothing else in the service reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+_PREFIX = "CALLROUTER_"
+_NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong. `problems` has a line for each: the setting's name and what to do."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address like https://calls.example.com")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must have no user, query or fragment")
+    if "_" in parts.hostname:
+        raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _account_sid(value: str) -> str:
+    if len(value) != 34 or not value.startswith("AC"):  # noqa: PLR2004
+        raise ValueError("must be AC followed by 32 hexadecimal digits")
+    return value
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """All settings. Defaults are those of the README."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr | None = None
+    database_direct_url: SecretStr | None = None
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False)))
+    public_url: BaseUrl | None = None
+    fallback_url: BaseUrl | None = None
+    platform_keys: SecretStr | None = None
+    fallback_keys: SecretStr | None = None
+    admin_token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
+    twilio_auth_token: SecretStr | None = None
+    vapi_url: BaseUrl = "https://api.vapi.ai"
+    retell_url: BaseUrl = "https://api.retellai.com"
+    bland_url: BaseUrl = "https://api.bland.ai"
+    twilio_url: BaseUrl = "https://api.twilio.com"
+    retell_sip: str = "sip.retellai.com;transport=tcp"
+    bland_sip: str = "us2.sip.bland.ai:5061;transport=tls;secure=true"
+    answer_deadline: Annotated[float, Field(ge=2, le=14)] = 10
+    handoff_timeout: Seconds = 6
+    sip_timeout: Annotated[int, Field(ge=5, le=60)] = 8
+    ring_budget: Annotated[int, Field(ge=15, le=300)] = 45
+    drain_delay: Annotated[float, Field(ge=0, le=300)] = 5
+    private_endpoints: Literal["on", "off"] = "off"
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] | None = None
+    log_numbers: Literal["masked", "full"] = "masked"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    embedded_dsn: SecretStr | None = Field(None, exclude=True)  # set by the commands, not by the environment
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the service runs its own PostgreSQL under the data dir."""
+        return self.database_url is None
+
+    @property
+    def dsn(self) -> str:
+        """Where the database is: the given one, or the embedded one once it was started."""
+        secret = self.database_url or self.embedded_dsn
+        return secret.get_secret_value() if secret is not None else ""
+
+    @property
+    def base_url(self) -> str:
+        """The address under which Twilio and the providers reach us."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def fallback_base_url(self) -> str:
+        return self.fallback_url or self.base_url
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the environment (and the files that NAME_FILE variables point to). Raises SettingsError."""
+    env = os.environ if environ is None else environ
+    values, problems = _read(env)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    problems += _find_gaps(values)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        problems += [_explain(detail) for detail in error.errors()]
+    if problems:
+        raise SettingsError(problems) from None
+    return settings
+
+
+def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) -> Settings:
+    """Fill settings that have no value from files under the data dir, made once, readable by the owner only.
+
+    Only for an embedded database: elsewhere `load_settings` has refused to go on without them.
+    """
+    found: dict[str, SecretStr] = {}
+    folder = settings.data_dir / "secrets"
+    for name, new_value in make.items():
+        if getattr(settings, name) is None:
+            found[name] = SecretStr(_read_or_create(folder / name.replace("_", "-"), new_value))
+    return settings.model_copy(update=found)
+
+
+def _read_or_create(path: Path, new_value: Callable[[], str]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        file.write(new_value() + "\n")
+    return path.read_text().strip()
+
+
+def env_name(field: str) -> str:
+    """The environment variable of a setting."""
+    return "DATABASE_URL" if field == "database_url" else f"{_PREFIX}{field.upper()}"
+
+
+def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field, info in Settings.model_fields.items():
+        if info.exclude:
+            continue
+        name = env_name(field)
+        path = env.get(f"{name}_FILE") if "SecretStr" in str(info.annotation) else None
+        if path and env.get(name):
+            problems.append(f"{name} and {name}_FILE: set one of them, not both")
+        elif path:
+            try:
+                values[field] = Path(path).read_text().strip()
+            except OSError as error:
+                problems.append(f"{name}_FILE: cannot read the file ({error.strerror})")
+            except UnicodeDecodeError:
+                problems.append(f"{name}_FILE: the file is not UTF-8 text")
+        elif env.get(name):
+            values[field] = env[name]
+    return values, problems
+
+
+def _find_gaps(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with settings taken together."""
+    problems = []
+    if "database_url" in values:
+        problems += [
+            f"{env_name(name)}: required when DATABASE_URL is set"
+            for name in _NEEDED_WITH_A_DATABASE
+            if name not in values
+        ]
+    if ("twilio_account_sid" in values) != ("twilio_auth_token" in values):
+        problems.append(f"{env_name('twilio_account_sid')} and {env_name('twilio_auth_token')}: set both or neither")
+    return problems
+
+
+def _explain(detail: Any) -> str:
+    return f"{env_name(str(detail['loc'][0]))}: {str(detail['msg']).removeprefix('Value error, ')}"

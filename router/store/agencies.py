@@ -1,0 +1,116 @@
+"""The table of agencies. Every function takes a connection or the settings' pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from router.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """A tenant. `fallback_providers` None: every other provider with a key; empty: none."""
+
+    id: str
+    name: str
+    alert_email: str | None
+    active_provider: str | None
+    former_provider: str | None
+    fallback_providers: tuple[str, ...] | None
+    created_at: datetime
+
+
+async def insert_agency(connection: Connection, agency: Agency) -> None:
+    await connection.execute(
+        """
+        INSERT INTO agencies (id, name, alert_email, active_provider, former_provider, fallback_providers, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        agency.id,
+        agency.name,
+        agency.alert_email,
+        agency.active_provider,
+        agency.former_provider,
+        agency.fallback_providers,
+        agency.created_at,
+    )
+
+
+async def agency_exists(connection: Connection, agency_id: str) -> bool:
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM agencies WHERE id = $1)", agency_id)
+    return found
+
+
+async def find_agency(connection: Connection, agency_id: str) -> Agency | None:
+    row = await connection.fetchrow(
+        """
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+          FROM agencies
+         WHERE id = $1
+        """,
+        agency_id,
+    )
+    return _read(row) if row else None
+
+
+async def lock_agency(connection: Connection, agency_id: str) -> Agency | None:
+    """Until the end of the transaction nobody else changes the agency, its keys, clients or numbers."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+          FROM agencies
+         WHERE id = $1
+           FOR NO KEY UPDATE
+        """,
+        agency_id,
+    )
+    return _read(row) if row else None
+
+
+async def list_agencies(
+    connection: Connection, *, only: str | None, after: tuple[datetime, str] | None, limit: int
+) -> list[Agency]:
+    """Oldest first; `only` one agency, if given."""
+    at, agency_id = after or (None, None)
+    rows = await connection.fetch(
+        """
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+          FROM agencies
+         WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         ORDER BY created_at, id
+         LIMIT $4
+        """,
+        only,
+        at,
+        agency_id,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def update_agency(connection: Connection, agency: Agency) -> None:
+    await connection.execute(
+        """
+        UPDATE agencies
+           SET name = $2, alert_email = $3, active_provider = $4, former_provider = $5, fallback_providers = $6
+         WHERE id = $1
+        """,
+        agency.id,
+        agency.name,
+        agency.alert_email,
+        agency.active_provider,
+        agency.former_provider,
+        agency.fallback_providers,
+    )
+
+
+async def delete_agency(connection: Connection, agency_id: str) -> None:
+    """With everything that it owns."""
+    await connection.execute("DELETE FROM agencies WHERE id = $1", agency_id)
+
+
+def _read(row: Any) -> Agency:
+    fallback = row["fallback_providers"]
+    return Agency(**{**row, "fallback_providers": None if fallback is None else tuple(fallback)})

@@ -1,0 +1,414 @@
+"""What a live call asks of the database: its route, the claim of a step, and everything that is written behind it.
+
+Claims run at once, on the calls' pool. Everything else is a `Write` for the recorder, which commits many at a time.
+Lists for people are in router.store.history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from adapters.base import Target
+from router.routing.route import Access, Route
+from router.store.clients import read_routing
+from router.store.pool import Pool
+
+_ROUTE: Final = """
+    SELECT n.agency_id, n.client_id, n.account_sid, n.e164, c.name AS client_name, c.personal_phone, c.caller_id,
+           c.provider AS client_provider, c.routing, c.assistant #>> '{languages,0}' AS language,
+           (c.assistant ->> 'max_seconds')::integer AS max_seconds,
+           a.active_provider, a.former_provider, a.fallback_providers,
+           (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version))
+              FROM keys k
+             WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
+           (SELECT jsonb_object_agg(s.provider, s.remote_id)
+              FROM assistants s
+             WHERE s.client_id = n.client_id AND s.state IN ('linked', 'synced')) AS assistants,
+           (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode))
+              FROM registrations r
+             WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
+      FROM numbers n
+      JOIN clients c ON c.id = n.client_id
+      JOIN agencies a ON a.id = n.agency_id
+"""
+
+# The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
+CLAIM_CALL: Final = f"""
+WITH route AS MATERIALIZED ({_ROUTE}
+     WHERE n.account_sid = $1 AND n.e164 = $2
+       AND ($8::text[] IS NULL OR EXISTS (
+           SELECT FROM keys t
+            WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)))
+), started AS (
+    INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
+    SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
+    ON CONFLICT (account_sid, call_sid) DO NOTHING
+), claimed AS (
+    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
+    SELECT $1, $4, 'inbound', $3, $6 FROM route
+    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
+    RETURNING step
+)
+SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed,
+       (SELECT CASE WHEN bool_or(r.ringing_phone = $7) THEN 'forwarded'
+                    WHEN $7::text IS NULL AND bool_or(r.ringing_shows = $5) THEN 'suspected' END
+          FROM calls r
+         WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > $6
+           AND r.ended_at IS NULL AND r.call_sid <> $4) AS loop
+  FROM route
+"""  # noqa: S608  (put together from constants)
+
+CLAIM_STEP: Final = f"""
+WITH claimed AS (
+    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
+    VALUES ($1, $3, $4, $5, $6)
+    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
+    RETURNING step
+)
+SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*,
+       (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
+          FROM call_events e
+         WHERE e.call_id = $5) AS facts
+  FROM (SELECT 1) AS one
+  LEFT JOIN ({_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2) AS route ON true
+"""  # noqa: S608  (put together from constants)
+
+FIND_STEP: Final = """
+SELECT s.call_id, s.claimed_at, s.answered_at, s.answer,
+       EXISTS (SELECT FROM call_steps l WHERE l.call_id = s.call_id AND l.claimed_at > s.claimed_at) AS passed
+  FROM call_steps s
+ WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.step = $3
+"""
+
+LATEST_STEP: Final = """
+SELECT s.call_id, s.step, s.answer
+  FROM call_steps s
+ WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.answered_at IS NOT NULL
+ ORDER BY s.claimed_at DESC
+ LIMIT 1
+"""
+
+FACTS: Final = """
+SELECT e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)::float8 AS at
+  FROM call_events e
+ WHERE e.call_id = $1
+"""
+
+_CALL: Final = """
+SELECT id, account_sid, call_sid, agency_id, client_id, from_number, to_number, answered_by, outcome, started_at,
+       ended_at
+  FROM calls
+"""
+
+FIND_CALL: Final = f"{_CALL} WHERE account_sid = $1 AND call_sid = $2"
+
+FIND_AGENCY_CALL: Final = f"{_CALL} WHERE id = $1 AND agency_id = $2"
+
+ROUTE_OF_NUMBER: Final = f"{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened earlier on a call. `at` is in seconds since the epoch."""
+
+    event: str
+    step: str | None
+    provider: str | None
+    reason: str | None
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallClaim:
+    """An inbound call's route, whether this request is the first for it, and whether it looks like a loop."""
+
+    route: Route
+    claimed: bool
+    loop: Literal["forwarded", "suspected"] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepClaim:
+    """Whether this request is the first for its step; the route as it is now, and what happened before."""
+
+    claimed: bool
+    route: Route | None
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStep:
+    """A step that somebody claimed before; `passed` tells that a later one came."""
+
+    call_id: str
+    claimed_at: datetime
+    answered_at: datetime | None
+    answer: str | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCall:
+    """A call as it was recorded."""
+
+    id: str
+    account_sid: str
+    call_sid: str
+    agency_id: str
+    client_id: str
+    from_number: str
+    to_number: str
+    answered_by: str | None
+    outcome: str | None
+    started_at: datetime
+    ended_at: datetime | None
+
+
+async def claim_call(
+    pool: Pool,
+    *,
+    account_sid: str,
+    to: str,
+    call_id: str,
+    call_sid: str,
+    from_number: str,
+    now: datetime,
+    forwarded_from: str | None,
+    tokens: Sequence[str] | None,
+) -> CallClaim | None:
+    """Insert the call and claim its first step, in one statement. None: nobody has set up that number there."""
+    row = await pool.fetchrow(CLAIM_CALL, account_sid, to, call_id, call_sid, from_number, now, forwarded_from, tokens)
+    if row is None:
+        return None
+    return CallClaim(read_route(row), row["claimed"], row["loop"])
+
+
+async def claim_step(
+    pool: Pool, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
+) -> StepClaim:
+    """Claim a later step, and learn the route as it is now and what happened so far."""
+    row = await pool.fetchrow(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
+    route = None if row["agency_id"] is None else read_route(row)
+    return StepClaim(row["claimed"], route, tuple(Fact(*fact) for fact in row["facts"] or ()))
+
+
+async def find_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
+    row = await pool.fetchrow(FIND_STEP, account_sid, call_sid, step)
+    return None if row is None else StoredStep(**row)
+
+
+async def find_latest_answer(pool: Pool, account_sid: str, call_sid: str) -> tuple[str, str] | None:
+    """The step answered last on a call, and its sealed answer."""
+    row = await pool.fetchrow(LATEST_STEP, account_sid, call_sid)
+    return None if row is None or row["answer"] is None else (row["step"], row["answer"])
+
+
+async def find_facts(pool: Pool, call_id: str) -> tuple[Fact, ...]:
+    return tuple(Fact(**row) for row in await pool.fetch(FACTS, call_id))
+
+
+async def find_call(pool: Pool, account_sid: str, call_sid: str) -> StoredCall | None:
+    row = await pool.fetchrow(FIND_CALL, account_sid, call_sid)
+    return None if row is None else StoredCall(**row)
+
+
+async def find_agency_call(pool: Pool, agency_id: str, call_id: str) -> StoredCall | None:
+    """The call, if it is that agency's."""
+    row = await pool.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
+    return None if row is None else StoredCall(**row)
+
+
+async def find_route(pool: Pool, account_sid: str, number: str) -> Route | None:
+    row = await pool.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
+    return None if row is None else read_route(row)
+
+
+def read_route(row: Mapping[str, Any]) -> Route:
+    """A row of the route query as the decision knows it."""
+    fallbacks = row["fallback_providers"]
+    return Route(
+        agency_id=row["agency_id"],
+        client_id=row["client_id"],
+        client_name=row["client_name"],
+        account_sid=row["account_sid"],
+        number=row["e164"],
+        caller_id=row["caller_id"],
+        personal_phone=row["personal_phone"],
+        language=row["language"] or "en-US",
+        max_seconds=row["max_seconds"],
+        client_provider=row["client_provider"],
+        active_provider=row["active_provider"],
+        former_provider=row["former_provider"],
+        fallback_providers=None if fallbacks is None else tuple(fallbacks),
+        accesses=tuple(_read_accesses(row["keys"] or {}, row["assistants"] or {}, row["registrations"] or {})),
+        routing=read_routing(row["routing"]),
+    )
+
+
+def _read_accesses(
+    keys: Mapping[str, Any], assistants: Mapping[str, str], registrations: Mapping[str, Any]
+) -> Iterable[Access]:
+    for provider, (sealed, version) in keys.items():
+        registration, mode = registrations.get(provider, (None, None))
+        yield Access(provider, Target(assistants.get(provider), registration, mode), sealed, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One statement with its arguments, to be committed together with others. Running it twice does no harm."""
+
+    statement: str
+    arguments: tuple[Any, ...]
+
+
+def insert_event(
+    event_id: str,
+    call_id: str,
+    at: datetime,
+    event: str,
+    *,
+    step: str | None = None,
+    provider: str | None = None,
+    reason: str | None = None,
+    duration_ms: int | None = None,
+) -> Write:
+    """A call event; the same event of the same step and provider is kept once. Gone calls take theirs along."""
+    return Write(
+        "INSERT INTO call_events (id, call_id, at, event, step, provider, reason, duration_ms) "
+        "SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM calls WHERE id = $2) "
+        "ON CONFLICT DO NOTHING",
+        (event_id, call_id, at, event, step, provider, reason, duration_ms),
+    )
+
+
+def store_answer(account_sid: str, call_sid: str, step: str, at: datetime, sealed: str) -> Write:
+    return Write(
+        "UPDATE call_steps SET answered_at = $4, answer = $5 "
+        "WHERE account_sid = $1 AND call_sid = $2 AND step = $3 AND answer IS NULL",
+        (account_sid, call_sid, step, at, sealed),
+    )
+
+
+def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> Write:
+    return Write(
+        "UPDATE calls SET answered_by = $2, provider = $3, answered_at = coalesce(answered_at, $4) WHERE id = $1",
+        (call_id, by, provider, at),
+    )
+
+
+def set_provider(call_id: str, provider: str) -> Write:
+    """Who has the call now, answered or not."""
+    return Write("UPDATE calls SET provider = $2 WHERE id = $1", (call_id, provider))
+
+
+def set_ringing(call_id: str, phone: str, shows: str, until: datetime) -> Write:
+    """The owner's phone is being rung and shows this caller ID: what a loop is recognised by."""
+    return Write(
+        "UPDATE calls SET ringing_phone = $2, ringing_shows = $3, ringing_until = $4 WHERE id = $1",
+        (call_id, phone, shows, until),
+    )
+
+
+def clear_ringing(call_id: str) -> Write:
+    return Write(
+        "UPDATE calls SET ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL WHERE id = $1", (call_id,)
+    )
+
+
+def set_outcome(call_id: str, outcome: str) -> Write:
+    """The outcome as far as it is known. A message that was left outweighs a caller who seemed to be gone."""
+    return Write(
+        "UPDATE calls SET outcome = $2 WHERE id = $1 AND (outcome IS NULL OR outcome = 'abandoned')",
+        (call_id, outcome),
+    )
+
+
+END_CALL: Final = """
+UPDATE calls
+   SET ended_at = $2, seconds = coalesce($4, seconds), outcome = coalesce(outcome, $3),
+       ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+ WHERE id = $1 AND ended_at IS NULL
+RETURNING outcome
+"""
+
+
+async def end_call(pool: Pool, call_id: str, at: datetime, outcome: str, seconds: int | None) -> str | None:
+    """Close a call once. Returns its outcome to whoever closed it, None to everybody after."""
+    closed: str | None = await pool.fetchval(END_CALL, call_id, at, outcome, seconds)
+    return closed
+
+
+# For when the database was away: the call is found by what Twilio calls it.
+_END_BY_SID: Final = """
+WITH ended AS (
+    UPDATE calls
+       SET ended_at = $4, seconds = $5, ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
+           outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END, 'abandoned')
+     WHERE account_sid = $1 AND call_sid = $2 AND ended_at IS NULL
+    RETURNING id, outcome
+)
+INSERT INTO call_events (id, call_id, at, event, step, reason)
+SELECT $3, id, $4, 'call.ended', 'status', outcome FROM ended
+ON CONFLICT DO NOTHING
+"""
+
+
+def end_call_later(account_sid: str, call_sid: str, event_id: str, at: datetime, seconds: int | None) -> Write:
+    return Write(_END_BY_SID, (account_sid, call_sid, event_id, at, seconds))
+
+
+def set_seconds(call_id: str, seconds: int) -> Write:
+    return Write("UPDATE calls SET seconds = $2 WHERE id = $1", (call_id, seconds))
+
+
+INSERT_VOICEMAIL: Final = """
+INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+ WHERE EXISTS (SELECT FROM calls WHERE id = $4)
+ON CONFLICT (account_sid, recording_sid) DO NOTHING
+RETURNING id
+"""
+
+
+def voicemail_arguments(
+    voicemail_id: str,
+    *,
+    account_sid: str,
+    recording_sid: str,
+    call_id: str,
+    agency_id: str,
+    client_id: str,
+    from_number: str,
+    at: datetime,
+    seconds: int,
+) -> tuple[Any, ...]:
+    """The arguments of INSERT_VOICEMAIL."""
+    return (voicemail_id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
+
+
+ACCOUNT_TOKENS: Final = """
+SELECT agency_id, kind, version, sealed
+  FROM keys
+ WHERE account_sid = $1 AND (retired_at IS NULL OR retired_at > $2)
+ ORDER BY retired_at NULLS FIRST, saved_at DESC
+"""
+
+_ROTATION: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedToken:
+    """A carrier account's auth token as one agency saved it."""
+
+    agency_id: str
+    kind: str
+    version: int
+    sealed: str
+
+
+async def find_account_tokens(pool: Pool, account_sid: str, now: datetime) -> tuple[SealedToken, ...]:
+    """All tokens that may have signed for this account: the saved ones, and during a rotation the former."""
+    return tuple(SealedToken(**row) for row in await pool.fetch(ACCOUNT_TOKENS, account_sid, now - _ROTATION))

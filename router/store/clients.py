@@ -1,0 +1,172 @@
+"""Clients of agencies, and their routing settings as JSON (the API's form) and as the words of the decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from router.routing.route import Hours, Mode, OpenSpan, Routing
+from router.store.pool import Connection
+
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One of an agency's businesses. `routing` and `assistant` are in the API's form."""
+
+    id: str
+    agency_id: str
+    name: str
+    personal_phone: str | None
+    notify_email: str | None
+    provider: str | None
+    caller_id: str
+    routing: dict[str, Any]
+    assistant: dict[str, Any] | None
+    created_at: datetime
+
+    @property
+    def language(self) -> str:
+        """The language in which callers are spoken to, as a BCP 47 tag."""
+        languages = (self.assistant or {}).get("languages") or ["en-US"]
+        return str(languages[0])
+
+
+def read_routing(value: dict[str, Any]) -> Routing:
+    """Routing settings from the JSON of a client's row; what is absent has its default."""
+    hours = value.get("hours")
+    return Routing(
+        mode=Mode(value.get("mode", Mode.AI)),
+        on_failure=value.get("on_failure", "voicemail"),
+        ring_seconds=value.get("ring_seconds", 15),
+        screen=value.get("screen", True),
+        voicemail_greeting=value.get("voicemail_greeting"),
+        voicemail_seconds=value.get("voicemail_seconds", 120),
+        hours=_read_hours(hours) if hours else None,
+    )
+
+
+def _read_hours(value: dict[str, Any]) -> Hours:
+    return Hours(
+        timezone=value["timezone"],
+        open=tuple(_read_span(span) for span in value.get("open", ())),
+        closed_mode=Mode(value.get("closed_mode", Mode.VOICEMAIL)),
+    )
+
+
+def _read_span(value: dict[str, Any]) -> OpenSpan:
+    days = tuple(sorted(_DAYS.index(day) for day in value["days"]))
+    return OpenSpan(days, _read_minutes(value["from"]), _read_minutes(value["to"]))
+
+
+def _read_minutes(clock: str) -> int:
+    """Minutes after midnight of an HH:MM."""
+    hours, _, minutes = clock.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+async def insert_client(connection: Connection, client: Client) -> None:
+    await connection.execute(
+        """
+        INSERT INTO clients (id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing,
+                             assistant, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        """,
+        client.id,
+        client.agency_id,
+        client.name,
+        client.personal_phone,
+        client.notify_email,
+        client.provider,
+        client.caller_id,
+        client.routing,
+        client.assistant,
+        client.created_at,
+    )
+
+
+async def find_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
+    row = await connection.fetchrow(
+        """
+        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+          FROM clients
+         WHERE agency_id = $1 AND id = $2
+        """,
+        agency_id,
+        client_id,
+    )
+    return Client(**row) if row else None
+
+
+async def lock_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
+    """Until the end of the transaction nobody else changes the client."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+          FROM clients
+         WHERE agency_id = $1 AND id = $2
+           FOR NO KEY UPDATE
+        """,
+        agency_id,
+        client_id,
+    )
+    return Client(**row) if row else None
+
+
+async def list_clients(
+    connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Client]:
+    """Oldest first."""
+    at, client_id = after or (None, None)
+    rows = await connection.fetch(
+        """
+        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+          FROM clients
+         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         ORDER BY created_at, id
+         LIMIT $4
+        """,
+        agency_id,
+        at,
+        client_id,
+        limit,
+    )
+    return [Client(**row) for row in rows]
+
+
+async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -> bool:
+    """Whether one of the agency's clients has its owner's phone there."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM clients WHERE agency_id = $1 AND personal_phone = $2)", agency_id, e164
+    )
+    return found
+
+
+async def update_client(connection: Connection, client: Client) -> None:
+    await connection.execute(
+        """
+        UPDATE clients
+           SET name = $3, personal_phone = $4, notify_email = $5, provider = $6, caller_id = $7, routing = $8,
+               assistant = $9
+         WHERE agency_id = $1 AND id = $2
+        """,
+        client.agency_id,
+        client.id,
+        client.name,
+        client.personal_phone,
+        client.notify_email,
+        client.provider,
+        client.caller_id,
+        client.routing,
+        client.assistant,
+    )
+
+
+async def delete_client(connection: Connection, agency_id: str, client_id: str) -> bool:
+    """With its assistants and numbers. Whether there was one."""
+    deleted = await connection.fetchval(
+        "DELETE FROM clients WHERE agency_id = $1 AND id = $2 RETURNING id", agency_id, client_id
+    )
+    return deleted is not None

@@ -1,0 +1,136 @@
+"""Sealed keys of agencies, by version. What is sealed under which context stands in router.store.sealed.
+
+One version of a kind is in use; those before it stay for a while, retired, because providers sign webhooks of calls
+that are still on with the key that the call was made with. A version number is never used twice, not even after a
+key was deleted: circuits and remembered routes know keys by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+from router.store.pool import Connection
+
+KeyStatus: TypeAlias = Literal["valid", "out_of_credit"]
+
+RETIRED_KEPT: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One version of a key. `account_sid` for a carrier's key only."""
+
+    agency_id: str
+    kind: str
+    version: int
+    sealed: str = field(repr=False)
+    webhook_sealed: str | None = field(repr=False)
+    webhook_token_sealed: str | None = field(repr=False)
+    account_sid: str | None
+    last4: str
+    status: KeyStatus
+    checked_at: datetime
+    saved_at: datetime
+
+
+async def list_keys_in_use(connection: Connection, agency_id: str) -> list[StoredKey]:
+    rows = await connection.fetch(
+        """
+        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
+               checked_at, saved_at
+          FROM keys
+         WHERE agency_id = $1 AND retired_at IS NULL
+        """,
+        agency_id,
+    )
+    return [StoredKey(**row) for row in rows]
+
+
+async def find_key_in_use(connection: Connection, agency_id: str, kind: str) -> StoredKey | None:
+    row = await connection.fetchrow(
+        """
+        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
+               checked_at, saved_at
+          FROM keys
+         WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL
+        """,
+        agency_id,
+        kind,
+    )
+    return StoredKey(**row) if row else None
+
+
+async def find_account_key(connection: Connection, agency_id: str, account_sid: str) -> StoredKey | None:
+    """The newest version of the agency's key that opens this carrier account, also if another one is in use now."""
+    row = await connection.fetchrow(
+        """
+        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
+               checked_at, saved_at
+          FROM keys
+         WHERE agency_id = $1 AND account_sid = $2
+         ORDER BY version DESC
+         LIMIT 1
+        """,
+        agency_id,
+        account_sid,
+    )
+    return StoredKey(**row) if row else None
+
+
+async def take_version(connection: Connection, agency_id: str, kind: str) -> int:
+    """The next version number; a transaction that is rolled back gives it back."""
+    version: int = await connection.fetchval(
+        """
+        INSERT INTO key_versions (agency_id, kind, newest)
+        VALUES ($1, $2, 1)
+        ON CONFLICT (agency_id, kind) DO UPDATE SET newest = key_versions.newest + 1
+        RETURNING newest
+        """,
+        agency_id,
+        kind,
+    )
+    return version
+
+
+async def replace_key(connection: Connection, key: StoredKey) -> None:
+    """Put the key in use, retire the one before it, erase those retired long ago. Needs a transaction."""
+    await connection.execute(
+        "UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL",
+        key.agency_id,
+        key.kind,
+        key.saved_at,
+    )
+    await connection.execute(
+        "DELETE FROM keys WHERE agency_id = $1 AND kind = $2 AND retired_at < $3",
+        key.agency_id,
+        key.kind,
+        key.saved_at - RETIRED_KEPT,
+    )
+    await connection.execute(
+        """
+        INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
+                          status, checked_at, saved_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        """,
+        key.agency_id,
+        key.kind,
+        key.version,
+        key.sealed,
+        key.webhook_sealed,
+        key.webhook_token_sealed,
+        key.account_sid,
+        key.last4,
+        key.status,
+        key.checked_at,
+        key.saved_at,
+    )
+
+
+async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
+    """All versions at once. Whether there was one in use."""
+    rows = await connection.fetch(
+        "DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL AS in_use", agency_id, kind
+    )
+    return any(row["in_use"] for row in rows)

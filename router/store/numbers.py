@@ -1,0 +1,186 @@
+"""Phone numbers of clients, and their counterparts at providers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from router.store.pool import Connection
+
+# Longer than any request may take: a number that is still being set up after that was left behind by a crash.
+ABANDONED_AFTER: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet."""
+
+    account_sid: str
+    e164: str
+    agency_id: str
+    client_id: str
+    carrier: str
+    account: Literal["platform", "agency"]
+    number_sid: str
+    voice_url: str
+    fallback_url: str = field(repr=False)
+    status_url: str
+    state: Literal["pending", "active"]
+    fallback_state: Literal["ok", "stale"]
+    created_at: datetime
+    registrations: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+async def claim_number(connection: Connection, number: Number) -> bool:
+    """Insert it unless the account's number, or the agency's same number elsewhere, is taken.
+
+    One that this agency began to set up and never finished is not taken.
+    """
+    await connection.execute(
+        """
+        DELETE FROM numbers
+         WHERE agency_id = $1 AND e164 = $2 AND state = 'pending' AND created_at < $3
+        """,
+        number.agency_id,
+        number.e164,
+        number.created_at - ABANDONED_AFTER,
+    )
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url,
+                             fallback_url, status_url, state, fallback_state, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT DO NOTHING
+        RETURNING e164
+        """,
+        number.account_sid,
+        number.e164,
+        number.agency_id,
+        number.client_id,
+        number.carrier,
+        number.account,
+        number.number_sid,
+        number.voice_url,
+        number.fallback_url,
+        number.status_url,
+        number.state,
+        number.fallback_state,
+        number.created_at,
+    )
+    return inserted is not None
+
+
+async def activate_number(connection: Connection, agency_id: str, e164: str) -> None:
+    """The carrier is configured."""
+    await connection.execute("UPDATE numbers SET state = 'active' WHERE agency_id = $1 AND e164 = $2", agency_id, e164)
+
+
+async def find_number(connection: Connection, agency_id: str, e164: str) -> Number | None:
+    rows = await list_numbers(connection, agency_id, e164=e164, limit=1)
+    return rows[0] if rows else None
+
+
+async def list_numbers(
+    connection: Connection,
+    agency_id: str,
+    *,
+    e164: str | None = None,
+    client_id: str | None = None,
+    account_sid: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int | None = None,
+) -> list[Number]:
+    """Oldest first; those that match what is given."""
+    at, after_e164 = after or (None, None)
+    rows = await connection.fetch(
+        """
+        SELECT n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
+               n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at,
+               (SELECT jsonb_object_agg(r.provider,
+                                        jsonb_strip_nulls(jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode)))
+                  FROM registrations r
+                 WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
+          FROM numbers n
+         WHERE n.agency_id = $1
+           AND ($2::text IS NULL OR n.e164 = $2)
+           AND ($3::text IS NULL OR n.client_id = $3)
+           AND ($4::text IS NULL OR n.account_sid = $4)
+           AND ($5::timestamptz IS NULL OR (n.created_at, n.e164) > ($5, $6))
+         ORDER BY n.created_at, n.e164
+         LIMIT $7
+        """,
+        agency_id,
+        e164,
+        client_id,
+        account_sid,
+        at,
+        after_e164,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def is_our_number(connection: Connection, e164: str) -> bool:
+    """Whether any agency has this number here: ringing it as somebody's phone could go round in circles."""
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)", e164)
+    return found
+
+
+async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:
+    """To another client of the agency."""
+    await connection.execute(
+        "UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2", agency_id, e164, client_id
+    )
+
+
+async def want_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> None:
+    """Note the address that the carrier is to be given."""
+    await connection.execute(
+        "UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2",
+        agency_id,
+        e164,
+        fallback_url,
+    )
+
+
+async def confirm_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> bool:
+    """The carrier has been given this address. False if another one is wanted by now."""
+    confirmed = await connection.fetchval(
+        """
+        UPDATE numbers
+           SET fallback_state = 'ok'
+         WHERE agency_id = $1 AND e164 = $2 AND fallback_url = $3
+        RETURNING e164
+        """,
+        agency_id,
+        e164,
+        fallback_url,
+    )
+    return confirmed is not None
+
+
+async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence[str]) -> None:
+    await connection.execute("DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)", agency_id, e164s)
+
+
+async def save_registration(
+    connection: Connection, agency_id: str, e164: str, provider: str, remote_id: str, mode: str | None
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO registrations (agency_id, e164, provider, remote_id, mode)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (agency_id, e164, provider) DO UPDATE SET remote_id = EXCLUDED.remote_id, mode = EXCLUDED.mode
+        """,
+        agency_id,
+        e164,
+        provider,
+        remote_id,
+        mode,
+    )
+
+
+def _read(row: Any) -> Number:
+    return Number(**{**row, "registrations": row["registrations"] or {}})

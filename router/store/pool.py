@@ -1,0 +1,66 @@
+"""Connections to PostgreSQL: one small pool for live calls, one for everything else.
+
+Two, because a burst of settings work must not keep a call waiting, and because they commit differently: what a
+call claims need not be flushed to disk before a provider is asked. It is durable with the next commit of the
+recorder, which is flushed, stands behind it in the same write-ahead log, and is awaited before the reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+
+Pool: TypeAlias = Any  # asyncpg has no types
+Connection: TypeAlias = Any
+
+COMMAND_SECONDS: Final = 5.0
+
+# What a caller of the database has to expect when it is away, slow or shutting down.
+DATABASE_ERRORS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Both pools. `calls` commits without waiting for the disk, `settings` waits."""
+
+    calls: Pool
+    settings: Pool
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, *, call_connections: int = 10, settings_connections: int = 5
+) -> AsyncIterator[Database]:
+    """Open both pools without insisting that the server is there yet; close them in the end."""
+    calls = _create_pool(dsn, call_connections, {"synchronous_commit": "off"})
+    settings = _create_pool(dsn, settings_connections, {})
+    async with calls, settings:
+        yield Database(calls, settings)
+
+
+async def connect(dsn: str) -> Connection:
+    """A connection of its own, for the recorder and for LISTEN."""
+    connection = await asyncpg.connect(dsn, command_timeout=COMMAND_SECONDS, timeout=COMMAND_SECONDS)
+    await _read_json(connection)
+    return connection
+
+
+def _create_pool(dsn: str, size: int, server_settings: dict[str, str]) -> Pool:
+    return asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        command_timeout=COMMAND_SECONDS,
+        timeout=COMMAND_SECONDS,
+        init=_read_json,
+        server_settings={"application_name": "callrouter", **server_settings},
+    )
+
+
+async def _read_json(connection: Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

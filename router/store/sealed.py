@@ -1,0 +1,61 @@
+"""Which context every stored sealed value is bound to. Sealing itself is in `crypto`; the tables are next door."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from crypto import Keyring, Secret
+
+Context: TypeAlias = tuple[str, ...]
+
+
+def key_context(agency_id: str, kind: str, version: int) -> Context:
+    return ("key", agency_id, kind, str(version))
+
+
+def webhook_secret_context(agency_id: str, kind: str, version: int) -> Context:
+    return ("webhook-secret", agency_id, kind, str(version))
+
+
+def webhook_token_context(agency_id: str, kind: str) -> Context:
+    return ("webhook-token", agency_id, kind)
+
+
+def reply_context(scope: str, key: str) -> Context:
+    return ("reply", scope, key)
+
+
+def seal_key(keyring: Keyring, key: Secret, agency_id: str, kind: str, version: int) -> str:
+    return keyring.seal(key.reveal(), *key_context(agency_id, kind, version))
+
+
+def open_key(keyring: Keyring, sealed: str, agency_id: str, kind: str, version: int) -> Secret:
+    """Raises crypto.OpenError, also for a row that was swapped with another agency's."""
+    return keyring.open(sealed, *key_context(agency_id, kind, version))
+
+
+def seal_webhook_secret(keyring: Keyring, secret: Secret, agency_id: str, kind: str, version: int) -> str:
+    """What a provider signs its webhooks with, where that is not the key itself."""
+    return keyring.seal(secret.reveal(), *webhook_secret_context(agency_id, kind, version))
+
+
+def open_webhook_secret(keyring: Keyring, sealed: str, agency_id: str, kind: str, version: int) -> Secret:
+    return keyring.open(sealed, *webhook_secret_context(agency_id, kind, version))
+
+
+def seal_webhook_token(keyring: Keyring, token: Secret, agency_id: str, kind: str) -> str:
+    """The unguessable part of the webhook address that an agency gives to a provider by hand."""
+    return keyring.seal(token.reveal(), *webhook_token_context(agency_id, kind))
+
+
+def open_webhook_token(keyring: Keyring, sealed: str, agency_id: str, kind: str) -> Secret:
+    return keyring.open(sealed, *webhook_token_context(agency_id, kind))
+
+
+def seal_reply(keyring: Keyring, reply: bytes, scope: str, key: str) -> str:
+    """A stored API reply, which may hold a token shown once."""
+    return keyring.seal(reply, *reply_context(scope, key))
+
+
+def open_reply(keyring: Keyring, sealed: str, scope: str, key: str) -> bytes:
+    return keyring.open_bytes(sealed, *reply_context(scope, key))

@@ -1,0 +1,89 @@
+"""Where log lines go: a stream, or standard output through a thread.
+
+The thread stands there because a full pipe (a log collector that has fallen asleep) would otherwise stop the service
+in the middle of a call. Lines that find no room are counted and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from router.telemetry import metrics
+
+_MAX_WAITING_LINES: Final = 10_000
+_CLOSE_SECONDS: Final = 1.0
+
+
+class Output:
+    """What structlog hands a finished line to: one method a level, all of them the same."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self.debug = self.info = self.warning = self.error = write
+
+
+def write_to(stream: TextIO) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    return write
+
+
+def write_to_stderr(line: str) -> None:
+    """To whatever sys.stderr is at that moment."""
+    sys.stderr.write(f"{line}\n")
+
+
+class BackgroundWriter:
+    """Writes lines to a file descriptor, in order, without ever making the one who logs wait.
+
+    To the descriptor itself: a thread that hangs inside sys.stdout's own buffer would break the exit.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        if len(self._lines) >= _MAX_WAITING_LINES:
+            metrics.log_dropped("backlog")
+            return
+        self._lines.append(f"{line}\n".encode(errors="backslashreplace"))
+        self._wake.set()
+
+    def close(self) -> None:
+        """Write what is waiting; gives up on a reader who does not read."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        while not self._closing or self._lines:
+            self._wake.wait()
+            self._wake.clear()
+            while self._lines:
+                self._write_out(self._take_chunk())
+
+    def _take_chunk(self) -> bytes:
+        """As many lines as a pipe takes in one piece, so that those of several workers do not mix (POSIX: PIPE_BUF)."""
+        chunk = self._lines.popleft()
+        while self._lines and len(chunk) + len(self._lines[0]) <= select.PIPE_BUF:
+            chunk += self._lines.popleft()
+        return chunk
+
+    def _write_out(self, data: bytes) -> None:
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            metrics.log_dropped("unwritable", data.count(b"\n"))

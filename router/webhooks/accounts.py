@@ -1,0 +1,109 @@
+"""Which auth tokens may have signed for an account: the platform's, and agencies' own, remembered sealed.
+
+A token is opened for the one check and dropped. Nothing here is told by the request but the AccountSid, which
+proves nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from adapters.base import Account
+from adapters.twilio import Form, verify
+from crypto import Keyring, OpenError, Secret
+from router.store.calls import SealedToken, find_account_tokens
+from router.store.pool import DATABASE_ERRORS, Database
+from router.store.sealed import open_key
+from router.telemetry import emit, metrics
+
+_MOST_REMEMBERED: Final = 10_000
+
+
+class UnknownAccountError(Exception):
+    """No token for this account: it is none of ours."""
+
+
+class WrongSignatureError(Exception):
+    """No token of this account made this signature."""
+
+
+class UnverifiableError(Exception):
+    """The database is away and no token is at hand."""
+
+
+class Accounts:
+    """Verifies Twilio's requests."""
+
+    def __init__(
+        self, database: Database, keyring: Keyring, platform: Account | None, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._platform = platform
+        self._clock = clock
+        self._remembered: OrderedDict[str, tuple[SealedToken, ...]] = OrderedDict()
+
+    async def verify(
+        self, account_sid: str, url: str, form: Form, signature: str, *, reload: bool = False
+    ) -> tuple[str, ...] | None:
+        """The sealed tokens that prove the request; None if the platform's own does.
+
+        A remembered token that does not fit may be an old one: they are loaded once more before a refusal.
+        Raises UnknownAccountError, WrongSignatureError or UnverifiableError.
+        """
+        if self._platform is not None and account_sid == self._platform.sid:
+            if verify((self._platform.auth_token,), url, form, signature):
+                return None
+            raise WrongSignatureError
+        known = None if reload else self._recall(account_sid)
+        if known is not None:
+            proving = self._proving(known, url, form, signature)
+            if proving:
+                return proving
+        loaded = await self._load(account_sid)
+        proving = self._proving(loaded, url, form, signature)
+        if proving:
+            return proving
+        raise WrongSignatureError if loaded else UnknownAccountError
+
+    async def _load(self, account_sid: str) -> tuple[SealedToken, ...]:
+        try:
+            tokens = await find_account_tokens(self._database.calls, account_sid, self._clock())
+        except DATABASE_ERRORS:
+            raise UnverifiableError from None
+        if tokens:
+            self._remember(account_sid, tokens)
+        else:
+            self._remembered.pop(account_sid, None)
+        return tokens
+
+    def _recall(self, account_sid: str) -> tuple[SealedToken, ...] | None:
+        tokens = self._remembered.get(account_sid)
+        if tokens is not None:
+            self._remembered.move_to_end(account_sid)
+        return tokens
+
+    def _remember(self, account_sid: str, tokens: tuple[SealedToken, ...]) -> None:
+        self._remembered[account_sid] = tokens
+        self._remembered.move_to_end(account_sid)
+        if len(self._remembered) > _MOST_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def _proving(self, tokens: tuple[SealedToken, ...], url: str, form: Form, signature: str) -> tuple[str, ...]:
+        return tuple(
+            token.sealed
+            for token in tokens
+            if (secret := self._open(token)) is not None and verify((secret,), url, form, signature)
+        )
+
+    def _open(self, token: SealedToken) -> Secret | None:
+        """None for one that does not open: said loudly, and then as good as wrong."""
+        try:
+            return open_key(self._keyring, token.sealed, token.agency_id, token.kind, token.version)
+        except OpenError:
+            metrics.key_unreadable(token.kind)
+            emit("key.unreadable", agency_id=token.agency_id, kind=token.kind, key_version=token.version)
+            return None

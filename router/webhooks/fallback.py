@@ -1,0 +1,228 @@
+"""The static fallback: what a caller gets when Twilio could not fetch or execute our documents.
+
+Ring the owner, then take a message, out of nothing but what is sealed in the address's `t`: no database, no provider,
+no other key. It writes nothing and believes nothing, so it asks for no signature. There is nothing behind it: whatever
+comes in is answered with a document that can be executed (Twilio docs: Availability and Reliability).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlencode
+
+import phonenumbers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.twilio.signature import FormError, read_form, read_text
+from crypto import Keyring, OpenError
+from router import twiml
+from router.calls.fallback import Fallback, open_fallback
+from router.telemetry import emit, metrics
+
+_MAX_BODY: Final = 64 * 1024
+_NATIONAL_DIGITS: Final = 9  # so many equal last digits and no two phones are meant
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+_RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
+
+Step: TypeAlias = Literal["voice", "screen", "accept", "done", "recorded"]
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of Twilio's. Nothing in `form` is proven."""
+
+    form: Mapping[str, str]
+    prefix: str
+    sealed: str | None = None
+    fallback: Fallback | None = None  # None: `sealed` is missing or does not open
+
+    def address(self, step: Step) -> str:
+        query = f"?{urlencode({'t': self.sealed})}" if self.fallback else ""
+        return f"{self.prefix}/fallback/{step}{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A document, and in a word what it does."""
+
+    answer: str
+    document: str
+
+
+def fallback_routes(keyring: Keyring, path_prefix: str = "") -> list[Route]:
+    """The fallback's addresses. `path_prefix` is the path of its public address: "" or "/calls", say."""
+    steps: dict[Step, Callable[[Visit], Reply]] = {
+        "voice": _take_call,
+        "screen": _screen_owner,
+        "accept": _hear_owner,
+        "done": _after_owner,
+        "recorded": _after_message,
+    }
+    return [
+        Route(f"/fallback/{step}", _serve(step, answer, keyring, path_prefix), methods=["GET", "POST"])
+        for step, answer in steps.items()
+    ]
+
+
+def _take_call(visit: Visit) -> Reply:
+    fallback = visit.fallback
+    if fallback is None or fallback.phone is None:
+        return _take_message(visit)
+    if _is_same_phone(visit.form.get("ForwardedFrom", ""), fallback.phone):
+        return Reply("reject", twiml.reject_busy())
+    return Reply(
+        "ring",
+        twiml.ring_owner(
+            fallback.phone,
+            _choose_caller_id(visit.form, fallback),
+            fallback.ring_seconds,
+            visit.address("done"),
+            visit.address("screen") if fallback.screen else None,
+        ),
+    )
+
+
+def _screen_owner(visit: Visit) -> Reply:
+    """On the owner's leg anything but a hang-up in the end would put the caller through to a mailbox."""
+    if visit.fallback is None:
+        return _hang_up()
+    address = visit.address("accept")
+    return Reply("screen", twiml.screen(address, visit.fallback.language, visit.fallback.client_name))
+
+
+def _hear_owner(visit: Visit) -> Reply:
+    if visit.form.get("Digits") == twiml.ACCEPT_DIGIT:
+        return Reply("bridge", twiml.bridge())
+    return _hang_up()
+
+
+def _after_owner(visit: Visit) -> Reply:
+    return _hang_up() if _has_talked(visit) else _take_message(visit)
+
+
+def _after_message(visit: Visit) -> Reply:
+    return Reply("goodbye", twiml.goodbye(visit.fallback.language if visit.fallback else "en-US"))
+
+
+def _hang_up() -> Reply:
+    return Reply("hang_up", twiml.hang_up())
+
+
+def _take_message(visit: Visit) -> Reply:
+    """Without `t` nobody knows whose number it is: the message waits in the Twilio account that was called."""
+    action = visit.address("recorded")
+    if visit.fallback is None:
+        return Reply("record", twiml.leave_message("us", None, "en-US", action, None, 120))
+    said = visit.fallback
+    document = twiml.leave_message(said.client_name, said.greeting, said.language, action, None, said.voicemail_seconds)
+    return Reply("record", document)
+
+
+def _has_talked(visit: Visit) -> bool:
+    """A mailbox that was hung up on by the screening also counts as a completed call, so only DialBridged is sure."""
+    bridged = visit.form.get("DialBridged")
+    if bridged is not None:
+        return bridged == "true"
+    screened = visit.fallback is None or visit.fallback.screen
+    return not screened and visit.form.get("DialCallStatus") == "completed"
+
+
+def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
+    """Twilio places the leg only under the caller's number or one of the account's (Twilio docs: TwiML Dial, callerId)."""
+    caller = form.get("From", "")
+    if fallback.caller_id == "caller" and _is_dialable(caller):
+        return caller
+    called = form.get("To", "")
+    return called if _is_dialable(called) else fallback.number
+
+
+def _is_dialable(text: str) -> bool:
+    """Whether it is a full phone number; withheld callers come as words or as numbers that cannot exist."""
+    return bool(_E164.fullmatch(text)) and phonenumbers.is_possible_number(phonenumbers.parse(text))
+
+
+def _is_same_phone(given: str, phone: str) -> bool:
+    """Carriers write ForwardedFrom in the national form as well."""
+    digits = re.sub(r"\D", "", given)
+    if digits == phone.removeprefix("+"):
+        return True
+    national = digits.lstrip("0")
+    return len(national) >= _NATIONAL_DIGITS and phone.endswith(national)
+
+
+def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefix: str) -> Endpoint:
+    # Made beforehand: the last resort must not fail for the same reason as what it stands in for.
+    last_resort = answer(Visit({}, prefix)).document
+
+    async def serve(request: Request) -> Response:
+        try:
+            visit = await _read_visit(request, keyring, prefix)
+            reply = answer(visit)
+            _report(step, visit, reply)
+            document = reply.document
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller hears the last resort
+            emit("request.failed", exception=error, route=f"/fallback/{step}", method=request.method, step=step)
+            document = last_resort
+        return Response(document, media_type="text/xml")
+
+    return serve
+
+
+async def _read_visit(request: Request, keyring: Keyring, prefix: str) -> Visit:
+    form = _read_fields(request.scope["query_string"] if request.method == "GET" else await _read_body(request))
+    sealed = request.query_params.get("t")
+    if not sealed:
+        return Visit(form, prefix)
+    try:
+        return Visit(form, prefix, sealed, open_fallback(keyring, sealed))
+    except OpenError:
+        return Visit(form, prefix, sealed)
+
+
+async def _read_body(request: Request) -> bytes:
+    """Nothing of a body that is too large to be Twilio's: what matters most is in the address."""
+    body = b""
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_BODY:
+                return b""
+    except ClientDisconnect:
+        return b""
+    return body
+
+
+def _read_fields(encoded: bytes) -> dict[str, str]:
+    try:
+        return read_text(read_form(encoded))
+    except FormError:
+        return {}
+
+
+def _report(step: Step, visit: Visit, reply: Reply) -> None:
+    """Only what has the right shape is repeated in the log: the request may come from anybody."""
+    metrics.fallback_served(step)
+    error_code = visit.form.get("ErrorCode", "")
+    emit(
+        "fallback.served",
+        step=step,
+        answer=reply.answer,
+        sealed="opened" if visit.fallback else "unreadable" if visit.sealed else "missing",
+        error_code=int(error_code) if re.fullmatch(r"[0-9]{5}", error_code) else None,
+        call_sid=_find(_CALL_SID, visit.form.get("CallSid", "")),
+        recording_sid=_find(_RECORDING_SID, visit.form.get("RecordingUrl", "")),
+        agency_id=visit.fallback.agency_id if visit.fallback else None,
+        client_id=visit.fallback.client_id if visit.fallback else None,
+    )
+
+
+def _find(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.search(text)
+    return found[0] if found else None

@@ -1,0 +1,206 @@
+"""Twilio's webhooks: hand on what was verified, and answer in time whatever happens.
+
+The order of answers: 413 too large, 400 no form or a field missing, 403 wrong signature, 503 cannot be checked or
+nothing is known; from there on always 200 with a document that Twilio can execute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import phonenumbers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crypto import Keyring
+from router import twiml
+from router.calls.ending import Closer
+from router.calls.flow import CallFlow, Inbound, UnavailableError
+from router.calls.mailbox import Mailbox
+from router.calls.state import CallState, StateError, open_state
+from router.routing.dispatch import Deadline
+from router.telemetry import emit, metrics
+from router.webhooks.verify import RefusedError, Verified, Verifier
+
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+# What some carriers send for a withheld number: words on a telephone's keypad, such as ANONYMOUS and RESTRICTED.
+_KEYPAD_WORDS: Final = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
+_STEP: Final = re.compile(r"(ai|owner|screen|accept|stream|voicemail|recording)-(\d{1,4})")
+_MARGIN_SECONDS: Final = 0.1
+
+Handler = Callable[[Request, Verified], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioWebhooks:
+    """The endpoints, and what they hand on to."""
+
+    verifier: Verifier
+    flow: CallFlow
+    mailbox: Mailbox
+    closer: Closer
+    keyring: Keyring
+    answer_deadline: float
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/webhooks/twilio/voice", self._endpoint("voice", self._receive), methods=["POST"]),
+            Route("/webhooks/twilio/status", self._endpoint("status", self._close), methods=["POST"]),
+            Route("/webhooks/twilio/calls/{call_id}/{step}", self._endpoint("calls", self._go_on), methods=["POST"]),
+        ]
+
+    def _endpoint(self, name: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            started = time.monotonic()
+            with metrics.call_in_flight():
+                response = await self._answer(request, handle)
+            metrics.request_finished(f"/webhooks/twilio/{name}", response.status_code, time.monotonic() - started)
+            return response
+
+        return answer
+
+    async def _answer(self, request: Request, handle: Handler) -> Response:
+        deadline = Deadline(self.answer_deadline)
+        try:
+            verified = await self.verifier.verify(request, deadline)
+        except RefusedError as refused:
+            return _refuse(request, refused)
+        try:
+            async with asyncio.timeout(deadline.left() - _MARGIN_SECONDS):
+                document = await handle(request, verified)
+        except RefusedError as refused:
+            return _refuse(request, refused)
+        except UnavailableError:
+            return _refuse(request, _unavailable("the database is away", verified))
+        except Exception as error:  # noqa: BLE001  the caller goes on to a person or a recorder; we see the bug
+            emit("request.failed", exception=error, step=_step_of(request), call_sid=verified.call_sid)
+            rescued = self._rescue(request, verified)
+            if rescued is None:
+                return _refuse(request, _unavailable("nothing is known of this call", verified))
+            document = rescued
+        return Response(document, media_type="text/xml")
+
+    def _rescue(self, request: Request, verified: Verified) -> str | None:
+        """What a caller hears when our own code failed. None: nothing is known, so the carrier's fallback may."""
+        kind = _step_of(request).partition("-")[0]
+        if kind in ("screen", "accept"):
+            return twiml.hang_up()
+        if kind in ("stream", "recording", "status"):
+            return twiml.nothing()
+        if verified.progress.state is None:
+            return None
+        return self.flow.rescue(verified.progress.state)
+
+    async def _receive(self, _: Request, verified: Verified) -> str:
+        document = await self._place(verified)
+        if document is None and verified.tokens is not None:
+            document = await self._place(await self.verifier.verify_again(verified))
+        if document is None:
+            to = verified.params.get("To")
+            emit("number.unknown", account_sid=verified.account_sid, to=to, call_sid=verified.call_sid)
+            return twiml.not_in_service()
+        return document
+
+    async def _place(self, verified: Verified) -> str | None:
+        params = verified.params
+        call = Inbound(
+            account_sid=verified.account_sid,
+            call_sid=verified.call_sid,
+            from_number=params.get("From", ""),
+            caller=read_caller(params.get("From", "")),
+            to=params.get("To", ""),
+            forwarded_from=read_caller(params.get("ForwardedFrom", "")),
+            tokens=verified.tokens,
+        )
+        return await self.flow.receive(call, verified.deadline, verified.progress)
+
+    async def _go_on(self, request: Request, verified: Verified) -> str:
+        kind, state = self._read_state(request, verified)
+        if state is None:
+            return await self._recover(request, kind, verified)
+        verified.progress.state = state
+        if kind in ("ai", "owner"):
+            return await self.flow.after_leg(state, verified.params, verified.deadline, verified.progress)
+        if kind == "accept":
+            return await self.flow.accept(state, verified.params, verified.deadline)
+        if kind == "recording":
+            return await self.mailbox.file(state, verified.params)
+        return self._inform(kind, state, request.query_params["state"], verified.params)
+
+    def _inform(self, kind: str, state: CallState, sealed: str, params: Mapping[str, str]) -> str:
+        """Callbacks that need nothing but the state they carry."""
+        if kind == "screen":
+            return self.flow.screen(state, sealed)
+        if kind == "stream":
+            return self.flow.hear_stream(state, params)
+        return self.mailbox.finish(state, params)
+
+    def _read_state(self, request: Request, verified: Verified) -> tuple[str, CallState | None]:
+        """Which callback this is, and the state it carries; None if that is missing, changed or another account's."""
+        step = _STEP.fullmatch(request.path_params["step"])
+        if step is None:
+            return "unknown", None
+        try:
+            state = open_state(self.keyring, request.query_params.get("state", ""), request.path_params["call_id"])
+        except StateError:
+            return step[1], None
+        if state.account_sid != verified.account_sid or state.leg != int(step[2]):
+            return step[1], None
+        return step[1], state
+
+    async def _recover(self, request: Request, kind: str, verified: Verified) -> str:
+        """A callback whose state does not open: the caller gets the voicemail, an owner's leg is never bridged."""
+        _note_rejection(request, "unreadable", 200, verified.params)
+        if kind in ("screen", "accept"):
+            return twiml.hang_up()
+        if kind in ("ai", "owner"):
+            return await self.flow.recover(verified.account_sid, verified.call_sid)
+        return twiml.nothing()
+
+    async def _close(self, _: Request, verified: Verified) -> str:
+        await self.closer.close(verified.account_sid, verified.call_sid, verified.params)
+        return twiml.nothing()
+
+
+def read_caller(number: str) -> str | None:
+    """An E.164 number as it may be shown or passed on; None for withheld, SIP and malformed ones."""
+    if not _E164.fullmatch(number) or number in _KEYPAD_WORDS:
+        return None
+    try:
+        return number if phonenumbers.is_possible_number(phonenumbers.parse(number)) else None
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def _unavailable(why: str, verified: Verified) -> RefusedError:
+    return RefusedError(503, "unverifiable", f"{why}: use the fallback", verified.params)
+
+
+def _step_of(request: Request) -> str:
+    if "step" in request.path_params:
+        return str(request.path_params["step"])[:32]
+    return "status" if request.url.path.endswith("/status") else "inbound"
+
+
+def _refuse(request: Request, refused: RefusedError) -> Response:
+    _note_rejection(request, refused.reason, refused.status, refused.params)
+    return Response(f"{refused}\n", refused.status, media_type="text/plain")
+
+
+def _note_rejection(request: Request, reason: str, status: int, params: Mapping[str, str]) -> None:
+    metrics.webhook_rejected(reason)
+    emit(
+        "webhook.rejected",
+        source="twilio",
+        reason=reason,
+        status=status,
+        account_sid=params.get("AccountSid", "")[:64] or None,
+        call_sid=params.get("CallSid", "")[:64] or None,
+        step=_step_of(request),
+    )

@@ -1,0 +1,411 @@
+"""Vapi takes calls by bypass; what it says about them is read as it is meant."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.base import ErrorKind, KeyCheck, SipHandoff, StreamHandoff, Target, VoiceProvider
+from adapters.http import Http
+from adapters.vapi import Vapi, read_twiml
+from crypto.secret import Secret
+from tests.adapters.canary import CANARY, assert_clean, shows
+from tests.adapters.loopback import Script, echo_key, reply, serving
+from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
+
+pytestmark = pytest.mark.anyio
+
+TARGET = Target(assistant_id="0a1b-assistant", registration="7b6e-number")
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+STREAM = '<Response><Connect><Stream url="wss://api.vapi.ai/abc/transport"/></Connect></Response>'
+
+
+def created(twiml: object = STREAM, **more: Any) -> dict[str, Any]:
+    return {"id": "vapi-call-1", "status": "ringing", "phoneCallProviderDetails": {"twiml": twiml}, **more}
+
+
+def as_provider(http: Http, url: str) -> VoiceProvider:
+    return Vapi(http, url + "/")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    client = Http()
+    yield client
+    await client.aclose()
+
+
+async def test_hands_a_call_off_as_a_bypass_call(http: Http):
+    async with serving(reply(201, created())) as server:
+        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+    assert handoff == StreamHandoff((("url", "wss://api.vapi.ai/abc/transport"),), (), "vapi-call-1")
+    assert (server.last.method, server.last.target) == ("POST", "/call")
+    assert server.last.headers["authorization"] == f"Bearer {CANARY}"
+    assert server.last.json == {
+        "phoneNumberId": "7b6e-number",
+        "phoneCallProviderBypassEnabled": True,
+        "customer": {"number": "+15550001111"},
+        "assistantId": "0a1b-assistant",
+        "assistantOverrides": {
+            "variableValues": {"client_name": "Ångström & Söhne <Dental>", "caller_number": "+15550001111"},
+            "metadata": {"router_call_id": "call_123", "twilio_call_sid": CALL.call_sid},
+        },
+    }
+
+
+async def test_a_caller_without_a_number_is_let_through(http: Http):
+    async with serving(reply(201, created())) as server:
+        await as_provider(http, server.url).hand_off(replace(CALL, caller=None), TARGET, KEY, 5)
+    assert server.last.json["customer"] == {"number": "anonymous", "numberE164CheckEnabled": False}
+    assert server.last.json["assistantOverrides"]["variableValues"]["caller_number"] == ""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureFixture, fault: str):
+    caplog.set_level(logging.DEBUG)
+    async with serving(FAULTS[fault][0]) as server:
+        await assert_fails(as_provider(http, server.url), TARGET, server, fault)
+    assert not shows(caplog.text)
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 422])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Wallet Balance is -0.01. Purchase more credits.",
+        ["insufficient credits"],
+        "Your subscription is FROZEN",
+        "billing problem",
+    ],
+)
+async def test_an_empty_wallet_is_known_by_its_words(http: Http, status: int, words: object):
+    async with serving(reply(status, {"message": words, "statusCode": status})) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert error.kind is ErrorKind.OUT_OF_CREDIT
+
+
+async def test_a_wrong_key_is_wrong_whatever_the_words(http: Http):
+    async with serving(reply(401, {"message": "no such credit or wallet"})) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert error.kind is ErrorKind.KEY_REJECTED
+
+
+async def test_a_call_blocked_for_concurrency_is_no_handoff(http: Http):
+    blocked = created(subscriptionLimits={"concurrencyBlocked": True, "concurrencyLimit": 10})
+    async with serving(reply(201, blocked)) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert (error.kind, error.status) == (ErrorKind.AT_CAPACITY, 201)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("call.start.error-subscription-insufficient-credits", ErrorKind.OUT_OF_CREDIT),
+        ("call.start.error-subscription-concurrency-limit-reached", ErrorKind.AT_CAPACITY),
+        ("call.start.error-get-assistant", ErrorKind.MALFORMED_REPLY),
+    ],
+)
+async def test_a_call_that_ended_as_it_was_made_says_why(http: Http, reason: str, kind: ErrorKind):
+    async with serving(reply(201, {"id": "x", "status": "ended", "endedReason": reason})) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert (error.kind, error.said) == (kind, reason)
+
+
+async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: Http):
+    async with serving(reply(201, {**created(), "id": {"odd": 1}})) as server:
+        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+    assert handoff.provider_call_id is None
+
+
+def test_every_attribute_and_parameter_of_a_stream_is_kept():
+    twiml = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<Response> <!-- hello -->\n <Connect action="/x">'
+        '<Stream url="wss://a.example:443/b/c" track="inbound_track" name="n">'
+        '<Parameter name="a" value="1 &amp; &lt;2&gt;"/><Parameter name="ü" value=""/></Stream></Connect></Response>'
+    )
+    assert read_twiml(twiml, "id") == StreamHandoff(
+        (("url", "wss://a.example:443/b/c"), ("track", "inbound_track"), ("name", "n")),
+        ((("name", "a"), ("value", "1 & <2>")), (("name", "ü"), ("value", ""))),
+        "id",
+    )
+
+
+def test_a_sip_address_with_its_password_is_kept():
+    twiml = '<Response><Dial><Sip username="u" password="p">sip:a@sip.vapi.ai?x-k=v&amp;x-l=w</Sip></Dial></Response>'
+    handoff = read_twiml(twiml, None)
+    assert handoff == SipHandoff("sip:a@sip.vapi.ai?x-k=v&x-l=w", "u", "p")
+    assert "'p'" not in repr(handoff)
+
+
+def stream_to(url: str) -> str:
+    return f"<Response><Connect><Stream url={quoteattr(url)}/></Connect></Response>"
+
+
+UNUSABLE = {
+    "nothing": "",
+    "no document": None,
+    "no text": {"a": 1},
+    "no XML": "<Response><Connect>",
+    "two documents": STREAM + STREAM,
+    "another root": STREAM.replace("Response", "Reply"),
+    "a doctype": '<!DOCTYPE r [<!ENTITY a "b">]>' + STREAM,
+    "an entity bomb": '<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><Response>&b;</Response>',
+    "an outside entity": '<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><Response>&x;</Response>',
+    "an unknown entity": "<Response>&x;</Response>",
+    "a half character": STREAM.replace("abc", "\ud800"),
+    "a NUL": STREAM.replace("abc", "\0"),
+    "no verb": "<Response/>",
+    "an error message": "<Response><Say>Sorry</Say><Hangup/></Response>",
+    "another verb": "<Response><Redirect>https://x.example</Redirect></Response>",
+    "a verb before": STREAM.replace("<Connect>", "<Say>hi</Say><Connect>"),
+    "a verb after": STREAM.replace("</Connect>", "</Connect><Hangup/>"),
+    "two verbs of the right kind": STREAM.replace("</Response>", '<Connect><Stream url="wss://a/b"/></Connect></Response>'),
+    "an empty Connect": "<Response><Connect/></Response>",
+    "two streams": STREAM.replace("</Connect>", '<Stream url="wss://a/b"/></Connect>'),
+    "another noun": "<Response><Connect><Room>x</Room></Connect></Response>",
+    "a number": "<Response><Dial><Number>+15550001111</Number></Dial></Response>",
+    "a plain number": "<Response><Dial>+15550001111</Dial></Response>",
+    "Start instead of Connect": STREAM.replace("Connect", "Start"),
+    "lower case": STREAM.lower(),
+    "a namespace": STREAM.replace("<Response", '<Response xmlns="urn:x"'),
+    "a namespaced attribute": STREAM.replace("<Stream", '<Stream xmlns:a="urn:x" a:b="c"'),
+    "a stranger within the stream": STREAM.replace("/></Connect>", "><Other/></Stream></Connect>"),
+    "two SIP addresses": "<Response><Dial><Sip>sip:a@b</Sip><Sip>sip:c@d</Sip></Dial></Response>",
+    "a SIP address that is none": "<Response><Dial><Sip>+1555</Sip></Dial></Response>",
+    "too much": STREAM.replace("abc", "a" * 70_000),
+    "no address": "<Response><Connect><Stream/></Connect></Response>",
+    **{
+        f"a stream to {url!r}": stream_to(url)
+        for url in (
+            "", "ws://a.example/", "https://a.example/", "WSS://a.example/", " wss://a.example/", "wss://", "wss:///path",
+            "wss://user:pass@a.example/", "wss://a.example/?token=1", "wss://a.example/?", "wss://a.example/#x",
+            "wss://a.example/a b", "wss://a.example/\n", "wss://é.example/", "wss://a.example:99999/", "wss://a.example:x/",
+            "wss://[::1/", "wss://a.example\\@b.example/", "wss://<a>/", "//a.example/", "wss:a.example",
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("twiml", UNUSABLE.values(), ids=UNUSABLE)
+def test_any_other_document_is_no_handoff(twiml: object):
+    assert read_twiml(twiml, None) is None
+
+
+@pytest.mark.parametrize("twiml", [None, "", "<Response/>", UNUSABLE["a doctype"]])
+async def test_no_handoff_is_a_malformed_reply(http: Http, twiml: object):
+    async with serving(reply(201, created(twiml))) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert (error.kind, error.status) == (ErrorKind.MALFORMED_REPLY, 201)
+
+
+async def test_a_key_within_a_document_is_not_passed_on_in_the_error(http: Http):
+    async with serving(echo_key(201, lambda key: {"endedReason": f"billing of {key}"})) as server:
+        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+    assert error.said == "billing of Bearer [key]"
+
+
+VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30)
+
+
+@given(st.lists(st.tuples(VALUES, VALUES), max_size=5), st.booleans())
+def test_parameters_of_all_kinds_come_through(parameters: list[tuple[str, str]], spaced: bool):
+    inner = "".join(f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in parameters)
+    twiml = STREAM.replace("/></Connect>", f">{inner}</Stream></Connect>").replace("><", "> \n<" if spaced else "><")
+    handoff = read_twiml(twiml, None)
+    assert isinstance(handoff, StreamHandoff)
+    assert [dict(parameter) for parameter in handoff.parameters] == [{"name": n, "value": v} for n, v in parameters]
+
+
+PIECES = ["<Response>", "</Response>", "<Connect>", "</Connect>", "<Dial>", "</Dial>", "<Sip>", "</Sip>", "<Stream/>", "<",
+          '<Stream url="wss://a.example/b"/>', "sip:a@b", "<!DOCTYPE a>", "&amp;", "&x;", "<![CDATA[", "]]>", "\0", "x"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join) | st.text())
+def test_no_document_breaks_the_reader(twiml: str):
+    handoff = read_twiml(twiml, None)
+    if isinstance(handoff, StreamHandoff):
+        assert dict(handoff.attributes)["url"].startswith("wss://")
+    elif handoff is not None:
+        assert handoff.uri.startswith(("sip:", "sips:"))
+
+
+@pytest.mark.parametrize(
+    ("target", "missing"),
+    [
+        (TARGET, None),
+        (Target(), "assistant"),
+        (Target(registration="7b6e-number"), "assistant"),
+        (Target(assistant_id="0a1b"), "registration"),
+    ],
+)
+def test_what_a_client_still_lacks(target: Target, missing: str | None):
+    assert as_provider(Http(), "").missing(target) == missing
+
+
+@pytest.mark.parametrize("answer", [[], [{"id": "a"}]])
+async def test_a_key_is_proven_by_listing_assistants(http: Http, answer: list[object]):
+    async with serving(reply(200, answer)) as server:
+        assert await as_provider(http, server.url).check_key(KEY, 5) == KeyCheck("valid")
+    assert (server.last.method, server.last.target) == ("GET", "/assistant?limit=1")
+
+
+async def test_a_key_without_credit_is_still_a_key(http: Http):
+    async with serving(reply(402, {"message": "wallet"})) as server:
+        assert await as_provider(http, server.url).check_key(KEY, 5) == KeyCheck("out_of_credit")
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        (reply(401, {"message": "Invalid Key."}), ErrorKind.KEY_REJECTED),
+        (reply(200, {"items": []}), ErrorKind.MALFORMED_REPLY),
+        (reply(200, b"<html>"), ErrorKind.MALFORMED_REPLY),
+        (reply(502), ErrorKind.PROVIDER_ERROR),
+    ],
+)
+async def test_a_key_that_is_not_proven(http: Http, script: Script, kind: ErrorKind):
+    async with serving(script) as server:
+        error = await error_of(as_provider(http, server.url).check_key(KEY, 5))
+    assert error.kind is kind
+    assert_clean(error)
+
+
+async def test_calls_are_not_ended_by_id(http: Http):
+    provider = as_provider(http, "http://127.0.0.1:9")
+    assert not provider.capabilities.ends_calls
+    assert (await error_of(provider.end_call("id", KEY, 5))).kind is ErrorKind.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("headers", "proven"),
+    [
+        ({"x-vapi-secret": "old"}, True),
+        ({"x-vapi-secret": "new"}, True),
+        ({"authorization": "Bearer new"}, True),
+        ({"authorization": "bearer  old"}, True),
+        ({"x-vapi-secret": "wrong", "authorization": "Bearer new"}, True),
+        ({"authorization": "new"}, False),
+        ({"authorization": "Basic new"}, False),
+        ({"x-vapi-secret": "wrong"}, False),
+        ({"x-vapi-secret": "né"}, False),
+        ({"x-vapi-secret": "\udcff"}, False),
+        ({"x-vapi-secret": ""}, False),
+        ({"authorization": "Bearer "}, False),
+        ({}, False),
+    ],
+)
+def test_a_webhook_is_proven_by_any_of_the_secrets(headers: dict[str, str], proven: bool):
+    secrets = [Secret("old"), Secret(""), Secret("new")]
+    assert as_provider(Http(), "").verify_webhook(headers, b"{}", secrets, NOW) is proven
+
+
+def test_without_a_secret_nothing_is_proven():
+    assert not as_provider(Http(), "").verify_webhook({"x-vapi-secret": ""}, b"{}", [Secret("")], NOW)
+    assert not as_provider(Http(), "").verify_webhook({"x-vapi-secret": "a"}, b"{}", [], NOW)
+
+
+def event(message: object) -> Any:
+    return as_provider(Http(), "").read_event(json.dumps({"message": message}).encode())
+
+
+METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
+
+
+def test_a_call_that_starts():
+    got = event(
+        {
+            "type": "status-update",
+            "status": "in-progress",
+            "call": {"id": "v1", "assistantOverrides": {"metadata": METADATA}},
+        }
+    )
+    assert (got.kind, got.original, got.provider_call_id) == ("started", "status-update:in-progress", "v1")
+    assert (got.call_id, got.call_sid, got.reason, got.provider_fault) == ("call_123", "CA1", None, False)
+
+
+def test_the_report_of_a_call_that_ended():
+    got = event(
+        {
+            "type": "end-of-call-report",
+            "endedReason": "customer-ended-call",
+            "startedAt": "2026-11-23T10:00:00.000Z",
+            "endedAt": "2026-11-23T10:01:30.500Z",
+            "cost": 0.12,
+            "analysis": {"summary": "Wants a quote.\0"},
+            "artifact": {"transcript": "AI: Hello"},
+            "call": {"id": "v1", "transport": {"callSid": "CA9"}},
+            "assistant": {"metadata": METADATA},
+        }
+    )
+    assert (got.kind, got.reason, got.provider_fault) == ("ended", "customer-ended-call", False)
+    assert (got.seconds, got.cost, got.summary, got.transcript) == (90.5, 0.12, "Wants a quote.", "AI: Hello")
+    assert (got.call_id, got.call_sid) == ("call_123", "CA1")
+
+
+def test_a_call_of_somebody_else_is_told_by_its_own_sid():
+    got = event({"type": "status-update", "status": "ended", "call": {"id": "v1", "transport": {"callSid": "CA9"}}})
+    assert (got.kind, got.call_id, got.call_sid) == ("ended", None, "CA9")
+
+
+@pytest.mark.parametrize(
+    ("reason", "fault"),
+    [
+        ("call.start.error-subscription-frozen", True),
+        ("pipeline-error-openai-500-server-error", True),
+        ("call.in-progress.error-vapifault-worker-died", True),
+        ("call.in-progress.error-providerfault-something-new", True),
+        ("assistant-not-found", True),
+        ("phone-call-provider-bypass-enabled-but-no-call-received", True),
+        ("worker-shutdown", True),
+        ("customer-ended-call", False),
+        ("assistant-ended-call", False),
+        ("silence-timed-out", False),
+        ("exceeded-max-duration", False),
+        ("call.in-progress.twilio-completed-call", False),
+        ("something-never-seen", False),
+    ],
+)
+def test_whose_fault_an_end_was(reason: str, fault: bool):
+    got = event({"type": "status-update", "status": "ended", "endedReason": reason})
+    assert (got.kind, got.reason, got.provider_fault) == ("ended", reason, fault)
+
+
+@pytest.mark.parametrize(
+    "kind", ["transcript", "speech-update", "tool-calls", "hang", "never-heard-of", "status-update"]
+)
+def test_other_events_are_other(kind: str):
+    got = event({"type": kind, "call": {"id": "v1"}})
+    assert (got.kind, got.original) == ("other", kind)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no", b"[]", b"{}", b'{"message":{}}', b'{"message":{"type":7}}', b"\xff", b"[" * 99_999]
+)
+def test_a_body_that_is_none_of_vapis(body: bytes):
+    with pytest.raises(ValueError):
+        as_provider(Http(), "").read_event(body)
+
+
+NAMES = st.sampled_from(["call", "status", "endedReason", "metadata", "id", "cost", "startedAt", "endedAt", "analysis"])
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner)
+)
+
+
+@given(st.dictionaries(NAMES, ODD))
+def test_odd_fields_do_not_break_the_reader(fields: dict[str, object]):
+    assert event({**fields, "type": "end-of-call-report"}).kind == "ended"
+
+
+@pytest.mark.parametrize("ended_at", ["2026-11-23T10:00:05", "soon", 7, None])
+def test_times_that_cannot_be_compared_give_no_length(ended_at: object):
+    assert event({"type": "hang", "startedAt": "2026-11-23T10:00:00Z", "endedAt": ended_at}).seconds is None

@@ -1,0 +1,72 @@
+"""Shared by all tests: asyncio as the one async backend, and a real PostgreSQL with a fresh database per test."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from fasteners import InterProcessLock
+
+from router.store.embedded import start_embedded
+from router.store.pool import Database, open_database
+from router.store.schema import migrate
+
+TEMPLATE = "callrouter_template"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
+    """One server for all workers; a template that each test's database is copied from."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    # Workers may run as root while the server runs as a user of its own that must get at the folder.
+    for folder in (shared, *shared.parents[:2]):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    with InterProcessLock(shared / "postgres.lock"):
+        dsn = start_embedded(shared / "database")
+        asyncio.run(_prepare_template(dsn, shared / "template-is-there"))
+    return dsn
+
+
+async def _prepare_template(dsn: str, mark: Path) -> None:
+    if mark.exists():
+        return
+    connection = await asyncpg.connect(dsn)
+    # Tests never survive a crash of the machine: no need to wait for its disk.
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("ALTER SYSTEM SET full_page_writes = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    await connection.close()
+    await migrate(_with_database(dsn, TEMPLATE))
+    mark.touch()
+
+
+@pytest.fixture
+async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
+    """A database of this test's own, at the newest schema."""
+    name = f"test_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    yield _with_database(postgres_dsn, name)
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+async def database(database_dsn: str) -> AsyncIterator[Database]:
+    async with open_database(database_dsn, call_connections=5, settings_connections=3) as database:
+        yield database
+
+
+def _with_database(dsn: str, name: str) -> str:
+    return dsn.replace("/postgres?", f"/{name}?", 1)

@@ -1,0 +1,224 @@
+"""The official SDKs' clients read what the sandbox answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from retell import AsyncRetell, AuthenticationError
+from retell.types import AgentResponse, LlmResponse, PhoneCallResponse
+from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
+from vapi import AsyncVapi
+from vapi.core.api_error import ApiError
+from vapi.core.serialization import convert_and_respect_annotation_metadata
+from vapi.types import Assistant, Call, TwilioPhoneNumber
+
+from adapters.sandbox.server import RunningSandbox, running_sandbox
+from adapters.sandbox.world import NUMBERS, DemoWorld, demo_world
+
+pytestmark = pytest.mark.anyio
+
+CALL_SID = "CA" + "1" * 32
+RECORDING_SID = "RE" + "1" * 32
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[RunningSandbox]:
+    async with running_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def world(box: RunningSandbox) -> DemoWorld:
+    return demo_world(box.state)
+
+
+class _Detour(TwilioHttpClient):
+    """Leads Twilio's client to the sandbox."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(timeout=10)
+        self._base = base
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        return super().request(method, url.replace("https://api.twilio.com", self._base), *args, **kwargs)
+
+
+@pytest.fixture
+async def vapi(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncVapi]:
+    async with httpx.AsyncClient() as http:
+        yield AsyncVapi(token=world.vapi.key, base_url=f"{box.url}/vapi", httpx_client=http)
+
+
+@pytest.fixture
+async def retell(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncRetell]:
+    async with AsyncRetell(
+        api_key=world.retell.key,
+        base_url=f"{box.url}/retell",
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def twilio(box: RunningSandbox, world: DemoWorld) -> Client:
+    return Client(world.account_sid, world.auth_token, http_client=_Detour(f"{box.url}/twilio"))
+
+
+def _renamed(record: dict[str, Any], model: type) -> Any:
+    """Vapi's models want their own names for fields; its client lets what is missing pass, they do not."""
+    return convert_and_respect_annotation_metadata(object_=record, annotation=model, direction="read")
+
+
+async def test_vapis_client_reads_assistants(vapi: AsyncVapi, world: DemoWorld) -> None:
+    assert [assistant.id for assistant in await vapi.assistants.list(limit=1)] == [world.vapi.assistant_id]
+    model = {"provider": "openai", "model": "gpt-4.1", "messages": [{"role": "system", "content": "You answer."}]}
+    created = await vapi.assistants.create(name="Night desk", first_message="Good evening", model=model)  # type: ignore[arg-type]
+    read = await vapi.assistants.get(created.id)
+    assert (read.name, read.first_message, read.org_id) == ("Night desk", "Good evening", created.org_id)
+    assert (await vapi.assistants.update(created.id, name="Day desk")).name == "Day desk"
+    await vapi.assistants.delete(created.id)
+    with pytest.raises(ApiError) as gone:
+        await vapi.assistants.get(created.id)
+    assert gone.value.status_code == 404
+
+
+async def test_vapis_models_take_our_records_strictly(box: RunningSandbox, world: DemoWorld) -> None:
+    org = box.state.vapi.orgs.of(world.vapi.key)
+    assistant = Assistant.model_validate(_renamed(org.assistants[str(world.vapi.assistant_id)], Assistant))
+    number = TwilioPhoneNumber.model_validate(
+        _renamed(org.phone_numbers[str(world.vapi.registration)], TwilioPhoneNumber)
+    )
+    assert assistant.created_at.tzinfo is not None
+    assert (number.number, number.status) == (NUMBERS[0], "active")
+
+
+async def test_vapis_client_reads_phone_numbers_and_gives_the_twilio_token_back(
+    vapi: AsyncVapi, box: RunningSandbox
+) -> None:
+    account = box.state.twilio.add_account()
+    box.state.twilio.add_number(account, "+15005550155")
+    created = await vapi.phone_numbers.create(
+        request={  # type: ignore[arg-type]
+            "provider": "twilio",
+            "number": "+15005550155",
+            "twilioAccountSid": account.sid,
+            "twilioAuthToken": account.auth_token,
+        }
+    )
+    read = await vapi.phone_numbers.get(created.id)
+    assert (read.provider, read.twilio_auth_token) == ("twilio", account.auth_token)  # type: ignore[union-attr]
+    assert len(await vapi.phone_numbers.list()) == 2
+
+
+async def test_vapis_client_reads_a_bypass_call(vapi: AsyncVapi, world: DemoWorld) -> None:
+    created = await vapi.calls.create(
+        assistant_id=world.vapi.assistant_id,
+        phone_number_id=world.vapi.registration,
+        customer={"number": "+15550001111"},  # type: ignore[arg-type]
+        request_options={"additional_body_parameters": {"phoneCallProviderBypassEnabled": True}},
+    )
+    call = Call.model_validate(created.model_dump())
+    assert (call.type, call.status) == ("inboundPhoneCall", "queued")
+    assert call.phoneCallProviderDetails["twiml"].startswith("<?xml")  # type: ignore[attr-defined]
+    assert (await vapi.calls.get(call.id)).id == call.id
+    assert (await vapi.calls.delete(call.id)).status == "ended"
+
+
+async def test_vapis_client_understands_a_refused_key(box: RunningSandbox) -> None:
+    async with httpx.AsyncClient() as http:
+        stranger = AsyncVapi(token="nobody", base_url=f"{box.url}/vapi", httpx_client=http)
+        with pytest.raises(ApiError) as refused:
+            await stranger.assistants.list()
+    assert refused.value.status_code == 401
+    assert refused.value.body["message"].startswith("Invalid Key.")
+
+
+async def test_retells_client_registers_and_stops_a_call(retell: AsyncRetell, world: DemoWorld) -> None:
+    call = await retell.call.register_phone_call(
+        agent_id=str(world.retell.assistant_id),
+        agent_version="latest_published",
+        direction="inbound",
+        from_number="+15550001111",
+        to_number=NUMBERS[1],
+        metadata={"call_id": "call_1"},
+        retell_llm_dynamic_variables={"business": "Acme"},
+    )
+    assert isinstance(call, PhoneCallResponse)
+    assert (call.call_status, call.agent_version, call.metadata) == ("registered", 0, {"call_id": "call_1"})
+    await retell.call.stop(call.call_id)
+
+
+async def test_retells_client_reads_the_key_and_the_lines(retell: AsyncRetell) -> None:
+    assert (await retell.identity.retrieve()).org_name == "Demo agency"
+    assert (await retell.concurrency.retrieve()).concurrency_limit == 10
+
+
+async def test_retells_client_makes_and_publishes_an_agent(retell: AsyncRetell) -> None:
+    llm = await retell.llm.create(start_speaker="agent", general_prompt="You answer.")
+    assert isinstance(llm, LlmResponse)
+    agent = await retell.agent.create(
+        voice_id="11labs-Adrian", response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, agent_name="Night desk"
+    )
+    assert isinstance(agent, AgentResponse)
+    assert (await retell.agent.retrieve(agent.agent_id)).is_published is False
+    await retell.agent.publish(agent.agent_id, version=agent.version)
+    assert (await retell.agent.retrieve(agent.agent_id, version="latest_published")).agent_name == "Night desk"
+    draft = await retell.agent.create_version(agent.agent_id, base_version=0)
+    assert draft.version == 1
+    assert (await retell.agent.update(agent.agent_id, agent_name="Day desk")).agent_name == "Day desk"
+    assert (await retell.llm.update(llm.llm_id, begin_message="Hello")).begin_message == "Hello"
+    assert (await retell.llm.retrieve(llm.llm_id)).begin_message == "Hello"
+
+
+async def test_retells_client_understands_a_refused_key(box: RunningSandbox) -> None:
+    async with AsyncRetell(api_key="key_nobody", base_url=f"{box.url}/retell", max_retries=0) as stranger:
+        with pytest.raises(AuthenticationError):
+            await stranger.identity.retrieve()
+
+
+async def test_twilios_client_reads_the_account(twilio: Client, world: DemoWorld) -> None:
+    account = await asyncio.to_thread(twilio.api.accounts(world.account_sid).fetch)
+    balance = await asyncio.to_thread(twilio.balance.fetch)
+    assert (account.status, account.type, account.owner_account_sid) == ("active", "Full", world.account_sid)
+    assert account.date_created is not None
+    assert balance.currency == "USD"
+
+
+async def test_twilios_client_finds_buys_and_changes_numbers(twilio: Client) -> None:
+    numbers = await asyncio.to_thread(twilio.incoming_phone_numbers.list, page_size=2)
+    assert [number.phone_number for number in numbers] == list(NUMBERS)
+    (found,) = await asyncio.to_thread(twilio.incoming_phone_numbers.list, phone_number=NUMBERS[2])
+    assert found.date_created is not None
+    changed = await asyncio.to_thread(found.update, voice_url="https://router.example/voice", voice_method="POST")
+    assert changed.voice_url == "https://router.example/voice"
+    bought = await asyncio.to_thread(twilio.incoming_phone_numbers.create, phone_number="+15005550144")
+    assert (await asyncio.to_thread(twilio.incoming_phone_numbers(bought.sid).fetch)).phone_number == "+15005550144"
+    assert await asyncio.to_thread(bought.delete)
+
+
+async def test_twilios_client_moves_a_live_call_and_deletes_a_recording(
+    twilio: Client, box: RunningSandbox, world: DemoWorld
+) -> None:
+    moved = await asyncio.to_thread(twilio.calls(CALL_SID).update, url="https://router.example/transfer")
+    assert moved.sid == CALL_SID
+    box.state.twilio.add_recording(world.account_sid, CALL_SID, RECORDING_SID, seconds=3)
+    recording = await asyncio.to_thread(twilio.recordings(RECORDING_SID).fetch)
+    assert (recording.duration, recording.status) == ("3", "completed")
+    assert await asyncio.to_thread(recording.delete)
+
+
+async def test_twilios_client_understands_refusals(box: RunningSandbox, twilio: Client, world: DemoWorld) -> None:
+    stranger = Client(world.account_sid, "wrong", http_client=_Detour(f"{box.url}/twilio"))
+    with pytest.raises(TwilioRestException) as refused:
+        await asyncio.to_thread(stranger.api.accounts(world.account_sid).fetch)
+    assert (refused.value.status, refused.value.code) == (401, 20003)
+    with pytest.raises(TwilioRestException) as missing:
+        await asyncio.to_thread(twilio.incoming_phone_numbers("PN" + "0" * 32).fetch)
+    assert (missing.value.status, missing.value.code) == (404, 20404)

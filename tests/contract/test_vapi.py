@@ -1,0 +1,70 @@
+"""Vapi's own client judges what we send: the same call, written with its models, must make the same request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import httpx
+import pytest
+from vapi import AsyncVapi
+from vapi.types import AssistantOverrides, CreateCustomerDto
+
+from adapters.base import Target
+from adapters.http import Http
+from adapters.vapi import Vapi
+from tests.adapters.canary import CANARY
+from tests.adapters.loopback import Asked, reply, serving
+from tests.adapters.refusals import CALL, KEY
+
+pytestmark = pytest.mark.anyio
+
+TARGET = Target(assistant_id="0a1b-assistant", registration="7b6e-number")
+CREATED = {
+    "id": "vapi-call-1",
+    "orgId": "org",
+    "createdAt": "2026-11-23T12:00:00.000Z",
+    "updatedAt": "2026-11-23T12:00:00.000Z",
+    "phoneCallProviderDetails": {
+        "twiml": '<Response><Connect><Stream url="wss://api.vapi.ai/abc/transport"/></Connect></Response>'
+    },
+}
+
+
+def essence(asked: Asked) -> tuple[str, str, str]:
+    return asked.method, asked.target, asked.headers["authorization"]
+
+
+@pytest.mark.parametrize("caller", ["+15550001111", None])
+async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(caller: str | None):
+    customer = (
+        CreateCustomerDto(number=caller)
+        if caller
+        else CreateCustomerDto(number="anonymous", number_e_164_check_enabled=False)
+    )
+    variables = {"client_name": CALL.client_name, "caller_number": caller or ""}
+    metadata = {"router_call_id": CALL.call_id, "twilio_call_sid": CALL.call_sid}
+    http = Http()
+    async with serving(reply(201, CREATED)) as server:
+        await Vapi(http, server.url).hand_off(replace(CALL, caller=caller), TARGET, KEY, 5)
+        await http.aclose()
+        async with httpx.AsyncClient() as client:
+            await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
+                phone_number_id="7b6e-number",
+                assistant_id="0a1b-assistant",
+                customer=customer,
+                assistant_overrides=AssistantOverrides(variable_values=variables, metadata=metadata),
+            )
+    ours, theirs = server.asked
+    assert essence(ours) == essence(theirs)
+    assert ours.json == {**theirs.json, "phoneCallProviderBypassEnabled": True}
+
+
+async def test_the_key_check_is_a_request_of_the_sdk():
+    http = Http()
+    async with serving(reply(200, [])) as server:
+        await Vapi(http, server.url).check_key(KEY, 5)
+        await http.aclose()
+        async with httpx.AsyncClient() as client:
+            await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)
+    ours, theirs = server.asked
+    assert essence(ours) == essence(theirs)

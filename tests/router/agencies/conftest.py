@@ -1,0 +1,85 @@
+"""The API over real HTTP, with the real adapters, against the sandbox."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.applications import Starlette
+
+from adapters.base import Account
+from adapters.bland import Bland
+from adapters.http import Http
+from adapters.retell import Retell
+from adapters.sandbox.server import RunningSandbox, running_sandbox
+from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, demo_world
+from adapters.twilio import Twilio
+from adapters.vapi import Vapi
+from crypto import Keyring, Secret, new_key_entry
+from router.agencies import ApiServices, api_routes
+from router.store.pool import Database
+from tests.router.agencies.client import ADMIN_TOKEN, PUBLIC_URL, Api
+from tests.support.log_capture import captured_events
+from tests.support.serving import serve_app
+
+__all__ = ["captured_events"]
+
+SIP = "sip.example.com"
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[RunningSandbox]:
+    async with running_sandbox() as running:
+        demo_world(running.state)
+        yield running
+
+
+@pytest.fixture
+async def services(database: Database, sandbox: RunningSandbox, clock: Clock) -> AsyncIterator[ApiServices]:
+    http = Http()
+    voice = (
+        Vapi(http, f"{sandbox.url}/vapi"),
+        Retell(http, f"{sandbox.url}/retell", SIP),
+        Bland(http, f"{sandbox.url}/bland", SIP),
+    )
+    yield ApiServices(
+        database=database,
+        keyring=Keyring.parse(new_key_entry()),
+        fallback_keyring=Keyring.parse(new_key_entry()),
+        voice={provider.name: provider for provider in voice},
+        carrier=Twilio(http, f"{sandbox.url}/twilio"),
+        platform_account=Account(ACCOUNT_SID, Secret(AUTH_TOKEN)),
+        admin_token=Secret(ADMIN_TOKEN),
+        public_url=PUBLIC_URL,
+        fallback_url="https://fallback.example.com",
+        clock=clock,
+        random=secrets.token_bytes,
+    )
+    await http.aclose()
+
+
+@pytest.fixture
+async def api(services: ApiServices, captured_events) -> AsyncIterator[Api]:
+    """The operator's client. What is logged meanwhile must be as the catalogue says."""
+    async with serve_app(Starlette(routes=api_routes(services))) as url, Api.connect(url, ADMIN_TOKEN) as client:
+        yield client

@@ -1,0 +1,155 @@
+"""What a load balancer, an orchestrator and a person learn from the probes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from router.health import Check, health_routes
+from tests.support.serving import serve_app
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Service:
+    """The service as the probes see it, in the state that a test wants."""
+
+    starting: bool = False
+    draining: bool = False
+    answer: Check | Exception | None = field(default_factory=lambda: Check(ok=True, detail="answers"))  # None hangs
+    routes: int = 0
+    asked: int = 0
+    now: float = 0.0
+
+    async def database(self) -> Check:
+        self.asked += 1
+        if self.answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def remembered_routes(self) -> int:
+        return self.routes
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+async def probe(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(routes=health_routes(service, clock=lambda: service.now))
+    async with serve_app(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        yield client
+
+
+def start(service: Service) -> None:
+    service.starting = True
+
+
+def drain(service: Service) -> None:
+    service.draining = True
+
+
+def lose_database(service: Service) -> None:
+    service.answer = Check(ok=False, detail="connection refused")
+
+
+def lose_database_with_routes(service: Service) -> None:
+    lose_database(service)
+    service.routes = 3
+
+
+def drain_with_routes(service: Service) -> None:
+    drain(service)
+    service.routes = 3
+
+
+@pytest.mark.parametrize(
+    ("happen", "code", "status"),
+    [
+        (lambda _: None, 200, "ok"),
+        (start, 503, "unavailable"),
+        (drain, 503, "unavailable"),
+        (drain_with_routes, 503, "unavailable"),
+        (lose_database, 503, "unavailable"),
+        (lose_database_with_routes, 200, "degraded"),
+    ],
+)
+async def test_ready_says_whether_a_call_would_be_answered(
+    service: Service, probe: httpx.AsyncClient, happen: Callable[[Service], None], code: int, status: str
+) -> None:
+    happen(service)
+    reply = await probe.get("/readyz")
+    assert (reply.status_code, reply.json()["status"]) == (code, status)
+
+
+async def test_ready_says_what_is_wrong(service: Service, probe: httpx.AsyncClient) -> None:
+    lose_database_with_routes(service)
+    drain(service)
+    reply = await probe.get("/readyz")
+    assert reply.json()["checks"] == {
+        "service": {"status": "unavailable", "detail": "draining"},
+        "database": {"status": "unavailable", "detail": "connection refused"},
+        "remembered_routes": {"status": "ok", "detail": "3"},
+    }
+    assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_a_database_that_hangs_counts_as_lost(service: Service, probe: httpx.AsyncClient) -> None:
+    service.answer = None
+    reply = await probe.get("/readyz")
+    assert reply.status_code == 503
+    assert reply.json()["checks"]["database"] == {"status": "unavailable", "detail": "no answer in time"}
+
+
+async def test_an_error_of_the_database_is_told_by_its_name_only(service: Service, probe: httpx.AsyncClient) -> None:
+    service.answer = ConnectionRefusedError("postgres://user:hunter2@db.internal")
+    reply = await probe.get("/readyz")
+    assert reply.status_code == 503
+    assert reply.json()["checks"]["database"]["detail"] == "ConnectionRefusedError"
+    assert "hunter2" not in reply.text
+
+
+async def test_however_many_probes_ask_the_database_is_asked_once(service: Service, probe: httpx.AsyncClient) -> None:
+    replies = await asyncio.gather(*(probe.get("/readyz") for _ in range(20)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert service.asked == 1
+
+
+async def test_the_database_is_asked_again_after_a_second(service: Service, probe: httpx.AsyncClient) -> None:
+    await probe.get("/readyz")
+    lose_database(service)
+    service.now = 0.9
+    assert (await probe.get("/readyz")).status_code == 200
+    service.now = 1.0
+    assert (await probe.get("/readyz")).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz"])
+async def test_a_process_without_anything_is_still_alive(service: Service, probe: httpx.AsyncClient, path: str) -> None:
+    lose_database(service)
+    start(service)
+    reply = await probe.get(path)
+    assert (reply.status_code, reply.json()) == (200, {"status": "ok"})
+    assert service.asked == 0
+
+
+async def test_prometheus_can_read_the_metrics(probe: httpx.AsyncClient) -> None:
+    reply = await probe.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert "callrouter_calls_received_total" in reply.text
+
+
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz", "/metrics"])
+async def test_a_probe_changes_nothing(probe: httpx.AsyncClient, path: str) -> None:
+    assert (await probe.head(path)).status_code == 200
+    assert (await probe.post(path)).status_code == 405

@@ -1,0 +1,241 @@
+"""Settings: what an operator reads when some are wrong, and where secrets may stand."""
+
+from __future__ import annotations
+
+import pickle
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
+
+CANARY = "canary-4f9a1c77e2b04d6d8b1e"
+SECRETS = [name for name, info in Settings.model_fields.items() if "SecretStr" in str(info.annotation)]
+WITH_DATABASE = {
+    "DATABASE_URL": "postgres://db.example.com/calls",
+    "CALLROUTER_PLATFORM_KEYS": "k1:AAAA",
+    "CALLROUTER_FALLBACK_KEYS": "k1:AAAA",
+    "CALLROUTER_ADMIN_TOKEN": "0123456789abcdef",
+}
+ACCOUNT = "AC" + "0123456789abcdef" * 2
+
+
+def problems_of(environ: dict[str, str], **overrides: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ, **overrides)
+    assert str(caught.value) == "; ".join(caught.value.problems)
+    return caught.value.problems
+
+
+def problem_of(environ: dict[str, str]) -> str:
+    (problem,) = problems_of(environ)
+    return problem
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = load_settings({})
+    assert settings.embedded
+    assert settings.base_url == "http://127.0.0.1:8080"
+    assert settings.fallback_base_url == settings.base_url
+    assert (settings.answer_deadline, settings.handoff_timeout, settings.sip_timeout, settings.ring_budget) == (
+        10,
+        6,
+        8,
+        45,
+    )
+    assert (settings.log_level, settings.log_numbers, settings.workers, settings.drain_delay) == (
+        "info",
+        "masked",
+        1,
+        5,
+    )
+    assert settings.retell_sip == "sip.retellai.com;transport=tcp"
+    assert settings.bland_sip == "us2.sip.bland.ai:5061;transport=tls;secure=true"
+
+
+def test_other_people_s_variables_do_not_matter() -> None:
+    assert load_settings({"PATH": "/bin", "CALLROUTER_UNKNOWN": "1", "HOST": "example.com"}) == load_settings({})
+
+
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    assert load_settings({"CALLROUTER_PORT": "", "DATABASE_URL": ""}) == load_settings({})
+
+
+def test_what_the_command_line_says_counts_more() -> None:
+    settings = load_settings({"CALLROUTER_PORT": "9000", "CALLROUTER_HOST": "0.0.0.0"}, port=9001, host=None)
+    assert (settings.port, settings.host) == (9001, "0.0.0.0")
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    problems = problems_of(
+        {
+            "DATABASE_URL": "postgres://db.example.com/calls",
+            "CALLROUTER_PUBLIC_URL": "calls.example.com",
+            "CALLROUTER_PORT": "http",
+            "CALLROUTER_WORKERS": "0",
+            "CALLROUTER_ANSWER_DEADLINE": "15",
+            "CALLROUTER_LOG_LEVEL": "loud",
+            "CALLROUTER_PRIVATE_ENDPOINTS": "yes",
+            "CALLROUTER_TWILIO_ACCOUNT_SID": "AC12",
+            "CALLROUTER_SMTP_URL_FILE": "/nowhere/smtp-url",
+        }
+    )
+    assert {problem.partition(":")[0] for problem in problems} == {
+        "CALLROUTER_PLATFORM_KEYS",
+        "CALLROUTER_FALLBACK_KEYS",
+        "CALLROUTER_ADMIN_TOKEN",
+        "CALLROUTER_PUBLIC_URL",
+        "CALLROUTER_PORT",
+        "CALLROUTER_WORKERS",
+        "CALLROUTER_ANSWER_DEADLINE",
+        "CALLROUTER_LOG_LEVEL",
+        "CALLROUTER_PRIVATE_ENDPOINTS",
+        "CALLROUTER_TWILIO_ACCOUNT_SID",
+        "CALLROUTER_TWILIO_ACCOUNT_SID and CALLROUTER_TWILIO_AUTH_TOKEN",
+        "CALLROUTER_SMTP_URL_FILE",
+    }
+    assert all("\n" not in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("calls.example.com", "https://calls.example.com"),
+        ("ftp://calls.example.com", "https://calls.example.com"),
+        ("https://", "https://calls.example.com"),
+        ("https://user:pass@calls.example.com", "no user"),
+        ("https://calls.example.com/?a=b", "query"),
+        ("https://calls.example.com/#there", "fragment"),
+        ("https://my_calls.example.com", "underscore"),
+    ],
+)
+def test_an_address_that_twilio_could_not_use_is_refused(given: str, hint: str) -> None:
+    problem = problem_of({"CALLROUTER_PUBLIC_URL": given})
+    assert problem.startswith("CALLROUTER_PUBLIC_URL: must ")
+    assert hint in problem
+
+
+def test_addresses_are_kept_as_twilio_signs_them() -> None:
+    settings = load_settings({"CALLROUTER_PUBLIC_URL": "https://Calls.Example.com/Router/"})
+    assert settings.base_url == "https://calls.example.com/Router"
+    assert settings.fallback_base_url == settings.base_url
+
+
+def test_the_fallback_can_live_elsewhere() -> None:
+    settings = load_settings({"CALLROUTER_FALLBACK_URL": "https://elsewhere.example.com"})
+    assert settings.fallback_base_url == "https://elsewhere.example.com"
+    assert settings.base_url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("missing", ["CALLROUTER_PLATFORM_KEYS", "CALLROUTER_FALLBACK_KEYS", "CALLROUTER_ADMIN_TOKEN"])
+def test_an_external_database_needs_secrets_that_outlive_this_machine(missing: str) -> None:
+    environ = {name: value for name, value in WITH_DATABASE.items() if name != missing}
+    assert problem_of(environ) == f"{missing}: required when DATABASE_URL is set"
+    assert not load_settings(WITH_DATABASE).embedded
+
+
+def test_the_platform_s_account_is_named_whole_or_not_at_all() -> None:
+    problem = problem_of({"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT})
+    assert problem == "CALLROUTER_TWILIO_ACCOUNT_SID and CALLROUTER_TWILIO_AUTH_TOKEN: set both or neither"
+    both = {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": CANARY}
+    assert load_settings(both).twilio_account_sid == ACCOUNT
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{CANARY}\n")
+    environ = {**WITH_DATABASE, "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": "x"}
+    environ.pop(env_name(name), None)
+    settings = load_settings({**environ, f"{env_name(name)}_FILE": str(file)})
+    assert getattr(settings, name).get_secret_value() == CANARY
+
+
+def test_a_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(CANARY)
+    problem = problem_of({"CALLROUTER_ADMIN_TOKEN": CANARY, "CALLROUTER_ADMIN_TOKEN_FILE": str(file)})
+    assert problem.startswith("CALLROUTER_ADMIN_TOKEN and CALLROUTER_ADMIN_TOKEN_FILE:")
+
+
+@pytest.mark.parametrize(("path", "reason"), [("nowhere", "No such file"), (".", "Is a directory")])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: str) -> None:
+    problem = problem_of({"CALLROUTER_ADMIN_TOKEN_FILE": str(tmp_path / path)})
+    assert problem.startswith("CALLROUTER_ADMIN_TOKEN_FILE: cannot read the file")
+    assert reason in problem
+
+
+def test_a_file_of_another_encoding_is_named_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xff\xfe" + CANARY.encode())
+    problem = problem_of({"CALLROUTER_ADMIN_TOKEN_FILE": str(file)})
+    assert problem.startswith("CALLROUTER_ADMIN_TOKEN_FILE: ")
+    assert CANARY not in problem
+
+
+def test_no_secret_can_be_read_off_the_settings() -> None:
+    environ = {env_name(name): CANARY for name in SECRETS} | {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT}
+    settings = load_settings(environ)
+    for shown in (repr(settings), str(settings), f"{settings}", settings.model_dump_json(), str(settings.model_dump())):
+        assert CANARY not in shown
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_no_value_is_repeated_in_an_error(name: str) -> None:
+    environ = {env_name(name): f"\x00{CANARY}", "CALLROUTER_PORT": CANARY, "CALLROUTER_TWILIO_ACCOUNT_SID": CANARY}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ)
+    chain = [caught.value, caught.value.__cause__]
+    assert caught.value.__suppress_context__
+    assert CANARY not in "".join(f"{error!r}{error}{getattr(error, 'args', '')}" for error in chain)
+
+
+def test_a_short_admin_token_is_refused_without_being_shown() -> None:
+    problem = problem_of({"CALLROUTER_ADMIN_TOKEN": "hunter2"})
+    assert problem.startswith("CALLROUTER_ADMIN_TOKEN: ")
+    assert "16" in problem
+    assert "hunter2" not in problem
+
+
+def make_secrets() -> dict[str, Any]:
+    made = iter(f"made-{number}-{CANARY}" for number in range(100))
+    return {name: lambda: next(made) for name in ("platform_keys", "fallback_keys", "admin_token")}
+
+
+def test_missing_secrets_are_made_once_and_stay(tmp_path: Path) -> None:
+    settings = load_settings({"CALLROUTER_DATA_DIR": str(tmp_path / "data")})
+    first = generate_missing(settings, make_secrets())
+    second = generate_missing(settings, {name: lambda: "another" for name in make_secrets()})
+    values = [getattr(first, name).get_secret_value() for name in make_secrets()]
+    assert len(set(values)) == 3
+    assert first == second
+    assert CANARY not in repr(first)
+
+
+def test_made_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    settings = load_settings({"CALLROUTER_DATA_DIR": str(tmp_path / "data")})
+    generate_missing(settings, make_secrets())
+    files = sorted((tmp_path / "data" / "secrets").iterdir())
+    assert [file.name for file in files] == ["admin-token", "fallback-keys", "platform-keys"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(files[0].parent.stat().st_mode) == 0o700
+
+
+def test_a_secret_that_is_set_is_not_made(tmp_path: Path) -> None:
+    environ = {"CALLROUTER_DATA_DIR": str(tmp_path), "CALLROUTER_ADMIN_TOKEN": CANARY}
+    settings = generate_missing(load_settings(environ), make_secrets())
+    assert settings.admin_token is not None
+    assert settings.admin_token.get_secret_value() == CANARY
+    assert not (tmp_path / "secrets" / "admin-token").exists()
+
+
+def test_settings_reach_a_worker_process_as_they_are() -> None:
+    settings = load_settings(WITH_DATABASE)
+    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - our own
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings({}).port = 1  # type: ignore[misc]

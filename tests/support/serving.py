@@ -1,0 +1,50 @@
+"""An ASGI application over real HTTP on loopback, in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+def listen() -> socket.socket:
+    """A free port on loopback, taken."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(512)
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def serve_app(
+    app: ASGIApp, listening: socket.socket | None = None, *, lifespan: bool = False
+) -> AsyncIterator[str]:
+    """Yields the URL under which the application answers while the block runs."""
+    listening = listening or listen()
+    config = uvicorn.Config(
+        app,
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # What server.serve() does, but for its handling of signals: those belong to pytest.
+    await server.startup(sockets=[listening])
+    assert not server.should_exit, "the application did not start"
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield url_of(listening)
+    finally:
+        ticking.cancel()
+        await server.shutdown(sockets=[listening])
