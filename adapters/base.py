@@ -215,6 +215,10 @@ class Carrier(Protocol):
         """Point the number at us: POST for all three addresses, and no trunk or application that would override them."""
         ...
 
+    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
+        """Let a live call last that long at most, counted from its start."""
+        ...
+
     def stream_recording(
         self, account: Account, recording_sid: str, byte_range: str | None, limit: float
     ) -> AsyncIterator[RecordingPart]:

@@ -29,6 +29,7 @@ from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret
 from router.agencies import ApiServices, api_routes
+from router.calls.control import LiveCalls
 from router.calls.desk import Desk, Timing
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
@@ -165,6 +166,7 @@ def _twilio_webhooks(
         dispatcher=dispatcher,
         recorder=recorder,
         desk=desk,
+        live_calls=LiveCalls(database, keyring, outside.carrier, platform_account(settings), clock),
         events=events,
         answer_deadline=settings.answer_deadline,
         clock=clock,

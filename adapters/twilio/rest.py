@@ -65,6 +65,11 @@ class Twilio:
         }
         return _read_number(await self._ask(account, "POST", f"/IncomingPhoneNumbers/{number_sid}.json", limit, form))
 
+    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
+        """Twilio docs: Voice API, Update a Call ("TimeLimit")."""
+        _check_sid("CA", call_sid)
+        await self._ask(account, "POST", f"/Calls/{call_sid}.json", limit, {"TimeLimit": str(seconds)})
+
     async def stream_recording(
         self, account: Account, recording_sid: str, byte_range: str | None, limit: float
     ) -> AsyncIterator[RecordingPart]:
@@ -114,7 +119,7 @@ class Twilio:
         return f"{self._base_url}/2010-04-01/Accounts/{account.sid}{path}"
 
 
-def _check_sid(prefix: Literal["AC", "PN", "RE"], sid: str) -> None:
+def _check_sid(prefix: Literal["AC", "CA", "PN", "RE"], sid: str) -> None:
     """SIDs go into addresses: nothing but the documented form may. Raises bad_request."""
     if not re.fullmatch(f"{prefix}[0-9a-fA-F]{{32}}", sid):
         raise ProviderError(

@@ -164,7 +164,9 @@ class ClientList(ListOf[ClientReply]):
 class NewLink(Input):
     remote_id: RemoteId
     manage: Annotated[
-        list[Literal["webhook", "transfer"]], AfterValidator(_distinct), Field(description="What we set on it")
+        list[Literal["webhook", "transfer"]],
+        AfterValidator(_distinct),
+        Field(default_factory=list, description="What we set on it"),
     ]
 
 

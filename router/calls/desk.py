@@ -74,11 +74,10 @@ class Desk:
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
         self._recorder.note(set_provider(state.call_id, provider))
-        known = state.route.max_seconds
         leg = twiml.AiLeg(
             caller_id=_caller_id(state),
             timeout=self._ring_seconds(state, self._timing.sip_timeout),
-            time_limit=(known or UNKNOWN_TALK_SECONDS) + _LIMIT_MARGIN_SECONDS,
+            time_limit=talk_limit(state),
             action=self.address(state, "ai", sealed),
             stream_callback=self.address(state, "stream", sealed),
         )
@@ -116,6 +115,11 @@ class Desk:
 
     def address(self, state: CallState, kind: str, sealed: str) -> str:
         return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{kind}-{state.leg}?state={sealed}"
+
+
+def talk_limit(state: CallState) -> int:
+    """How many seconds an AI's leg may last."""
+    return (state.route.max_seconds or UNKNOWN_TALK_SECONDS) + _LIMIT_MARGIN_SECONDS
 
 
 def _medium(handoff: Handoff | None) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
@@ -12,6 +13,8 @@ from router.routing.dispatch import Attempt, Ended, Late, Record, Skipped, Start
 from router.routing.route import Route
 from router.store.calls import StoredCall, insert_event, set_answered
 from router.telemetry import emit, metrics
+
+_MOST_KNOWN: Final = 10_000
 
 
 class CallEvents:
@@ -21,6 +24,7 @@ class CallEvents:
         self._recorder = recorder
         self._clock = clock
         self._new_id = new_id
+        self._known: OrderedDict[tuple[str, str, str, str | None], None] = OrderedDict()
 
     def note(
         self,
@@ -33,8 +37,13 @@ class CallEvents:
         seconds_taken: float | None = None,
         timeline_reason: str | None = None,
         **fields: Any,
-    ) -> None:
-        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`."""
+    ) -> bool:
+        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`.
+
+        Twilio repeats some callbacks: the same event of the same step and provider is noted once. False: it was.
+        """
+        if self._is_known((state.call_id, event, step or state.step, provider)):
+            return False
         duration_ms = None if seconds_taken is None else round(seconds_taken * 1000)
         known = {
             "step": step or state.step,
@@ -63,13 +72,14 @@ class CallEvents:
                 duration_ms=duration_ms,
             )
         )
+        return True
 
     def note_answer(
         self, state: CallState, by: Literal["ai", "owner", "voicemail"], provider: str | None, at: datetime
     ) -> None:
         """Somebody or something has taken the call."""
-        metrics.call_answered(by)
-        self.note(state, "call.answered", provider=provider, timeline_reason=by, by=by)
+        if self.note(state, "call.answered", provider=provider, timeline_reason=by, by=by):
+            metrics.call_answered(by)
         self._recorder.note(set_answered(state.call_id, by, provider, at))
 
     def attempts_of(self, state: CallState) -> Record:
@@ -79,6 +89,15 @@ class CallEvents:
             self._note_attempt(state, attempt)
 
         return record
+
+    def _is_known(self, mark: tuple[str, str, str, str | None]) -> bool:
+        """Whether this process noted it lately. Other processes' repeats are left out by the timeline's unique key."""
+        if mark in self._known:
+            return True
+        self._known[mark] = None
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+        return False
 
     def _note_attempt(self, state: CallState, attempt: Attempt) -> None:
         provider = attempt.provider

@@ -17,7 +17,8 @@ from adapters.base import InboundCall, VoiceProvider
 from crypto import Keyring
 from router import twiml
 from router.calls import legs
-from router.calls.desk import UNKNOWN_TALK_SECONDS, Desk
+from router.calls.control import LiveCalls
+from router.calls.desk import UNKNOWN_TALK_SECONDS, Desk, talk_limit
 from router.calls.events import CallEvents
 from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
@@ -82,6 +83,7 @@ class CallFlow:
         recorder: Recorder,
         answer_deadline: float,
         desk: Desk,
+        live_calls: LiveCalls,
         events: CallEvents,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
@@ -92,6 +94,7 @@ class CallFlow:
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._desk = desk
+        self._live_calls = live_calls
         self._events = events
         self._clock = clock
         self._new_id = new_id
@@ -172,11 +175,12 @@ class CallFlow:
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.bridge()
 
-    def hear_stream(self, state: CallState, params: Mapping[str, str]) -> str:
+    async def hear_stream(self, state: CallState, params: Mapping[str, str]) -> str:
         """The status callback of a media stream."""
         match params.get("StreamEvent"):
             case "stream-started":
                 self._note_ai_answer(state, self._clock())
+                await self._live_calls.limit_talk(state, talk_limit(state))
             case "stream-error":
                 self._note_leg_failure(state, params, answered=False)
             case _:

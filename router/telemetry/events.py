@@ -155,6 +155,12 @@ CATALOGUE: Final[tuple[Event, ...]] = (
         _needed(_STEP),
     ),
     _call_event(
+        "call.unlimited",
+        "warning",
+        "The carrier could not be told how long the call may last; only the provider's own limit holds.",
+        _EXCEPTION,
+    ),
+    _call_event(
         "call.loop",
         "warning",
         "The owner's phone sent the call back to us.",

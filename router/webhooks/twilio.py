@@ -131,14 +131,14 @@ class TwilioWebhooks:
             return await self.flow.accept(state, verified.params, verified.deadline)
         if kind == "recording":
             return await self.mailbox.file(state, verified.params)
+        if kind == "stream":
+            return await self.flow.hear_stream(state, verified.params)
         return self._inform(kind, state, request.query_params["state"], verified.params)
 
     def _inform(self, kind: str, state: CallState, sealed: str, params: Mapping[str, str]) -> str:
         """Callbacks that need nothing but the state they carry."""
         if kind == "screen":
             return self.flow.screen(state, sealed)
-        if kind == "stream":
-            return self.flow.hear_stream(state, params)
         return self.mailbox.finish(state, params)
 
     def _read_state(self, request: Request, verified: Verified) -> tuple[str, CallState | None]:

@@ -1,0 +1,55 @@
+"""Acting on a live call through the carrier's API, with the credentials of the account that the call is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from adapters.base import Account, Carrier, ProviderError
+from crypto import Keyring, OpenError
+from router.calls.state import CallState
+from router.store.calls import find_account_tokens
+from router.store.pool import DATABASE_ERRORS, Database
+from router.store.sealed import open_key
+from router.telemetry import emit
+
+_REQUEST_SECONDS: Final = 5.0
+
+
+class LiveCalls:
+    """What can be done to a call that is on."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        carrier: Carrier,
+        platform: Account | None,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._carrier = carrier
+        self._platform = platform
+        self._clock = clock
+
+    async def limit_talk(self, state: CallState, seconds: int) -> None:
+        """From now on the call lasts that long at most: a media stream has no limit in its document."""
+        so_far = self._clock().timestamp() - state.started_at
+        try:
+            account = await self._account_of(state)
+            await self._carrier.limit_call(account, state.call_sid, round(so_far) + seconds, _REQUEST_SECONDS)
+        except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
+            emit("call.unlimited", call_id=state.call_id, call_sid=state.call_sid, exception=error)
+
+    async def _account_of(self, state: CallState) -> Account:
+        """Raises LookupError if the agency has no key for that account any more."""
+        if self._platform is not None and state.account_sid == self._platform.sid:
+            return self._platform
+        tokens = await find_account_tokens(self._database.settings, state.account_sid, self._clock())
+        for token in tokens:
+            if token.agency_id == state.route.agency_id:
+                secret = open_key(self._keyring, token.sealed, token.agency_id, token.kind, token.version)
+                return Account(state.account_sid, secret)
+        raise LookupError("no key for the account")
