@@ -5,11 +5,11 @@ Protocols and data only: no HTTP, no provider's vocabulary, no key handling beyo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from crypto.secret import Secret
 
@@ -158,7 +158,7 @@ class VoiceProvider(Protocol):
         """What a client still lacks before this provider can take its calls; None if nothing."""
         ...
 
-    async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
+    def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Coroutine[Any, Any, Handoff]:
         """Ask once to take the call; no retry. `limit` in seconds ends a request that hangs."""
         ...
 

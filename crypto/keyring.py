@@ -84,11 +84,14 @@ class Keyring:
         nonce = self._random(_NONCE_BYTES)
         data = plaintext.encode() if isinstance(plaintext, str) else plaintext
         body = encrypt(self._keys[self.active_id], nonce, data, _associated(self.active_id, context))
-        return f"{_VERSION}.{self.active_id}.{base64.urlsafe_b64encode(nonce + body).decode().rstrip('=')}"
+        return f"{_VERSION}.{self.active_id}.{_encode(nonce + body)}"
 
     def open(self, envelope: str, *context: str) -> Secret:
         """Open an envelope that holds text. Raises OpenError."""
-        return Secret(self.open_bytes(envelope, *context).decode())
+        text = _read_text(self.open_bytes(envelope, *context))
+        if text is None:
+            raise OpenError("the sealed value is not text")
+        return Secret(text)
 
     def open_bytes(self, envelope: str, *context: str) -> bytes:
         """Open an envelope. Raises OpenError, whose text says why and holds nothing of the content."""
@@ -131,11 +134,26 @@ def _split(envelope: str) -> tuple[str, str, str]:
     return version, key_id, encoded
 
 
-def _decode(encoded: str) -> bytes:
+def _read_text(data: bytes) -> str | None:
     try:
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        return data.decode()
+    except UnicodeDecodeError:  # it carries what it could not decode, so it must not even be a context
+        return None
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(encoded: str) -> bytes:
+    """Only the one spelling that `_encode` gives: base64 has unused bits, and two alphabets."""
+    try:
+        data = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise OpenError("the sealed value is not readable") from None
+    if _encode(data) != encoded:
+        raise OpenError("the sealed value is not readable")
+    return data
 
 
 def _associated(key_id: str, context: tuple[str, ...]) -> bytes:

@@ -36,7 +36,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        # An encoding error would carry the value.
+        return hmac.compare_digest(
+            self._value.encode(errors="surrogatepass"), other._value.encode(errors="surrogatepass")
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -52,6 +55,9 @@ class Secret:
         raise AttributeError("a Secret does not change")
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled or copied")
+
+    def __getstate__(self) -> NoReturn:
         raise TypeError("a Secret cannot be pickled or copied")
 
     def __dir__(self) -> list[str]:

@@ -32,12 +32,13 @@ from router.agencies import ApiServices, api_routes
 from router.calls.control import LiveCalls
 from router.calls.desk import Desk, Timing
 from router.calls.ending import Closer
-from router.calls.events import CallEvents
+from router.calls.events import CallEvents, tell_circuit
 from router.calls.flow import CallFlow
 from router.calls.mailbox import Mailbox
 from router.calls.recorder import Recorder
 from router.health import Check, health_routes
 from router.hygiene import is_memory_overwritten
+from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.settings import Settings
@@ -131,7 +132,9 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
         providers = voice_providers(settings, http)
         metrics.register_providers(providers)
         keyring = Keyring.parse(_reveal(settings.platform_keys))
-        dispatcher = Dispatcher(providers, partial(_open_access, keyring), settings.handoff_timeout)
+        dispatcher = Dispatcher(
+            providers, partial(_open_access, keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
+        )
         outside = _Outside(database, recorder, providers, Twilio(http, settings.twilio_url))
         try:
             yield [

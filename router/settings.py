@@ -7,10 +7,12 @@ holds it. Nothing else in the service reads the environment.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -28,14 +30,26 @@ class SettingsError(ValueError):
 
 
 def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise ValueError("must be an address like https://calls.example.com") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, parts.netloc)):
         raise ValueError("must be an address like https://calls.example.com")
+    if not _has_good_port(parts):
+        raise ValueError("must have a port from 1 to 65535, or none")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must have no user, query or fragment")
     if "_" in parts.hostname:
         raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _account_sid(value: str) -> str:
@@ -106,12 +120,20 @@ class Settings(BaseModel):
         return self.fallback_url or self.base_url
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Read the environment (and the files that NAME_FILE variables point to). Raises SettingsError."""
+def load_settings(
+    environ: Mapping[str, str] | None = None,
+    checks: Mapping[str, Callable[[str], str | None]] | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Read the environment (and the files that NAME_FILE variables point to). Raises SettingsError.
+
+    `checks` say what is wrong with settings whose form is known elsewhere, None if nothing.
+    """
     env = os.environ if environ is None else environ
     values, problems = _read(env)
     values |= {name: value for name, value in overrides.items() if value is not None}
     problems += _find_gaps(values)
+    problems += _run_checks(values, checks or {})
     try:
         settings = Settings(**values)
     except ValidationError as error:
@@ -125,24 +147,41 @@ def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) 
     """Fill settings that have no value from files under the data dir, made once, readable by the owner only.
 
     Only for an embedded database: elsewhere `load_settings` has refused to go on without them.
+    Raises SettingsError for a file that lost its content: a new key in its place would open nothing.
     """
     found: dict[str, SecretStr] = {}
     folder = settings.data_dir / "secrets"
     for name, new_value in make.items():
         if getattr(settings, name) is None:
-            found[name] = SecretStr(_read_or_create(folder / name.replace("_", "-"), new_value))
+            path = folder / name.replace("_", "-")
+            value = _read_or_create(path, new_value)
+            if not value:
+                raise SettingsError(
+                    [f"{env_name(name)}: {path} is empty: restore it, or delete it to have a new one made"]
+                )
+            found[name] = SecretStr(value)
     return settings.model_copy(update=found)
 
 
 def _read_or_create(path: Path, new_value: Callable[[], str]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(handle, "w") as file:
-        file.write(new_value() + "\n")
+    if not path.exists():
+        _create(path, new_value() + "\n")
     return path.read_text().strip()
+
+
+def _create(path: Path, text: str) -> None:
+    """The file appears with all of its content or not at all, also when several processes start at once."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # for the owner only
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its value counts
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
 
 
 def env_name(field: str) -> str:
@@ -162,11 +201,15 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
             problems.append(f"{name} and {name}_FILE: set one of them, not both")
         elif path:
             try:
-                values[field] = Path(path).read_text().strip()
+                text = Path(path).read_text().strip()
             except OSError as error:
                 problems.append(f"{name}_FILE: cannot read the file ({error.strerror})")
             except UnicodeDecodeError:
                 problems.append(f"{name}_FILE: the file is not UTF-8 text")
+            else:
+                values[field] = text
+                if not text:
+                    problems.append(f"{name}_FILE: the file is empty")
         elif env.get(name):
             values[field] = env[name]
     return values, problems
@@ -183,6 +226,16 @@ def _find_gaps(values: Mapping[str, Any]) -> list[str]:
         ]
     if ("twilio_account_sid" in values) != ("twilio_auth_token" in values):
         problems.append(f"{env_name('twilio_account_sid')} and {env_name('twilio_auth_token')}: set both or neither")
+    return problems
+
+
+def _run_checks(values: Mapping[str, Any], checks: Mapping[str, Callable[[str], str | None]]) -> list[str]:
+    problems = []
+    for name, find_mistake in checks.items():
+        value = values.get(name)
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if plain and (mistake := find_mistake(plain)):
+            problems.append(f"{env_name(name)}: {mistake}")
     return problems
 
 

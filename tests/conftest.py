@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from fasteners import InterProcessLock
 from router.store.embedded import start_embedded
 from router.store.pool import Database, open_database
 from router.store.schema import migrate
-
-TEMPLATE = "callrouter_template"
+from tests.support.databases import TEMPLATE, fresh_database, with_database
 
 
 @pytest.fixture(scope="session")
@@ -47,26 +45,18 @@ async def _prepare_template(dsn: str, mark: Path) -> None:
     await connection.execute("SELECT pg_reload_conf()")
     await connection.execute(f"CREATE DATABASE {TEMPLATE}")
     await connection.close()
-    await migrate(_with_database(dsn, TEMPLATE))
+    await migrate(with_database(dsn, TEMPLATE))
     mark.touch()
 
 
 @pytest.fixture
 async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
     """A database of this test's own, at the newest schema."""
-    name = f"test_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(postgres_dsn)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-    yield _with_database(postgres_dsn, name)
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+    async with fresh_database(postgres_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture
 async def database(database_dsn: str) -> AsyncIterator[Database]:
     async with open_database(database_dsn, call_connections=5, settings_connections=3) as database:
         yield database
-
-
-def _with_database(dsn: str, name: str) -> str:
-    return dsn.replace("/postgres?", f"/{name}?", 1)

@@ -81,12 +81,11 @@ def make_fallback_url(services: ApiServices, client: Client, e164: str) -> str:
     return fallback_address(services.fallback_keyring, services.fallback_url, make_fallback(client, e164))
 
 
-async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> list[Number]:
-    """Within the change that makes them stale, so that no crash can hide it. Returns the numbers to rewrite."""
+async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> None:
+    """Within the change that makes them stale, so that no crash can hide it."""
     numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
     for number in numbers:
         await want_fallback(connection, number.agency_id, number.e164, make_fallback_url(services, client, number.e164))
-    return numbers
 
 
 async def rewrite_fallbacks(services: ApiServices, numbers: Sequence[Number]) -> None:

@@ -39,7 +39,7 @@ def client_endpoints() -> list[Endpoint]:
             body=ClientChange,
             reply=ClientReply,
             description="Takes effect on the next call. The static fallback of its numbers is rewritten at the carrier; "
-            "where that fails the number shows `fallback: stale`.",
+            "where that fails the number shows `fallback: stale`, and the next change tries again, an empty one too.",
         ),
         Endpoint(
             "DELETE",
@@ -102,11 +102,12 @@ async def change_client(request: ApiRequest[ClientChange]) -> Answer:
         if changed.personal_phone != client.personal_phone:
             await _refuse_our_number(changes.connection, changed)
         await update_client(changes.connection, changed)
-        same = make_fallback(client, "") == make_fallback(changed, "")
-        stale = [] if same else await note_stale_fallbacks(services, changes.connection, changed)
+        if make_fallback(client, "") != make_fallback(changed, ""):
+            await note_stale_fallbacks(services, changes.connection, changed)
+        numbers = await list_numbers(changes.connection, client.agency_id, client_id=client.id)
         await changes.record("client.changed", client.id)
         answer = changes.answer(200, _show(changed))
-    await rewrite_fallbacks(services, stale)
+    await rewrite_fallbacks(services, [number for number in numbers if number.fallback_state == "stale"])
     return answer
 
 

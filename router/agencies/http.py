@@ -154,7 +154,7 @@ def _declared_length(request: Request) -> int:
 
 
 def _too_large() -> Problem:
-    return Problem("too-large", "A body may have up to 1 MB.", headers={"Connection": "close"})
+    return Problem("too-large", "A body may have up to 1 MB.")
 
 
 def _read_json(raw: bytes) -> dict[str, Any]:

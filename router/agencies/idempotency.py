@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from crypto import OpenError
 from router.agencies.endpoints import Answer, ApiRequest, Claim, Handler
 from router.agencies.problems import Problem, invalid
 from router.store.idempotency import claim_key, find_reply, release_key, store_reply, sweep_replies
@@ -50,11 +51,20 @@ async def _claim_or_wait(request: ApiRequest[Any], claim: Claim) -> Answer | Non
         if stored and stored.request_hash != fingerprint:
             raise Problem("conflict", "This Idempotency-Key came with another body before: take a new one.")
         if stored and stored.status is not None and stored.reply is not None:
-            return Answer(stored.status, open_reply(request.services.keyring, stored.reply, claim.scope, claim.key))
+            return _replay(request, claim, stored.status, stored.reply)
         if loop.time() > until:
             raise Problem("conflict", "The first request with this Idempotency-Key is still at work: repeat it later.")
         await asyncio.sleep(_LOOK_EVERY)
     return None
+
+
+def _replay(request: ApiRequest[Any], claim: Claim, status: int, sealed: str) -> Answer:
+    try:
+        return Answer(status, open_reply(request.services.keyring, sealed, claim.scope, claim.key))
+    except OpenError:  # its platform key was taken out of the keyring
+        raise Problem(
+            "conflict", "It was done before, but its answer cannot be read any more: look at what is there."
+        ) from None
 
 
 async def _work(request: ApiRequest[Any], claim: Claim, handle: Handler) -> Answer | Response:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Final
 
 from crypto import Keyring
 from router.calls import legs
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, open_answer
+from router.routing.dispatch import Deadline
 from router.store.calls import (
     StoredCall,
     end_call,
@@ -24,6 +26,8 @@ from router.store.calls import (
 )
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import metrics
+
+_REPLY_SECONDS: Final = 0.4
 
 
 class Closer:
@@ -45,7 +49,7 @@ class Closer:
         self._clock = clock
         self._new_id = new_id
 
-    async def close(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> None:
+    async def close(self, account_sid: str, call_sid: str, params: Mapping[str, str], deadline: Deadline) -> None:
         """Close the call that this status callback is about; one that is not over, or not ours, is left alone."""
         if not legs.is_caller_gone(params):
             return
@@ -55,6 +59,7 @@ class Closer:
             seconds = _whole(params.get("CallDuration"))
             event_id = self._new_id("event")
             self._recorder.note(end_call_later(account_sid, call_sid, event_id, self._clock(), seconds))
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
     async def _close(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> None:
         call = await find_call(self._database.settings, account_sid, call_sid)

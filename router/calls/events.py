@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from adapters.base import ErrorKind
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
-from router.routing.dispatch import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
+from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
+from router.routing.circuit import Change
 from router.routing.route import Route
-from router.store.calls import StoredCall, insert_event, set_answered
+from router.store.calls import StoredCall, insert_event, mark_assistant, set_answered
 from router.telemetry import emit, metrics
 
 _MOST_KNOWN: Final = 10_000
@@ -127,9 +129,25 @@ class CallEvents:
                 metrics.handoff_finished(provider, str(failed), seconds)
                 if bug is not None:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
+                if failed is ErrorKind.BAD_REQUEST:
+                    self._recorder.note(mark_assistant(state.route.client_id, provider, self._clock()))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )
+
+
+def tell_circuit(change: Change) -> None:
+    """A circuit opened or closed: in the log and in the metrics."""
+    metrics.circuit_changed(change.scope, change.usage.provider, change.opened)
+    emit(
+        "circuit.opened" if change.opened else "circuit.closed",
+        scope=change.scope,
+        provider=change.usage.provider,
+        agency_id=change.usage.agency_id if change.scope == "agency" else None,
+        key_version=change.usage.key_version if change.scope == "agency" else None,
+        seconds=round(change.seconds, 3),
+        **({"reason": change.reason} if change.reason else {}),
+    )
 
 
 def state_of(call: StoredCall, step: str) -> CallState:

@@ -59,7 +59,7 @@ class Inbound:
     from_number: str  # as Twilio spelled it
     caller: str | None  # E.164
     to: str
-    forwarded_from: str | None  # E.164
+    forwarded_from: str | None  # what that phone's E.164 number ends with
     tokens: tuple[str, ...] | None  # sealed, those that proved it; None for the platform's own
 
 
@@ -144,11 +144,15 @@ class CallFlow:
         rung, *rest = human_rungs(state.rungs)
         return self._desk.serve(state, Taken(rung, tuple(rest))).document
 
-    async def recover(self, account_sid: str, call_sid: str) -> str:
-        """A callback whose state is lost: the caller is still there, and gets the voicemail."""
+    async def recover(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:
+        """A callback whose state is lost: a caller who is still there gets the voicemail."""
+        if legs.is_caller_gone(params):
+            return twiml.nothing()
         call = await find_call(self._database.calls, account_sid, call_sid)
-        route = await find_route(self._database.calls, account_sid, call.to_number) if call else None
-        if call is None or route is None:
+        if call is None or call.ended_at is not None:
+            return twiml.hang_up()
+        route = await find_route(self._database.calls, account_sid, call.to_number)
+        if route is None:
             return twiml.hang_up()
         state = CallState(
             call_id=call.id,
@@ -175,16 +179,16 @@ class CallFlow:
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.bridge()
 
-    async def hear_stream(self, state: CallState, params: Mapping[str, str]) -> str:
-        """The status callback of a media stream."""
-        match params.get("StreamEvent"):
-            case "stream-started":
-                self._note_ai_answer(state, self._clock())
-                await self._live_calls.limit_talk(state, talk_limit(state))
-            case "stream-error":
-                self._note_leg_failure(state, params, answered=False)
-            case _:
-                pass
+    async def hear_stream(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
+        """The status callback of a media stream. The stream's end is judged by it, so it is durable before all else."""
+        event = params.get("StreamEvent")
+        if event == "stream-started":
+            self._note_ai_answer(state, self._clock())
+        elif event == "stream-error":
+            self._note_leg_failure(state, params, answered=False)
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+        if event == "stream-started":
+            await self._live_calls.limit_talk(state, talk_limit(state))
         return twiml.nothing()
 
     async def _claim_call(self, call: Inbound, call_id: str) -> CallClaim | None:
@@ -316,6 +320,7 @@ class CallFlow:
         reason = legs.leg_failure(state, params, answered=answered)
         provider = state.rung.provider if state.rung else None
         if provider is not None:
+            self._dispatcher.report_leg(provider, state.route, reason)
             self._events.note(state, "handoff.failed", provider=provider, reason=reason)
 
     async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:

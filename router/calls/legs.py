@@ -26,7 +26,7 @@ def is_caller_gone(params: Mapping[str, str]) -> bool:
 def talk_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
     """For how long the AI had the caller; None if it never answered."""
     if state.media == "stream":
-        return _stream_seconds(state, facts, now)
+        return _stream_seconds(state, params, facts, now)
     if params.get("DialCallStatus") not in _ANSWERED:
         return None
     return _whole(params.get("DialCallDuration"), default=now - state.served_at)
@@ -60,11 +60,16 @@ def dial_seconds(params: Mapping[str, str]) -> float:
     return _whole(params.get("DialCallDuration"), default=0.0)
 
 
-def _stream_seconds(state: CallState, facts: Iterable[Fact], now: float) -> float | None:
-    """From our own stream-started callback; without one, from when the document went out."""
+def _stream_seconds(
+    state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float
+) -> float | None:
+    """From our own stream-started callback; without one, from when the document went out.
+
+    A Connect's action has no DialCallStatus: it is there when Twilio asked for the document again.
+    """
     started = [fact.at for fact in facts if fact.event == "call.answered" and fact.step == state.step]
     failed = any(fact.event == "handoff.failed" and fact.step == state.step for fact in facts)
-    if failed and not started:
+    if (failed or "DialCallStatus" in params) and not started:
         return None
     since = now - (started[0] if started else state.served_at)
     if not started and since < LEAST_TALK_SECONDS:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Final
 
 from router import twiml
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.routing.dispatch import Deadline
 from router.store.calls import INSERT_VOICEMAIL, Write, set_outcome, voicemail_arguments
 from router.store.pool import DATABASE_ERRORS, Database
+
+_REPLY_SECONDS: Final = 0.4
 
 
 class Mailbox:
@@ -33,21 +37,23 @@ class Mailbox:
         self._clock = clock
         self._new_id = new_id
 
-    def finish(self, state: CallState, params: Mapping[str, str]) -> str:
+    async def finish(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The action of Record: something was recorded. The caller may have hung up to end it."""
         if _seconds(params):
             self._recorder.note(set_outcome(state.call_id, "voicemail"))
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         if params.get("Digits") == "hangup":
             return twiml.nothing()
         return twiml.goodbye(state.route.language)
 
-    async def file(self, state: CallState, params: Mapping[str, str]) -> str:
+    async def file(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The recording's status callback: filed if there is a recording, noted as absent if nobody spoke."""
         recording_sid = params.get("RecordingSid", "")
         if params.get("RecordingStatus") == "absent":
             self._events.note(state, "voicemail.absent", recording_sid=recording_sid)
         elif params.get("RecordingStatus") == "completed" and recording_sid:
             await self._file(state, recording_sid, _seconds(params))
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.nothing()
 
     async def _file(self, state: CallState, recording_sid: str, seconds: int) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from router.cli.call import call
 from router.cli.demo import demo
 from router.cli.keys import keys, migrate_command
 from router.cli.serve import fallback, serve
+from router.cli.setup import ignore_signals
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,5 +27,13 @@ app.add_typer(keys, name="keys")
 
 
 def main() -> None:
-    """The entry point of the `callrouter` command."""
-    app()
+    """The entry point of the `callrouter` command. Wrong usage is told in one line."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        if message := error.format_message():
+            sys.stderr.write(f"callrouter: {message}\n")
+        code = error.exit_code
+    # What is left is tidying up, such as stopping the embedded database: nobody may cut that short by accident.
+    ignore_signals()
+    sys.exit(code)

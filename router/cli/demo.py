@@ -5,12 +5,18 @@ APIs, and an agency with three clients whose keys were saved through the real AP
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import ipaddress
 import json
 import os
+import shlex
+import shutil
 import socket
-from contextlib import AsyncExitStack
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 from pydantic import SecretStr
@@ -19,38 +25,60 @@ from rich.console import Console
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import Customer, DemoWorld, demo_world
 from router.app import create_app
-from router.cli.call import DEMO_FILE
+from router.cli.call import DEMO_FILE, data_dir
 from router.cli.serve import DrainingServer, Host, Port, configure_logging_of, listen, serving_config
-from router.cli.setup import fail, prepare_schema, read_settings, with_database
+from router.cli.setup import exit_when_told, fail, prepare_schema, read_settings, with_database
 from router.hygiene import forbid_core_dumps, restart_with_hygiene
-from router.settings import Settings
+from router.settings import Settings, env_name
 
-_AGENCY = "Demo agency"
-_CLIENTS = ("Acme Plumbing", "Bright Dental", "Corner Bakery")
-_OWNER_PHONE = "+15005550123"
+_AGENCY: Final = "Demo agency"
+_CLIENTS: Final = ("Acme Plumbing", "Bright Dental", "Corner Bakery")
+_OWNER_PHONE: Final = "+15005550123"
+
+# The demo has a database, keys, providers and a carrier of its own, whatever the environment names.
+_TIMING: Final = ("answer_deadline", "handoff_timeout", "sip_timeout", "ring_budget")
+_HEEDED: Final = ("host", "port", "log_level", "log_format", "log_numbers", *_TIMING)
 
 
 def demo(host: Host = None, port: Port = None) -> None:
     """Run everything on this machine, with a demo agency to call. Stop it with Ctrl-C."""
-    own = read_settings(host=host, port=port)
+    home = data_dir(os.environ)
+    settings = read_settings(_heeded(os.environ), host=host, port=port, data_dir=home / "demo")
     restart_with_hygiene()
+    exit_when_told()
     forbid_core_dumps()
-    base = own.model_copy(update={"data_dir": own.data_dir / "demo", "database_url": None, "workers": 1})
-    base.data_dir.mkdir(parents=True, exist_ok=True)
-    settings = with_database(base)
-    prepare_schema(settings)
-    configure_logging_of(settings)
-    notes = own.data_dir / DEMO_FILE
-    try:
-        asyncio.run(_run(settings, listen(settings), notes))
-    except (DemoError, httpx.HTTPError) as error:
-        fail(f"the demo cannot be set up: {error}")
-    finally:
-        notes.unlink(missing_ok=True)
+    with _only_one(settings.data_dir):
+        listening, settings = listen(settings)
+        settings = with_database(settings)
+        prepare_schema(settings)
+        configure_logging_of(settings)
+        notes = home / DEMO_FILE
+        try:
+            asyncio.run(_run(settings, listening, notes))
+        except (DemoError, httpx.HTTPError) as error:
+            fail(f"the demo cannot be set up: {error}")
+        finally:
+            notes.unlink(missing_ok=True)
 
 
 class DemoError(Exception):
     """The demo could not be set up; the text says what was refused."""
+
+
+def _heeded(environ: Mapping[str, str]) -> dict[str, str]:
+    names = map(env_name, _HEEDED)
+    return {name: environ[name] for name in names if name in environ}
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two demos would take each other's agency and notes away."""
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fail("a demo runs already: stop it, or give this one another CALLROUTER_DATA_DIR and --port")
+        yield
 
 
 async def _run(settings: Settings, listening: socket.socket, notes: Path) -> None:
@@ -63,13 +91,16 @@ async def _run(settings: Settings, listening: socket.socket, notes: Path) -> Non
         while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.05)
         try:
-            token = await _provision(settings, world)
+            assert settings.admin_token is not None  # noqa: S101  (read_settings has seen to it)
+            token = await provision(settings.base_url, settings.admin_token.get_secret_value(), world)
             _write_notes(notes, settings, sandbox, world)
             _greet(settings, sandbox, world, token)
         except (DemoError, httpx.HTTPError):
+            told_to_stop = server.should_exit
             server.should_exit = True
             await serving
-            raise
+            if not told_to_stop:
+                raise
         await serving
 
 
@@ -82,10 +113,20 @@ def _point_at(settings: Settings, sandbox: RunningSandbox, world: DemoWorld) -> 
             "twilio_url": f"{sandbox.url}/twilio",
             "twilio_account_sid": world.account_sid,
             "twilio_auth_token": SecretStr(world.auth_token),
-            "public_url": f"http://{settings.host}:{settings.port}",
-            "fallback_url": None,
+            "public_url": f"http://{_reachable(settings.host)}:{settings.port}",
         }
     )
+
+
+def _reachable(host: str) -> str:
+    """The address under which this machine reaches itself."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1"
+    return f"[{host}]" if address.version == 6 else host  # noqa: PLR2004
 
 
 class _Api:
@@ -101,11 +142,10 @@ class _Api:
         return reply.json() if reply.content else None
 
 
-async def _provision(settings: Settings, world: DemoWorld) -> str:
-    """Set the demo agency up from scratch and return a token of its own."""
-    assert settings.admin_token is not None  # noqa: S101  (read_settings has seen to it)
-    headers = {"Authorization": f"Bearer {settings.admin_token.get_secret_value()}"}
-    async with httpx.AsyncClient(base_url=f"{settings.base_url}/v1", headers=headers, timeout=15) as client:
+async def provision(router_url: str, admin_token: str, world: DemoWorld) -> str:
+    """Set the demo agency up from scratch and return a token of its own. Raises DemoError and httpx.HTTPError."""
+    headers = {"Authorization": f"Bearer {admin_token}"}
+    async with httpx.AsyncClient(base_url=f"{router_url}/v1", headers=headers, timeout=15) as client:
         api = _Api(client)
         for agency in (await api.ask("GET", "/agencies"))["items"]:
             if agency["name"] == _AGENCY:
@@ -161,13 +201,37 @@ def _write_notes(path: Path, settings: Settings, sandbox: RunningSandbox, world:
 
 
 def _greet(settings: Settings, sandbox: RunningSandbox, world: DemoWorld, token: str) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("\n[bold green]callrouter is up.[/] Stop it with Ctrl-C.\n")
     console.print(f"  API         {settings.base_url}/v1  ({settings.base_url}/docs)")
     console.print(f"  probes      {settings.base_url}/readyz  {settings.base_url}/metrics")
     console.print(f"  sandbox     {sandbox.url}")
     console.print(f"  demo token  {token}")
-    console.print("\nPlace a call, in another terminal:\n")
+    console.print("\nPlace a call, in another terminal, from this folder:\n")
+    command = _call_command(os.environ)
     for name, customer in zip(_CLIENTS, (world.vapi, world.retell, world.bland), strict=True):
-        console.print(f"  callrouter call --to {customer.number}   # {name}, answered by {customer.provider}")
-    console.print(f"  callrouter call --to {world.vapi.number} --provider-fault vapi=503\n")
+        console.print(f"  {command} --to {customer.number}   # {name}, answered by {customer.provider}", markup=False)
+    console.print(
+        f"  {command} --to {world.vapi.number} --provider-fault vapi=503   # the next one takes over\n", markup=False
+    )
+
+
+def _call_command(environ: Mapping[str, str]) -> str:
+    """`callrouter call` as another terminal has to be told it: that one knows nothing of our venv and environment."""
+    folder = environ.get("CALLROUTER_DATA_DIR")
+    setting = f"CALLROUTER_DATA_DIR={shlex.quote(folder)} " if folder else ""
+    return f"{setting}{_program(environ)} call"
+
+
+def _program(environ: Mapping[str, str]) -> str:
+    started = Path(sys.argv[0])
+    if started.name == "__main__.py":
+        return f"{shlex.quote(_from_here(Path(sys.executable)))} -m router"
+    if "VIRTUAL_ENV" not in environ and shutil.which(started.name) == str(started):
+        return started.name
+    return shlex.quote(_from_here(started))
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -15,34 +15,44 @@ from starlette.applications import Starlette
 
 from crypto import Keyring
 from router.app import create_app, fallback_app
-from router.cli.setup import WRONG_USAGE, check_keyrings, fail, prepare_schema, read_settings, with_database
+from router.cli.setup import (
+    FAILED,
+    WRONG_USAGE,
+    exit_when_told,
+    fail,
+    keyring_mistake,
+    prepare_schema,
+    read_settings,
+    with_database,
+)
 from router.cli.workers import run_workers
 from router.hygiene import forbid_core_dumps, restart_with_hygiene
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import configure_logging, emit
 
 _GRACE_SECONDS: Final = 20
+_BACKLOG: Final = 2048  # callers who may wait for a free moment, uvicorn's own number
+_NOT_FOR_FALLBACK: Final = ("DATABASE_URL", "DATABASE_URL_FILE")  # they would make other settings required
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that answer calls.")]
+NoJobs = Annotated[
+    bool, typer.Option("--no-jobs", help="Run no background jobs. This version has none, so nothing changes.")
+]
 
 
-def serve(
-    host: Host = None,
-    port: Port = None,
-    workers: Workers = None,
-    no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to others.")] = False,
-) -> None:
+def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs: NoJobs = False) -> None:
     """Answer calls until told to stop."""
-    del no_jobs  # a router without background jobs has nothing to leave out
+    del no_jobs
     settings = read_settings(host=host, port=port, workers=workers)
     restart_with_hygiene()
+    exit_when_told()
     forbid_core_dumps()
+    listening, settings = listen(settings)
     settings = with_database(settings)
     prepare_schema(settings)
     configure_logging_of(settings)
-    listening = listen(settings)
     if settings.workers == 1:
         run_server(create_app(settings), settings, listening)
         return
@@ -60,21 +70,27 @@ def run_worker(listening: socket.socket) -> None:
 
 def fallback(host: Host = None, port: Port = None) -> None:
     """Serve only the static fallback: no database, no providers. Run it where it fails apart from the rest."""
+    environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_FALLBACK}
     try:
-        settings = load_settings(host=host, port=port)
+        settings = load_settings(environ, checks={"fallback_keys": keyring_mistake}, host=host, port=port)
     except SettingsError as error:
         fail(*error.problems, code=WRONG_USAGE)
     if settings.fallback_keys is None:
         fail("CALLROUTER_FALLBACK_KEYS: required, the same as the router's", code=WRONG_USAGE)
-    check_keyrings(settings, "fallback_keys")
+    keyring = Keyring.parse(settings.fallback_keys.get_secret_value())
+    restart_with_hygiene()
+    exit_when_told()
     forbid_core_dumps()
+    listening, settings = listen(settings)
     configure_logging_of(settings)
-    app = fallback_app(Keyring.parse(settings.fallback_keys.get_secret_value()), settings)
-    run_server(app, settings, listen(settings))
+    run_server(fallback_app(keyring, settings), settings, listening)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket that answers; a wrong or taken address ends the command."""
+def listen(settings: Settings) -> tuple[socket.socket, Settings]:
+    """The socket that answers, and settings with its real port; a wrong or taken address ends the command.
+
+    Whoever calls from now on waits until the service is up.
+    """
     try:
         [(family, kind, _, _, address), *_] = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -83,15 +99,19 @@ def listen(settings: Settings) -> socket.socket:
         listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(_BACKLOG)
     except OSError as error:
         fail(f"CALLROUTER_HOST, CALLROUTER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})")
     listening.set_inheritable(True)
-    return listening
+    return listening, settings.model_copy(update={"port": listening.getsockname()[1]})
 
 
 def run_server(app: Starlette, settings: Settings, listening: socket.socket) -> None:
     """Answer on that socket until told to stop."""
-    DrainingServer(serving_config(app, settings), settings.drain_delay).run([listening])
+    try:
+        DrainingServer(serving_config(app, settings), settings.drain_delay).run([listening])
+    except SystemExit as stopped:  # uvicorn's own code for an application that does not start; why is in the log
+        raise typer.Exit(FAILED if stopped.code else 0) from None
 
 
 def configure_logging_of(settings: Settings) -> None:

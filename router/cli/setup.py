@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
+import subprocess
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from types import FrameType
+from typing import Any, Final, NoReturn
 
+import asyncpg
 import typer
+from alembic.util import CommandError
 from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
 
 from crypto import Keyring, KeyringError, new_key_entry
 from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
@@ -19,8 +26,11 @@ from router.store.embedded import EmbeddedMissingError, start_embedded
 from router.store.pool import DATABASE_ERRORS
 from router.store.schema import SchemaError, check_schema, migrate
 
-FAILED = 1
-WRONG_USAGE = 2
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_KEYRINGS: Final = ("platform_keys", "fallback_keys")
+_CONNECT_SECONDS: Final = 10.0
 
 
 def fail(*lines: str, code: int = FAILED) -> NoReturn:
@@ -30,10 +40,27 @@ def fail(*lines: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
-def read_settings(**overrides: Any) -> Settings:
+def exit_when_told() -> None:
+    """While a command is still starting, being told to stop is no failure: it ends with exit code 0."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _exit)
+
+
+def ignore_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    ignore_signals()
+    raise SystemExit(0)
+
+
+def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings from the environment; those that may be generated are."""
+    checks = {**dict.fromkeys(_KEYRINGS, keyring_mistake), "database_url": _dsn_mistake}
     try:
-        settings = load_settings(**overrides)
+        settings = load_settings(environ, checks=checks, **overrides)
         if settings.embedded:
             settings = generate_missing(
                 settings,
@@ -47,18 +74,32 @@ def read_settings(**overrides: Any) -> Settings:
         fail(*error.problems, code=WRONG_USAGE)
     except OSError as error:
         fail(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})", code=WRONG_USAGE)
-    check_keyrings(settings, "platform_keys", "fallback_keys")
+    check_keyrings(settings, *_KEYRINGS)
     return settings
+
+
+def keyring_mistake(text: str) -> str | None:
+    """What is wrong with a keyring setting. Names the entry, never the key."""
+    try:
+        Keyring.parse(text)
+    except KeyringError as error:
+        return str(error)
+    return None
+
+
+def _dsn_mistake(text: str) -> str | None:
+    """The rest of an address's form is the driver's to judge, once it is used."""
+    if text.startswith(("postgres://", "postgresql://")):
+        return None
+    return "must be an address like postgres://user:password@host:5432/name"
 
 
 def check_keyrings(settings: Settings, *names: str) -> None:
     problems = []
     for name in names:
         value: SecretStr | None = getattr(settings, name)
-        try:
-            Keyring.parse(value.get_secret_value() if value else "")
-        except KeyringError as error:
-            problems.append(f"{env_name(name)}: {error}")
+        if mistake := keyring_mistake(value.get_secret_value() if value else ""):
+            problems.append(f"{env_name(name)}: {mistake}")
     if problems:
         fail(*problems, code=WRONG_USAGE)
 
@@ -75,14 +116,46 @@ def join_embedded(data_dir: Path) -> str:
         return start_embedded(data_dir)
     except EmbeddedMissingError as error:
         fail(str(error), code=WRONG_USAGE)
+    except OSError as error:
+        fail(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL cannot use it ({error.strerror})", code=WRONG_USAGE)
+    except (subprocess.SubprocessError, RuntimeError) as error:
+        fail(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL does not start, see {data_dir}/postgres/log ({error})")
 
 
 def prepare_schema(settings: Settings) -> None:
     """Migrate an embedded database; refuse an outdated external one."""
     work = migrate if settings.embedded else check_schema
+    use_database(settings.dsn, work(settings.dsn))
+
+
+def use_database(dsn: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run what needs the database; whatever is wrong with that ends the command."""
     try:
-        asyncio.run(work(settings.dsn))
+        asyncio.run(_reach(dsn))
+        asyncio.run(work)
     except SchemaError as error:
-        fail(str(error))
-    except DATABASE_ERRORS as error:
-        fail(f"DATABASE_URL: the database does not answer ({type(error).__name__})")
+        fail(f"DATABASE_URL: {error}")
+    except CommandError:
+        fail("DATABASE_URL: the database has a schema that this version does not know: a newer version made it")
+    except (*DATABASE_ERRORS, SQLAlchemyError) as error:
+        fail(f"DATABASE_URL: {_explain(error)}")
+    finally:
+        work.close()
+
+
+async def _reach(dsn: str) -> None:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
+    except ValueError:  # its text may hold parts of the address
+        fail("DATABASE_URL: the driver cannot read this address, its port or its options", code=WRONG_USAGE)
+    await connection.close()
+
+
+def _explain(error: BaseException) -> str:
+    """What the server itself said, if it did; else only the kind: other texts may hold addresses."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.PostgresError):
+            return f"the database refuses ({str(cause).partition(chr(10))[0]})"
+        cause = cause.__cause__
+    return f"the database does not answer ({type(error).__name__})"

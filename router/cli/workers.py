@@ -6,6 +6,9 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -13,6 +16,10 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import Final, TypeAlias
 
+import typer
+from prometheus_client.multiprocess import mark_process_dead
+
+from router.cli.setup import STOP_SIGNALS, exit_when_told
 from router.telemetry import emit
 
 _LEAST_LIFE_SECONDS: Final = 1.0  # a worker that dies sooner is not replaced at once, so that a bug burns no processor
@@ -25,10 +32,12 @@ def run_workers(count: int, listening: socket.socket, work: Work) -> None:
 
     `work` is a module's function: it is imported anew in each process.
     """
-    supervisor = _Supervisor(listening, work)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, supervisor.stop)
-    supervisor.run(count)
+    with tempfile.TemporaryDirectory(prefix="callrouter-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when a worker starts: /metrics adds all of them up
+        supervisor = _Supervisor(listening, work)
+        for name in STOP_SIGNALS:
+            signal.signal(name, supervisor.stop)
+        supervisor.run(count)
 
 
 class _Supervisor:
@@ -54,16 +63,42 @@ class _Supervisor:
                 os.kill(worker.pid, sig)
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        worker = context.Process(target=self._work, args=(self._listening,), name="callrouter-worker")
-        worker.start()
-        self._workers[worker] = time.monotonic()
+        worker = multiprocessing.get_context("spawn").Process(
+            target=_work_in_process, args=(self._work, self._listening), name="callrouter-worker"
+        )
+        # A signal waits until we know of the worker, and in there (it inherits this) until it knows how to stop.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        try:
+            if not self._stopping:
+                worker.start()
+                self._workers[worker] = time.monotonic()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _replace(self, worker: SpawnProcess) -> None:
         lived = time.monotonic() - self._workers.pop(worker)
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
         if self._stopping:
             return
         emit("worker.died", exit_code=worker.exitcode, seconds=round(lived, 3))
         if lived < _LEAST_LIFE_SECONDS:
             time.sleep(_LEAST_LIFE_SECONDS)
         self._start()
+
+
+def _work_in_process(work: Work, listening: socket.socket) -> None:
+    exit_when_told()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    threading.Thread(target=_stop_without_parent, name="parent-watch", daemon=True).start()
+    try:
+        work(listening)
+    except typer.Exit as stopped:  # its line is printed
+        sys.exit(stopped.exit_code)
+
+
+def _stop_without_parent() -> None:
+    """Workers that nobody can stop any more would keep the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -14,6 +14,9 @@ from typing import Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError, VoiceProvider
 from crypto import OpenError, Secret
+from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
+from router.routing.bulkhead import Bulkheads
+from router.routing.circuit import Circuits, Usage
 from router.routing.ladder import VOICEMAIL, is_unready
 from router.routing.route import Access, Route, Rung, SkipReason
 
@@ -24,53 +27,6 @@ _LATE_SECONDS: Final = 15.0  # how long a request lives on after we gave up on i
 _STOP_SECONDS: Final = 5.0  # for ending a late handoff at the provider
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A provider is being asked."""
-
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A provider was not asked."""
-
-    provider: str
-    reason: SkipReason
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A stored key does not open: changed, swapped, or sealed under a key we no longer have."""
-
-    provider: str
-    key_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A provider answered, or failed for `reason`."""
-
-    provider: str
-    seconds: float
-    reason: ErrorKind | None = None
-    status: int | None = None
-    provider_call_id: str | None = None
-    bug: Exception | None = None  # ours, not the provider's
-
-
-@dataclass(frozen=True, slots=True)
-class Late:
-    """A handoff came after we had given up; `ended` tells whether the provider was told to drop it."""
-
-    provider: str
-    seconds: float
-    ended: bool
-    provider_call_id: str | None = None
-
-
-Attempt: TypeAlias = Started | Skipped | Unreadable | Ended | Late
-Record: TypeAlias = Callable[[Attempt], None]
 OpenKey: TypeAlias = Callable[[str, Access], Secret]
 
 
@@ -100,10 +56,20 @@ class Deadline:
 class Dispatcher:
     """Finds who takes a call. One for all calls; it holds no lock and no connection while it waits."""
 
-    def __init__(self, providers: Mapping[str, VoiceProvider], open_key: OpenKey, handoff_timeout: float) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, VoiceProvider],
+        open_key: OpenKey,
+        handoff_timeout: float,
+        *,
+        circuits: Circuits | None = None,
+        bulkheads: Bulkheads | None = None,
+    ) -> None:
         self._providers = providers
         self._open_key = open_key
         self._handoff_timeout = handoff_timeout
+        self._circuits = circuits or Circuits()
+        self._bulkheads = bulkheads or Bulkheads()
         self._late: set[asyncio.Task[None]] = set()
 
     async def find_taker(
@@ -115,15 +81,33 @@ class Dispatcher:
             rest = rungs[place + 1 :]
             if rung.step != "ai" or rung.provider is None:
                 return Taken(rung, rest)
-            key = self._key_for(rung.provider, route, deadline, record)
-            if key is None:
+            reason = self.reason_to_skip(rung.provider, route, deadline)
+            if reason is not None:
+                record(Skipped(rung.provider, reason))
                 continue
             budget = self._budget(asked, deadline)
             asked += 1
-            handoff = await self._ask(rung.provider, route, call, key, budget, record)
+            handoff = await self._ask(rung.provider, route, call, budget, record)
             if handoff is not None:
                 return Taken(rung, rest, handoff)
         return Taken(VOICEMAIL, ())
+
+    def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
+        """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""
+        reason = is_unready(route, provider, self._providers)
+        if reason is not None:
+            return reason
+        if deadline is not None and deadline.left() < _LEAST_SECONDS:
+            return SkipReason.NO_TIME
+        if not self._circuits.would_admit(_usage(route, provider)):
+            return SkipReason.CIRCUIT_OPEN
+        if not self._bulkheads.has_room(route.agency_id, provider):
+            return SkipReason.AT_CAPACITY
+        return None
+
+    def report_leg(self, provider: str, route: Route, failure: ErrorKind) -> None:
+        """A handoff came, but the leg that it led to did not become a conversation."""
+        self._circuits.report(_usage(route, provider), failure)
 
     async def aclose(self) -> None:
         """Let go of requests that nobody waits for any more."""
@@ -131,47 +115,54 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    def _key_for(self, provider: str, route: Route, deadline: Deadline, record: Record) -> Secret | None:
-        reason = is_unready(route, provider, self._providers)
-        if reason is None and deadline.left() < _LEAST_SECONDS:
-            reason = SkipReason.NO_TIME
-        if reason is not None:
-            record(Skipped(provider, reason))
-            return None
-        access = route.access(provider)
-        try:
-            return self._open_key(route.agency_id, access)
-        except OpenError:
-            record(Unreadable(provider, access.key_version))
-            record(Skipped(provider, SkipReason.NO_KEY))
-            return None
-
     def _budget(self, asked: int, deadline: Deadline) -> float:
         if asked == 0:
             return min(self._handoff_timeout, deadline.left() - _RESERVE_SECONDS)
         return deadline.left() - _REPLY_SECONDS
 
     async def _ask(
-        self, provider: str, route: Route, call: InboundCall, key: Secret, budget: float, record: Record
+        self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
     ) -> Handoff | None:
-        record(Started(provider))
         started = time.monotonic()
-        target = route.access(provider).target
-        request = asyncio.create_task(
-            self._providers[provider].hand_off(call, target, key, budget + _LATE_SECONDS), name=f"handoff-{provider}"
-        )
-        del key
+        request = self._start(provider, route, call, budget, record)
+        if request is None:
+            return None
         try:
             done, _ = await asyncio.wait({request}, timeout=budget)
         except asyncio.CancelledError:
             request.cancel()
+            self._circuits.report(_usage(route, provider), ErrorKind.TIMEOUT)
             raise
         seconds = time.monotonic() - started
         if not done:
+            self._circuits.report(_usage(route, provider), ErrorKind.TIMEOUT)
             record(Ended(provider, seconds, ErrorKind.TIMEOUT))
             self._await_late(provider, route, request, started, record)
             return None
-        return _result(provider, request, seconds, record)
+        ended, handoff = _read(provider, request, seconds)
+        self._circuits.report(_usage(route, provider), ended.reason)
+        record(ended)
+        return handoff
+
+    def _start(
+        self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
+    ) -> asyncio.Task[Handoff] | None:
+        """Open the key and send the request, which alone holds it."""
+        access = route.access(provider)
+        try:
+            handoff = self._providers[provider].hand_off(
+                call, access.target, self._open_key(route.agency_id, access), budget + _LATE_SECONDS
+            )
+        except OpenError:
+            record(Unreadable(provider, access.key_version))
+            record(Skipped(provider, SkipReason.NO_KEY))
+            return None
+        self._circuits.admit(_usage(route, provider))
+        self._bulkheads.enter(route.agency_id, provider)
+        record(Started(provider))
+        request = asyncio.create_task(handoff, name=f"handoff-{provider}")
+        request.add_done_callback(lambda _: self._bulkheads.leave(route.agency_id, provider))
+        return request
 
     def _await_late(
         self, provider: str, route: Route, request: asyncio.Task[Handoff], started: float, record: Record
@@ -207,14 +198,15 @@ class Dispatcher:
         return True
 
 
-def _result(provider: str, request: asyncio.Task[Handoff], seconds: float, record: Record) -> Handoff | None:
+def _usage(route: Route, provider: str) -> Usage:
+    return Usage(route.agency_id, provider, route.access(provider).key_version)
+
+
+def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:
     try:
         handoff = request.result()
     except ProviderError as error:
-        record(Ended(provider, seconds, error.kind, error.status))
-        return None
+        return Ended(provider, seconds, error.kind, error.status), None
     except Exception as error:  # noqa: BLE001  a bug in an adapter must not cost the caller the rungs below
-        record(Ended(provider, seconds, ErrorKind.MALFORMED_REPLY, bug=error))
-        return None
-    record(Ended(provider, seconds, provider_call_id=handoff.provider_call_id))
-    return handoff
+        return Ended(provider, seconds, ErrorKind.MALFORMED_REPLY, bug=error), None
+    return Ended(provider, seconds, provider_call_id=handoff.provider_call_id), handoff

@@ -99,3 +99,4 @@ class SkipReason(StrEnum):
     NOT_SYNCED = "not_synced"
     NO_KEY = "no_key"
     NO_TIME = "no_time"
+    AT_CAPACITY = "at_capacity"  # ours: too many requests to this provider are waiting already

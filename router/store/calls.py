@@ -53,7 +53,7 @@ WITH route AS MATERIALIZED ({_ROUTE}
     RETURNING step
 )
 SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed,
-       (SELECT CASE WHEN bool_or(r.ringing_phone = $7) THEN 'forwarded'
+       (SELECT CASE WHEN bool_or(right(r.ringing_phone, length($7::text)) = $7) THEN 'forwarded'
                     WHEN $7::text IS NULL AND bool_or(r.ringing_shows = $5) THEN 'suspected' END
           FROM calls r
          WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > $6
@@ -179,7 +179,10 @@ async def claim_call(
     forwarded_from: str | None,
     tokens: Sequence[str] | None,
 ) -> CallClaim | None:
-    """Insert the call and claim its first step, in one statement. None: nobody has set up that number there."""
+    """Insert the call and claim its first step, in one statement. None: nobody has set up that number there.
+
+    `forwarded_from` is what the number of the phone that forwarded the call ends with, as far as it is known.
+    """
     row = await pool.fetchrow(CLAIM_CALL, account_sid, to, call_id, call_sid, from_number, now, forwarded_from, tokens)
     if row is None:
         return None
@@ -302,6 +305,15 @@ def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> W
 def set_provider(call_id: str, provider: str) -> Write:
     """Who has the call now, answered or not."""
     return Write("UPDATE calls SET provider = $2 WHERE id = $1", (call_id, provider))
+
+
+def mark_assistant(client_id: str, provider: str, at: datetime) -> Write:
+    """The provider refused a call as such: something is wrong with this client's assistant or number there."""
+    return Write(
+        "UPDATE assistants SET error = 'refused a call as a bad request', updated_at = $3 "
+        "WHERE client_id = $1 AND provider = $2",
+        (client_id, provider, at),
+    )
 
 
 def set_ringing(call_id: str, phone: str, shows: str, until: datetime) -> Write:

@@ -53,7 +53,7 @@ _HANDOFF_FAILURES = (
     "provider_error",
     "malformed_reply",
 )
-_SKIP_REASONS = ("circuit_open", "not_synced", "no_key", "no_time")
+_SKIP_REASONS = ("circuit_open", "not_synced", "no_key", "no_time", "at_capacity")
 _REJECTIONS = (
     "too_large",
     "not_a_form",

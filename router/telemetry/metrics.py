@@ -37,6 +37,7 @@ _HANDOFF_RESULTS = ("succeeded", "late", *_values("handoff.failed", "reason"))
 _SKIP_REASONS = _values("handoff.skipped", "reason")
 _REJECTIONS = _values("webhook.rejected", "reason")
 _FALLBACK_STEPS = _values("fallback.served", "step")
+_CIRCUIT_SCOPES = _values("circuit.opened", "scope")
 _LOG_FAULTS = ("unknown_event", "unknown_field", "missing_field", "wrong_type", "unwritable", "backlog")
 _CARRIER = "twilio"
 
@@ -53,6 +54,9 @@ HANDOFF_SECONDS = Histogram(
     buckets=_CARRIER_PATIENCE,
 )
 HANDOFFS_SKIPPED = Counter("callrouter_handoffs_skipped_total", "Providers that were not asked", ["reason"])
+CIRCUITS_OPEN = Gauge(
+    "callrouter_circuits_open", "Circuits that are not closed", ["scope", "provider"], multiprocess_mode="livesum"
+)
 REQUEST_SECONDS = Histogram(
     "callrouter_webhook_request_seconds",
     "From a webhook's arrival until our answer",
@@ -82,6 +86,8 @@ def register_providers(names: Iterable[str]) -> None:
     _providers.update(names)
     for kind in _providers:
         KEYS_UNREADABLE.labels(kind)
+    for scope, provider in product(_CIRCUIT_SCOPES, _providers):
+        CIRCUITS_OPEN.labels(scope, provider)
     for provider, result in product(_providers, _HANDOFF_RESULTS):
         HANDOFF_SECONDS.labels(provider, result)
 
@@ -110,6 +116,11 @@ def handoff_finished(provider: str, result: str, seconds: float) -> None:
 
 def handoff_skipped(reason: str) -> None:
     HANDOFFS_SKIPPED.labels(_bound(reason, _SKIP_REASONS)).inc()
+
+
+def circuit_changed(scope: str, provider: str, opened: bool) -> None:
+    gauge = CIRCUITS_OPEN.labels(_bound(scope, _CIRCUIT_SCOPES), _bound(provider, _providers))
+    gauge.inc() if opened else gauge.dec()
 
 
 def request_finished(route: str, status: int, seconds: float) -> None:

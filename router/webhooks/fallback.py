@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-import phonenumbers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -23,10 +22,9 @@ from crypto import Keyring, OpenError
 from router import twiml
 from router.calls.fallback import Fallback, open_fallback
 from router.telemetry import emit, metrics
+from router.webhooks.callers import is_same_phone, read_caller
 
 _MAX_BODY: Final = 64 * 1024
-_NATIONAL_DIGITS: Final = 9  # so many equal last digits and no two phones are meant
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
 
@@ -75,7 +73,7 @@ def _take_call(visit: Visit) -> Reply:
     fallback = visit.fallback
     if fallback is None or fallback.phone is None:
         return _take_message(visit)
-    if _is_same_phone(visit.form.get("ForwardedFrom", ""), fallback.phone):
+    if is_same_phone(visit.form.get("ForwardedFrom", ""), fallback.phone):
         return Reply("reject", twiml.reject_busy())
     return Reply(
         "ring",
@@ -136,25 +134,10 @@ def _has_talked(visit: Visit) -> bool:
 
 def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
     """Twilio places the leg only under the caller's number or one of the account's (Twilio docs: TwiML Dial, callerId)."""
-    caller = form.get("From", "")
-    if fallback.caller_id == "caller" and _is_dialable(caller):
+    caller = read_caller(form.get("From", ""))
+    if fallback.caller_id == "caller" and caller is not None:
         return caller
-    called = form.get("To", "")
-    return called if _is_dialable(called) else fallback.number
-
-
-def _is_dialable(text: str) -> bool:
-    """Whether it is a full phone number; withheld callers come as words or as numbers that cannot exist."""
-    return bool(_E164.fullmatch(text)) and phonenumbers.is_possible_number(phonenumbers.parse(text))
-
-
-def _is_same_phone(given: str, phone: str) -> bool:
-    """Carriers write ForwardedFrom in the national form as well."""
-    digits = re.sub(r"\D", "", given)
-    if digits == phone.removeprefix("+"):
-        return True
-    national = digits.lstrip("0")
-    return len(national) >= _NATIONAL_DIGITS and phone.endswith(national)
+    return read_caller(form.get("To", "")) or fallback.number
 
 
 def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefix: str) -> Endpoint:

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import phonenumbers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,12 +25,20 @@ from router.calls.mailbox import Mailbox
 from router.calls.state import CallState, StateError, open_state
 from router.routing.dispatch import Deadline
 from router.telemetry import emit, metrics
+from router.webhooks.callers import phone_ending, read_caller
 from router.webhooks.verify import RefusedError, Verified, Verifier
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
-# What some carriers send for a withheld number: words on a telephone's keypad, such as ANONYMOUS and RESTRICTED.
-_KEYPAD_WORDS: Final = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
-_STEP: Final = re.compile(r"(ai|owner|screen|accept|stream|voicemail|recording)-(\d{1,4})")
+# The callbacks that there are, and the rung whose document asks for each.
+_RUNGS: Final = {
+    "ai": "ai",
+    "stream": "ai",
+    "owner": "owner",
+    "screen": "owner",
+    "accept": "owner",
+    "voicemail": "voicemail",
+    "recording": "voicemail",
+}
+_STEP: Final = re.compile(rf"({'|'.join(_RUNGS)})-([0-9]{{1,4}})")
 _MARGIN_SECONDS: Final = 0.1
 
 Handler = Callable[[Request, Verified], Awaitable[str]]
@@ -115,7 +122,7 @@ class TwilioWebhooks:
             from_number=params.get("From", ""),
             caller=read_caller(params.get("From", "")),
             to=params.get("To", ""),
-            forwarded_from=read_caller(params.get("ForwardedFrom", "")),
+            forwarded_from=phone_ending(params.get("ForwardedFrom", "")),
             tokens=verified.tokens,
         )
         return await self.flow.receive(call, verified.deadline, verified.progress)
@@ -125,24 +132,24 @@ class TwilioWebhooks:
         if state is None:
             return await self._recover(request, kind, verified)
         verified.progress.state = state
-        if kind in ("ai", "owner"):
-            return await self.flow.after_leg(state, verified.params, verified.deadline, verified.progress)
-        if kind == "accept":
-            return await self.flow.accept(state, verified.params, verified.deadline)
-        if kind == "recording":
-            return await self.mailbox.file(state, verified.params)
-        if kind == "stream":
-            return await self.flow.hear_stream(state, verified.params)
-        return self._inform(kind, state, request.query_params["state"], verified.params)
-
-    def _inform(self, kind: str, state: CallState, sealed: str, params: Mapping[str, str]) -> str:
-        """Callbacks that need nothing but the state they carry."""
-        if kind == "screen":
-            return self.flow.screen(state, sealed)
-        return self.mailbox.finish(state, params)
+        params, deadline = verified.params, verified.deadline
+        match kind:
+            case "screen":
+                document = self.flow.screen(state, request.query_params["state"])
+            case "accept":
+                document = await self.flow.accept(state, params, deadline)
+            case "stream":
+                document = await self.flow.hear_stream(state, params, deadline)
+            case "voicemail":
+                document = await self.mailbox.finish(state, params, deadline)
+            case "recording":
+                document = await self.mailbox.file(state, params, deadline)
+            case _:
+                document = await self.flow.after_leg(state, params, deadline, verified.progress)
+        return document
 
     def _read_state(self, request: Request, verified: Verified) -> tuple[str, CallState | None]:
-        """Which callback this is, and the state it carries; None if that is missing, changed or another account's."""
+        """Which callback this is, and the state it carries; None if that is missing, changed or of something else."""
         step = _STEP.fullmatch(request.path_params["step"])
         if step is None:
             return "unknown", None
@@ -150,9 +157,7 @@ class TwilioWebhooks:
             state = open_state(self.keyring, request.query_params.get("state", ""), request.path_params["call_id"])
         except StateError:
             return step[1], None
-        if state.account_sid != verified.account_sid or state.leg != int(step[2]):
-            return step[1], None
-        return step[1], state
+        return step[1], state if _belongs(state, step[1], int(step[2]), verified) else None
 
     async def _recover(self, request: Request, kind: str, verified: Verified) -> str:
         """A callback whose state does not open: the caller gets the voicemail, an owner's leg is never bridged."""
@@ -160,22 +165,19 @@ class TwilioWebhooks:
         if kind in ("screen", "accept"):
             return twiml.hang_up()
         if kind in ("ai", "owner"):
-            return await self.flow.recover(verified.account_sid, verified.call_sid)
+            return await self.flow.recover(verified.account_sid, verified.call_sid, verified.params)
         return twiml.nothing()
 
     async def _close(self, _: Request, verified: Verified) -> str:
-        await self.closer.close(verified.account_sid, verified.call_sid, verified.params)
+        await self.closer.close(verified.account_sid, verified.call_sid, verified.params, verified.deadline)
         return twiml.nothing()
 
 
-def read_caller(number: str) -> str | None:
-    """An E.164 number as it may be shown or passed on; None for withheld, SIP and malformed ones."""
-    if not _E164.fullmatch(number) or number in _KEYPAD_WORDS:
-        return None
-    try:
-        return number if phonenumbers.is_possible_number(phonenumbers.parse(number)) else None
-    except phonenumbers.NumberParseException:
-        return None
+def _belongs(state: CallState, kind: str, leg: int, verified: Verified) -> bool:
+    """Whether a state is of this account, call and step. On the owner's leg, CallSid is that leg's own."""
+    rung = state.rung.step if state.rung else None
+    same_call = kind in ("screen", "accept") or state.call_sid == verified.call_sid
+    return state.account_sid == verified.account_sid and same_call and rung == _RUNGS[kind] and state.leg == leg
 
 
 def _unavailable(why: str, verified: Verified) -> RefusedError:

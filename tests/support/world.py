@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import httpx
@@ -26,6 +26,7 @@ from tests.support.serving import listen, serve_app, url_of
 OWNER = "+15005550123"
 CALLER = "+14155550123"
 PROVIDERS = ("vapi", "retell", "bland")
+PassTime: TypeAlias = Callable[[float], Awaitable[None]]
 ADMIN_TOKEN = "admin_of_the_tests_0123456789"
 
 
@@ -164,13 +165,25 @@ class World:
         )
 
     def carrier(
-        self, client: Client, *, quirks: Quirks | None = None, url: str | None = None, strict: bool = True, **rest: Any
+        self,
+        client: Client,
+        *,
+        quirks: Quirks | None = None,
+        url: str | None = None,
+        strict: bool = True,
+        meanwhile: PassTime | None = None,
+        **rest: Any,
     ) -> Carrier:
-        """A carrier holding the client's number; `url` is the replica that it reaches."""
+        """A carrier holding the client's number; `url` is the replica that it reaches.
+
+        `meanwhile` is told of all the virtual seconds that went by, after the clock was put forward.
+        """
         base = url or self.urls[0]
 
         async def pass_time(seconds: float) -> None:
             self.clock.advance(seconds)
+            if meanwhile is not None:
+                await meanwhile(seconds)
 
         return Carrier(
             client.account_sid,
@@ -191,11 +204,13 @@ class World:
         *,
         from_: str | None = CALLER,
         quirks: Quirks | None = None,
+        call_sid: str | None = None,
+        forwarded_from: str | None = None,
         **rest: Any,
     ) -> Timeline:
         """One simulated call to the client, from beginning to end."""
         return await self.carrier(client, quirks=quirks, **rest).place_call(
-            to=client.number, from_=from_, script=script
+            to=client.number, from_=from_, script=script, call_sid=call_sid, forwarded_from=forwarded_from
         )
 
     async def find_call(self, timeline: Timeline) -> Any:
@@ -214,9 +229,15 @@ class World:
         """How often a provider was asked to take a call."""
         return len(self.sandbox.state.requests_to(provider, operation="handoff"))
 
+    def asked_with(self, client: Client, provider: str) -> int:
+        """How often a provider was asked to take a call with this client's agency's key."""
+        api = getattr(self.sandbox.state, provider)
+        asked = self.sandbox.state.requests_to(provider, operation="handoff")
+        return sum(api.key_of(each) == client.keys[provider] for each in asked)
+
     def _new_number(self) -> str:
         self._numbers += 1
-        return f"+1500555{self._numbers:04d}"
+        return f"+1500556{self._numbers:04d}"
 
     async def _make_ready(self, client: Client, name: str, bland_mode: str) -> None:
         key = client.keys[name]

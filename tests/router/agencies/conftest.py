@@ -79,7 +79,7 @@ async def services(database: Database, sandbox: RunningSandbox, clock: Clock) ->
 
 
 @pytest.fixture
-async def api(services: ApiServices, captured_events) -> AsyncIterator[Api]:
+async def api(services: ApiServices, captured_events) -> AsyncIterator[Api]:  # noqa: ARG001 - it watches the log
     """The operator's client. What is logged meanwhile must be as the catalogue says."""
     async with serve_app(Starlette(routes=api_routes(services))) as url, Api.connect(url, ADMIN_TOKEN) as client:
         yield client

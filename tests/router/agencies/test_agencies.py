@@ -97,9 +97,7 @@ async def test_an_agency_can_neither_make_nor_delete_agencies(api):
 async def test_a_deleted_agency_is_gone_with_its_tokens_and_its_numbers_are_free(api, sandbox):
     agency = await api.new_agency()
     client = await api.new_client(agency)
-    await api.post(
-        f"{agency.path}/numbers", {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"}
-    )
+    await api.post(f"{agency.path}/numbers", {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"})
     await api.delete(agency.path)
     assert sandbox.state.twilio.accounts[ACCOUNT_SID].number_called(NUMBERS[0])["voice_url"] == ""
     assert (await api.refusal("GET", agency.path)).status == 404

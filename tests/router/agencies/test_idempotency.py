@@ -106,6 +106,13 @@ async def test_work_that_a_crash_cut_short_is_done_by_the_repeat(api, clock, ser
     assert len((await api.get("/v1/agencies"))["items"]) == 2
 
 
+async def test_an_answer_that_cannot_be_opened_any_more_is_not_done_again(api, services):
+    await api.post("/v1/agencies", {"name": "Acme"}, headers=KEY)
+    await services.database.settings.execute("UPDATE idempotency_keys SET reply = '1.gone.AAAA'")
+    assert (await api.refusal("POST", "/v1/agencies", {"name": "Acme"}, headers=KEY)).name == "conflict"
+    assert len((await api.get("/v1/agencies"))["items"]) == 1
+
+
 @pytest.mark.parametrize("key", ["", "with space", "x" * 256, "ü"])
 async def test_a_key_must_be_short_visible_ascii(api, key):
     problem = await api.refusal("POST", "/v1/agencies", {"name": "Acme"}, headers={"Idempotency-Key": key.encode()})

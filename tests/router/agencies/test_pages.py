@@ -56,7 +56,13 @@ async def test_a_limit_outside_1_to_200_is_refused(api, limit):
 
 @pytest.mark.parametrize(
     "cursor",
-    ["", "nonsense", "AAAA", "é", *(base64.urlsafe_b64encode(text).decode() for text in (b"1", b".x", b"-1.x", b"1.x'"))],
+    [
+        "",
+        "nonsense",
+        "AAAA",
+        "é",
+        *(base64.urlsafe_b64encode(text).decode() for text in (b"1", b".x", b"-1.x", b"1.x'")),
+    ],
 )
 async def test_a_cursor_that_no_answer_gave_is_refused(api, cursor):
     problem = await api.refusal("GET", "/v1/agencies", params={"cursor": cursor})

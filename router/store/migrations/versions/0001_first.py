@@ -201,11 +201,43 @@ CREATE TABLE idempotency_keys (
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 """
 
+# Whoever remembers routes is told which agency's settings changed, by whatever statement.
+NOTICE = """
+CREATE FUNCTION tell_settings_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changed text := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ->> TG_ARGV[0] ELSE to_jsonb(NEW) ->> TG_ARGV[0] END;
+BEGIN
+    IF TG_TABLE_NAME = 'assistants' THEN
+        SELECT agency_id INTO changed FROM clients WHERE id = changed;
+    END IF;
+    IF changed IS NOT NULL THEN
+        PERFORM pg_notify('callrouter_settings', changed);
+    END IF;
+    RETURN NULL;
+END
+$$
+"""
+
+NOTICED = (
+    ("agencies", "id"),
+    ("keys", "agency_id"),
+    ("clients", "agency_id"),
+    ("assistants", "client_id"),
+    ("numbers", "agency_id"),
+    ("registrations", "agency_id"),
+)
+
 
 def upgrade() -> None:
     for statement in SCHEMA.split(";\n"):
         if statement.strip():
             op.execute(statement)
+    op.execute(NOTICE)
+    for table, column in NOTICED:
+        op.execute(
+            f"CREATE TRIGGER {table}_changed AFTER INSERT OR UPDATE OR DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('{column}')"
+        )
 
 
 def downgrade() -> None:

@@ -1,0 +1,239 @@
+"""What happened, to be read: calls, voicemails, the audit log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adapters.sandbox.world import ACCOUNT_SID
+
+pytestmark = pytest.mark.anyio
+
+BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CALLER, CALLED = "+14155550123", "+15005550101"
+
+
+async def file_call(services, agency, call_id, minutes=0, **fields):
+    row = {
+        "id": call_id,
+        "account_sid": ACCOUNT_SID,
+        "call_sid": f"CA{call_id}",
+        "agency_id": agency.id,
+        "client_id": "client_1",
+        "from_number": CALLER,
+        "to_number": CALLED,
+        "started_at": BEGAN + timedelta(minutes=minutes),
+    } | fields
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    await services.database.settings.execute(
+        f"INSERT INTO calls ({', '.join(row)}) VALUES ({places})",  # noqa: S608 - names are those above
+        *row.values(),
+    )
+
+
+async def file_voicemail(services, agency, voicemail_id, recording_sid, **fields):
+    row = {
+        "id": voicemail_id,
+        "account_sid": ACCOUNT_SID,
+        "recording_sid": recording_sid,
+        "call_id": "call_1",
+        "agency_id": agency.id,
+        "client_id": "client_1",
+        "from_number": CALLER,
+        "at": BEGAN,
+        "seconds": 12,
+    } | fields
+    places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+    await services.database.settings.execute(
+        f"INSERT INTO voicemails ({', '.join(row)}) VALUES ({places})",  # noqa: S608 - names are those above
+        *row.values(),
+    )
+
+
+async def test_a_call_shows_who_called_who_answered_and_what_it_cost(api, services):
+    agency = await api.new_agency()
+    await file_call(
+        services,
+        agency,
+        "call_1",
+        provider="vapi",
+        outcome="ai",
+        answered_at=BEGAN + timedelta(seconds=2),
+        ended_at=BEGAN + timedelta(seconds=62),
+        seconds=60,
+        cost=0.125,
+    )
+    shown = {
+        "id": "call_1",
+        "call_sid": "CAcall_1",
+        "client_id": "client_1",
+        "from": CALLER,
+        "to": CALLED,
+        "provider": "vapi",
+        "outcome": "ai",
+        "started_at": "2026-03-02T09:00:00Z",
+        "answered_at": "2026-03-02T09:00:02Z",
+        "ended_at": "2026-03-02T09:01:02Z",
+        "seconds": 60,
+        "cost": 0.125,
+    }
+    assert (await api.get(f"{agency.path}/calls", token=agency.token))["items"] == [shown]
+    assert await api.get(f"{agency.path}/calls/call_1") == shown | {"events": []}
+
+
+async def test_a_single_call_tells_its_events_in_order(api, services):
+    agency = await api.new_agency()
+    await file_call(services, agency, "call_1")
+    for place, event in enumerate(("handoff.failed", "call.received", "call.fell_back")):
+        await services.database.settings.execute(
+            "INSERT INTO call_events (id, call_id, at, event, step, reason, duration_ms) VALUES ($1,$2,$3,$4,$5,$6,$7)",
+            f"event_{place}",
+            "call_1",
+            BEGAN + timedelta(seconds=(1, 0, 2)[place]),
+            event,
+            "inbound",
+            "timeout" if event == "handoff.failed" else None,
+            6000 if event == "handoff.failed" else None,
+        )
+    call = await api.get(f"{agency.path}/calls/call_1")
+    assert [event["event"] for event in call["events"]] == ["call.received", "handoff.failed", "call.fell_back"]
+    assert call["events"][1] == {
+        "id": "event_0",
+        "at": "2026-03-02T09:00:01Z",
+        "event": "handoff.failed",
+        "step": "inbound",
+        "provider": None,
+        "reason": "timeout",
+        "duration_ms": 6000,
+    }
+    assert call["outcome"] is None
+
+
+async def test_calls_come_newest_first_page_by_page(api, services):
+    agency = await api.new_agency()
+    for number in range(5):
+        await file_call(services, agency, f"call_{number}", minutes=number // 2)
+    first = await api.get(f"{agency.path}/calls", params={"limit": 3})
+    rest = await api.get(f"{agency.path}/calls", params={"cursor": first["next_cursor"]})
+    shown = [call["id"] for call in first["items"] + rest["items"]]
+    assert shown == ["call_4", "call_3", "call_2", "call_1", "call_0"]
+    assert rest["next_cursor"] is None
+
+
+async def test_another_agencys_calls_and_messages_are_not_there(api, services):
+    mine, theirs = await api.new_agency(), await api.new_agency()
+    await file_call(services, theirs, "call_1")
+    await file_voicemail(services, theirs, "voicemail_1", "RE" + "0" * 32)
+    for path in ("calls/call_1", "voicemails/voicemail_1/audio"):
+        assert (await api.refusal("GET", f"{mine.path}/{path}", token=mine.token)).status == 404
+    assert (await api.refusal("DELETE", f"{mine.path}/voicemails/voicemail_1", token=mine.token)).status == 404
+    for path in ("calls", "voicemails"):
+        assert (await api.get(f"{mine.path}/{path}", token=mine.token))["items"] == []
+
+
+RECORDING = "RE" + "0a" * 16
+
+
+@pytest.fixture
+async def message(api, services, sandbox):
+    """An agency with a message of two seconds."""
+    agency = await api.new_agency()
+    await file_call(services, agency, "call_1")
+    await file_voicemail(services, agency, "voicemail_1", RECORDING, transcript="Call me back")
+    sandbox.state.twilio.add_recording(ACCOUNT_SID, "CAcall_1", RECORDING, 2.0)
+    return agency
+
+
+async def test_a_message_is_listed_and_played_through_us(api, message):
+    listed = (await api.get(f"{message.path}/voicemails", token=message.token))["items"]
+    assert listed == [
+        {
+            "id": "voicemail_1",
+            "call_id": "call_1",
+            "client_id": "client_1",
+            "from": CALLER,
+            "at": "2026-03-02T09:00:00Z",
+            "seconds": 12,
+            "transcript": "Call me back",
+            "recording_sid": RECORDING,
+        }
+    ]
+    played = await api.send("GET", f"{message.path}/voicemails/voicemail_1/audio", token=message.token)
+    assert played.status_code == 200
+    assert played.headers["content-type"] == "audio/mpeg"
+    assert played.headers["accept-ranges"] == "bytes"
+    assert int(played.headers["content-length"]) == len(played.content) > 1000
+
+
+async def test_a_part_of_a_message_is_played_and_an_impossible_part_is_not(api, message):
+    path = f"{message.path}/voicemails/voicemail_1/audio"
+    whole = (await api.send("GET", path)).content
+    part = await api.send("GET", path, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole[10:20])
+    assert part.headers["content-range"] == f"bytes 10-19/{len(whole)}"
+    beyond = await api.send("GET", path, headers={"range": "bytes=99999999-"})
+    assert (beyond.status_code, beyond.content) == (416, b"")
+    assert (await api.send("GET", path, headers={"range": "lines=1-2"})).content == whole
+
+
+async def test_a_deleted_message_is_gone_here_and_at_the_carrier(api, message, sandbox):
+    path = f"{message.path}/voicemails/voicemail_1"
+    sandbox.state.faults.set("twilio", "503")
+    assert (await api.refusal("DELETE", path)).name == "provider-unreachable"
+    assert (await api.get(f"{message.path}/voicemails"))["items"]
+    sandbox.state.faults.clear()
+    await api.delete(path)
+    assert sandbox.state.twilio.accounts[ACCOUNT_SID].recordings == {}
+    assert (await api.refusal("DELETE", path)).status == 404
+
+
+async def test_a_recording_that_the_carrier_lost_is_not_found_and_can_still_be_deleted(api, message, sandbox):
+    sandbox.state.twilio.accounts[ACCOUNT_SID].recordings.clear()
+    path = f"{message.path}/voicemails/voicemail_1"
+    assert (await api.refusal("GET", f"{path}/audio")).status == 404
+    await api.delete(path)
+
+
+async def test_a_carrier_that_fails_is_no_message_of_silence(api, message, sandbox):
+    path = f"{message.path}/voicemails/voicemail_1/audio"
+    for fault in ("500", "429", "garbage", "html", "redirect"):
+        sandbox.state.faults.set("twilio", fault)
+        assert (await api.refusal("GET", path)).name == "provider-unreachable", fault
+
+
+async def test_a_message_in_the_agencys_own_account_is_fetched_with_its_own_token(api, services, sandbox):
+    own = sandbox.state.twilio.add_account("AC" + "0e" * 16, "token-of-the-agencys-own-account")
+    sandbox.state.twilio.add_recording(own.sid, "CAcall_1", RECORDING, 1.0)
+    agency = await api.new_agency()
+    await file_call(services, agency, "call_1", account_sid=own.sid)
+    await file_voicemail(services, agency, "voicemail_1", RECORDING, account_sid=own.sid)
+    path = f"{agency.path}/voicemails/voicemail_1/audio"
+    assert (await api.refusal("GET", path)).name == "no-key"
+    await api.put(f"{agency.path}/keys/twilio", {"account_sid": own.sid, "auth_token": own.auth_token})
+    assert (await api.send("GET", path)).status_code == 200
+
+
+async def test_every_change_is_noted_with_who_made_it(api, clock):
+    agency = await api.new_agency()
+    clock.move(minutes=1)
+    client = await api.post(f"{agency.path}/clients", {"name": "Bella"}, token=agency.token)
+    clock.move(minutes=1)
+    await api.patch(agency.path, {"name": "Acme"})
+    (token,) = (await api.get(f"{agency.path}/tokens"))["items"]
+    entries = (await api.get(f"{agency.path}/audit", token=agency.token))["items"]
+    assert [(entry["actor"], entry["action"], entry["target"]) for entry in entries[:2]] == [
+        ("admin", "agency.changed", agency.id),
+        (token["id"], "client.created", client["id"]),
+    ]
+    assert {entry["action"] for entry in entries[2:]} == {"agency.created", "token.created"}
+    assert entries[0]["at"] == "2026-03-02T12:02:00Z"
+    assert entries[0]["address"] == "127.0.0.1"
+
+
+async def test_what_was_refused_is_not_noted(api):
+    agency = await api.new_agency()
+    before = (await api.get(f"{agency.path}/audit"))["items"]
+    await api.refusal("PATCH", agency.path, {"active_provider": "vapi"})
+    await api.refusal("PUT", f"{agency.path}/keys/vapi", {"key": "wrong"})
+    assert (await api.get(f"{agency.path}/audit"))["items"] == before

@@ -1,0 +1,208 @@
+"""What follows an AI's leg: the next rung where it did not take the call, nothing after a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from adapters.sandbox.carrier import Script, Timeline
+from tests.support.provider_reports import report_end, reporting, wait_for
+from tests.support.signed_requests import new_call_sid
+from tests.support.world import PROVIDERS, Client, World
+
+pytestmark = pytest.mark.anyio
+
+SIP = ("retell", "bland")
+
+
+async def call_reported(
+    world: World, client: Client, script: Script | None = None, *, fault: bool = False, **rest
+) -> Timeline:
+    """A call whose provider says at once why it ended."""
+    call_sid = new_call_sid()
+    script = script or Script()
+    meanwhile = reporting(world, client, call_sid, after=script.ai_talks, fault=fault)
+    return await world.call(client, script, call_sid=call_sid, meanwhile=meanwhile, **rest)
+
+
+def placed_legs(timeline: Timeline) -> list[tuple[str | None, str]]:
+    return [(leg.provider or leg.who, leg.status) for leg in timeline.legs]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "reason"),
+    [("busy", "busy", "at_capacity"), ("no-answer", "no-answer", "timeout"), ("fails", "failed", "unreachable")],
+)
+@pytest.mark.parametrize("provider", SIP)
+async def test_an_ai_that_does_not_pick_up_is_followed_by_the_next(world: World, provider, outcome, status, reason):
+    after = next(name for name in SIP if name != provider)
+    client = await world.add_client(providers=[provider, after])
+    timeline = await call_reported(world, client, Script(ai=(outcome, "answers")))
+    assert placed_legs(timeline) == [(provider, status), (after, "answered")]
+    assert ("handoff.failed", provider, reason) in await world.events(timeline)
+    assert (await world.find_call(timeline))["provider"] == after
+    assert world.asked(provider) == world.asked(after) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_ai_that_is_gone_at_once_is_followed_by_the_next(world: World, provider):
+    after = next(name for name in PROVIDERS if name != provider)
+    client = await world.add_client(providers=[provider, after])
+    timeline = await call_reported(world, client, Script(ai=("closes", "answers")))
+    assert (timeline.answered_by, timeline.provider) == ("ai", after)
+    assert ("handoff.failed", provider, "provider_error") in await world.events(timeline)
+    assert (await world.find_call(timeline))["outcome"] == "ai"
+
+
+@pytest.mark.parametrize("outcome", ["never-starts", "fails", "closes"])
+async def test_a_stream_that_comes_to_nothing_leads_to_the_owner_and_then_to_a_message(world: World, outcome):
+    client = await world.add_client(providers=["vapi"], routing={"on_failure": "ring_through"})
+    timeline = await world.call(client, Script(ai=outcome, owner="no-answer"))
+    assert timeline.answered_by == "voicemail"
+    assert [leg.who for leg in timeline.legs] == ["ai", "owner"]
+    assert (await world.find_call(timeline))["outcome"] == "voicemail"
+    assert world.asked("vapi") == 1
+
+
+async def test_a_stream_that_never_starts_is_given_up_without_any_callback_too(world: World):
+    client = await world.add_client(providers=["vapi", "retell"])
+    timeline = await call_reported(world, client, Script(ai=("never-starts", "answers")))
+    assert placed_legs(timeline) == [("vapi", "no-answer"), ("retell", "answered")]
+    assert ("handoff.failed", "vapi", "unreachable") in await world.events(timeline)
+
+
+async def test_several_ais_that_fail_one_after_the_other_each_lead_to_the_next(world: World):
+    client = await world.add_client(providers=PROVIDERS, routing={"on_failure": "ring_through"})
+    timeline = await world.call(client, Script(ai=("closes", "busy", "fails"), owner="accepts"))
+    assert placed_legs(timeline) == [
+        ("vapi", "answered"),
+        ("retell", "busy"),
+        ("bland", "failed"),
+        ("owner", "answered"),
+    ]
+    assert timeline.answered_by == "owner"
+    assert (await world.find_call(timeline))["outcome"] == "owner"
+    assert [world.asked(provider) for provider in PROVIDERS] == [1, 1, 1]
+
+
+async def test_an_ai_that_fails_on_the_line_is_followed_by_one_that_refuses_and_one_that_answers(world: World):
+    client = await world.add_client(providers=PROVIDERS)
+    world.sandbox.state.faults.set("retell", "503")
+    timeline = await call_reported(world, client, Script(ai=("fails", "answers")))
+    assert placed_legs(timeline) == [("vapi", "failed"), ("bland", "answered")]
+    assert world.asked("retell") == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_after_a_conversation_the_call_is_over_and_nobody_else_is_asked(world: World, provider):
+    others = [name for name in PROVIDERS if name != provider]
+    client = await world.add_client(providers=[provider, *others], routing={"on_failure": "ring_through"})
+    timeline = await call_reported(world, client)
+    assert placed_legs(timeline) == [(provider, "answered")]
+    assert [world.asked(name) for name in others] == [0, 0]
+    assert timeline.documents[-1].count("Hangup") == 1
+    call = await world.find_call(timeline)
+    assert (call["outcome"], call["answered_by"], call["provider"]) == ("ai", "ai", provider)
+
+
+async def test_after_a_conversation_nobody_else_is_asked_even_if_the_provider_says_nothing(world: World):
+    client = await world.add_client(providers=["vapi", "retell"])
+    timeline = await world.call(client)
+    assert placed_legs(timeline) == [("vapi", "answered")]
+    assert (await world.find_call(timeline))["outcome"] == "ai"
+    assert world.asked("retell") == 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_caller_who_hangs_up_on_the_ai_is_left_alone(world: World, provider):
+    others = [name for name in PROVIDERS if name != provider]
+    client = await world.add_client(providers=[provider, *others], routing={"on_failure": "ring_through"})
+    timeline = await world.call(client, Script(caller="hangs-up-during-ai"))
+    assert placed_legs(timeline) == [(provider, "answered")]
+    assert [world.asked(name) for name in others] == [0, 0]
+    call = await world.find_call(timeline)
+    assert (call["outcome"], call["answered_by"]) == ("ai", "ai")
+    assert call["ended_at"] is not None
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_caller_who_hangs_up_before_the_ai_answers_is_left_alone(world: World, provider):
+    others = [name for name in PROVIDERS if name != provider]
+    client = await world.add_client(providers=[provider, *others], routing={"on_failure": "ring_through"})
+    timeline = await world.call(client, Script(caller="hangs-up-while-ringing"))
+    assert timeline.answered_by == "abandoned"
+    assert [world.asked(name) for name in others] == [0, 0]
+    assert len(timeline.legs) == 1
+    call = await world.find_call(timeline)
+    assert (call["outcome"], call["answered_by"], call["answered_at"]) == ("abandoned", None, None)
+    events = [event for event, _, _ in await world.events(timeline)]
+    assert events.count("call.ended") == 1
+    assert "call.fell_back" not in events
+
+
+@pytest.mark.parametrize(("on_failure", "reached"), [("ring_through", "owner"), ("voicemail", "voicemail")])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_ai_that_broke_down_in_the_conversation_is_followed_by_a_person_and_no_other_ai(
+    world: World, provider, on_failure, reached
+):
+    others = [name for name in PROVIDERS if name != provider]
+    client = await world.add_client(providers=[provider, *others], routing={"on_failure": on_failure})
+    timeline = await call_reported(world, client, fault=True)
+    assert timeline.answered_by == reached
+    assert [world.asked(name) for name in others] == [0, 0]
+    assert (await world.find_call(timeline))["outcome"] == reached
+    assert ("ai.failed", provider) in [(event, name) for event, name, _ in await world.events(timeline)]
+
+
+@pytest.mark.parametrize(("fault", "reached"), [(True, "owner"), (False, "ai")])
+async def test_the_provider_s_word_counts_while_the_caller_waits_for_it(world: World, fault, reached):
+    """It comes after Twilio has asked what to do, and before we have given up waiting for it."""
+    client = await world.add_client(providers=["retell", "vapi"], routing={"on_failure": "ring_through"})
+    call_sid = new_call_sid()
+
+    async def is_asked() -> bool:
+        return await world.db.fetchval(
+            "SELECT true FROM call_steps WHERE call_sid = $1 AND step LIKE 'ai-%' AND answered_at IS NULL", call_sid
+        )
+
+    async def report() -> None:
+        await wait_for(is_asked)
+        await report_end(world, client, call_sid, fault=fault)
+
+    timeline, _ = await asyncio.gather(world.call(client, call_sid=call_sid), report())
+    assert timeline.answered_by == reached
+    assert (await world.find_call(timeline))["outcome"] == reached
+    assert world.asked("vapi") == 0
+
+
+async def test_the_blame_of_one_provider_is_not_laid_on_the_next(world: World):
+    """The first AI broke down at once and says so; the second one had a conversation."""
+    client = await world.add_client(providers=["vapi", "retell"], routing={"on_failure": "ring_through"})
+    call_sid = new_call_sid()
+
+    async def meanwhile(seconds: float) -> None:
+        if seconds in (1.5, 30):
+            await report_end(world, client, call_sid, fault=seconds == 1.5)
+
+    script = Script(ai=("never-starts", "answers"), stream_given_up_after=1.5)
+    timeline = await world.call(client, script, call_sid=call_sid, meanwhile=meanwhile)
+    assert (timeline.answered_by, timeline.provider) == ("ai", "retell")
+    assert (await world.find_call(timeline))["outcome"] == "ai"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_every_ai_leg_says_when_it_ends_at_the_latest(world: World, provider):
+    """A stream has no such attribute; there the provider's own limit holds."""
+    client = await world.add_client(providers=[provider], assistant={"prompt": "Hello", "max_seconds": 600})
+    timeline = await call_reported(world, client)
+    assert timeline.documents[0].count('timeLimit="660"') == (0 if provider == "vapi" else 1)
+
+
+async def test_an_assistant_of_unknown_patience_is_cut_off_after_an_hour(world: World):
+    client = await world.add_client(providers=["retell"])
+    call_sid = new_call_sid()
+    meanwhile = reporting(world, client, call_sid, after=3600)
+    timeline = await world.call(client, Script(ai_talks=5000), call_sid=call_sid, meanwhile=meanwhile)
+    assert 'timeLimit="3600"' in timeline.documents[0]
+    assert timeline.legs[0].talk_seconds == 3600

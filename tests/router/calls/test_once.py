@@ -1,0 +1,245 @@
+"""Whatever Twilio repeats happens once: (CallSid, step) is answered once, and no provider is asked twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.carrier import Quirks, Script
+from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of, until
+from tests.support.world import PROVIDERS, Client, World, open_world
+
+pytestmark = pytest.mark.anyio
+
+MANY = 20
+RINGS = {"mode": "ai", "on_failure": "ring_through"}
+
+
+@pytest.fixture
+async def replicas(database_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with open_world(database_dsn, tmp_path, replicas=2) as world:
+        yield world
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_inbound_call_that_comes_in_twenty_times_at_once_is_handed_off_once(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    call = PostedCall(world, client)
+    document = only_document(await at_once(MANY, lambda _: call.ring()))
+    assert taker_of(document) == provider
+    assert world.asked_with(client, provider) == 1
+    assert await count_calls(world, call) == 1
+
+
+async def test_it_is_handed_off_once_on_two_replicas(replicas: World):
+    client = await replicas.add_client(providers=["vapi"])
+    call = PostedCall(replicas, client)
+    document = only_document(await at_once(MANY, lambda number: call.ring(replica=number % 2)))
+    assert taker_of(document) == "vapi"
+    assert replicas.asked_with(client, "vapi") == 1
+    assert await count_calls(replicas, call) == 1
+
+
+async def test_repeats_of_a_legs_end_get_one_answer_on_two_replicas(replicas: World):
+    client = await replicas.add_client(providers=PROVIDERS)
+    call = PostedCall(replicas, client)
+    first = only_document([await call.ring()])
+    second = only_document(await at_once(MANY, lambda number: call.go_on(first, replica=number % 2)))
+    third = only_document(await at_once(MANY, lambda number: call.go_on(second, replica=number % 2)))
+    assert [taker_of(document) for document in (first, second, third)] == list(PROVIDERS)
+    assert asked(replicas, client) == [1, 1, 1]
+    assert await count_events(replicas, call, "handoff.failed") == 2
+
+
+async def test_repeats_of_the_owners_leg_get_one_answer_on_two_replicas(replicas: World):
+    client = await replicas.add_client(providers=["retell"], routing={"mode": "owner_first"})
+    call = PostedCall(replicas, client)
+    owner = only_document([await call.ring()])
+    document = only_document(
+        await at_once(MANY, lambda number: call.go_on(owner, replica=number % 2, DialCallStatus="busy"))
+    )
+    assert (taker_of(owner), taker_of(document)) == ("owner", "retell")
+    assert replicas.asked_with(client, "retell") == 1
+
+
+async def test_calls_of_two_callers_are_two_calls(world: World):
+    client = await world.add_client(providers=["vapi"])
+    replies = [await PostedCall(world, client).ring() for _ in range(2)]
+    assert replies[0].body != replies[1].body
+    assert world.asked_with(client, "vapi") == 2
+
+
+async def test_the_same_call_sid_on_another_account_is_another_call(world: World):
+    ours, theirs = [await world.add_client(providers=["vapi"], own_account=True) for _ in range(2)]
+    call = PostedCall(world, ours)
+    twin = PostedCall(world, theirs, call_sid=call.call_sid)
+    replies = [await call.ring(), await twin.ring()]
+    assert replies[0].body != replies[1].body
+    assert [world.asked_with(client, "vapi") for client in (ours, theirs)] == [1, 1]
+
+
+async def test_an_answer_is_good_for_sixty_seconds(world: World):
+    client = await world.add_client(providers=["vapi", "retell"])
+    call = PostedCall(world, client)
+    first = await call.ring()
+    world.clock.advance(58)
+    assert only_document([first, await call.ring()])
+    assert asked(world, client) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(("ring_budget", "next_rung"), [(300, "the next provider"), (45, "voicemail")])
+async def test_after_sixty_seconds_a_repeat_gets_the_next_rung_that_there_is_time_for(
+    database_dsn, tmp_path, provider, ring_budget, next_rung
+):
+    other = PROVIDERS[PROVIDERS.index(provider) - 1]
+    async with open_world(database_dsn, tmp_path, ring_budget=ring_budget) as world:
+        client = await world.add_client(providers=[provider, other])
+        call = PostedCall(world, client)
+        first = await call.ring()
+        world.clock.advance(61)
+        late = await call.ring()
+        assert takers_of([first, late]) == [provider, "voicemail" if next_rung == "voicemail" else other]
+        assert world.asked_with(client, provider) == 1
+
+
+async def test_a_repeat_after_a_later_step_gets_the_rung_after_that(world: World):
+    client = await world.add_client(providers=PROVIDERS)
+    call = PostedCall(world, client)
+    first = only_document([await call.ring()])
+    second = only_document([await call.go_on(first)])
+    again = only_document([await call.ring()])
+    assert [taker_of(document) for document in (first, second, again)] == ["vapi", "retell", "bland"]
+    assert asked(world, client) == [1, 1, 1]
+
+
+async def test_at_the_ladders_end_every_repeat_gets_the_voicemail(world: World):
+    client = await world.add_client(providers=["vapi"])
+    call = PostedCall(world, client)
+    first = only_document([await call.ring()])
+    takers = [taker_of(only_document([await call.go_on(first)]))]
+    for _ in range(3):
+        world.clock.advance(61)
+        takers += [taker_of(only_document([await call.ring()])), taker_of(only_document([await call.go_on(first)]))]
+    assert takers == ["voicemail"] * 7
+    assert asked(world, client) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("seconds_ago", [0, 30])
+async def test_a_step_whose_process_died_asks_nobody_again(database_dsn, tmp_path, seconds_ago):
+    async with open_world(database_dsn, tmp_path, answer_deadline=2) as world:
+        client = await world.add_client(providers=PROVIDERS, routing=RINGS)
+        call = PostedCall(world, client)
+        await leave_unanswered(world, call, "inbound", seconds_ago)
+        replies = await at_once(3, lambda _: call.ring())
+        assert takers_of(replies) == ["owner"] * 3
+        assert asked(world, client) == [0, 0, 0]
+
+
+async def test_a_legs_end_whose_process_died_asks_nobody_again(world: World):
+    client = await world.add_client(providers=PROVIDERS, routing=RINGS)
+    call = PostedCall(world, client)
+    first = only_document([await call.ring()])
+    await leave_unanswered(world, call, "ai-1", seconds_ago=30)
+    assert taker_of(only_document([await call.go_on(first)])) == "owner"
+    assert asked(world, client) == [1, 0, 0]
+
+
+async def test_whoever_took_over_from_a_dead_process_goes_on_from_there(world: World):
+    client = await world.add_client(providers=PROVIDERS, routing=RINGS)
+    call = PostedCall(world, client)
+    await leave_unanswered(world, call, "inbound", seconds_ago=30)
+    owner = only_document([await call.ring()])
+    assert taker_of(only_document([await call.go_on(owner, DialCallStatus="no-answer")])) == "voicemail"
+    assert asked(world, client) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("replica", [0, 1])
+async def test_whoever_comes_while_the_first_is_at_work_waits_for_its_answer(replicas: World, replica):
+    client = await replicas.add_client(providers=["retell"])
+    replicas.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
+    call = PostedCall(replicas, client)
+
+    async def ask(number: int):
+        if number:
+            await until(lambda: is_asked(replicas, client, "retell"))
+        return await call.ring(replica=replica if number else 0)
+
+    document = only_document(await at_once(4, ask))
+    assert taker_of(document) == "retell"
+    assert replicas.asked_with(client, "retell") == 1
+
+
+async def test_whoever_waits_longer_than_the_deadline_gets_the_first_human_rung(database_dsn, tmp_path):
+    async with open_world(database_dsn, tmp_path, answer_deadline=3) as world:
+        client = await world.add_client(providers=["vapi", "retell"], routing=RINGS)
+        for provider in ("vapi", "retell"):
+            world.sandbox.state.faults.set(provider, "hang")
+        call = PostedCall(world, client)
+        assert takers_of(await at_once(5, lambda _: call.ring())) == ["owner"] * 5
+        assert world.asked_with(client, "vapi") == 1
+        assert world.asked_with(client, "retell") <= 1
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "at once"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_carrier_that_sends_everything_three_times_gets_one_call(world: World, provider, together):
+    other = PROVIDERS[PROVIDERS.index(provider) - 1]
+    client = await world.add_client(providers=[provider, other])
+    world.sandbox.state.faults.set(provider, "503")
+    quirks = Quirks(copies=3, copies_at_once=together, recording_callback_copies=2)
+    timeline = await world.call(client, Script(ai="fails"), quirks=quirks)
+    assert (timeline.answered_by, timeline.failures) == ("voicemail", [])
+    assert [world.asked_with(client, name) for name in (provider, other)] == [1, 1]
+    assert await world.db.fetchval("SELECT count(*) FROM voicemails") == 1
+    events = [(event, who) for event, who, _ in await world.events(timeline)]
+    for once in ("call.received", "voicemail.received", "call.ended"):
+        assert [event for event, _ in events].count(once) == 1
+    assert events.count(("handoff.requested", provider)) == 1
+
+
+async def leave_unanswered(world: World, call: PostedCall, step: str, seconds_ago: float) -> None:
+    """What a process leaves behind that claimed a step and died before it answered."""
+    client, then = call.client, world.clock() - timedelta(seconds=seconds_ago)
+    await world.db.execute(
+        "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
+        "VALUES ('call_of_the_dead', $1, $2, $3, $4, '+14155550123', $5, $6) ON CONFLICT DO NOTHING",
+        client.account_sid,
+        call.call_sid,
+        client.agency_id,
+        client.client_id,
+        client.number,
+        then,
+    )
+    await world.db.execute(
+        "INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at) "
+        "SELECT account_sid, call_sid, $3, id, $4 FROM calls WHERE account_sid = $1 AND call_sid = $2",
+        client.account_sid,
+        call.call_sid,
+        step,
+        then,
+    )
+
+
+async def count_calls(world: World, call: PostedCall) -> int:
+    return await world.db.fetchval("SELECT count(*) FROM calls WHERE call_sid = $1", call.call_sid)
+
+
+async def count_events(world: World, call: PostedCall, event: str) -> int:
+    return await world.db.fetchval(
+        "SELECT count(*) FROM call_events e JOIN calls c ON c.id = e.call_id WHERE c.call_sid = $1 AND e.event = $2",
+        call.call_sid,
+        event,
+    )
+
+
+def asked(world: World, client: Client) -> list[int]:
+    """How often each provider was asked, in the order vapi, retell, bland."""
+    return [world.asked(provider) if provider in client.keys else 0 for provider in PROVIDERS]
+
+
+async def is_asked(world: World, client: Client, provider: str) -> bool:
+    return world.asked_with(client, provider) > 0

@@ -1,0 +1,383 @@
+"""The recorder: what happened on a call is on disk when it says so, once, whatever the database does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import asyncpg
+import pytest
+
+from router.calls import recorder as module
+from router.calls.recorder import Recorder
+from router.store.calls import Write, insert_event, set_provider, set_seconds
+from router.store.pool import connect
+from tests.support.database_proxy import DatabaseProxy, proxied
+from tests.support.log_capture import captured_events
+
+__all__ = ["captured_events"]
+
+pytestmark = pytest.mark.anyio
+
+AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+CALL = "call_1"
+PATIENCE = 30.0  # seconds until a condition that has to come counts as never come
+
+
+@pytest.fixture
+async def db(database_dsn: str) -> AsyncIterator[Any]:
+    """The test's own eyes on the database, which has one call."""
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute("INSERT INTO agencies (id, name, created_at) VALUES ('agency_1', 'Agency', $1)", AT)
+    await connection.execute(
+        "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
+        "VALUES ($1, 'AC1', 'CA1', 'agency_1', 'client_1', '+14155550123', '+15005550001', $2)",
+        CALL,
+        AT,
+    )
+    yield connection
+    await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def running(dsn: str) -> AsyncIterator[Recorder]:
+    recorder = Recorder(partial(connect, dsn))
+    recorder.start()
+    try:
+        yield recorder
+    finally:
+        await recorder.aclose()
+
+
+@pytest.fixture
+async def recorder(database_dsn: str, db) -> AsyncIterator[Recorder]:
+    async with running(database_dsn) as recorder:
+        yield recorder
+
+
+@pytest.fixture
+async def proxy(database_dsn: str) -> AsyncIterator[DatabaseProxy]:
+    async with proxied(database_dsn) as proxy:
+        yield proxy
+
+
+def event(number: int) -> Write:
+    return insert_event(f"event_{number:06d}", CALL, AT, "call.received", step=f"step-{number}")
+
+
+async def events(db) -> list[int]:
+    rows = await db.fetch("SELECT id FROM call_events ORDER BY id")
+    return [int(row["id"].removeprefix("event_")) for row in rows]
+
+
+async def wait_until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def is_written(recorder: Recorder) -> None:
+    """A flush that is refused because the database is away is asked again."""
+    async with asyncio.timeout(PATIENCE):
+        while not await recorder.flush(PATIENCE):
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def locked(db, table: str) -> AsyncIterator[None]:
+    """Nobody else writes to that table meanwhile; whoever tries waits."""
+    async with db.transaction():
+        await db.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+        yield
+
+
+async def is_held_up(dsn: str) -> None:
+    """Somebody waits for a lock."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+
+
+async def test_what_was_noted_is_there_after_the_flush(recorder: Recorder, db):
+    recorder.note(event(1), event(2))
+    assert await recorder.flush(PATIENCE)
+    assert await events(db) == [1, 2]
+
+
+async def test_with_nothing_to_write_a_flush_does_not_wait(recorder: Recorder):
+    assert await recorder.flush(0)
+
+
+async def test_calls_at_once_are_written_in_few_commits(recorder: Recorder, db, database_dsn):
+    async def call(number: int) -> bool:
+        recorder.note(event(2 * number), event(2 * number + 1))
+        return await recorder.flush(PATIENCE)
+
+    async with locked(db, "call_events"):
+        first = asyncio.create_task(call(0))
+        await is_held_up(database_dsn)
+        others = [asyncio.create_task(call(number)) for number in range(1, 200)]
+        await wait_until(lambda: recorder._noted == 400)
+    assert all(await asyncio.gather(first, *others))
+    assert await events(db) == list(range(400))
+    assert await db.fetchval("SELECT count(DISTINCT xmin::text) FROM call_events") == 2
+
+
+async def test_a_flush_waits_until_it_is_durable(recorder: Recorder, db, database_dsn):
+    async with locked(db, "call_events"):
+        recorder.note(event(1))
+        flush = asyncio.create_task(recorder.flush(PATIENCE))
+        await is_held_up(database_dsn)
+        assert not flush.done()
+        assert not await recorder.flush(0.05)
+    assert await flush
+    assert await events(db) == [1]
+
+
+async def test_a_flush_waits_for_what_was_noted_before_it_and_for_no_more(recorder: Recorder, db, database_dsn):
+    async with locked(db, "call_events"):
+        recorder.note(event(1))
+        first = asyncio.create_task(recorder.flush(PATIENCE))
+        await is_held_up(database_dsn)
+        recorder.note(event(2))
+    assert await first
+    assert 1 in await events(db)
+    assert await recorder.flush(PATIENCE)
+    assert await events(db) == [1, 2]
+
+
+async def test_somebody_who_gives_up_waiting_takes_nothing_along(recorder: Recorder, db, database_dsn):
+    async with locked(db, "call_events"):
+        recorder.note(event(1))
+        flush = asyncio.create_task(recorder.flush(PATIENCE))
+        await is_held_up(database_dsn)
+        flush.cancel()
+        await asyncio.gather(flush, return_exceptions=True)
+    assert await recorder.flush(PATIENCE)
+    assert await events(db) == [1]
+
+
+async def test_the_order_is_kept(recorder: Recorder, db):
+    for number in range(1500):
+        recorder.note(set_seconds(CALL, number), event(number), set_provider(CALL, f"provider-{number}"))
+    assert await recorder.flush(PATIENCE)
+    call = await db.fetchrow("SELECT seconds, provider FROM calls WHERE id = $1", CALL)
+    assert tuple(call) == (1499, "provider-1499")
+    assert await events(db) == list(range(1500))
+
+
+REFUSED = {
+    "a number that the column cannot hold": set_seconds(CALL, 2**40),
+    "a text that PostgreSQL cannot hold": set_provider(CALL, "a\x00b"),
+    "a text that is no Unicode": set_provider(CALL, "a\ud800b"),
+    "arguments that do not fit the statement": Write("UPDATE calls SET provider = $2 WHERE id = $1", (CALL,)),
+    "a value of another type": set_seconds(CALL, "many"),  # type: ignore[arg-type]
+    "a statement that is none": Write("UPDATE nothing SET here = $1", (CALL,)),
+    "a row that may not be": Write("INSERT INTO tokens VALUES ($1, 'nobody', 'n', '\\x00', now())", ("t",)),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+async def test_a_write_that_is_refused_takes_no_other_along(recorder: Recorder, db, captured_events, refused):
+    recorder.note(event(1), refused, event(2), event(3))
+    assert await recorder.flush(PATIENCE)
+    recorder.note(event(4))
+    assert await recorder.flush(PATIENCE)
+    assert await events(db) == [1, 2, 3, 4]
+    assert captured_events.only("recorder.failed")["count"] == 1
+    assert captured_events.named("database.lost") == []
+    assert not recorder.away
+
+
+async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorder, db, captured_events):
+    recorder.note(event(1))
+    assert await recorder.flush(PATIENCE)
+    assert await db.fetchval(
+        "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    recorder.note(event(2), set_seconds(CALL, 7))
+    recorder.note(event(3))
+    await is_written(recorder)
+    assert await events(db) == [1, 2, 3]
+    assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 7
+    assert [line["event"] for line in captured_events.all()] in (
+        ["database.lost", "database.regained"],  # it was noticed while writing
+        [],  # or before: then the connection was simply opened again
+    )
+
+
+async def test_what_was_written_without_our_knowing_is_not_written_again(
+    proxy: DatabaseProxy, db, database_dsn
+):
+    """The commit went through, its confirmation did not."""
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1))
+        assert await recorder.flush(PATIENCE)
+        async with locked(db, "call_events"):
+            recorder.note(event(2), event(3))
+            await is_held_up(database_dsn)
+            proxy.stall()
+        while await events(db) != [1, 2, 3]:
+            await asyncio.sleep(0.01)
+        proxy.refuse()
+        await wait_until(lambda: recorder.away)
+        proxy.go_on()
+        await is_written(recorder)
+        assert await events(db) == [1, 2, 3]
+
+
+async def test_while_the_database_is_away_nobody_waits_and_nothing_is_lost(proxy: DatabaseProxy, db, captured_events):
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(0))
+        assert await recorder.flush(PATIENCE)
+        proxy.refuse()
+        recorder.note(event(1))
+        assert not await recorder.flush(PATIENCE)
+        assert recorder.away
+        for number in range(2, 1000):
+            recorder.note(event(number))
+            assert not await asyncio.wait_for(recorder.flush(PATIENCE), 1)
+        proxy.go_on()
+        await is_written(recorder)
+        assert not recorder.away
+    assert await events(db) == list(range(1000))
+    assert captured_events.names() == ["database.lost", "database.regained"]
+
+
+async def test_a_server_that_says_nothing_any_more_is_given_up(proxy: DatabaseProxy, db, monkeypatch, captured_events):
+    monkeypatch.setattr(module, "COMMAND_SECONDS", 0.3)
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1))
+        assert await recorder.flush(PATIENCE)
+        proxy.stall()
+        recorder.note(event(2))
+        assert not await recorder.flush(PATIENCE)
+        assert recorder.away
+        recorder.note(event(3))
+        assert not await asyncio.wait_for(recorder.flush(PATIENCE), 1)
+        proxy.go_on()
+        await is_written(recorder)
+    assert await events(db) == [1, 2, 3]
+    assert captured_events.names() == ["database.lost", "database.regained"]
+
+
+async def test_a_flush_gives_up_at_its_limit_before_the_server_is_known_to_be_away(proxy: DatabaseProxy, db):
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1))
+        assert await recorder.flush(PATIENCE)
+        proxy.stall()
+        recorder.note(event(2))
+        assert not await recorder.flush(0.05)
+        assert not recorder.away
+        proxy.go_on()
+        await is_written(recorder)
+    assert await events(db) == [1, 2]
+
+
+async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, captured_events):
+    """Also if it says so for a reason that is none of a lost connection's, such as a database that is not there."""
+    tries = 0
+
+    async def connect_at_last():
+        nonlocal tries
+        tries += 1
+        return await connect(database_dsn if tries > 1 else database_dsn.replace("/test_", "/nowhere_"))
+
+    recorder = Recorder(connect_at_last)
+    recorder.start()
+    recorder.note(event(1))
+    assert not await recorder.flush(PATIENCE)
+    await is_written(recorder)
+    await recorder.aclose()
+    assert await events(db) == [1]
+    assert captured_events.only("database.lost")["reason"] == "InvalidCatalogNameError"
+
+
+async def test_memory_is_bounded_and_the_newest_are_kept(proxy: DatabaseProxy, db, monkeypatch, captured_events):
+    monkeypatch.setattr(module, "_MOST_WAITING", 50)
+    proxy.refuse()
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(0))
+        await wait_until(lambda: recorder.away)
+        for number in range(1, 1001):
+            recorder.note(event(number))
+        assert len(recorder._waiting) == 50
+        proxy.go_on()
+        await is_written(recorder)
+    assert await events(db) == [0, *range(951, 1001)]
+    assert captured_events.only("recorder.failed")["count"] == 950
+
+
+async def test_what_is_being_written_is_not_what_is_dropped(recorder: Recorder, db, database_dsn, monkeypatch):
+    """A full recorder makes room while a batch is on its way: the batch is settled as it is, and so are the newest."""
+    monkeypatch.setattr(module, "_MOST_WAITING", 5)
+    async with locked(db, "call_events"):
+        recorder.note(event(0))
+        await is_held_up(database_dsn)
+        recorder.note(*(event(number) for number in range(1, 6)))
+        flush_before = asyncio.create_task(recorder.flush(PATIENCE))
+        recorder.note(*(event(number) for number in range(6, 9)))
+        flush_after = asyncio.create_task(recorder.flush(PATIENCE))
+        assert not await recorder.flush(0)
+    assert await flush_before
+    assert await flush_after
+    assert await events(db) == [0, 4, 5, 6, 7, 8]
+    recorder.note(event(9))
+    assert await recorder.flush(PATIENCE)
+    assert 9 in await events(db)
+
+
+async def test_closing_writes_what_is_waiting(database_dsn, db):
+    async with running(database_dsn) as recorder:
+        recorder.note(*(event(number) for number in range(1200)))
+    assert await events(db) == list(range(1200))
+
+
+async def test_closing_tries_a_database_that_was_away_once_more(proxy: DatabaseProxy, db, captured_events):
+    proxy.refuse()
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1))
+        await wait_until(lambda: recorder.away)
+        proxy.go_on()
+    assert await events(db) == [1]
+    assert captured_events.named("recorder.failed") == []
+
+
+async def test_closing_says_what_it_could_not_write(proxy: DatabaseProxy, db, captured_events):
+    proxy.refuse()
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1), event(2))
+        await wait_until(lambda: recorder.away)
+        recorder.note(event(3))
+    line = captured_events.only("recorder.failed")
+    assert (line["count"], line["reason"]) == (3, "closing")
+    assert await events(db) == []
+
+
+async def test_closing_does_not_wait_for_a_server_that_says_nothing(
+    proxy: DatabaseProxy, db, monkeypatch, captured_events
+):
+    monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.2)
+    async with running(proxy.dsn) as recorder:
+        recorder.note(event(1))
+        assert await recorder.flush(PATIENCE)
+        proxy.stall()
+        recorder.note(event(2))
+    line = captured_events.only("recorder.failed")
+    assert (line["count"], line["reason"]) == (1, "closing")
+
+
+async def test_closing_without_ever_having_started_says_so(captured_events, database_dsn):
+    recorder = Recorder(partial(connect, database_dsn))
+    recorder.note(event(1))
+    await recorder.aclose()
+    assert captured_events.only("recorder.failed")["count"] == 1

@@ -1,0 +1,203 @@
+"""Voicemail: what the caller hears, and a message that is filed once however often Twilio tells us of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapters.sandbox.carrier import Quirks, Script
+from router.phrases import phrases_for
+from tests.support.signed_requests import (
+    STATUS,
+    VOICE,
+    call_form,
+    count_writes,
+    post_signed,
+    read_document,
+    verbs,
+)
+from tests.support.world import CALLER, Client, World
+
+pytestmark = pytest.mark.anyio
+
+VOICEMAIL = {"mode": "voicemail"}
+RECORDING = "RE" + "7" * 32
+
+
+async def reach_voicemail(world: World, client: Client) -> tuple[dict[str, str], str, str]:
+    """A call that is at the tone: its form, and the addresses of the record's action and recording callback."""
+    form = call_form(client)
+    record = read_document(await post_signed(world, VOICE, form, client.auth_token)).find("Record")
+    return form, record.get("action"), record.get("recordingStatusCallback")
+
+
+def recording_form(form: dict[str, str], **changes: str) -> dict[str, str]:
+    return {
+        "AccountSid": form["AccountSid"],
+        "CallSid": form["CallSid"],
+        "RecordingSid": RECORDING,
+        "RecordingStatus": "completed",
+        "RecordingDuration": "17",
+        "RecordingUrl": "https://attacker.example/voice.mp3",
+    } | changes
+
+
+async def stored(world: World, client: Client) -> list[tuple[str, str, int]]:
+    rows = await world.db.fetch(
+        "SELECT recording_sid, from_number, seconds FROM voicemails WHERE client_id = $1 ORDER BY recording_sid",
+        client.client_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("languages", "locale", "spoken"),
+    [
+        (None, "en-US", "en"),
+        (["de-DE"], "de-DE", "de"),
+        (["de-CH"], "de-DE", "de"),
+        (["es-MX"], "es-MX", "es"),
+        (["pt"], "pt-BR", "pt"),
+        (["fr-CA", "en-US"], "fr-CA", "fr"),
+        (["ja-JP"], "en-US", "en"),
+        (["tlh"], "en-US", "en"),
+        ([], "en-US", "en"),
+    ],
+)
+async def test_the_greeting_is_in_the_client_s_language(world: World, languages, locale, spoken):
+    assistant = None if languages is None else {"prompt": "Hello", "languages": languages}
+    client = await world.add_client(routing=VOICEMAIL, assistant=assistant)
+    timeline = await world.call(client, Script(message_ends_with="key"))
+    assert timeline.said[0] == phrases_for(spoken).leave_message.format(name="Acme Plumbing")
+    assert timeline.said[-1] == phrases_for(spoken).goodbye
+    assert set(re.findall(r'language="([^"]*)"', "".join(timeline.documents))) == {locale}
+
+
+async def test_the_client_s_own_greeting_is_spoken_in_its_language(world: World):
+    routing = VOICEMAIL | {"voicemail_greeting": "こんにちは & <さようなら>"}
+    client = await world.add_client(routing=routing, assistant={"prompt": "Hello", "languages": ["ja-JP"]})
+    timeline = await world.call(client)
+    assert timeline.said == ["こんにちは & <さようなら>"]
+    assert 'language="ja-JP"' in timeline.documents[0]
+
+
+async def test_the_message_has_sane_limits(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client)
+    for limit in ('maxLength="120"', 'timeout="5"', 'finishOnKey="#"', 'playBeep="true"'):
+        assert limit in timeline.documents[0]
+
+
+async def test_a_message_is_cut_off_where_the_client_wishes_and_kept(world: World):
+    client = await world.add_client(routing=VOICEMAIL | {"voicemail_seconds": 30})
+    timeline = await world.call(client, Script(message_seconds=300))
+    assert await stored(world, client) == [(timeline.recordings[0], CALLER, 30)]
+
+
+@pytest.mark.parametrize("ends_with", ["hang-up", "silence", "key"])
+async def test_a_message_is_kept_with_its_caller_and_length(world: World, ends_with):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, Script(message_ends_with=ends_with))
+    assert await stored(world, client) == [(timeline.recordings[0], CALLER, 12)]
+    call = await world.find_call(timeline)
+    assert (call["outcome"], call["answered_by"]) == ("voicemail", "voicemail")
+    events = [event for event, _, _ in await world.events(timeline)]
+    assert events.count("voicemail.received") == 1
+    assert events.count("call.ended") == 1
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(recording_callback="after-end"),
+        Quirks(recording_callback_copies=3),
+        Quirks(recording_callback="after-end", recording_callback_copies=3),
+        Quirks(copies=3, copies_at_once=True),
+        Quirks(copies=3, copies_at_once=True, recording_callback="after-end", recording_callback_copies=3),
+    ],
+)
+async def test_a_message_is_filed_once_however_often_and_late_twilio_tells_of_it(world: World, quirks):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, quirks=quirks)
+    assert len(await stored(world, client)) == 1
+    assert (await world.find_call(timeline))["outcome"] == "voicemail"
+    events = [event for event, _, _ in await world.events(timeline)]
+    assert events.count("voicemail.received") == 1
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(recording_callback="after-end")])
+async def test_a_caller_who_says_nothing_leaves_no_message(world: World, quirks):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, Script(voicemail="silent"), quirks=quirks)
+    assert await stored(world, client) == []
+    events = [event for event, _, _ in await world.events(timeline)]
+    assert "voicemail.absent" in events
+    assert "voicemail.received" not in events
+    assert (await world.find_call(timeline))["outcome"] == "abandoned"
+
+
+async def test_a_caller_who_hangs_up_in_the_greeting_leaves_no_message(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, Script(caller="hangs-up-in-voicemail-greeting"))
+    assert await stored(world, client) == []
+    assert (await world.find_call(timeline))["outcome"] == "abandoned"
+
+
+async def test_two_recordings_of_one_call_are_two_messages(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, _, callback = await reach_voicemail(world, client)
+    other = "RE" + "8" * 32
+    for sid in (RECORDING, other, RECORDING, other):
+        assert verbs(await post_signed(world, callback, recording_form(form, RecordingSid=sid), client.auth_token)) == []
+    assert await stored(world, client) == [(RECORDING, CALLER, 17), (other, CALLER, 17)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"RecordingStatus": "in-progress"},
+        {"RecordingStatus": "failed"},
+        {"RecordingStatus": ""},
+        {"RecordingSid": ""},
+        {"RecordingSid": "../../../Accounts"},
+        {"RecordingSid": "RE" + "é" * 32},
+        {"RecordingSid": "RE" + "1" * 5000},
+    ],
+)
+async def test_what_is_no_finished_recording_is_not_filed(world: World, changes):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, _, callback = await reach_voicemail(world, client)
+    assert verbs(await post_signed(world, callback, recording_form(form, **changes), client.auth_token)) == []
+    assert await stored(world, client) == []
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("0", 0), ("", 0), ("-4", 0), ("1e3", 0), ("١٢", 0), ("9" * 40, 0)])
+async def test_a_length_that_makes_no_sense_does_not_lose_the_message(world: World, said, seconds):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, action, callback = await reach_voicemail(world, client)
+    changed = recording_form(form, RecordingDuration=said)
+    assert verbs(await post_signed(world, callback, changed, client.auth_token)) == []
+    assert verbs(await post_signed(world, action, form | changed, client.auth_token)) == ["Say", "Hangup"]
+    assert await stored(world, client) == [(RECORDING, CALLER, seconds)]
+
+
+async def test_a_recording_reported_before_its_call_has_ended_decides_the_outcome_once(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, action, callback = await reach_voicemail(world, client)
+    hung_up = form | {"Digits": "hangup", "CallStatus": "completed", "RecordingDuration": "17"}
+    ended = form | {"CallStatus": "completed", "CallDuration": "25"}
+    assert verbs(await post_signed(world, action, hung_up, client.auth_token)) == []
+    for _ in range(3):
+        assert verbs(await post_signed(world, STATUS, ended, client.auth_token)) == []
+    assert verbs(await post_signed(world, callback, recording_form(form), client.auth_token)) == []
+    call = await world.db.fetchrow("SELECT * FROM calls WHERE call_sid = $1", form["CallSid"])
+    assert (call["outcome"], call["seconds"]) == ("voicemail", 25)
+
+
+async def test_a_message_for_a_client_that_was_deleted_meanwhile_is_nobody_s(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, _, callback = await reach_voicemail(world, client)
+    await world.db.execute("DELETE FROM agencies WHERE id = $1", client.agency_id)
+    assert verbs(await post_signed(world, callback, recording_form(form), client.auth_token)) == []
+    assert (await count_writes(world))["voicemails"] == 0

@@ -1,0 +1,171 @@
+"""`callrouter` as its own process, as a user or an init system starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[3]
+PATIENCE = 60.0  # seconds: many times what anything here takes on an idle machine
+_T = TypeVar("_T")
+
+
+def wait_for(look: Callable[[], _T], what: str) -> _T:
+    """The first truthy thing that `look` finds."""
+    until = time.monotonic() + PATIENCE
+    while not (found := look()):
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass(slots=True)
+class Command:
+    """A running command, with all that it has printed so far."""
+
+    process: subprocess.Popen[bytes]
+    _out: Path
+    _err: Path
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log events of that name. A line that is being written does not count yet."""
+        lines = [json.loads(line) for line in self.stdout.splitlines(keepends=True) if line.endswith("\n")]
+        return [line for line in lines if line["event"] == name]
+
+    def wait_for_events(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        def look() -> list[dict[str, Any]] | None:
+            found = self.events(name)
+            if len(found) >= count:
+                return found
+            assert self.process.poll() is None, f"it ended:\n{self.stdout}{self.stderr}"
+            return None
+
+        return wait_for(look, f"{count} × {name}")
+
+    def url(self) -> str:
+        """Where it answers, as soon as it does."""
+        port = self.wait_for_events("service.started")[0]["port"]
+        return f"http://127.0.0.1:{port}"
+
+    def workers(self) -> list[psutil.Process]:
+        """Its worker processes."""
+        return [
+            child for child in psutil.Process(self.pid).children() if any("spawn_main" in each for each in child.cmdline())
+        ]
+
+    def tell(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Its exit code, once it has ended."""
+        return self.process.wait(PATIENCE)
+
+
+class Commands:
+    """Starts commands in a folder of their own, with nothing from the surrounding environment but what is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: list[Command] = []
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONWARNINGS": "error::ResourceWarning",
+            "CALLROUTER_DATA_DIR": str(folder / "data"),
+            "CALLROUTER_PORT": "0",
+            "CALLROUTER_DRAIN_DELAY": "0",
+        }
+
+    def start(self, *arguments: str, **environ: str | None) -> Command:
+        """An environment value of None takes a variable away."""
+        place = f"{len(self._started)}-{arguments[0]}"
+        out, err = self._folder / f"{place}.out", self._folder / f"{place}.err"
+        given = {name: value for name, value in {**self.environ, **environ}.items() if value is not None}
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "router", *arguments],
+                cwd=ROOT,
+                env=given,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        command = Command(process, out, err)
+        self._started.append(command)
+        return command
+
+    def run(self, *arguments: str, **environ: str | None) -> Command:
+        """The same, waited for."""
+        command = self.start(*arguments, **environ)
+        command.end()
+        return command
+
+    def postgres(self) -> psutil.Process:
+        """The embedded server under the data dir."""
+        folder = Path(self.environ["CALLROUTER_DATA_DIR"])
+        (file,) = folder.glob("**/postmaster.pid")
+        return psutil.Process(int(file.read_text().split()[0]))
+
+    def close(self) -> None:
+        for command in self._started:
+            stop(command)
+
+
+def stop(command: Command) -> None:
+    """End it and all its children, by their ids, whatever state a test has left them in."""
+    if command.process.poll() is None:
+        children = psutil.Process(command.pid).children(recursive=True)
+        command.tell(signal.SIGTERM)
+        try:
+            command.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            command.process.kill()
+            command.process.wait()
+        for child in children:
+            if child.is_running():
+                child.kill()
+
+
+@contextmanager
+def running_commands(folder: Path) -> Iterator[Commands]:
+    commands = Commands(folder)
+    try:
+        yield commands
+    finally:
+        commands.close()
+
+
+def mistakes(command: Command) -> list[str]:
+    """The lines on standard error; each must be one of ours, and nothing else may stand there."""
+    lines = command.stderr.splitlines()
+    assert all(line.startswith("callrouter: ") for line in lines), command.stderr
+    return [line.removeprefix("callrouter: ") for line in lines]
+
+
+def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """One request on a connection of its own, so that any worker may answer it."""
+    return httpx.get(url, headers=headers, trust_env=False, timeout=PATIENCE)

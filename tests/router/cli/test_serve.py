@@ -1,0 +1,197 @@
+"""`callrouter serve` as an operator meets it: what it refuses, and how it starts, stops and survives."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+
+import httpx
+import psutil
+import pytest
+
+from adapters.sandbox.carrier import Anybody, Carrier, Timeline
+from adapters.sandbox.server import RunningSandbox, running_sandbox
+from adapters.sandbox.world import DemoWorld, demo_world
+from crypto.secret import Secret
+from router.cli.demo import provision
+from tests.router.cli.commands import PATIENCE, Command, Commands, get, mistakes, wait_for
+from tests.router.cli.conftest import ADMIN_TOKEN, execute
+
+CALLER = "+14155550123"
+
+
+@asynccontextmanager
+async def providers(commands: Commands) -> AsyncIterator[tuple[RunningSandbox, DemoWorld]]:
+    """The sandbox in this process, and commands that know of it."""
+    async with running_sandbox() as sandbox:
+        world = demo_world(sandbox.state)
+        commands.environ |= {
+            **sandbox.environment,
+            "CALLROUTER_TWILIO_ACCOUNT_SID": world.account_sid,
+            "CALLROUTER_TWILIO_AUTH_TOKEN": world.auth_token,
+        }
+        yield sandbox, world
+
+
+async def place_call(url: str, world: DemoWorld) -> Timeline:
+    """A call to Bland's client: the one that needs nothing but a registration."""
+    carrier = Carrier(
+        world.account_sid,
+        Secret(world.auth_token),
+        f"{url}/webhooks/twilio/voice",
+        far_end=Anybody(),
+        pass_time=_skip,
+        status_url=f"{url}/webhooks/twilio/status",
+    )
+    return await carrier.place_call(to=world.bland.number, from_=CALLER)
+
+
+async def _skip(_seconds: float) -> None:
+    """Ringing takes no real time."""
+
+
+async def url_of(command: Command) -> str:
+    """Without keeping the sandbox in this loop from answering."""
+    return await asyncio.to_thread(command.url)
+
+
+def test_an_empty_database_has_to_be_migrated_first(external: Commands):
+    refused = external.run("serve")
+    assert refused.end() == 1
+    (line,) = mistakes(refused)
+    assert line.startswith("DATABASE_URL: the database is empty")
+    assert "callrouter migrate" in line
+    migrated = external.run("migrate")
+    assert (migrated.end(), migrated.stderr) == (0, "")
+    assert "newest schema" in migrated.stdout
+    serving = external.start("serve")
+    assert get(f"{serving.url()}/readyz").json()["status"] == "ok"
+    assert serving.events("service.started")[0]["database"] == "external"
+    serving.tell(signal.SIGTERM)
+    assert (serving.end(), serving.stderr) == (0, "")
+
+
+def test_a_database_of_another_version_is_refused(external: Commands):
+    assert external.run("migrate").end() == 0
+    asyncio.run(execute(external.environ["DATABASE_URL"], "UPDATE alembic_version SET version_num = '0000'"))
+    older = external.start("serve")
+    assert older.end() == 1
+    (line,) = mistakes(older)
+    assert "0000" in line
+    assert "callrouter migrate" in line
+    asyncio.run(execute(external.environ["DATABASE_URL"], "UPDATE alembic_version SET version_num = '9999'"))
+    newer = external.run("migrate")
+    assert newer.end() == 1
+    (line,) = mistakes(newer)
+    assert "newer version" in line
+
+
+def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
+    there = external.environ["DATABASE_URL"]
+    name = there.partition("?")[0].rpartition("/")[2]
+    given = {
+        "postgres://somebody:hunter2@127.0.0.1:1/calls": (1, "does not answer"),
+        there.replace(name, "nowhere"): (1, 'database "nowhere" does not exist'),
+        "postgres://somebody:hunter2@127.0.0.1:http/calls": (2, "cannot read this address"),
+    }
+    for dsn, (code, said) in given.items():
+        started = [external.start(*command.split(), DATABASE_URL=dsn) for command in ("serve", "migrate", "keys rotate")]
+        for command in started:
+            assert command.end() == code
+            (line,) = mistakes(command)
+            assert line.startswith("DATABASE_URL: ")
+            assert said in line
+            assert "hunter2" not in line
+
+
+def test_a_port_that_is_taken_is_named(commands: Commands):
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        refused = commands.run("serve", "--port", str(port))
+    assert refused.end() == 1
+    (line,) = mistakes(refused)
+    assert line.startswith("CALLROUTER_HOST, CALLROUTER_PORT: ")
+    assert f":{port} " in line
+
+
+def test_being_told_to_stop_while_starting_is_no_failure(external: Commands):
+    with closing(socket.create_server(("127.0.0.1", 0))) as database:
+        # It takes connections and says nothing.
+        starting = external.start("serve", DATABASE_URL=f"postgres://127.0.0.1:{database.getsockname()[1]}/calls")
+        connection, _ = database.accept()
+        with closing(connection):
+            starting.tell(signal.SIGTERM)
+            assert (starting.end(), starting.stderr) == (0, "")
+
+
+@pytest.mark.anyio
+async def test_a_call_in_flight_is_answered_before_the_end(external: Commands):
+    async with providers(external) as (sandbox, world):
+        assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
+        serving = external.start("serve", CALLROUTER_DRAIN_DELAY="1")
+        url = await url_of(serving)
+        await provision(url, ADMIN_TOKEN, world)
+        sandbox.state.faults.set("bland", {"fault": "hang", "operation": "handoff"})
+        calling = asyncio.create_task(place_call(url, world))
+        while not sandbox.state.requests_to("bland", operation="handoff"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        serving.tell(signal.SIGTERM)
+        await asyncio.to_thread(serving.wait_for_events, "service.draining")
+        probe = await asyncio.to_thread(get, f"{url}/readyz")
+        assert probe.status_code == 503
+        assert probe.json()["checks"]["service"]["detail"] == "draining"
+        timeline = await calling
+        assert timeline.requests[0].status == 200
+        assert timeline.documents, timeline
+        assert await asyncio.to_thread(serving.end) == 0
+        assert serving.events("handoff.failed")[0]["reason"] == "timeout"
+        assert serving.stderr == ""
+
+
+@pytest.mark.anyio
+async def test_workers_share_a_port_a_database_and_their_numbers(commands: Commands):
+    commands.environ |= {"CALLROUTER_WORKERS": "2", "CALLROUTER_ADMIN_TOKEN": ADMIN_TOKEN}
+    async with providers(commands) as (_, world):
+        serving = commands.start("serve")
+        await asyncio.to_thread(serving.wait_for_events, "service.started", 2)
+        url = await url_of(serving)
+        await provision(url, ADMIN_TOKEN, world)
+        timelines = await asyncio.gather(*(place_call(url, world) for _ in range(6)))
+        assert {timeline.answered_by for timeline in timelines} == {"ai"}
+        metrics = (await asyncio.to_thread(get, f"{url}/metrics")).text
+        assert "callrouter_calls_received_total 6.0" in metrics
+
+        victim, other = serving.workers()
+        victim.kill()
+        (died,) = await asyncio.to_thread(serving.wait_for_events, "worker.died")
+        assert died["exit_code"] == -signal.SIGKILL
+        await asyncio.to_thread(serving.wait_for_events, "service.started", 3)
+        assert other in serving.workers()
+        assert (await place_call(url, world)).answered_by == "ai"
+    postgres = commands.postgres()
+    serving.tell(signal.SIGINT)
+    assert await asyncio.to_thread(serving.end) == 0
+    assert not postgres.is_running()
+    assert (len(serving.events("worker.died")), serving.stderr) == (1, "")
+
+
+def test_workers_end_with_the_one_who_started_them(commands: Commands):
+    serving = commands.start("serve", "--workers", "2")
+    serving.wait_for_events("service.started", 2)
+    workers, url = serving.workers(), serving.url()
+    serving.tell(signal.SIGKILL)
+    assert serving.end() == -signal.SIGKILL
+    gone, alive = psutil.wait_procs(workers, timeout=PATIENCE)
+    assert (len(gone), alive) == (2, [])
+    with pytest.raises(httpx.ConnectError):
+        get(url)
+    # What the killed one left behind is in nobody's way.
+    again = commands.start("serve")
+    assert get(f"{again.url()}/readyz").status_code == 200
+    postgres = commands.postgres()
+    again.tell(signal.SIGTERM)
+    assert again.end() == 0
+    wait_for(lambda: not postgres.is_running(), "the end of the database")

@@ -1,0 +1,73 @@
+"""What a user reads who asks for help, or gets something wrong: one line for each mistake, and the exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crypto import Keyring
+from router.cli import app
+from tests.router.cli.commands import Commands, mistakes
+
+COMMANDS = ["serve", "fallback", "migrate", "demo", "call", "keys", "keys new", "keys rotate"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="callrouter")
+    assert result.exit_code == 0
+    assert f"callrouter {command}" in result.output
+
+
+def test_a_fresh_platform_key_can_be_used_as_it_is_printed():
+    printed = [CliRunner().invoke(app, ["keys", "new"]).output for _ in range(2)]
+    rings = [Keyring.parse(line) for line in printed]
+    assert rings[0].active_id != rings[1].active_id
+
+
+def test_wrong_usage_is_one_line_that_names_the_argument(commands: Commands):
+    given = {
+        ("sever",): "sever",
+        ("serve", "--prot", "1"): "--prot",
+        ("serve", "--port", "http"): "--port",
+        ("serve", "now"): "now",
+        ("keys", "forget"): "forget",
+        ("call", "--to", "+15005550101"): "--url",
+    }
+    started = {arguments: commands.start(*arguments) for arguments in given}
+    for arguments, named in given.items():
+        assert started[arguments].end() == 2, arguments
+        (line,) = started[arguments].stderr.splitlines()
+        assert line.startswith("callrouter")
+        assert named in line
+
+
+def test_every_wrong_setting_is_named_at_once(commands: Commands):
+    wrong = {
+        "CALLROUTER_PORT": "http",
+        "CALLROUTER_WORKERS": "0",
+        "CALLROUTER_LOG_LEVEL": "loud",
+        "CALLROUTER_ADMIN_TOKEN": "short",
+        "CALLROUTER_PLATFORM_KEYS": "k1:AAAA",
+        "DATABASE_URL": "mysql://db/calls",
+    }
+    serve, rotate = commands.start("serve", **wrong), commands.start("keys", "rotate", **wrong)
+    for command in (serve, rotate):
+        assert command.end() == 2
+        named = [line.partition(":")[0] for line in mistakes(command)]
+        assert sorted(named) == sorted([*wrong, "CALLROUTER_FALLBACK_KEYS"])  # required with a DATABASE_URL
+
+
+def test_a_data_dir_that_cannot_be_used_is_named(commands: Commands, tmp_path: Path):
+    (tmp_path / "file").touch()
+    started = [
+        commands.start(*command.split(), CALLROUTER_DATA_DIR=str(tmp_path / "file"))
+        for command in ("serve", "demo", "migrate")
+    ]
+    for command in started:
+        assert command.end() == 2
+        (line,) = mistakes(command)
+        assert line.startswith("CALLROUTER_DATA_DIR: ")
+        assert "Not a directory" in line

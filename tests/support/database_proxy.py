@@ -1,0 +1,90 @@
+"""A way to the database that a test can block or cut: a small TCP proxy on loopback before the server's socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
+
+from tests.support.serving import listen
+
+
+class DatabaseProxy:
+    """Forwards bytes both ways until told otherwise."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = urlsplit(dsn)
+        query = parse_qs(parts.query)
+        self._upstream = f"{query['host'][0]}/.s.PGSQL.{query.get('port', ['5432'])[0]}"
+        self._listening = listen()
+        self.dsn = f"postgresql://postgres@127.0.0.1:{self._listening.getsockname()[1]}{parts.path}?sslmode=disable"
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._refusing = False
+        self._handling: set[asyncio.Task[None]] = set()
+        self.accepted = 0
+
+    def stall(self) -> None:
+        """From now on nothing goes through; connections stay as they are, and new ones are taken and left alone."""
+        self._flowing.clear()
+
+    def refuse(self) -> None:
+        """Close what is open, and everything that comes."""
+        self._refusing = True
+        for task in self._handling:
+            task.cancel()
+
+    def go_on(self) -> None:
+        self._refusing = False
+        self._flowing.set()
+
+    async def serve(self) -> asyncio.Server:
+        return await asyncio.start_server(self._handle, sock=self._listening)
+
+    async def close(self) -> None:
+        for task in self._handling:
+            task.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._handling.add(task)
+        try:
+            if not self._refusing:
+                await self._forward(reader, writer)
+        except (asyncio.CancelledError, OSError):
+            pass
+        finally:
+            self._handling.discard(task)
+            writer.transport.abort()
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_unix_connection(self._upstream)
+        pumps = [asyncio.create_task(self._pump(reader, to_server)), asyncio.create_task(self._pump(from_server, writer))]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            to_server.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def proxied(dsn: str) -> AsyncIterator[DatabaseProxy]:
+    proxy = DatabaseProxy(dsn)
+    server = await proxy.serve()
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.close()
