@@ -5,6 +5,7 @@ The composition root: here and in router.cli alone, concrete things meet. What e
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import resource
@@ -29,19 +30,25 @@ from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret
 from router.agencies import ApiServices, api_routes
+from router.calls.claims import Caps, Claims
 from router.calls.control import LiveCalls
 from router.calls.desk import Desk, Timing
 from router.calls.ending import Closer
 from router.calls.events import CallEvents, tell_circuit
 from router.calls.flow import CallFlow
 from router.calls.mailbox import Mailbox
+from router.calls.memory import MemoryKeeper, RouteMemory
+from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
+from router.calls.spool import Spool
 from router.health import Check, health_routes
 from router.hygiene import is_memory_overwritten
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.settings import Settings
+from router.store.guard import Guard
+from router.store.notices import Notices
 from router.store.pool import Database, connect, open_database
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics
@@ -100,6 +107,7 @@ class ServiceHealth:
         self.starting = True
         self.draining = False
         self.pool: Database | None = None
+        self.memory: RouteMemory | None = None
 
     async def database(self) -> Check:
         if self.pool is None:
@@ -108,7 +116,7 @@ class ServiceHealth:
         return Check(ok=True, detail="answers")
 
     def remembered_routes(self) -> int:
-        return 0
+        return len(self.memory) if self.memory is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,44 +124,63 @@ class _Outside:
     """What reaches outside the process."""
 
     database: Database
+    guard: Guard
     recorder: Recorder
+    memory: RouteMemory
     providers: Mapping[str, VoiceProvider]
+    dispatcher: Dispatcher
     carrier: Twilio
+    keyring: Keyring
+    clock: Clock
 
 
 @asynccontextmanager
 async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock) -> AsyncIterator[list[BaseRoute]]:
-    dsn = settings.dsn
-    async with open_database(dsn) as database:
+    keyring = Keyring.parse(_reveal(settings.platform_keys))
+    memory = RouteMemory(settings.data_dir / "routes.sealed", keyring)
+    await asyncio.to_thread(memory.load)
+    health.memory = memory
+    async with open_database(settings.dsn) as database:
         health.pool = database
-        recorder = Recorder(partial(connect, dsn))
+        guard = Guard()
+        recorder = Recorder(partial(connect, settings.dsn), guard, Spool(settings.data_dir / "spool", keyring))
         recorder.start()
         http = Http()
         providers = voice_providers(settings, http)
         metrics.register_providers(providers)
-        keyring = Keyring.parse(_reveal(settings.platform_keys))
         dispatcher = Dispatcher(
             providers, partial(_open_access, keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
         )
-        outside = _Outside(database, recorder, providers, Twilio(http, settings.twilio_url))
+        outside = _Outside(
+            database, guard, recorder, memory, providers, dispatcher, Twilio(http, settings.twilio_url), keyring, clock
+        )
+        keeper = MemoryKeeper(memory, database, guard)
+        notices = Notices(_reveal(settings.database_direct_url) or settings.dsn, keeper.refresh)
+        tasks = [
+            asyncio.create_task(keeper.save_now_and_then(), name="memory"),
+            asyncio.create_task(notices.run(), name="notices"),
+        ]
         try:
             yield [
-                *_twilio_webhooks(settings, outside, dispatcher, keyring, clock).routes(),
-                *_provider_webhooks(outside, keyring, clock).routes(),
-                *api_routes(_api_services(settings, outside, keyring, clock)),
+                *_twilio_webhooks(settings, outside).routes(),
+                *_provider_webhooks(outside).routes(),
+                *api_routes(_api_services(settings, outside)),
                 Route("/", lambda _: RedirectResponse("docs")),
             ]
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await dispatcher.aclose()
             await recorder.aclose()
             await http.aclose()
+            await keeper.save()
 
 
-def _twilio_webhooks(
-    settings: Settings, outside: _Outside, dispatcher: Dispatcher, keyring: Keyring, clock: Clock
-) -> TwilioWebhooks:
-    database, recorder = outside.database, outside.recorder
-    events = CallEvents(recorder, clock, new_id)
+def _twilio_webhooks(settings: Settings, outside: _Outside) -> TwilioWebhooks:
+    database, guard, recorder = outside.database, outside.guard, outside.recorder
+    keyring, clock = outside.keyring, outside.clock
+    events = CallEvents(recorder, clock)
     desk = Desk(
         keyring=keyring,
         recorder=recorder,
@@ -162,45 +189,65 @@ def _twilio_webhooks(
         base_path=urlsplit(settings.base_url).path,
         clock=clock,
     )
+    steps = StepKeeper(database.calls, guard, keyring, recorder, clock, settings.answer_deadline)
+    claims = Claims(
+        database=database,
+        guard=guard,
+        memory=outside.memory,
+        steps=steps,
+        recorder=recorder,
+        caps=Caps(settings.caller_calls, settings.agency_calls),
+        clock=clock,
+    )
+    closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
     flow = CallFlow(
         database=database,
-        keyring=keyring,
+        guard=guard,
+        claims=claims,
+        steps=steps,
         providers=outside.providers,
-        dispatcher=dispatcher,
+        dispatcher=outside.dispatcher,
         recorder=recorder,
         desk=desk,
         live_calls=LiveCalls(database, keyring, outside.carrier, platform_account(settings), clock),
+        closer=closer,
         events=events,
-        answer_deadline=settings.answer_deadline,
         clock=clock,
-        new_id=new_id,
     )
-    accounts = Accounts(database, keyring, platform_account(settings), clock)
+    accounts = Accounts(
+        database=database,
+        guard=guard,
+        memory=outside.memory,
+        keyring=keyring,
+        platform=platform_account(settings),
+        clock=clock,
+    )
     return TwilioWebhooks(
         verifier=Verifier(accounts, settings.base_url),
         flow=flow,
-        mailbox=Mailbox(database, recorder, events, clock, new_id),
-        closer=Closer(database, keyring, recorder, events, clock, new_id),
+        claims=claims,
+        mailbox=Mailbox(database, guard, recorder, events, clock, new_id),
+        closer=closer,
         keyring=keyring,
         answer_deadline=settings.answer_deadline,
     )
 
 
-def _provider_webhooks(outside: _Outside, keyring: Keyring, clock: Clock) -> ProviderWebhooks:
+def _provider_webhooks(outside: _Outside) -> ProviderWebhooks:
     return ProviderWebhooks(
         database=outside.database,
-        keyring=keyring,
+        keyring=outside.keyring,
         providers=outside.providers,
         recorder=outside.recorder,
-        events=CallEvents(outside.recorder, clock, new_id),
-        clock=clock,
+        events=CallEvents(outside.recorder, outside.clock),
+        clock=outside.clock,
     )
 
 
-def _api_services(settings: Settings, outside: _Outside, keyring: Keyring, clock: Clock) -> ApiServices:
+def _api_services(settings: Settings, outside: _Outside) -> ApiServices:
     return ApiServices(
         database=outside.database,
-        keyring=keyring,
+        keyring=outside.keyring,
         fallback_keyring=Keyring.parse(_reveal(settings.fallback_keys)),
         voice=outside.providers,
         carrier=outside.carrier,
@@ -208,7 +255,7 @@ def _api_services(settings: Settings, outside: _Outside, keyring: Keyring, clock
         admin_token=Secret(_reveal(settings.admin_token)),
         public_url=settings.base_url,
         fallback_url=settings.fallback_base_url,
-        clock=clock,
+        clock=outside.clock,
     )
 
 

@@ -87,6 +87,8 @@ class Settings(BaseModel):
     handoff_timeout: Seconds = 6
     sip_timeout: Annotated[int, Field(ge=5, le=60)] = 8
     ring_budget: Annotated[int, Field(ge=15, le=300)] = 45
+    caller_calls: Annotated[int, Field(ge=1)] = 5
+    agency_calls: Annotated[int, Field(ge=1)] = 500
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 5
     private_endpoints: Literal["on", "off"] = "off"
     smtp_url: SecretStr | None = None

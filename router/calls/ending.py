@@ -11,9 +11,9 @@ from typing import Final
 
 from crypto import Keyring
 from router.calls import legs
-from router.calls.events import CallEvents, state_of
+from router.calls.events import END, CallEvents, event_id_of, state_of
 from router.calls.recorder import Recorder
-from router.calls.state import CallState, StateError, open_answer
+from router.calls.state import CallState, StateError, call_id_of, open_answer
 from router.routing.dispatch import Deadline
 from router.store.calls import (
     StoredCall,
@@ -22,9 +22,12 @@ from router.store.calls import (
     find_call,
     find_facts,
     find_latest_answer,
+    set_ended,
+    set_outcome,
     set_seconds,
 )
-from router.store.pool import DATABASE_ERRORS, Database
+from router.store.guard import DatabaseAwayError, Guard
+from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import metrics
 
 _REPLY_SECONDS: Final = 0.4
@@ -35,66 +38,79 @@ class Closer:
 
     def __init__(
         self,
+        *,
         database: Database,
+        guard: Guard,
         keyring: Keyring,
         recorder: Recorder,
         events: CallEvents,
         clock: Callable[[], datetime],
-        new_id: Callable[[str], str],
     ) -> None:
         self._database = database
+        self._guard = guard
         self._keyring = keyring
         self._recorder = recorder
         self._events = events
         self._clock = clock
-        self._new_id = new_id
+
+    async def end(self, state: CallState, outcome: str) -> None:
+        """The caller is gone, as one of our own callbacks says."""
+        await self._end(state, outcome, None)
 
     async def close(self, account_sid: str, call_sid: str, params: Mapping[str, str], deadline: Deadline) -> None:
         """Close the call that this status callback is about; one that is not over, or not ours, is left alone."""
         if not legs.is_caller_gone(params):
             return
+        seconds = legs.read_seconds(params, "CallDuration")
         try:
-            await self._close(account_sid, call_sid, params)
-        except DATABASE_ERRORS:
-            seconds = _whole(params.get("CallDuration"))
-            event_id = self._new_id("event")
-            self._recorder.note(end_call_later(account_sid, call_sid, event_id, self._clock(), seconds))
+            if self._recorder.spooling:
+                raise DatabaseAwayError
+            await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds))
+        except AWAY_ERRORS:
+            call_id = call_id_of(account_sid, call_sid)
+            self._recorder.note(
+                end_call_later(call_id, event_id_of(call_id, "call.ended", END), self._clock(), seconds)
+            )
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
-    async def _close(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> None:
+    async def _close(self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None) -> None:
         call = await find_call(self._database.settings, account_sid, call_sid)
         if call is None:
             return
-        seconds = _whole(params.get("CallDuration"))
         if call.ended_at is None:
-            await self._end(call, account_sid, call_sid, params, seconds)
+            outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
+            await self._end(state_of(call, END), outcome, seconds)
         elif seconds is not None:
             self._recorder.note(set_seconds(call.id, seconds))
 
-    async def _end(
-        self, call: StoredCall, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None
-    ) -> None:
-        outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
-        closed = await end_call(self._database.settings, call.id, self._clock(), outcome, seconds)
+    async def _end(self, state: CallState, outcome: str, seconds: int | None) -> None:
+        at = self._clock()
+        try:
+            closed = await self._guard.ask(
+                lambda: end_call(self._database.settings, state.call_id, at, outcome, seconds)
+            )
+        except AWAY_ERRORS:
+            self._recorder.note(set_outcome(state.call_id, outcome), set_ended(state.call_id, at, seconds))
+            closed = outcome
         if closed is None:
             return
-        metrics.call_ended(closed)
-        state = state_of(call, "status")
-        self._events.note(state, "call.ended", timeline_reason=closed, outcome=closed, seconds=seconds)
+        if self._events.note(state, "call.ended", step=END, timeline_reason=closed, outcome=closed, seconds=seconds):
+            metrics.call_ended(closed)
 
     async def _conclude(self, call: StoredCall, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:
         """The outcome of a call that nobody told us the end of: by who had it last."""
-        if call.answered_by in ("ai", "owner"):
-            return call.answered_by
         state = await self._find_last_state(account_sid, call_sid)
-        if state is None or state.rung is None or params.get("CallStatus") != "completed":
-            return "abandoned"
+        if state is None or state.rung is None:
+            return call.answered_by if call.answered_by in ("ai", "owner") else "abandoned"
         facts = await find_facts(self._database.settings, call.id)
+        here = {fact.event for fact in facts if fact.step == state.step}
+        completed = params.get("CallStatus") == "completed"
         if state.rung.step == "owner":
-            accepted = any(fact.event == "owner.accepted" and fact.step == state.step for fact in facts)
-            return "owner" if accepted or not state.route.routing.screen else "abandoned"
+            talked = "owner.accepted" in here or not state.route.routing.screen
+            return "owner" if completed and talked else "abandoned"
         if state.rung.step == "ai":
-            return "ai" if _was_taken(state, params) else "abandoned"
+            talked = "call.answered" in here or _was_taken(state, params)
+            return "ai" if completed and talked else "abandoned"
         return "abandoned"
 
     async def _find_last_state(self, account_sid: str, call_sid: str) -> CallState | None:
@@ -111,9 +127,5 @@ class Closer:
 def _was_taken(state: CallState, params: Mapping[str, str]) -> bool:
     """A dial that answers on bridge makes the call "completed" only if it was bridged; a stream answers at once."""
     if state.media == "stream":
-        return (_whole(params.get("CallDuration")) or 0) >= legs.LEAST_TALK_SECONDS
+        return (legs.read_seconds(params, "CallDuration") or 0) >= legs.LEAST_TALK_SECONDS
     return True
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
@@ -16,16 +18,22 @@ from router.routing.route import Route
 from router.store.calls import StoredCall, insert_event, mark_assistant, set_answered
 from router.telemetry import emit, metrics
 
+END: Final = "end"  # the step of a call's end, whoever tells it
 _MOST_KNOWN: Final = 10_000
+
+
+def event_id_of(call_id: str, event: str, step: str, provider: str | None = None) -> str:
+    """The id of an event that a call has once: the same for everybody who notes it."""
+    digest = hashlib.sha256(f"{call_id}/{event}/{step}/{provider or ''}".encode()).digest()
+    return f"event_{base64.b32encode(digest[:15]).decode().lower()}"
 
 
 class CallEvents:
     """Notes call events. They are durable after the recorder's next flush."""
 
-    def __init__(self, recorder: Recorder, clock: Callable[[], datetime], new_id: Callable[[str], str]) -> None:
+    def __init__(self, recorder: Recorder, clock: Callable[[], datetime]) -> None:
         self._recorder = recorder
         self._clock = clock
-        self._new_id = new_id
         self._known: OrderedDict[tuple[str, str, str, str | None], None] = OrderedDict()
 
     def note(
@@ -64,7 +72,7 @@ class CallEvents:
         )
         self._recorder.note(
             insert_event(
-                self._new_id("event"),
+                event_id_of(state.call_id, event, step or state.step, provider),
                 state.call_id,
                 self._clock(),
                 event,

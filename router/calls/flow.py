@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from adapters.base import InboundCall, VoiceProvider
-from crypto import Keyring
 from router import twiml
 from router.calls import legs
+from router.calls.claims import Claims, Inbound
 from router.calls.control import LiveCalls
 from router.calls.desk import UNKNOWN_TALK_SECONDS, Desk, talk_limit
+from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
@@ -28,15 +29,13 @@ from router.routing.ladder import VOICEMAIL, build_ladder, human_rungs
 from router.store.calls import (
     CallClaim,
     Fact,
-    claim_call,
-    claim_step,
     clear_ringing,
-    end_call,
     find_call,
     find_facts,
     find_route,
     set_outcome,
 )
+from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics
 
@@ -44,23 +43,6 @@ _BLAME_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1
 _LEGS_BEFORE_RECOVERY: Final = 100  # more than any ladder has, so that no earlier step has the same name
 _REPLY_SECONDS: Final = 0.4
-
-
-class UnavailableError(Exception):
-    """The database is away and nothing is known of this call: the carrier's own fallback has to take it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inbound:
-    """A verified request for a new call."""
-
-    account_sid: str
-    call_sid: str
-    from_number: str  # as Twilio spelled it
-    caller: str | None  # E.164
-    to: str
-    forwarded_from: str | None  # what that phone's E.164 number ends with
-    tokens: tuple[str, ...] | None  # sealed, those that proved it; None for the platform's own
 
 
 @dataclass(slots=True)
@@ -77,36 +59,39 @@ class CallFlow:
         self,
         *,
         database: Database,
-        keyring: Keyring,
+        guard: Guard,
+        claims: Claims,
+        steps: StepKeeper,
         providers: Mapping[str, VoiceProvider],
         dispatcher: Dispatcher,
         recorder: Recorder,
-        answer_deadline: float,
         desk: Desk,
         live_calls: LiveCalls,
+        closer: Closer,
         events: CallEvents,
         clock: Callable[[], datetime],
-        new_id: Callable[[str], str],
     ) -> None:
         self._database = database
-        self._keyring = keyring
+        self._guard = guard
+        self._claims = claims
+        self._steps = steps
         self._providers = providers
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._desk = desk
         self._live_calls = live_calls
+        self._closer = closer
         self._events = events
         self._clock = clock
-        self._new_id = new_id
-        self._steps = StepKeeper(database.calls, keyring, recorder, clock, answer_deadline)
 
     async def receive(self, call: Inbound, deadline: Deadline, progress: Progress) -> str | None:
         """A new call. None: nobody has set up that number on that account. Raises UnavailableError."""
-        call_id = self._new_id("call")
-        claim = await self._claim_call(call, call_id)
+        claim = await self._claims.claim_call(call)
         if claim is None:
             return None
-        state = self._begin(call, call_id, claim)
+        # From here on the call can be rescued, even if no ladder can be made of its settings.
+        progress.state = self._begin(call, claim)
+        state = replace(progress.state, rungs=build_ladder(claim.route, self._providers, self._clock()))
         progress.state = state
         if not claim.claimed:
             return await self._repeat(state, deadline, progress)
@@ -120,19 +105,7 @@ class CallFlow:
     ) -> str:
         """The action of a Dial or Connect: the leg is over one way or another."""
         progress.state = state
-        try:
-            claim = await claim_step(
-                self._database.calls,
-                account_sid=state.account_sid,
-                number=state.route.number,
-                call_sid=state.call_sid,
-                step=state.step,
-                call_id=state.call_id,
-                now=self._clock(),
-            )
-        except DATABASE_ERRORS:
-            answer = await self._judge(state, _without_ai(state), params, None, deadline)
-            return answer.document
+        claim = await self._claims.claim_step(state)
         if not claim.claimed:
             return await self._repeat(state, deadline, progress)
         onward = replace(state, route=claim.route) if claim.route else _without_ai(state)
@@ -148,10 +121,11 @@ class CallFlow:
         """A callback whose state is lost: a caller who is still there gets the voicemail."""
         if legs.is_caller_gone(params):
             return twiml.nothing()
-        call = await find_call(self._database.calls, account_sid, call_sid)
+        call = await self._guard.ask(lambda: find_call(self._database.calls, account_sid, call_sid))
         if call is None or call.ended_at is not None:
             return twiml.hang_up()
-        route = await find_route(self._database.calls, account_sid, call.to_number)
+        number = call.to_number
+        route = await self._guard.ask(lambda: find_route(self._database.calls, account_sid, number))
         if route is None:
             return twiml.hang_up()
         state = CallState(
@@ -191,33 +165,16 @@ class CallFlow:
             await self._live_calls.limit_talk(state, talk_limit(state))
         return twiml.nothing()
 
-    async def _claim_call(self, call: Inbound, call_id: str) -> CallClaim | None:
-        try:
-            return await claim_call(
-                self._database.calls,
-                account_sid=call.account_sid,
-                to=call.to,
-                call_id=call_id,
-                call_sid=call.call_sid,
-                from_number=call.from_number,
-                now=self._clock(),
-                forwarded_from=call.forwarded_from,
-                tokens=call.tokens,
-            )
-        except DATABASE_ERRORS as error:
-            raise UnavailableError(type(error).__name__) from None
-
-    def _begin(self, call: Inbound, call_id: str, claim: CallClaim) -> CallState:
-        now = self._clock()
+    def _begin(self, call: Inbound, claim: CallClaim) -> CallState:
         return CallState(
-            call_id=call_id,
+            call_id=call.call_id,
             account_sid=call.account_sid,
             call_sid=call.call_sid,
             from_number=call.from_number,
             caller=call.caller,
             route=claim.route,
-            rungs=build_ladder(claim.route, self._providers, now),
-            started_at=now.timestamp(),
+            rungs=(),
+            started_at=self._clock().timestamp(),
         )
 
     async def _admit(self, state: CallState, claim: CallClaim, deadline: Deadline) -> Answer:
@@ -226,7 +183,9 @@ class CallFlow:
         if claim.loop == "forwarded":
             self._recorder.note(set_outcome(state.call_id, "rejected"))
             return Answer(twiml.reject_busy())
-        if claim.loop == "suspected":
+        if claim.crowd is not None:
+            self._events.note(state, "call.capped", timeline_reason=claim.crowd, of=claim.crowd)
+        if claim.loop == "suspected" or claim.crowd is not None:
             return self._desk.serve(state, Taken(VOICEMAIL, ()))
         return await self._descend(state, deadline)
 
@@ -295,14 +254,7 @@ class CallFlow:
 
     async def _close(self, state: CallState, outcome: str) -> Answer:
         """The caller is gone: nobody is asked any more."""
-        try:
-            closed = await end_call(self._database.calls, state.call_id, self._clock(), outcome, None)
-        except DATABASE_ERRORS:
-            self._recorder.note(set_outcome(state.call_id, outcome))
-            closed = None
-        if closed is not None:
-            metrics.call_ended(closed)
-            self._events.note(state, "call.ended", timeline_reason=closed, outcome=closed)
+        await self._closer.end(state, outcome)
         return Answer(twiml.nothing())
 
     def _confirm_ai(self, state: CallState, facts: tuple[Fact, ...], talked: float | None, now: datetime) -> bool:
@@ -329,7 +281,7 @@ class CallFlow:
         provider = state.rung.provider if state.rung else None
         while patience.left() > 0:
             try:
-                facts = await find_facts(self._database.calls, state.call_id)
+                facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
             except DATABASE_ERRORS:
                 return False
             ends = [f.event for f in facts if f.event in ("ai.ended", "ai.failed") and f.provider == provider]
@@ -341,10 +293,7 @@ class CallFlow:
     async def _repeat(self, state: CallState, deadline: Deadline, progress: Progress) -> str:
         """Twilio asks again: the stored answer while it is good, else onward from where the call stands."""
         emit("step.repeated", call_sid=state.call_sid, step=state.step)
-        try:
-            found = await self._steps.find_answer(state, deadline)
-        except DATABASE_ERRORS:
-            return self.rescue(state)
+        found = await self._steps.find_answer(state, deadline)
         if found.call_id is not None:
             state = replace(state, call_id=found.call_id)
             progress.state = state

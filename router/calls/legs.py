@@ -5,6 +5,7 @@ Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -15,12 +16,13 @@ from router.store.calls import Fact
 LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
 _ON_THE_LINE: Final = frozenset({"ringing", "in-progress"})
 _ANSWERED: Final = frozenset({"completed", "answered"})
+_SECONDS: Final = re.compile("[0-9]{1,6}")
 _LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TIMEOUT}
 
 
 def is_caller_gone(params: Mapping[str, str]) -> bool:
     """A request that does not say otherwise comes from a caller who is still there."""
-    return params.get("CallStatus", "in-progress") not in _ON_THE_LINE
+    return (params.get("CallStatus") or "in-progress") not in _ON_THE_LINE
 
 
 def talk_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
@@ -29,7 +31,8 @@ def talk_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fa
         return _stream_seconds(state, params, facts, now)
     if params.get("DialCallStatus") not in _ANSWERED:
         return None
-    return _whole(params.get("DialCallDuration"), default=now - state.served_at)
+    said = read_seconds(params, "DialCallDuration")
+    return now - state.served_at if said is None else said
 
 
 def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) -> ErrorKind:
@@ -57,12 +60,10 @@ def is_owner_on(state: CallState, params: Mapping[str, str], facts: Iterable[Fac
 
 def dial_seconds(params: Mapping[str, str]) -> float:
     """How long the far end was on the line; 0 if Twilio does not say."""
-    return _whole(params.get("DialCallDuration"), default=0.0)
+    return read_seconds(params, "DialCallDuration") or 0
 
 
-def _stream_seconds(
-    state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float
-) -> float | None:
+def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
     """From our own stream-started callback; without one, from when the document went out.
 
     A Connect's action has no DialCallStatus: it is there when Twilio asked for the document again.
@@ -77,5 +78,7 @@ def _stream_seconds(
     return since
 
 
-def _whole(text: str | None, default: float) -> float:
-    return float(text) if text and text.isascii() and text.isdigit() else default
+def read_seconds(params: Mapping[str, str], name: str) -> int | None:
+    """A length that Twilio tells us; None for what makes no sense."""
+    text = params.get(name, "")
+    return int(text) if _SECONDS.fullmatch(text) else None

@@ -5,19 +5,23 @@ The document that records is router.calls.desk's; lists and audio for people are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 from router import twiml
 from router.calls.events import CallEvents
+from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.routing.dispatch import Deadline
 from router.store.calls import INSERT_VOICEMAIL, Write, set_outcome, voicemail_arguments
-from router.store.pool import DATABASE_ERRORS, Database
+from router.store.guard import DatabaseAwayError, Guard
+from router.store.pool import AWAY_ERRORS, Database
 
 _REPLY_SECONDS: Final = 0.4
+_RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of an address
 
 
 class Mailbox:
@@ -26,12 +30,14 @@ class Mailbox:
     def __init__(
         self,
         database: Database,
+        guard: Guard,
         recorder: Recorder,
         events: CallEvents,
         clock: Callable[[], datetime],
         new_id: Callable[[str], str],
     ) -> None:
         self._database = database
+        self._guard = guard
         self._recorder = recorder
         self._events = events
         self._clock = clock
@@ -39,7 +45,7 @@ class Mailbox:
 
     async def finish(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The action of Record: something was recorded. The caller may have hung up to end it."""
-        if _seconds(params):
+        if read_seconds(params, "RecordingDuration"):
             self._recorder.note(set_outcome(state.call_id, "voicemail"))
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         if params.get("Digits") == "hangup":
@@ -51,8 +57,8 @@ class Mailbox:
         recording_sid = params.get("RecordingSid", "")
         if params.get("RecordingStatus") == "absent":
             self._events.note(state, "voicemail.absent", recording_sid=recording_sid)
-        elif params.get("RecordingStatus") == "completed" and recording_sid:
-            await self._file(state, recording_sid, _seconds(params))
+        elif params.get("RecordingStatus") == "completed" and _RECORDING_SID.fullmatch(recording_sid):
+            await self._file(state, recording_sid, read_seconds(params, "RecordingDuration") or 0)
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.nothing()
 
@@ -70,16 +76,13 @@ class Mailbox:
             seconds=seconds,
         )
         try:
-            filed = await self._database.settings.fetchval(INSERT_VOICEMAIL, *arguments)
-        except DATABASE_ERRORS:
+            if self._recorder.spooling:
+                raise DatabaseAwayError
+            filed = await self._guard.ask(lambda: self._database.settings.fetchval(INSERT_VOICEMAIL, *arguments))
+        except AWAY_ERRORS:
             self._recorder.note(Write(INSERT_VOICEMAIL, arguments))
             filed = voicemail_id
         if filed is None:
             return
         self._recorder.note(set_outcome(state.call_id, "voicemail"))
         self._events.note(state, "voicemail.received", voicemail_id=filed, recording_sid=recording_sid, seconds=seconds)
-
-
-def _seconds(params: Mapping[str, str]) -> int:
-    text = params.get("RecordingDuration", "")
-    return int(text) if text.isascii() and text.isdigit() else 0

@@ -6,6 +6,7 @@ is away answers what the last run remembered.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import time
@@ -13,6 +14,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +23,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from crypto import Keyring, OpenError
 from router.routing.route import Route
-from router.store.calls import SealedToken
+from router.store.calls import SealedToken, find_account_tokens, find_route
+from router.store.guard import Guard
+from router.store.pool import Database
 from router.telemetry import emit
 
 MOST_ROUTES: Final = 20_000
 MOST_ACCOUNTS: Final = 10_000
 _CONTEXT: Final = "routes"
+_SAVE_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,14 @@ class RouteMemory:
         if len(self._accounts) > MOST_ACCOUNTS:
             self._accounts.popitem(last=False)
 
+    def accounts_of(self, agency_id: str | None) -> list[str]:
+        """The accounts whose tokens are remembered; of all agencies for None."""
+        return [
+            sid
+            for sid, tokens in self._accounts.items()
+            if agency_id is None or any(token.agency_id == agency_id for token in tokens)
+        ]
+
     def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
         return self._accounts.get(account_sid)
 
@@ -149,3 +163,38 @@ def _replace(path: Path, data: bytes) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+class MemoryKeeper:
+    """Keeps the memory true while the database answers, and on the disk."""
+
+    def __init__(self, memory: RouteMemory, database: Database, guard: Guard) -> None:
+        self._memory = memory
+        self._database = database
+        self._guard = guard
+
+    async def refresh(self, agency_id: str | None) -> None:
+        """The agency's settings changed (None: who knows whose): what is remembered of it is read again."""
+        for account_sid, number in self._memory.numbers_of(agency_id):
+            route = await self._guard.ask(partial(find_route, self._database.settings, account_sid, number))
+            if route is None:
+                self._memory.forget_route(account_sid, number)
+            else:
+                self._memory.keep_route(route)
+        for account_sid in self._memory.accounts_of(agency_id):
+            tokens = await self._guard.ask(
+                partial(find_account_tokens, self._database.settings, account_sid, datetime.now(UTC))
+            )
+            self._memory.keep_tokens(account_sid, tokens)
+
+    async def save_now_and_then(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            await self.save()
+
+    async def save(self) -> None:
+        try:
+            await asyncio.to_thread(self._memory.save)
+        except OSError as error:
+            emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"cannot be written: {error.strerror}")

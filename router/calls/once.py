@@ -6,23 +6,28 @@ The claim itself is part of the statements in router.store.calls; what a repeat 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from crypto import Keyring
 from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
 from router.routing.dispatch import Deadline
 from router.store.calls import find_latest_answer, find_step, store_answer
-from router.store.pool import Pool
+from router.store.guard import Guard
+from router.store.pool import DATABASE_ERRORS, Pool
 
 GOOD_FOR: Final = timedelta(seconds=60)
 _FLUSH_SECONDS: Final = 2.0
 _REPLY_SECONDS: Final = 0.4
 _FIRST_POLL_SECONDS: Final = 0.03
 _LAST_POLL_SECONDS: Final = 0.25
+_MOST_OWN: Final = 10_000
+
+_Step: TypeAlias = tuple[str, str, str]  # account SID, call SID, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +45,58 @@ class StepKeeper:
     def __init__(
         self,
         pool: Pool,
+        guard: Guard,
         keyring: Keyring,
         recorder: Recorder,
         clock: Callable[[], datetime],
         answer_deadline: float,
     ) -> None:
         self._pool = pool
+        self._guard = guard
         self._keyring = keyring
         self._recorder = recorder
         self._clock = clock
         self._answer_deadline = timedelta(seconds=answer_deadline)
+        self._own: OrderedDict[_Step, asyncio.Future[str]] = OrderedDict()
+
+    def begin(self, account_sid: str, call_sid: str, step: str) -> bool:
+        """Take a step on in this process. False: it was, and is answered or being answered."""
+        mark = (account_sid, call_sid, step)
+        if mark in self._own:
+            return False
+        self._own[mark] = asyncio.get_running_loop().create_future()
+        if len(self._own) > _MOST_OWN:
+            self._own.popitem(last=False)
+        return True
 
     async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
         """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
         sealed = seal_answer(self._keyring, answer, state.account_sid, state.call_sid, state.step)
         self._recorder.note(store_answer(state.account_sid, state.call_sid, state.step, self._clock(), sealed))
         await self._recorder.flush(min(_FLUSH_SECONDS, deadline.left() - _REPLY_SECONDS))
+        own = self._own.get((state.account_sid, state.call_sid, state.step))
+        if own is not None and not own.done():
+            own.set_result(answer.document)
         return answer.document
 
     async def find_answer(self, state: CallState, deadline: Deadline) -> Found:
-        """Wait for whoever is at work on this step, until the deadline or theirs. Raises what the database raises."""
+        """Wait for whoever is at work on this step, until the deadline or theirs."""
+        try:
+            return await self._find_stored(state, deadline)
+        except DATABASE_ERRORS:
+            return await self._find_own(state, deadline)
+
+    async def _find_own(self, state: CallState, deadline: Deadline) -> Found:
+        own = self._own.get((state.account_sid, state.call_sid, state.step))
+        if own is None:
+            return Found()
+        await asyncio.wait({own}, timeout=deadline.left() - _REPLY_SECONDS)
+        return Found(state.call_id, own.result() if own.done() else None)
+
+    async def _find_stored(self, state: CallState, deadline: Deadline) -> Found:
         pause = _FIRST_POLL_SECONDS
         while True:
-            stored = await find_step(self._pool, state.account_sid, state.call_sid, state.step)
+            stored = await self._guard.ask(lambda: find_step(self._pool, state.account_sid, state.call_sid, state.step))
             if stored is None:
                 return Found()
             if stored.answer is not None and stored.answered_at is not None:
@@ -78,7 +112,7 @@ class StepKeeper:
             pause = min(pause * 1.5, _LAST_POLL_SECONDS)
 
     async def _find_latest(self, state: CallState) -> CallState | None:
-        found = await find_latest_answer(self._pool, state.account_sid, state.call_sid)
+        found = await self._guard.ask(lambda: find_latest_answer(self._pool, state.account_sid, state.call_sid))
         if found is None:
             return None
         step, sealed = found

@@ -193,7 +193,7 @@ class Dispatcher:
         try:
             key = self._open_key(route.agency_id, route.access(provider))
             await adapter.end_call(provider_call_id, key, _STOP_SECONDS)
-        except (OpenError, ProviderError):
+        except Exception:  # noqa: BLE001  whatever it was, that the handoff came late has to be noted
             return False
         return True
 
@@ -207,6 +207,8 @@ def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tupl
         handoff = request.result()
     except ProviderError as error:
         return Ended(provider, seconds, error.kind, error.status), None
+    except asyncio.CancelledError:  # the adapter let go of its own request: it is not our caller who hung up
+        return Ended(provider, seconds, ErrorKind.UNREACHABLE), None
     except Exception as error:  # noqa: BLE001  a bug in an adapter must not cost the caller the rungs below
         return Ended(provider, seconds, ErrorKind.MALFORMED_REPLY, bug=error), None
     return Ended(provider, seconds, provider_call_id=handoff.provider_call_id), handoff

@@ -57,7 +57,14 @@ SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed,
                     WHEN $7::text IS NULL AND bool_or(r.ringing_shows = $5) THEN 'suspected' END
           FROM calls r
          WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > $6
-           AND r.ended_at IS NULL AND r.call_sid <> $4) AS loop
+           AND r.ended_at IS NULL AND r.call_sid <> $4) AS loop,
+       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = $5) >= $9 THEN 'caller'
+                    WHEN count(*) >= $10 THEN 'agency' END
+          FROM (SELECT l.from_number
+                  FROM calls l
+                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
+                   AND l.started_at > $6 - interval '1 hour' AND l.call_sid <> $4
+                 LIMIT $10) AS live) AS crowd
   FROM route
 """  # noqa: S608  (put together from constants)
 
@@ -123,20 +130,27 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class CallClaim:
-    """An inbound call's route, whether this request is the first for it, and whether it looks like a loop."""
+    """An inbound call's route, whether this request is the first for it, and what stands against placing it.
+
+    `loop`: it looks like one. `crowd`: this caller, or the agency, has too many calls at once.
+    """
 
     route: Route
     claimed: bool
-    loop: Literal["forwarded", "suspected"] | None
+    loop: Literal["forwarded", "suspected"] | None = None
+    crowd: Literal["caller", "agency"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StepClaim:
-    """Whether this request is the first for its step; the route as it is now, and what happened before."""
+    """Whether this request is the first for its step; the route as it is now, and what happened before.
+
+    `facts` None: it is not known.
+    """
 
     claimed: bool
     route: Route | None
-    facts: tuple[Fact, ...]
+    facts: tuple[Fact, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +192,29 @@ async def claim_call(
     now: datetime,
     forwarded_from: str | None,
     tokens: Sequence[str] | None,
+    most_of_caller: int,
+    most_of_agency: int,
 ) -> CallClaim | None:
     """Insert the call and claim its first step, in one statement. None: nobody has set up that number there.
 
     `forwarded_from` is what the number of the phone that forwarded the call ends with, as far as it is known.
     """
-    row = await pool.fetchrow(CLAIM_CALL, account_sid, to, call_id, call_sid, from_number, now, forwarded_from, tokens)
+    row = await pool.fetchrow(
+        CLAIM_CALL,
+        account_sid,
+        to,
+        call_id,
+        call_sid,
+        from_number,
+        now,
+        forwarded_from,
+        tokens,
+        most_of_caller,
+        most_of_agency,
+    )
     if row is None:
         return None
-    return CallClaim(read_route(row), row["claimed"], row["loop"])
+    return CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
 async def claim_step(
@@ -287,6 +315,35 @@ def insert_event(
     )
 
 
+def insert_call(
+    call_id: str,
+    *,
+    account_sid: str,
+    call_sid: str,
+    agency_id: str,
+    client_id: str,
+    from_number: str,
+    to_number: str,
+    started_at: datetime,
+) -> Write:
+    """For a call that came in while the database was away."""
+    return Write(
+        "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
+        "SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM agencies WHERE id = $4) "
+        "ON CONFLICT DO NOTHING",
+        (call_id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at),
+    )
+
+
+def insert_step(account_sid: str, call_sid: str, step: str, call_id: str, at: datetime) -> Write:
+    """Likewise for a claim."""
+    return Write(
+        "INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at) VALUES ($1, $2, $3, $4, $5) "
+        "ON CONFLICT DO NOTHING",
+        (account_sid, call_sid, step, call_id, at),
+    )
+
+
 def store_answer(account_sid: str, call_sid: str, step: str, at: datetime, sealed: str) -> Write:
     return Write(
         "UPDATE call_steps SET answered_at = $4, answer = $5 "
@@ -353,23 +410,31 @@ async def end_call(pool: Pool, call_id: str, at: datetime, outcome: str, seconds
     return closed
 
 
-# For when the database was away: the call is found by what Twilio calls it.
-_END_BY_SID: Final = """
+# For when the database was away, and nobody could tell how the call went.
+_END_LATER: Final = """
 WITH ended AS (
     UPDATE calls
-       SET ended_at = $4, seconds = $5, ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
+       SET ended_at = $3, seconds = $4, ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
            outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END, 'abandoned')
-     WHERE account_sid = $1 AND call_sid = $2 AND ended_at IS NULL
+     WHERE id = $1 AND ended_at IS NULL
     RETURNING id, outcome
 )
 INSERT INTO call_events (id, call_id, at, event, step, reason)
-SELECT $3, id, $4, 'call.ended', 'status', outcome FROM ended
+SELECT $2, id, $3, 'call.ended', 'end', outcome FROM ended
 ON CONFLICT DO NOTHING
 """
 
 
-def end_call_later(account_sid: str, call_sid: str, event_id: str, at: datetime, seconds: int | None) -> Write:
-    return Write(_END_BY_SID, (account_sid, call_sid, event_id, at, seconds))
+def end_call_later(call_id: str, event_id: str, at: datetime, seconds: int | None) -> Write:
+    return Write(_END_LATER, (call_id, event_id, at, seconds))
+
+
+def set_ended(call_id: str, at: datetime, seconds: int | None) -> Write:
+    return Write(
+        "UPDATE calls SET ended_at = $2, seconds = coalesce($3, seconds), "
+        "ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL WHERE id = $1 AND ended_at IS NULL",
+        (call_id, at, seconds),
+    )
 
 
 def set_seconds(call_id: str, seconds: int) -> Write:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from router.store.pool import DATABASE_ERRORS
+from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
 
 _PATIENCE_SECONDS: Final = 1.5
@@ -50,14 +50,14 @@ class Guard:
             raise
         if not done:
             self._abandon(task)
-            self._lose("TimeoutError")
+            self.lost("TimeoutError")
             raise DatabaseAwayError
         try:
             answer = task.result()
-        except DATABASE_ERRORS as error:
-            self._lose(type(error).__name__)
+        except AWAY_ERRORS as error:
+            self.lost(type(error).__name__)
             raise DatabaseAwayError from None
-        self._regain()
+        self.back()
         return answer
 
     def _may_probe(self) -> bool:
@@ -78,7 +78,8 @@ class Guard:
         if not task.cancelled():
             task.exception()
 
-    def _lose(self, reason: str) -> None:
+    def lost(self, reason: str) -> None:
+        """Somebody found that it does not answer."""
         now = self._clock()
         self._next_probe = now + _PROBE_EVERY_SECONDS
         if self._away_since is None:
@@ -86,7 +87,8 @@ class Guard:
             metrics.database_up(False)
             emit("database.lost", reason=reason)
 
-    def _regain(self) -> None:
+    def back(self) -> None:
+        """Somebody got an answer."""
         if self._away_since is not None:
             seconds, self._away_since = self._clock() - self._away_since, None
             metrics.database_up(True)

@@ -23,6 +23,18 @@ COMMAND_SECONDS: Final = 5.0
 # What a caller of the database has to expect when it is away, slow or shutting down.
 DATABASE_ERRORS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
+# Those of them that say nothing against what was asked: the server will answer another time, or another one will.
+AWAY_ERRORS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Database:

@@ -161,6 +161,12 @@ CATALOGUE: Final[tuple[Event, ...]] = (
         _EXCEPTION,
     ),
     _call_event(
+        "call.capped",
+        "warning",
+        "Too many calls at once of this caller, or for this agency: the call goes to the voicemail.",
+        Field("of", "string", "whose calls", ("caller", "agency"), required=True),
+    ),
+    _call_event(
         "call.loop",
         "warning",
         "The owner's phone sent the call back to us.",

@@ -6,20 +6,18 @@ proves nothing by itself.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
 from adapters.base import Account
 from adapters.twilio import Form, verify
 from crypto import Keyring, OpenError, Secret
+from router.calls.memory import RouteMemory
 from router.store.calls import SealedToken, find_account_tokens
-from router.store.pool import DATABASE_ERRORS, Database
+from router.store.guard import Guard
+from router.store.pool import AWAY_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics
-
-_MOST_REMEMBERED: Final = 10_000
 
 
 class UnknownAccountError(Exception):
@@ -38,17 +36,25 @@ class Accounts:
     """Verifies Twilio's requests."""
 
     def __init__(
-        self, database: Database, keyring: Keyring, platform: Account | None, clock: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        guard: Guard,
+        memory: RouteMemory,
+        keyring: Keyring,
+        platform: Account | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._guard = guard
+        self._memory = memory
         self._keyring = keyring
         self._platform = platform
         self._clock = clock
-        self._remembered: OrderedDict[str, tuple[SealedToken, ...]] = OrderedDict()
 
     async def verify(
         self, account_sid: str, url: str, form: Form, signature: str, *, reload: bool = False
-    ) -> tuple[str, ...] | None:
+    ) -> tuple[SealedToken, ...] | None:
         """The sealed tokens that prove the request; None if the platform's own does.
 
         A remembered token that does not fit may be an old one: they are loaded once more before a refusal.
@@ -58,7 +64,7 @@ class Accounts:
             if verify((self._platform.auth_token,), url, form, signature):
                 return None
             raise WrongSignatureError
-        known = None if reload else self._recall(account_sid)
+        known = None if reload else self._memory.find_tokens(account_sid)
         if known is not None:
             proving = self._proving(known, url, form, signature)
             if proving:
@@ -71,30 +77,19 @@ class Accounts:
 
     async def _load(self, account_sid: str) -> tuple[SealedToken, ...]:
         try:
-            tokens = await find_account_tokens(self._database.calls, account_sid, self._clock())
-        except DATABASE_ERRORS:
+            tokens = await self._guard.ask(
+                lambda: find_account_tokens(self._database.calls, account_sid, self._clock())
+            )
+        except AWAY_ERRORS:
             raise UnverifiableError from None
-        if tokens:
-            self._remember(account_sid, tokens)
-        else:
-            self._remembered.pop(account_sid, None)
+        self._memory.keep_tokens(account_sid, tokens)
         return tokens
 
-    def _recall(self, account_sid: str) -> tuple[SealedToken, ...] | None:
-        tokens = self._remembered.get(account_sid)
-        if tokens is not None:
-            self._remembered.move_to_end(account_sid)
-        return tokens
-
-    def _remember(self, account_sid: str, tokens: tuple[SealedToken, ...]) -> None:
-        self._remembered[account_sid] = tokens
-        self._remembered.move_to_end(account_sid)
-        if len(self._remembered) > _MOST_REMEMBERED:
-            self._remembered.popitem(last=False)
-
-    def _proving(self, tokens: tuple[SealedToken, ...], url: str, form: Form, signature: str) -> tuple[str, ...]:
+    def _proving(
+        self, tokens: tuple[SealedToken, ...], url: str, form: Form, signature: str
+    ) -> tuple[SealedToken, ...]:
         return tuple(
-            token.sealed
+            token
             for token in tokens
             if (secret := self._open(token)) is not None and verify((secret,), url, form, signature)
         )

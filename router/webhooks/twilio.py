@@ -19,8 +19,9 @@ from starlette.routing import Route
 
 from crypto import Keyring
 from router import twiml
+from router.calls.claims import Claims, Inbound, UnavailableError
 from router.calls.ending import Closer
-from router.calls.flow import CallFlow, Inbound, UnavailableError
+from router.calls.flow import CallFlow
 from router.calls.mailbox import Mailbox
 from router.calls.state import CallState, StateError, open_state
 from router.routing.dispatch import Deadline
@@ -50,6 +51,7 @@ class TwilioWebhooks:
 
     verifier: Verifier
     flow: CallFlow
+    claims: Claims
     mailbox: Mailbox
     closer: Closer
     keyring: Keyring
@@ -132,6 +134,7 @@ class TwilioWebhooks:
         if state is None:
             return await self._recover(request, kind, verified)
         verified.progress.state = state
+        self.claims.note_call(state)
         params, deadline = verified.params, verified.deadline
         match kind:
             case "screen":

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from adapters.twilio import Form, FormError, read_form, read_text, request_url
 from router.calls.flow import Progress
 from router.routing.dispatch import Deadline
+from router.store.calls import SealedToken
 from router.webhooks.accounts import Accounts, UnknownAccountError, UnverifiableError, WrongSignatureError
 
 _MOST_BYTES: Final = 64 * 1024
@@ -38,7 +39,7 @@ class Verified:
     params: Mapping[str, str]
     account_sid: str
     call_sid: str
-    tokens: tuple[str, ...] | None  # sealed, those that prove it; None for the platform's own
+    tokens: tuple[SealedToken, ...] | None  # those that prove it; None for the platform's own
     deadline: Deadline
     progress: Progress
     form: Form
@@ -83,7 +84,7 @@ class Verifier:
 
     async def _prove(
         self, params: Mapping[str, str], url: str, form: Form, signature: str, *, reload: bool = False
-    ) -> tuple[str, ...] | None:
+    ) -> tuple[SealedToken, ...] | None:
         try:
             return await self._accounts.verify(params["AccountSid"], url, form, signature, reload=reload)
         except UnknownAccountError:

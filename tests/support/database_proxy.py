@@ -22,12 +22,17 @@ class DatabaseProxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._last_words: bytes | None = None
         self._handling: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
     def stall(self) -> None:
         """From now on nothing goes through; connections stay as they are, and new ones are taken and left alone."""
         self._flowing.clear()
+
+    def stall_behind(self, words: bytes) -> None:
+        """Let a request with these words through, and then nothing, its answer included."""
+        self._last_words = words
 
     def refuse(self) -> None:
         """Close what is open, and everything that comes."""
@@ -36,6 +41,7 @@ class DatabaseProxy:
             task.cancel()
 
     def go_on(self) -> None:
+        self._last_words = None
         self._refusing = False
         self._flowing.set()
 
@@ -63,7 +69,10 @@ class DatabaseProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._upstream)
-        pumps = [asyncio.create_task(self._pump(reader, to_server)), asyncio.create_task(self._pump(from_server, writer))]
+        pumps = [
+            asyncio.create_task(self._pump(reader, to_server)),
+            asyncio.create_task(self._pump(from_server, writer)),
+        ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -74,7 +83,11 @@ class DatabaseProxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
-            await self._flowing.wait()
+            if self._last_words is not None and self._last_words in data:
+                self._last_words = None
+                self.stall()
+            else:
+                await self._flowing.wait()
             writer.write(data)
             await writer.drain()
 

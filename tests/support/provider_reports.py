@@ -22,7 +22,8 @@ _REASONS = {
 
 def end_report(provider: str, call_id: str, *, fault: bool = False) -> dict[str, Any]:
     """The provider's own event for the end of a call (Vapi docs: Server events; Retell docs: Webhook overview;
-    Bland docs: Post call webhooks)."""
+    Bland docs: Post call webhooks).
+    """
     reason = _REASONS[provider][fault]
     metadata = {ROUTER_CALL_ID: call_id}
     match provider:

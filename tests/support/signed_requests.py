@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import httpx
 from twilio.request_validator import RequestValidator
 
-from adapters.sandbox.carrier.rules import check_document
 from adapters.sandbox.carrier.document import read_reply
+from adapters.sandbox.carrier.rules import check_document
 from tests.support.world import CALLER, Client, World
 
 VOICE = "/webhooks/twilio/voice"

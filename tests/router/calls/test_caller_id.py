@@ -14,7 +14,17 @@ from tests.support.world import CALLER, Client, World
 
 pytestmark = pytest.mark.anyio
 
-WITHHELD = ("anonymous", "Anonymous", "restricted", "unavailable", "unknown", "", "+266696687", "+7378742833", "+8656696")
+WITHHELD = (
+    "anonymous",
+    "Anonymous",
+    "restricted",
+    "unavailable",
+    "unknown",
+    "",
+    "+266696687",
+    "+7378742833",
+    "+8656696",
+)
 NO_NUMBERS = (
     "sip:alice@example.com",
     "sip:+14155550123@example.com",

@@ -136,14 +136,12 @@ async def test_a_bug_in_an_adapter_leaves_the_caller_with_the_next_provider_or_a
         assert timeline.answered_by in ("ai", "owner")
         assert (timeline.failures, timeline.violations) == ([], [])
         assert world.asked_with(client, "retell") == 0
-        assert await world.find_call(timeline) is not None
-    assert captured_events.named("request.failed")
+        given_up = ("handoff.failed", "retell", "unreachable") in await world.events(timeline)
+    assert given_up or captured_events.named("request.failed")
 
 
-async def test_a_bug_while_a_late_handoff_is_ended_does_not_hide_that_it_was_late(
-    database_dsn, tmp_path, monkeypatch
-):
-    async def end_call(self: Retell, *_: Any) -> None:
+async def test_a_bug_while_a_late_handoff_is_ended_does_not_hide_that_it_was_late(database_dsn, tmp_path, monkeypatch):
+    async def end_call(*_: Any) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(Retell, "end_call", end_call)

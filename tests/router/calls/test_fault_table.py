@@ -1,4 +1,4 @@
-"""Every fault of a provider × every provider × every routing mode: where the caller ends up, and what is noted.
+"""Every fault at every provider in every routing mode: where the caller ends up, and what is noted.
 
 Each cell is a call by a strict carrier over real HTTP. Agencies and keys are a cell's own; the service is shared by
 a worker's cells, because starting it takes longer than a call.

@@ -1,27 +1,22 @@
-"""Whatever Twilio repeats happens once: (CallSid, step) is answered once, and no provider is asked twice."""
+"""Whatever Twilio repeats happens once: (CallSid, step) is answered once, and no provider is asked twice.
+
+The same on several replicas is in test_replicas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from adapters.sandbox.carrier import Quirks, Script
-from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of, until
+from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of
 from tests.support.world import PROVIDERS, Client, World, open_world
 
 pytestmark = pytest.mark.anyio
 
 MANY = 20
 RINGS = {"mode": "ai", "on_failure": "ring_through"}
-
-
-@pytest.fixture
-async def replicas(database_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(database_dsn, tmp_path, replicas=2) as world:
-        yield world
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -32,37 +27,6 @@ async def test_an_inbound_call_that_comes_in_twenty_times_at_once_is_handed_off_
     assert taker_of(document) == provider
     assert world.asked_with(client, provider) == 1
     assert await count_calls(world, call) == 1
-
-
-async def test_it_is_handed_off_once_on_two_replicas(replicas: World):
-    client = await replicas.add_client(providers=["vapi"])
-    call = PostedCall(replicas, client)
-    document = only_document(await at_once(MANY, lambda number: call.ring(replica=number % 2)))
-    assert taker_of(document) == "vapi"
-    assert replicas.asked_with(client, "vapi") == 1
-    assert await count_calls(replicas, call) == 1
-
-
-async def test_repeats_of_a_legs_end_get_one_answer_on_two_replicas(replicas: World):
-    client = await replicas.add_client(providers=PROVIDERS)
-    call = PostedCall(replicas, client)
-    first = only_document([await call.ring()])
-    second = only_document(await at_once(MANY, lambda number: call.go_on(first, replica=number % 2)))
-    third = only_document(await at_once(MANY, lambda number: call.go_on(second, replica=number % 2)))
-    assert [taker_of(document) for document in (first, second, third)] == list(PROVIDERS)
-    assert asked(replicas, client) == [1, 1, 1]
-    assert await count_events(replicas, call, "handoff.failed") == 2
-
-
-async def test_repeats_of_the_owners_leg_get_one_answer_on_two_replicas(replicas: World):
-    client = await replicas.add_client(providers=["retell"], routing={"mode": "owner_first"})
-    call = PostedCall(replicas, client)
-    owner = only_document([await call.ring()])
-    document = only_document(
-        await at_once(MANY, lambda number: call.go_on(owner, replica=number % 2, DialCallStatus="busy"))
-    )
-    assert (taker_of(owner), taker_of(document)) == ("owner", "retell")
-    assert replicas.asked_with(client, "retell") == 1
 
 
 async def test_calls_of_two_callers_are_two_calls(world: World):
@@ -157,22 +121,6 @@ async def test_whoever_took_over_from_a_dead_process_goes_on_from_there(world: W
     assert asked(world, client) == [0, 0, 0]
 
 
-@pytest.mark.parametrize("replica", [0, 1])
-async def test_whoever_comes_while_the_first_is_at_work_waits_for_its_answer(replicas: World, replica):
-    client = await replicas.add_client(providers=["retell"])
-    replicas.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
-    call = PostedCall(replicas, client)
-
-    async def ask(number: int):
-        if number:
-            await until(lambda: is_asked(replicas, client, "retell"))
-        return await call.ring(replica=replica if number else 0)
-
-    document = only_document(await at_once(4, ask))
-    assert taker_of(document) == "retell"
-    assert replicas.asked_with(client, "retell") == 1
-
-
 async def test_whoever_waits_longer_than_the_deadline_gets_the_first_human_rung(database_dsn, tmp_path):
     async with open_world(database_dsn, tmp_path, answer_deadline=3) as world:
         client = await world.add_client(providers=["vapi", "retell"], routing=RINGS)
@@ -228,18 +176,6 @@ async def count_calls(world: World, call: PostedCall) -> int:
     return await world.db.fetchval("SELECT count(*) FROM calls WHERE call_sid = $1", call.call_sid)
 
 
-async def count_events(world: World, call: PostedCall, event: str) -> int:
-    return await world.db.fetchval(
-        "SELECT count(*) FROM call_events e JOIN calls c ON c.id = e.call_id WHERE c.call_sid = $1 AND e.event = $2",
-        call.call_sid,
-        event,
-    )
-
-
 def asked(world: World, client: Client) -> list[int]:
     """How often each provider was asked, in the order vapi, retell, bland."""
     return [world.asked(provider) if provider in client.keys else 0 for provider in PROVIDERS]
-
-
-async def is_asked(world: World, client: Client, provider: str) -> bool:
-    return world.asked_with(client, provider) > 0

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from crypto import Keyring, new_key_entry
 from router.calls import recorder as module
 from router.calls.recorder import Recorder
+from router.calls.spool import Spool
 from router.store.calls import Write, insert_event, set_provider, set_seconds
+from router.store.guard import Guard
 from router.store.pool import connect
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.log_capture import captured_events
+from tests.support.waiting import PATIENCE, wait_until
 
 __all__ = ["captured_events"]
 
@@ -25,7 +30,6 @@ pytestmark = pytest.mark.anyio
 
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CALL = "call_1"
-PATIENCE = 30.0  # seconds until a condition that has to come counts as never come
 
 
 @pytest.fixture
@@ -43,9 +47,20 @@ async def db(database_dsn: str) -> AsyncIterator[Any]:
     await connection.close()
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", Keyring.parse(new_key_entry()))
+
+
+@pytest.fixture
+def full_spool(tmp_path: Path) -> Spool:
+    """One that takes nothing."""
+    return Spool(tmp_path / "full", Keyring.parse(new_key_entry()), most_bytes=0)
+
+
 @contextlib.asynccontextmanager
-async def running(dsn: str) -> AsyncIterator[Recorder]:
-    recorder = Recorder(partial(connect, dsn))
+async def running(dsn: str, spool: Spool) -> AsyncIterator[Recorder]:
+    recorder = Recorder(partial(connect, dsn), Guard(), spool)
     recorder.start()
     try:
         yield recorder
@@ -54,8 +69,8 @@ async def running(dsn: str) -> AsyncIterator[Recorder]:
 
 
 @pytest.fixture
-async def recorder(database_dsn: str, db) -> AsyncIterator[Recorder]:
-    async with running(database_dsn) as recorder:
+async def recorder(database_dsn: str, db, spool: Spool) -> AsyncIterator[Recorder]:  # noqa: ARG001 - the call is there
+    async with running(database_dsn, spool) as recorder:
         yield recorder
 
 
@@ -74,17 +89,13 @@ async def events(db) -> list[int]:
     return [int(row["id"].removeprefix("event_")) for row in rows]
 
 
-async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
+async def arrive(db, *numbers: int) -> None:
+    """These events, each once and no others, come to stand in the database."""
 
+    async def are_there() -> bool:
+        return await events(db) == list(numbers)
 
-async def is_written(recorder: Recorder) -> None:
-    """A flush that is refused because the database is away is asked again."""
-    async with asyncio.timeout(PATIENCE):
-        while not await recorder.flush(PATIENCE):
-            await asyncio.sleep(0.01)
+    await wait_until(are_there)
 
 
 @contextlib.asynccontextmanager
@@ -98,12 +109,8 @@ async def locked(db, table: str) -> AsyncIterator[None]:
 async def is_held_up(dsn: str) -> None:
     """Somebody waits for a lock."""
     connection = await asyncpg.connect(dsn)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                await asyncio.sleep(0.01)
-    finally:
-        await connection.close()
+    await wait_until(lambda: connection.fetchval("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"))
+    await connection.close()
 
 
 async def test_what_was_noted_is_there_after_the_flush(recorder: Recorder, db):
@@ -194,7 +201,7 @@ async def test_a_write_that_is_refused_takes_no_other_along(recorder: Recorder, 
     assert await events(db) == [1, 2, 3, 4]
     assert captured_events.only("recorder.failed")["count"] == 1
     assert captured_events.named("database.lost") == []
-    assert not recorder.away
+    assert not recorder.spooling
 
 
 async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorder, db, captured_events):
@@ -206,84 +213,79 @@ async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorde
     )
     recorder.note(event(2), set_seconds(CALL, 7))
     recorder.note(event(3))
-    await is_written(recorder)
-    assert await events(db) == [1, 2, 3]
+    assert await recorder.flush(PATIENCE)
+    await arrive(db, 1, 2, 3)
     assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 7
-    assert [line["event"] for line in captured_events.all()] in (
-        ["database.lost", "database.regained"],  # it was noticed while writing
-        [],  # or before: then the connection was simply opened again
-    )
+    # Noticed while writing, or before: then the connection is simply opened again.
+    assert captured_events.names() in ([], ["database.lost", "database.regained", "spool.replayed"])
 
 
-async def test_what_was_written_without_our_knowing_is_not_written_again(
-    proxy: DatabaseProxy, db, database_dsn
-):
+async def test_what_was_written_without_our_knowing_is_not_written_again(proxy: DatabaseProxy, db, spool: Spool):
     """The commit went through, its confirmation did not."""
-    async with running(proxy.dsn) as recorder:
+    async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(1))
         assert await recorder.flush(PATIENCE)
-        async with locked(db, "call_events"):
-            recorder.note(event(2), event(3))
-            await is_held_up(database_dsn)
-            proxy.stall()
-        while await events(db) != [1, 2, 3]:
-            await asyncio.sleep(0.01)
+        proxy.stall_behind(b"COMMIT")
+        recorder.note(event(2), event(3))
+        await arrive(db, 1, 2, 3)
         proxy.refuse()
-        await wait_until(lambda: recorder.away)
+        assert await recorder.flush(PATIENCE)
+        assert recorder.spooling
         proxy.go_on()
-        await is_written(recorder)
+        await wait_until(lambda: not recorder.spooling)
         assert await events(db) == [1, 2, 3]
 
 
-async def test_while_the_database_is_away_nobody_waits_and_nothing_is_lost(proxy: DatabaseProxy, db, captured_events):
-    async with running(proxy.dsn) as recorder:
+async def test_while_the_database_is_away_everything_is_kept_on_disk_and_arrives_once(
+    proxy: DatabaseProxy, db, spool: Spool, captured_events
+):
+    async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(0))
         assert await recorder.flush(PATIENCE)
         proxy.refuse()
-        recorder.note(event(1))
-        assert not await recorder.flush(PATIENCE)
-        assert recorder.away
-        for number in range(2, 1000):
-            recorder.note(event(number))
-            assert not await asyncio.wait_for(recorder.flush(PATIENCE), 1)
+        for number in range(1, 300):
+            recorder.note(event(number), set_seconds(CALL, number))
+            assert await recorder.flush(PATIENCE)
+        assert recorder.spooling
+        assert await events(db) == [0]
         proxy.go_on()
-        await is_written(recorder)
-        assert not recorder.away
-    assert await events(db) == list(range(1000))
-    assert captured_events.names() == ["database.lost", "database.regained"]
+        await wait_until(lambda: not recorder.spooling)
+        recorder.note(event(300))
+        assert await recorder.flush(PATIENCE)
+    assert await events(db) == list(range(301))
+    assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 299
+    assert spool.is_empty()
+    assert captured_events.names() == ["database.lost", "database.regained", "spool.replayed"]
 
 
-async def test_a_server_that_says_nothing_any_more_is_given_up(proxy: DatabaseProxy, db, monkeypatch, captured_events):
-    monkeypatch.setattr(module, "COMMAND_SECONDS", 0.3)
-    async with running(proxy.dsn) as recorder:
+async def test_a_server_that_says_nothing_any_more_is_given_up(proxy: DatabaseProxy, db, spool: Spool, captured_events):
+    async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(1))
         assert await recorder.flush(PATIENCE)
         proxy.stall()
         recorder.note(event(2))
-        assert not await recorder.flush(PATIENCE)
-        assert recorder.away
-        recorder.note(event(3))
-        assert not await asyncio.wait_for(recorder.flush(PATIENCE), 1)
+        assert await recorder.flush(PATIENCE)
+        assert recorder.spooling
         proxy.go_on()
-        await is_written(recorder)
-    assert await events(db) == [1, 2, 3]
-    assert captured_events.names() == ["database.lost", "database.regained"]
+        await arrive(db, 1, 2)
+    assert captured_events.names()[0] == "database.lost"
 
 
-async def test_a_flush_gives_up_at_its_limit_before_the_server_is_known_to_be_away(proxy: DatabaseProxy, db):
-    async with running(proxy.dsn) as recorder:
+async def test_a_flush_gives_up_at_its_limit_before_the_server_is_known_to_be_away(
+    proxy: DatabaseProxy, db, spool: Spool
+):
+    async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(1))
         assert await recorder.flush(PATIENCE)
         proxy.stall()
         recorder.note(event(2))
         assert not await recorder.flush(0.05)
-        assert not recorder.away
         proxy.go_on()
-        await is_written(recorder)
-    assert await events(db) == [1, 2]
+        assert await recorder.flush(PATIENCE)
+        await arrive(db, 1, 2)
 
 
-async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, captured_events):
+async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, spool: Spool, captured_events):
     """Also if it says so for a reason that is none of a lost connection's, such as a database that is not there."""
     tries = 0
 
@@ -292,29 +294,45 @@ async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, cap
         tries += 1
         return await connect(database_dsn if tries > 1 else database_dsn.replace("/test_", "/nowhere_"))
 
-    recorder = Recorder(connect_at_last)
+    recorder = Recorder(connect_at_last, Guard(), spool)
     recorder.start()
     recorder.note(event(1))
-    assert not await recorder.flush(PATIENCE)
-    await is_written(recorder)
+    await arrive(db, 1)
     await recorder.aclose()
-    assert await events(db) == [1]
     assert captured_events.only("database.lost")["reason"] == "InvalidCatalogNameError"
 
 
-async def test_memory_is_bounded_and_the_newest_are_kept(proxy: DatabaseProxy, db, monkeypatch, captured_events):
+async def test_without_room_on_any_disk_nobody_waits_and_nothing_is_lost(
+    proxy: DatabaseProxy, db, full_spool: Spool, captured_events
+):
+    async with running(proxy.dsn, full_spool) as recorder:
+        recorder.note(event(0))
+        assert await recorder.flush(PATIENCE)
+        proxy.refuse()
+        for number in range(1, 1000):
+            recorder.note(event(number))
+            assert not await asyncio.wait_for(recorder.flush(PATIENCE), PATIENCE)
+        proxy.go_on()
+        await arrive(db, *range(1000))
+        assert await recorder.flush(PATIENCE)
+    assert {line["reason"] for line in captured_events.named("recorder.failed")} == {"SpoolFullError"}
+
+
+async def test_memory_is_bounded_and_the_newest_are_kept(
+    proxy: DatabaseProxy, db, full_spool: Spool, monkeypatch, captured_events
+):
     monkeypatch.setattr(module, "_MOST_WAITING", 50)
     proxy.refuse()
-    async with running(proxy.dsn) as recorder:
+    async with running(proxy.dsn, full_spool) as recorder:
         recorder.note(event(0))
-        await wait_until(lambda: recorder.away)
+        assert not await recorder.flush(PATIENCE)
         for number in range(1, 1001):
             recorder.note(event(number))
         assert len(recorder._waiting) == 50
         proxy.go_on()
-        await is_written(recorder)
-    assert await events(db) == [0, *range(951, 1001)]
-    assert captured_events.only("recorder.failed")["count"] == 950
+        await arrive(db, 0, *range(951, 1001))
+    (line,) = [line for line in captured_events.named("recorder.failed") if line["reason"] == "full"]
+    assert line["count"] == 950
 
 
 async def test_what_is_being_written_is_not_what_is_dropped(recorder: Recorder, db, database_dsn, monkeypatch):
@@ -330,44 +348,63 @@ async def test_what_is_being_written_is_not_what_is_dropped(recorder: Recorder, 
         assert not await recorder.flush(0)
     assert await flush_before
     assert await flush_after
-    assert await events(db) == [0, 4, 5, 6, 7, 8]
     recorder.note(event(9))
     assert await recorder.flush(PATIENCE)
-    assert 9 in await events(db)
+    await arrive(db, 0, 4, 5, 6, 7, 8, 9)
 
 
-async def test_closing_writes_what_is_waiting(database_dsn, db):
-    async with running(database_dsn) as recorder:
+async def test_a_write_that_cannot_be_kept_on_disk_does_not_stop_the_recorder(
+    proxy: DatabaseProxy, db, spool: Spool, captured_events
+):
+    proxy.refuse()
+    async with running(proxy.dsn, spool) as recorder:
+        recorder.note(Write("UPDATE calls SET seconds = $1", (object(),)), event(1))
+        assert not await recorder.flush(PATIENCE)
+        proxy.go_on()
+        await arrive(db, 1)
+        assert await recorder.flush(PATIENCE)
+    assert {line["reason"] for line in captured_events.named("recorder.failed")} == {"TypeError", "DataError"}
+
+
+async def test_closing_writes_what_is_waiting(database_dsn, db, spool: Spool):
+    async with running(database_dsn, spool) as recorder:
         recorder.note(*(event(number) for number in range(1200)))
     assert await events(db) == list(range(1200))
 
 
-async def test_closing_tries_a_database_that_was_away_once_more(proxy: DatabaseProxy, db, captured_events):
+async def test_what_was_on_disk_at_closing_is_written_by_whoever_starts_next(
+    proxy: DatabaseProxy, db, database_dsn, spool: Spool, captured_events
+):
     proxy.refuse()
-    async with running(proxy.dsn) as recorder:
-        recorder.note(event(1))
-        await wait_until(lambda: recorder.away)
-        proxy.go_on()
-    assert await events(db) == [1]
+    async with running(proxy.dsn, spool) as recorder:
+        recorder.note(event(1), event(2))
+    assert await events(db) == []
+    async with running(database_dsn, spool):
+        await arrive(db, 1, 2)
+    assert captured_events.only("spool.replayed")["count"] == 2
     assert captured_events.named("recorder.failed") == []
 
 
-async def test_closing_says_what_it_could_not_write(proxy: DatabaseProxy, db, captured_events):
+async def test_closing_says_what_could_be_written_nowhere(proxy: DatabaseProxy, db, full_spool: Spool, captured_events):
     proxy.refuse()
-    async with running(proxy.dsn) as recorder:
+    async with running(proxy.dsn, full_spool) as recorder:
         recorder.note(event(1), event(2))
-        await wait_until(lambda: recorder.away)
+        assert not await recorder.flush(PATIENCE)
         recorder.note(event(3))
-    line = captured_events.only("recorder.failed")
-    assert (line["count"], line["reason"]) == (3, "closing")
+    (line,) = [line for line in captured_events.named("recorder.failed") if line["reason"] == "closing"]
+    assert line["count"] == 3
     assert await events(db) == []
 
 
 async def test_closing_does_not_wait_for_a_server_that_says_nothing(
-    proxy: DatabaseProxy, db, monkeypatch, captured_events
+    proxy: DatabaseProxy,
+    db,  # noqa: ARG001 - the call is there
+    spool: Spool,
+    monkeypatch,
+    captured_events,
 ):
     monkeypatch.setattr(module, "_CLOSING_SECONDS", 0.2)
-    async with running(proxy.dsn) as recorder:
+    async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(1))
         assert await recorder.flush(PATIENCE)
         proxy.stall()
@@ -376,8 +413,8 @@ async def test_closing_does_not_wait_for_a_server_that_says_nothing(
     assert (line["count"], line["reason"]) == (1, "closing")
 
 
-async def test_closing_without_ever_having_started_says_so(captured_events, database_dsn):
-    recorder = Recorder(partial(connect, database_dsn))
+async def test_closing_without_ever_having_started_says_so(captured_events, database_dsn, spool: Spool):
+    recorder = Recorder(partial(connect, database_dsn), Guard(), spool)
     recorder.note(event(1))
     await recorder.aclose()
     assert captured_events.only("recorder.failed")["count"] == 1

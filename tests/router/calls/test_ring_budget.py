@@ -66,8 +66,10 @@ async def test_a_late_rung_rings_only_as_long_as_the_budget_allows(world: World)
     assert timeline.answered_by == "voicemail"
 
 
-@pytest.fixture(params=[10, 20, 90])
-async def budgeted(request: pytest.FixtureRequest, database_dsn: str, tmp_path: Path) -> AsyncIterator[tuple[World, int]]:
+@pytest.fixture(params=[15, 90])
+async def budgeted(
+    request: pytest.FixtureRequest, database_dsn: str, tmp_path: Path
+) -> AsyncIterator[tuple[World, int]]:
     async with open_world(database_dsn, tmp_path, ring_budget=request.param) as world:
         yield world, request.param
 

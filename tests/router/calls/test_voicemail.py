@@ -149,7 +149,9 @@ async def test_two_recordings_of_one_call_are_two_messages(world: World):
     form, _, callback = await reach_voicemail(world, client)
     other = "RE" + "8" * 32
     for sid in (RECORDING, other, RECORDING, other):
-        assert verbs(await post_signed(world, callback, recording_form(form, RecordingSid=sid), client.auth_token)) == []
+        assert (
+            verbs(await post_signed(world, callback, recording_form(form, RecordingSid=sid), client.auth_token)) == []
+        )
     assert await stored(world, client) == [(RECORDING, CALLER, 17), (other, CALLER, 17)]
 
 

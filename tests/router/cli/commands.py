@@ -94,7 +94,6 @@ class Commands:
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "PYTHONWARNINGS": "error::ResourceWarning",
             "CALLROUTER_DATA_DIR": str(folder / "data"),
             "CALLROUTER_PORT": "0",
             "CALLROUTER_DRAIN_DELAY": "0",

@@ -12,9 +12,8 @@ import pytest
 
 from crypto import new_key_entry
 from tests.router.cli.commands import Commands, running_commands
+from tests.router.cli.service import ADMIN_TOKEN
 from tests.support.databases import with_database
-
-ADMIN_TOKEN = "admin_of_the_commands_0123456789"
 
 
 @pytest.fixture

@@ -5,58 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 
 import httpx
 import psutil
 import pytest
 
-from adapters.sandbox.carrier import Anybody, Carrier, Timeline
-from adapters.sandbox.server import RunningSandbox, running_sandbox
-from adapters.sandbox.world import DemoWorld, demo_world
-from crypto.secret import Secret
 from router.cli.demo import provision
-from tests.router.cli.commands import PATIENCE, Command, Commands, get, mistakes, wait_for
-from tests.router.cli.conftest import ADMIN_TOKEN, execute
-
-CALLER = "+14155550123"
-
-
-@asynccontextmanager
-async def providers(commands: Commands) -> AsyncIterator[tuple[RunningSandbox, DemoWorld]]:
-    """The sandbox in this process, and commands that know of it."""
-    async with running_sandbox() as sandbox:
-        world = demo_world(sandbox.state)
-        commands.environ |= {
-            **sandbox.environment,
-            "CALLROUTER_TWILIO_ACCOUNT_SID": world.account_sid,
-            "CALLROUTER_TWILIO_AUTH_TOKEN": world.auth_token,
-        }
-        yield sandbox, world
-
-
-async def place_call(url: str, world: DemoWorld) -> Timeline:
-    """A call to Bland's client: the one that needs nothing but a registration."""
-    carrier = Carrier(
-        world.account_sid,
-        Secret(world.auth_token),
-        f"{url}/webhooks/twilio/voice",
-        far_end=Anybody(),
-        pass_time=_skip,
-        status_url=f"{url}/webhooks/twilio/status",
-    )
-    return await carrier.place_call(to=world.bland.number, from_=CALLER)
-
-
-async def _skip(_seconds: float) -> None:
-    """Ringing takes no real time."""
-
-
-async def url_of(command: Command) -> str:
-    """Without keeping the sandbox in this loop from answering."""
-    return await asyncio.to_thread(command.url)
-
+from tests.router.cli.commands import PATIENCE, Commands, get, mistakes, wait_for
+from tests.router.cli.conftest import execute
+from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
     refused = external.run("serve")
@@ -92,19 +50,20 @@ def test_a_database_of_another_version_is_refused(external: Commands):
 def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
     there = external.environ["DATABASE_URL"]
     name = there.partition("?")[0].rpartition("/")[2]
-    given = {
-        "postgres://somebody:hunter2@127.0.0.1:1/calls": (1, "does not answer"),
-        there.replace(name, "nowhere"): (1, 'database "nowhere" does not exist'),
-        "postgres://somebody:hunter2@127.0.0.1:http/calls": (2, "cannot read this address"),
-    }
-    for dsn, (code, said) in given.items():
-        started = [external.start(*command.split(), DATABASE_URL=dsn) for command in ("serve", "migrate", "keys rotate")]
-        for command in started:
-            assert command.end() == code
-            (line,) = mistakes(command)
-            assert line.startswith("DATABASE_URL: ")
-            assert said in line
-            assert "hunter2" not in line
+    away = "postgres://somebody:hunter2@127.0.0.1:1/calls"
+    given = [
+        ("serve", away, 1, "does not answer"),
+        ("migrate", away, 1, "does not answer"),
+        ("keys rotate", there.replace(name, "nowhere"), 1, 'database "nowhere" does not exist'),
+        ("serve", "postgres://somebody:hunter2@127.0.0.1:http/calls", 2, "cannot read this address"),
+    ]
+    started = [external.start(*command.split(), DATABASE_URL=dsn) for command, dsn, _, _ in given]
+    for command, (_, _, code, said) in zip(started, given, strict=True):
+        assert command.end() == code
+        (line,) = mistakes(command)
+        assert line.startswith("DATABASE_URL: ")
+        assert said in line
+        assert "hunter2" not in line
 
 
 def test_a_port_that_is_taken_is_named(commands: Commands):
@@ -159,7 +118,7 @@ async def test_workers_share_a_port_a_database_and_their_numbers(commands: Comma
         await asyncio.to_thread(serving.wait_for_events, "service.started", 2)
         url = await url_of(serving)
         await provision(url, ADMIN_TOKEN, world)
-        timelines = await asyncio.gather(*(place_call(url, world) for _ in range(6)))
+        timelines = await asyncio.gather(*(place_call(url, world, f"+141555501{each:02d}") for each in range(6)))
         assert {timeline.answered_by for timeline in timelines} == {"ai"}
         metrics = (await asyncio.to_thread(get, f"{url}/metrics")).text
         assert "callrouter_calls_received_total 6.0" in metrics

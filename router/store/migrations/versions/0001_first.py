@@ -134,6 +134,7 @@ CREATE TABLE calls (
     UNIQUE (account_sid, call_sid)
 );
 CREATE INDEX calls_of_agency ON calls (agency_id, started_at DESC, id DESC);
+CREATE INDEX calls_live ON calls (agency_id, started_at) WHERE ended_at IS NULL;
 CREATE INDEX calls_ringing ON calls (client_id) WHERE ringing_phone IS NOT NULL;
 
 -- The unit of idempotency. `answer` is the sealed document and the sealed state that goes with it.

@@ -1,0 +1,169 @@
+"""Claiming a call's steps: in the database, or while that is away from what this process remembers.
+
+Away: a number seen lately is still placed, from its remembered route; a later step goes on from the state that it
+carries. What would have been inserted is noted for the recorder, under ids that everybody derives alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from router.calls.memory import RouteMemory
+from router.calls.once import StepKeeper
+from router.calls.recorder import Recorder
+from router.calls.state import CallState, call_id_of
+from router.routing.route import Route
+from router.store.calls import (
+    CallClaim,
+    SealedToken,
+    StepClaim,
+    claim_call,
+    claim_step,
+    insert_call,
+    insert_step,
+)
+from router.store.guard import Guard
+from router.store.pool import AWAY_ERRORS, Database
+
+_NO_CAP: Final = 1_000_000  # for callers without a number: they are many
+
+
+class UnavailableError(Exception):
+    """The database is away and nothing is known of this call: the carrier's own fallback has to take it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A verified request for a new call."""
+
+    account_sid: str
+    call_sid: str
+    from_number: str  # as Twilio spelled it
+    caller: str | None  # E.164
+    to: str
+    forwarded_from: str | None  # what that phone's E.164 number ends with
+    tokens: tuple[SealedToken, ...] | None  # those that proved it; None for the platform's own
+
+    @property
+    def call_id(self) -> str:
+        return call_id_of(self.account_sid, self.call_sid)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many calls at once one caller and one agency may have; over that, calls go to the voicemail."""
+
+    of_caller: int
+    of_agency: int
+
+
+class Claims:
+    """Claims steps."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        guard: Guard,
+        memory: RouteMemory,
+        steps: StepKeeper,
+        recorder: Recorder,
+        caps: Caps,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._guard = guard
+        self._memory = memory
+        self._steps = steps
+        self._recorder = recorder
+        self._caps = caps
+        self._clock = clock
+
+    async def claim_call(self, call: Inbound) -> CallClaim | None:
+        """None: nobody has set up that number on that account. Raises UnavailableError."""
+        now = self._clock()
+        try:
+            claim = await self._guard.ask(
+                lambda: claim_call(
+                    self._database.calls,
+                    account_sid=call.account_sid,
+                    to=call.to,
+                    call_id=call.call_id,
+                    call_sid=call.call_sid,
+                    from_number=call.from_number,
+                    now=now,
+                    forwarded_from=call.forwarded_from,
+                    tokens=None if call.tokens is None else [token.sealed for token in call.tokens],
+                    most_of_caller=self._caps.of_caller if call.caller else _NO_CAP,
+                    most_of_agency=self._caps.of_agency,
+                )
+            )
+        except AWAY_ERRORS:
+            return self._claim_from_memory(call, now)
+        if claim is not None:
+            self._memory.keep_route(claim.route)
+            self._steps.begin(call.account_sid, call.call_sid, "inbound")
+        return claim
+
+    async def claim_step(self, state: CallState) -> StepClaim:
+        """The route as it is now, and what happened before; both unknown while the database is away."""
+        try:
+            claim = await self._guard.ask(
+                lambda: claim_step(
+                    self._database.calls,
+                    account_sid=state.account_sid,
+                    number=state.route.number,
+                    call_sid=state.call_sid,
+                    step=state.step,
+                    call_id=state.call_id,
+                    now=self._clock(),
+                )
+            )
+        except AWAY_ERRORS:
+            self.note_call(state)
+            self._recorder.note(
+                insert_step(state.account_sid, state.call_sid, state.step, state.call_id, self._clock())
+            )
+            claimed = self._steps.begin(state.account_sid, state.call_sid, state.step)
+            return StepClaim(claimed, state.route, None)
+        self._steps.begin(state.account_sid, state.call_sid, state.step)
+        if self._recorder.spooling:
+            # What happened while the database was away is not in it yet.
+            return StepClaim(claim.claimed, claim.route, None)
+        return claim
+
+    def note_call(self, state: CallState) -> None:
+        """While the database is away, whatever is noted on a call stands behind the call itself."""
+        if self._guard.away or self._recorder.spooling:
+            started = datetime.fromtimestamp(state.started_at, tz=self._clock().tzinfo)
+            self._note(state.route, state.call_sid, state.from_number, started)
+
+    def _claim_from_memory(self, call: Inbound, now: datetime) -> CallClaim:
+        route = self._memory.find_route(call.account_sid, call.to)
+        if route is None or not _is_proven_by(route, call.tokens):
+            raise UnavailableError
+        self._note(route, call.call_sid, call.from_number, now)
+        self._recorder.note(insert_step(call.account_sid, call.call_sid, "inbound", call.call_id, now))
+        return CallClaim(route, self._steps.begin(call.account_sid, call.call_sid, "inbound"))
+
+    def _note(self, route: Route, call_sid: str, from_number: str, started: datetime) -> None:
+        self._recorder.note(
+            insert_call(
+                call_id_of(route.account_sid, call_sid),
+                account_sid=route.account_sid,
+                call_sid=call_sid,
+                agency_id=route.agency_id,
+                client_id=route.client_id,
+                from_number=from_number,
+                to_number=route.number,
+                started_at=started,
+            )
+        )
+
+
+def _is_proven_by(route: Route, tokens: tuple[SealedToken, ...] | None) -> bool:
+    """A number on an agency's own account answers only to that agency's token."""
+    return tokens is None or any(token.agency_id == route.agency_id for token in tokens)

@@ -1,0 +1,132 @@
+"""The ladder with each of Twilio's open questions answered the other way: the caller ends up in the same place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from adapters.sandbox.carrier import EACH_QUIRK, Script
+from tests.support.provider_reports import reporting
+from tests.support.signed_requests import new_call_sid
+from tests.support.world import CALLER, PROVIDERS, World
+
+pytestmark = pytest.mark.anyio
+
+OWNER_AFTERWARDS = {"on_failure": "ring_through"}
+OWNER_ONLY = {"mode": "ring_through"}
+OWNER_FIRST = {"mode": "owner_first"}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A call, and where it must end: for the carrier, in our records, and after how often asking each provider."""
+
+    script: Script
+    answered_by: str
+    outcome: str
+    provider: str | None = None
+    providers: tuple[str, ...] = ("vapi",)
+    asked: tuple[str, ...] = ()
+    routing: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    from_: str | None = CALLER
+    broken: str | None = None  # a provider that answers every request with 503
+    fault: bool = False  # the provider says that the conversation ended by its own fault
+
+
+SCENARIOS = {
+    "a stream takes the call": Scenario(Script(), "ai", "ai", "vapi", asked=("vapi",)),
+    "a SIP leg takes the call": Scenario(Script(), "ai", "ai", "retell", ("retell",), ("retell",)),
+    "a number takes the call": Scenario(
+        Script(), "ai", "ai", "bland", ("bland",), ("bland",), settings={"bland_mode": "number"}
+    ),
+    "a withheld caller reaches the AI": Scenario(Script(), "ai", "ai", "retell", ("retell",), ("retell",), from_=None),
+    "a provider refuses": Scenario(
+        Script(), "ai", "ai", "bland", ("retell", "bland"), ("retell", "bland"), broken="retell"
+    ),
+    "a stream never starts": Scenario(
+        Script(ai=("never-starts", "answers")), "ai", "ai", "retell", ("vapi", "retell"), ("vapi", "retell")
+    ),
+    "a stream closes at once": Scenario(
+        Script(ai=("closes", "answers")), "ai", "ai", "bland", ("vapi", "bland"), ("vapi", "bland")
+    ),
+    "a SIP leg closes at once": Scenario(
+        Script(ai=("closes", "answers")), "ai", "ai", "vapi", ("retell", "vapi"), ("retell", "vapi")
+    ),
+    "a SIP leg is busy, the owner is there": Scenario(
+        Script(ai="busy"), "owner", "owner", None, ("retell",), ("retell",), OWNER_AFTERWARDS
+    ),
+    "every AI fails": Scenario(Script(ai="fails"), "voicemail", "voicemail", None, PROVIDERS, PROVIDERS),
+    "the AI breaks down in the conversation": Scenario(
+        Script(), "owner", "owner", None, ("retell", "vapi"), ("retell",), OWNER_AFTERWARDS, fault=True
+    ),
+    "the caller hangs up on a stream": Scenario(
+        Script(caller="hangs-up-during-ai"), "ai", "ai", "vapi", ("vapi", "retell"), ("vapi",)
+    ),
+    "the caller hangs up on a SIP leg": Scenario(
+        Script(caller="hangs-up-during-ai"), "ai", "ai", "retell", ("retell", "vapi"), ("retell",)
+    ),
+    "the caller hangs up before the stream is there": Scenario(
+        Script(caller="hangs-up-while-ringing"), "abandoned", "abandoned", None, ("vapi", "retell"), ("vapi",)
+    ),
+    "the caller hangs up while the SIP leg rings": Scenario(
+        Script(caller="hangs-up-while-ringing"), "abandoned", "abandoned", None, ("bland", "vapi"), ("bland",)
+    ),
+    "the caller hangs up while the owner's phone rings": Scenario(
+        Script(caller="hangs-up-while-ringing"), "abandoned", "abandoned", routing=OWNER_FIRST
+    ),
+    "the owner accepts": Scenario(Script(), "owner", "owner", routing=OWNER_ONLY),
+    "the owner accepts without screening": Scenario(Script(), "owner", "owner", routing=OWNER_ONLY | {"screen": False}),
+    "the owner's mailbox answers": Scenario(Script(owner="mailbox"), "voicemail", "voicemail", routing=OWNER_ONLY),
+    "the owner ignores it, the AI takes it": Scenario(
+        Script(owner="ignores"), "ai", "ai", "vapi", asked=("vapi",), routing=OWNER_FIRST
+    ),
+    "a withheld caller is not taken by the owner": Scenario(
+        Script(owner="declines"), "voicemail", "voicemail", routing=OWNER_ONLY, from_=None
+    ),
+    "the owner's phone sends the call back": Scenario(
+        Script(owner="forwards-back"), "voicemail", "voicemail", routing=OWNER_ONLY
+    ),
+    "the owner's phone sends the call back and does not say so": Scenario(
+        Script(owner="forwards-back", forwarded_from=False), "voicemail", "voicemail", routing=OWNER_ONLY
+    ),
+    "the caller ends the message with a key": Scenario(
+        Script(message_ends_with="key"), "voicemail", "voicemail", routing={"mode": "voicemail"}
+    ),
+    "the caller says nothing to the voicemail": Scenario(
+        Script(voicemail="silent"), "voicemail", "abandoned", routing={"mode": "voicemail"}
+    ),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+@pytest.mark.parametrize("quirks", EACH_QUIRK.values(), ids=EACH_QUIRK)
+async def test_the_caller_ends_up_where_the_ladder_says(world: World, quirks, scenario: Scenario):
+    client = await world.add_client(
+        providers=scenario.providers, routing=dict(scenario.routing), **dict(scenario.settings)
+    )
+    if scenario.broken is not None:
+        world.sandbox.state.faults.set(scenario.broken, "503")
+    call_sid = new_call_sid()
+    timeline = await world.call(
+        client,
+        scenario.script,
+        from_=scenario.from_,
+        quirks=quirks,
+        call_sid=call_sid,
+        meanwhile=reporting(world, client, call_sid, fault=scenario.fault),
+    )
+    assert (timeline.answered_by, timeline.provider) == (scenario.answered_by, scenario.provider)
+    assert timeline.failures == []
+    asked = Counter(name for name in PROVIDERS for _ in range(world.asked(name)))
+    assert asked == Counter(scenario.asked)
+    call = await world.find_call(timeline)
+    assert call["outcome"] == scenario.outcome
+    assert call["ended_at"] is not None
+    events = Counter(event for event, _, _ in await world.events(timeline))
+    assert events["call.ended"] == 1
+    assert events["voicemail.received"] == (scenario.outcome == "voicemail")

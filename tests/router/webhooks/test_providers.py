@@ -1,0 +1,289 @@
+"""The providers' webhooks: who is believed, what is noted of a call's end, and once only."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+from retell.lib import webhook_auth
+
+from crypto import Secret
+from router.store.sealed import seal_webhook_secret
+from tests.support.provider_reports import end_report
+from tests.support.signed_requests import VOICE, call_form, post_signed
+from tests.support.world import PROVIDERS, Client, World
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 4 * 1024 * 1024
+
+
+def dumps(report: Mapping[str, Any]) -> bytes:
+    return json.dumps(report, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def token_of(client: Client) -> str:
+    return f"token-{client.agency_id}"
+
+
+def proof(provider: str, client: Client, body: bytes, *, at: float | None = None) -> dict[str, str]:
+    """The headers with which each provider proves that a body is its own."""
+    key = client.keys[provider]
+    if provider == "vapi":
+        return {"X-Vapi-Secret": token_of(client)}
+    if provider == "retell":
+        milliseconds = None if at is None else int(at * 1000)
+        return {"X-Retell-Signature": webhook_auth.symmetric["sign"](body.decode(), key, milliseconds)}
+    return {"X-Webhook-Signature": hmac.new(key.encode(), body, hashlib.sha256).hexdigest()}
+
+
+async def post(
+    world: World, provider: str, agency_id: str, body: bytes, headers: Mapping[str, str] | None = None, query: str = ""
+) -> httpx.Response:
+    url = f"{world.urls[0]}/webhooks/{provider}/{agency_id}{query}"
+    return await world.http.post(url, content=body, headers={"Content-Type": "application/json", **(headers or {})})
+
+
+async def start_call(world: World, client: Client) -> str:
+    """A call that the provider has now: our id of it."""
+    form = call_form(client)
+    await post_signed(world, VOICE, form, client.auth_token)
+    return await world.db.fetchval("SELECT id FROM calls WHERE call_sid = $1", form["CallSid"])
+
+
+async def said(world: World, call_id: str) -> list[tuple[str, str, str]]:
+    """What providers said of a call: event, provider, reason."""
+    rows = await world.db.fetch(
+        "SELECT event, provider, reason FROM call_events WHERE call_id = $1 AND event LIKE 'ai.%'", call_id
+    )
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(("fault", "event"), [(False, "ai.ended"), (True, "ai.failed")])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_proven_report_of_an_end_is_noted_once(world: World, provider, fault, event):
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id, fault=fault))
+    for _ in range(3):
+        response = await post(world, provider, client.agency_id, body, proof(provider, client, body))
+        assert (response.status_code, response.content) == (204, b"")
+    assert [(name, by) for name, by, _ in await said(world, call_id)] == [(event, provider)]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_the_token_in_the_address_proves_a_report_too(world: World, provider):
+    """It is what an agency gives to a provider by hand, for assistants that we only link to."""
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id))
+    response = await post(world, provider, client.agency_id, body, query=f"?token={token_of(client)}")
+    assert response.status_code == 204
+    assert len(await said(world, call_id)) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_unproven_report_is_refused(world: World, provider):
+    client, other = await world.add_client(providers=[provider]), await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id, fault=True))
+    for headers, query in (
+        ({}, ""),
+        ({}, "?token="),
+        ({}, "?token=x"),
+        ({}, f"?token={token_of(other)}"),
+        ({}, f"?token={token_of(client)[:-1]}"),
+        ({}, "?token=%FF%00"),
+        (proof(provider, other, body), ""),
+        ({"Authorization": "Bearer "}, ""),
+        ({"Authorization": f"Bearer {client.keys[provider]}"}, ""),
+        ({"X-Vapi-Secret": ""}, ""),
+        ({"X-Vapi-Secret": "é".encode().decode("latin-1")}, ""),
+        ({"X-Webhook-Signature": "0" * 64, "X-Retell-Signature": f"v=1,d={'0' * 64}"}, ""),
+    ):
+        assert (await post(world, provider, client.agency_id, body, headers, query)).status_code == 401
+    assert await said(world, call_id) == []
+
+
+@pytest.mark.parametrize("provider", ["retell", "bland"])
+async def test_a_signature_covers_the_body(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id))
+    headers = proof(provider, client, body)
+    forged = dumps(end_report(provider, call_id, fault=True))
+    assert (await post(world, provider, client.agency_id, forged, headers)).status_code == 401
+    assert await said(world, call_id) == []
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_an_old_signature_of_retell_is_refused(world: World, minutes):
+    client = await world.add_client(providers=["retell"])
+    call_id = await start_call(world, client)
+    body = dumps(end_report("retell", call_id))
+    headers = proof("retell", client, body, at=time.time() + minutes * 60)
+    assert (await post(world, "retell", client.agency_id, body, headers)).status_code == 401
+
+
+async def test_accents_in_a_transcript_do_not_break_a_signature(world: World):
+    client = await world.add_client(providers=["retell"])
+    call_id = await start_call(world, client)
+    report = end_report("retell", call_id)
+    report["call"]["transcript"] = "Agent: Grüß Gott! 😀\nUser: čau"
+    body = dumps(report)
+    response = await post(world, "retell", client.agency_id, body, proof("retell", client, body))
+    assert response.status_code == 204
+
+
+@pytest.mark.parametrize("provider", ["retell", "bland"])
+async def test_a_secret_of_its_own_for_webhooks_counts_in_place_of_the_key(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    sealed = seal_webhook_secret(world.keyring, Secret("signing-secret"), client.agency_id, provider, 1)
+    await world.db.execute(
+        "UPDATE keys SET webhook_sealed = $3 WHERE agency_id = $1 AND kind = $2", client.agency_id, provider, sealed
+    )
+    body = dumps(end_report(provider, call_id))
+    by_key = proof(provider, client, body)
+    client.keys[provider] = "signing-secret"
+    by_secret = proof(provider, client, body)
+    assert (await post(world, provider, client.agency_id, body, by_key)).status_code == 401
+    assert (await post(world, provider, client.agency_id, body, by_secret)).status_code == 204
+
+
+@pytest.mark.parametrize("provider", ["retell", "bland"])
+async def test_a_former_key_still_proves_reports_for_a_while(world: World, provider):
+    """Calls that started before the key was changed end after it."""
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id))
+    await world.save_key(client.agency_id, provider, "a-new-key")
+    assert (await post(world, provider, client.agency_id, body, proof(provider, client, body))).status_code == 204
+    world.clock.advance(25 * 3600)
+    later = proof(provider, client, body, at=world.clock().timestamp())
+    assert (await post(world, provider, client.agency_id, body, later)).status_code == 401
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_deleted_key_proves_nothing(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id))
+    await world.db.execute("DELETE FROM keys WHERE agency_id = $1", client.agency_id)
+    response = await post(
+        world, provider, client.agency_id, body, proof(provider, client, body), f"?token={token_of(client)}"
+    )
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("agency_id", ["agency_unknown", "x" * 3000, "%00", "😀", "%FF"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_agency_that_is_not_there_is_not_found(world: World, provider, agency_id):
+    assert (await post(world, provider, agency_id, b"{}", query="?token=x")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"null",
+        b"1",
+        b"\xff\xfe",
+        b'{"a":',
+        b"{}",
+        b'{"message":{}}',
+        b'{"event":1}',
+        b"[" * 100_000,
+        b'{"a":NaN}',
+    ],
+)
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_proven_report_that_makes_no_sense_is_unreadable(world: World, provider, body):
+    client = await world.add_client(providers=[provider])
+    response = await post(world, provider, client.agency_id, body, query=f"?token={token_of(client)}")
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_report_that_is_too_large_is_not_read(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    response = await post(world, provider, client.agency_id, b"x" * (LIMIT + 1), query=f"?token={token_of(client)}")
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_another_agency_s_call_is_not_touched(world: World, provider):
+    """The report is proven, by an agency that the call does not belong to."""
+    client, other = await world.add_client(providers=[provider]), await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    body = dumps(end_report(provider, call_id, fault=True))
+    response = await post(world, provider, other.agency_id, body, proof(provider, other, body))
+    assert response.status_code == 204
+    assert await said(world, call_id) == []
+
+
+@pytest.mark.parametrize("call_id", ["call_unknown", "", "a\0b", "\ud800", "x" * 100_000, "'; DROP TABLE calls; --"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_report_of_a_call_that_we_do_not_know_is_taken_and_changes_nothing(world: World, provider, call_id):
+    client = await world.add_client(providers=[provider])
+    body = json.dumps(end_report(provider, call_id)).encode()
+    response = await post(world, provider, client.agency_id, body, query=f"?token={token_of(client)}")
+    assert response.status_code == 204
+    assert await world.db.fetchval("SELECT count(*) FROM call_events") == 0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_strange_words_for_the_reason_are_kept_as_far_as_they_can_be(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    call_id = await start_call(world, client)
+    report = end_report(provider, call_id)
+    strange = "a\0b 😀 \ud800 c" + "x" * 10_000
+    if provider == "vapi":
+        report["message"]["endedReason"] = strange
+    elif provider == "retell":
+        report["call"]["disconnection_reason"] = strange
+    else:
+        report["call_ended_by"] = strange
+    response = await post(
+        world, provider, client.agency_id, json.dumps(report).encode(), query=f"?token={token_of(client)}"
+    )
+    assert response.status_code == 204
+    assert [event for event, _, _ in await said(world, call_id)] == ["ai.ended"]
+
+
+OTHER_EVENTS = {
+    "vapi": {"message": {"type": "status-update", "status": "in-progress"}},
+    "retell": {"event": "call_started", "call": {}},
+    "bland": {"call_id": "bland-call-1", "category": "webhook"},
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_other_events_are_taken_and_change_nothing(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    body = dumps(OTHER_EVENTS[provider])
+    response = await post(world, provider, client.agency_id, body, query=f"?token={token_of(client)}")
+    assert response.status_code == 204
+    assert await world.db.fetchval("SELECT count(*) FROM call_events") == 0
+
+
+@pytest.mark.parametrize("provider", ["twilio", "elevenlabs", "%00"])
+async def test_a_provider_that_there_is_not_is_not_found(world: World, provider):
+    assert (await post(world, provider, "agency_1", b"{}")).status_code == 404
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_only_post_is_answered(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    response = await world.http.get(
+        f"{world.urls[0]}/webhooks/{provider}/{client.agency_id}", params={"token": token_of(client)}
+    )
+    assert response.status_code == 405
