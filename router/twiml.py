@@ -98,8 +98,9 @@ def leave_message(
 ) -> str:
     """The client's greeting (or ours, in the client's language), a tone, and a recording."""
     document = VoiceResponse()
-    if greeting:
-        document.say(_clean(greeting), language=say_locale(language))
+    own_words = _clean(greeting or "").strip()
+    if own_words:
+        document.say(own_words, language=say_locale(language))
     else:
         text = phrases_for(language).leave_message.format(name=client_name)
         document.say(_clean(text), language=phrase_locale(language))

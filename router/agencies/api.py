@@ -15,6 +15,7 @@ from router.agencies.calls import call_endpoints
 from router.agencies.clients import client_endpoints
 from router.agencies.docs import DOCS_HEADERS, render_docs
 from router.agencies.endpoints import Endpoint
+from router.agencies.explain import explain_endpoints
 from router.agencies.http import Resource
 from router.agencies.keys import key_endpoints
 from router.agencies.numbers import number_endpoints
@@ -37,6 +38,7 @@ def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
         *number_endpoints(),
         *registration_endpoints(names),
         *call_endpoints(),
+        *explain_endpoints(),
         *voicemail_endpoints(),
         *audit_endpoints(),
     ]

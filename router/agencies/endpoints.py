@@ -54,6 +54,7 @@ class ApiRequest(Generic[_Body]):
     actor: Actor
     path: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
+    query: Mapping[str, str]
     page: Page
     body: _Body = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
@@ -113,7 +114,7 @@ Handler: TypeAlias = Callable[[ApiRequest[Any]], Awaitable[Answer | Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation of the API. `media` for an answer that is no JSON."""
+    """One operation of the API. `query` names its own parameters; `media` is for an answer that is no JSON."""
 
     method: str
     path: str
@@ -126,6 +127,7 @@ class Endpoint:
     description: str = ""
     admin_only: bool = False
     paged: bool = False
+    query: tuple[str, ...] = ()
     media: str | None = None
 
     @property

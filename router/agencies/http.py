@@ -85,6 +85,7 @@ class Resource:
             actor=actor,
             path=request.path_params,
             headers=request.headers,
+            query=request.query_params,
             page=read_page(request.query_params) if endpoint.paged else Page(),
             body=_validate(endpoint.body, raw) if endpoint.body else None,
             document=document,

@@ -266,6 +266,21 @@ class CallWithEvents(CallReply):
     events: list[EventReply]
 
 
+class RungReply(Output):
+    """`reason` "ready": this rung would take the call; else why it would not, or why the voicemail has to."""
+
+    step: Literal["ai", "owner", "voicemail"]
+    provider: str | None
+    would_take: bool
+    reason: str
+
+
+class Explanation(Output):
+    """In the order in which they would be tried; those that are not on the ladder at all come last."""
+
+    rungs: list[RungReply]
+
+
 class VoicemailReply(Output):
     id: str
     call_id: str

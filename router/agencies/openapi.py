@@ -28,6 +28,19 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The next_cursor of the page before",
         "schema": {"type": "string"},
     },
+    "to": {
+        "name": "to",
+        "in": "query",
+        "required": True,
+        "description": "The number that is called, such as +14155550123, with the + as %2B",
+        "schema": {"type": "string"},
+    },
+    "from": {
+        "name": "from",
+        "in": "query",
+        "description": "The caller's number, likewise",
+        "schema": {"type": "string"},
+    },
     "idempotency-key": {
         "name": "Idempotency-Key",
         "in": "header",
@@ -135,7 +148,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         }
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
-    names = ["limit", "cursor"] if endpoint.paged else []
+    names = [*endpoint.query, *(["limit", "cursor"] if endpoint.paged else [])]
     names += ["idempotency-key"] if endpoint.writes else []
     names += ["range"] if endpoint.media else []
     return parameters + [{"$ref": f"#/components/parameters/{name}"} for name in names]
@@ -160,7 +173,7 @@ def problems_of(endpoint: Endpoint) -> list[str]:
     names = ["unauthorized", "unavailable", *endpoint.problems]
     if "{" in endpoint.path or endpoint.admin_only:
         names.append("not-found")
-    if endpoint.body or endpoint.paged:
+    if endpoint.body or endpoint.paged or endpoint.query:
         names.append("invalid")
     if endpoint.writes:
         names += ["invalid", "conflict", "too-large"]

@@ -11,6 +11,8 @@ from typing import Final
 
 from adapters.base import Account, Carrier, VoiceProvider
 from crypto import Keyring, Secret
+from router.calls.claims import Caps
+from router.routing.dispatch import Dispatcher
 from router.store.pool import Database
 
 CARRIER: Final = "twilio"
@@ -25,13 +27,18 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """`voice` by name, in the order in which providers stand in for each other. URLs have no slash at the end."""
+    """`voice` by name, in the order in which providers stand in for each other. URLs have no slash at the end.
+
+    `dispatcher` and `caps` are those of live calls: what is explained is what they would do.
+    """
 
     database: Database
     keyring: Keyring
     fallback_keyring: Keyring
     voice: Mapping[str, VoiceProvider]
     carrier: Carrier
+    dispatcher: Dispatcher
+    caps: Caps
     platform_account: Account | None
     admin_token: Secret
     public_url: str

@@ -7,7 +7,7 @@ carries. What would have been inserted is noted for the recorder, under ids that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -84,7 +84,7 @@ class Claims:
 
     async def claim_call(self, call: Inbound) -> CallClaim | None:
         """None: nobody has set up that number on that account. Raises UnavailableError."""
-        now = self._clock()
+        now, asked = self._clock(), self._memory.now()
         try:
             claim = await self._guard.ask(
                 lambda: claim_call(
@@ -103,13 +103,18 @@ class Claims:
             )
         except AWAY_ERRORS:
             return self._claim_from_memory(call, now)
-        if claim is not None:
-            self._memory.keep_route(claim.route)
-            self._steps.begin(call.account_sid, call.call_sid, "inbound")
-        return claim
+        if claim is None:
+            return None
+        self._memory.keep_route(claim.route, asked)
+        self._note_call(claim.route, call.call_sid, call.from_number, now, spool_only=True)
+        self._note_step(call.account_sid, call.call_sid, "inbound", call.call_id, now, spool_only=True)
+        # Taken on here while the database was away, it may still have to hear of it.
+        begun = self._steps.begin(call.account_sid, call.call_sid, "inbound")
+        return replace(claim, claimed=claim.claimed and begun)
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """The route as it is now, and what happened before; both unknown while the database is away."""
+        now, away = self._clock(), False
         try:
             claim = await self._guard.ask(
                 lambda: claim_step(
@@ -119,49 +124,49 @@ class Claims:
                     call_sid=state.call_sid,
                     step=state.step,
                     call_id=state.call_id,
-                    now=self._clock(),
+                    now=now,
                 )
             )
         except AWAY_ERRORS:
-            self.note_call(state)
-            self._recorder.note(
-                insert_step(state.account_sid, state.call_sid, state.step, state.call_id, self._clock())
-            )
-            claimed = self._steps.begin(state.account_sid, state.call_sid, state.step)
-            return StepClaim(claimed, state.route, None)
-        self._steps.begin(state.account_sid, state.call_sid, state.step)
-        if self._recorder.spooling:
-            # What happened while the database was away is not in it yet.
-            return StepClaim(claim.claimed, claim.route, None)
-        return claim
+            claim, away = StepClaim(True, state.route, None), True
+        self._note_step(state.account_sid, state.call_sid, state.step, state.call_id, now, spool_only=not away)
+        begun = self._steps.begin(state.account_sid, state.call_sid, state.step)
+        # While something is in the spool, the database does not know all that happened.
+        facts = None if self._recorder.spooling else claim.facts
+        return StepClaim(claim.claimed and begun, claim.route, facts)
 
     def note_call(self, state: CallState) -> None:
-        """While the database is away, whatever is noted on a call stands behind the call itself."""
-        if self._guard.away or self._recorder.spooling:
-            started = datetime.fromtimestamp(state.started_at, tz=self._clock().tzinfo)
-            self._note(state.route, state.call_sid, state.from_number, started)
+        """Whatever is noted on a call stands behind the call itself, which may be in another process's spool."""
+        started = datetime.fromtimestamp(state.started_at, tz=self._clock().tzinfo)
+        self._note_call(state.route, state.call_sid, state.from_number, started)
 
     def _claim_from_memory(self, call: Inbound, now: datetime) -> CallClaim:
         route = self._memory.find_route(call.account_sid, call.to)
         if route is None or not _is_proven_by(route, call.tokens):
             raise UnavailableError
-        self._note(route, call.call_sid, call.from_number, now)
-        self._recorder.note(insert_step(call.account_sid, call.call_sid, "inbound", call.call_id, now))
+        self._note_call(route, call.call_sid, call.from_number, now)
+        self._note_step(call.account_sid, call.call_sid, "inbound", call.call_id, now)
         return CallClaim(route, self._steps.begin(call.account_sid, call.call_sid, "inbound"))
 
-    def _note(self, route: Route, call_sid: str, from_number: str, started: datetime) -> None:
-        self._recorder.note(
-            insert_call(
-                call_id_of(route.account_sid, call_sid),
-                account_sid=route.account_sid,
-                call_sid=call_sid,
-                agency_id=route.agency_id,
-                client_id=route.client_id,
-                from_number=from_number,
-                to_number=route.number,
-                started_at=started,
-            )
+    def _note_call(
+        self, route: Route, call_sid: str, from_number: str, started: datetime, *, spool_only: bool = False
+    ) -> None:
+        write = insert_call(
+            call_id_of(route.account_sid, call_sid),
+            account_sid=route.account_sid,
+            call_sid=call_sid,
+            agency_id=route.agency_id,
+            client_id=route.client_id,
+            from_number=from_number,
+            to_number=route.number,
+            started_at=started,
         )
+        self._recorder.note(replace(write, spool_only=spool_only))
+
+    def _note_step(
+        self, account_sid: str, call_sid: str, step: str, call_id: str, at: datetime, *, spool_only: bool = False
+    ) -> None:
+        self._recorder.note(replace(insert_step(account_sid, call_sid, step, call_id, at), spool_only=spool_only))
 
 
 def _is_proven_by(route: Route, tokens: tuple[SealedToken, ...] | None) -> bool:

@@ -8,8 +8,10 @@ from typing import Final
 
 from adapters.base import Account, Carrier, ProviderError
 from crypto import Keyring, OpenError
+from router.calls.memory import RouteMemory
 from router.calls.state import CallState
-from router.store.calls import find_account_tokens
+from router.store.calls import SealedToken, find_account_tokens
+from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit
@@ -23,12 +25,16 @@ class LiveCalls:
     def __init__(
         self,
         database: Database,
+        guard: Guard,
+        memory: RouteMemory,
         keyring: Keyring,
         carrier: Carrier,
         platform: Account | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._guard = guard
+        self._memory = memory
         self._keyring = keyring
         self._carrier = carrier
         self._platform = platform
@@ -47,9 +53,17 @@ class LiveCalls:
         """Raises LookupError if the agency has no key for that account any more."""
         if self._platform is not None and state.account_sid == self._platform.sid:
             return self._platform
-        tokens = await find_account_tokens(self._database.settings, state.account_sid, self._clock())
-        for token in tokens:
+        for token in await self._tokens_of(state.account_sid):
             if token.agency_id == state.route.agency_id:
                 secret = open_key(self._keyring, token.sealed, token.agency_id, token.kind, token.version)
                 return Account(state.account_sid, secret)
         raise LookupError("no key for the account")
+
+    async def _tokens_of(self, account_sid: str) -> tuple[SealedToken, ...]:
+        """As remembered: whoever acts on a call has just been told of it with one of them."""
+        known = self._memory.find_tokens(account_sid)
+        if known is not None:
+            return known
+        return await self._guard.ask(
+            lambda: find_account_tokens(self._database.settings, account_sid, self._clock())
+        )

@@ -5,6 +5,7 @@ Most outcomes are known by then. What is decided here is the rest: callers who h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
@@ -17,6 +18,7 @@ from router.calls.state import CallState, StateError, call_id_of, open_answer
 from router.routing.dispatch import Deadline
 from router.store.calls import (
     StoredCall,
+    UnrecordedCallError,
     end_call,
     end_call_later,
     find_call,
@@ -28,9 +30,11 @@ from router.store.calls import (
 )
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
-from router.telemetry import metrics
+from router.store.early_ends import carry_out_early_ends
+from router.telemetry import emit, metrics
 
 _REPLY_SECONDS: Final = 0.4
+_EARLY_ENDS_SECONDS: Final = 10.0
 
 
 class Closer:
@@ -66,17 +70,28 @@ class Closer:
             if self._recorder.spooling:
                 raise DatabaseAwayError
             await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds))
-        except AWAY_ERRORS:
+        except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
             self._recorder.note(
                 end_call_later(call_id, event_id_of(call_id, "call.ended", END), self._clock(), seconds)
             )
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
+    async def carry_out_early_ends_now_and_then(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(_EARLY_ENDS_SECONDS)
+            try:
+                await self._guard.ask(lambda: carry_out_early_ends(self._database.settings, self._clock()))
+            except DatabaseAwayError:
+                continue
+            except Exception as error:  # noqa: BLE001  the next time may go well
+                emit("request.failed", exception=error)
+
     async def _close(self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None) -> None:
         call = await find_call(self._database.settings, account_sid, call_sid)
         if call is None:
-            return
+            raise UnrecordedCallError
         if call.ended_at is None:
             outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
             await self._end(state_of(call, END), outcome, seconds)
@@ -85,11 +100,14 @@ class Closer:
 
     async def _end(self, state: CallState, outcome: str, seconds: int | None) -> None:
         at = self._clock()
+        event_id = event_id_of(state.call_id, "call.ended", END)
         try:
+            if self._recorder.spooling:
+                raise DatabaseAwayError
             closed = await self._guard.ask(
-                lambda: end_call(self._database.settings, state.call_id, at, outcome, seconds)
+                lambda: end_call(self._database.settings, state.call_id, event_id, at, outcome, seconds)
             )
-        except AWAY_ERRORS:
+        except (*AWAY_ERRORS, UnrecordedCallError):
             self._recorder.note(set_outcome(state.call_id, outcome), set_ended(state.call_id, at, seconds))
             closed = outcome
         if closed is None:

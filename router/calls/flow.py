@@ -185,7 +185,7 @@ class CallFlow:
             return Answer(twiml.reject_busy())
         if claim.crowd is not None:
             self._events.note(state, "call.capped", timeline_reason=claim.crowd, of=claim.crowd)
-        if claim.loop == "suspected" or claim.crowd is not None:
+        if claim.diverted is not None:
             return self._desk.serve(state, Taken(VOICEMAIL, ()))
         return await self._descend(state, deadline)
 

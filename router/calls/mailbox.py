@@ -5,6 +5,8 @@ The document that records is router.calls.desk's; lists and audio for people are
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -16,12 +18,25 @@ from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.routing.dispatch import Deadline
-from router.store.calls import INSERT_VOICEMAIL, Write, set_outcome, voicemail_arguments
+from router.store.calls import (
+    INSERT_VOICEMAIL,
+    UnrecordedCallError,
+    Write,
+    insert_voicemail,
+    set_outcome,
+    voicemail_arguments,
+)
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 
 _REPLY_SECONDS: Final = 0.4
 _RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of an address
+
+
+def voicemail_id_of(account_sid: str, recording_sid: str) -> str:
+    """The id of a recording's message: the same however often, and wherever, it is filed."""
+    digest = hashlib.sha256(f"{account_sid}/{recording_sid}".encode()).digest()
+    return f"voicemail_{base64.b32encode(digest[:15]).decode().lower()}"
 
 
 class Mailbox:
@@ -34,14 +49,12 @@ class Mailbox:
         recorder: Recorder,
         events: CallEvents,
         clock: Callable[[], datetime],
-        new_id: Callable[[str], str],
     ) -> None:
         self._database = database
         self._guard = guard
         self._recorder = recorder
         self._events = events
         self._clock = clock
-        self._new_id = new_id
 
     async def finish(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The action of Record: something was recorded. The caller may have hung up to end it."""
@@ -63,7 +76,7 @@ class Mailbox:
         return twiml.nothing()
 
     async def _file(self, state: CallState, recording_sid: str, seconds: int) -> None:
-        voicemail_id = self._new_id("voicemail")
+        voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
         arguments = voicemail_arguments(
             voicemail_id,
             account_sid=state.account_sid,
@@ -78,11 +91,11 @@ class Mailbox:
         try:
             if self._recorder.spooling:
                 raise DatabaseAwayError
-            filed = await self._guard.ask(lambda: self._database.settings.fetchval(INSERT_VOICEMAIL, *arguments))
-        except AWAY_ERRORS:
+            is_new = await self._guard.ask(lambda: insert_voicemail(self._database.settings, arguments))
+        except (*AWAY_ERRORS, UnrecordedCallError):
             self._recorder.note(Write(INSERT_VOICEMAIL, arguments))
-            filed = voicemail_id
-        if filed is None:
+            is_new = True
+        if not is_new:
             return
         self._recorder.note(set_outcome(state.call_id, "voicemail"))
-        self._events.note(state, "voicemail.received", voicemail_id=filed, recording_sid=recording_sid, seconds=seconds)
+        self._events.note(state, "voicemail.received", voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds)

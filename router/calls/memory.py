@@ -1,200 +1,121 @@
 """Routes of numbers seen lately, and what their accounts sign with: enough to place a call without a database.
 
-Bounded, sealed keys only, and kept on the disk sealed as a whole, so that a service that starts while the database
-is away answers what the last run remembered.
+Bounded, and sealed keys only. On the disk it is router.calls.route_file, from which a service that starts while the
+database is away answers what the last run remembered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import time
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
+from itertools import batched
 from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from crypto import Keyring, OpenError
+from router.calls.route_file import KnownAccount, KnownRoute, Number, Remembered, RouteFile
 from router.routing.route import Route
-from router.store.calls import SealedToken, find_account_tokens, find_route
-from router.store.guard import Guard
+from router.store.calls import SealedToken, find_account_tokens, find_routes
+from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database
 from router.telemetry import emit
 
 MOST_ROUTES: Final = 20_000
 MOST_ACCOUNTS: Final = 10_000
-_CONTEXT: Final = "routes"
 _SAVE_SECONDS: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    route: Route
-    at: float  # seconds since the epoch
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What stands in the file."""
-
-    routes: tuple[_Seen, ...]
-    accounts: dict[str, tuple[SealedToken, ...]]
-
-
-_FORM: Final = TypeAdapter(_Kept)
+_AT_ONCE: Final = 500  # routes that are asked for in one statement
 
 
 class RouteMemory:
-    """What one process remembers; several on one machine share a file, where the newer memory of a number wins."""
+    """What one process remembers. Of two answers the one counts that was asked for later, not the one that came later:
+    every `asked` is the `now()` of before the question.
+    """
 
-    def __init__(self, file: Path | None, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
-        self._file = file
-        self._keyring = keyring
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._routes: OrderedDict[tuple[str, str], _Seen] = OrderedDict()
-        self._accounts: OrderedDict[str, tuple[SealedToken, ...]] = OrderedDict()
+        self._routes: OrderedDict[Number, KnownRoute] = OrderedDict()
+        self._accounts: OrderedDict[str, KnownAccount] = OrderedDict()
+        self._gone: OrderedDict[Number, float] = OrderedDict()  # what the database said is not there; of an account: ""
         self._changed = False
 
     def __len__(self) -> int:
         return len(self._routes)
 
-    def keep_route(self, route: Route) -> None:
-        self._keep(_Seen(route, self._clock()))
-        self._changed = True
+    def now(self) -> float:
+        return self._clock()
 
-    def forget_route(self, account_sid: str, number: str) -> None:
-        """The database says that the number is not there any more."""
-        if self._routes.pop((account_sid, number), None) is not None:
+    def keep_route(self, route: Route, asked: float) -> None:
+        number = (route.account_sid, route.number)
+        known = self._routes.get(number)
+        if self._is_overtaken(number, known, asked):
+            return
+        if known is None or known.route != route:
             self._changed = True
+        self._put(self._routes, number, KnownRoute(asked, route), MOST_ROUTES)
 
-    def numbers_of(self, agency_id: str | None) -> list[tuple[str, str]]:
-        """(account SID, number) of what is remembered for an agency; of all agencies for None."""
-        return [name for name, seen in self._routes.items() if agency_id in (None, seen.route.agency_id)]
+    def forget_route(self, account_sid: str, number: str, asked: float) -> None:
+        """The database says that the number is not there any more."""
+        known = self._routes.get((account_sid, number))
+        if not self._is_overtaken((account_sid, number), known, asked):
+            self._routes.pop((account_sid, number), None)
+            self._forget((account_sid, number), asked)
 
     def find_route(self, account_sid: str, number: str) -> Route | None:
-        seen = self._routes.get((account_sid, number))
-        return seen.route if seen else None
+        known = self._routes.get((account_sid, number))
+        return known.route if known else None
 
-    def keep_tokens(self, account_sid: str, tokens: tuple[SealedToken, ...]) -> None:
+    def numbers_of(self, agency_id: str | None) -> list[Number]:
+        """The numbers that are remembered of an agency; of all agencies for None."""
+        return [number for number, known in self._routes.items() if agency_id in (None, known.route.agency_id)]
+
+    def keep_tokens(self, account_sid: str, tokens: tuple[SealedToken, ...], asked: float) -> None:
         """An empty tuple forgets the account."""
-        if self._accounts.get(account_sid) != tokens:
-            self._changed = True
+        known = self._accounts.get(account_sid)
+        if self._is_overtaken((account_sid, ""), known, asked):
+            return
         if not tokens:
             self._accounts.pop(account_sid, None)
+            self._forget((account_sid, ""), asked)
             return
-        self._accounts[account_sid] = tokens
-        self._accounts.move_to_end(account_sid)
-        if len(self._accounts) > MOST_ACCOUNTS:
-            self._accounts.popitem(last=False)
+        if known is None or known.tokens != tokens:
+            self._changed = True
+        self._put(self._accounts, account_sid, KnownAccount(asked, tokens), MOST_ACCOUNTS)
+
+    def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
+        known = self._accounts.get(account_sid)
+        return known.tokens if known else None
 
     def accounts_of(self, agency_id: str | None) -> list[str]:
         """The accounts whose tokens are remembered; of all agencies for None."""
         return [
-            sid
-            for sid, tokens in self._accounts.items()
-            if agency_id is None or any(token.agency_id == agency_id for token in tokens)
+            account_sid
+            for account_sid, known in self._accounts.items()
+            if agency_id is None or any(token.agency_id == agency_id for token in known.tokens)
         ]
 
-    def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
-        return self._accounts.get(account_sid)
-
-    def load(self) -> None:
-        """What the last run remembered. A file that is missing or does not open is none."""
-        for kept in self._read():
-            for seen in kept.routes:
-                self._keep(seen)
-            for account_sid, tokens in kept.accounts.items():
-                self._accounts.setdefault(account_sid, tokens)
-
-    def save(self) -> None:
-        """Write the file if anything changed. Blocks: call it in a thread. Raises OSError."""
-        if self._file is None or not self._changed:
-            return
+    def changes(self) -> Remembered | None:
+        """All that is to be written, if anything has changed since this was asked last."""
+        if not self._changed:
+            return None
         self._changed = False
-        merged = {_name(seen): seen for kept in self._read() for seen in kept.routes}
-        for name, seen in tuple(self._routes.items()):
-            if name not in merged or merged[name].at <= seen.at:
-                merged[name] = seen
-        newest = sorted(merged.values(), key=lambda seen: seen.at)[-MOST_ROUTES:]
-        data = zlib.compress(_FORM.dump_json(_Kept(tuple(newest), dict(self._accounts)), exclude_defaults=True))
-        _replace(self._file, self._keyring.seal(data, _CONTEXT).encode())
+        return Remembered(tuple(self._routes.values()), dict(self._accounts), dict(self._gone))
 
-    def _keep(self, seen: _Seen) -> None:
-        name = _name(seen)
-        self._routes[name] = seen
-        self._routes.move_to_end(name)
-        if len(self._routes) > MOST_ROUTES:
-            self._routes.popitem(last=False)
+    def change_again(self) -> None:
+        """It could not be written."""
+        self._changed = True
 
-    def _read(self) -> Iterable[_Kept]:
-        if self._file is None:
-            return ()
-        try:
-            sealed = self._file.read_text()
-        except FileNotFoundError:
-            return ()
-        try:
-            return (_FORM.validate_json(zlib.decompress(self._keyring.open_bytes(sealed, _CONTEXT))),)
-        except (OpenError, ValidationError, zlib.error, ValueError) as error:
-            emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"routes file: {type(error).__name__}")
-            return ()
+    def adopt(self, others: Remembered) -> list[Number]:
+        """Take over what other processes remember and this one does not; returns the numbers."""
+        adopted = [known for known in others.routes if known.number not in self._routes and not self._is_gone(known)]
+        for known in adopted[-(MOST_ROUTES - len(self._routes)) or len(adopted) :]:
+            self._routes[known.number] = known
+            self._routes.move_to_end(known.number, last=False)
+        for account_sid, account in others.accounts.items():
+            if self._gone.get((account_sid, ""), 0) < account.at and len(self._accounts) < MOST_ACCOUNTS:
+                self._accounts.setdefault(account_sid, account)
+        return [known.number for known in adopted]
 
-
-def _name(seen: _Seen) -> tuple[str, str]:
-    return seen.route.account_sid, seen.route.number
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """The new content or the old, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-class MemoryKeeper:
-    """Keeps the memory true while the database answers, and on the disk."""
-
-    def __init__(self, memory: RouteMemory, database: Database, guard: Guard) -> None:
-        self._memory = memory
-        self._database = database
-        self._guard = guard
-
-    async def refresh(self, agency_id: str | None) -> None:
-        """The agency's settings changed (None: who knows whose): what is remembered of it is read again."""
-        for account_sid, number in self._memory.numbers_of(agency_id):
-            route = await self._guard.ask(partial(find_route, self._database.settings, account_sid, number))
-            if route is None:
-                self._memory.forget_route(account_sid, number)
-            else:
-                self._memory.keep_route(route)
-        for account_sid in self._memory.accounts_of(agency_id):
-            tokens = await self._guard.ask(
-                partial(find_account_tokens, self._database.settings, account_sid, datetime.now(UTC))
-            )
-            self._memory.keep_tokens(account_sid, tokens)
-
-    async def save_now_and_then(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(_SAVE_SECONDS)
-            await self.save()
-
-    async def save(self) -> None:
-        try:
-            await asyncio.to_thread(self._memory.save)
-        except OSError as error:
-            emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"cannot be written: {error.strerror}")
+    def _is_overtaken(self, number: Number, known: KnownRoute | KnownAccount | None, asked: float) -> bool:
+        return self._gone.get(number, 0) > asked or (known is not None and known.at > asked)

@@ -31,6 +31,14 @@ _Step: TypeAlias = tuple[str, str, str]  # account SID, call SID, step
 
 
 @dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer of this process."""
+
+    sealed: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """What there is for a repeated request: a document that is still good, or where the call stands, or neither."""
 
@@ -57,7 +65,7 @@ class StepKeeper:
         self._recorder = recorder
         self._clock = clock
         self._answer_deadline = timedelta(seconds=answer_deadline)
-        self._own: OrderedDict[_Step, asyncio.Future[str]] = OrderedDict()
+        self._own: OrderedDict[_Step, asyncio.Future[_Kept]] = OrderedDict()
 
     def begin(self, account_sid: str, call_sid: str, step: str) -> bool:
         """Take a step on in this process. False: it was, and is answered or being answered."""
@@ -72,15 +80,19 @@ class StepKeeper:
     async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
         """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
         sealed = seal_answer(self._keyring, answer, state.account_sid, state.call_sid, state.step)
-        self._recorder.note(store_answer(state.account_sid, state.call_sid, state.step, self._clock(), sealed))
+        now = self._clock()
+        self._recorder.note(store_answer(state.account_sid, state.call_sid, state.step, now, sealed))
         await self._recorder.flush(min(_FLUSH_SECONDS, deadline.left() - _REPLY_SECONDS))
         own = self._own.get((state.account_sid, state.call_sid, state.step))
         if own is not None and not own.done():
-            own.set_result(answer.document)
+            own.set_result(_Kept(sealed, now))
         return answer.document
 
     async def find_answer(self, state: CallState, deadline: Deadline) -> Found:
-        """Wait for whoever is at work on this step, until the deadline or theirs."""
+        """Wait for whoever is at work on this step, until the deadline or theirs.
+
+        The database knows best, but not what is still on its way there from this process.
+        """
         try:
             return await self._find_stored(state, deadline)
         except DATABASE_ERRORS:
@@ -90,15 +102,34 @@ class StepKeeper:
         own = self._own.get((state.account_sid, state.call_sid, state.step))
         if own is None:
             return Found()
-        await asyncio.wait({own}, timeout=deadline.left() - _REPLY_SECONDS)
-        return Found(state.call_id, own.result() if own.done() else None)
+        await asyncio.wait({own}, timeout=max(deadline.left() - _REPLY_SECONDS, 0))
+        if not own.done():
+            return Found(state.call_id)
+        answer = self._open(state, own.result().sealed, state.step)
+        if answer is None:
+            return Found(state.call_id)
+        later = self._open_later(answer)
+        if later is None and self._clock() - own.result().at < GOOD_FOR:
+            return Found(state.call_id, answer.document)
+        return Found(state.call_id, latest=(later or answer).state)
+
+    def _open_later(self, answer: Answer) -> Answer | None:
+        """This process's answer to the last of the steps that followed, if there was one."""
+        later = None
+        while state := (later or answer).state:
+            own = self._own.get((state.account_sid, state.call_sid, state.step))
+            following = self._open(state, own.result().sealed, state.step) if own is not None and own.done() else None
+            if following is None:
+                break
+            later = following
+        return later
 
     async def _find_stored(self, state: CallState, deadline: Deadline) -> Found:
         pause = _FIRST_POLL_SECONDS
         while True:
             stored = await self._guard.ask(lambda: find_step(self._pool, state.account_sid, state.call_sid, state.step))
-            if stored is None:
-                return Found()
+            if stored is None or (stored.answer is None and self._is_answered_here(state)):
+                return await self._find_own(state, deadline)
             if stored.answer is not None and stored.answered_at is not None:
                 fresh = self._clock() - stored.answered_at < GOOD_FOR and not stored.passed
                 document = self._open(state, stored.answer, state.step) if fresh else None
@@ -110,6 +141,10 @@ class StepKeeper:
                 return Found(stored.call_id)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_POLL_SECONDS)
+
+    def _is_answered_here(self, state: CallState) -> bool:
+        own = self._own.get((state.account_sid, state.call_sid, state.step))
+        return own is not None and own.done()
 
     async def _find_latest(self, state: CallState) -> CallState | None:
         found = await self._guard.ask(lambda: find_latest_answer(self._pool, state.account_sid, state.call_sid))

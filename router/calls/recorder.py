@@ -1,8 +1,9 @@
 """Makes what happened on calls durable: collects writes and commits many at a time over a connection of its own.
 
 `note` costs nothing; `flush` waits until everything noted before is on a disk: the database's, or the spool's while
-the database is away. When it is back the spool is replayed first, in order. Without room on either, writes wait
-here, bounded, and are tried again; the caller on the line never waits longer than the flush's limit.
+the database is away. Meanwhile it is looked for, beside the writing; when it is back the spool is replayed in order.
+Without room on either, writes wait here, bounded, and are tried again; the caller on the line never waits longer
+than the flush's limit.
 """
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
-from router.calls.spool import Spool
+from router.calls.spool import Spool, SpoolFile
 from router.store.calls import Write
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS, Connection
@@ -30,21 +29,12 @@ _MOST_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 5.0
 _COMMIT_SECONDS: Final = 1.5  # shorter than a flush is waited for, so that a silent server still leaves time to spool
-_REPLAY_SECONDS: Final = 0.5  # at a time, between batches that wait
-
-
-@dataclass(slots=True)
-class _Replay:
-    """A spool file that is being replayed."""
-
-    path: Path
-    batches: Iterator[list[Write]]
-    started: float
-    count: int = 0
+_REPLAY_SECONDS: Final = 5.0  # for a batch that nobody waits for
+_LAST_BYTES: Final = 256 * 1024  # so little of the spool is replayed while new writes wait for it
 
 
 class Recorder:
-    """The batch writer. `connect` opens its connection, also after a loss."""
+    """The batch writer. `connect` opens its connections, also after a loss; it says when the database is back."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], guard: Guard, spool: Spool) -> None:
         self._connect = connect
@@ -56,33 +46,39 @@ class Recorder:
         self._noted = 0  # how many writes were ever noted, and how many of them are settled: durable, refused, dropped
         self._settled = 0
         self._dropped = 0  # since that was last said
-        self._spooling = False
         self._stuck = False
-        self._next_try = 0.0
-        self._replay: _Replay | None = None
         self._wake = asyncio.Event()
+        self._behind = asyncio.Event()  # the database lacks something
+        self._turn = asyncio.Lock()  # of whoever appends to the spool, or decides that it is empty
         self._changed = asyncio.Condition()
         self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        guard.when_lost(self._behind.set)
 
     @property
     def spooling(self) -> bool:
         """Whether something that was noted is not in the database yet because that was away."""
-        return self._spooling
+        return self._behind.is_set()
 
     def start(self) -> None:
-        self._spooling = not self._spool.is_empty()
-        self._task = asyncio.create_task(self._run(), name="recorder")
+        if self._spool.take() is not None:
+            self._behind.set()
+        self._tasks = (
+            asyncio.create_task(self._write(), name="recorder"),
+            asyncio.create_task(self._catch_up(), name="spool"),
+        )
 
     async def aclose(self) -> None:
         """Make durable what is waiting, within a few seconds, and stop."""
         self._closing.set()
         self._wake.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=_CLOSING_SECONDS)
-            self._task.cancel()
+        if self._tasks:
+            writing, catching_up = self._tasks
+            await asyncio.wait({writing}, timeout=_CLOSING_SECONDS)
+            writing.cancel()
+            catching_up.cancel()
             self._disconnect()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         if left := len(self._batch) + len(self._waiting):
             emit("recorder.failed", count=left, reason="closing")
         self._spool.close()
@@ -112,11 +108,9 @@ class Recorder:
             return False
         return self._settled >= goal
 
-    async def _run(self) -> None:
+    async def _write(self) -> None:
         while True:
             self._wake.clear()
-            if self._spooling and time.monotonic() >= self._next_try and not self._closing.is_set():
-                await self._come_back()
             if self._batch or self._waiting:
                 durable = await self._settle_next()
                 self._report_dropped()
@@ -127,15 +121,6 @@ class Recorder:
             elif self._closing.is_set():
                 return
             else:
-                await self._idle()
-
-    async def _idle(self) -> None:
-        """Until something is noted; not longer than until the next look at a database that was away."""
-        if not self._spooling:
-            await self._wake.wait()
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(max(self._next_try - time.monotonic(), 0)):
                 await self._wake.wait()
 
     async def _pause(self) -> None:
@@ -148,7 +133,9 @@ class Recorder:
         if not self._batch:
             self._batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_A_BATCH))]
         started = time.monotonic()
-        if not await self._write_batch() and not await self._spool_batch():
+        async with self._turn:
+            durable = await self._write_batch() or await self._spool_batch()
+        if not durable:
             await self._tell(stuck=True)
             return False
         metrics.recorder_flushed(time.monotonic() - started, len(self._batch))
@@ -160,15 +147,16 @@ class Recorder:
 
     async def _write_batch(self) -> bool:
         """False if the database is away, or has to wait its turn behind the spool."""
-        if self._spooling or self._guard.away:
-            self._spooling = True
+        if self.spooling:
             return False
         try:
-            await _write_all(await self._connected(), self._batch)
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._open_connection()
+            await _write_all(self._connection, [each for each in self._batch if not each.spool_only], _COMMIT_SECONDS)
         except Exception as error:  # noqa: BLE001  whatever it is, the writes are kept
-            self._lose(error)
+            self._disconnect()
+            self._guard.lost(type(error).__name__)
             return False
-        self._guard.back()
         return True
 
     async def _spool_batch(self) -> bool:
@@ -179,61 +167,57 @@ class Recorder:
             return False
         return True
 
-    async def _come_back(self) -> None:
-        """If the database answers, replay some of the spool; with nothing left, write to the database again."""
+    async def _catch_up(self) -> None:
+        """Whenever something is behind: until the database answers and has it all."""
+        while True:
+            await self._behind.wait()
+            try:
+                await self._replay()
+            except Exception as error:  # noqa: BLE001  nothing is lost: the files are still there
+                self._guard.lost(type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _replay(self) -> None:
+        started, count = time.monotonic(), 0
+        connection = await self._open_connection()
         try:
-            done = await self._replay_some(await self._connected())
-        except Exception as error:  # noqa: BLE001  nothing is lost: the file is still there
-            self._lose(error)
-            return
-        self._guard.back()
-        self._next_try = 0.0
-        if done:
-            self._spooling = False
+            self._guard.back()
+            while await asyncio.to_thread(self._spool.size) > _LAST_BYTES:
+                async with self._turn:
+                    file = await asyncio.to_thread(self._spool.take)
+                if file is None:
+                    break  # the rest is other processes'
+                count += await self._replay_file(connection, file, _REPLAY_SECONDS)
+            async with self._turn:
+                while file := await asyncio.to_thread(self._spool.take):
+                    count += await self._replay_file(connection, file, _COMMIT_SECONDS)
+                if not self._guard.away:  # somebody may have lost it again, and writes are spooled since
+                    self._behind.clear()
+                self._disconnect()
+                self._connection, connection = connection, None
+        finally:
+            if connection is not None:
+                connection.terminate()
+        if count:
+            emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))
 
-    async def _replay_some(self, connection: Connection) -> bool:
-        """For a short while; True once nothing is left."""
-        until = time.monotonic() + _REPLAY_SECONDS
-        while time.monotonic() < until:
-            if self._replay is None and not await self._open_next_file():
-                return True
-            replay = self._replay
-            if replay is None:
-                continue
-            batch = await asyncio.to_thread(next, replay.batches, None)
-            if batch is None:
-                await asyncio.to_thread(self._spool.remove, replay.path)
-                emit("spool.replayed", count=replay.count, duration_ms=_milliseconds_since(replay.started))
-                self._replay = None
-                continue
-            await _write_all(connection, batch)
-            replay.count += len(batch)
-        return False
+    async def _replay_file(self, connection: Connection, file: SpoolFile, limit: float) -> int:
+        """How many writes there were. After a loss it is begun again: what was written already does no harm."""
+        batches, count = self._spool.read(file), 0
+        while batch := await asyncio.to_thread(next, batches, None):
+            await _write_all(connection, batch, limit)
+            count += len(batch)
+        await asyncio.to_thread(self._spool.finish, file)
+        return count
 
-    async def _open_next_file(self) -> bool:
-        files = await asyncio.to_thread(self._spool.take_files)
-        if not files:
-            return False
-        self._replay = _Replay(files[0], self._spool.read(files[0]), time.monotonic())
-        return True
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                self._connection = await self._connect()
-        return self._connection
+    async def _open_connection(self) -> Connection:
+        async with asyncio.timeout(_COMMIT_SECONDS):
+            return await self._connect()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
-
-    def _lose(self, error: Exception) -> None:
-        self._disconnect()
-        self._guard.lost(type(error).__name__)
-        self._spooling = True
-        self._replay = None  # from its beginning again: what was written already does no harm
-        self._next_try = time.monotonic() + _RETRY_SECONDS
 
     async def _tell(self, *, stuck: bool) -> None:
         async with self._changed:
@@ -250,10 +234,10 @@ class Recorder:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))
 
 
-async def _write_all(connection: Connection, batch: Sequence[Write]) -> None:
+async def _write_all(connection: Connection, batch: Sequence[Write], limit: float) -> None:
     """One write that is refused must not take the others along. Raises only if the database is away."""
     try:
-        await _commit(connection, batch)
+        await _commit(connection, batch, limit)
     except Exception as error:
         if _is_away(connection, error):
             raise
@@ -261,16 +245,16 @@ async def _write_all(connection: Connection, batch: Sequence[Write]) -> None:
         return
     for write in batch:
         try:
-            await _commit(connection, [write])
+            await _commit(connection, [write], limit)
         except Exception as error:
             if _is_away(connection, error):
                 raise
             emit("recorder.failed", count=1, reason=type(error).__name__)
 
 
-async def _commit(connection: Connection, batch: Sequence[Write]) -> None:
+async def _commit(connection: Connection, batch: Sequence[Write], limit: float) -> None:
     # Without a connection the driver stops waiting for a server that says nothing, also while it rolls back.
-    limit = asyncio.get_running_loop().call_later(_COMMIT_SECONDS, connection.terminate)
+    giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
         async with connection.transaction():
             for statement, writes in groupby(batch, key=lambda write: write.statement):
@@ -280,13 +264,9 @@ async def _commit(connection: Connection, batch: Sequence[Write]) -> None:
                 else:
                     await connection.executemany(statement, rows)
     finally:
-        limit.cancel()
+        giving_up.cancel()
 
 
 def _is_away(connection: Connection, error: Exception) -> bool:
     """Otherwise it is about a write: refused by PostgreSQL, or with arguments that the driver cannot send."""
     return connection.is_closed() or (isinstance(error, AWAY_ERRORS) and not isinstance(error, asyncpg.InterfaceError))
-
-
-def _milliseconds_since(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

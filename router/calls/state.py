@@ -17,6 +17,7 @@ from crypto import Keyring, OpenError
 from router.routing.route import Route, Rung
 
 _MOST_BYTES: Final = 64 * 1024
+_LONGEST_GREETING: Final = 1200  # bytes
 
 
 def call_id_of(account_sid: str, call_sid: str) -> str:
@@ -56,8 +57,27 @@ _FORM: Final = TypeAdapter(CallState)
 
 
 def seal_state(keyring: Keyring, state: CallState) -> str:
-    packed = zlib.compress(_FORM.dump_json(state, exclude_defaults=True), level=6)
+    """The state as addresses carry it: without what no later rung needs, so that it stays below 4,000 characters."""
+    packed = zlib.compress(_FORM.dump_json(_lighten(state), exclude_defaults=True), level=6)
     return keyring.seal(packed, "state", state.call_id)
+
+
+def _lighten(state: CallState) -> CallState:
+    """The ladder is built, so hours are no longer asked for, nor are keys of providers that do not stand on it.
+
+    A very long greeting is left out: it is read from the database again, and while that is away ours is spoken.
+    """
+    route, routing = state.route, state.route.routing
+    ahead = {rung.provider for rung in (state.rung, *state.rungs) if rung is not None}
+    greeting = routing.voicemail_greeting
+    if greeting is not None and len(greeting.encode()) > _LONGEST_GREETING:
+        greeting = None
+    light = replace(
+        route,
+        accesses=tuple(access for access in route.accesses if access.provider in ahead),
+        routing=replace(routing, hours=None, voicemail_greeting=greeting),
+    )
+    return replace(state, route=light)
 
 
 def open_state(keyring: Keyring, sealed: str, call_id: str) -> CallState:

@@ -64,14 +64,14 @@ def call(
     to: Annotated[str | None, typer.Option("--to", help="The number that is called, like +15005550101.")] = None,
     from_: Annotated[str, typer.Option("--from", help="The caller's number, or 'withheld'.")] = "+14155550123",
     ai: Annotated[
-        str, typer.Option(help=f"What the AI does: {'|'.join(get_args(AiOutcome))}; one for each attempt, with commas.")
+        str, typer.Option(help=f"What the AI does: {', '.join(get_args(AiOutcome))}; or several, one for each attempt.")
     ] = "answers",
     owner: Annotated[
-        str, typer.Option(help=f"What the owner's phone does: {'|'.join(get_args(OwnerOutcome))}.")
+        str, typer.Option(help=f"What the owner's phone does: {', '.join(get_args(OwnerOutcome))}.")
     ] = "accepts",
-    caller: Annotated[str, typer.Option(help=f"What the caller does: {'|'.join(get_args(CallerOutcome))}.")] = "stays",
+    caller: Annotated[str, typer.Option(help=f"What the caller does: {', '.join(get_args(CallerOutcome))}.")] = "stays",
     voicemail: Annotated[
-        str, typer.Option(help=f"What the caller leaves: {'|'.join(get_args(VoicemailOutcome))}.")
+        str, typer.Option(help=f"What the caller leaves: {', '.join(get_args(VoicemailOutcome))}.")
     ] = "message",
     provider_fault: Annotated[
         list[str] | None, typer.Option(help="Let a provider fail for this call: vapi=503. Repeatable.")

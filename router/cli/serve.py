@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+from importlib.metadata import version
 from types import FrameType
 from typing import Annotated, Final
 
@@ -18,6 +19,7 @@ from router.app import create_app, fallback_app
 from router.cli.setup import (
     FAILED,
     WRONG_USAGE,
+    check_data_dir,
     exit_when_told,
     fail,
     keyring_mistake,
@@ -26,7 +28,7 @@ from router.cli.setup import (
     with_database,
 )
 from router.cli.workers import run_workers
-from router.hygiene import forbid_core_dumps, restart_with_hygiene
+from router.hygiene import forbid_core_dumps, is_memory_overwritten, restart_with_hygiene
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import configure_logging, emit
 
@@ -49,6 +51,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     restart_with_hygiene()
     exit_when_told()
     forbid_core_dumps()
+    check_data_dir(settings.data_dir)
     listening, settings = listen(settings)
     settings = with_database(settings)
     prepare_schema(settings)
@@ -83,6 +86,17 @@ def fallback(host: Host = None, port: Port = None) -> None:
     forbid_core_dumps()
     listening, settings = listen(settings)
     configure_logging_of(settings)
+    emit(
+        "service.started",
+        version=version("callrouter"),
+        host=settings.host,
+        port=settings.port,
+        workers=1,
+        database="none",
+        memory_hygiene=is_memory_overwritten(),
+        core_dumps=False,
+        public_url=settings.fallback_base_url,
+    )
     run_server(fallback_app(keyring, settings), settings, listening)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import signal
 import subprocess
+import tempfile
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import FrameType
@@ -102,6 +103,16 @@ def check_keyrings(settings: Settings, *names: str) -> None:
             problems.append(f"{env_name(name)}: {mistake}")
     if problems:
         fail(*problems, code=WRONG_USAGE)
+
+
+def check_data_dir(folder: Path) -> None:
+    """Whatever the database, records of calls go there while it is away."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        fail(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})", code=WRONG_USAGE)
 
 
 def with_database(settings: Settings) -> Settings:

@@ -1,11 +1,14 @@
-"""How many handoffs may wait at once, for one agency and at one provider, so that one who hangs slows no one else."""
+"""How many handoffs may wait at once, of one agency at a provider and of all at it, so that one who hangs slows no one.
+
+An agency's requests to one provider never count against those to another: the next rung has to stay free.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Final
 
-WAITING_PER_AGENCY: Final = 60  # some ten new calls a second at a provider that takes its full six seconds
+WAITING_PER_AGENCY: Final = 60  # at one provider: some ten new calls a second if it takes its full six seconds
 WAITING_PER_PROVIDER: Final = 250  # below what the connection pool gives to one host
 
 
@@ -15,20 +18,21 @@ class Bulkheads:
     def __init__(self, per_agency: int = WAITING_PER_AGENCY, per_provider: int = WAITING_PER_PROVIDER) -> None:
         self._per_agency = per_agency
         self._per_provider = per_provider
-        self._waiting: Counter[tuple[str, str]] = Counter()
+        self._of_agencies: Counter[tuple[str, str]] = Counter()
+        self._of_providers: Counter[str] = Counter()
 
     def has_room(self, agency_id: str, provider: str) -> bool:
         return (
-            self._waiting["agency", agency_id] < self._per_agency
-            and self._waiting["provider", provider] < self._per_provider
+            self._of_agencies[agency_id, provider] < self._per_agency
+            and self._of_providers[provider] < self._per_provider
         )
 
     def enter(self, agency_id: str, provider: str) -> None:
-        self._waiting["agency", agency_id] += 1
-        self._waiting["provider", provider] += 1
+        self._of_agencies[agency_id, provider] += 1
+        self._of_providers[provider] += 1
 
     def leave(self, agency_id: str, provider: str) -> None:
-        for mark in (("agency", agency_id), ("provider", provider)):
-            self._waiting[mark] -= 1
-            if not self._waiting[mark]:
-                del self._waiting[mark]
+        self._of_providers[provider] -= 1
+        self._of_agencies[agency_id, provider] -= 1
+        if not self._of_agencies[agency_id, provider]:
+            del self._of_agencies[agency_id, provider]

@@ -1,8 +1,9 @@
 """Who is worth asking: memory of what failed lately, so that a dead provider costs a caller nothing.
 
 Two levels. An agency's own circuit, by key version, opens when the provider refuses that key, has no money or room
-for it: a newly saved key has a new circuit. The provider's opens when it fails several agencies. An open circuit
-lets one live call through after a while to see; every failed probe doubles the wait.
+for it: a newly saved key begins anew. The provider's opens when it fails several agencies. An open circuit lets one
+live call through after a while to see, and that call alone decides: what calls from before it opened bring in later
+is old news. Every failed probe doubles the wait.
 
 In the memory of one process. Not here: what an attempt is (router.routing.dispatch) and how changes are told.
 """
@@ -14,6 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from adapters.base import ErrorKind
@@ -25,8 +27,10 @@ FIRST_WAIT_SECONDS: Final = 15.0
 LONGEST_WAIT_SECONDS: Final = 120.0
 _PROBE_SECONDS: Final = 60.0  # a probe that nobody reported on by then is given up
 _USER_SECONDS: Final = 600.0  # an agency that asked within this time uses the provider
+_FORGET_SECONDS: Final = 86_400.0  # a refused key that nobody has used since
 _MOST_AGENCIES: Final = 50_000
-_MOST_REMEMBERED: Final = 1_000  # outcomes in a window
+_MOST_OUTCOMES: Final = 200
+_LATEST: Final = 2 * FAILURES_TO_OPEN  # half of so many have to be failures: a provider that seldom fails stays asked
 
 REFUSALS: Final = frozenset(
     {ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.RATE_LIMITED, ErrorKind.AT_CAPACITY}
@@ -55,6 +59,13 @@ class Usage:
     key_version: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Permit:
+    """A call that was let through. No two are the same, so that a probe is known by its own."""
+
+    usage: Usage
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A circuit opened or closed. `seconds`: until a probe, or how long it was open."""
@@ -67,65 +78,79 @@ class Change:
 
 
 class _Circuit:
-    """Open or not, and when to look again. Who opens it, and why, is its owner's business."""
+    """Open or not, when to look again, and who is looking. Who opens it, and why, is its owner's business."""
 
-    __slots__ = ("_opened_at", "_probe_since", "_until", "_wait")
+    __slots__ = ("_opened_at", "_probe", "_probed_at", "_until", "_wait")
 
     def __init__(self) -> None:
         self._opened_at: float | None = None
         self._until = 0.0
         self._wait = FIRST_WAIT_SECONDS
-        self._probe_since: float | None = None
+        self._probe: Permit | None = None
+        self._probed_at = 0.0
 
     def state(self, now: float) -> State:
         if self._opened_at is None:
             return State.CLOSED
         return State.OPEN if now < self._until else State.HALF_OPEN
 
+    @property
+    def closed(self) -> bool:
+        return self._opened_at is None
+
     def would_admit(self, now: float) -> bool:
         state = self.state(now)
         if state is State.HALF_OPEN:
-            return self._probe_since is None or now - self._probe_since >= _PROBE_SECONDS
+            return self._probe is None or now - self._probed_at >= _PROBE_SECONDS
         return state is State.CLOSED
 
-    def take_probe(self, now: float) -> None:
+    def admit(self, permit: Permit, now: float) -> None:
         if self.state(now) is State.HALF_OPEN:
-            self._probe_since = now
+            self._probe, self._probed_at = permit, now
+
+    def is_probed_by(self, permit: Permit) -> bool:
+        return self._probe is permit
 
     def release_probe(self) -> None:
-        """The probing call learnt nothing about this circuit."""
-        self._probe_since = None
+        """The probing call learnt nothing about this circuit: the next one may look."""
+        self._probe = None
 
     def open(self, now: float) -> float:
-        """Open, or open again after a failed probe. Returns the seconds until the next probe."""
-        if self._opened_at is None:
-            self._opened_at = now
-        elif self.state(now) is State.OPEN:
-            return self._until - now
-        else:
-            self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
+        """Returns the seconds until the first probe."""
+        self._opened_at = now
+        self._wait = FIRST_WAIT_SECONDS
         self._until = now + self._wait
-        self._probe_since = None
         return self._wait
 
-    def close(self, now: float) -> float | None:
-        """Returns how long it was open; None if it was not."""
-        opened_at, self._opened_at = self._opened_at, None
-        self._wait = FIRST_WAIT_SECONDS
-        self._probe_since = None
-        return None if opened_at is None else now - opened_at
+    def keep_open(self, now: float) -> None:
+        """The probe failed."""
+        self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
+        self._until = now + self._wait
+        self._probe = None
+
+    def close(self, now: float) -> float:
+        """Returns how long it was open."""
+        opened_at = now if self._opened_at is None else self._opened_at
+        self._opened_at = self._probe = None
+        return now - opened_at
 
 
 @dataclass(slots=True)
 class _OfAgency:
+    """Exists from the first refusal of a key until that key works."""
+
+    usage: Usage
+    used_at: float
     circuit: _Circuit = field(default_factory=_Circuit)
     refusals: int = 0
 
 
 @dataclass(slots=True)
 class _OfProvider:
+    """`outcomes`: when, whose, whether it went well; since the circuit last changed."""
+
     circuit: _Circuit = field(default_factory=_Circuit)
-    outcomes: deque[tuple[float, str, bool]] = field(default_factory=lambda: deque(maxlen=_MOST_REMEMBERED))
+    outcomes: deque[tuple[float, str, bool]] = field(default_factory=lambda: deque(maxlen=_MOST_OUTCOMES))
     users: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
 
@@ -137,125 +162,135 @@ class Circuits:
     ) -> None:
         self._tell = tell
         self._clock = clock
-        self._agencies: OrderedDict[Usage, _OfAgency] = OrderedDict()
+        self._agencies: OrderedDict[tuple[str, str], _OfAgency] = OrderedDict()
         self._providers: dict[str, _OfProvider] = {}
 
     def would_admit(self, usage: Usage) -> bool:
         """Whether a call would be let through now. Changes nothing."""
         now = self._clock()
-        provider, agency = self._providers.get(usage.provider), self._agencies.get(usage)
+        provider, agency = self._providers.get(usage.provider), self._find_agency(usage)
         return (provider is None or provider.circuit.would_admit(now)) and (
             agency is None or agency.circuit.would_admit(now)
         )
 
-    def admit(self, usage: Usage) -> bool:
-        """Let a call through, as the probe of a half-open circuit if need be. Whoever is admitted has to report."""
-        if not self.would_admit(usage):
-            return False
-        now = self._clock()
+    def admit(self, usage: Usage) -> Permit:
+        """Let a call through that `would_admit` allows just now, as the probe of what is half open.
+
+        Whoever gets the permit has to report.
+        """
+        now, permit = self._clock(), Permit(usage)
         provider = self._of_provider(usage.provider)
-        provider.circuit.take_probe(now)
+        provider.circuit.admit(permit, now)
         provider.users[usage.agency_id] = now
         provider.users.move_to_end(usage.agency_id)
-        self._of_agency(usage).circuit.take_probe(now)
-        return True
+        self._forget_older_key(usage, now)
+        agency = self._find_agency(usage)
+        if agency is not None:
+            agency.circuit.admit(permit, now)
+        return permit
 
-    def report(self, usage: Usage, failure: ErrorKind | None) -> None:
-        """What came of an admitted call, or later of the leg that it led to. None: it went well."""
-        if failure is None:
-            self._succeed(usage)
-        elif failure in REFUSALS:
-            self._refuse(usage, failure)
-        elif failure in FAILURES:
-            self._fail(usage, failure)
-        else:
-            self._learn_nothing(usage)
-
-    def state_of_provider(self, provider: str) -> State:
-        known = self._providers.get(provider)
-        return known.circuit.state(self._clock()) if known else State.CLOSED
-
-    def state_of_agency(self, usage: Usage) -> State:
-        known = self._agencies.get(usage)
-        return known.circuit.state(self._clock()) if known else State.CLOSED
-
-    def count_open(self, provider: str) -> int:
-        """How many agencies' circuits at a provider are not closed."""
+    def report(self, permit: Permit, failure: ErrorKind | None) -> None:
+        """What came of an admitted call. None: it went well."""
         now = self._clock()
-        return sum(
-            usage.provider == provider and known.circuit.state(now) is not State.CLOSED
-            for usage, known in self._agencies.items()
-        )
+        self._judge_key(permit, failure, now)
+        self._judge_provider(permit, failure, now)
 
-    def _succeed(self, usage: Usage) -> None:
-        now = self._clock()
-        agency, provider = self._of_agency(usage), self._of_provider(usage.provider)
-        agency.refusals = 0
-        provider.outcomes.append((now, usage.agency_id, True))
-        self._tell_closed("agency", usage, agency.circuit.close(now))
-        self._tell_closed("provider", usage, provider.circuit.close(now))
+    def report_leg(self, usage: Usage, failure: ErrorKind) -> None:
+        """An admitted call went well, but the leg that it led to failed. Nobody's probe any more."""
+        self.report(Permit(usage), failure)
 
-    def _refuse(self, usage: Usage, reason: ErrorKind) -> None:
-        """The provider is well, but not for this key."""
-        now = self._clock()
-        agency = self._of_agency(usage)
-        agency.refusals += 1
-        self._close_for_others(usage, now)
-        if agency.refusals >= REFUSALS_IN_A_ROW:
-            self._open("agency", agency.circuit, usage, reason, now)
-        else:
-            agency.circuit.release_probe()
+    def _judge_key(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
+        agency = self._find_agency(permit.usage)
+        refused = failure in REFUSALS
+        if agency is None and refused:
+            agency = self._add_agency(permit.usage, now)
+        if agency is None:
+            return
+        agency.used_at = now
+        self._agencies.move_to_end((permit.usage.agency_id, permit.usage.provider))
+        if agency.circuit.closed:
+            if failure is None:
+                self._forget_agency(permit.usage, now)
+            elif refused:
+                agency.refusals += 1
+                if agency.refusals >= REFUSALS_IN_A_ROW:
+                    self._open("agency", agency.circuit, permit.usage, failure, now)
+        elif agency.circuit.is_probed_by(permit):
+            if failure is None:
+                self._forget_agency(permit.usage, now)
+            elif refused:
+                agency.circuit.keep_open(now)
+            else:
+                agency.circuit.release_probe()
 
-    def _close_for_others(self, usage: Usage, now: float) -> None:
-        """A refusal is an answer: a provider that was thought dead is there."""
-        provider = self._of_provider(usage.provider)
-        self._tell_closed("provider", usage, provider.circuit.close(now))
-
-    def _fail(self, usage: Usage, reason: ErrorKind) -> None:
-        now = self._clock()
-        agency, provider = self._of_agency(usage), self._of_provider(usage.provider)
-        agency.circuit.release_probe()
-        provider.outcomes.append((now, usage.agency_id, False))
-        if provider.circuit.state(now) is State.HALF_OPEN or self._is_failing(provider, now):
-            self._open("provider", provider.circuit, usage, reason, now)
-
-    def _learn_nothing(self, usage: Usage) -> None:
-        self._of_agency(usage).circuit.release_probe()
-        self._of_provider(usage.provider).circuit.release_probe()
+    def _judge_provider(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
+        """A refusal is an answer, too: the provider is there. A bad request says nothing of it."""
+        usage, provider = permit.usage, self._of_provider(permit.usage.provider)
+        failed = failure in FAILURES
+        answered = failure is None or failure in REFUSALS
+        if provider.circuit.closed:
+            if answered or failed:
+                provider.outcomes.append((now, usage.agency_id, answered))
+            if failed and self._is_failing(provider, now):
+                provider.outcomes.clear()
+                self._open("provider", provider.circuit, usage, failure, now)
+        elif provider.circuit.is_probed_by(permit):
+            if answered:
+                self._close("provider", provider.circuit, usage, now)
+            elif failed:
+                provider.circuit.keep_open(now)
+            else:
+                provider.circuit.release_probe()
 
     def _is_failing(self, provider: _OfProvider, now: float) -> bool:
-        """Several failures in the window, at least half of what was asked, and not of one agency among many."""
+        """Several failures in the window, no less than half of the latest, and not of one agency among many."""
         while provider.outcomes and now - provider.outcomes[0][0] > FAILURE_WINDOW_SECONDS:
             provider.outcomes.popleft()
-        failed = [agency for _, agency, well in provider.outcomes if not well]
-        if len(failed) < FAILURES_TO_OPEN or 2 * len(failed) < len(provider.outcomes):
+        latest = islice(reversed(provider.outcomes), _LATEST)
+        if sum(not well for _, _, well in latest) < FAILURES_TO_OPEN:
             return False
-        return len(set(failed)) > 1 or self._count_users(provider, now) <= 1
+        failed = {agency_id for _, agency_id, well in provider.outcomes if not well}
+        return len(failed) > 1 or self._count_users(provider, now) <= 1
 
     def _count_users(self, provider: _OfProvider, now: float) -> int:
         while provider.users and now - next(iter(provider.users.values())) > _USER_SECONDS:
             provider.users.popitem(last=False)
         return len(provider.users)
 
-    def _open(self, scope: Scope, circuit: _Circuit, usage: Usage, reason: ErrorKind, now: float) -> None:
-        was_open = circuit.state(now) is State.OPEN
-        wait = circuit.open(now)
-        if not was_open:
-            self._tell(Change(scope, opened=True, usage=usage, seconds=wait, reason=reason))
+    def _open(self, scope: Scope, circuit: _Circuit, usage: Usage, reason: ErrorKind | None, now: float) -> None:
+        self._tell(Change(scope, opened=True, usage=usage, seconds=circuit.open(now), reason=reason))
 
-    def _tell_closed(self, scope: Scope, usage: Usage, seconds: float | None) -> None:
-        if seconds is not None:
-            self._tell(Change(scope, opened=False, usage=usage, seconds=seconds))
+    def _close(self, scope: Scope, circuit: _Circuit, usage: Usage, now: float) -> None:
+        self._tell(Change(scope, opened=False, usage=usage, seconds=circuit.close(now)))
 
-    def _of_agency(self, usage: Usage) -> _OfAgency:
-        known = self._agencies.get(usage)
-        if known is None:
-            known = self._agencies[usage] = _OfAgency()
-            if len(self._agencies) > _MOST_AGENCIES:
-                self._agencies.popitem(last=False)
-        else:
-            self._agencies.move_to_end(usage)
-        return known
+    def _find_agency(self, usage: Usage) -> _OfAgency | None:
+        """Only for the key that it is known for: another version has nothing to do with it."""
+        known = self._agencies.get((usage.agency_id, usage.provider))
+        return known if known is not None and known.usage == usage else None
+
+    def _add_agency(self, usage: Usage, now: float) -> _OfAgency | None:
+        """None for a key that another one has replaced since."""
+        name = usage.agency_id, usage.provider
+        self._forget_older_key(usage, now)
+        if name in self._agencies:
+            return None
+        self._agencies[name] = _OfAgency(usage, now)
+        while len(self._agencies) > _MOST_AGENCIES or now - self._oldest().used_at > _FORGET_SECONDS:
+            self._forget_agency(self._oldest().usage, now)
+        return self._agencies.get(name)
+
+    def _oldest(self) -> _OfAgency:
+        return next(iter(self._agencies.values()))
+
+    def _forget_older_key(self, usage: Usage, now: float) -> None:
+        known = self._agencies.get((usage.agency_id, usage.provider))
+        if known is not None and known.usage.key_version < usage.key_version:
+            self._forget_agency(known.usage, now)
+
+    def _forget_agency(self, usage: Usage, now: float) -> None:
+        known = self._agencies.pop((usage.agency_id, usage.provider))
+        if not known.circuit.closed:
+            self._close("agency", known.circuit, known.usage, now)
 
     def _of_provider(self, provider: str) -> _OfProvider:
         return self._providers.setdefault(provider, _OfProvider())

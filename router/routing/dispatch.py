@@ -16,7 +16,7 @@ from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError, VoiceP
 from crypto import OpenError, Secret
 from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.bulkhead import Bulkheads
-from router.routing.circuit import Circuits, Usage
+from router.routing.circuit import Circuits, Permit, Usage
 from router.routing.ladder import VOICEMAIL, is_unready
 from router.routing.route import Access, Route, Rung, SkipReason
 
@@ -105,9 +105,17 @@ class Dispatcher:
             return SkipReason.AT_CAPACITY
         return None
 
+    def has_readable_key(self, provider: str, route: Route) -> bool:
+        """Whether the stored key opens, which a live call finds out as it uses it."""
+        try:
+            self._open_key(route.agency_id, route.access(provider))
+        except OpenError:
+            return False
+        return True
+
     def report_leg(self, provider: str, route: Route, failure: ErrorKind) -> None:
         """A handoff came, but the leg that it led to did not become a conversation."""
-        self._circuits.report(_usage(route, provider), failure)
+        self._circuits.report_leg(_usage(route, provider), failure)
 
     async def aclose(self) -> None:
         """Let go of requests that nobody waits for any more."""
@@ -124,29 +132,30 @@ class Dispatcher:
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
     ) -> Handoff | None:
         started = time.monotonic()
-        request = self._start(provider, route, call, budget, record)
-        if request is None:
+        sent = self._start(provider, route, call, budget, record)
+        if sent is None:
             return None
+        request, permit = sent
         try:
             done, _ = await asyncio.wait({request}, timeout=budget)
         except asyncio.CancelledError:
             request.cancel()
-            self._circuits.report(_usage(route, provider), ErrorKind.TIMEOUT)
+            self._circuits.report(permit, ErrorKind.TIMEOUT)
             raise
         seconds = time.monotonic() - started
         if not done:
-            self._circuits.report(_usage(route, provider), ErrorKind.TIMEOUT)
+            self._circuits.report(permit, ErrorKind.TIMEOUT)
             record(Ended(provider, seconds, ErrorKind.TIMEOUT))
             self._await_late(provider, route, request, started, record)
             return None
         ended, handoff = _read(provider, request, seconds)
-        self._circuits.report(_usage(route, provider), ended.reason)
+        self._circuits.report(permit, ended.reason)
         record(ended)
         return handoff
 
     def _start(
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
-    ) -> asyncio.Task[Handoff] | None:
+    ) -> tuple[asyncio.Task[Handoff], Permit] | None:
         """Open the key and send the request, which alone holds it."""
         access = route.access(provider)
         try:
@@ -157,12 +166,12 @@ class Dispatcher:
             record(Unreadable(provider, access.key_version))
             record(Skipped(provider, SkipReason.NO_KEY))
             return None
-        self._circuits.admit(_usage(route, provider))
+        permit = self._circuits.admit(_usage(route, provider))
         self._bulkheads.enter(route.agency_id, provider)
         record(Started(provider))
         request = asyncio.create_task(handoff, name=f"handoff-{provider}")
         request.add_done_callback(lambda _: self._bulkheads.leave(route.agency_id, provider))
-        return request
+        return request, permit
 
     def _await_late(
         self, provider: str, route: Route, request: asyncio.Task[Handoff], started: float, record: Record

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from adapters.base import VoiceProvider
 from router.routing.dispatch import Dispatcher
-from router.routing.ladder import build_ladder, current_mode
-from router.routing.route import Mode, Route, Rung
+from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open
+from router.routing.route import Mode, Route, Rung, SkipReason
 
 _STEPS: tuple[Literal["ai", "owner", "voicemail"], ...] = ("ai", "owner", "voicemail")
 
@@ -26,42 +26,60 @@ class Explained:
 
 
 def explain(
-    route: Route, providers: Mapping[str, VoiceProvider], dispatcher: Dispatcher, now: datetime
+    route: Route,
+    providers: Mapping[str, VoiceProvider],
+    dispatcher: Dispatcher,
+    now: datetime,
+    diverted: str | None = None,
 ) -> tuple[Explained, ...]:
-    """All rungs in the order of the ladder, then those that are not on it."""
+    """All rungs in the order of the ladder, then those that are not on it.
+
+    `diverted`: why the call goes to the voicemail whatever else could take it, if it does.
+    """
     ladder = build_ladder(route, providers, now)
-    explained: list[Explained] = []
+    rungs = _divert(ladder, diverted) if diverted else _descend(ladder, route, dispatcher)
+    return (*rungs, *_left_out(route, ladder, now))
+
+
+def _divert(ladder: tuple[Rung, ...], why: str) -> Iterator[Explained]:
+    return (Explained(rung.step, rung.provider, would_take=rung == VOICEMAIL, reason=why) for rung in ladder)
+
+
+def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> Iterator[Explained]:
     taken = False
     for rung in ladder:
         reason = _reason_against(rung, route, dispatcher)
-        if reason is not None:
-            explained.append(Explained(rung.step, rung.provider, would_take=False, reason=reason))
-        elif taken:
-            explained.append(Explained(rung.step, rung.provider, would_take=False, reason="stands_by"))
-        else:
-            taken = True
-            explained.append(Explained(rung.step, rung.provider, would_take=True, reason="ready"))
-    return (*explained, *_left_out(route, ladder, current_mode(route, now)))
+        if reason is None:
+            reason = "stands_by" if taken else "ready"
+        yield Explained(rung.step, rung.provider, would_take=reason == "ready", reason=reason)
+        taken = taken or reason == "ready"
 
 
 def _reason_against(rung: Rung, route: Route, dispatcher: Dispatcher) -> str | None:
     if rung.step != "ai" or rung.provider is None:
         return None
-    return dispatcher.reason_to_skip(rung.provider, route)
+    reason = dispatcher.reason_to_skip(rung.provider, route)
+    if reason is None and not dispatcher.has_readable_key(rung.provider, route):
+        return SkipReason.NO_KEY
+    return reason
 
 
-def _left_out(route: Route, ladder: tuple[Rung, ...], mode: Mode) -> tuple[Explained, ...]:
+def _left_out(route: Route, ladder: tuple[Rung, ...], now: datetime) -> Iterator[Explained]:
     present = {rung.step for rung in ladder}
-    return tuple(
-        Explained(step, None, would_take=False, reason=_why_absent(step, route, mode))
+    return (
+        Explained(step, None, would_take=False, reason=_why_absent(step, route, now))
         for step in _STEPS
         if step not in present
     )
 
 
-def _why_absent(step: str, route: Route, mode: Mode) -> str:
+def _why_absent(step: str, route: Route, now: datetime) -> str:
+    mode, routing = current_mode(route, now), route.routing
+    of_mode = f"mode_is_{mode}" if routing.hours is None or is_open(routing.hours, now) else f"closed_mode_is_{mode}"
     if step == "ai":
-        return "no_provider" if mode in (Mode.AI, Mode.OWNER_FIRST) else f"mode_is_{mode}"
-    if route.personal_phone is None:
-        return "no_personal_phone"
-    return f"mode_is_{mode}"
+        return "no_provider" if mode in (Mode.AI, Mode.OWNER_FIRST) else of_mode
+    if mode is Mode.VOICEMAIL:
+        return of_mode
+    if mode is Mode.AI and routing.on_failure == "voicemail":
+        return "on_failure_is_voicemail"
+    return "no_personal_phone"

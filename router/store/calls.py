@@ -35,13 +35,30 @@ _ROUTE: Final = """
       JOIN agencies a ON a.id = n.agency_id
 """
 
+# What stands against placing the call that was `asked` for.
+_AGAINST: Final = """
+       (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
+                    WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
+          FROM calls r
+         WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
+           AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop,
+       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = asked.caller) >= asked.most_of_caller THEN 'caller'
+                    WHEN count(*) >= asked.most_of_agency THEN 'agency' END
+          FROM (SELECT l.from_number
+                  FROM calls l
+                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
+                   AND l.started_at > asked.now - interval '1 hour' AND l.call_sid <> asked.call_sid
+                 LIMIT asked.most_of_agency) AS live) AS crowd
+"""
+
 # The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
 CLAIM_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE}
      WHERE n.account_sid = $1 AND n.e164 = $2
        AND ($8::text[] IS NULL OR EXISTS (
            SELECT FROM keys t
-            WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)))
+            WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)
+              AND (t.retired_at IS NULL OR t.retired_at > $6::timestamptz - interval '24 hours')))
 ), started AS (
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
     SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
@@ -52,20 +69,17 @@ WITH route AS MATERIALIZED ({_ROUTE}
     ON CONFLICT (account_sid, call_sid, step) DO NOTHING
     RETURNING step
 )
-SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed,
-       (SELECT CASE WHEN bool_or(right(r.ringing_phone, length($7::text)) = $7) THEN 'forwarded'
-                    WHEN $7::text IS NULL AND bool_or(r.ringing_shows = $5) THEN 'suspected' END
-          FROM calls r
-         WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > $6
-           AND r.ended_at IS NULL AND r.call_sid <> $4) AS loop,
-       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = $5) >= $9 THEN 'caller'
-                    WHEN count(*) >= $10 THEN 'agency' END
-          FROM (SELECT l.from_number
-                  FROM calls l
-                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
-                   AND l.started_at > $6 - interval '1 hour' AND l.call_sid <> $4
-                 LIMIT $10) AS live) AS crowd
-  FROM route
+SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_AGAINST}
+  FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded,
+                      $9::bigint AS most_of_caller, $10::bigint AS most_of_agency) AS asked
+"""  # noqa: S608  (put together from constants)
+
+# The same of a call that nobody has placed; $3 is null where nothing is known of the caller.
+PREVIEW_CALL: Final = f"""
+WITH route AS MATERIALIZED ({_ROUTE} WHERE n.agency_id = $1 AND n.e164 = $2)
+SELECT route.*, false AS claimed, {_AGAINST}
+  FROM route, (SELECT '' AS call_sid, $3::text AS caller, $4::timestamptz AS now, NULL::text AS forwarded,
+                      $5::bigint AS most_of_caller, $6::bigint AS most_of_agency) AS asked
 """  # noqa: S608  (put together from constants)
 
 CLAIM_STEP: Final = f"""
@@ -75,7 +89,7 @@ WITH claimed AS (
     ON CONFLICT (account_sid, call_sid, step) DO NOTHING
     RETURNING step
 )
-SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*,
+SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*, EXISTS (SELECT FROM calls WHERE id = $5) AS recorded,
        (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
           FROM call_events e
          WHERE e.call_id = $5) AS facts
@@ -116,6 +130,8 @@ FIND_AGENCY_CALL: Final = f"{_CALL} WHERE id = $1 AND agency_id = $2"
 
 ROUTE_OF_NUMBER: Final = f"{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"
 
+ROUTES_OF_NUMBERS: Final = f"{_ROUTE} WHERE (n.account_sid, n.e164) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -140,12 +156,19 @@ class CallClaim:
     loop: Literal["forwarded", "suspected"] | None = None
     crowd: Literal["caller", "agency"] | None = None
 
+    @property
+    def diverted(self) -> str | None:
+        """Why such a call goes to the voicemail, whatever its ladder says."""
+        if self.loop == "suspected":
+            return "suspected_loop"
+        return None if self.crowd is None else f"too_many_calls_of_{self.crowd}"
+
 
 @dataclass(frozen=True, slots=True)
 class StepClaim:
     """Whether this request is the first for its step; the route as it is now, and what happened before.
 
-    `facts` None: it is not known.
+    `facts` None: it is not known, because the call is not recorded here yet.
     """
 
     claimed: bool
@@ -217,13 +240,22 @@ async def claim_call(
     return CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
+async def preview_call(
+    pool: Pool, *, agency_id: str, to: str, caller: str | None, now: datetime, most_of_caller: int, most_of_agency: int
+) -> CallClaim | None:
+    """What claiming such a call would say. Writes nothing. None: the agency has no such number."""
+    row = await pool.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
+    return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
+
+
 async def claim_step(
     pool: Pool, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
 ) -> StepClaim:
     """Claim a later step, and learn the route as it is now and what happened so far."""
     row = await pool.fetchrow(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
     route = None if row["agency_id"] is None else read_route(row)
-    return StepClaim(row["claimed"], route, tuple(Fact(*fact) for fact in row["facts"] or ()))
+    facts = tuple(Fact(*fact) for fact in row["facts"] or ()) if row["recorded"] else None
+    return StepClaim(row["claimed"], route, facts)
 
 
 async def find_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
@@ -255,6 +287,12 @@ async def find_agency_call(pool: Pool, agency_id: str, call_id: str) -> StoredCa
 async def find_route(pool: Pool, account_sid: str, number: str) -> Route | None:
     row = await pool.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
     return None if row is None else read_route(row)
+
+
+async def find_routes(pool: Pool, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
+    """The routes of those of the numbers, each with its account, that are still there."""
+    accounts, e164s = [account for account, _ in numbers], [e164 for _, e164 in numbers]
+    return tuple(read_route(row) for row in await pool.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
 
 
 def read_route(row: Mapping[str, Any]) -> Route:
@@ -289,10 +327,15 @@ def _read_accesses(
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One statement with its arguments, to be committed together with others. Running it twice does no harm."""
+    """One statement with its arguments, to be committed together with others. Running it twice does no harm.
+
+    `spool_only`: the database has it already, unless it loses its last moments in a crash. Then the spool, in which
+    all that followed stands, has to have it too.
+    """
 
     statement: str
     arguments: tuple[Any, ...]
+    spool_only: bool = False
 
 
 def insert_event(
@@ -326,7 +369,7 @@ def insert_call(
     to_number: str,
     started_at: datetime,
 ) -> Write:
-    """For a call that came in while the database was away."""
+    """For a call that came in while the database was away, here or in another process."""
     return Write(
         "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
         "SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM agencies WHERE id = $4) "
@@ -353,15 +396,23 @@ def store_answer(account_sid: str, call_sid: str, step: str, at: datetime, seale
 
 
 def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> Write:
+    """Who took the call last, and when somebody first did. A spool may tell the earlier after the later."""
     return Write(
-        "UPDATE calls SET answered_by = $2, provider = $3, answered_at = coalesce(answered_at, $4) WHERE id = $1",
+        "UPDATE calls "
+        "SET answered_by = CASE WHEN answered_at >= $4 THEN answered_by ELSE $2 END, "
+        "provider = CASE WHEN answered_at >= $4 THEN provider ELSE $3 END, answered_at = least(answered_at, $4) "
+        "WHERE id = $1",
         (call_id, by, provider, at),
     )
 
 
-def set_provider(call_id: str, provider: str) -> Write:
-    """Who has the call now, answered or not."""
-    return Write("UPDATE calls SET provider = $2 WHERE id = $1", (call_id, provider))
+def set_provider(call_id: str, provider: str, at: datetime) -> Write:
+    """Who has the call now, answered or not, unless a step has been taken since."""
+    return Write(
+        "UPDATE calls SET provider = $2 WHERE id = $1 "
+        "AND NOT EXISTS (SELECT FROM call_steps WHERE call_id = $1 AND claimed_at > $3)",
+        (call_id, provider, at),
+    )
 
 
 def mark_assistant(client_id: str, provider: str, at: datetime) -> Write:
@@ -395,22 +446,43 @@ def set_outcome(call_id: str, outcome: str) -> Write:
     )
 
 
+# With its event in the same statement: whoever finds the call closed can rely on both.
 END_CALL: Final = """
-UPDATE calls
-   SET ended_at = $2, seconds = coalesce($4, seconds), outcome = coalesce(outcome, $3),
-       ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
- WHERE id = $1 AND ended_at IS NULL
-RETURNING outcome
+WITH ended AS (
+    UPDATE calls
+       SET ended_at = $2, seconds = coalesce($4, seconds), outcome = coalesce(outcome, $3),
+           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+     WHERE id = $1 AND ended_at IS NULL
+    RETURNING id, outcome
+), told AS (
+    INSERT INTO call_events (id, call_id, at, event, step, reason)
+    SELECT $5, id, $2, 'call.ended', 'end', outcome FROM ended
+    ON CONFLICT DO NOTHING
+)
+SELECT (SELECT outcome FROM ended) AS outcome, EXISTS (SELECT FROM calls WHERE id = $1) AS recorded
 """
 
 
-async def end_call(pool: Pool, call_id: str, at: datetime, outcome: str, seconds: int | None) -> str | None:
-    """Close a call once. Returns its outcome to whoever closed it, None to everybody after."""
-    closed: str | None = await pool.fetchval(END_CALL, call_id, at, outcome, seconds)
+class UnrecordedCallError(LookupError):
+    """The database does not have the call: its beginning may be in the spool of some process."""
+
+
+async def end_call(
+    pool: Pool, call_id: str, event_id: str, at: datetime, outcome: str, seconds: int | None
+) -> str | None:
+    """Close a call once. Returns its outcome to whoever closed it, None to everybody after.
+
+    Raises UnrecordedCallError.
+    """
+    row = await pool.fetchrow(END_CALL, call_id, at, outcome, seconds, event_id)
+    if not row["recorded"]:
+        raise UnrecordedCallError
+    closed: str | None = row["outcome"]
     return closed
 
 
-# For when the database was away, and nobody could tell how the call went.
+# For when nobody can tell how the call went: the database was away, or the call itself is still in some spool. Then
+# the end waits for it (router.store.early_ends).
 _END_LATER: Final = """
 WITH ended AS (
     UPDATE calls
@@ -418,9 +490,13 @@ WITH ended AS (
            outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END, 'abandoned')
      WHERE id = $1 AND ended_at IS NULL
     RETURNING id, outcome
+), told AS (
+    INSERT INTO call_events (id, call_id, at, event, step, reason)
+    SELECT $2, id, $3, 'call.ended', 'end', outcome FROM ended
+    ON CONFLICT DO NOTHING
 )
-INSERT INTO call_events (id, call_id, at, event, step, reason)
-SELECT $2, id, $3, 'call.ended', 'end', outcome FROM ended
+INSERT INTO early_ends (call_id, event_id, at, seconds)
+SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM calls WHERE id = $1)
 ON CONFLICT DO NOTHING
 """
 
@@ -442,12 +518,23 @@ def set_seconds(call_id: str, seconds: int) -> Write:
 
 
 INSERT_VOICEMAIL: Final = """
-INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
- WHERE EXISTS (SELECT FROM calls WHERE id = $4)
-ON CONFLICT (account_sid, recording_sid) DO NOTHING
-RETURNING id
+WITH filed AS (
+    INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+     WHERE EXISTS (SELECT FROM calls WHERE id = $4)
+    ON CONFLICT (account_sid, recording_sid) DO NOTHING
+    RETURNING id
+)
+SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $4) AS recorded
 """
+
+
+async def insert_voicemail(pool: Pool, arguments: tuple[Any, ...]) -> bool:
+    """File a message; False if it is there already. Raises UnrecordedCallError."""
+    row = await pool.fetchrow(INSERT_VOICEMAIL, *arguments)
+    if not row["recorded"]:
+        raise UnrecordedCallError
+    return row["id"] is not None
 
 
 def voicemail_arguments(

@@ -1,6 +1,7 @@
-"""Asking the database without waiting for one that is away: bounded, and after a failure not tried by every call.
+"""Asking the database without waiting for one that is away: bounded, and while it is away not at all.
 
-What to do without an answer is the asker's decision.
+What to do without an answer is the asker's decision. Who looks whether it is back is one alone (router.calls.recorder),
+so that a database that is slow is not lost and regained with every question.
 """
 
 from __future__ import annotations
@@ -8,39 +9,41 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
 
 _PATIENCE_SECONDS: Final = 1.5
-_PROBE_EVERY_SECONDS: Final = 1.0
-_MOST_ABANDONED: Final = 64
 
 _Answer = TypeVar("_Answer")
 
 
 class DatabaseAwayError(ConnectionError):
-    """The database did not answer just now. Among router.store.pool.DATABASE_ERRORS."""
+    """The database did not answer just now. Among router.store.pool.AWAY_ERRORS."""
 
 
 class Guard:
-    """Lets questions through while the database answers; when it does not, one a second to see."""
+    """Lets questions through while the database answers."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, patience: float = _PATIENCE_SECONDS) -> None:
         self._clock = clock
         self._patience = patience
         self._away_since: float | None = None
-        self._next_probe = 0.0
-        self._abandoned: set[asyncio.Task[object]] = set()
+        self._when_lost: Callable[[], None] | None = None
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
     def away(self) -> bool:
         return self._away_since is not None
 
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """`tell` is called whenever somebody finds that it does not answer. Whoever is told has to call `back`."""
+        self._when_lost = tell
+
     async def ask(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer, or DatabaseAwayError within the patience. Other exceptions of the question pass through."""
-        if self.away and not self._may_probe():
+        if self.away:
             raise DatabaseAwayError
         task = asyncio.ensure_future(question())
         try:
@@ -53,43 +56,35 @@ class Guard:
             self.lost("TimeoutError")
             raise DatabaseAwayError
         try:
-            answer = task.result()
+            return task.result()
         except AWAY_ERRORS as error:
-            self.lost(type(error).__name__)
+            if not isinstance(error, DatabaseAwayError):  # of a question within a question: said already
+                self.lost(type(error).__name__)
             raise DatabaseAwayError from None
-        self.back()
-        return answer
-
-    def _may_probe(self) -> bool:
-        now = self._clock()
-        if now < self._next_probe or len(self._abandoned) >= _MOST_ABANDONED:
-            return False
-        self._next_probe = now + _PROBE_EVERY_SECONDS
-        return True
-
-    def _abandon(self, task: asyncio.Future[_Answer]) -> None:
-        """Cancelled, but not waited for: a driver may wait long for a server that does not react."""
-        task.cancel()
-        self._abandoned.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Future[_Answer]) -> None:
-        self._abandoned.discard(task)
-        if not task.cancelled():
-            task.exception()
 
     def lost(self, reason: str) -> None:
         """Somebody found that it does not answer."""
-        now = self._clock()
-        self._next_probe = now + _PROBE_EVERY_SECONDS
         if self._away_since is None:
-            self._away_since = now
+            self._away_since = self._clock()
             metrics.database_up(False)
             emit("database.lost", reason=reason)
+        if self._when_lost is not None:
+            self._when_lost()
 
     def back(self) -> None:
-        """Somebody got an answer."""
+        """It answers."""
         if self._away_since is not None:
             seconds, self._away_since = self._clock() - self._away_since, None
             metrics.database_up(True)
             emit("database.regained", seconds=round(seconds, 3))
+
+    def _abandon(self, task: asyncio.Future[_Answer]) -> None:
+        """Cancelled, but not waited for: a driver may wait long for a server that does not react."""
+        task.cancel()
+        self._abandoned.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Future[Any]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()

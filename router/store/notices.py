@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from router.store.pool import DATABASE_ERRORS, Connection, connect
+from router.telemetry import emit
 
 CHANNEL: Final = "callrouter_settings"
 _RETRY_SECONDS: Final = 1.0
@@ -23,7 +24,8 @@ class Notices:
     def __init__(self, dsn: str, hear: Callable[[str | None], Awaitable[None]]) -> None:
         self._dsn = dsn
         self._hear = hear
-        self._heard: asyncio.Queue[str] = asyncio.Queue()
+        self._changed: set[str] = set()  # agencies, so that many changes of one are heard as one
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled, whatever happens to the connection."""
@@ -31,31 +33,37 @@ class Notices:
             try:
                 await self._listen()
             except DATABASE_ERRORS:
-                await asyncio.sleep(_RETRY_SECONDS)
+                pass  # whoever asks the database says so
+            except Exception as error:  # noqa: BLE001  settings that cannot be read must not end the listening
+                emit("request.failed", exception=error)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
         connection = await connect(self._dsn)
         try:
+            connection.add_termination_listener(self._note_end)
             await connection.add_listener(CHANNEL, self._note)
+            self._changed.clear()
             await self._hear(None)
-            while True:
+            while not connection.is_closed():
                 await self._hear_next(connection)
         finally:
             connection.terminate()
 
     async def _hear_next(self, connection: Connection) -> None:
-        """The next agency; now and then a look whether the connection is still there."""
+        """What has changed; now and then a look whether the connection is still there."""
         try:
             async with asyncio.timeout(_ALIVE_SECONDS):
-                agency_id = await self._heard.get()
+                await self._wake.wait()
         except TimeoutError:
             await connection.fetchval("SELECT 1")
-            return
-        changed = {agency_id}
-        while not self._heard.empty():
-            changed.add(self._heard.get_nowait())
-        for each in changed:
-            await self._hear(each)
+        self._wake.clear()
+        while self._changed:
+            await self._hear(self._changed.pop())
 
     def _note(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        self._heard.put_nowait(payload)
+        self._changed.add(payload)
+        self._wake.set()
+
+    def _note_end(self, _connection: Any) -> None:
+        self._wake.set()

@@ -77,8 +77,7 @@ def _reseal(keyring: Keyring, sealed: str | None, context: Context) -> tuple[str
     if sealed is None:
         return None, "absent"
     try:
-        if keyring.is_active(sealed):
-            return sealed, "done"
-        return keyring.seal(keyring.open_bytes(sealed, *context), *context), "done"
+        content = keyring.open_bytes(sealed, *context)
     except OpenError:
         return sealed, "unreadable"
+    return (sealed if keyring.is_active(sealed) else keyring.seal(content, *context)), "done"

@@ -55,7 +55,7 @@ class ProviderWebhooks:
         return answer
 
     async def _take(self, provider: VoiceProvider, request: Request) -> Response:
-        agency_id = request.path_params["agency_id"]
+        agency_id = request.path_params["agency_id"].replace("\0", "")  # PostgreSQL's text has no place for it
         body = await _read_body(request)
         if body is None:
             return _refuse(provider.name, request, "too_large", 413)

@@ -80,6 +80,9 @@ class TwilioWebhooks:
             verified = await self.verifier.verify(request, deadline)
         except RefusedError as refused:
             return _refuse(request, refused)
+        except Exception as error:  # noqa: BLE001  it may well be Twilio's: the caller goes on to the fallback
+            emit("request.failed", exception=error, step=_step_of(request))
+            return _refuse(request, RefusedError(503, "unverifiable", "the signature cannot be checked now"))
         try:
             async with asyncio.timeout(deadline.left() - _MARGIN_SECONDS):
                 document = await handle(request, verified)

@@ -22,6 +22,7 @@ class DatabaseProxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
+        self._delay = 0.0
         self._last_words: bytes | None = None
         self._handling: set[asyncio.Task[None]] = set()
         self.accepted = 0
@@ -34,6 +35,10 @@ class DatabaseProxy:
         """Let a request with these words through, and then nothing, its answer included."""
         self._last_words = words
 
+    def slow_down(self, seconds: float) -> None:
+        """From now on each piece takes that much longer on its way; 0 is as fast as it goes."""
+        self._delay = seconds
+
     def refuse(self) -> None:
         """Close what is open, and everything that comes."""
         self._refusing = True
@@ -43,6 +48,7 @@ class DatabaseProxy:
     def go_on(self) -> None:
         self._last_words = None
         self._refusing = False
+        self._delay = 0.0
         self._flowing.set()
 
     async def serve(self) -> asyncio.Server:
@@ -88,6 +94,8 @@ class DatabaseProxy:
                 self.stall()
             else:
                 await self._flowing.wait()
+            if self._delay:
+                await asyncio.sleep(self._delay)
             writer.write(data)
             await writer.drain()
 

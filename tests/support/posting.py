@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
@@ -13,9 +12,9 @@ from adapters.sandbox.carrier import Quirks
 from adapters.sandbox.carrier.parameters import inbound_parameters, new_sid
 from adapters.sandbox.carrier.requests import Reply, Requests
 from crypto import Secret
+from tests.support.signed_requests import VOICE
 from tests.support.world import CALLER, Client, World
 
-VOICE = "/webhooks/twilio/voice"
 NOT_ANSWERED = {"CallStatus": "ringing", "DialCallStatus": "failed", "DialBridged": "false"}
 
 
@@ -90,12 +89,3 @@ def takers_of(replies: list[Reply]) -> list[str]:
     """Likewise for several replies, which may differ; fails unless each is a 200 with a document."""
     assert {(reply.status, reply.content_type.partition(";")[0]) for reply in replies} == {(200, "text/xml")}
     return [taker_of(reply.body.decode()) for reply in replies]
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Waits for something that is bound to happen; fails if it does not."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110  (the condition is in another process or a database)
-                await asyncio.sleep(0.02)
-    assert await condition()

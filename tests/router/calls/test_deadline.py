@@ -17,7 +17,8 @@ from adapters.sandbox.carrier import Script
 from crypto import Keyring, Secret
 from router.calls.fallback import Fallback, fallback_address
 from tests.support.log_capture import CapturedEvents, captured_events
-from tests.support.posting import PostedCall, only_document, taker_of, takers_of, until
+from tests.support.posting import PostedCall, only_document, taker_of, takers_of
+from tests.support.waiting import wait_until
 from tests.support.world import OWNER, PROVIDERS, Client, World, open_world
 
 __all__ = ["captured_events"]
@@ -71,7 +72,7 @@ async def test_a_handoff_that_comes_late_is_noted_and_ended_at_retell(hurried: W
     hurried.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
     timeline = await hurried.call(client, SOON)
     assert (timeline.answered_by, timeline.provider) == ("ai", "vapi")
-    await until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
+    await wait_until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
     (org,) = hurried.sandbox.state.retell.orgs
     ((call_id, call),) = org.calls.items()
     (stop,) = hurried.sandbox.state.requests_to("retell", f"/v2/stop-call/{call_id}")
@@ -86,7 +87,7 @@ async def test_a_handoff_that_comes_late_is_noted_where_nothing_can_be_ended(hur
     hurried.sandbox.state.faults.set(provider, {"fault": "late", "seconds": 1})
     timeline = await hurried.call(client, SOON)
     assert timeline.provider == "retell"
-    await until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
+    await wait_until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
     assert hurried.asked_with(client, provider) == 1
 
 
@@ -150,7 +151,7 @@ async def test_a_bug_while_a_late_handoff_is_ended_does_not_hide_that_it_was_lat
         world.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
         timeline = await world.call(client, SOON)
         assert timeline.provider == "vapi"
-        await until(lambda: has_event(world, timeline.call_sid, "handoff.late"))
+        await wait_until(lambda: has_event(world, timeline.call_sid, "handoff.late"))
 
 
 UNREADABLE = {
@@ -198,6 +199,15 @@ async def test_without_a_database_a_call_that_comes_in_reaches_somebody(world: W
     assert timeline.answered_by in ("ai", "owner", "voicemail")
     assert timeline.violations == []
     assert {request.status for request in timeline.requests} <= {200, 503}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_without_a_database_a_number_that_was_called_before_still_reaches_its_ai(world: World, provider):
+    client = await world.add_client(providers=[provider])
+    await world.call(client, SOON)
+    async with database_away(world):
+        timeline = await world.call(client, SOON)
+    assert (timeline.answered_by, timeline.provider, timeline.failures) == ("ai", provider, [])
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -7,18 +7,15 @@ a worker's cells, because starting it takes longer than a call.
 from __future__ import annotations
 
 import contextlib
-import itertools
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pytest
 
 from adapters.base import ErrorKind
 from adapters.sandbox.carrier import Script, Timeline
-from router.routing.circuit import Circuits
+from tests.support.circuits import let_circuits_forget
 from tests.support.databases import fresh_database
 from tests.support.serving import listen, url_of
 from tests.support.world import PROVIDERS, Client, World, open_world
@@ -102,16 +99,11 @@ WorldWith = Callable[..., Awaitable[World]]
 async def world_with(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorldWith]:
     """The service with a fault at some providers and none at the others. Services are kept until the module's end."""
     opened: dict[tuple[frozenset[str], bool], World] = {}
-    hours = itertools.count()
-    now = 0.0
     async with contextlib.AsyncExitStack() as stack:
-        # Each cell comes an hour after the one before: long enough for no circuit to remember it.
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr("router.app.Circuits", partial(Circuits, clock=lambda: time.monotonic() + now))
+        pass_an_hour = let_circuits_forget(stack.enter_context(pytest.MonkeyPatch.context()))
 
         async def world_with(fault: str, *providers: str) -> World:
-            nonlocal now
-            now = 3600.0 * next(hours)
+            pass_an_hour()  # so that no cell suffers from those before
             dead = frozenset(providers) if fault == REFUSED else frozenset[str]()
             if (world := opened.get((dead, fault in SLOW))) is None:
                 overrides: dict[str, Any] = {f"{provider}_url": unused_address() for provider in dead}

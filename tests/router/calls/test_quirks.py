@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from adapters.sandbox.carrier import EACH_QUIRK, Script
+from adapters.sandbox.carrier import EACH_QUIRK, Quirks, Script
+from tests.support.databases import fresh_database
 from tests.support.provider_reports import reporting
 from tests.support.signed_requests import new_call_sid
-from tests.support.world import CALLER, PROVIDERS, World
+from tests.support.world import CALLER, PROVIDERS, World, open_world
 
 pytestmark = pytest.mark.anyio
 
@@ -103,9 +104,21 @@ SCENARIOS = {
 }
 
 
+@pytest.fixture(scope="module", params=EACH_QUIRK.values(), ids=EACH_QUIRK)
+async def quirky(
+    request: pytest.FixtureRequest, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[World, Quirks]]:
+    """One service for all scenarios under a quirk: too few of them fail for a provider's circuit to open."""
+    folder = tmp_path_factory.mktemp("quirk")
+    async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
+        yield world, request.param
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-@pytest.mark.parametrize("quirks", EACH_QUIRK.values(), ids=EACH_QUIRK)
-async def test_the_caller_ends_up_where_the_ladder_says(world: World, quirks, scenario: Scenario):
+async def test_the_caller_ends_up_where_the_ladder_says(quirky: tuple[World, Quirks], scenario: Scenario):
+    world, quirks = quirky
+    world.sandbox.state.requests.clear()
+    world.sandbox.state.faults.clear()
     client = await world.add_client(
         providers=scenario.providers, routing=dict(scenario.routing), **dict(scenario.settings)
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.carrier.requests import Reply
-from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of, until
+from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of
+from tests.support.waiting import wait_until
 from tests.support.world import PROVIDERS, World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +68,7 @@ async def test_whoever_comes_while_the_first_is_at_work_waits_for_its_answer(rep
 
     async def ask(number: int) -> Reply:
         if number:
-            await until(is_asked)
+            await wait_until(is_asked)
         return await call.ring(replica=replica if number else 0)
 
     assert taker_of(only_document(await at_once(4, ask))) == "retell"

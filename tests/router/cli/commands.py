@@ -74,7 +74,9 @@ class Command:
     def workers(self) -> list[psutil.Process]:
         """Its worker processes."""
         return [
-            child for child in psutil.Process(self.pid).children() if any("spawn_main" in each for each in child.cmdline())
+            child
+            for child in psutil.Process(self.pid).children()
+            if any("spawn_main" in each for each in child.cmdline())
         ]
 
     def tell(self, number: signal.Signals) -> None:
@@ -163,6 +165,11 @@ def mistakes(command: Command) -> list[str]:
     lines = command.stderr.splitlines()
     assert all(line.startswith("callrouter: ") for line in lines), command.stderr
     return [line.removeprefix("callrouter: ") for line in lines]
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Ended, also where nobody collects the orphans."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def get(url: str, headers: Mapping[str, str] | None = None) -> httpx.Response:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import closing
 
 import asyncpg
 import pytest
 
-from adapters.sandbox.world import DemoWorld
 from crypto import new_key_entry
+from router.cli.demo import provision
 from tests.router.cli.commands import Command, Commands, mistakes
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
-from router.cli.demo import provision
 
 pytestmark = pytest.mark.anyio
+
+_SEALED = (
+    "SELECT sealed FROM keys UNION ALL SELECT webhook_token_sealed FROM keys WHERE webhook_token_sealed IS NOT NULL"
+)
 
 
 async def start(commands: Commands, keys: str) -> tuple[Command, str]:
@@ -30,3 +32,51 @@ async def stop(serving: Command) -> None:
 
 async def rotate(commands: Commands, keys: str) -> Command:
     return await asyncio.to_thread(commands.run, "keys", "rotate", CALLROUTER_PLATFORM_KEYS=keys)
+
+
+async def sealed_under(dsn: str) -> set[str]:
+    """The ids of the platform keys that the database still needs."""
+    connection = await asyncpg.connect(dsn)
+    envelopes = [row["sealed"] for row in await connection.fetch(_SEALED)]
+    await connection.close()
+    return {envelope.split(".")[1] for envelope in envelopes}
+
+
+async def test_calls_go_on_while_the_platform_key_changes(external: Commands):
+    old, new = new_key_entry(), new_key_entry()
+    old_id, new_id = old.partition(":")[0], new.partition(":")[0]
+    dsn = external.environ["DATABASE_URL"]
+    assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
+    async with providers(external) as (_, world):
+        serving, url = await start(external, old)
+        await provision(url, ADMIN_TOKEN, world)
+        await stop(serving)
+        assert await sealed_under(dsn) == {old_id}
+
+        serving, url = await start(external, f"{new},{old}")
+        assert (await place_call(url, world)).answered_by == "ai"
+        rotated = await rotate(external, f"{new},{old}")
+        assert (rotated.end(), rotated.stderr) == (0, "")
+        done, _, total = rotated.stdout.split()[:3]
+        assert done == total
+        assert f"under the key {new_id}" in rotated.stdout
+        assert await sealed_under(dsn) == {new_id}
+        assert (await place_call(url, world)).answered_by == "ai"
+        await stop(serving)
+
+        serving, url = await start(external, new)
+        assert (await place_call(url, world)).answered_by == "ai"
+        await stop(serving)
+
+    unrelated = await rotate(external, new_key_entry())
+    assert unrelated.end() == 1
+    (line,) = mistakes(unrelated)
+    assert line.startswith(f"CALLROUTER_PLATFORM_KEYS: {total} sealed values do not open")
+    assert await sealed_under(dsn) == {new_id}
+
+
+def test_an_empty_database_has_nothing_to_rotate_yet(external: Commands):
+    refused = external.run("keys", "rotate")
+    assert refused.end() == 1
+    (line,) = mistakes(refused)
+    assert "callrouter migrate" in line

@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from router.cli.demo import provision
-from tests.router.cli.commands import PATIENCE, Commands, get, mistakes, wait_for
+from tests.router.cli.commands import PATIENCE, Commands, get, is_over, mistakes
 from tests.router.cli.conftest import execute
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
+
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
     refused = external.run("serve")
@@ -90,7 +91,7 @@ def test_being_told_to_stop_while_starting_is_no_failure(external: Commands):
 async def test_a_call_in_flight_is_answered_before_the_end(external: Commands):
     async with providers(external) as (sandbox, world):
         assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
-        serving = external.start("serve", CALLROUTER_DRAIN_DELAY="1")
+        serving = external.start("serve", CALLROUTER_DRAIN_DELAY="1", CALLROUTER_HANDOFF_TIMEOUT="2")
         url = await url_of(serving)
         await provision(url, ADMIN_TOKEN, world)
         sandbox.state.faults.set("bland", {"fault": "hang", "operation": "handoff"})
@@ -133,7 +134,7 @@ async def test_workers_share_a_port_a_database_and_their_numbers(commands: Comma
     postgres = commands.postgres()
     serving.tell(signal.SIGINT)
     assert await asyncio.to_thread(serving.end) == 0
-    assert not postgres.is_running()
+    assert is_over(postgres)
     assert (len(serving.events("worker.died")), serving.stderr) == (1, "")
 
 
@@ -153,4 +154,4 @@ def test_workers_end_with_the_one_who_started_them(commands: Commands):
     postgres = commands.postgres()
     again.tell(signal.SIGTERM)
     assert again.end() == 0
-    wait_for(lambda: not postgres.is_running(), "the end of the database")
+    assert is_over(postgres)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from crypto import Keyring
+from crypto import Keyring, new_key_entry
 from router.cli import app
 from tests.router.cli.commands import Commands, mistakes
 
@@ -62,12 +62,15 @@ def test_every_wrong_setting_is_named_at_once(commands: Commands):
 
 def test_a_data_dir_that_cannot_be_used_is_named(commands: Commands, tmp_path: Path):
     (tmp_path / "file").touch()
-    started = [
-        commands.start(*command.split(), CALLROUTER_DATA_DIR=str(tmp_path / "file"))
-        for command in ("serve", "demo", "migrate")
-    ]
+    commands.environ["CALLROUTER_DATA_DIR"] = str(tmp_path / "file")
+    elsewhere = {
+        "DATABASE_URL": "postgres://127.0.0.1:1/calls",
+        "CALLROUTER_PLATFORM_KEYS": new_key_entry(),
+        "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
+        "CALLROUTER_ADMIN_TOKEN": "0123456789abcdef",
+    }
+    started = [*(commands.start(each) for each in ("serve", "demo", "migrate")), commands.start("serve", **elsewhere)]
     for command in started:
         assert command.end() == 2
         (line,) = mistakes(command)
         assert line.startswith("CALLROUTER_DATA_DIR: ")
-        assert "Not a directory" in line

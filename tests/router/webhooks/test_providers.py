@@ -101,10 +101,10 @@ async def test_an_unproven_report_is_refused(world: World, provider):
         ({}, f"?token={token_of(client)[:-1]}"),
         ({}, "?token=%FF%00"),
         (proof(provider, other, body), ""),
-        ({"Authorization": "Bearer "}, ""),
+        ({"Authorization": "Bearer"}, ""),
         ({"Authorization": f"Bearer {client.keys[provider]}"}, ""),
         ({"X-Vapi-Secret": ""}, ""),
-        ({"X-Vapi-Secret": "é".encode().decode("latin-1")}, ""),
+        ({"X-Vapi-Secret": "é".encode()}, ""),
         ({"X-Webhook-Signature": "0" * 64, "X-Retell-Signature": f"v=1,d={'0' * 64}"}, ""),
     ):
         assert (await post(world, provider, client.agency_id, body, headers, query)).status_code == 401

@@ -163,6 +163,14 @@ CREATE TABLE call_events (
 );
 CREATE INDEX call_events_of_call ON call_events (call_id, at, id);
 
+-- Ends of calls that are not recorded yet, because their beginning is in the spool of some process.
+CREATE TABLE early_ends (
+    call_id  text PRIMARY KEY,
+    event_id text NOT NULL,
+    at       timestamptz NOT NULL,
+    seconds  integer
+);
+
 CREATE TABLE voicemails (
     id            text PRIMARY KEY,
     account_sid   text NOT NULL,

@@ -1,0 +1,69 @@
+"""`callrouter demo`, what `make run` runs: a newcomer starts it, copies the lines that it prints, and stops it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.router.cli.commands import ROOT, Commands, get, is_over, mistakes, wait_for
+
+_LINE = re.compile(r"^  (.+ call --to .*)$", re.MULTILINE)
+
+
+def test_a_newcomer_s_first_five_minutes(commands: Commands):
+    elsewhere = {"DATABASE_URL": "mysql://not/for/the/demo", "CALLROUTER_PUBLIC_URL": "https://calls.example.com"}
+    demo = commands.start("demo", **elsewhere)
+    wait_for(lambda: "--provider-fault" in demo.stderr or demo.process.poll() is not None, "the greeting")
+    shown = demo.stderr
+    lines = _LINE.findall(shown)
+    assert len(lines) == 4, shown
+    folder = Path(commands.environ["CALLROUTER_DATA_DIR"])
+    notes = folder / "demo.json"
+    assert notes.stat().st_mode & 0o777 == 0o600
+
+    (token,) = re.findall(r"demo token +(\S+)", shown)
+    (api,) = re.findall(r"API +(\S+)/v1", shown)
+    agencies = json.loads(notes.read_text())["router_url"]
+    assert agencies == api
+    assert get(f"{api}/readyz").json()["status"] == "ok"
+    assert get(f"{api}/v1/agencies", {"Authorization": f"Bearer {token}"}).status_code == 200
+
+    # The printed lines, in a terminal that knows nothing but where the user is.
+    bare = {name: commands.environ[name] for name in ("PATH", "HOME")}
+    calls = [_type(line, bare) for line in lines[:3]]
+    for call, provider in zip(calls, ("vapi", "retell", "bland"), strict=True):
+        assert f"answered by: ai ({provider})" in _read(call)
+    assert "answered by: ai (retell)" in _read(_type(lines[3], bare))
+
+    second = commands.run("demo")
+    assert second.end() == 1
+    (line,) = mistakes(second)
+    assert "runs already" in line
+    assert notes.exists()
+
+    postgres = commands.postgres()
+    demo.tell(signal.SIGINT)
+    assert demo.end() == 0
+    assert demo.stderr == shown
+    assert not notes.exists()
+    assert is_over(postgres)
+
+
+def _type(line: str, environ: dict[str, str]) -> subprocess.Popen[str]:
+    """What a shell makes of the line: settings in front, a comment behind."""
+    words = shlex.split(line, comments=True)
+    given = dict(environ)
+    while re.match(r"[A-Z_]+=", words[0]):
+        name, _, value = words.pop(0).partition("=")
+        given[name] = value
+    return subprocess.Popen(words, cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _read(call: subprocess.Popen[str]) -> str:
+    shown, _ = call.communicate(timeout=60)
+    assert call.returncode == 0, shown
+    return shown

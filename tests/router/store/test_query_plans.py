@@ -1,0 +1,227 @@
+"""Statements of the call path stay on their indexes however many rows there are, and hold no values."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import router
+from router.store import calls, webhook_secrets
+from tests.router.store.rows import AT
+
+pytestmark = pytest.mark.anyio
+
+SOURCES = Path(router.__file__).parent
+ACCOUNT, NUMBER, AGENCY, CLIENT, CALL, CALL_SID = "AC7", "+1500777", "agency_7", "client_77", "call_777", "CA777"
+
+CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "CLAIM_CALL, platform": (calls.CLAIM_CALL, (ACCOUNT, NUMBER, "c", "s", "+1", AT, None, None, 10, 100)),
+    "CLAIM_CALL, agency": (calls.CLAIM_CALL, (ACCOUNT, NUMBER, "c", "s", "+1", AT, "+2", ["sealed"], 10, 100)),
+    "PREVIEW_CALL": (calls.PREVIEW_CALL, (AGENCY, NUMBER, "+1", AT, 10, 100)),
+    "CLAIM_STEP": (calls.CLAIM_STEP, (ACCOUNT, NUMBER, CALL_SID, "ai-1", CALL, AT)),
+    "FIND_STEP": (calls.FIND_STEP, (ACCOUNT, CALL_SID, "inbound")),
+    "LATEST_STEP": (calls.LATEST_STEP, (ACCOUNT, CALL_SID)),
+    "FACTS": (calls.FACTS, (CALL,)),
+    "FIND_CALL": (calls.FIND_CALL, (ACCOUNT, CALL_SID)),
+    "FIND_AGENCY_CALL": (calls.FIND_AGENCY_CALL, (CALL, AGENCY)),
+    "ROUTE_OF_NUMBER": (calls.ROUTE_OF_NUMBER, (ACCOUNT, NUMBER)),
+    "ROUTES_OF_NUMBERS": (calls.ROUTES_OF_NUMBERS, ([ACCOUNT, ACCOUNT], [NUMBER, "+1500778"])),
+    "ACCOUNT_TOKENS": (calls.ACCOUNT_TOKENS, (ACCOUNT, AT)),
+    "END_CALL": (calls.END_CALL, (CALL, AT, "ai", 9, "e")),
+    "INSERT_VOICEMAIL": (
+        calls.INSERT_VOICEMAIL,
+        calls.voicemail_arguments(
+            "voicemail_1",
+            account_sid=ACCOUNT,
+            recording_sid="RE1",
+            call_id=CALL,
+            agency_id=AGENCY,
+            client_id=CLIENT,
+            from_number="+1",
+            at=AT,
+            seconds=1,
+        ),
+    ),
+    "FIND_WEBHOOK_SECRETS": (webhook_secrets.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT)),
+} | {
+    name: (write.statement, write.arguments)
+    for name, write in {
+        "insert_event": calls.insert_event("e", CALL, AT, "call.received"),
+        "insert_call": calls.insert_call(
+            "c",
+            account_sid=ACCOUNT,
+            call_sid="s",
+            agency_id=AGENCY,
+            client_id=CLIENT,
+            from_number="+1",
+            to_number=NUMBER,
+            started_at=AT,
+        ),
+        "insert_step": calls.insert_step(ACCOUNT, CALL_SID, "ai-1", CALL, AT),
+        "store_answer": calls.store_answer(ACCOUNT, CALL_SID, "inbound", AT, "sealed"),
+        "set_answered": calls.set_answered(CALL, "ai", "vapi", AT),
+        "set_provider": calls.set_provider(CALL, "vapi", AT),
+        "mark_assistant": calls.mark_assistant(CLIENT, "vapi", AT),
+        "set_ringing": calls.set_ringing(CALL, "+1", "+2", AT),
+        "clear_ringing": calls.clear_ringing(CALL),
+        "set_outcome": calls.set_outcome(CALL, "ai"),
+        "end_call_later": calls.end_call_later(CALL, "e", AT, 9),
+        "set_ended": calls.set_ended(CALL, AT, 9),
+        "set_seconds": calls.set_seconds(CALL, 9),
+    }.items()
+}
+
+FILL = """
+INSERT INTO agencies (id, name, created_at) SELECT 'agency_' || n, 'A', now() FROM generate_series(1, 2000) n;
+INSERT INTO keys (agency_id, kind, version, sealed, account_sid, last4, status, checked_at, saved_at)
+SELECT 'agency_' || n, kind, 1, 'sealed', CASE WHEN kind = 'twilio' THEN 'AC' || n END, 'last', 'valid', now(), now()
+  FROM generate_series(1, 2000) n, unnest(ARRAY['vapi', 'retell', 'twilio']) kind;
+INSERT INTO clients (id, agency_id, name, caller_id, routing, created_at)
+SELECT 'client_' || n, 'agency_' || n % 2000 + 1, 'C', 'caller', '{}', now() FROM generate_series(1, 5000) n;
+INSERT INTO assistants (client_id, provider, remote_id, state, updated_at)
+SELECT 'client_' || n, 'vapi', 'a', 'linked', now() FROM generate_series(1, 5000) n;
+INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url, fallback_url,
+                     status_url, state, fallback_state, created_at)
+SELECT 'AC' || n % 2000 + 1, '+1500' || n, 'agency_' || n % 2000 + 1, 'client_' || n, 'twilio', 'agency', 'PN', '',
+       '', '', 'active', 'ok', now()
+  FROM generate_series(1, 5000) n;
+INSERT INTO registrations (agency_id, e164, provider, remote_id)
+SELECT 'agency_' || n % 2000 + 1, '+1500' || n, 'vapi', 'p' FROM generate_series(1, 5000) n;
+INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at, ended_at,
+                   outcome, ringing_phone)
+SELECT 'call_' || n, 'AC' || n % 2000 + 1, 'CA' || n, 'agency_' || n % 2000 + 1, 'client_' || n % 5000 + 1, '+1',
+       '+1500' || n, now() - n * interval '1 minute', CASE WHEN n > 100 THEN now() END,
+       CASE WHEN n > 100 THEN 'ai' END, CASE WHEN n <= 20 THEN '+1' END
+  FROM generate_series(1, 10000) n;
+INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at, answered_at)
+SELECT 'AC' || n % 2000 + 1, 'CA' || n, step, 'call_' || n, now(), now()
+  FROM generate_series(1, 10000) n, unnest(ARRAY['inbound', 'ai-1']) step;
+INSERT INTO call_events (id, call_id, at, event, step)
+SELECT 'event_' || n || step, 'call_' || n, now(), 'call.received', step
+  FROM generate_series(1, 10000) n, unnest(ARRAY['inbound', 'ai-1']) step;
+ANALYZE;
+"""
+
+
+@pytest.fixture
+async def filled(database_dsn: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database_dsn)
+    await connection.execute(FILL)
+    yield connection
+    await connection.close()
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def scanned(explained: str) -> list[str]:
+    """Tables that are read from end to end."""
+    found = list(nodes(json.loads(explained)[0]["Plan"]))
+    return [node["Relation Name"] for node in found if node["Node Type"] == "Seq Scan"]
+
+
+async def test_no_statement_of_the_call_path_reads_a_whole_table(filled):
+    """With the values at hand, and as the plan that a much used connection keeps for all values."""
+    found = {}
+    for name, (statement, arguments) in CALL_PATH.items():
+        explained = await filled.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+        generic = await filled.fetchval(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {statement}", *arguments)
+        if tables := scanned(explained) + scanned(generic):
+            found[name] = tables
+    assert found == {}
+
+
+async def test_a_statement_that_reads_a_whole_table_would_be_noticed(filled):
+    explained = await filled.fetchval("EXPLAIN (FORMAT JSON) SELECT * FROM calls WHERE from_number = $1", "+1")
+    assert scanned(explained) == ["calls"]
+
+
+def test_every_statement_of_the_module_is_looked_at():
+    """Whoever writes a new one for calls is sent here."""
+    module = {value for name, value in vars(calls).items() if name.isupper() and not name.startswith("_")}
+    assert {value for value in module if isinstance(value, str)} <= {statement for statement, _ in CALL_PATH.values()}
+    writers = {
+        node.name
+        for node in ast.parse(Path(calls.__file__).read_text()).body
+        if isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Name) and node.returns.id == "Write"
+    }
+    assert writers <= set(CALL_PATH)
+
+
+SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|WHERE|FROM|ORDER BY|VALUES|SET)\b")
+RUNS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "prepare", "cursor"}
+
+
+def is_constant(node: ast.expr) -> bool:
+    """A literal, a module's constant by its name, or literals and constants put together."""
+    match node:
+        case ast.Constant():
+            return True
+        case ast.Name(id=name):
+            return name.isupper()
+        case ast.Attribute(attr=name):  # a Write carries its statement along
+            return name.isupper() or name == "statement"
+        case ast.Call(func=ast.Name(id="text"), args=[argument]):  # SQLAlchemy's way to say that it is a statement
+            return is_constant(argument)
+        case ast.JoinedStr(values=values):
+            return all(is_constant(each.value if isinstance(each, ast.FormattedValue) else each) for each in values)
+    return False
+
+
+def composed(tree: ast.AST) -> Iterator[ast.expr]:
+    """Texts with SQL in them that something is put into, and statements that are run without being constants."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr(values=values):
+                words = "".join(str(each.value) for each in values if isinstance(each, ast.Constant))
+                if SQL.search(words) and not is_constant(node):
+                    yield node
+            case ast.BinOp(left=left, right=right, op=ast.Add() | ast.Mod()):
+                sides = [
+                    side for side in (left, right) if isinstance(side, ast.Constant) and isinstance(side.value, str)
+                ]
+                if any(SQL.search(side.value) for side in sides):
+                    yield node
+            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(words)), attr="format" | "join")):
+                if SQL.search(words):
+                    yield node
+            case ast.Call(func=ast.Attribute(attr=method), args=[statement, *_]) if method in RUNS:
+                if not is_constant(statement) and not (isinstance(statement, ast.Name) and statement.id == "statement"):
+                    yield statement
+
+
+def test_no_statement_is_put_together_from_values():
+    """Migrations run before anybody sends anything; all else hands its values over as parameters."""
+    found = [
+        f"{path.relative_to(SOURCES)}:{node.lineno}"
+        for path in sorted(SOURCES.rglob("*.py"))
+        if "migrations" not in path.parts
+        for node in composed(ast.parse(path.read_text()))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'f"SELECT * FROM calls WHERE id = {call_id}"',
+        '"SELECT * FROM calls WHERE id = " + call_id',
+        '"SELECT * FROM calls WHERE id = %s" % call_id',
+        '"DELETE FROM calls WHERE id = {}".format(call_id)',
+        '" WHERE ".join(parts)',
+        "pool.fetch(query, call_id)",
+        "pool.fetch(build(call_id))",
+    ],
+)
+def test_a_statement_put_together_from_values_would_be_noticed(code: str):
+    assert len(list(composed(ast.parse(code)))) == 1

@@ -1,0 +1,74 @@
+"""The service as a whole: what it serves, under which address, and what it leaves behind when it stops."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from adapters.sandbox.carrier import Script
+from router.app import new_id
+from tests.support.posting import PostedCall, action_of
+from tests.support.signed_requests import VOICE, post_signed
+from tests.support.world import World, open_world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs"])
+async def test_it_serves_what_machines_and_people_look_for(world: World, path):
+    response = await world.http.get(world.urls[0] + path)
+    assert response.status_code == 200
+    assert response.content
+
+
+async def test_the_bare_address_leads_to_a_page_for_people(world: World):
+    response = await world.http.get(world.urls[0], follow_redirects=True)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/webhooks/nowhere", "/webhooks/twilio/nowhere"])
+async def test_what_it_does_not_know_is_not_found(world: World, path):
+    response = await world.http.post(world.urls[0] + path)
+    assert response.status_code == 404
+
+
+async def test_twilio_never_asks_by_get(world: World):
+    response = await world.http.get(world.urls[0] + VOICE)
+    assert response.status_code == 405
+
+
+async def test_behind_a_path_of_its_own_it_signs_and_answers_for_that_address(database_dsn, tmp_path):
+    public = "https://calls.example.com/router"
+    async with open_world(database_dsn, tmp_path, public_url=public) as world:
+        client = await world.add_client(providers=["retell"])
+        form = PostedCall(world, client).parameters
+        inside = await post_signed(world, VOICE, form, client.auth_token, signed_url=world.urls[0] + VOICE)
+        outside = await post_signed(world, VOICE, form, client.auth_token, signed_url=public + VOICE)
+        assert [inside.status_code, outside.status_code] == [403, 200]
+        assert action_of(outside.text).startswith("/router/webhooks/twilio/calls/")
+
+
+async def test_what_happened_is_on_record_when_it_stops(database_dsn, tmp_path):
+    async with open_world(database_dsn, tmp_path) as world:
+        client = await world.add_client(providers=["vapi"])
+        timeline = await world.call(client, Script(caller="hangs-up-during-ai"))
+    connection = await asyncpg.connect(database_dsn)
+    call = await connection.fetchrow("SELECT outcome, ended_at FROM calls WHERE call_sid = $1", timeline.call_sid)
+    await connection.close()
+    assert call["outcome"] == "ai"
+    assert call["ended_at"] is not None
+
+
+async def test_it_stops_although_a_provider_has_not_answered_yet(database_dsn, tmp_path):
+    async with open_world(database_dsn, tmp_path, answer_deadline=3, handoff_timeout=0.3) as world:
+        client = await world.add_client(providers=["vapi"])
+        world.sandbox.state.faults.set("vapi", "hang")
+        timeline = await world.call(client)
+    assert timeline.answered_by == "voicemail"
+
+
+def test_ids_have_a_prefix_and_are_no_ones_to_guess():
+    ids = {new_id("call") for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(each.startswith("call_") and len(each) > 20 for each in ids)

@@ -1,0 +1,89 @@
+"""The process that starts itself so that freed memory is overwritten, and leaves no core dumps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from router import hygiene
+from router.hygiene import is_memory_overwritten, restart_with_hygiene
+
+ROOT = Path(__file__).parents[2]
+GLIBC = hygiene._has_glibc()
+ON = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
+}
+
+needs_glibc = pytest.mark.skipif(not GLIBC, reason="only glibc can overwrite what is freed")
+
+
+@needs_glibc
+@pytest.mark.parametrize(
+    ("environ", "on"),
+    [
+        (ON, True),
+        ({}, False),
+        ({"PYTHONMALLOC": "malloc"}, False),
+        ({**ON, "PYTHONMALLOC": "pymalloc"}, False),
+        ({**ON, "GLIBC_TUNABLES": "glibc.malloc.perturb=165"}, False),
+    ],
+)
+def test_it_is_on_only_with_both_settings(environ: dict[str, str], on: bool):
+    assert is_memory_overwritten(environ) is on
+
+
+@needs_glibc
+def test_a_process_without_it_starts_itself_again_with_it(monkeypatch: pytest.MonkeyPatch):
+    for name in ON:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CALLROUTER_PORT", "8081")
+    restarts = []
+    restart_with_hygiene(lambda *arguments: restarts.append(arguments))
+    ((program, arguments, environ),) = restarts
+    assert (program, arguments) == (sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    assert is_memory_overwritten(environ)
+    assert environ["CALLROUTER_PORT"] == "8081"
+
+
+@needs_glibc
+def test_a_process_that_has_it_goes_on(monkeypatch: pytest.MonkeyPatch):
+    for name, value in ON.items():
+        monkeypatch.setenv(name, value)
+    restarts = []
+    restart_with_hygiene(lambda *arguments: restarts.append(arguments))
+    assert restarts == []
+
+
+def test_where_it_cannot_be_had_the_process_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(hygiene.platform, "libc_ver", lambda: ("musl", "1.2"))
+    restarts = []
+    restart_with_hygiene(lambda *arguments: restarts.append(arguments))
+    assert restarts == []
+    assert not is_memory_overwritten(ON)
+
+
+SCRIPT = """
+import json, resource, sys
+from router.hygiene import forbid_core_dumps, is_memory_overwritten, restart_with_hygiene
+restart_with_hygiene()
+forbid_core_dumps()
+print(json.dumps([sys.argv, is_memory_overwritten(), resource.getrlimit(resource.RLIMIT_CORE)]))
+"""
+
+
+def test_a_real_process_ends_up_with_both(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environ = {name: value for name, value in os.environ.items() if name not in ON} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "error", str(script), "serve", "--port", "8081"]
+    run = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=True)
+    argv, overwritten, limits = json.loads(run.stdout)
+    assert argv == [str(script), "serve", "--port", "8081"]
+    assert overwritten is GLIBC
+    assert limits == [0, 0]
