@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from router.cli import main
+import sys
 
-__all__ = ["main"]
+from router.hygiene import restart_with_hygiene
+
+_LONG_LIVED = ("serve", "fallback", "demo")
+
+
+def main() -> None:
+    """Commands that will open keys start anew with memory hygiene first, before anything else is loaded."""
+    if sys.argv[1:2] and sys.argv[1] in _LONG_LIVED:
+        restart_with_hygiene()
+    from router.cli import main as run_command  # noqa: PLC0415
+
+    run_command()
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ import base64
 import os
 import resource
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +30,7 @@ from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret
 from router.agencies import ApiServices, api_routes
+from router.agencies.retired import RetiredKeys
 from router.calls.claims import Caps, Claims
 from router.calls.control import LiveCalls
 from router.calls.desk import Desk, Timing
@@ -40,21 +41,24 @@ from router.calls.mailbox import Mailbox
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
+from router.calls.route_file import RouteFile
 from router.calls.spool import Spool
 from router.health import Check, health_routes
-from router.hygiene import is_memory_overwritten
+from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.settings import Settings
-from router.store.guard import Guard
+from router.store.guard import DatabaseAwayError, Guard
 from router.store.notices import Notices
-from router.store.pool import Database, connect, open_database
+from router.store.pool import Database, open_database
+from router.store.schema import connect_to_schema
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics
 from router.webhooks.accounts import Accounts
 from router.webhooks.fallback import fallback_routes
 from router.webhooks.providers import ProviderWebhooks
+from router.webhooks.token_watch import TokenWatch
 from router.webhooks.twilio import TwilioWebhooks
 from router.webhooks.verify import Verifier
 
@@ -137,13 +141,16 @@ class _Outside:
 @asynccontextmanager
 async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock) -> AsyncIterator[list[BaseRoute]]:
     keyring = Keyring.parse(_reveal(settings.platform_keys))
-    memory = RouteMemory(settings.data_dir / "routes.sealed", keyring)
-    await asyncio.to_thread(memory.load)
-    health.memory = memory
+    health.memory = memory = RouteMemory()
     async with open_database(settings.dsn) as database:
         health.pool = database
         guard = Guard()
-        recorder = Recorder(partial(connect, settings.dsn), guard, Spool(settings.data_dir / "spool", keyring))
+        keeper = MemoryKeeper(memory, RouteFile(settings.data_dir / "routes.sealed", keyring), database, guard)
+        await keeper.load()
+        recorder = Recorder(
+            partial(connect_to_schema, settings.dsn), guard, Spool(settings.data_dir / "spool", keyring)
+        )
+        await _look_at_database(settings.dsn, guard)
         recorder.start()
         http = Http()
         providers = voice_providers(settings, http)
@@ -154,15 +161,17 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
         outside = _Outside(
             database, guard, recorder, memory, providers, dispatcher, Twilio(http, settings.twilio_url), keyring, clock
         )
-        keeper = MemoryKeeper(memory, database, guard)
         notices = Notices(_reveal(settings.database_direct_url) or settings.dsn, keeper.refresh)
+        twilio = _twilio_webhooks(settings, outside)
         tasks = [
             asyncio.create_task(keeper.save_now_and_then(), name="memory"),
             asyncio.create_task(notices.run(), name="notices"),
+            asyncio.create_task(RetiredKeys(database, clock).erase_now_and_then(), name="retired-keys"),
+            asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
         ]
         try:
             yield [
-                *_twilio_webhooks(settings, outside).routes(),
+                *twilio.routes(),
                 *_provider_webhooks(outside).routes(),
                 *api_routes(_api_services(settings, outside)),
                 Route("/", lambda _: RedirectResponse("docs")),
@@ -171,10 +180,18 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await twilio.verifier.aclose()
             await dispatcher.aclose()
             await recorder.aclose()
             await http.aclose()
             await keeper.save()
+
+
+async def _look_at_database(dsn: str, guard: Guard) -> None:
+    """Without it the service starts all the same, with what the last run remembered. Raises SchemaError."""
+    with suppress(DatabaseAwayError):
+        connection = await guard.ask(partial(connect_to_schema, dsn))
+        connection.terminate()
 
 
 def _twilio_webhooks(settings: Settings, outside: _Outside) -> TwilioWebhooks:
@@ -209,7 +226,9 @@ def _twilio_webhooks(settings: Settings, outside: _Outside) -> TwilioWebhooks:
         dispatcher=outside.dispatcher,
         recorder=recorder,
         desk=desk,
-        live_calls=LiveCalls(database, keyring, outside.carrier, platform_account(settings), clock),
+        live_calls=LiveCalls(
+            database, guard, outside.memory, keyring, outside.carrier, platform_account(settings), clock
+        ),
         closer=closer,
         events=events,
         clock=clock,
@@ -222,11 +241,18 @@ def _twilio_webhooks(settings: Settings, outside: _Outside) -> TwilioWebhooks:
         platform=platform_account(settings),
         clock=clock,
     )
+    watch = TokenWatch(
+        database=database,
+        keyring=keyring,
+        carrier=outside.carrier,
+        platform=platform_account(settings),
+        clock=clock,
+    )
     return TwilioWebhooks(
-        verifier=Verifier(accounts, settings.base_url),
+        verifier=Verifier(accounts, watch, settings.base_url),
         flow=flow,
         claims=claims,
-        mailbox=Mailbox(database, guard, recorder, events, clock, new_id),
+        mailbox=Mailbox(database, guard, recorder, events, clock),
         closer=closer,
         keyring=keyring,
         answer_deadline=settings.answer_deadline,
@@ -296,6 +322,7 @@ def _announce(settings: Settings) -> None:
         database="embedded" if settings.embedded else "external",
         memory_hygiene=is_memory_overwritten(),
         core_dumps=resource.getrlimit(resource.RLIMIT_CORE)[0] != 0,
+        dumpable=is_memory_readable(),
         public_url=settings.base_url,
     )
     if settings.public_url is None:

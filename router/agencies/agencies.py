@@ -11,6 +11,7 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import AgencyChange, AgencyList, AgencyReply, NewAgency
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import particulars_of
+from router.agencies.queries import read_number
 from router.store.agencies import (
     Agency,
     delete_agency,
@@ -28,7 +29,9 @@ from router.store.pool import Connection
 def agency_endpoints() -> list[Endpoint]:
     one = "/v1/agencies/{agency}"
     return [
-        Endpoint("GET", "/v1/agencies", "List agencies", show_agencies, reply=AgencyList, paged=True),
+        Endpoint(
+            "GET", "/v1/agencies", "List agencies", show_agencies, reply=AgencyList, paged=True, query=("number",)
+        ),
         Endpoint(
             "POST",
             "/v1/agencies",
@@ -65,7 +68,11 @@ def agency_endpoints() -> list[Endpoint]:
 async def show_agencies(request: ApiRequest[None]) -> Answer:
     page = request.page
     rows = await list_agencies(
-        request.services.database.settings, only=request.actor.agency_id, after=page.after, limit=page.fetch
+        request.services.database.settings,
+        only=request.actor.agency_id,
+        number=read_number(request.query, "number"),
+        after=page.after,
+        limit=page.fetch,
     )
     shown, cursor = page.cut(rows, lambda row: (row.created_at, row.id))
     return Answer.of(200, AgencyList(items=[_show(row) for row in shown], next_cursor=cursor))

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-from pydantic import Field, TypeAdapter, ValidationError
-
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
-from router.agencies.fields import E164
 from router.agencies.models import Explanation, RungReply
 from router.agencies.problems import invalid, not_found
+from router.agencies.queries import read_number
 from router.routing.explain import explain
 from router.store.calls import preview_call
-
-_NUMBER: Final = TypeAdapter(Annotated[E164, Field(strict=True)])
 
 
 def explain_endpoints() -> list[Endpoint]:
@@ -31,7 +25,7 @@ def explain_endpoints() -> list[Endpoint]:
 
 
 async def explain_call(request: ApiRequest[None]) -> Answer:
-    to = _read_number(request, "to")
+    to = read_number(request.query, "to")
     if to is None:
         raise invalid("to", "is required: the number that is called")
     services = request.services
@@ -40,7 +34,7 @@ async def explain_call(request: ApiRequest[None]) -> Answer:
         services.database.settings,
         agency_id=request.agency_id,
         to=to,
-        caller=_read_number(request, "from"),
+        caller=read_number(request.query, "from"),
         now=now,
         most_of_caller=services.caps.of_caller,
         most_of_agency=services.caps.of_agency,
@@ -49,15 +43,3 @@ async def explain_call(request: ApiRequest[None]) -> Answer:
         raise not_found("number")
     rungs = explain(preview.route, services.voice, services.dispatcher, now, preview.diverted)
     return Answer.of(200, Explanation(rungs=[RungReply.model_validate(rung) for rung in rungs]))
-
-
-def _read_number(request: ApiRequest[None], name: str) -> str | None:
-    text = request.query.get(name)
-    if not text:
-        return None
-    # A plus sign that was not encoded arrives as a space; no number begins with one.
-    number = f"+{text[1:]}" if text.startswith(" ") else text
-    try:
-        return _NUMBER.validate_python(number)
-    except ValidationError:
-        raise invalid(name, "must be a phone number in E.164 form, such as +14155550123") from None

@@ -20,9 +20,9 @@ _MAX_SECRET: Final = 1000
 
 
 class Input(BaseModel):
-    """What clients send: nothing that we don't know, and nothing of it in an error."""
+    """What clients send: nothing that we don't know, nothing of it in an error, and nothing kept in a parser's cache."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True, cache_strings="none")
 
 
 class Output(BaseModel):

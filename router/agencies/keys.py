@@ -46,6 +46,10 @@ from router.telemetry import emit
 
 _CHECK_SECONDS: Final = 8.0  # of the ten in which a save is answered
 _GRACE: Final = 0.5  # for an adapter to end by itself
+_REFUSED: Final = (
+    "Always possible, also while numbers live on that account: calls to them are then refused as unproven, and the "
+    "carrier goes to their fallback address, until a token of the same account is saved."
+)
 _TRIED: Final = (
     "It is tried with a real request first. If that fails nothing is saved, and what was there stays in use."
 )
@@ -73,7 +77,12 @@ def key_endpoints(voice: Iterable[str]) -> list[Endpoint]:
                 description=_TRIED,
             ),
             Endpoint(
-                "DELETE", one, f"Erase the {label} key, all versions at once", partial(remove_key, kind), status=204
+                "DELETE",
+                one,
+                f"Erase the {label} key, all versions at once",
+                partial(remove_key, kind),
+                status=204,
+                description=_REFUSED if kind == CARRIER else "",
             ),
         ]
     return endpoints
@@ -119,8 +128,6 @@ async def save_carrier_key(request: ApiRequest[TwilioKey]) -> Answer:
 async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
     async with request.changes() as changes:
         agency = await _lock(changes, request.agency_id)
-        if kind == CARRIER:
-            await _protect_numbers(changes.connection, agency.id, keep=None)
         if not await erase_key(changes.connection, agency.id, kind):
             raise not_found("key")
         await _forget_provider(changes.connection, agency, kind, request.services.voice)
@@ -189,8 +196,8 @@ async def _lock(changes: Changes, agency_id: str) -> Agency:
     return agency
 
 
-async def _protect_numbers(connection: Connection, agency_id: str, keep: str | None) -> None:
-    """Without the account's token nobody could answer the calls to its numbers."""
+async def _protect_numbers(connection: Connection, agency_id: str, keep: str) -> None:
+    """With another account's token in its place, nobody would notice that calls to these numbers are refused."""
     numbers = await list_numbers(connection, agency_id)
     held = [number.e164 for number in numbers if number.account == "agency" and number.account_sid != keep]
     if held:

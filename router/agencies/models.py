@@ -108,7 +108,9 @@ class KeyReply(Output):
 
     kind: str
     last4: str
-    status: Literal["valid", "out_of_credit"]
+    status: Annotated[
+        Literal["valid", "out_of_credit", "failing"], Field(description="failing: refused since it was saved")
+    ]
     checked_at: datetime
     version: int
     active: Annotated[bool, Field(description="Whether it is the agency's active voice provider's")]

@@ -28,6 +28,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The next_cursor of the page before",
         "schema": {"type": "string"},
     },
+    "number": {
+        "name": "number",
+        "in": "query",
+        "description": "Only those that have this number, such as +14155550123, with the + as %2B",
+        "schema": {"type": "string"},
+    },
     "to": {
         "name": "to",
         "in": "query",

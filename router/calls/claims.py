@@ -109,8 +109,9 @@ class Claims:
         self._note_call(claim.route, call.call_sid, call.from_number, now, spool_only=True)
         self._note_step(call.account_sid, call.call_sid, "inbound", call.call_id, now, spool_only=True)
         # Taken on here while the database was away, it may still have to hear of it.
-        begun = self._steps.begin(call.account_sid, call.call_sid, "inbound")
-        return replace(claim, claimed=claim.claimed and begun)
+        # Whoever came second does not take it on: its reply may be read before that of whoever came first.
+        begun = claim.claimed and self._steps.begin(call.account_sid, call.call_sid, "inbound")
+        return replace(claim, claimed=begun)
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """The route as it is now, and what happened before; both unknown while the database is away."""
@@ -130,10 +131,10 @@ class Claims:
         except AWAY_ERRORS:
             claim, away = StepClaim(True, state.route, None), True
         self._note_step(state.account_sid, state.call_sid, state.step, state.call_id, now, spool_only=not away)
-        begun = self._steps.begin(state.account_sid, state.call_sid, state.step)
+        begun = claim.claimed and self._steps.begin(state.account_sid, state.call_sid, state.step)
         # While something is in the spool, the database does not know all that happened.
         facts = None if self._recorder.spooling else claim.facts
-        return StepClaim(claim.claimed and begun, claim.route, facts)
+        return StepClaim(begun, claim.route, facts)
 
     def note_call(self, state: CallState) -> None:
         """Whatever is noted on a call stands behind the call itself, which may be in another process's spool."""

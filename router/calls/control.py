@@ -64,6 +64,4 @@ class LiveCalls:
         known = self._memory.find_tokens(account_sid)
         if known is not None:
             return known
-        return await self._guard.ask(
-            lambda: find_account_tokens(self._database.settings, account_sid, self._clock())
-        )
+        return await self._guard.ask(lambda: find_account_tokens(self._database.settings, account_sid, self._clock()))

@@ -28,9 +28,9 @@ from router.store.calls import (
     set_outcome,
     set_seconds,
 )
+from router.store.early_ends import carry_out_early_ends
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
-from router.store.early_ends import carry_out_early_ends
 from router.telemetry import emit, metrics
 
 _REPLY_SECONDS: Final = 0.4

@@ -106,6 +106,8 @@ class CallFlow:
         """The action of a Dial or Connect: the leg is over one way or another."""
         progress.state = state
         claim = await self._claims.claim_step(state)
+        if not claim.claimed and legs.is_caller_gone(params):
+            return twiml.nothing()
         if not claim.claimed:
             return await self._repeat(state, deadline, progress)
         onward = replace(state, route=claim.route) if claim.route else _without_ai(state)
@@ -271,9 +273,9 @@ class CallFlow:
     def _note_leg_failure(self, state: CallState, params: Mapping[str, str], *, answered: bool) -> None:
         reason = legs.leg_failure(state, params, answered=answered)
         provider = state.rung.provider if state.rung else None
-        if provider is not None:
+        # A stream that fails is told of twice, and Twilio repeats itself: the provider failed once.
+        if provider is not None and self._events.note(state, "handoff.failed", provider=provider, reason=reason):
             self._dispatcher.report_leg(provider, state.route, reason)
-            self._events.note(state, "handoff.failed", provider=provider, reason=reason)
 
     async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:
         """Wait a moment for the provider's own account of why the call ended."""

@@ -98,4 +98,6 @@ class Mailbox:
         if not is_new:
             return
         self._recorder.note(set_outcome(state.call_id, "voicemail"))
-        self._events.note(state, "voicemail.received", voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds)
+        self._events.note(
+            state, "voicemail.received", voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds
+        )

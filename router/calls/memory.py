@@ -9,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from itertools import batched
-from typing import Final
+from typing import Final, TypeVar
 
-from router.calls.route_file import KnownAccount, KnownRoute, Number, Remembered, RouteFile
+from router.calls.route_file import MOST_ROUTES, KnownAccount, KnownRoute, Number, Remembered, RouteFile
 from router.routing.route import Route
 from router.store.calls import SealedToken, find_account_tokens, find_routes
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database
 from router.telemetry import emit
 
-MOST_ROUTES: Final = 20_000
 MOST_ACCOUNTS: Final = 10_000
 _SAVE_SECONDS: Final = 15.0
 _AT_ONCE: Final = 500  # routes that are asked for in one statement
+
+_Key = TypeVar("_Key")
+_Known = TypeVar("_Known")
 
 
 class RouteMemory:
@@ -53,7 +54,7 @@ class RouteMemory:
             return
         if known is None or known.route != route:
             self._changed = True
-        self._put(self._routes, number, KnownRoute(asked, route), MOST_ROUTES)
+        _put(self._routes, number, KnownRoute(asked, route), MOST_ROUTES)
 
     def forget_route(self, account_sid: str, number: str, asked: float) -> None:
         """The database says that the number is not there any more."""
@@ -81,7 +82,7 @@ class RouteMemory:
             return
         if known is None or known.tokens != tokens:
             self._changed = True
-        self._put(self._accounts, account_sid, KnownAccount(asked, tokens), MOST_ACCOUNTS)
+        _put(self._accounts, account_sid, KnownAccount(asked, tokens), MOST_ACCOUNTS)
 
     def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
         known = self._accounts.get(account_sid)
@@ -107,15 +108,88 @@ class RouteMemory:
         self._changed = True
 
     def adopt(self, others: Remembered) -> list[Number]:
-        """Take over what other processes remember and this one does not; returns the numbers."""
-        adopted = [known for known in others.routes if known.number not in self._routes and not self._is_gone(known)]
-        for known in adopted[-(MOST_ROUTES - len(self._routes)) or len(adopted) :]:
-            self._routes[known.number] = known
-            self._routes.move_to_end(known.number, last=False)
+        """Take over what other processes know better than this one; returns the numbers that are new to it."""
+        adopted = []
+        for known in others.routes:
+            mine = self._routes.get(known.number)
+            if self._is_overtaken(known.number, mine, known.at):
+                continue
+            if mine is None or mine.route != known.route:
+                adopted.append(known.number)
+            _put(self._routes, known.number, known, MOST_ROUTES)
         for account_sid, account in others.accounts.items():
-            if self._gone.get((account_sid, ""), 0) < account.at and len(self._accounts) < MOST_ACCOUNTS:
-                self._accounts.setdefault(account_sid, account)
-        return [known.number for known in adopted]
+            if not self._is_overtaken((account_sid, ""), self._accounts.get(account_sid), account.at):
+                _put(self._accounts, account_sid, account, MOST_ACCOUNTS)
+        return adopted
+
+    def _forget(self, number: Number, asked: float) -> None:
+        self._changed = True
+        _put(self._gone, number, asked, MOST_ROUTES)
 
     def _is_overtaken(self, number: Number, known: KnownRoute | KnownAccount | None, asked: float) -> bool:
-        return self._gone.get(number, 0) > asked or (known is not None and known.at > asked)
+        return self._gone.get(number, 0.0) > asked or (known is not None and known.at > asked)
+
+
+def _put(known: OrderedDict[_Key, _Known], key: _Key, value: _Known, most: int) -> None:
+    """As the newest, in place of the oldest."""
+    known[key] = value
+    known.move_to_end(key)
+    if len(known) > most:
+        known.popitem(last=False)
+
+
+class MemoryKeeper:
+    """Keeps the memory true while the database answers, and on the disk."""
+
+    def __init__(self, memory: RouteMemory, file: RouteFile, database: Database, guard: Guard) -> None:
+        self._memory = memory
+        self._file = file
+        self._database = database
+        self._guard = guard
+
+    async def load(self) -> None:
+        """What the last run remembered."""
+        self._memory.adopt(await asyncio.to_thread(self._file.read))
+
+    async def refresh(self, agency_id: str | None) -> None:
+        """The agency's settings changed (None: who knows whose): what is remembered of it is read again.
+
+        Raises DatabaseAwayError.
+        """
+        await self._read_again(self._memory.numbers_of(agency_id))
+        for account_sid in self._memory.accounts_of(agency_id):
+            asked = self._memory.now()
+            question = partial(find_account_tokens, self._database.settings, account_sid, datetime.now(UTC))
+            self._memory.keep_tokens(account_sid, await self._guard.ask(question), asked)
+
+    async def save_now_and_then(self) -> None:
+        """Until cancelled. What other processes on this machine have seen meanwhile is remembered, too."""
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            try:
+                await self._read_again(await self.save())
+            except DatabaseAwayError:
+                continue  # what was read is as good as anything now
+            except Exception as error:  # noqa: BLE001  the next time may go well
+                emit("request.failed", exception=error)
+
+    async def save(self) -> list[Number]:
+        """Write what has changed, and learn what others wrote; returns the numbers that are new."""
+        changes = self._memory.changes()
+        try:
+            others = await asyncio.to_thread(self._file.exchange, changes)
+        except OSError as error:
+            self._memory.change_again()
+            emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"cannot be written: {error.strerror}")
+            return []
+        return self._memory.adopt(others)
+
+    async def _read_again(self, numbers: list[Number]) -> None:
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            asked = self._memory.now()
+            routes = await self._guard.ask(partial(find_routes, self._database.settings, some))
+            for route in routes:
+                self._memory.keep_route(route, asked)
+            for account_sid, number in set(some) - {(route.account_sid, route.number) for route in routes}:
+                self._memory.forget_route(account_sid, number, asked)

@@ -114,7 +114,7 @@ class StepKeeper:
         return Found(state.call_id, latest=(later or answer).state)
 
     def _open_later(self, answer: Answer) -> Answer | None:
-        """This process's answer to the last of the steps that followed, if there was one."""
+        """What this process answered to the last of the steps that followed, if there was one."""
         later = None
         while state := (later or answer).state:
             own = self._own.get((state.account_sid, state.call_sid, state.step))

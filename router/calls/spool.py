@@ -73,9 +73,7 @@ class Spool:
         handle = self._own.handle
         start = handle.tell()
         try:
-            if handle.write(record) != len(record):
-                raise OSError("the disk is full")
-            os.fsync(handle.fileno())
+            _write_durably(handle, record)
         except OSError:
             # No later record may stand behind a part of this one.
             self._taken.append(self._own)
@@ -182,6 +180,12 @@ def _read_payload(file: FileIO, head: bytes) -> bytes | None:
         return None
     payload = file.read(length)
     return payload if len(payload) == length and zlib.crc32(payload) == checksum else None
+
+
+def _write_durably(handle: FileIO, record: bytes) -> None:
+    if handle.write(record) != len(record):
+        raise OSError("the disk is full")
+    os.fsync(handle.fileno())
 
 
 def _size(path: Path) -> int:

@@ -8,6 +8,7 @@ import typer
 
 from router.cli.call import call
 from router.cli.demo import demo
+from router.cli.explain import explain
 from router.cli.keys import keys, migrate_command
 from router.cli.serve import fallback, serve
 from router.cli.setup import ignore_signals
@@ -23,6 +24,7 @@ app.command("fallback")(fallback)
 app.command("migrate")(migrate_command)
 app.command("demo")(demo)
 app.command("call")(call)
+app.command("explain")(explain)
 app.add_typer(keys, name="keys")
 
 

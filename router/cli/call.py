@@ -129,7 +129,7 @@ def find_target(
     sandbox_url: str | None = None,
 ) -> Target:
     """Options win over the environment, and that over the demo's notes in the folder. Raises UsageError."""
-    demo = _read_demo(folder / DEMO_FILE)
+    demo = read_demo(folder / DEMO_FILE)
     router_url = url or environ.get("CALLROUTER_PUBLIC_URL") or demo.get("router_url")
     if not router_url:
         raise UsageError("--url: say where the router is, or start the demo (make run) and leave this out")
@@ -145,7 +145,7 @@ def find_target(
     )
 
 
-def _read_demo(path: Path) -> dict[str, Any]:
+def read_demo(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:

@@ -28,7 +28,7 @@ from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
 from router.cli.serve import DrainingServer, Host, Port, configure_logging_of, listen, serving_config
 from router.cli.setup import exit_when_told, fail, prepare_schema, read_settings, with_database
-from router.hygiene import forbid_core_dumps, restart_with_hygiene
+from router.hygiene import forbid_core_dumps, hide_memory
 from router.settings import Settings, env_name
 
 _AGENCY: Final = "Demo agency"
@@ -44,9 +44,9 @@ def demo(host: Host = None, port: Port = None) -> None:
     """Run everything on this machine, with a demo agency to call. Stop it with Ctrl-C."""
     home = data_dir(os.environ)
     settings = read_settings(_heeded(os.environ), host=host, port=port, data_dir=home / "demo")
-    restart_with_hygiene()
     exit_when_told()
     forbid_core_dumps()
+    hide_memory()
     with _only_one(settings.data_dir):
         listening, settings = listen(settings)
         settings = with_database(settings)

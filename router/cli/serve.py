@@ -28,7 +28,7 @@ from router.cli.setup import (
     with_database,
 )
 from router.cli.workers import run_workers
-from router.hygiene import forbid_core_dumps, is_memory_overwritten, restart_with_hygiene
+from router.hygiene import forbid_core_dumps, hide_memory, is_memory_overwritten, is_memory_readable
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import configure_logging, emit
 
@@ -48,9 +48,9 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     """Answer calls until told to stop."""
     del no_jobs
     settings = read_settings(host=host, port=port, workers=workers)
-    restart_with_hygiene()
     exit_when_told()
     forbid_core_dumps()
+    hide_memory()
     check_data_dir(settings.data_dir)
     listening, settings = listen(settings)
     settings = with_database(settings)
@@ -67,6 +67,7 @@ def run_worker(listening: socket.socket) -> None:
     """One of several processes; its settings come from the environment that `serve` prepared."""
     settings = with_database(read_settings())
     forbid_core_dumps()
+    hide_memory()
     configure_logging_of(settings)
     run_server(create_app(settings), settings, listening)
 
@@ -81,9 +82,9 @@ def fallback(host: Host = None, port: Port = None) -> None:
     if settings.fallback_keys is None:
         fail("CALLROUTER_FALLBACK_KEYS: required, the same as the router's", code=WRONG_USAGE)
     keyring = Keyring.parse(settings.fallback_keys.get_secret_value())
-    restart_with_hygiene()
     exit_when_told()
     forbid_core_dumps()
+    hide_memory()
     listening, settings = listen(settings)
     configure_logging_of(settings)
     emit(
@@ -95,6 +96,7 @@ def fallback(host: Host = None, port: Port = None) -> None:
         database="none",
         memory_hygiene=is_memory_overwritten(),
         core_dumps=False,
+        dumpable=is_memory_readable(),
         public_url=settings.fallback_base_url,
     )
     run_server(fallback_app(keyring, settings), settings, listening)

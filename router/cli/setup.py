@@ -6,6 +6,7 @@ Mistakes end the command with one line each: exit code 2 for wrong settings, 1 f
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crypto import Keyring, KeyringError, new_key_entry
 from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
 from router.store.embedded import EmbeddedMissingError, start_embedded
-from router.store.pool import DATABASE_ERRORS
+from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS
 from router.store.schema import SchemaError, check_schema, migrate
 
 FAILED: Final = 1
@@ -32,6 +33,7 @@ WRONG_USAGE: Final = 2
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _KEYRINGS: Final = ("platform_keys", "fallback_keys")
 _CONNECT_SECONDS: Final = 10.0
+_REFUSALS: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 def fail(*lines: str, code: int = FAILED) -> NoReturn:
@@ -54,6 +56,7 @@ def ignore_signals() -> None:
 
 def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     ignore_signals()
+    logging.disable()  # what is left half done complains, and nobody needs to hear it
     raise SystemExit(0)
 
 
@@ -134,13 +137,21 @@ def join_embedded(data_dir: Path) -> str:
 
 
 def prepare_schema(settings: Settings) -> None:
-    """Migrate an embedded database; refuse an outdated external one."""
-    work = migrate if settings.embedded else check_schema
-    use_database(settings.dsn, work(settings.dsn))
+    """Migrate an embedded database; refuse an outdated external one, and one that refuses us.
+
+    One that does not answer is no reason not to start: the service says so, and goes on with what it remembers.
+    """
+    if settings.embedded:
+        use_database(settings.dsn, migrate(settings.dsn))
+    else:
+        use_database(settings.dsn, check_schema(settings.dsn), needed=False)
 
 
-def use_database(dsn: str, work: Coroutine[Any, Any, None]) -> None:
-    """Run what needs the database; whatever is wrong with that ends the command."""
+def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = True) -> None:
+    """Run what needs the database; whatever is wrong with that ends the command.
+
+    `needed` False: but not a database that is away.
+    """
     try:
         asyncio.run(_reach(dsn))
         asyncio.run(work)
@@ -149,7 +160,8 @@ def use_database(dsn: str, work: Coroutine[Any, Any, None]) -> None:
     except CommandError:
         fail("DATABASE_URL: the database has a schema that this version does not know: a newer version made it")
     except (*DATABASE_ERRORS, SQLAlchemyError) as error:
-        fail(f"DATABASE_URL: {_explain(error)}")
+        if needed or not isinstance(error, AWAY_ERRORS) or isinstance(error, _REFUSALS):
+            fail(f"DATABASE_URL: {_explain(error)}")
     finally:
         work.close()
 

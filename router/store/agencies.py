@@ -70,21 +70,23 @@ async def lock_agency(connection: Connection, agency_id: str) -> Agency | None:
 
 
 async def list_agencies(
-    connection: Connection, *, only: str | None, after: tuple[datetime, str] | None, limit: int
+    connection: Connection, *, only: str | None, number: str | None, after: tuple[datetime, str] | None, limit: int
 ) -> list[Agency]:
-    """Oldest first; `only` one agency, if given."""
+    """Oldest first; `only` one agency, and those that have this number, if given."""
     at, agency_id = after or (None, None)
     rows = await connection.fetch(
         """
         SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
           FROM agencies
          WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+           AND ($4::text IS NULL OR id IN (SELECT n.agency_id FROM numbers n WHERE n.e164 = $4))
          ORDER BY created_at, id
-         LIMIT $4
+         LIMIT $5
         """,
         only,
         at,
         agency_id,
+        number,
         limit,
     )
     return [_read(row) for row in rows]

@@ -130,7 +130,10 @@ FIND_AGENCY_CALL: Final = f"{_CALL} WHERE id = $1 AND agency_id = $2"
 
 ROUTE_OF_NUMBER: Final = f"{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"
 
-ROUTES_OF_NUMBERS: Final = f"{_ROUTE} WHERE (n.account_sid, n.e164) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+ROUTES_OF_NUMBERS: Final = f"""{_ROUTE}
+WHERE (n.account_sid, n.e164) IN (SELECT asked.account_sid, asked.e164
+                                    FROM unnest($1::text[], $2::text[]) AS asked (account_sid, e164))
+"""  # noqa: S608  (put together from constants)
 
 
 @dataclass(frozen=True, slots=True)

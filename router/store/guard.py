@@ -58,6 +58,8 @@ class Guard:
         try:
             return task.result()
         except AWAY_ERRORS as error:
+            if isinstance(error, ValueError):  # an argument that the driver cannot send
+                raise
             if not isinstance(error, DatabaseAwayError):  # of a question within a question: said already
                 self.lost(type(error).__name__)
             raise DatabaseAwayError from None

@@ -1,7 +1,7 @@
 """Sealed keys of agencies, by version. What is sealed under which context stands in router.store.sealed.
 
 One version of a kind is in use; those before it stay for a while, retired, because providers sign webhooks of calls
-that are still on with the key that the call was made with. A version number is never used twice, not even after a
+that are still on with the key that the call was made with, and carriers with the former token until they are told. A version number is never used twice, not even after a
 key was deleted: circuits and remembered routes know keys by it.
 """
 
@@ -13,9 +13,11 @@ from typing import Final, Literal, TypeAlias
 
 from router.store.pool import Connection
 
-KeyStatus: TypeAlias = Literal["valid", "out_of_credit"]
+KeyStatus: TypeAlias = Literal["valid", "out_of_credit", "failing"]
 
 RETIRED_KEPT: Final = timedelta(hours=24)
+KEPT_AFTER_CALL: Final = timedelta(hours=1)
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,68 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
         key.checked_at,
         key.saved_at,
     )
+
+
+# A call may have used a version if it came in while that one was in use, and its provider was asked. Which of an
+# account's tokens Twilio signs with, nobody tells us: the former one until the agency promotes the new one.
+ERASE_RETIRED: Final = """
+DELETE FROM keys k
+ WHERE k.retired_at < $1
+   AND (k.retired_at < $2
+        OR k.account_sid IS NULL
+           AND NOT EXISTS (
+               SELECT FROM calls c
+                WHERE c.agency_id = k.agency_id
+                  AND c.started_at BETWEEN k.retired_at - $3::interval AND k.retired_at + $4::interval
+                  AND (c.ended_at IS NULL OR c.ended_at > $1)
+                  AND EXISTS (SELECT FROM call_events e
+                               WHERE e.call_id = c.id AND e.event = 'handoff.requested' AND e.provider = k.kind)))
+RETURNING k.agency_id, k.kind, k.version
+"""
+
+
+async def erase_retired_keys(connection: Connection, now: datetime) -> list[tuple[str, str, int]]:
+    """Versions that nothing needs any more: (agency id, kind, version). Several may run it at once.
+
+    One stays until an hour after the last call that may have used it, a carrier account's token for the whole day.
+    """
+    rows = await connection.fetch(
+        ERASE_RETIRED, now - KEPT_AFTER_CALL, now - RETIRED_KEPT, RETIRED_KEPT, _CLOCKS_DIFFER
+    )
+    return [(row["agency_id"], row["kind"], row["version"]) for row in rows]
+
+
+async def list_account_keys_in_use(connection: Connection, account_sid: str) -> list[StoredKey]:
+    """Those of all agencies that use this carrier account."""
+    rows = await connection.fetch(
+        """
+        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
+               checked_at, saved_at
+          FROM keys
+         WHERE account_sid = $1 AND retired_at IS NULL
+         ORDER BY agency_id
+        """,
+        account_sid,
+    )
+    return [StoredKey(**row) for row in rows]
+
+
+async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, at: datetime) -> bool:
+    """What a later check said of a key that is still in use. Whether that is another status than before."""
+    changed = await connection.fetchval(
+        """
+        UPDATE keys
+           SET status = $4, checked_at = $5
+         WHERE agency_id = $1 AND kind = $2 AND version = $3 AND retired_at IS NULL AND status <> $4
+        RETURNING version
+        """,
+        key.agency_id,
+        key.kind,
+        key.version,
+        status,
+        at,
+    )
+    return changed is not None
 
 
 async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:

@@ -122,6 +122,14 @@ async def list_numbers(
     return [_read(row) for row in rows]
 
 
+async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
+    """Whether some agency has set it up on that carrier account."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)", account_sid, e164
+    )
+    return found
+
+
 async def is_our_number(connection: Connection, e164: str) -> bool:
     """Whether any agency has this number here: ringing it as somebody's phone could go round in circles."""
     found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)", e164)

@@ -7,9 +7,10 @@ recorder, which is flushed, stands behind it in the same write-ahead log, and is
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -19,15 +20,23 @@ Pool: TypeAlias = Any  # asyncpg has no types
 Connection: TypeAlias = Any
 
 COMMAND_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 2.0
 
 # What a caller of the database has to expect when it is away, slow or shutting down.
-DATABASE_ERRORS: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_ERRORS: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
 
 # Those of them that say nothing against what was asked: the server will answer another time, or another one will.
 AWAY_ERRORS: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.TargetServerAttributeNotMatched,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -53,10 +62,12 @@ async def open_database(
     dsn: str, *, call_connections: int = 10, settings_connections: int = 5
 ) -> AsyncIterator[Database]:
     """Open both pools without insisting that the server is there yet; close them in the end."""
-    calls = _create_pool(dsn, call_connections, {"synchronous_commit": "off"})
-    settings = _create_pool(dsn, settings_connections, {})
-    async with calls, settings:
+    calls = await _create_pool(dsn, call_connections, {"synchronous_commit": "off"})
+    settings = await _create_pool(dsn, settings_connections, {})
+    try:
         yield Database(calls, settings)
+    finally:
+        await asyncio.gather(_close(calls), _close(settings))
 
 
 async def connect(dsn: str) -> Connection:
@@ -76,6 +87,13 @@ def _create_pool(dsn: str, size: int, server_settings: dict[str, str]) -> Pool:
         init=_read_json,
         server_settings={"application_name": "callrouter", **server_settings},
     )
+
+
+async def _close(pool: Pool) -> None:
+    """Politely, unless the server says nothing."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await pool.close()  # given up, it closes all connections at once
 
 
 async def _read_json(connection: Connection) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection as AlchemyConnection
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+
+from router.store.pool import Connection, connect
 
 _LOCK: Final = 7_331_046_155  # any number, the same in every process: one migrates, the others wait
 
@@ -38,17 +41,40 @@ async def migrate(dsn: str) -> None:
 
 async def check_schema(dsn: str) -> None:
     """Raises SchemaError if the database lacks a version that this code needs. A newer one is fine."""
-    engine = _engine(dsn)
+    connection = await connect_to_schema(dsn)
+    connection.terminate()
+
+
+async def connect_to_schema(dsn: str) -> Connection:
+    """A connection to a database that has what this code needs. Raises SchemaError."""
+    connection = await connect(dsn)
     try:
-        async with engine.connect() as connection:
-            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-    finally:
-        await engine.dispose()
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
+        _compare(await _find_version(connection))
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _find_version(connection: Connection) -> str | None:
+    try:
+        version: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        return None
+    return version
+
+
+def _compare(current: str | None) -> None:
+    newest = _newest()
     if current is None:
         raise SchemaError("the database is empty: run `callrouter migrate`")
-    if newest is not None and current < newest:
+    if current < newest:
         raise SchemaError(f"the database has schema {current}, this version needs {newest}: run `callrouter migrate`")
+
+
+@cache
+def _newest() -> str:
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def migrate_now(dsn: str) -> None:
@@ -56,7 +82,7 @@ def migrate_now(dsn: str) -> None:
     asyncio.run(migrate(dsn))
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: AlchemyConnection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -117,6 +117,7 @@ CATALOGUE: Final[tuple[Event, ...]] = (
             ),
             Field("memory_hygiene", "boolean", "whether freed memory is overwritten", required=True),
             Field("core_dumps", "boolean", "whether a crash could write memory to disk", required=True),
+            Field("dumpable", "boolean", "whether other processes of its user could read its memory", required=True),
             Field("public_url", "string", "where Twilio and the providers reach us", required=True),
         ),
     ),
@@ -279,6 +280,12 @@ CATALOGUE: Final[tuple[Event, ...]] = (
         "info",
         "An agency's key was erased, with all its versions.",
         (_needed(_AGENCY), _needed(_KIND), _REASON),
+    ),
+    Event(
+        "key.erased",
+        "info",
+        "A version of a key that was replaced earlier is gone: no call needs it any more.",
+        (_needed(_AGENCY), _needed(_KIND), _KEY_VERSION),
     ),
     Event(
         "key.rejected",

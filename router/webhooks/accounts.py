@@ -76,13 +76,14 @@ class Accounts:
         raise WrongSignatureError if loaded else UnknownAccountError
 
     async def _load(self, account_sid: str) -> tuple[SealedToken, ...]:
+        asked = self._memory.now()
         try:
             tokens = await self._guard.ask(
                 lambda: find_account_tokens(self._database.calls, account_sid, self._clock())
             )
         except AWAY_ERRORS:
             raise UnverifiableError from None
-        self._memory.keep_tokens(account_sid, tokens)
+        self._memory.keep_tokens(account_sid, tokens, asked)
         return tokens
 
     def _proving(

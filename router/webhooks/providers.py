@@ -20,6 +20,7 @@ from crypto import Keyring, OpenError, Secret
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder
 from router.store.calls import find_agency_call
+from router.store.guard import DatabaseAwayError
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
 from router.store.webhook_secrets import SealedSecrets, find_webhook_secrets
@@ -117,6 +118,8 @@ class ProviderWebhooks:
         if event.kind != "ended" or event.call_id is None:
             return
         call = await find_agency_call(self.database.settings, agency_id, event.call_id)
+        if call is None and self.recorder.spooling:
+            raise DatabaseAwayError  # it may not be there yet; they ask again
         if call is None:
             emit("webhook.rejected", source=provider, reason="unknown_call", agency_id=agency_id)
             return

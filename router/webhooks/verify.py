@@ -16,6 +16,7 @@ from router.calls.flow import Progress
 from router.routing.dispatch import Deadline
 from router.store.calls import SealedToken
 from router.webhooks.accounts import Accounts, UnknownAccountError, UnverifiableError, WrongSignatureError
+from router.webhooks.token_watch import TokenWatch
 
 _MOST_BYTES: Final = 64 * 1024
 _REQUIRED: Final = ("CallSid", "AccountSid")
@@ -50,9 +51,13 @@ class Verified:
 class Verifier:
     """Verifies requests under our public address."""
 
-    def __init__(self, accounts: Accounts, public_url: str) -> None:
+    def __init__(self, accounts: Accounts, watch: TokenWatch, public_url: str) -> None:
         self._accounts = accounts
+        self._watch = watch
         self._public_url = public_url
+
+    async def aclose(self) -> None:
+        await self._watch.aclose()
 
     async def verify(self, request: Request, deadline: Deadline) -> Verified:
         """Raises RefusedError."""
@@ -85,15 +90,19 @@ class Verifier:
     async def _prove(
         self, params: Mapping[str, str], url: str, form: Form, signature: str, *, reload: bool = False
     ) -> tuple[SealedToken, ...] | None:
+        account_sid, number = params["AccountSid"], params.get("To", "")
         try:
-            return await self._accounts.verify(params["AccountSid"], url, form, signature, reload=reload)
+            tokens = await self._accounts.verify(account_sid, url, form, signature, reload=reload)
         except UnknownAccountError:
             raise RefusedError(403, "unknown_account", "no agency uses this account", params) from None
         except WrongSignatureError:
+            self._watch.note_wrong(account_sid, number)
             message = "the signature does not fit: check the account's auth token and the public URL"
             raise RefusedError(403, "wrong_signature", message, params) from None
         except UnverifiableError:
             raise RefusedError(503, "unverifiable", "the signature cannot be checked now", params) from None
+        self._watch.note_right(account_sid, number)
+        return tokens
 
 
 async def _read_body(request: Request) -> bytes:

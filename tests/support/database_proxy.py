@@ -24,6 +24,8 @@ class DatabaseProxy:
         self._refusing = False
         self._delay = 0.0
         self._last_words: bytes | None = None
+        self._delay = 0.0
+        self._forgotten = 0  # connections up to this number are as if their other end had vanished
         self._handling: set[asyncio.Task[None]] = set()
         self.accepted = 0
 
@@ -39,6 +41,14 @@ class DatabaseProxy:
         """From now on each piece takes that much longer on its way; 0 is as fast as it goes."""
         self._delay = seconds
 
+    def slow(self, seconds: float) -> None:
+        """From now on everything takes that much longer, each way."""
+        self._delay = seconds
+
+    def forget(self) -> None:
+        """Nothing more comes through what is open, not even its end; new connections work."""
+        self._forgotten = self.accepted
+
     def refuse(self) -> None:
         """Close what is open, and everything that comes."""
         self._refusing = True
@@ -46,6 +56,7 @@ class DatabaseProxy:
             task.cancel()
 
     def go_on(self) -> None:
+        self._delay = 0.0
         self._last_words = None
         self._refusing = False
         self._delay = 0.0
@@ -76,8 +87,8 @@ class DatabaseProxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._upstream)
         pumps = [
-            asyncio.create_task(self._pump(reader, to_server)),
-            asyncio.create_task(self._pump(from_server, writer)),
+            asyncio.create_task(self._pump(reader, to_server, self.accepted)),
+            asyncio.create_task(self._pump(from_server, writer, self.accepted)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -87,8 +98,12 @@ class DatabaseProxy:
             await asyncio.gather(*pumps, return_exceptions=True)
             to_server.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while data := await reader.read(65536):
+            if number <= self._forgotten:
+                await asyncio.Event().wait()
+            if self._delay:
+                await asyncio.sleep(self._delay)
             if self._last_words is not None and self._last_words in data:
                 self._last_words = None
                 self.stall()

@@ -19,7 +19,13 @@ from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret, new_key_entry
 from router.agencies import ApiServices, api_routes
+from router.calls.claims import Caps
+from router.routing.bulkhead import Bulkheads
+from router.routing.circuit import Circuits
+from router.routing.dispatch import Dispatcher
+from router.routing.route import Access
 from router.store.pool import Database
+from router.store.sealed import open_key
 from tests.router.agencies.client import ADMIN_TOKEN, PUBLIC_URL, Api
 from tests.support.log_capture import captured_events
 from tests.support.serving import serve_app
@@ -55,19 +61,38 @@ async def sandbox() -> AsyncIterator[RunningSandbox]:
 
 
 @pytest.fixture
-async def services(database: Database, sandbox: RunningSandbox, clock: Clock) -> AsyncIterator[ApiServices]:
+def circuits() -> Circuits:
+    return Circuits()
+
+
+@pytest.fixture
+def bulkheads() -> Bulkheads:
+    return Bulkheads()
+
+
+@pytest.fixture
+async def services(
+    database: Database, sandbox: RunningSandbox, clock: Clock, circuits: Circuits, bulkheads: Bulkheads
+) -> AsyncIterator[ApiServices]:
     http = Http()
     voice = (
         Vapi(http, f"{sandbox.url}/vapi"),
         Retell(http, f"{sandbox.url}/retell", SIP),
         Bland(http, f"{sandbox.url}/bland", SIP),
     )
+    keyring, providers = Keyring.parse(new_key_entry()), {provider.name: provider for provider in voice}
+
+    def open_access(agency_id: str, access: Access) -> Secret:
+        return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
+
     yield ApiServices(
         database=database,
-        keyring=Keyring.parse(new_key_entry()),
+        keyring=keyring,
         fallback_keyring=Keyring.parse(new_key_entry()),
-        voice={provider.name: provider for provider in voice},
+        voice=providers,
         carrier=Twilio(http, f"{sandbox.url}/twilio"),
+        dispatcher=Dispatcher(providers, open_access, 6.0, circuits=circuits, bulkheads=bulkheads),
+        caps=Caps(of_caller=2, of_agency=3),
         platform_account=Account(ACCOUNT_SID, Secret(AUTH_TOKEN)),
         admin_token=Secret(ADMIN_TOKEN),
         public_url=PUBLIC_URL,

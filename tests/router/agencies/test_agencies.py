@@ -104,3 +104,18 @@ async def test_a_deleted_agency_is_gone_with_its_tokens_and_its_numbers_are_free
     assert (await api.refusal("GET", agency.path, token=agency.token)).status == 401
     assert (await api.refusal("DELETE", agency.path)).status == 404
     assert (await api.refusal("GET", number_path(agency, NUMBERS[0]), token=ADMIN_TOKEN)).status == 404
+
+
+async def test_the_agency_that_has_a_number_is_found_by_it(api):
+    (ours, theirs) = [await api.new_agency(name) for name in ("Ours", "Theirs")]
+    client = await api.new_client(ours)
+    await api.post(f"{ours.path}/numbers", {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"})
+
+    async def found(**options):
+        return [agency["id"] for agency in (await api.get("/v1/agencies", **options))["items"]]
+
+    assert await found(params={"number": NUMBERS[0]}) == [ours.id]
+    assert await found(params={"number": NUMBERS[1]}) == []
+    assert await found(params={"number": NUMBERS[0]}, token=theirs.token) == []
+    problem = await api.refusal("GET", "/v1/agencies", params={"number": "Bella"})
+    assert (problem.status, problem.fields) == (422, ("number",))

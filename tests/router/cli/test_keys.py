@@ -13,7 +13,7 @@ from router.cli.demo import provision
 from tests.router.cli.commands import Command, Commands, mistakes
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # nine processes, on a machine that may be busy
 
 _SEALED = (
     "SELECT sealed FROM keys UNION ALL SELECT webhook_token_sealed FROM keys WHERE webhook_token_sealed IS NOT NULL"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import signal
 import socket
 from contextlib import closing
@@ -16,6 +17,8 @@ from tests.router.cli.commands import PATIENCE, Commands, get, is_over, mistakes
 from tests.router.cli.conftest import execute
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 
+pytestmark = pytest.mark.timeout(300)  # a dozen processes, on a machine that may be busy
+
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
     refused = external.run("serve")
@@ -28,7 +31,9 @@ def test_an_empty_database_has_to_be_migrated_first(external: Commands):
     assert "newest schema" in migrated.stdout
     serving = external.start("serve")
     assert get(f"{serving.url()}/readyz").json()["status"] == "ok"
-    assert serving.events("service.started")[0]["database"] == "external"
+    (started,) = serving.events("service.started")
+    assert started["database"] == "external"
+    assert started["memory_hygiene"] == (platform.libc_ver()[0] == "glibc")
     serving.tell(signal.SIGTERM)
     assert (serving.end(), serving.stderr) == (0, "")
 
@@ -53,9 +58,9 @@ def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
     name = there.partition("?")[0].rpartition("/")[2]
     away = "postgres://somebody:hunter2@127.0.0.1:1/calls"
     given = [
-        ("serve", away, 1, "does not answer"),
         ("migrate", away, 1, "does not answer"),
-        ("keys rotate", there.replace(name, "nowhere"), 1, 'database "nowhere" does not exist'),
+        ("keys rotate", away, 1, "does not answer"),
+        ("serve", there.replace(name, "nowhere"), 1, 'database "nowhere" does not exist'),
         ("serve", "postgres://somebody:hunter2@127.0.0.1:http/calls", 2, "cannot read this address"),
     ]
     started = [external.start(*command.split(), DATABASE_URL=dsn) for command, dsn, _, _ in given]
@@ -65,6 +70,16 @@ def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
         assert line.startswith("DATABASE_URL: ")
         assert said in line
         assert "hunter2" not in line
+
+
+def test_a_database_that_is_away_is_no_reason_not_to_start(external: Commands):
+    serving = external.start("serve", DATABASE_URL="postgres://somebody:hunter2@127.0.0.1:1/calls")
+    probe = get(f"{serving.url()}/readyz")
+    assert probe.json()["checks"]["database"]["status"] == "unavailable"
+    assert get(f"{serving.url()}/livez").status_code == 200
+    serving.tell(signal.SIGTERM)
+    assert serving.end() == 0
+    assert "hunter2" not in serving.stdout + serving.stderr
 
 
 def test_a_port_that_is_taken_is_named(commands: Commands):

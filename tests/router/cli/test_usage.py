@@ -11,7 +11,7 @@ from crypto import Keyring, new_key_entry
 from router.cli import app
 from tests.router.cli.commands import Commands, mistakes
 
-COMMANDS = ["serve", "fallback", "migrate", "demo", "call", "keys", "keys new", "keys rotate"]
+COMMANDS = ["serve", "fallback", "migrate", "demo", "call", "explain", "keys", "keys new", "keys rotate"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,140 @@
+"""What is remembered of routes, on the disk: sealed as a whole, replaced as a whole, shared by a machine's processes.
+
+Which of it is true, and when it is written, is router.calls.memory's business.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from crypto import Keyring, OpenError
+from router.routing.route import Route
+from router.store.calls import SealedToken
+from router.telemetry import emit
+
+MOST_ROUTES: Final = 20_000
+_CONTEXT: Final = "routes"
+
+Number: TypeAlias = tuple[str, str]  # account SID, E.164
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoute:
+    """`at` is when the database was asked for it, in seconds since the epoch."""
+
+    at: float
+    route: Route
+
+    @property
+    def number(self) -> Number:
+        return self.route.account_sid, self.route.number
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccount:
+    """What an account signs with, likewise."""
+
+    at: float
+    tokens: tuple[SealedToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The oldest first. `gone` is not written: numbers, or accounts with "", that must not come back."""
+
+    routes: tuple[KnownRoute, ...] = ()
+    accounts: dict[str, KnownAccount] = field(default_factory=dict)
+    gone: dict[Number, float] = field(default_factory=dict)
+
+
+_FORM: Final = TypeAdapter(Remembered)
+_NOTHING: Final = Remembered()
+
+
+class RouteFile:
+    """The file. Methods block: call them in a thread."""
+
+    def __init__(self, path: Path, keyring: Keyring) -> None:
+        self._path = path
+        self._keyring = keyring
+        self._seen: tuple[int, int] | None = None
+
+    def read(self) -> Remembered:
+        """What stands in it. A file that is missing or does not open holds nothing."""
+        try:
+            sealed = self._path.read_text()
+        except FileNotFoundError:
+            return _NOTHING
+        except (OSError, ValueError) as error:
+            return self._give_up(error)
+        self._seen = self._version()
+        try:
+            return _FORM.validate_json(zlib.decompress(self._keyring.open_bytes(sealed, _CONTEXT)))
+        except (OpenError, ValidationError, zlib.error) as error:
+            return self._give_up(error)
+
+    def exchange(self, changes: Remembered | None) -> Remembered:
+        """Write what has changed here, and return what others wrote since the last time. Raises OSError."""
+        if changes is None:
+            return _NOTHING if self._version() == self._seen else self.read()
+        with self._locked():
+            others = self.read()
+            data = zlib.compress(_FORM.dump_json(_merge(others, changes), exclude_defaults=True), level=1)
+            _replace(self._path, self._keyring.seal(data, _CONTEXT).encode())
+            self._seen = self._version()
+        return others
+
+    def _version(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def _give_up(self, error: Exception) -> Remembered:
+        message = f"remembered routes cannot be read ({type(error).__name__})"
+        emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=message)
+        return _NOTHING
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else writes it meanwhile."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _merge(others: Remembered, mine: Remembered) -> Remembered:
+    """Of each number and account what was asked for last; what is too much is dropped from others' first."""
+    routes = {known.number: known for known in others.routes if mine.gone.get(known.number, 0.0) < known.at}
+    for known in mine.routes:
+        theirs = routes.pop(known.number, known)
+        routes[known.number] = max(known, theirs, key=lambda each: each.at)
+    accounts = {sid: known for sid, known in others.accounts.items() if mine.gone.get((sid, ""), 0.0) < known.at}
+    for sid, account in mine.accounts.items():
+        accounts[sid] = max(account, accounts.get(sid, account), key=lambda each: each.at)
+    return Remembered(tuple(routes.values())[-MOST_ROUTES:], accounts)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """The new content or the old, never a part."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""Finding out why an account's requests are refused: its token no longer works, or our public address is not theirs.
+
+Several wrong signatures in a row for a number that we know are unlikely to be anything else. The token is then tried
+at the carrier, in the background and seldom: whoever sends such requests makes us ask no more than once a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from crypto import Keyring, OpenError
+from router.store.keys import StoredKey, list_account_keys_in_use, note_check
+from router.store.numbers import is_number_of_account
+from router.store.pool import DATABASE_ERRORS, Database
+from router.store.sealed import open_key
+from router.telemetry import emit, metrics
+
+WRONG_IN_A_ROW: Final = 3
+CHECK_EVERY_SECONDS: Final = 60.0
+_CHECK_SECONDS: Final = 8.0
+_MOST_NUMBERS: Final = 10_000
+_MOST_CHECKS: Final = 10  # at once
+_WRONG_ADDRESS: Final = (
+    "Twilio accepts the token of account {account} but signs its requests for another address: set this to the address "
+    "that the account's numbers call (or, after a rotation, make the saved token the account's primary one)"
+)
+_WRONG_TOKEN: Final = "Twilio refuses the token of account {account}: set the account's current auth token"  # noqa: S105
+
+
+class TokenWatch:
+    """Is told of every signature that was checked. Neither method waits for anything."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        keyring: Keyring,
+        carrier: Carrier,
+        platform: Account | None,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._carrier = carrier
+        self._platform = platform
+        self._clock = clock
+        self._monotonic = monotonic
+        self._wrong: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._checked: OrderedDict[str, float] = OrderedDict()
+        self._checks: set[asyncio.Task[None]] = set()
+
+    def note_right(self, account_sid: str, number: str) -> None:
+        self._wrong.pop((account_sid, number), None)
+
+    def note_wrong(self, account_sid: str, number: str) -> None:
+        name = account_sid, number
+        self._wrong[name] = self._wrong.get(name, 0) + 1
+        self._wrong.move_to_end(name)
+        if len(self._wrong) > _MOST_NUMBERS:
+            self._wrong.popitem(last=False)
+        if self._wrong[name] >= WRONG_IN_A_ROW and self._may_check(account_sid):
+            self._wrong[name] = 0
+            self._checked[account_sid] = self._monotonic()
+            task = asyncio.create_task(self._look_into(account_sid, number), name="token-check")
+            self._checks.add(task)
+            task.add_done_callback(self._checks.discard)
+
+    async def aclose(self) -> None:
+        for task in tuple(self._checks):
+            task.cancel()
+        await asyncio.gather(*self._checks, return_exceptions=True)
+
+    def _may_check(self, account_sid: str) -> bool:
+        """Accounts whose minute is over are forgotten as they come by, so that only a minute's worth is kept."""
+        now = self._monotonic()
+        while self._checked and now - next(iter(self._checked.values())) >= CHECK_EVERY_SECONDS:
+            self._checked.popitem(last=False)
+        return account_sid not in self._checked and len(self._checks) < _MOST_CHECKS
+
+    async def _look_into(self, account_sid: str, number: str) -> None:
+        try:
+            if not await is_number_of_account(self._database.settings, account_sid, number):
+                return
+            if self._platform is not None and self._platform.sid == account_sid:
+                await self._check_platform(self._platform)
+                return
+            for key in await list_account_keys_in_use(self._database.settings, account_sid):
+                await self._check_key(key)
+        except DATABASE_ERRORS:
+            return  # the next wrong signatures bring us here again
+        except Exception as error:  # noqa: BLE001  nobody waits for this task
+            emit("request.failed", exception=error, step="token-check")
+
+    async def _check_platform(self, account: Account) -> None:
+        match await self._ask(account):
+            case True:
+                _warn("CALLROUTER_PUBLIC_URL", _WRONG_ADDRESS, account.sid)
+            case False:
+                _warn("CALLROUTER_TWILIO_AUTH_TOKEN", _WRONG_TOKEN, account.sid)
+
+    async def _check_key(self, key: StoredKey) -> None:
+        sid = key.account_sid or ""
+        try:
+            token = open_key(self._keyring, key.sealed, key.agency_id, key.kind, key.version)
+        except OpenError:
+            metrics.key_unreadable(key.kind)
+            emit("key.unreadable", agency_id=key.agency_id, kind=key.kind, key_version=key.version)
+            return
+        works = await self._ask(Account(sid, token))
+        if works is None:
+            return
+        changed = await note_check(self._database.settings, key, "valid" if works else "failing", self._clock())
+        if works:
+            _warn("CALLROUTER_PUBLIC_URL", _WRONG_ADDRESS, sid)
+        elif changed:
+            emit(
+                "key.failing",
+                agency_id=key.agency_id,
+                kind=key.kind,
+                reason=ErrorKind.KEY_REJECTED.value,
+                key_version=key.version,
+            )
+
+    async def _ask(self, account: Account) -> bool | None:
+        """Whether the carrier accepts the token; None if it did not say."""
+        try:
+            await self._carrier.check_account(account, _CHECK_SECONDS)
+        except ProviderError as error:
+            return False if error.kind is ErrorKind.KEY_REJECTED else None
+        return True
+
+
+def _warn(setting: str, message: str, account_sid: str) -> None:
+    emit("settings.warning", setting=setting, message=message.format(account=account_sid))
