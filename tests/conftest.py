@@ -23,17 +23,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_dsn(testrun_uid: str) -> str:
+def postgres_dsn(tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun_uid: str) -> str:
     """One server for all workers, which goes with the last of them; a template that each test's database is copied from.
 
-    Not below pytest's own folder: a later run would clean that up while this one is still using it.
+    Not below pytest's own folder, which a server that root starts could not get at, and a later run cleans up.
     """
-    folder = Path(tempfile.gettempdir()) / f"callrouter-tests-{testrun_uid}"
-    # A server started by root runs as a user of its own, which must get at its folder.
-    folder.mkdir(exist_ok=True, mode=0o711)
-    with InterProcessLock(folder / "lock"):
-        dsn: str = get_server(folder / "database", cleanup_mode="delete").get_uri()
-        asyncio.run(_prepare_template(dsn, folder / "template-is-there"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    with InterProcessLock(shared / "postgres.lock"):
+        folder = Path(tempfile.gettempdir()) / f"callrouter-tests-{testrun_uid}"
+        dsn: str = get_server(folder, cleanup_mode="delete").get_uri()
+        asyncio.run(_prepare_template(dsn, shared / "template-is-there"))
     return dsn
 
 

@@ -7,10 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import fresh_database
 from tests.support.world import World, open_world
 
 
 @pytest.fixture
 async def world(database_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
     async with open_world(database_dsn, tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+async def shared_world(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One service for a whole file, for tests that have agencies of their own and count nothing but those.
+
+    Circuits belong to the service too: a provider that fails in several tests is not asked any more.
+    """
+    folder = tmp_path_factory.mktemp("shared")
+    async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
         yield world

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import httpx
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 from adapters.sandbox.carrier import Carrier, Quirks, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
@@ -68,6 +69,7 @@ class World:
     account_sid: str
     auth_token: str
     http: httpx.AsyncClient
+    apps: list[Starlette] = field(default_factory=list)  # the replicas' applications
     _numbers: int = 0
 
     async def add_client(
@@ -295,16 +297,16 @@ async def open_world(dsn: str, folder: Path, *, replicas: int = 1, **overrides: 
             **{f"{api.name}_url": f"{sandbox.url}/{api.name}" for api in sandbox.state.apis},
             **overrides,
         }
-        urls = []
+        urls, apps = [], []
         settings = None
         for _ in range(replicas):
             listening = listen()
             settings = load_settings({}, **(values | {"public_url": overrides.get("public_url") or url_of(listening)}))
-            urls.append(
-                await stack.enter_async_context(serve_app(create_app(settings, clock=clock), listening, lifespan=True))
-            )
+            apps.append(create_app(settings, clock=clock))
+            urls.append(await stack.enter_async_context(serve_app(apps[-1], listening, lifespan=True)))
         assert settings is not None
         db = await asyncpg.connect(dsn)
         stack.push_async_callback(db.close)
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
-        yield World(sandbox, settings, Keyring.parse(platform_keys), clock, db, urls, account_sid, auth_token, http)
+        keyring = Keyring.parse(platform_keys)
+        yield World(sandbox, settings, keyring, clock, db, urls, account_sid, auth_token, http, apps)

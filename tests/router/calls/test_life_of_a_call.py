@@ -7,8 +7,6 @@ checked on the carrier's timeline, in our records, and in what the providers wer
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -17,10 +15,9 @@ from hypothesis import strategies as st
 
 from adapters.sandbox.carrier import Quirks, Script, Timeline
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
-from tests.support.databases import fresh_database
 from tests.support.provider_reports import reporting
 from tests.support.signed_requests import new_call_sid
-from tests.support.world import CALLER, PROVIDERS, World, open_world
+from tests.support.world import CALLER, PROVIDERS, World
 
 pytestmark = pytest.mark.anyio
 
@@ -76,14 +73,6 @@ clients = st.fixed_dictionaries(
         "bland_mode": st.sampled_from(["sip", "number"]),
     }
 )
-
-
-@pytest.fixture(scope="module")
-async def shared_world(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One service for all examples: each has an agency, a client and keys of its own."""
-    folder: Path = tmp_path_factory.mktemp("life")
-    async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
-        yield world
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
