@@ -18,6 +18,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 _PREFIX = "CALLROUTER_"
+_SHORTEST_TOKEN = 16
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
 
 
@@ -58,6 +59,12 @@ def _account_sid(value: str) -> str:
     return value
 
 
+def _long_enough(value: SecretStr) -> SecretStr:
+    if len(value) < _SHORTEST_TOKEN:
+        raise ValueError(f"must have {_SHORTEST_TOKEN} characters or more")
+    return value
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -74,7 +81,7 @@ class Settings(BaseModel):
     fallback_url: BaseUrl | None = None
     platform_keys: SecretStr | None = None
     fallback_keys: SecretStr | None = None
-    admin_token: Annotated[SecretStr, Field(min_length=16)] | None = None
+    admin_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
     twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
     twilio_auth_token: SecretStr | None = None
     vapi_url: BaseUrl = "https://api.vapi.ai"

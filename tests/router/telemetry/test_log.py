@@ -198,7 +198,7 @@ def test_a_person_sees_where_our_own_bug_is() -> None:
 def run_service(script: str, **options: object) -> subprocess.Popen[bytes]:
     head = "from router.telemetry import configure_logging, emit, metrics\n"
     command = [sys.executable, "-c", head + textwrap.dedent(script)]
-    return subprocess.Popen(command, **options)  # type: ignore[call-overload]  # noqa: S603 - our own script
+    return subprocess.Popen(command, **options)  # type: ignore[call-overload]
 
 
 def test_all_lines_are_out_when_the_process_ends() -> None:
