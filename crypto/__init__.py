@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from crypto.frames import clear_frames
 from crypto.keyring import Keyring, KeyringError, OpenError, new_key_entry
 from crypto.secret import Secret
 
-__all__ = ["Keyring", "KeyringError", "OpenError", "Secret", "new_key_entry"]
+__all__ = ["Keyring", "KeyringError", "OpenError", "Secret", "clear_frames", "new_key_entry"]

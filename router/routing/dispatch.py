@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError, VoiceProvider
-from crypto import OpenError, Secret
+from crypto import OpenError, Secret, clear_frames
 from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits, Permit, Usage
@@ -185,13 +185,14 @@ class Dispatcher:
     ) -> None:
         """Nobody waits for this handoff: note it, and do not leave a billed call hanging at the provider."""
         try:
-            handoff = await request
+            await asyncio.wait({request})
         except asyncio.CancelledError:
             request.cancel()
             raise
-        except Exception:  # noqa: BLE001  the attempt is recorded as timed out already; the caller has moved on
-            return
         seconds = time.monotonic() - started
+        _, handoff = _read(provider, request, seconds)
+        if handoff is None:  # the attempt is recorded as timed out already; the caller has moved on
+            return
         ended = await self._end(provider, route, handoff.provider_call_id)
         record(Late(provider, seconds, ended, handoff.provider_call_id))
 
@@ -212,12 +213,15 @@ def _usage(route: Route, provider: str) -> Usage:
 
 
 def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:
-    try:
-        handoff = request.result()
-    except ProviderError as error:
-        return Ended(provider, seconds, error.kind, error.status), None
-    except asyncio.CancelledError:  # the adapter let go of its own request: it is not our caller who hung up
+    if request.cancelled():  # the adapter let go of its own request: it is not our caller who hung up
         return Ended(provider, seconds, ErrorKind.UNREACHABLE), None
-    except Exception as error:  # noqa: BLE001  a bug in an adapter must not cost the caller the rungs below
+    error = request.exception()
+    if error is None:
+        handoff = request.result()
+        return Ended(provider, seconds, provider_call_id=handoff.provider_call_id), handoff
+    clear_frames(error)
+    if isinstance(error, ProviderError):
+        return Ended(provider, seconds, error.kind, error.status), None
+    if isinstance(error, Exception):  # a bug in an adapter must not cost the caller the rungs below
         return Ended(provider, seconds, ErrorKind.MALFORMED_REPLY, bug=error), None
-    return Ended(provider, seconds, provider_call_id=handoff.provider_call_id), handoff
+    raise error

@@ -497,6 +497,8 @@ WITH ended AS (
     INSERT INTO call_events (id, call_id, at, event, step, reason)
     SELECT $2, id, $3, 'call.ended', 'end', outcome FROM ended
     ON CONFLICT DO NOTHING
+), timed AS (
+    UPDATE calls SET seconds = coalesce($4, seconds) WHERE id = $1 AND ended_at IS NOT NULL
 )
 INSERT INTO early_ends (call_id, event_id, at, seconds)
 SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM calls WHERE id = $1)

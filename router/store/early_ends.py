@@ -26,6 +26,11 @@ WITH due AS (
       FROM due
      WHERE c.id = due.call_id AND c.ended_at IS NULL
     RETURNING c.id, c.outcome, due.event_id, due.at
+), timed AS (
+    UPDATE calls c
+       SET seconds = coalesce(due.seconds, c.seconds)
+      FROM due
+     WHERE c.id = due.call_id AND c.ended_at IS NOT NULL
 )
 INSERT INTO call_events (id, call_id, at, event, step, reason)
 SELECT event_id, id, at, 'call.ended', 'end', outcome FROM ended

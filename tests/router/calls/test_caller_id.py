@@ -40,6 +40,12 @@ NO_NUMBERS = (
 )
 
 
+@pytest.fixture
+def world(shared_world: World) -> World:
+    shared_world.sandbox.state.requests.clear()
+    return shared_world
+
+
 def shown(timeline: Timeline) -> list[str]:
     return [found for document in timeline.documents for found in re.findall(r'callerId="([^"]*)"', document)]
 

@@ -16,6 +16,12 @@ pytestmark = pytest.mark.anyio
 NO_ACTIONS = Quirks(dial_action_after_hangup=False, connect_action_after_hangup=False)
 
 
+@pytest.fixture
+def world(shared_world: World) -> World:
+    shared_world.sandbox.state.requests.clear()
+    return shared_world
+
+
 async def ended_events(world: World, call_sid: str) -> list[str]:
     rows = await world.db.fetch(
         "SELECT e.reason FROM call_events e JOIN calls c ON c.id = e.call_id "

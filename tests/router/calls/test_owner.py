@@ -19,6 +19,12 @@ RING_THROUGH = {"mode": "ring_through"}
 NOT_TAKEN = ("ignores", "declines", "busy", "no-answer", "fails", "mailbox")
 
 
+@pytest.fixture
+def world(shared_world: World) -> World:
+    shared_world.sandbox.state.requests.clear()
+    return shared_world
+
+
 async def outcome_of(world: World, timeline: Timeline) -> tuple[str, str]:
     call = await world.find_call(timeline)
     return call["outcome"], call["answered_by"]

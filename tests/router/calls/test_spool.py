@@ -1,0 +1,236 @@
+"""The spool: what was appended is read again in order, and what a crash or a bad disk left is never taken for more."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crypto import Keyring, new_key_entry
+from router.calls import spool as module
+from router.calls.spool import Spool, SpoolFullError
+from router.store.calls import Write, insert_event
+from tests.support.log_capture import CapturedEvents, captured_events
+
+__all__ = ["captured_events"]
+
+AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+ENTRY = new_key_entry()
+
+arguments = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63),
+    st.floats(allow_nan=False),
+    st.text(),
+    st.datetimes(timezones=st.just(UTC)),
+)
+writes = st.builds(Write, st.text(), st.lists(arguments, max_size=5).map(tuple))
+records = st.lists(st.lists(writes, min_size=1, max_size=4), min_size=1, max_size=5)
+
+
+def open_spool(folder: Path, *, most_bytes: int = 2**20, entry: str = ENTRY) -> Spool:
+    return Spool(folder, Keyring.parse(entry), most_bytes)
+
+
+def event(number: int) -> Write:
+    return insert_event(f"event_{number}", "call_1", AT, "call.received", step="inbound", duration_ms=number)
+
+
+def drain(spool: Spool) -> list[list[Write]]:
+    """All that is there to be replayed, finished as by whoever has replayed it."""
+    batches = []
+    while file := spool.take():
+        batches += list(spool.read(file))
+        spool.finish(file)
+    return batches
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@contextmanager
+def some_folder() -> Iterator[Path]:
+    """For tests that hypothesis runs many times."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name) / "spool"
+
+
+def the_file(folder: Path) -> Path:
+    (path,) = folder.glob("*.spool")
+    return path
+
+
+@given(records)
+@settings(deadline=None)
+def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batches):
+    with some_folder() as folder:
+        before = open_spool(folder)
+        for batch in batches:
+            before.append(batch)
+        before.close()
+        after = open_spool(folder)
+        assert drain(after) == batches
+        assert list(folder.iterdir()) == []
+
+
+@given(records, st.data())
+@settings(deadline=None)
+def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
+    with some_folder() as folder:
+        whole = write_file(folder, batches)
+        length = data.draw(st.integers(0, len(whole)))
+        the_file(folder).write_bytes(whole[:length])
+        found = drain(open_spool(folder))
+    assert found == batches[: len(found)]
+    assert (len(found) == len(batches)) == (length == len(whole))
+
+
+@given(records, st.data())
+@settings(deadline=None)
+def test_a_changed_byte_anywhere_ends_what_is_read_and_makes_up_nothing(batches, data):
+    with some_folder() as folder:
+        whole = bytearray(write_file(folder, batches))
+        whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+        the_file(folder).write_bytes(whole)
+        found = drain(open_spool(folder))
+        assert found == batches[: len(found)]
+        assert len(found) < len(batches)
+        # What could not be read is there for people to look at.
+        assert [path.suffix for path in folder.iterdir()] == [".spoilt"]
+
+
+def write_file(folder: Path, batches: list[list[Write]]) -> bytes:
+    spool = open_spool(folder)
+    for batch in batches:
+        spool.append(batch)
+    spool.close()
+    return the_file(folder).read_bytes()
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"something else altogether", os.urandom(5000)])
+def test_a_foreign_file_is_no_writes_and_in_nobodys_way(folder: Path, content, captured_events: CapturedEvents):
+    folder.mkdir()
+    (folder / "00000000000000000000-foreign.spool").write_bytes(content)
+    spool = open_spool(folder)
+    spool.append([event(1)])
+    assert drain(spool) == [[event(1)]]
+    assert spool.take() is None
+    assert len(captured_events.named("recorder.failed")) == bool(content)
+
+
+def test_what_another_platform_key_sealed_is_kept_for_whoever_has_it(folder: Path, captured_events: CapturedEvents):
+    write_file(folder, [[event(1)]])
+    assert drain(open_spool(folder, entry=new_key_entry())) == []
+    assert captured_events.only("recorder.failed")["reason"] == "spool_record_spoilt"
+    (kept,) = folder.iterdir()
+    kept.rename(kept.with_suffix(".spool"))
+    assert drain(open_spool(folder)) == [[event(1)]]
+
+
+def test_nothing_of_a_call_can_be_read_in_the_files(folder: Path):
+    assert b"call" not in write_file(folder, [[event(1)]])
+
+
+def test_the_oldest_file_comes_first(folder: Path):
+    for number in range(5):
+        spool = open_spool(folder)
+        spool.append([event(number)])
+        spool.close()
+    assert drain(open_spool(folder)) == [[event(number)] for number in range(5)]
+
+
+def test_a_full_spool_takes_no_more_and_keeps_what_it_has(folder: Path):
+    spool = open_spool(folder, most_bytes=2000)
+    taken = 0
+    with pytest.raises(SpoolFullError):
+        for number in range(100):
+            spool.append([event(number)])
+            taken += 1
+    assert taken > 1
+    assert spool.size() <= 2000
+    assert drain(spool) == [[event(number)] for number in range(taken)]
+    spool.append([event(0)])
+    assert drain(spool) == [[event(0)]]
+
+
+def test_all_files_together_are_bounded(folder: Path):
+    first, second = open_spool(folder, most_bytes=500), open_spool(folder, most_bytes=500)
+    first.append([event(1)])
+    with pytest.raises(SpoolFullError):
+        second.append([event(2)] * 30)
+
+
+def test_a_record_that_the_disk_took_in_part_is_not_there(folder: Path, monkeypatch):
+    spool = open_spool(folder)
+    spool.append([event(1)])
+
+    def fail_in_part(handle, record: bytes) -> None:
+        handle.write(record[: len(record) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_durably", fail_in_part)
+        with pytest.raises(OSError, match="No space"):
+            spool.append([event(2)])
+    spool.append([event(3)])
+    assert drain(spool) == [[event(1)], [event(3)]]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path):
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    spool = open_spool(tmp_path / "spool")
+    assert spool.take() is None
+    with pytest.raises(OSError):
+        spool.append([event(1)])
+
+
+def test_what_is_being_replayed_or_written_by_one_is_left_alone_by_others(folder: Path):
+    one, other = open_spool(folder), open_spool(folder)
+    one.append([event(1)])
+    assert other.take() is None
+    replayed = one.take()
+    assert replayed is not None
+    one.append([event(2)])
+    assert other.take() is None
+    assert list(one.read(replayed)) == [[event(1)]]
+    # A replay that failed is begun again, and by nobody else.
+    assert one.take() is replayed
+    assert list(one.read(replayed)) == [[event(1)]]
+    one.finish(replayed)
+    one.close()
+    assert drain(other) == [[event(2)]]
+
+
+def test_a_process_that_was_killed_leaves_its_file_to_whoever_comes_next(folder: Path):
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=append_and_hang, args=(folder, theirs))
+    process.start()
+    assert ours.recv() == "appended"
+    spool = open_spool(folder)
+    assert spool.take() is None
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert drain(spool) == [[event(1)], [event(2)]]
+
+
+def append_and_hang(folder: Path, parent: Connection) -> None:
+    spool = open_spool(folder)
+    spool.append([event(1)])
+    spool.append([event(2)])
+    parent.send("appended")
+    signal.pause()
