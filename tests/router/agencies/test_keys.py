@@ -297,7 +297,7 @@ async def test_the_platforms_own_account_is_nobodys_own(api, sandbox):
     assert not sandbox.state.requests
 
 
-async def test_a_twilio_key_that_numbers_live_on_can_be_renewed_but_not_moved_or_deleted(api, sandbox, own_account):
+async def test_a_twilio_key_that_numbers_live_on_can_be_renewed_and_erased_but_not_moved(api, sandbox, own_account):
     sandbox.state.twilio.add_number(own_account, NUMBERS[1])
     other = sandbox.state.twilio.add_account("AC" + "1f" * 16, "token-of-another-account")
     agency = await api.new_agency()
@@ -308,11 +308,23 @@ async def test_a_twilio_key_that_numbers_live_on_can_be_renewed_but_not_moved_or
     moved = await api.refusal("PUT", path, {"account_sid": other.sid, "auth_token": other.auth_token})
     assert (moved.status, moved.name) == (409, "conflict")
     assert NUMBERS[1] in moved.detail
-    assert (await api.refusal("DELETE", path)).status == 409
     own_account.auth_token = "rotated-token"
     assert (await api.put(path, {"account_sid": OWN_SID, "auth_token": "rotated-token"}))["version"] == 2
+    await api.delete(path)
+    moved = await api.refusal("PUT", path, {"account_sid": other.sid, "auth_token": other.auth_token})
+    assert (moved.status, moved.name) == (409, "conflict")
+    assert (await api.put(path, {"account_sid": OWN_SID, "auth_token": "rotated-token"}))["version"] == 3
     await api.delete(number_path(agency, NUMBERS[1]))
-    assert (await api.put(path, {"account_sid": other.sid, "auth_token": other.auth_token}))["version"] == 3
+    assert (await api.put(path, {"account_sid": other.sid, "auth_token": other.auth_token}))["version"] == 4
+
+
+async def test_a_key_that_was_found_failing_is_shown_as_that_until_it_is_saved_again(api, services, own_account):
+    agency = await api.new_agency()
+    path, body = f"{agency.path}/keys/twilio", {"account_sid": own_account.sid, "auth_token": own_account.auth_token}
+    await api.put(path, body)
+    await services.database.settings.execute("UPDATE keys SET status = 'failing'")
+    assert (await api.get(path))["status"] == "failing"
+    assert (await api.put(path, body))["status"] == "valid"
 
 
 async def test_the_sync_figures_count_clients_whose_assistant_is_there(api):
