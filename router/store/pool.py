@@ -56,6 +56,11 @@ class Database:
     calls: Pool
     settings: Pool
 
+    async def renew(self) -> None:
+        """From now on use new connections: after a loss the old ones may be dead without knowing."""
+        await self.calls.expire_connections()
+        await self.settings.expire_connections()
+
 
 @asynccontextmanager
 async def open_database(

@@ -136,7 +136,9 @@ async def test_a_number_that_was_seen_is_claimed_from_memory_and_told_of_later(p
     assert await db.fetchval("SELECT count(*) FROM calls") == 1
     proxy.go_on()
     await wait_until(lambda: not process.recorder.spooling)
-    call = await db.fetchrow("SELECT id, agency_id, client_id, from_number, to_number FROM calls WHERE call_sid = 'CA1'")
+    call = await db.fetchrow(
+        "SELECT id, agency_id, client_id, from_number, to_number FROM calls WHERE call_sid = 'CA1'"
+    )
     assert tuple(call) == (CALL.call_id, "agency_1", "client_1", CALL.from_number, NUMBER)
     assert await steps_of(db) == [("inbound", False), ("inbound", True)]
 

@@ -286,9 +286,7 @@ async def test_a_deleted_key_is_forgotten(keeper: MemoryKeeper, memory: RouteMem
     assert kept.accounts == {}
 
 
-async def test_while_the_database_is_away_what_is_remembered_stays(
-    memory: RouteMemory, database: Database, path: Path
-):
+async def test_while_the_database_is_away_what_is_remembered_stays(memory: RouteMemory, database: Database, path: Path):
     guard = Guard()
     keeper = MemoryKeeper(memory, RouteFile(path, KEYRING), database, guard)
     remember(memory, route())

@@ -141,12 +141,18 @@ LIVES: dict[str, tuple[dict[str, Any], Script]] = {
 }
 
 
-@OUTAGES
-@pytest.mark.parametrize(("setting", "script"), LIVES.values(), ids=LIVES)
-async def test_a_call_goes_its_way_and_is_recorded_as_if_nothing_were(world: World, proxy, away, setting, script):
+# Every life with the quickest of the outages, and some with each.
+WITH_EACH = ("a stream takes it", "the agency's own account", "one AI after the other fails", "a message")
+
+
+@pytest.mark.parametrize(
+    ("away", "life"), [(away, life) for away in WAYS for life in LIVES if away == "killed" or life in WITH_EACH]
+)
+async def test_a_call_goes_its_way_and_is_recorded_as_if_nothing_were(world: World, proxy, away, life):
+    setting, script = LIVES[life]
     client = await world.add_client(**setting)
     usual = await world.call(client, script)
-    away(proxy)
+    WAYS[away](proxy)
     # However often Twilio asks.
     timeline = await world.call(client, script, quirks=Quirks(copies=2))
     assert timeline.answered_by == usual.answered_by
@@ -300,6 +306,44 @@ async def test_a_server_that_is_stopped_and_one_that_loses_power_lose_no_call(
     await asyncio.to_thread(server.stop)
 
 
+async def test_without_room_on_the_disk_calls_are_answered_and_told_of_from_memory(
+    world: World, proxy, captured_events: CapturedEvents
+):
+    client = await world.add_client(providers=["vapi"])
+    usual = await see(world, client)
+    spool = world.settings.data_dir / "spool"
+    spool.write_text("a file where the folder should be")
+    proxy.refuse()
+    timelines = [await world.call(client) for _ in range(3)]
+    assert {timeline.answered_by for timeline in timelines} == {"ai"}
+    assert {line["reason"] for line in captured_events.named("recorder.failed")} == {"FileExistsError"}
+    spool.unlink()
+    proxy.go_on()
+    await arrive(world, *(timeline.call_sid for timeline in timelines))
+    expected = await record(world, usual)
+    assert [await record(world, timeline) for timeline in timelines] == [expected] * 3
+
+
+async def test_a_database_that_comes_back_without_what_this_version_needs_is_not_used(
+    world: World, proxy, captured_events: CapturedEvents
+):
+    """Restored from an old backup, or not migrated yet."""
+    client = await world.add_client(providers=["retell"])
+    usual = await see(world, client)
+    proxy.refuse()
+    timeline = await world.call(client)
+    version = await world.db.fetchval("SELECT version_num FROM alembic_version")
+    await world.db.execute("UPDATE alembic_version SET version_num = '0000'")
+    before = proxy.accepted
+    proxy.go_on()
+    await wait_until(lambda: proxy.accepted >= before + 3)
+    assert await world.find_call(timeline) is None
+    assert captured_events.named("database.regained") == []
+    await world.db.execute("UPDATE alembic_version SET version_num = $1", version)
+    await arrive(world, timeline.call_sid)
+    assert await record(world, timeline) == await record(world, usual)
+
+
 async def test_connections_that_died_without_a_word_are_not_waited_for(
     world: World, proxy, captured_events: CapturedEvents
 ):
@@ -312,6 +356,7 @@ async def test_connections_that_died_without_a_word_are_not_waited_for(
     await wait_until(lambda: captured_events.named("spool.replayed"))
     second = await world.call(client)
     await arrive(world, second.call_sid)
+    assert len(captured_events.named("database.lost")) == 1
     assert (first.answered_by, second.answered_by) == ("ai", "ai")
     assert await record(world, first) == await record(world, second)
 

@@ -16,6 +16,7 @@ from router.store import calls
 from router.store.calls import CallClaim, Write, claim_call, claim_step
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +84,39 @@ async def test_of_twenty_at_once_one_has_the_step(database: Database, db):
     claims = await asyncio.gather(*(go_on(database, "ai-1") for _ in range(20)))
     assert sorted(claim.claimed for claim in claims) == [False] * 19 + [True]
     assert (await go_on(database, "ai-2")).claimed
+
+
+async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held_by_one_of_them(
+    database: Database, db, database_dsn
+):
+    """Both insert the call first and its step second: in any other order each could wait for the other."""
+    await insert_client(db, "agency_1", "client_1")
+    call = calls.insert_call(
+        "call_CA1",
+        account_sid=ACCOUNT,
+        call_sid="CA1",
+        agency_id="agency_1",
+        client_id="client_1",
+        from_number=CALLER,
+        to_number=NUMBER,
+        started_at=AT,
+    )
+    replay = db.transaction()
+    await replay.start()
+    await write(db, call)
+    repeated = asyncio.create_task(ring(database))
+    onlooker = await asyncpg.connect(database_dsn)
+    await wait_until(
+        lambda: onlooker.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    )
+    await onlooker.close()
+    await write(db, calls.insert_step(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
+    await replay.commit()
+    claim = await repeated
+    assert claim is not None
+    assert not claim.claimed
 
 
 async def test_two_calls_and_two_accounts_do_not_meet(database: Database, db):

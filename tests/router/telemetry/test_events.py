@@ -84,7 +84,7 @@ def test_the_contract_s_events_are_there(name: str) -> None:
 def test_the_contract_s_words_are_there() -> None:
     failures = "key_rejected out_of_credit rate_limited at_capacity bad_request timeout unreachable provider_error"
     assert values_of("handoff.failed", "reason") == {*failures.split(), "malformed_reply"}
-    assert values_of("handoff.skipped", "reason") == {"circuit_open", "not_synced", "no_key", "no_time"}
+    assert values_of("handoff.skipped", "reason") == {"circuit_open", "not_synced", "no_key", "no_time", "at_capacity"}
     assert values_of("call.answered", "by") == {"ai", "owner", "voicemail"}
     assert values_of("call.ended", "outcome") == {"ai", "owner", "voicemail", "abandoned", "rejected"}
 
