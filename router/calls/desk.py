@@ -17,7 +17,7 @@ from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
-from router.store.calls import set_provider, set_ringing
+from router.store.call_writes import set_provider, set_ringing
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
 _LIMIT_MARGIN_SECONDS: Final = 60

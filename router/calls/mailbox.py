@@ -18,7 +18,7 @@ from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.routing.dispatch import Deadline
-from router.store.calls import (
+from router.store.call_writes import (
     INSERT_VOICEMAIL,
     UnrecordedCallError,
     Write,

@@ -16,7 +16,8 @@ from crypto import Keyring
 from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
 from router.routing.dispatch import Deadline
-from router.store.calls import find_latest_answer, find_step, store_answer
+from router.store.call_writes import store_answer
+from router.store.calls import find_latest_answer, find_step
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Pool
 

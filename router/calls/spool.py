@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crypto import Keyring, OpenError
-from router.store.calls import Write
+from router.store.call_writes import Write
 from router.telemetry import emit
 
 MOST_BYTES: Final = 256 * 1024 * 1024

@@ -13,7 +13,7 @@ from adapters.base import Account
 from adapters.twilio import Form, verify
 from crypto import Keyring, OpenError, Secret
 from router.calls.memory import RouteMemory
-from router.store.calls import SealedToken, find_account_tokens
+from router.store.account_tokens import SealedToken, find_account_tokens
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.store.sealed import open_key

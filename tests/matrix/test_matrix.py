@@ -64,8 +64,10 @@ class Bench:
         return client
 
     def set_circuits(self, cell: Cell, client: Client) -> None:
-        """As if the affected providers had failed before."""
+        """As if all providers had been well an hour later, and then the affected ones had failed."""
         self.ahead += 3600
+        for provider in PROVIDERS:
+            self.circuits.report(self.circuits.admit(Usage(client.agency_id, provider, 1)), None)
         if cell.circuit == "closed":
             return
         for provider in AFFECTED[cell.position]:

@@ -6,7 +6,6 @@ import asyncpg
 import pytest
 
 from adapters.sandbox.carrier import Script
-from router.app import new_id
 from tests.support.posting import PostedCall, action_of
 from tests.support.signed_requests import VOICE, post_signed
 from tests.support.world import World, open_world
@@ -66,9 +65,3 @@ async def test_it_stops_although_a_provider_has_not_answered_yet(database_dsn, t
         world.sandbox.state.faults.set("vapi", "hang")
         timeline = await world.call(client)
     assert timeline.answered_by == "voicemail"
-
-
-def test_ids_have_a_prefix_and_are_no_ones_to_guess():
-    ids = {new_id("call") for _ in range(1000)}
-    assert len(ids) == 1000
-    assert all(each.startswith("call_") and len(each) > 20 for each in ids)

@@ -12,8 +12,9 @@ import pytest
 
 from adapters.base import Target
 from router.routing.route import Access, Hours, Mode, OpenSpan
-from router.store import calls
-from router.store.calls import CallClaim, Write, claim_call, claim_step
+from router.store import account_tokens, call_writes, calls
+from router.store.call_writes import Write
+from router.store.calls import CallClaim, claim_call, claim_step
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
 from tests.support.waiting import wait_until
@@ -91,7 +92,7 @@ async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held
 ):
     """Both insert the call first and its step second: in any other order each could wait for the other."""
     await insert_client(db, "agency_1", "client_1")
-    call = calls.insert_call(
+    call = call_writes.insert_call(
         "call_CA1",
         account_sid=ACCOUNT,
         call_sid="CA1",
@@ -112,7 +113,7 @@ async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held
         )
     )
     await onlooker.close()
-    await write(db, calls.insert_step(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
+    await write(db, call_writes.insert_step(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
     await replay.commit()
     claim = await repeated
     assert claim is not None
@@ -249,15 +250,15 @@ async def test_tokens_of_an_account_are_the_saved_ones_and_the_former_for_a_day(
             db, "keys", agency_id="agency_1", sealed=f"one-{version}", version=version, retired_at=retired, **kind
         )
     await insert(db, "keys", agency_id="agency_2", sealed="two-1", saved_at=AT - timedelta(hours=1), **kind)
-    found = await calls.find_account_tokens(database.calls, ACCOUNT, AT)
+    found = await account_tokens.find_account_tokens(database.calls, ACCOUNT, AT)
     assert [token.sealed for token in found] == ["one-3", "two-1", "one-2"]
-    assert await calls.find_account_tokens(database.calls, OTHER_ACCOUNT, AT) == ()
+    assert await account_tokens.find_account_tokens(database.calls, OTHER_ACCOUNT, AT) == ()
 
 
 async def test_a_call_that_the_rung_phone_forwards_is_a_loop(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
-    await write(db, calls.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
     forwarded = await ring(database, "CA2", forwarded_from=PHONE)
     by_its_end = await ring(database, "CA3", forwarded_from="5550123")
     by_another = await ring(database, "CA4", forwarded_from="+15005550199")
@@ -272,12 +273,12 @@ async def test_a_call_is_no_loop_of_itself_nor_of_one_that_is_over(database: Dat
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     until = AT + timedelta(seconds=25)
-    await write(db, calls.set_ringing("call_CA1", PHONE, CALLER, until))
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
     repeat = await ring(database, forwarded_from=PHONE)
-    await write(db, calls.clear_ringing("call_CA1"))
+    await write(db, call_writes.clear_ringing("call_CA1"))
     afterwards = await ring(database, "CA2", forwarded_from=PHONE)
-    await write(db, calls.set_ringing("call_CA1", PHONE, CALLER, until))
-    await calls.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
+    await call_writes.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
     after_its_end = await ring(database, "CA3", forwarded_from=PHONE)
     assert [claim and claim.loop for claim in (repeat, afterwards, after_its_end)] == [None, None, None]
 
@@ -286,7 +287,7 @@ async def test_a_phone_that_rings_for_another_client_makes_no_loop(database: Dat
     await insert_client(db, "agency_1", "client_1")
     await insert_client(db, "agency_2", "client_2", "+15005550002")
     await ring(database)
-    await write(db, calls.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
     claim = await ring(database, "CA2", to="+15005550002", forwarded_from=PHONE)
     assert claim is not None
     assert claim.loop is None
@@ -301,7 +302,7 @@ async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database:
     other = await ring(database, "CA4", from_number="+14155550199", **caps)
     assert [claim and claim.crowd for claim in (caller, other)] == ["caller", "agency"]
     for number in range(5):
-        await calls.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
+        await call_writes.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
     after = await ring(database, "CA5", **caps)
     assert after is not None
     assert after.crowd is None
@@ -310,9 +311,14 @@ async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database:
 async def test_a_later_step_hears_what_happened_before(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
-    noted = calls.insert_event("event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai")
+    noted = call_writes.insert_event(
+        "event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai"
+    )
     await write(
-        db, noted, noted, calls.insert_event("event_2", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi")
+        db,
+        noted,
+        noted,
+        call_writes.insert_event("event_2", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi"),
     )
     claim = await go_on(database, "ai-1")
     assert claim.facts == await calls.find_facts(database.calls, "call_CA1")
@@ -330,9 +336,9 @@ async def test_a_number_that_was_removed_meanwhile_has_no_route_any_more(databas
 async def test_events_of_a_call_that_is_gone_are_dropped_and_take_nothing_along(db):
     await write(
         db,
-        calls.insert_event("event_1", "call_gone", AT, "call.received"),
-        calls.set_outcome("call_gone", "ai"),
-        calls.insert_call(
+        call_writes.insert_event("event_1", "call_gone", AT, "call.received"),
+        call_writes.set_outcome("call_gone", "ai"),
+        call_writes.insert_call(
             "call_2",
             account_sid=ACCOUNT,
             call_sid="CA2",
@@ -351,9 +357,9 @@ async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
     await ring(database)
     await write(
         db,
-        calls.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
-        calls.store_answer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
-        calls.store_answer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
+        call_writes.store_answer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
     )
     stored = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
     assert stored is not None
@@ -367,8 +373,8 @@ async def test_a_step_is_passed_once_a_later_one_came(database: Database, db):
     await go_on(database, "ai-1", now=AT + timedelta(seconds=9))
     await write(
         db,
-        calls.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
-        calls.store_answer(ACCOUNT, "CA1", "ai-1", AT + timedelta(seconds=9), "second"),
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        call_writes.store_answer(ACCOUNT, "CA1", "ai-1", AT + timedelta(seconds=9), "second"),
     )
     first = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
     last = await calls.find_step(database.calls, ACCOUNT, "CA1", "ai-1")
@@ -382,7 +388,7 @@ async def test_a_call_is_closed_by_one_of_twenty(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     closed = await asyncio.gather(
-        *(calls.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
+        *(call_writes.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
     )
     assert sorted(closed, key=str) == [None] * 19 + ["abandoned"]
     assert [fact.event for fact in await calls.find_facts(database.calls, "call_CA1")] == ["call.ended"]
@@ -395,7 +401,7 @@ async def test_a_message_outweighs_a_caller_who_seemed_gone_and_nothing_else_doe
         ("call_2", ["ai", "voicemail"], "ai"),
     ):
         await insert(db, "calls", id=call_id, call_sid=call_id, agency_id="agency_1", client_id="client_1")
-        await write(db, *(calls.set_outcome(call_id, outcome) for outcome in outcomes))
+        await write(db, *(call_writes.set_outcome(call_id, outcome) for outcome in outcomes))
         assert await db.fetchval("SELECT outcome FROM calls WHERE id = $1", call_id) == expected
 
 
@@ -413,12 +419,16 @@ async def test_a_recording_is_filed_once(db):
         "seconds": 9,
     }
     filed = [
-        await db.fetchval(calls.INSERT_VOICEMAIL, *calls.voicemail_arguments(f"voicemail_{number}", **place))
+        await db.fetchval(
+            call_writes.INSERT_VOICEMAIL, *call_writes.voicemail_arguments(f"voicemail_{number}", **place)
+        )
         for number in range(3)
     ]
     assert filed == ["voicemail_0", None, None]
-    of_a_gone_call = calls.voicemail_arguments("voicemail_9", **{**place, "call_id": "gone", "recording_sid": "RE2"})
-    assert await db.fetchval(calls.INSERT_VOICEMAIL, *of_a_gone_call) is None
+    of_a_gone_call = call_writes.voicemail_arguments(
+        "voicemail_9", **{**place, "call_id": "gone", "recording_sid": "RE2"}
+    )
+    assert await db.fetchval(call_writes.INSERT_VOICEMAIL, *of_a_gone_call) is None
 
 
 async def test_a_call_is_found_by_its_own_account_and_its_own_agency_alone(database: Database, db):
