@@ -59,7 +59,7 @@ class Bench:
         self.world.sandbox.state.faults.clear()
         self.ahead += 3600
         client = await self.world.add_client(providers=PROVIDERS, routing={"on_failure": "ring_through"})
-        if cell.database == "away":
+        if cell.database != "up":
             await self.world.call(client, SCRIPT)
         return client
 
