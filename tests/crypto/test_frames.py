@@ -52,3 +52,4 @@ def test_errors_that_cause_each_other_come_to_an_end():
     first, second = ValueError(), ValueError()
     first.__cause__, second.__context__ = second, first
     clear_frames(first)
+    assert (first.__cause__, second.__context__) == (second, first)

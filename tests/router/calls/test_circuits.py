@@ -282,6 +282,7 @@ async def test_an_agency_with_too_many_calls_at_once_has_the_next_ones_in_the_vo
 async def test_callers_without_a_number_are_many_and_not_one(capped: World):
     client = await capped.add_client(providers=["vapi"])
     await stay(capped, client, 4, lambda _: "anonymous")
+    assert capped.asked("vapi") == 4
 
 
 async def test_a_crowd_is_no_reason_to_answer_a_repeated_request_otherwise(capped: World):

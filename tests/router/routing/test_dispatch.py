@@ -342,7 +342,9 @@ async def test_closing_lets_go_of_late_requests(hanging: Scene):
 
 
 async def test_closing_without_late_requests_does_nothing():
-    await make_scene().dispatcher.aclose()
+    scene = make_scene()
+    await scene.dispatcher.aclose()
+    assert scene.told == []
 
 
 async def test_a_caller_who_is_let_go_takes_the_request_along():
