@@ -41,11 +41,12 @@ async def link_assistant(
     """None if the agency has no such client."""
     row = await connection.fetchrow(
         """
-        INSERT INTO assistants (client_id, provider, remote_id, state, manage, updated_at)
-        SELECT id, $3, $4, 'linked', $5, $6 FROM clients WHERE agency_id = $1 AND id = $2
+        INSERT INTO assistants (client_id, provider, remote_id, state, usable, manage, updated_at)
+        SELECT id, $3, $4, 'linked', true, $5, $6 FROM clients WHERE agency_id = $1 AND id = $2
         ON CONFLICT (client_id, provider) DO UPDATE
-           SET remote_id = EXCLUDED.remote_id, state = EXCLUDED.state, manage = EXCLUDED.manage,
-               updated_at = EXCLUDED.updated_at, error = NULL, lost = '{}'
+           SET remote_id = EXCLUDED.remote_id, state = EXCLUDED.state, usable = EXCLUDED.usable,
+               manage = EXCLUDED.manage, parts = '{}', version = NULL, synced_hash = NULL, leased_until = NULL,
+               tried = 0, updated_at = EXCLUDED.updated_at, error = NULL, lost = '{}'
         RETURNING provider, remote_id, state, error, lost
         """,
         agency_id,

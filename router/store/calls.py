@@ -25,7 +25,7 @@ _ROUTE: Final = """
              WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
            (SELECT jsonb_object_agg(s.provider, s.remote_id)
               FROM assistants s
-             WHERE s.client_id = n.client_id AND s.state IN ('linked', 'synced')) AS assistants,
+             WHERE s.client_id = n.client_id AND s.usable) AS assistants,
            (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode))
               FROM registrations r
              WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations

@@ -1,6 +1,6 @@
-"""Sealing everything again under the active platform key, row by row, while the service runs.
+"""Sealing everything again under the active platform key, value by value, while the service runs.
 
-A row is written only if it is still what was read, so a key saved meanwhile wins; an interrupted run is simply
+A value is written only if it is still what was read, so one saved meanwhile wins; an interrupted run is simply
 run again. Answers of steps are not sealed again: they are good for a minute.
 """
 
@@ -8,29 +8,76 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from crypto import Keyring, OpenError
 from router.store.pool import Connection
-from router.store.sealed import Context, key_context, reply_context, webhook_secret_context, webhook_token_context
+from router.store.sealed import (
+    Context,
+    carrier_key_context,
+    key_context,
+    registration_context,
+    reply_context,
+    webhook_secret_context,
+    webhook_token_context,
+)
 
-_COLUMNS: Final = ("sealed", "webhook_sealed", "webhook_token_sealed")
 
-_FIND_KEYS: Final = """
-SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed
-  FROM keys
- ORDER BY agency_id, kind, version
-"""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column of sealed values. `find` gives each row's identity and `value`; `update` takes the identity, the new
+    value and the old one, in this order. `context` is what a row's value is bound to.
+    """
 
-_UPDATE_KEY: Final = """
-UPDATE keys
-   SET sealed = $4, webhook_sealed = $5, webhook_token_sealed = $6
- WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $7
-"""
+    column: tuple[str, str]
+    find: str
+    update: str
+    context: Callable[[Any], Context]
 
-_FIND_REPLIES: Final = "SELECT scope, key, reply FROM idempotency_keys WHERE reply IS NOT NULL ORDER BY scope, key"
 
-_UPDATE_REPLY: Final = "UPDATE idempotency_keys SET reply = $3 WHERE scope = $1 AND key = $2 AND reply = $4"
+PLACES: Final = (
+    Place(
+        ("keys", "sealed"),
+        "SELECT agency_id, kind, version, sealed AS value FROM keys ORDER BY agency_id, kind, version",
+        "UPDATE keys SET sealed = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $5",
+        lambda row: key_context(row["agency_id"], row["kind"], row["version"]),
+    ),
+    Place(
+        ("keys", "webhook_sealed"),
+        "SELECT agency_id, kind, version, webhook_sealed AS value FROM keys ORDER BY agency_id, kind, version",
+        "UPDATE keys SET webhook_sealed = $4 "
+        "WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_sealed = $5",
+        lambda row: webhook_secret_context(row["agency_id"], row["kind"], row["version"]),
+    ),
+    Place(
+        ("keys", "webhook_token_sealed"),
+        "SELECT agency_id, kind, version, webhook_token_sealed AS value FROM keys ORDER BY agency_id, kind, version",
+        "UPDATE keys SET webhook_token_sealed = $4 "
+        "WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_token_sealed = $5",
+        lambda row: webhook_token_context(row["agency_id"], row["kind"]),
+    ),
+    Place(
+        ("carrier_keys", "sealed"),
+        "SELECT agency_id, account_sid, provider, sealed AS value FROM carrier_keys "
+        "ORDER BY agency_id, account_sid, provider",
+        "UPDATE carrier_keys SET sealed = $4 "
+        "WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND sealed = $5",
+        lambda row: carrier_key_context(row["agency_id"], row["account_sid"], row["provider"]),
+    ),
+    Place(
+        ("registrations", "sealed_parts"),
+        "SELECT agency_id, e164, provider, sealed_parts AS value FROM registrations ORDER BY agency_id, e164, provider",
+        "UPDATE registrations SET sealed_parts = $4 "
+        "WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_parts = $5",
+        lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
+    ),
+    Place(
+        ("idempotency_keys", "reply"),
+        "SELECT scope, key, reply AS value FROM idempotency_keys ORDER BY scope, key",
+        "UPDATE idempotency_keys SET reply = $3 WHERE scope = $1 AND key = $2 AND reply = $4",
+        lambda row: reply_context(row["scope"], row["key"]),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +91,23 @@ class Rotation:
 
 async def rotate_all(connection: Connection, keyring: Keyring, show: Callable[[Rotation], None]) -> Rotation:
     """Seal every stored value under the active key. Values that do not open are left as they are, and counted."""
-    keys = await connection.fetch(_FIND_KEYS)
-    replies = await connection.fetch(_FIND_REPLIES)
-    total = sum(row[column] is not None for row in keys for column in _COLUMNS) + len(replies)
+    found = [(place, row) for place in PLACES for row in await connection.fetch(place.find) if row["value"] is not None]
     done = unreadable = 0
-    for row in keys:
-        contexts = {
-            "sealed": key_context(row["agency_id"], row["kind"], row["version"]),
-            "webhook_sealed": webhook_secret_context(row["agency_id"], row["kind"], row["version"]),
-            "webhook_token_sealed": webhook_token_context(row["agency_id"], row["kind"]),
-        }
-        values = {}
-        for column, context in contexts.items():
-            values[column], state = _reseal(keyring, row[column], context)
-            done += state == "done"
-            unreadable += state == "unreadable"
-        if any(values[column] != row[column] for column in _COLUMNS):
-            key = (row["agency_id"], row["kind"], row["version"])
-            await connection.execute(_UPDATE_KEY, *key, *values.values(), row["sealed"])
-        show(Rotation(total, done, unreadable))
-    for row in replies:
-        reply, state = _reseal(keyring, row["reply"], reply_context(row["scope"], row["key"]))
-        done += state == "done"
-        unreadable += state == "unreadable"
-        if reply != row["reply"]:
-            await connection.execute(_UPDATE_REPLY, row["scope"], row["key"], reply, row["reply"])
-        show(Rotation(total, done, unreadable))
-    return Rotation(total, done, unreadable)
+    for place, row in found:
+        resealed = _reseal(keyring, row["value"], place.context(row))
+        done += resealed is not None
+        unreadable += resealed is None
+        if resealed is not None and resealed != row["value"]:
+            *identity, value = row.values()
+            await connection.execute(place.update, *identity, resealed, value)
+        show(Rotation(len(found), done, unreadable))
+    return Rotation(len(found), done, unreadable)
 
 
-def _reseal(keyring: Keyring, sealed: str | None, context: Context) -> tuple[str | None, str]:
-    if sealed is None:
-        return None, "absent"
+def _reseal(keyring: Keyring, sealed: str, context: Context) -> str | None:
+    """None: no key of the ring opens it."""
     try:
         content = keyring.open_bytes(sealed, *context)
     except OpenError:
-        return sealed, "unreadable"
-    return (sealed if keyring.is_active(sealed) else keyring.seal(content, *context)), "done"
+        return None
+    return sealed if keyring.is_active(sealed) else keyring.seal(content, *context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from crypto import Keyring, Secret
@@ -59,3 +61,31 @@ def seal_reply(keyring: Keyring, reply: bytes, scope: str, key: str) -> str:
 
 def open_reply(keyring: Keyring, sealed: str, scope: str, key: str) -> bytes:
     return keyring.open_bytes(sealed, *reply_context(scope, key))
+
+
+def carrier_key_context(agency_id: str, account_sid: str, provider: str) -> Context:
+    return ("carrier-key", agency_id, account_sid, provider)
+
+
+def seal_carrier_key(keyring: Keyring, secret: Secret, agency_id: str, account_sid: str, provider: str) -> str:
+    """A revocable API key of a carrier account, made for one provider."""
+    return keyring.seal(secret.reveal(), *carrier_key_context(agency_id, account_sid, provider))
+
+
+def open_carrier_key(keyring: Keyring, sealed: str, agency_id: str, account_sid: str, provider: str) -> Secret:
+    return keyring.open(sealed, *carrier_key_context(agency_id, account_sid, provider))
+
+
+def registration_context(agency_id: str, e164: str, provider: str) -> Context:
+    return ("registration", agency_id, e164, provider)
+
+
+def seal_registration(keyring: Keyring, parts: Mapping[str, str], agency_id: str, e164: str, provider: str) -> str:
+    """What belongs to a number's counterpart at a provider and may hold a secret."""
+    return keyring.seal(json.dumps(dict(parts)), *registration_context(agency_id, e164, provider))
+
+
+def open_registration(keyring: Keyring, sealed: str, agency_id: str, e164: str, provider: str) -> dict[str, str]:
+    """Raises crypto.OpenError."""
+    parts: dict[str, str] = json.loads(keyring.open_bytes(sealed, *registration_context(agency_id, e164, provider)))
+    return parts

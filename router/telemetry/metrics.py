@@ -76,9 +76,13 @@ RECORDER_QUEUE = Gauge(
 )
 DATABASE_UP = Gauge("callrouter_database_up", "1 while the database answers", multiprocess_mode="livemin")
 KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that did not open", ["kind"])
+JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
+_JOB_RESULTS = ("done", "again", "failed", "given_up")
+
 _providers: set[str] = set()
+_jobs: set[str] = set()
 
 
 def register_providers(names: Iterable[str]) -> None:
@@ -90,6 +94,18 @@ def register_providers(names: Iterable[str]) -> None:
         CIRCUITS_OPEN.labels(scope, provider)
     for provider, result in product(_providers, _HANDOFF_RESULTS):
         HANDOFF_SECONDS.labels(provider, result)
+
+
+def register_jobs(names: Iterable[str]) -> None:
+    """Which kinds of jobs there are: the values of the label `job`."""
+    _jobs.update(names)
+    for job, result in product(_jobs, _JOB_RESULTS):
+        JOBS_FINISHED.labels(job, result)
+
+
+def job_finished(job: str, result: str) -> None:
+    """`result`: done, again, failed (it is tried again) or given_up."""
+    JOBS_FINISHED.labels(_bound(job, _jobs), _bound(result, _JOB_RESULTS)).inc()
 
 
 def call_received() -> None:

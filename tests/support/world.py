@@ -259,7 +259,7 @@ class World:
 
     async def _link(self, client: Client, provider: str, remote_id: str) -> None:
         await self.db.execute(
-            "INSERT INTO assistants (client_id, provider, remote_id, state, updated_at) VALUES ($1, $2, $3, 'linked', $4)",
+            "INSERT INTO assistants (client_id, provider, remote_id, state, usable, updated_at) VALUES ($1, $2, $3, 'linked', true, $4)",
             client.client_id,
             provider,
             remote_id,

@@ -170,8 +170,8 @@ async def test_a_route_has_all_that_a_call_needs(database: Database, db):
         await insert(db, "keys", agency_id="agency_1", kind=kind, sealed=f"old-{kind}", retired_at=AT)
         await insert(db, "keys", agency_id="agency_1", kind=kind, sealed=f"sealed-{kind}", version=2)
     await insert(db, "keys", agency_id="agency_1", kind="twilio", sealed="sealed-twilio", account_sid=ACCOUNT)
-    await insert(db, "assistants", client_id="client_1", provider="vapi", remote_id="a1", state="synced")
-    await insert(db, "assistants", client_id="client_1", provider="retell", remote_id="a2", state="failed")
+    await insert(db, "assistants", client_id="client_1", provider="vapi", remote_id="a1", usable=True)
+    await insert(db, "assistants", client_id="client_1", provider="retell", remote_id="a2", usable=False)
     await insert(db, "registrations", agency_id="agency_1", e164=NUMBER, provider="vapi", remote_id="p1", mode="sip")
     claim = await ring(database)
     assert claim is not None

@@ -1,0 +1,118 @@
+"""What is kept at providers (assistants, counterparts of numbers), health of keys, and the queue of jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alembic import op
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
+from sqlalchemy.util import await_only
+
+revision = "0002"
+down_revision = "0001"
+
+SCHEMA = """
+-- `usable`: calls go there, whatever happens to a newer definition. `synced_hash`: what of the definition is there.
+-- Whoever works on a row holds it until `leased_until`.
+ALTER TABLE assistants
+    ADD COLUMN usable       boolean NOT NULL DEFAULT false,
+    ADD COLUMN parts        jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN version      text,
+    ADD COLUMN synced_hash  text,
+    ADD COLUMN key_version  integer,
+    ADD COLUMN leased_until timestamptz,
+    ADD COLUMN tried        integer NOT NULL DEFAULT 0;
+UPDATE assistants SET usable = true WHERE state IN ('linked', 'synced');
+CREATE INDEX assistants_to_do ON assistants (provider, client_id) WHERE state = 'pending';
+
+-- Copies at providers that belong to no client any more and are to be deleted there.
+CREATE TABLE leftovers (
+    id         text PRIMARY KEY,
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    provider   text NOT NULL,
+    kind       text NOT NULL,
+    remote_id  text,
+    parts      jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX leftovers_of_agency ON leftovers (agency_id, provider);
+
+-- A registration is made by us or was given; `state`: registered, pending or failed. `sealed_parts` is what belongs to
+-- it and may hold a secret.
+ALTER TABLE registrations
+    ALTER COLUMN remote_id DROP NOT NULL,
+    ADD COLUMN state        text NOT NULL DEFAULT 'registered',
+    ADD COLUMN error        text,
+    ADD COLUMN ours         boolean NOT NULL DEFAULT false,
+    ADD COLUMN sealed_parts text;
+
+-- Numbers bought at a voice provider have its name as their account.
+ALTER TABLE numbers
+    ADD COLUMN bought     boolean NOT NULL DEFAULT false,
+    ADD COLUMN drift      text,
+    ADD COLUMN checked_at timestamptz;
+
+-- A purchase is written down before it is made: a second try finds it.
+CREATE TABLE purchases (
+    id         text PRIMARY KEY,
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    client_id  text NOT NULL,
+    carrier    text NOT NULL,
+    country    text NOT NULL,
+    area_code  text,
+    wanted     text,
+    known      text[] NOT NULL DEFAULT '{}',
+    e164       text,
+    state      text NOT NULL,
+    error      text,
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX purchases_of_agency ON purchases (agency_id, created_at DESC);
+
+-- Revocable API keys on carrier accounts, made for one provider each. Sealed; bound to agency, account and provider.
+CREATE TABLE carrier_keys (
+    agency_id   text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    account_sid text NOT NULL,
+    provider    text NOT NULL,
+    key_sid     text NOT NULL,
+    sealed      text NOT NULL,
+    created_at  timestamptz NOT NULL,
+    PRIMARY KEY (agency_id, account_sid, provider)
+);
+
+-- Health of keys: what the owner of the key told at the last look, and since when it is so.
+ALTER TABLE keys
+    ADD COLUMN problem      text,
+    ADD COLUMN balance      numeric(12, 4),
+    ADD COLUMN lines_limit  integer,
+    ADD COLUMN lines_used   integer,
+    ADD COLUMN lines_at     timestamptz,
+    ADD COLUMN failing_since timestamptz,
+    ADD COLUMN alerted_at   timestamptz,
+    ADD COLUMN paused_until timestamptz;
+CREATE INDEX keys_by_check ON keys (checked_at) WHERE retired_at IS NULL;
+
+-- When a voice provider's assistants were last queued for all clients, for the progress that people watch.
+CREATE TABLE syncs (
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    provider   text NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at   timestamptz,
+    PRIMARY KEY (agency_id, provider)
+);
+
+CREATE INDEX calls_of_provider_live ON calls (agency_id, provider) WHERE ended_at IS NULL;
+"""
+
+
+def upgrade() -> None:
+    for statement in SCHEMA.split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+    # Many statements in one text, PgQueuer's own as the version in use wants them: only the driver itself takes that.
+    driver: Any = op.get_bind().connection.driver_connection
+    await_only(driver.execute(QueryBuilderEnvironment().build_install_query()))
+
+
+def downgrade() -> None:
+    raise RuntimeError("restore a backup instead")

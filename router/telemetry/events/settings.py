@@ -1,0 +1,102 @@
+"""What happens to agencies' settings: keys, assistants, numbers, and the API."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from router.telemetry.events.words import (
+    ACCOUNT,
+    AGENCY,
+    CALL_ID,
+    CALL_SID,
+    CLIENT,
+    DURATION,
+    HANDOFF_FAILURES,
+    KEY_VERSION,
+    KIND,
+    METHOD,
+    NUMBER,
+    PROVIDER,
+    REASON,
+    ROUTE,
+    STATUS,
+    TO,
+    Event,
+    Field,
+    needed,
+)
+
+SETTINGS: Final[tuple[Event, ...]] = (
+    Event(
+        "number.unknown",
+        "warning",
+        "A verified call to a number that nobody has set up on that account.",
+        (needed(ACCOUNT), TO, CALL_SID),
+    ),
+    Event(
+        "number.drifted",
+        "warning",
+        "The carrier's configuration of a number is no longer what we made it.",
+        (AGENCY, CLIENT, needed(NUMBER), REASON),
+    ),
+    Event(
+        "key.saved",
+        "info",
+        "An agency's key was checked and saved.",
+        (
+            needed(AGENCY),
+            needed(KIND),
+            Field("version", "integer", "which version it became"),
+            Field("status", "string", "what the provider says of it", ("valid", "out_of_credit")),
+            Field("active", "boolean", "whether its provider is the agency's active one now"),
+        ),
+    ),
+    Event(
+        "key.deleted",
+        "info",
+        "An agency's key was erased, with all its versions.",
+        (needed(AGENCY), needed(KIND), REASON),
+    ),
+    Event(
+        "key.erased",
+        "info",
+        "A version of a key that was replaced earlier is gone: no call needs it any more.",
+        (needed(AGENCY), needed(KIND), KEY_VERSION),
+    ),
+    Event(
+        "key.rejected",
+        "warning",
+        "A key was offered and not saved.",
+        (needed(AGENCY), needed(KIND), needed(REASON, HANDOFF_FAILURES), STATUS),
+    ),
+    Event(
+        "key.failing",
+        "error",
+        "A saved key no longer works.",
+        (needed(AGENCY), needed(KIND), REASON, KEY_VERSION, CALL_ID, CALL_SID),
+    ),
+    Event(
+        "key.unreadable",
+        "error",
+        "A sealed key did not open: changed, or sealed under a platform key that we don't have.",
+        (needed(AGENCY), needed(KIND), REASON, KEY_VERSION, CALL_ID, CALL_SID, CLIENT),
+    ),
+    Event(
+        "assistant.synced",
+        "info",
+        "A client's assistant is there at a provider.",
+        (
+            needed(AGENCY),
+            needed(CLIENT),
+            needed(PROVIDER),
+            Field("state", "string", "made by us, or linked", ("synced", "linked")),
+            DURATION,
+        ),
+    ),
+    Event(
+        "api.request",
+        "debug",
+        "A request to the API was answered.",
+        (needed(METHOD), needed(ROUTE), needed(STATUS), DURATION, AGENCY),
+    ),
+)
