@@ -171,6 +171,14 @@ class NumberHost(Protocol):
         """
         ...
 
+    async def assign_counterpart(
+        self, counterpart: Counterpart, copy: Copy | None, fallback: str | None, key: Secret, limit: float
+    ) -> None:
+        """Other assistant or fallback number on a counterpart that is there. Where the assistant itself is kept on the
+        number, `put_copy` has put it there, and this sets the fallback. Raises ProviderError(BAD_REQUEST) if it is gone.
+        """
+        ...
+
     async def unregister_number(self, counterpart: Counterpart, key: Secret, limit: float) -> None:
         """Also fine if it is gone already."""
         ...
