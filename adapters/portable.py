@@ -74,12 +74,17 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What opens a carrier account for a provider: never the platform's main account. `api_key` is revocable."""
+    """What opens a carrier account for a provider: never the platform's main account. `api_key` is revocable.
+
+    `connection`: the `Counterpart.parts` of another number of the same account there, so that a provider that connects
+    whole accounts does so once.
+    """
 
     account_sid: str
     auth_token: Secret
     api_key: str | None = None  # its SID
     api_secret: Secret | None = None
+    connection: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,11 @@ class Counterpart:
 
 @dataclass(frozen=True, slots=True)
 class NativeNumber:
-    """A number bought from a voice provider itself."""
+    """A number bought from a voice provider itself. `label` is our own mark on it, where the provider has a place."""
 
     e164: str
     remote_id: str
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
