@@ -93,7 +93,7 @@ class Counterpart:
 
     remote_id: str
     mode: str | None = None  # how it is reached, where there are several ways
-    parts: Mapping[str, str] = field(default_factory=dict)  # what else belongs to it and may hold a secret: seal it
+    parts: Mapping[str, str] = field(default_factory=dict, repr=False)  # what belongs to it, secrets too: seal it
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +124,32 @@ class AssistantHost(Protocol):
         """Our own copy, by its marker: made earlier, perhaps by a process that died before it could say so."""
         ...
 
-    async def put_copy(
-        self, assistant: Assistant, wiring: Wiring, copy: Copy | None, numbers: Sequence[str], key: Secret, limit: float
-    ) -> Copy:
-        """Create it, or bring `copy` up to date. `numbers`: the client's registrations there, for providers that keep
-        the assistant on numbers. Where a provider has versions the result is published. A copy that was deleted there
-        is created anew.
+    @property
+    def lives_on_numbers(self) -> bool:
+        """Whether an assistant there is a setting of each number: then `put_copy` comes again whenever a client gets
+        another number there, registered or native.
         """
         ...
 
-    async def delete_copy(self, copy: Copy, key: Secret, limit: float) -> None:
-        """With all its parts. Also fine if it is gone already."""
+    async def put_copy(
+        self,
+        assistant: Assistant,
+        wiring: Wiring,
+        copy: Copy | None,
+        numbers: Sequence[Counterpart],
+        key: Secret,
+        limit: float,
+    ) -> Copy:
+        """Create it, or bring `copy` up to date. `numbers`: all of the client's there, registrations with their opened
+        parts and native ones, for providers that keep the assistant on numbers. Where a provider has versions the
+        result is published. A copy that was deleted there is created anew.
+        """
+        ...
+
+    async def delete_copy(self, copy: Copy, numbers: Sequence[Counterpart], key: Secret, limit: float) -> None:
+        """With all its parts. `numbers` as for `put_copy`: where the assistant was kept on them they forget it. Also
+        fine if it is gone already.
+        """
         ...
 
     async def check_link(self, remote_id: str, key: Secret, limit: float) -> None:
@@ -167,7 +182,11 @@ class NumberHost(Protocol):
         """Whether calls to a carrier's number need a counterpart there."""
         ...
 
-    async def find_counterpart(self, e164: str, key: Secret, limit: float) -> Counterpart | None: ...
+    async def find_counterpart(self, e164: str, key: Secret, limit: float) -> Counterpart | None:
+        """Without parts that the provider shows only once: where those are needed and lost, `register_number` again
+        brings new ones.
+        """
+        ...
 
     async def register_number(
         self, e164: str, credentials: Credentials, copy: Copy | None, fallback: str | None, key: Secret, limit: float
