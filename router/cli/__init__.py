@@ -8,6 +8,7 @@ import typer
 
 from router.cli.call import call
 from router.cli.demo import demo
+from router.cli.doctor import doctor
 from router.cli.explain import explain
 from router.cli.keys import keys, migrate_command
 from router.cli.serve import fallback, serve
@@ -25,6 +26,7 @@ app.command("migrate")(migrate_command)
 app.command("demo")(demo)
 app.command("call")(call)
 app.command("explain")(explain)
+app.command("doctor")(doctor)
 app.add_typer(keys, name="keys")
 
 

@@ -1,0 +1,149 @@
+"""Whether Twilio and the providers can reach us where we say, and we them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from router.cli.doctor.findings import Finding, fine, hint, problem
+from router.settings import Settings
+
+_SECONDS: Final = 10.0
+_SKEW_SECONDS: Final = 60.0
+_PUBLIC: Final = "CALLROUTER_PUBLIC_URL"
+_FALLBACK: Final = "CALLROUTER_FALLBACK_URL"
+
+Now = Callable[[], datetime]
+
+
+async def look_at_addresses(settings: Settings, now: Now = lambda: datetime.now(UTC)) -> list[Finding]:
+    """All of them at the same time."""
+    apis = {
+        "CALLROUTER_VAPI_URL": settings.vapi_url,
+        "CALLROUTER_RETELL_URL": settings.retell_url,
+        "CALLROUTER_BLAND_URL": settings.bland_url,
+        "CALLROUTER_TWILIO_URL": settings.twilio_url,
+    }
+    async with httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False) as client:
+        found = await asyncio.gather(
+            _look_at_public(settings, client, now),
+            _look_at_fallback(settings, client),
+            _look_at_apis(apis, client),
+        )
+    return [finding for part in found for finding in part]
+
+
+async def _look_at_public(settings: Settings, client: httpx.AsyncClient, now: Now) -> list[Finding]:
+    if settings.public_url is None:
+        return [
+            problem(
+                _PUBLIC,
+                "not set, so Twilio and the providers are told an address that only this machine knows",
+                "set it to the https address under which the internet reaches this service",
+            )
+        ]
+    findings = await _judge_host(_PUBLIC, settings.public_url)
+    try:
+        reply = await client.get(f"{settings.public_url}/livez")
+        answered = reply.status_code == httpx.codes.OK and reply.json().get("status") == "ok"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
+        mend = "start `callrouter serve`, and let the proxy or tunnel in front of it lead there"
+        return [*findings, problem(_PUBLIC, f"{settings.public_url}/livez: {_name(error)}", mend)]
+    if not answered:
+        said = f"{settings.public_url}/livez answers {reply.status_code}, but not as callrouter does"
+        return [*findings, problem(_PUBLIC, said, "something else stands at this address: look at the proxy's routes")]
+    return [*findings, fine(_PUBLIC, f"{settings.public_url} leads to callrouter"), *_judge_clock(reply, now())]
+
+
+async def _look_at_fallback(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
+    base = settings.fallback_base_url
+    findings = []
+    if urlsplit(base).hostname == urlsplit(settings.base_url).hostname:
+        findings.append(
+            hint(
+                _FALLBACK,
+                "the fallback is on the same host as the service, so what stops one stops the other",
+                "run `callrouter fallback` on a machine that fails apart from this one, and name its address here",
+            )
+        )
+    elif settings.fallback_url is not None:
+        findings += await _judge_host(_FALLBACK, settings.fallback_url)
+    try:
+        reply = await client.post(f"{base}/fallback/voice", data={"CallSid": "CA" + "0" * 32})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return [*findings, problem(_FALLBACK, f"{base}/fallback/voice: {_name(error)}", "start `callrouter fallback`")]
+    if reply.status_code != httpx.codes.OK or "<Response>" not in reply.text:
+        said = f"{base}/fallback/voice answers {reply.status_code} without a document that Twilio can execute"
+        return [*findings, problem(_FALLBACK, said, "let it lead to `callrouter fallback` or `callrouter serve`")]
+    return [*findings, fine(_FALLBACK, f"{base} serves the fallback")]
+
+
+async def _look_at_apis(apis: Mapping[str, str], client: httpx.AsyncClient) -> list[Finding]:
+    return list(await asyncio.gather(*(_look_at_api(name, base, client) for name, base in apis.items())))
+
+
+async def _look_at_api(name: str, base: str, client: httpx.AsyncClient) -> Finding:
+    """Any answer will do: there is no key in this request."""
+    try:
+        await client.get(base)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return problem(
+            name, f"{base} cannot be reached: {_name(error)}", "look at DNS, firewall and proxy of this machine"
+        )
+    return fine(name, f"{base} answers")
+
+
+async def _judge_host(name: str, url: str) -> list[Finding]:
+    parts = urlsplit(url)
+    findings = []
+    if parts.scheme != "https":
+        findings.append(
+            problem(name, f"{url} is not https, so whoever is between sees callers and signatures", "use https")
+        )
+    if await _is_private(parts.hostname or ""):
+        findings.append(
+            problem(
+                name,
+                f"{parts.hostname} is an address that Twilio cannot reach from outside",
+                "name the host under which the internet knows this service",
+            )
+        )
+    return findings
+
+
+async def _is_private(host: str) -> bool:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False  # whoever asks it will say so
+    return all(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
+
+
+def _judge_clock(reply: httpx.Response, now: datetime) -> list[Finding]:
+    try:
+        there = parsedate_to_datetime(reply.headers.get("date", ""))
+        skew = abs((there - now).total_seconds())
+    except (TypeError, ValueError):
+        return []
+    if skew <= _SKEW_SECONDS:
+        return []
+    return [
+        problem(
+            "clock",
+            f"this machine's clock is {skew:.0f} seconds away from the one in front of {_PUBLIC}",
+            "let it be set by NTP: Retell's signatures are good for five minutes",
+        )
+    ]
+
+
+def _name(error: Exception) -> str:
+    """The kind alone: texts may hold what a proxy's address holds."""
+    return type(error).__name__

@@ -1,0 +1,48 @@
+"""What a look at an installation found, in the words of the person who has to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
+
+from rich.console import Console
+
+Level: TypeAlias = Literal["fine", "hint", "problem"]
+
+_MARKS: dict[Level, tuple[str, str]] = {"fine": ("✓", "green"), "hint": ("•", "yellow"), "problem": ("✗", "bold red")}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `mend` says what to do about a hint or a problem."""
+
+    level: Level
+    subject: str
+    message: str
+    mend: str = ""
+
+
+def fine(subject: str, message: str) -> Finding:
+    return Finding("fine", subject, message)
+
+
+def hint(subject: str, message: str, mend: str) -> Finding:
+    return Finding("hint", subject, message, mend)
+
+
+def problem(subject: str, message: str, mend: str) -> Finding:
+    return Finding("problem", subject, message, mend)
+
+
+def as_json(findings: Iterable[Finding]) -> dict[str, Any]:
+    return {"findings": [asdict(finding) for finding in findings]}
+
+
+def show(findings: Iterable[Finding], console: Console) -> None:
+    for finding in findings:
+        mark, style = _MARKS[finding.level]
+        console.print(f"[{style}]{mark}[/] ", end="")
+        console.print(f"{finding.subject}: {finding.message}", markup=False)
+        if finding.mend:
+            console.print(f"  → {finding.mend}", markup=False)

@@ -1,0 +1,204 @@
+"""`callrouter doctor`: what it finds wrong with an installation, and that it says how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from crypto import new_key_entry
+from router.cli import app
+from router.settings import Settings, env_name
+
+pytestmark = pytest.mark.anyio
+
+
+class Doctor:
+    """Looks at the world's service with the settings that it runs with, unless a test says otherwise."""
+
+    def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        for name, value in settings.model_dump(exclude_none=True).items():
+            self.set(name, value.get_secret_value() if isinstance(value, SecretStr) else str(value))
+
+    def set(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._monkeypatch.delenv(env_name(name), raising=False)
+        else:
+            self._monkeypatch.setenv(env_name(name), value)
+
+    async def run(self, *arguments: str):
+        return await asyncio.to_thread(partial(CliRunner().invoke, app, ["doctor", *arguments]))
+
+    async def find(self, level: str, subject: str) -> list[str]:
+        """The messages of that level about that subject, each with its way to mend it."""
+        result = await self.run("--json")
+        assert result.exit_code in (0, 1), result.output
+        self.last = result
+        return [
+            f"{one['message']} → {one['mend']}"
+            for one in json.loads(result.stdout)["findings"]
+            if one["level"] == level and one["subject"].startswith(subject)
+        ]
+
+
+@pytest.fixture
+def doctor(world, monkeypatch):
+    return Doctor(world.settings, monkeypatch)
+
+
+async def configure(world, client, **changes) -> None:
+    """The number at Twilio and here, as the API would have left them."""
+    urls = {
+        "voice_url": f"{world.urls[0]}/webhooks/twilio/voice",
+        "fallback_url": f"{world.urls[0]}/fallback/voice?t=sealed",
+        "status_url": f"{world.urls[0]}/webhooks/twilio/status",
+    }
+    await world.db.execute(
+        "UPDATE numbers SET voice_url = $2, fallback_url = $3, status_url = $4 WHERE e164 = $1",
+        client.number,
+        *urls.values(),
+    )
+    there = world.sandbox.state.twilio.accounts[client.account_sid].number_called(client.number)
+    there |= {
+        "voice_url": urls["voice_url"],
+        "voice_fallback_url": urls["fallback_url"],
+        "status_callback": urls["status_url"],
+    } | changes
+
+
+async def test_an_installation_that_is_in_order_is_told_so(world, doctor):
+    await configure(world, await world.add_client())
+    assert await doctor.find("fine", "numbers")
+    assert await doctor.find("fine", "agencies")
+    assert await doctor.find("fine", "CALLROUTER_PUBLIC_URL")
+    assert await doctor.find("fine", "DATABASE_URL")
+    assert len(await doctor.find("fine", "CALLROUTER_VAPI_URL")) == 1
+
+
+async def test_a_public_address_that_twilio_cannot_use_is_named(doctor):
+    problems = await doctor.find("problem", "CALLROUTER_PUBLIC_URL")
+    assert any("not https" in each for each in problems)
+    assert any("cannot reach from outside" in each for each in problems)
+    assert doctor.last.exit_code == 1
+
+
+async def test_a_public_address_behind_which_somebody_else_answers_is_named(world, doctor):
+    doctor.set("public_url", f"{world.sandbox.url}/vapi")
+    assert any("not as callrouter does" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
+
+
+async def test_a_public_address_where_nobody_answers_is_named(doctor):
+    doctor.set("public_url", "http://127.0.0.1:9")
+    assert any("callrouter serve" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
+
+
+async def test_without_a_public_address_nobody_can_reach_us(doctor):
+    doctor.set("public_url", None)
+    assert any("not set" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
+
+
+async def test_a_fallback_that_stops_with_the_service_is_a_hint(doctor):
+    assert any("same host" in each for each in await doctor.find("hint", "CALLROUTER_FALLBACK_URL"))
+    assert await doctor.find("fine", "CALLROUTER_FALLBACK_URL")
+
+
+async def test_a_provider_that_cannot_be_reached_is_named(doctor):
+    doctor.set("retell_url", "http://127.0.0.1:9")
+    assert any("cannot be reached" in each for each in await doctor.find("problem", "CALLROUTER_RETELL_URL"))
+    assert await doctor.find("fine", "CALLROUTER_VAPI_URL")
+
+
+async def test_an_outdated_schema_is_named_with_the_command_that_mends_it(world, doctor):
+    await world.db.execute("UPDATE alembic_version SET version_num = '0000'")
+    assert any("callrouter migrate" in each for each in await doctor.find("problem", "DATABASE_URL"))
+
+
+async def test_a_database_that_is_away_is_named(doctor):
+    doctor.set("database_url", "postgres://nobody@127.0.0.1:9/none")
+    assert any("does not answer" in each for each in await doctor.find("problem", "DATABASE_URL"))
+
+
+async def test_an_agency_without_a_voice_key_is_named(world, doctor):
+    await world.add_client(providers=())
+    assert any("no voice key" in each for each in await doctor.find("problem", "agency Agency"))
+
+
+@pytest.mark.parametrize(("status", "words"), [("failing", "is refused"), ("out_of_credit", "has no credit")])
+async def test_a_key_that_stopped_working_is_named(world, doctor, status, words):
+    await world.add_client()
+    await world.db.execute("UPDATE keys SET status = $1, problem = 'it said so' WHERE kind = 'vapi'", status)
+    [found] = await doctor.find("problem", "agency Agency")
+    assert "vapi" in found
+    assert words in found
+    assert "it said so" in found
+
+
+async def test_clients_that_could_not_be_synced_are_counted(world, doctor):
+    await world.add_client()
+    await world.db.execute("UPDATE assistants SET state = 'failed', error = 'the voice is unknown'")
+    [found] = await doctor.find("problem", "agency Agency")
+    assert "1 clients could not be synced to vapi (the voice is unknown)" in found
+
+
+async def test_values_that_no_platform_key_opens_are_counted(world, doctor):
+    await world.add_client()
+    doctor.set("platform_keys", new_key_entry())
+    assert any("do not open" in each for each in await doctor.find("problem", "CALLROUTER_PLATFORM_KEYS"))
+
+
+async def test_values_under_a_former_platform_key_are_a_hint_to_rotate(world, doctor):
+    await world.add_client()
+    assert world.settings.platform_keys is not None
+    doctor.set("platform_keys", f"{new_key_entry()},{world.settings.platform_keys.get_secret_value()}")
+    assert any("keys rotate" in each for each in await doctor.find("hint", "CALLROUTER_PLATFORM_KEYS"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"voice_url": "https://api.vapi.ai/twilio/inbound_call"}, "its calls go to api.vapi.ai"),
+        ({"voice_fallback_url": ""}, "newest fallback"),
+        ({"trunk_sid": "TK" + "0" * 32}, "SIP trunk"),
+    ],
+)
+async def test_a_number_that_somebody_pointed_elsewhere_is_named(world, doctor, changes, words):
+    client = await world.add_client()
+    await configure(world, client, **changes)
+    assert any(words in each for each in await doctor.find("problem", f"number {client.number}"))
+
+
+async def test_a_number_that_is_gone_at_twilio_is_named(world, doctor):
+    client = await world.add_client()
+    world.sandbox.state.twilio.accounts[client.account_sid].numbers.clear()
+    assert any("not in the account" in each for each in await doctor.find("problem", f"number {client.number}"))
+
+
+async def test_a_number_whose_token_twilio_refuses_is_named(world, doctor):
+    client = await world.add_client(own_account=True)
+    world.sandbox.state.twilio.accounts[client.account_sid].auth_token = "another"
+    assert any("refuses the token" in each for each in await doctor.find("problem", f"number {client.number}"))
+
+
+async def test_a_number_that_was_set_up_under_another_public_address_is_a_hint(world, doctor):
+    client = await world.add_client()
+    await configure(world, client)
+    doctor.set("public_url", "http://127.0.0.1:9")
+    assert any("another public address" in each for each in await doctor.find("hint", f"number {client.number}"))
+
+
+async def test_people_read_a_line_a_finding_and_never_a_secret(world, doctor):
+    client = await world.add_client(own_account=True)
+    result = await doctor.run()
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert any(line.startswith("✓ DATABASE_URL") for line in lines)
+    assert any(line.startswith("✗ CALLROUTER_PUBLIC_URL") for line in lines)
+    settings = world.settings
+    secrets = [client.auth_token, *client.keys.values(), world.auth_token]
+    secrets += [value.get_secret_value() for value in (settings.platform_keys, settings.admin_token) if value]
+    assert not [secret for secret in secrets if secret in result.output]
