@@ -11,7 +11,7 @@ import asyncio
 import ssl
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
@@ -24,9 +24,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.replies import Reply, decode
-from adapters.requests import Auth, Form, build_request, fits_header
+from adapters.requests import Auth, Form, Part, build_request, fits_header
 
-__all__ = ["Auth", "Download", "Form", "Http", "Limits", "Observe"]
+__all__ = ["Auth", "Download", "Form", "Http", "Limits", "Observe", "Part"]
 
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Told of every request: the system, how it went ("2xx" … "5xx", an ErrorKind, "cancelled"), seconds."""
@@ -124,7 +124,7 @@ class Http:
         *,
         auth: Auth,
         json: object = None,
-        form: Form | None = None,
+        form: Form | Sequence[Part] | None = None,
         headers: Mapping[str, str] | None = None,
         limit: float,
         max_bytes: int = MAX_BYTES,
@@ -162,7 +162,7 @@ class Http:
         off. Raises ProviderError as `send` does, from here or while `pieces` is read.
         """
         response = await self._watched(
-            system, auth, limit, lambda: self._head(build_request(method, url, auth, None, None, headers))
+            system, auth, limit, lambda: self._head(build_request(method, url, auth, headers=headers))
         )
         if isinstance(response, _Failure):
             raise ProviderError(response.kind, status=response.status)

@@ -9,14 +9,15 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from email import message_from_bytes, policy
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
 
-Operation: TypeAlias = Literal["handoff", "check", "other"]
+Operation: TypeAlias = Literal["handoff", "check", "assistants", "numbers", "other"]
 Clock: TypeAlias = Callable[[], datetime]
 Json: TypeAlias = dict[str, Any]
 
@@ -55,7 +56,7 @@ class Asked:
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in lower case
     raw: bytes
-    body: Any = None  # JSON or a form's fields; None for an empty or unreadable body
+    body: Any = None  # JSON, a form's fields or a multipart form's parts; None for an empty or unreadable body
 
     def json(self) -> Json:
         """The body as a JSON object; raises Refusal for anything else."""
@@ -69,7 +70,9 @@ class Asked:
 
 
 def read_body(content_type: str, raw: bytes) -> Any:
-    """JSON or form fields of a body; None where it is neither."""
+    """JSON, the fields of a form, or the parts of a multipart form (see `_parts`); None where it is none of these."""
+    if content_type.startswith("multipart/form-data"):
+        return _parts(content_type, raw)
     if content_type.startswith("application/x-www-form-urlencoded"):
         return dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True))
     try:
@@ -78,14 +81,33 @@ def read_body(content_type: str, raw: bytes) -> Any:
         return None
 
 
+def _parts(content_type: str, raw: bytes) -> list[Json] | None:
+    """Each part as {"name", "filename", "content_type", "content"}, text alone; filename null for a plain field."""
+    whole = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + raw, policy=policy.HTTP)
+    if not whole.is_multipart():
+        return None
+    return [
+        {
+            "name": part.get_param("name", header="content-disposition"),
+            "filename": part.get_filename(),
+            "content_type": part.get_content_type(),
+            "content": cast(bytes, part.get_payload(decode=True)).decode("utf-8", "replace"),
+        }
+        for part in whole.iter_parts()
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation of a provider's API. `handler` may raise Refusal."""
+    """One operation of a provider's API. `handler` may raise Refusal. `operation` may depend on the query."""
 
     method: str
     path: str  # Starlette's path syntax, below the provider's prefix
     handler: Callable[[Asked], Response]
-    operation: Operation = "other"
+    operation: Operation | Callable[[Mapping[str, str]], Operation] = "other"
+
+    def operation_of(self, query: Mapping[str, str]) -> Operation:
+        return self.operation if isinstance(self.operation, str) else self.operation(query)
 
 
 class Api(Protocol):
@@ -120,7 +142,7 @@ class Org:
     balance: float = 25.0  # US dollars; nothing is handed off at or below zero
     concurrency_limit: int = 10
     concurrency_used: int = 0  # set by tests; the sandbox's calls last no time
-    scopes: frozenset[Operation] = field(default_factory=lambda: frozenset[Operation]({"handoff", "check", "other"}))
+    scopes: frozenset[Operation] = frozenset(get_args(Operation))
 
     @property
     def has_credit(self) -> bool:

@@ -37,7 +37,8 @@ def _not_found(_: Asked) -> Response:
 
 def _answering(sandbox: Sandbox, api: Api, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        asked = await _note(sandbox, api, endpoint.operation, request)
+        operation = endpoint.operation_of(request.query_params)
+        asked = await _note(sandbox, api, operation, request)
 
         def properly() -> Response:
             try:
@@ -45,7 +46,7 @@ def _answering(sandbox: Sandbox, api: Api, endpoint: Endpoint) -> Callable[[Requ
             except Refusal as refusal:
                 return api.refuse(refusal)
 
-        fault = sandbox.faults.take(api.name, endpoint.operation)
+        fault = sandbox.faults.take(api.name, operation)
         if fault is None:
             return properly()
         return play(Scene(fault, api, asked, properly, sandbox.stopping))

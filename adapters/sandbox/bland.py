@@ -88,9 +88,9 @@ class Bland:
         return [
             Endpoint("GET", "/v1/me", self._me, "check"),
             Endpoint("POST", "/v1/inbound/session", self._create_session, "handoff"),
-            Endpoint("GET", "/v1/inbound", self._list_numbers),
+            Endpoint("GET", "/v1/inbound", self._list_numbers, "numbers"),
             Endpoint("GET", "/v1/inbound/{number}", self._get_number, "handoff"),
-            Endpoint("POST", "/v1/inbound/{number}", self._update_number),
+            Endpoint("POST", "/v1/inbound/{number}", self._update_number, "assistants"),
         ]
 
     def key_of(self, asked: Asked) -> str:

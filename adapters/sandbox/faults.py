@@ -37,7 +37,7 @@ WORDS = (
     "late",  # the proper answer, but only after `seconds`
 )
 NAMES = (*STATUSES, *WORDS)
-OPERATIONS = ("handoff", "check", "all")
+OPERATIONS = ("handoff", "check", "assistants", "numbers", "all")
 HUGE = 48 * 1024 * 1024
 _CHUNK = 256 * 1024
 _JSON = "application/json"
@@ -62,7 +62,7 @@ class Fault:
     def meets(self, operation: Operation) -> bool:
         if self.operation == "all":
             return True
-        return operation != "other" if self.operation is None else operation == self.operation
+        return operation in ("handoff", "check") if self.operation is None else operation == self.operation
 
 
 def read_fault(given: object) -> Fault:

@@ -89,14 +89,14 @@ class Retell:
             Endpoint("GET", "/v2/get-call/{id}", lambda asked: JSONResponse(self._call(asked).record)),
             Endpoint("GET", "/get-api-key-info", self._key_info, "check"),
             Endpoint("GET", "/get-concurrency", self._concurrency, "check"),
-            Endpoint("POST", "/create-retell-llm", self._create_llm),
-            Endpoint("GET", "/get-retell-llm/{id}", lambda asked: JSONResponse(self._llm(asked))),
-            Endpoint("PATCH", "/update-retell-llm/{id}", self._update_llm),
-            Endpoint("POST", "/create-agent", self._create_agent),
-            Endpoint("GET", "/get-agent/{id}", lambda asked: JSONResponse(self._version(asked))),
-            Endpoint("PATCH", "/update-agent/{id}", self._update_agent),
-            Endpoint("POST", "/create-agent-version/{id}", self._create_agent_version),
-            Endpoint("POST", "/publish-agent-version/{id}", self._publish),
+            Endpoint("POST", "/create-retell-llm", self._create_llm, "assistants"),
+            Endpoint("GET", "/get-retell-llm/{id}", lambda asked: JSONResponse(self._llm(asked)), "assistants"),
+            Endpoint("PATCH", "/update-retell-llm/{id}", self._update_llm, "assistants"),
+            Endpoint("POST", "/create-agent", self._create_agent, "assistants"),
+            Endpoint("GET", "/get-agent/{id}", lambda asked: JSONResponse(self._version(asked)), "assistants"),
+            Endpoint("PATCH", "/update-agent/{id}", self._update_agent, "assistants"),
+            Endpoint("POST", "/create-agent-version/{id}", self._create_agent_version, "assistants"),
+            Endpoint("POST", "/publish-agent-version/{id}", self._publish, "assistants"),
         ]
 
     def key_of(self, asked: Asked) -> str:

@@ -22,8 +22,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.http import Auth, Http, Limits
+from adapters.http import Auth, Http, Limits, Part
 from adapters.replies import Reply
+from adapters.sandbox.api import read_body
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.certificates import make_certificate
@@ -71,6 +72,19 @@ async def test_sends_forms(http: Http):
         await http.send("system", "POST", server.url, auth=Auth.bearer(KEY), form=[("To", "+1 é"), ("To", "")], limit=5)
     assert parse_qs(server.last.body.decode(), keep_blank_values=True) == {"To": ["+1 é", ""]}
     assert server.last.headers["content-type"] == "application/x-www-form-urlencoded"
+
+
+async def test_sends_a_file_with_fields_beside_it(http: Http):
+    parts = [Part("file", "Öffnungszeiten: 9–17", 'a "b"\r\nX-Evil: 1.txt', "text/plain"), Part("purpose", "knowledge")]
+    async with serving(reply(200)) as server:
+        await http.send("system", "POST", server.url, auth=Auth.bearer(KEY), form=parts, limit=5)
+    content_type = server.last.headers["content-type"]
+    file, field = read_body(content_type, server.last.body)
+    assert content_type.startswith("multipart/form-data; boundary=")
+    assert (file["name"], file["content_type"], file["content"]) == ("file", "text/plain", "Öffnungszeiten: 9–17")
+    assert (field["name"], field["filename"], field["content"]) == ("purpose", None, "knowledge")
+    assert b"\nX-Evil" not in server.last.body
+    assert not shows(server.last.body.decode())
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,7 @@ async def test_a_fault_may_meet_one_operation_and_wear_off(client, box, world):
     headers = {"authorization": f"Bearer {world.vapi.key}"}
     box.state.faults.set("vapi", {"fault": "503", "operation": "handoff", "times": 1})
 
-    assert (await client.get("/vapi/assistant", headers=headers)).status_code == 200
+    assert (await client.get("/vapi/assistant?limit=1", headers=headers)).status_code == 200
     assert (await ask(client, world, "vapi")).status_code == 503
     assert (await ask(client, world, "vapi")).status_code == 201
 
@@ -248,10 +248,26 @@ async def test_by_default_a_fault_meets_handoffs_and_checks_only(client, box, wo
     headers = {"authorization": f"Bearer {world.vapi.key}"}
     box.state.faults.set("vapi", "503")
 
-    assert (await client.get("/vapi/assistant", headers=headers)).status_code == 503
+    assert (await client.get("/vapi/assistant?limit=1", headers=headers)).status_code == 503
     assert (await client.get("/vapi/phone-number", headers=headers)).status_code == 200
     box.state.faults.set("vapi", {"fault": "503", "operation": "all"})
     assert (await client.get("/vapi/phone-number", headers=headers)).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("operation", "met", "spared"),
+    [("assistants", "/vapi/assistant", "/vapi/phone-number"), ("numbers", "/vapi/phone-number", "/vapi/assistant")],
+)
+async def test_a_fault_may_be_aimed_at_assistants_or_numbers(client, box, world, operation, met, spared):
+    headers = {"authorization": f"Bearer {world.vapi.key}"}
+    box.state.faults.set("vapi", {"fault": "429", "operation": operation, "retry_after": 7})
+
+    refused = await client.get(met, headers=headers)
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
+    assert (await client.get(spared, headers=headers)).status_code == 200
+    assert (await client.get("/vapi/assistant?limit=1", headers=headers)).status_code == 200
+    assert (await ask(client, world, "vapi")).status_code == 201
 
 
 async def test_several_faults_come_one_after_the_other(client, box, world):
@@ -265,7 +281,10 @@ async def test_several_faults_come_one_after_the_other(client, box, world):
     [
         ("503 please", "no such fault: '503 please'; there are 401,"),
         ({"fault": "429", "after": 3}, "unknown field 'after'"),
-        ({"fault": "429", "operation": "calls"}, "operation 'calls' is none of handoff, check, all"),
+        (
+            {"fault": "429", "operation": "calls"},
+            "operation 'calls' is none of handoff, check, assistants, numbers, all",
+        ),
         ({"fault": "429", "times": -1}, "times must be a number"),
         ({}, "no such fault: ''"),
     ],
