@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from adapters.base import Account, Carrier, VoiceProvider
+from adapters.portable import AssistantHost, NumberHost
 from crypto import Keyring, Secret
 from router.calls.claims import Caps
 from router.routing.dispatch import Dispatcher
@@ -29,7 +30,8 @@ def utc_now() -> datetime:
 class ApiServices:
     """`voice` by name, in the order in which providers stand in for each other. URLs have no slash at the end.
 
-    `dispatcher` and `caps` are those of live calls: what is explained is what they would do.
+    `dispatcher` and `caps` are those of live calls: what is explained is what they would do. A provider without a host
+    keeps nothing for us: its assistants are linked, its numbers registered by hand.
     """
 
     database: Database
@@ -43,6 +45,8 @@ class ApiServices:
     admin_token: Secret
     public_url: str
     fallback_url: str
+    assistant_hosts: Mapping[str, AssistantHost] = field(default_factory=dict)
+    number_hosts: Mapping[str, NumberHost] = field(default_factory=dict)
     clock: Callable[[], datetime] = utc_now
     random: Callable[[int], bytes] = os.urandom
 

@@ -13,7 +13,8 @@ down_revision = "0001"
 
 SCHEMA = """
 -- `usable`: calls go there, whatever happens to a newer definition. `synced_hash`: what of the definition is there.
--- Whoever works on a row holds it until `leased_until`.
+-- Whoever works on a row holds it until `leased_until`; nobody tries again before `retry_at`. `refused_hash`: what was
+-- there when a call was refused, so that the same is put there anew only once.
 ALTER TABLE assistants
     ADD COLUMN usable       boolean NOT NULL DEFAULT false,
     ADD COLUMN parts        jsonb NOT NULL DEFAULT '{}',
@@ -21,21 +22,33 @@ ALTER TABLE assistants
     ADD COLUMN synced_hash  text,
     ADD COLUMN key_version  integer,
     ADD COLUMN leased_until timestamptz,
+    ADD COLUMN retry_at     timestamptz,
+    ADD COLUMN refused_hash text,
     ADD COLUMN tried        integer NOT NULL DEFAULT 0;
 UPDATE assistants SET usable = true WHERE state IN ('linked', 'synced');
 CREATE INDEX assistants_to_do ON assistants (provider, client_id) WHERE state = 'pending';
 
--- Copies at providers that belong to no client any more and are to be deleted there.
+-- What calls do not depend on is not told to whoever remembers routes.
+DROP TRIGGER assistants_changed ON assistants;
+CREATE TRIGGER assistants_changed AFTER INSERT OR DELETE OR UPDATE OF remote_id, usable ON assistants
+    FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('client_id');
+
+-- Copies at providers that are to be deleted there: their client is gone, or has no assistant any more. Without
+-- `remote_id` and `parts` one may be there, and is looked for.
 CREATE TABLE leftovers (
-    id         text PRIMARY KEY,
-    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
-    provider   text NOT NULL,
-    kind       text NOT NULL,
-    remote_id  text,
-    parts      jsonb NOT NULL DEFAULT '{}',
-    created_at timestamptz NOT NULL
+    id           text PRIMARY KEY,
+    agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    client_id    text NOT NULL,
+    provider     text NOT NULL,
+    remote_id    text,
+    parts        jsonb NOT NULL DEFAULT '{}',
+    error        text,
+    tried        integer NOT NULL DEFAULT 0,
+    leased_until timestamptz,
+    retry_at     timestamptz,
+    created_at   timestamptz NOT NULL
 );
-CREATE INDEX leftovers_of_agency ON leftovers (agency_id, provider);
+CREATE INDEX leftovers_of_agency ON leftovers (agency_id, provider, created_at);
 
 -- A registration is made by us or was given; `state`: registered, pending or failed. `sealed_parts` is what belongs to
 -- it and may hold a secret.
@@ -92,12 +105,11 @@ ALTER TABLE keys
     ADD COLUMN paused_until timestamptz;
 CREATE INDEX keys_by_check ON keys (checked_at) WHERE retired_at IS NULL;
 
--- When a voice provider's assistants were last queued for all clients, for the progress that people watch.
+-- Voice providers at which an agency's assistants are kept up to date. Whoever takes work of one locks its row first.
 CREATE TABLE syncs (
     agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     provider   text NOT NULL,
     started_at timestamptz NOT NULL,
-    ended_at   timestamptz,
     PRIMARY KEY (agency_id, provider)
 );
 
