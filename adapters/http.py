@@ -25,6 +25,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from adapters.base import ErrorKind, ProviderError
 from adapters.replies import Reply, decode
 from adapters.requests import Auth, Form, Part, build_request, fits_header
+from crypto.secret import Secret
 
 __all__ = ["Auth", "Download", "Form", "Http", "Limits", "Observe", "Part"]
 
@@ -125,11 +126,12 @@ class Http:
         auth: Auth,
         json: object = None,
         form: Form | Sequence[Part] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         limit: float,
         max_bytes: int = MAX_BYTES,
     ) -> Reply:
-        """One request and its whole reply, within `limit` seconds from connecting to the last byte.
+        """One request and its whole reply, within `limit` seconds from connecting to the last byte. Values in `json`
+        and `headers` that are secret stay Secrets until they are written onto the wire.
 
         Raises ProviderError: timeout; unreachable (also when the reply breaks off); malformed_reply for what is no
         HTTP, a redirect, or a 2xx body that is larger than `max_bytes` (inflated, too) or in an unknown encoding;

@@ -7,7 +7,7 @@ import json as jsonlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -81,9 +81,11 @@ def build_request(
     auth: Auth,
     json: object = None,
     form: Form | Sequence[Part] | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | Secret] | None = None,
 ) -> httpx.Request:
-    """A form of Parts goes out as multipart/form-data, any other as application/x-www-form-urlencoded."""
+    """A form of Parts goes out as multipart/form-data, any other as application/x-www-form-urlencoded. Secrets
+    among the values of `json` and `headers` are revealed here, and nowhere before.
+    """
     sent: list[tuple[bytes, bytes]] = [
         (b"authorization", _authorization(auth)),
         (b"accept", b"*/*"),
@@ -92,7 +94,7 @@ def build_request(
     ]
     content: bytes | None = None
     if json is not None:
-        content = jsonlib.dumps(json, separators=(",", ":")).encode()
+        content = jsonlib.dumps(json, separators=(",", ":"), default=_reveal).encode()
         sent.append((b"content-type", b"application/json"))
     elif parts := [part for part in form or () if isinstance(part, Part)]:
         content, content_type = _multipart(parts)
@@ -100,7 +102,8 @@ def build_request(
     elif form is not None:
         content = urlencode(cast(Form, form)).encode()
         sent.append((b"content-type", b"application/x-www-form-urlencoded"))
-    sent.extend((name.encode(), value.encode()) for name, value in (headers or {}).items())
+    for name, value in (headers or {}).items():
+        sent.append((name.encode(), (value.reveal() if isinstance(value, Secret) else value).encode()))
     return httpx.Request(method, url, headers=sent, content=content)
 
 
@@ -112,3 +115,9 @@ def _multipart(parts: Sequence[Part]) -> tuple[bytes, bytes]:
         files=[(part.name, (part.filename, part.content, part.content_type)) for part in parts],
     )
     return encoded.read(), encoded.headers["content-type"].encode()
+
+
+def _reveal(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} is no JSON")

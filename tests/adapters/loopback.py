@@ -18,7 +18,7 @@ class Asked:
     method: str
     target: str
     headers: Mapping[str, str] = field(repr=False)  # keys are in them, and tests print frames
-    body: bytes
+    body: bytes = field(repr=False)
 
     @property
     def json(self) -> Any:

@@ -103,6 +103,30 @@ async def test_puts_the_key_where_the_system_wants_it(http: Http, auth: Auth, he
     assert not shows(repr(auth))
 
 
+async def test_secrets_in_body_and_headers_go_out_in_plain_and_into_no_error(http: Http):
+    async with serving(raw(then="reset")) as server:
+        with pytest.raises(ProviderError) as caught:
+            await http.send(
+                "system", "POST", server.url, auth=Auth.bearer(Secret("k")), limit=30,
+                json={"inner": [{"token": KEY}]}, headers={"x-second": KEY},
+            )  # fmt: skip
+    assert server.last.json == {"inner": [{"token": CANARY}]}
+    assert server.last.headers["x-second"] == CANARY
+    assert_clean(caught.value)
+
+
+async def test_a_secret_that_no_header_can_hold_is_not_sent(http: Http):
+    async with serving(reply(200, {})) as server:
+        with pytest.raises(ProviderError) as caught:
+            await http.send(
+                "system", "GET", server.url, auth=Auth.bearer(Secret("k")), limit=5,
+                headers={"x-second": Secret(f"{CANARY}\r\nx-evil: 1")},
+            )  # fmt: skip
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+    assert not server.asked
+    assert_clean(caught.value)
+
+
 async def test_keeps_only_headers_that_may_be_passed_on(http: Http):
     async with serving(reply(200, Retry_After="7", Set_Cookie="a=b", X_Secret=CANARY)) as server:
         got = await post(http, server.url)
