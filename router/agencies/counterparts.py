@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from adapters.portable import Copy
+from adapters.portable import Copy, Counterpart
 from router.agencies.providers import particulars_of
 from router.agencies.services import ApiServices
-from router.store.numbers import Number
+from router.store.numbers import Number, list_numbers
 
 
 class CounterpartError(Exception):
@@ -32,3 +32,16 @@ async def ensure_counterpart(
     if provider not in number.registrations:
         label = particulars_of(provider).label
         raise CounterpartError(f"{number.e164} has no registration at {label} yet.")
+
+
+async def list_counterparts(services: ApiServices, agency_id: str, client_id: str, provider: str) -> list[Counterpart]:
+    """All of the client's numbers as the provider knows them: registrations, and those bought from itself."""
+    numbers = await list_numbers(services.database.settings, agency_id, client_id=client_id)
+    return [counterpart for number in numbers if (counterpart := _at(number, provider))]
+
+
+def _at(number: Number, provider: str) -> Counterpart | None:
+    if number.carrier == provider:
+        return Counterpart(number.number_sid)
+    registration = number.registrations.get(provider)
+    return Counterpart(registration["remote_id"], registration.get("mode")) if registration else None
