@@ -9,7 +9,8 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import RegistrationReply
 from router.agencies.problems import invalid, not_found
 from router.agencies.providers import Registration, particulars_of
-from router.store.numbers import find_number, is_our_number, save_registration
+from router.store.numbers import find_number, is_our_number
+from router.store.registrations import save_registration
 
 
 def registration_endpoints(voice: Iterable[str]) -> list[Endpoint]:

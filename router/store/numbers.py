@@ -1,4 +1,4 @@
-"""Phone numbers of clients, and their counterparts at providers."""
+"""Phone numbers of clients. Their counterparts at providers are in router.store.registrations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ ABANDONED_AFTER: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet."""
+    """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet.
+
+    One that was bought at a voice provider (`account` provider) has its name as carrier and account, and no addresses.
+    `drift`: how the carrier's configuration differs from ours, as far as it could not be mended.
+    """
 
     account_sid: str
     e164: str
     agency_id: str
     client_id: str
     carrier: str
-    account: Literal["platform", "agency"]
+    account: Literal["platform", "agency", "provider"]
     number_sid: str
     voice_url: str
     fallback_url: str = field(repr=False)
@@ -30,7 +34,15 @@ class Number:
     state: Literal["pending", "active"]
     fallback_state: Literal["ok", "stale"]
     created_at: datetime
+    bought: bool = False  # by us, for this agency
+    drift: str | None = None
+    checked_at: datetime | None = None
     registrations: dict[str, dict[str, str]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()  # why it has no counterpart where it should have one
+
+    @property
+    def is_native(self) -> bool:
+        return self.account == "provider"
 
 
 async def claim_number(connection: Connection, number: Number) -> bool:
@@ -50,8 +62,8 @@ async def claim_number(connection: Connection, number: Number) -> bool:
     inserted = await connection.fetchval(
         """
         INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url,
-                             fallback_url, status_url, state, fallback_state, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                             fallback_url, status_url, state, fallback_state, created_at, bought)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         ON CONFLICT DO NOTHING
         RETURNING e164
         """,
@@ -68,6 +80,7 @@ async def claim_number(connection: Connection, number: Number) -> bool:
         number.state,
         number.fallback_state,
         number.created_at,
+        number.bought,
     )
     return inserted is not None
 
@@ -97,11 +110,15 @@ async def list_numbers(
     rows = await connection.fetch(
         """
         SELECT n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
-               n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at,
+               n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift, n.checked_at,
                (SELECT jsonb_object_agg(r.provider,
                                         jsonb_strip_nulls(jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode)))
                   FROM registrations r
-                 WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
+                 WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.remote_id IS NOT NULL) AS registrations,
+               ARRAY(SELECT r.error
+                       FROM registrations r
+                      WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.error IS NOT NULL
+                      ORDER BY r.provider) AS problems
           FROM numbers n
          WHERE n.agency_id = $1
            AND ($2::text IS NULL OR n.e164 = $2)
@@ -173,22 +190,5 @@ async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence
     await connection.execute("DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)", agency_id, e164s)
 
 
-async def save_registration(
-    connection: Connection, agency_id: str, e164: str, provider: str, remote_id: str, mode: str | None
-) -> None:
-    await connection.execute(
-        """
-        INSERT INTO registrations (agency_id, e164, provider, remote_id, mode)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (agency_id, e164, provider) DO UPDATE SET remote_id = EXCLUDED.remote_id, mode = EXCLUDED.mode
-        """,
-        agency_id,
-        e164,
-        provider,
-        remote_id,
-        mode,
-    )
-
-
 def _read(row: Any) -> Number:
-    return Number(**{**row, "registrations": row["registrations"] or {}})
+    return Number(**{**row, "registrations": row["registrations"] or {}, "problems": tuple(row["problems"])})

@@ -72,6 +72,14 @@ PLACES: Final = (
         lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
     ),
     Place(
+        ("former_registrations", "sealed_parts"),
+        "SELECT agency_id, e164, provider, remote_id, sealed_parts AS value FROM former_registrations "
+        "ORDER BY agency_id, e164, provider, remote_id",
+        "UPDATE former_registrations SET sealed_parts = $5 "
+        "WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND sealed_parts = $6",
+        lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
+    ),
+    Place(
         ("idempotency_keys", "reply"),
         "SELECT scope, key, reply AS value FROM idempotency_keys ORDER BY scope, key",
         "UPDATE idempotency_keys SET reply = $3 WHERE scope = $1 AND key = $2 AND reply = $4",

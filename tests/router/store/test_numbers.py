@@ -15,9 +15,9 @@ from router.store.numbers import (
     find_number,
     is_our_number,
     list_numbers,
-    save_registration,
     want_fallback,
 )
+from router.store.registrations import save_registration
 
 pytestmark = pytest.mark.anyio
 

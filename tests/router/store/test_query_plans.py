@@ -178,8 +178,8 @@ def is_constant(node: ast.expr) -> bool:
             return True
         case ast.Name(id=name):
             return name.isupper()
-        case ast.Attribute(attr=name):  # a Write carries its statement along
-            return name.isupper() or name == "statement"
+        case ast.Attribute(attr=name):  # a Write carries its statement along, a Place of rotation both of its own
+            return name.isupper() or name in {"statement", "find", "update"}
         case ast.Call(func=ast.Name(id="text"), args=[argument]):  # SQLAlchemy's way to say that it is a statement
             return is_constant(argument)
         case ast.JoinedStr(values=values):

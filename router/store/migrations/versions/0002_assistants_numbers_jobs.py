@@ -51,36 +51,66 @@ CREATE TABLE leftovers (
 CREATE INDEX leftovers_of_agency ON leftovers (agency_id, provider, created_at);
 
 -- A registration is made by us or was given; `state`: registered, pending or failed. `sealed_parts` is what belongs to
--- it and may hold a secret.
+-- it and may hold a secret; `assistant_id` and `fallback` are what it was given, with which version of the key.
 ALTER TABLE registrations
     ALTER COLUMN remote_id DROP NOT NULL,
     ADD COLUMN state        text NOT NULL DEFAULT 'registered',
     ADD COLUMN error        text,
     ADD COLUMN ours         boolean NOT NULL DEFAULT false,
-    ADD COLUMN sealed_parts text;
+    ADD COLUMN sealed_parts text,
+    ADD COLUMN assistant_id text,
+    ADD COLUMN fallback     text,
+    ADD COLUMN key_version  integer,
+    ADD COLUMN leased_until timestamptz;
 
--- Numbers bought at a voice provider have its name as their account.
+-- Registrations of ours that nothing needs any more, until they are gone at the provider, too. What it was sealed for
+-- still tells its place.
+CREATE TABLE former_registrations (
+    agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    e164         text NOT NULL,
+    provider     text NOT NULL,
+    remote_id    text NOT NULL,
+    mode         text,
+    sealed_parts text,
+    look_after   timestamptz NOT NULL,
+    PRIMARY KEY (agency_id, e164, provider, remote_id)
+);
+CREATE INDEX former_registrations_to_do ON former_registrations (look_after);
+
+-- Numbers bought at a voice provider have its name as their account. Whoever looks at a number at the carrier holds it
+-- until `look_after`, which afterwards tells when the next look is due.
 ALTER TABLE numbers
     ADD COLUMN bought     boolean NOT NULL DEFAULT false,
     ADD COLUMN drift      text,
-    ADD COLUMN checked_at timestamptz;
+    ADD COLUMN checked_at timestamptz,
+    ADD COLUMN look_after timestamptz;
+CREATE INDEX numbers_to_look_at ON numbers (look_after NULLS FIRST) WHERE carrier = 'twilio' AND state = 'active';
 
--- A purchase is written down before it is made: a second try finds it.
+-- What changes no route is not told to whoever remembers routes.
+DROP TRIGGER numbers_changed ON numbers;
+CREATE TRIGGER numbers_changed AFTER INSERT OR DELETE OR UPDATE OF client_id ON numbers
+    FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('agency_id');
+
+-- A purchase is written down before it is made: a second try finds it. Whoever is at it holds it until `leased_until`.
 CREATE TABLE purchases (
-    id         text PRIMARY KEY,
-    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
-    client_id  text NOT NULL,
-    carrier    text NOT NULL,
-    country    text NOT NULL,
-    area_code  text,
-    wanted     text,
-    known      text[] NOT NULL DEFAULT '{}',
-    e164       text,
-    state      text NOT NULL,
-    error      text,
-    created_at timestamptz NOT NULL
+    id           text PRIMARY KEY,
+    agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    client_id    text NOT NULL,
+    carrier      text NOT NULL,
+    account      text NOT NULL,
+    account_sid  text NOT NULL,
+    country      text NOT NULL,
+    area_code    text,
+    wanted       text,
+    known        text[] NOT NULL DEFAULT '{}',
+    e164         text,
+    state        text NOT NULL,
+    error        text,
+    created_at   timestamptz NOT NULL,
+    leased_until timestamptz
 );
 CREATE INDEX purchases_of_agency ON purchases (agency_id, created_at DESC);
+CREATE INDEX purchases_open ON purchases (leased_until) WHERE state = 'open';
 
 -- Revocable API keys on carrier accounts, made for one provider each. Sealed; bound to agency, account and provider.
 CREATE TABLE carrier_keys (

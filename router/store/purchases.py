@@ -1,0 +1,160 @@
+"""Purchases of numbers: written down before they are made, so that a second try looks for the first one's number.
+
+State open: it may have been made or not; done; failed: it was not made, and nobody will try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from router.store.pool import Connection
+
+LEASE: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """`wanted` is the number that is asked for where one can be chosen. `known`: what the account had before."""
+
+    id: str
+    agency_id: str
+    client_id: str
+    carrier: str
+    account: Literal["platform", "agency", "provider"]
+    account_sid: str
+    country: str
+    area_code: str | None
+    wanted: str | None
+    known: Sequence[str]
+    created_at: datetime
+
+    @property
+    def label(self) -> str:
+        """Our mark on the number, where there is a place for one."""
+        return f"callrouter {self.id}"
+
+
+async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
+    """Held by whoever makes it."""
+    await connection.execute(
+        """
+        INSERT INTO purchases (id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted,
+                               known, state, created_at, leased_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)
+        """,
+        purchase.id,
+        purchase.agency_id,
+        purchase.client_id,
+        purchase.carrier,
+        purchase.account,
+        purchase.account_sid,
+        purchase.country,
+        purchase.area_code,
+        purchase.wanted,
+        list(purchase.known),
+        purchase.created_at,
+        purchase.created_at + LEASE,
+    )
+
+
+async def lease_like(
+    connection: Connection,
+    now: datetime,
+    *,
+    agency_id: str,
+    client_id: str,
+    carrier: str,
+    country: str,
+    area_code: str | None,
+    wanted: str | None,
+) -> Purchase | None:
+    """An open one that nobody is at and that was asked for in the same words: a second try of it."""
+    row = await connection.fetchrow(
+        """
+        UPDATE purchases p
+           SET leased_until = $8
+          FROM (SELECT id
+                  FROM purchases
+                 WHERE agency_id = $1 AND client_id = $2 AND carrier = $3 AND country = $4
+                   AND area_code IS NOT DISTINCT FROM $5 AND ($6::text IS NULL OR wanted = $6)
+                   AND state = 'open' AND leased_until <= $7
+                 ORDER BY created_at
+                 LIMIT 1
+                   FOR UPDATE SKIP LOCKED) found
+         WHERE p.id = found.id
+        RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
+                  p.known, p.created_at
+        """,
+        agency_id,
+        client_id,
+        carrier,
+        country,
+        area_code,
+        wanted,
+        now,
+        now + LEASE,
+    )
+    return _read(row) if row else None
+
+
+async def lease_open_purchases(connection: Connection, now: datetime, limit: int = 20) -> list[Purchase]:
+    """Those that somebody left half way."""
+    rows = await connection.fetch(
+        """
+        UPDATE purchases p
+           SET leased_until = $2
+          FROM (SELECT id
+                  FROM purchases
+                 WHERE state = 'open' AND leased_until <= $1
+                 ORDER BY leased_until
+                 LIMIT $3
+                   FOR UPDATE SKIP LOCKED) due
+         WHERE p.id = due.id
+        RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
+                  p.known, p.created_at
+        """,
+        now,
+        now + LEASE,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def release_purchase(connection: Connection, purchase_id: str, now: datetime) -> None:
+    """Nobody is at it now, and nobody knows whether it was made: whoever comes next looks."""
+    await connection.execute(
+        "UPDATE purchases SET leased_until = $2 WHERE id = $1 AND state = 'open'", purchase_id, now
+    )
+
+
+async def finish_purchase(connection: Connection, purchase_id: str, e164: str) -> bool:
+    """The number is recorded, in the same transaction. False: somebody else finished it."""
+    finished = await connection.fetchval(
+        "UPDATE purchases SET state = 'done', e164 = $2, error = NULL WHERE id = $1 AND state = 'open' RETURNING id",
+        purchase_id,
+        e164,
+    )
+    return finished is not None
+
+
+async def fail_purchase(connection: Connection, purchase_id: str, error: str) -> None:
+    """It was certainly not made. `error` is a word for people who look into the table."""
+    await connection.execute(
+        "UPDATE purchases SET state = 'failed', error = $2 WHERE id = $1 AND state = 'open'", purchase_id, error
+    )
+
+
+async def has_open_purchase(connection: Connection, agency_id: str, carrier: str) -> bool:
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM purchases WHERE agency_id = $1 AND carrier = $2 AND state = 'open')",
+        agency_id,
+        carrier,
+    )
+    return found
+
+
+def _read(row: Any) -> Purchase:
+    return Purchase(**row)

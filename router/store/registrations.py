@@ -1,0 +1,274 @@
+"""Registrations: the counterparts of carriers' numbers at providers, given by hand or made by us.
+
+One of ours that is dropped stays in `former_registrations` until it is gone at the provider, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from router.store.pool import Connection
+
+_LEASE: Final = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRegistration:
+    """`assistant_id` and `fallback` are what a counterpart of ours was given there, by which version of the key."""
+
+    agency_id: str
+    e164: str
+    provider: str
+    remote_id: str | None
+    mode: str | None
+    ours: bool
+    sealed_parts: str | None = field(default=None, repr=False)
+    assistant_id: str | None = None
+    fallback: str | None = None
+    key_version: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRegistration:
+    """A counterpart that is to be deleted at the provider."""
+
+    agency_id: str
+    e164: str
+    provider: str
+    remote_id: str
+    mode: str | None
+    sealed_parts: str | None = field(default=None, repr=False)
+
+
+async def save_registration(
+    connection: Connection, agency_id: str, e164: str, provider: str, remote_id: str, mode: str | None
+) -> None:
+    """As a person gives it: never touched or deleted by us, unlike the one of ours whose place it takes."""
+    await _keep_former(connection, agency_id, e164, provider)
+    await connection.execute(
+        """
+        INSERT INTO registrations (agency_id, e164, provider, remote_id, mode)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (agency_id, e164, provider) DO UPDATE
+           SET remote_id = EXCLUDED.remote_id, mode = EXCLUDED.mode, state = 'registered', ours = false, error = NULL,
+               sealed_parts = NULL, assistant_id = NULL, fallback = NULL, key_version = NULL, leased_until = NULL
+        """,
+        agency_id,
+        e164,
+        provider,
+        remote_id,
+        mode,
+    )
+
+
+async def find_registration(
+    connection: Connection, agency_id: str, e164: str, provider: str
+) -> StoredRegistration | None:
+    row = await connection.fetchrow(
+        """
+        SELECT agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version, error
+          FROM registrations
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3
+        """,
+        agency_id,
+        e164,
+        provider,
+    )
+    return StoredRegistration(**row) if row else None
+
+
+async def lease_registration(
+    connection: Connection, agency_id: str, e164: str, provider: str, now: datetime
+) -> StoredRegistration | None:
+    """Hold it, or its place, for a while. None: somebody else does, it was given by hand, or the number is gone."""
+    row = await connection.fetchrow(
+        """
+        INSERT INTO registrations (agency_id, e164, provider, state, ours, leased_until)
+        SELECT agency_id, e164, $3, 'pending', true, $5
+          FROM numbers
+         WHERE agency_id = $1 AND e164 = $2
+        ON CONFLICT (agency_id, e164, provider) DO UPDATE
+           SET leased_until = EXCLUDED.leased_until
+         WHERE registrations.ours AND (registrations.leased_until IS NULL OR registrations.leased_until < $4)
+        RETURNING agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version,
+                  error
+        """,
+        agency_id,
+        e164,
+        provider,
+        now,
+        now + _LEASE,
+    )
+    return StoredRegistration(**row) if row else None
+
+
+async def keep_registration(connection: Connection, registration: StoredRegistration) -> bool:
+    """What was made at the provider. False: the number was deleted meanwhile, or given another one by hand."""
+    kept = await connection.fetchval(
+        """
+        UPDATE registrations
+           SET remote_id = $4, mode = $5, sealed_parts = $6, assistant_id = $7, fallback = $8, key_version = $9,
+               state = 'registered', error = NULL, leased_until = NULL
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
+        RETURNING e164
+        """,
+        registration.agency_id,
+        registration.e164,
+        registration.provider,
+        registration.remote_id,
+        registration.mode,
+        registration.sealed_parts,
+        registration.assistant_id,
+        registration.fallback,
+        registration.key_version,
+    )
+    return kept is not None
+
+
+async def fail_registration(connection: Connection, agency_id: str, e164: str, provider: str, error: str) -> None:
+    """`error` is a sentence for people. What was there goes on taking calls."""
+    await connection.execute(
+        """
+        UPDATE registrations
+           SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END, error = $4, leased_until = NULL
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
+        """,
+        agency_id,
+        e164,
+        provider,
+        error,
+    )
+
+
+async def find_connection(
+    connection: Connection, agency_id: str, account_sid: str, provider: str
+) -> tuple[str, str] | None:
+    """Another number of the same account at the provider: its E.164 and the sealed parts of its registration."""
+    row = await connection.fetchrow(
+        """
+        SELECT r.e164, r.sealed_parts
+          FROM registrations r
+          JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
+         WHERE r.agency_id = $1 AND n.account_sid = $2 AND r.provider = $3 AND r.ours AND r.sealed_parts IS NOT NULL
+         ORDER BY r.e164
+         LIMIT 1
+        """,
+        agency_id,
+        account_sid,
+        provider,
+    )
+    return (row["e164"], row["sealed_parts"]) if row else None
+
+
+async def drop_registrations(connection: Connection, agency_id: str, e164: str) -> None:
+    """All of a number's; those of ours are to be deleted at their providers."""
+    await _keep_former(connection, agency_id, e164, None)
+    await connection.execute("DELETE FROM registrations WHERE agency_id = $1 AND e164 = $2", agency_id, e164)
+
+
+async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
+    """A counterpart that was made for nothing: it is to be deleted, too."""
+    await connection.execute(
+        """
+        INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
+        SELECT $1, $2, $3, $4, $5, $6, '-infinity' WHERE EXISTS (SELECT FROM agencies WHERE id = $1)
+        ON CONFLICT DO NOTHING
+        """,
+        stray.agency_id,
+        stray.e164,
+        stray.provider,
+        stray.remote_id,
+        stray.mode,
+        stray.sealed_parts,
+    )
+
+
+async def lease_former_registrations(
+    connection: Connection,
+    now: datetime,
+    *,
+    agency_id: str | None = None,
+    e164: str | None = None,
+    provider: str | None = None,
+    limit: int = 20,
+) -> list[FormerRegistration]:
+    """Those that are due, of those that match what is given; held for a while."""
+    rows = await connection.fetch(
+        """
+        UPDATE former_registrations f
+           SET look_after = $2
+          FROM (SELECT agency_id, e164, provider, remote_id
+                  FROM former_registrations
+                 WHERE look_after <= $1 AND ($3::text IS NULL OR agency_id = $3)
+                   AND ($4::text IS NULL OR e164 = $4) AND ($5::text IS NULL OR provider = $5)
+                 ORDER BY look_after
+                 LIMIT $6
+                   FOR UPDATE SKIP LOCKED) due
+         WHERE (f.agency_id, f.e164, f.provider, f.remote_id) = (due.agency_id, due.e164, due.provider, due.remote_id)
+        RETURNING f.agency_id, f.e164, f.provider, f.remote_id, f.mode, f.sealed_parts
+        """,
+        now,
+        now + _LEASE,
+        agency_id,
+        e164,
+        provider,
+        limit,
+    )
+    return [FormerRegistration(**row) for row in rows]
+
+
+async def has_former_registration(connection: Connection, agency_id: str, e164: str, provider: str) -> bool:
+    """Whether one is still to be deleted there, by us or by whoever holds it."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3)
+        """,
+        agency_id,
+        e164,
+        provider,
+    )
+    return found
+
+
+async def forget_former_registration(connection: Connection, former: FormerRegistration) -> None:
+    """It is gone there."""
+    await connection.execute(
+        "DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4",
+        former.agency_id,
+        former.e164,
+        former.provider,
+        former.remote_id,
+    )
+
+
+async def postpone_former_registration(connection: Connection, former: FormerRegistration, until: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE former_registrations
+           SET look_after = $5
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4
+        """,
+        former.agency_id,
+        former.e164,
+        former.provider,
+        former.remote_id,
+        until,
+    )
+
+
+async def _keep_former(connection: Connection, agency_id: str, e164: str, provider: str | None) -> None:
+    await connection.execute(
+        """
+        INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
+        SELECT agency_id, e164, provider, remote_id, mode, sealed_parts, '-infinity'
+          FROM registrations
+         WHERE agency_id = $1 AND e164 = $2 AND ($3::text IS NULL OR provider = $3) AND ours AND remote_id IS NOT NULL
+        ON CONFLICT DO NOTHING
+        """,
+        agency_id,
+        e164,
+        provider,
+    )
