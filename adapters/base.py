@@ -1,49 +1,71 @@
-"""What every outside system has to offer us, in our own words.
+"""What every outside system has to offer us, in our own words: here those of voice providers and their calls.
 
-Protocols and data only: no HTTP, no provider's vocabulary, no key handling beyond passing a Secret on.
+Protocols and data only: no HTTP, no provider's vocabulary, no key handling beyond passing a Secret on. The words of
+carriers are in `adapters.carrier`, how asking ends in `adapters.outcomes`; they can be had from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
 
+from adapters.carrier import (
+    Account,
+    AddressNeed,
+    ApiKey,
+    AvailableNumber,
+    CallOver,
+    CallStatus,
+    Carrier,
+    CarrierAccounts,
+    CarrierCall,
+    CarrierCalls,
+    CarrierNumber,
+    CarrierNumbers,
+    CarrierRecording,
+    CarrierRecordings,
+    NumberGone,
+    PapersRequired,
+    RecordingPart,
+)
+from adapters.outcomes import ErrorKind, KeyCheck, ProviderError
 from crypto.secret import Secret
 
-
-class ErrorKind(StrEnum):
-    """Why an outside system did not do what was asked. The names are those of `handoff.failed`."""
-
-    KEY_REJECTED = "key_rejected"
-    OUT_OF_CREDIT = "out_of_credit"
-    RATE_LIMITED = "rate_limited"
-    AT_CAPACITY = "at_capacity"
-    BAD_REQUEST = "bad_request"
-    TIMEOUT = "timeout"
-    UNREACHABLE = "unreachable"
-    PROVIDER_ERROR = "provider_error"
-    MALFORMED_REPLY = "malformed_reply"
-
-
-class ProviderError(Exception):
-    """An outside system refused or failed.
-
-    Its text and args hold only the kind and the HTTP status. `said` is the system's own explanation, cut short
-    and with the key taken out, meant for the owner of that key and for nobody's log.
-    """
-
-    def __init__(
-        self, kind: ErrorKind, *, status: int | None = None, said: str = "", retry_after: float | None = None
-    ) -> None:
-        super().__init__(f"{kind.value}" if status is None else f"{kind.value} (HTTP {status})")
-        self.kind = kind
-        self.status = status
-        self.said = said
-        self.retry_after = retry_after  # seconds
-
+__all__ = [
+    "ROUTER_CALL_ID",
+    "TWILIO_CALL_SID",
+    "Account",
+    "AddressNeed",
+    "ApiKey",
+    "AvailableNumber",
+    "CallOver",
+    "CallStatus",
+    "Capabilities",
+    "Carrier",
+    "CarrierAccounts",
+    "CarrierCall",
+    "CarrierCalls",
+    "CarrierNumber",
+    "CarrierNumbers",
+    "CarrierRecording",
+    "CarrierRecordings",
+    "ErrorKind",
+    "Handoff",
+    "InboundCall",
+    "KeyCheck",
+    "NumberGone",
+    "NumberHandoff",
+    "PapersRequired",
+    "ProviderError",
+    "ProviderEvent",
+    "RecordingPart",
+    "SipHandoff",
+    "StreamHandoff",
+    "Target",
+    "VoiceProvider",
+]
 
 ROUTER_CALL_ID = "router_call_id"
 TWILIO_CALL_SID = "twilio_call_sid"
@@ -113,14 +135,6 @@ Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff
 
 
 @dataclass(frozen=True, slots=True)
-class KeyCheck:
-    """What a provider says of a key that it accepts."""
-
-    status: Literal["valid", "out_of_credit"]
-    balance: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ProviderEvent:
     """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's."""
 
@@ -177,65 +191,3 @@ class VoiceProvider(Protocol):
     def read_event(self, body: bytes) -> ProviderEvent:
         """Raises ValueError for a body that is none of the provider's."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A carrier account with what opens it."""
-
-    sid: str
-    auth_token: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierNumber:
-    """A phone number as the carrier has it. URLs are empty where none is set."""
-
-    sid: str
-    e164: str
-    voice_url: str
-    fallback_url: str
-    status_url: str
-    trunk_sid: str | None = None  # set: the carrier ignores voice_url
-    application_sid: str | None = None  # likewise
-
-
-class Carrier(Protocol):
-    """Who holds the caller's line. Every method raises ProviderError; `limit` is in seconds."""
-
-    async def check_account(self, account: Account, limit: float) -> KeyCheck:
-        """A real request that proves SID and token, and that the account is active."""
-        ...
-
-    async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None: ...
-
-    async def configure_number(
-        self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float
-    ) -> CarrierNumber:
-        """Point the number at us: POST for all three addresses, and no trunk or application that would override them."""
-        ...
-
-    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
-        """Let a live call last that long at most, counted from its start."""
-        ...
-
-    def stream_recording(
-        self, account: Account, recording_sid: str, byte_range: str | None, limit: float
-    ) -> AsyncIterator[RecordingPart]:
-        """The recording's audio (MP3). Yields first the head, then pieces of the body."""
-        ...
-
-    async def delete_recording(self, account: Account, recording_sid: str, limit: float) -> None:
-        """Also fine if it is gone already."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingPart:
-    """A piece of a recording; the first one carries status and headers, and no data."""
-
-    data: bytes = b""
-    status: int = 200
-    content_type: str = "audio/mpeg"
-    content_length: int | None = None
-    content_range: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.twilio.rest import Twilio
+from adapters.twilio.client import Twilio
 from adapters.twilio.signature import Form, FormError, read_form, read_text, request_url, sign, verify
 
 __all__ = ["Form", "FormError", "Twilio", "read_form", "read_text", "request_url", "sign", "verify"]

@@ -1,171 +1,179 @@
-"""Twilio's REST API of 2010-04-01: accounts, numbers and recordings, in the words of `adapters.base.Carrier`.
+"""How Twilio's REST API of 2010-04-01 is asked: addresses, credentials, refusals, pages, and the types of its fields.
 
-Every address is built from our setting and checked SIDs, never taken from a request or a reply. One call of a method
-is one request. Twilio docs: Usage / API; Phone Numbers / IncomingPhoneNumber resource; Voice / Recordings resource.
+Every address is built from our setting and checked SIDs, never taken from a request or a reply: of the address of a
+list's next page, too, only the place in the list is used. What is asked is in the modules beside this one, one a
+resource. Twilio docs: Usage / Twilio's Request, Response (paging).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from typing import Any, Final, Literal
-from urllib.parse import urlencode
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import parse_qs, urlencode, urlsplit
 
-from adapters.base import Account, CarrierNumber, ErrorKind, KeyCheck, ProviderError, RecordingPart
+from adapters.base import Account, ErrorKind, ProviderError
 from adapters.http import Auth, Http
-from adapters.replies import Reply, find, malformed, read_answer, read_json, refusal, text
+from adapters.replies import Reply, find, number, read_answer, read_json, refusal, text
 
-_NAME: Final = "twilio"
-_NOT_FOUND: Final = 404
-_WHOLE, _PART, _OUT_OF_RANGE = 200, 206, 416
-_RANGE: Final = re.compile(r"bytes=[0-9, -]+")
+NAME: Final = "twilio"
+NOT_FOUND: Final = 404
+MAX_NAME: Final = 64  # characters of a FriendlyName
+_PAGE_SIZE: Final = 250  # Twilio allows 1,000, but a reply of that many calls is larger than we read
+_MAX_PAGES: Final = 400
+_PLACE: Final = re.compile(r"[!-~]{1,256}")
+
+Method: TypeAlias = Literal["GET", "POST", "DELETE"]
+SidPrefix: TypeAlias = Literal["AC", "CA", "PN", "RE", "SK"]
 
 
-class Twilio:
-    """A Carrier. Keeps neither accounts nor tokens."""
+class TwilioError(ProviderError):
+    """A refusal of Twilio's. `code` is its own number for it, which its error dictionary explains."""
+
+    def __init__(self, error: ProviderError, code: int | None) -> None:
+        said = error.said if code is None else f"{error.said} (Twilio error {code})".lstrip()
+        super().__init__(error.kind, status=error.status, said=said, retry_after=error.retry_after)
+        self.code = code
+
+
+class Rest:
+    """Keeps neither accounts nor tokens. `account` is whose credentials are used, `path` is below the API's version."""
 
     def __init__(self, http: Http, base_url: str) -> None:
-        self._http = http
-        self._base_url = base_url.rstrip("/")
+        self.http = http
+        self._root = f"{base_url.rstrip('/')}/2010-04-01"
 
-    async def check_account(self, account: Account, limit: float) -> KeyCheck:
-        """Raises key_rejected also for an account that is suspended or closed."""
-        answer = await self._ask(account, "GET", ".json", limit)
-        status = find(answer, "status")
-        if status in ("suspended", "closed"):
-            raise ProviderError(ErrorKind.KEY_REJECTED, status=200, said=f"the Twilio account is {status}")
-        if status != "active":
-            raise ProviderError(ErrorKind.MALFORMED_REPLY, status=200)
-        return KeyCheck("valid")
-
-    async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None:
-        query = urlencode({"PhoneNumber": e164})
-        answer = await self._ask(account, "GET", f"/IncomingPhoneNumbers.json?{query}", limit)
-        found = find(answer, "incoming_phone_numbers")
-        if not isinstance(found, list):
-            raise ProviderError(ErrorKind.MALFORMED_REPLY, status=200)
-        # Twilio's filter also finds numbers that merely contain what is asked for.
-        return next((_read_number(item) for item in found if find(item, "phone_number") == e164), None)
-
-    async def configure_number(
-        self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float
-    ) -> CarrierNumber:
-        _check_sid("PN", number_sid)
-        form = {
-            "VoiceUrl": voice_url,
-            "VoiceMethod": "POST",
-            "VoiceFallbackUrl": fallback_url,
-            "VoiceFallbackMethod": "POST",
-            "StatusCallback": status_url,
-            "StatusCallbackMethod": "POST",
-            # Either of these, once set, makes Twilio ignore VoiceUrl.
-            "TrunkSid": "",
-            "VoiceApplicationSid": "",
-        }
-        return _read_number(await self._ask(account, "POST", f"/IncomingPhoneNumbers/{number_sid}.json", limit, form))
-
-    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
-        """Twilio docs: Voice API, Update a Call ("TimeLimit")."""
-        _check_sid("CA", call_sid)
-        await self._ask(account, "POST", f"/Calls/{call_sid}.json", limit, {"TimeLimit": str(seconds)})
-
-    async def stream_recording(
-        self, account: Account, recording_sid: str, byte_range: str | None, limit: float
-    ) -> AsyncIterator[RecordingPart]:
-        """`limit` holds for the head and again for each piece. A Range that is none of bytes is ignored (RFC 9110, 14.2).
-
-        An unsatisfiable range yields a head of status 416 and no data. Close the iterator if not read to its end.
-        """
-        _check_sid("RE", recording_sid)
-        url = self._url(account, f"/Recordings/{recording_sid}.mp3")
-        headers = {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
-        auth = Auth.basic(account.sid, account.auth_token)
-        async with self._http.stream(_NAME, "GET", url, auth=auth, headers=headers, limit=limit) as download:
-            head = Reply(download.status, download.headers, b"")
-            yield _read_head(head)
-            if head.ok:
-                async for piece in download.pieces:
-                    yield RecordingPart(piece, head.status)
-
-    async def delete_recording(self, account: Account, recording_sid: str, limit: float) -> None:
-        _check_sid("RE", recording_sid)
-        reply = await self._send(account, "DELETE", f"/Recordings/{recording_sid}.json", limit)
-        if not reply.ok and reply.status != _NOT_FOUND:
-            raise _refusal(reply, account)
-
-    async def _ask(
-        self,
-        account: Account,
-        method: Literal["GET", "POST"],
-        path: str,
-        limit: float,
-        form: dict[str, str] | None = None,
+    async def ask(
+        self, account: Account, method: Method, path: str, limit: float, form: Mapping[str, str] | None = None
     ) -> Any:
-        """The JSON that the account's resource answers with."""
-        reply = await self._send(account, method, path, limit, form)
+        """The JSON that is answered. Raises ProviderError for everything but a success."""
+        reply = await self.send(account, method, path, limit, form)
         if not reply.ok:
             raise _refusal(reply, account)
         return read_answer(reply, ())
 
-    async def _send(
-        self, account: Account, method: str, path: str, limit: float, form: dict[str, str] | None = None
+    async def ask_for(self, account: Account, path: str, limit: float) -> Any | None:
+        """Likewise with GET; None if there is no such thing."""
+        reply = await self.send(account, "GET", path, limit)
+        if reply.status == NOT_FOUND:
+            return None
+        if not reply.ok:
+            raise _refusal(reply, account)
+        return read_answer(reply, ())
+
+    async def delete(self, account: Account, path: str, limit: float) -> None:
+        """Also fine if it is gone already."""
+        reply = await self.send(account, "DELETE", path, limit)
+        if not reply.ok and reply.status != NOT_FOUND:
+            raise _refusal(reply, account)
+
+    async def records(
+        self, account: Account, path: str, query: Mapping[str, str], name: str, limit: float
+    ) -> AsyncIterator[Any]:
+        """The records of a list, asked for page by page as they are read. `name`: under which they stand in a page."""
+        place: dict[str, str] = {}
+        for _ in range(_MAX_PAGES):
+            asked = urlencode({**query, "PageSize": str(_PAGE_SIZE), **place})
+            page = await self.ask(account, "GET", f"{path}?{asked}", limit)
+            records = find(page, name)
+            if not isinstance(records, list):
+                raise malformed_record()
+            for record in records:
+                yield record
+            following = _next_place(page)
+            if following is None:
+                return
+            if following == place:
+                break
+            place = following
+        raise malformed_record()  # it leads in circles, or has no end
+
+    async def send(
+        self, account: Account, method: Method, path: str, limit: float, form: Mapping[str, str] | None = None
     ) -> Reply:
+        check_sid("AC", account.sid)
         auth = Auth.basic(account.sid, account.auth_token)
-        return await self._http.send(_NAME, method, self._url(account, path), auth=auth, form=form, limit=limit)
+        return await self.http.send(NAME, method, self.url(path), auth=auth, form=form, limit=limit)
 
-    def _url(self, account: Account, path: str) -> str:
-        _check_sid("AC", account.sid)
-        return f"{self._base_url}/2010-04-01/Accounts/{account.sid}{path}"
+    def url(self, path: str) -> str:
+        return f"{self._root}{path}"
 
 
-def _check_sid(prefix: Literal["AC", "CA", "PN", "RE"], sid: str) -> None:
+class Resource:
+    """A part of the API."""
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+
+
+def home(account: Account) -> str:
+    """The path of the account. Raises bad_request for a SID that is none."""
+    check_sid("AC", account.sid)
+    return f"/Accounts/{account.sid}"
+
+
+def check_sid(prefix: SidPrefix, sid: str) -> None:
     """SIDs go into addresses: nothing but the documented form may. Raises bad_request."""
-    if not re.fullmatch(f"{prefix}[0-9a-fA-F]{{32}}", sid):
+    if not is_sid(prefix, sid):
         raise ProviderError(
             ErrorKind.BAD_REQUEST, said=f"a Twilio SID of this kind is {prefix} and 32 hexadecimal digits"
         )
 
 
-def _refusal(reply: Reply, account: Account) -> ProviderError:
-    """With Twilio's error code, which its documentation lists."""
+def is_sid(prefix: SidPrefix, value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(f"{prefix}[0-9a-fA-F]{{32}}", value) is not None
+
+
+def read_sid(prefix: SidPrefix, record: Any) -> str:
+    """The SID of a record. Raises malformed_reply."""
+    sid = find(record, "sid")
+    if not isinstance(sid, str) or not is_sid(prefix, sid):
+        raise malformed_record()
+    return sid
+
+
+def read_time(value: Any) -> datetime | None:
+    """A moment as Twilio writes it (RFC 2822); None for what is none."""
+    written = text(value)
+    if written is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(written)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_seconds(value: Any) -> int | None:
+    seconds = number(value)
+    return None if seconds is None or seconds < 0 else round(seconds)
+
+
+def malformed_record() -> ProviderError:
+    return ProviderError(ErrorKind.MALFORMED_REPLY, status=200)
+
+
+def _refusal(reply: Reply, account: Account) -> TwilioError:
     error = refusal(reply, (), account.auth_token)
+    code = None
     with suppress(ValueError):  # an error page of a proxy is no JSON: its status says enough
         code = find(read_json(reply.body), "code")
-        if isinstance(code, int):
-            error.said = f"{error.said} (Twilio error {code})".lstrip()
-    return error
+    return TwilioError(error, code if isinstance(code, int) and not isinstance(code, bool) else None)
 
 
-def _read_number(item: Any) -> CarrierNumber:
-    sid, e164 = text(find(item, "sid")), text(find(item, "phone_number"))
-    if sid is None or e164 is None:
-        raise ProviderError(ErrorKind.MALFORMED_REPLY, status=200)
-    return CarrierNumber(
-        sid=sid,
-        e164=e164,
-        voice_url=text(find(item, "voice_url")) or "",
-        fallback_url=text(find(item, "voice_fallback_url")) or "",
-        status_url=text(find(item, "status_callback")) or "",
-        trunk_sid=text(find(item, "trunk_sid")),
-        application_sid=text(find(item, "voice_application_sid")),
-    )
-
-
-def _read_head(reply: Reply) -> RecordingPart:
-    """Raises ProviderError for whatever is no audio, since the body goes to a person's browser."""
-    content_range = reply.headers.get("content-range")
-    if reply.status == _OUT_OF_RANGE:
-        return RecordingPart(status=reply.status, content_range=content_range)
-    if not reply.ok:
-        raise refusal(reply, ())
-    content_type = reply.headers.get("content-type", "")
-    if reply.status not in (_WHOLE, _PART) or not content_type.startswith("audio/"):
-        raise malformed(reply)
-    length = reply.headers.get("content-length", "")
-    return RecordingPart(
-        status=reply.status,
-        content_type=content_type,
-        content_length=int(length) if length.isdecimal() else None,
-        content_range=content_range,
-    )
+def _next_place(page: Any) -> dict[str, str] | None:
+    """Where in the list its next page begins; None at the end. Raises malformed_reply."""
+    following = text(find(page, "next_page_uri"))
+    if following is None:
+        return None
+    try:
+        query = parse_qs(urlsplit(following).query)
+    except ValueError:
+        raise malformed_record() from None
+    place: dict[str, str] = {name: query[name][0] for name in ("Page", "PageToken") if name in query}
+    if not place or not all(map(_PLACE.fullmatch, place.values())):
+        raise malformed_record()
+    return place

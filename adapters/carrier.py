@@ -1,0 +1,286 @@
+"""What a carrier has to offer us, in our own words: accounts, numbers, live calls and recordings.
+
+Protocols and data only, as in `adapters.base`, from where all of it can be imported as well. Every method raises
+ProviderError; `limit` is in seconds, for each request. A method is one request, but for those that list: these make
+one a page, as far as they are read. Nothing is repeated in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+from adapters.outcomes import KeyCheck, ProviderError
+from crypto.secret import Secret
+
+
+class NumberGone(ProviderError):  # noqa: N818 - it says what became of the number
+    """Somebody else was faster, or the carrier does not have it any more: another number may be bought instead."""
+
+
+class PapersRequired(ProviderError):  # noqa: N818 - it says what is missing
+    """The number is sold only to those who have an address or a regulatory bundle on file with the carrier."""
+
+
+class CallOver(ProviderError):  # noqa: N818 - it says what became of the call
+    """The call has ended, or is not live yet: nothing can be done to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A carrier account with what opens it."""
+
+    sid: str
+    auth_token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A revocable credential of an account. The carrier shows its secret this once."""
+
+    sid: str
+    secret: Secret
+
+
+AddressNeed: TypeAlias = Literal["none", "any", "local", "foreign"]
+"""Which address a country wants on file before it lets a number be bought; `local` is one in that country."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableNumber:
+    """A number that takes calls and could be bought. `country` is ISO 3166-1 alpha-2."""
+
+    e164: str
+    country: str
+    locality: str | None
+    region: str | None
+    kind: Literal["local", "mobile", "national", "toll_free"]
+    needs_address: AddressNeed
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierNumber:
+    """A phone number as the carrier has it. URLs are empty where none is set; methods are GET or POST."""
+
+    sid: str
+    e164: str
+    voice_url: str
+    fallback_url: str
+    status_url: str
+    trunk_sid: str | None = None  # set: the carrier ignores voice_url
+    application_sid: str | None = None  # likewise
+    voice_method: str = "POST"
+    fallback_method: str = "POST"
+    status_method: str = "POST"
+    friendly_name: str = ""
+
+
+CallStatus: TypeAlias = Literal[
+    "queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"
+]
+LIVE: frozenset[CallStatus] = frozenset({"queued", "ringing", "in-progress"})
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierCall:
+    """A call as the carrier has it. `seconds` is None while it lasts, and where nobody answered."""
+
+    sid: str
+    caller: str  # as the carrier spells it: E.164, or a word for a withheld number
+    to: str
+    status: CallStatus
+    inbound: bool
+    started_at: datetime | None
+    ended_at: datetime | None
+    seconds: int | None
+    parent_sid: str | None = None  # set: a leg that a call of ours made
+    forwarded_from: str | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierRecording:
+    """A recording as the carrier has it. `complete`: its audio can be fetched."""
+
+    sid: str
+    call_sid: str
+    made_at: datetime | None
+    seconds: int | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPart:
+    """A piece of a recording; the first one carries status and headers, and no data."""
+
+    data: bytes = b""
+    status: int = 200
+    content_type: str = "audio/mpeg"
+    content_length: int | None = None
+    content_range: str | None = None
+
+
+class CarrierAccounts(Protocol):
+    """Accounts, the subaccounts of a main one, and their revocable keys."""
+
+    async def check_account(self, account: Account, limit: float) -> KeyCheck:
+        """A real request that proves SID and token, and that the account is active."""
+        ...
+
+    async def read_balance(self, account: Account, limit: float) -> float | None:
+        """US dollars. None where the carrier does not tell, for whatever reason: never raises ProviderError."""
+        ...
+
+    async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
+        """The open one of exactly that name; the oldest if two were made at once."""
+        ...
+
+    async def create_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account:
+        """`friendly_name` has at most 64 characters."""
+        ...
+
+    async def suspend_subaccount(self, main: Account, sid: str, limit: float) -> None:
+        """Its calls stop until it is resumed; its numbers stay."""
+        ...
+
+    async def resume_subaccount(self, main: Account, sid: str, limit: float) -> None: ...
+
+    async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
+        """For ever, and its numbers go back to the carrier."""
+        ...
+
+    async def create_api_key(self, account: Account, friendly_name: str, limit: float) -> ApiKey: ...
+
+    async def find_api_keys(self, account: Account, friendly_name: str, limit: float) -> list[str]:
+        """The SIDs of all keys of exactly that name: one whose secret was lost on the way can only be deleted."""
+        ...
+
+    async def delete_api_key(self, account: Account, key_sid: str, limit: float) -> None:
+        """Also fine if it is gone already."""
+        ...
+
+
+class CarrierNumbers(Protocol):
+    """Numbers: what could be bought, what an account has, and where its calls go."""
+
+    async def list_countries(self, account: Account, limit: float) -> list[str]:
+        """Where numbers can be bought: ISO 3166-1 alpha-2, sorted."""
+        ...
+
+    async def search_numbers(
+        self, account: Account, country: str, area_code: str | None, count: int, limit: float
+    ) -> list[AvailableNumber]:
+        """At most `count` numbers that take calls, of the most local kind that the country has. Empty where none is
+        sold. Makes a request to see which kinds there are, and one a kind until something is found.
+        """
+        ...
+
+    async def buy_number(
+        self,
+        account: Account,
+        e164: str,
+        *,
+        voice_url: str,
+        fallback_url: str,
+        status_url: str,
+        friendly_name: str,
+        limit: float,
+    ) -> CarrierNumber:
+        """One request that costs money, and points the number at us in the same moment. After a timeout the number
+        may be ours all the same: look with `find_number`. Raises NumberGone, PapersRequired.
+        """
+        ...
+
+    async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None: ...
+
+    async def find_number_by_sid(self, account: Account, number_sid: str, limit: float) -> CarrierNumber | None: ...
+
+    def list_numbers(self, account: Account, limit: float) -> AsyncIterator[CarrierNumber]:
+        """All numbers of the account."""
+        ...
+
+    async def configure_number(
+        self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float
+    ) -> CarrierNumber:
+        """Point the number at us: POST for all three addresses, and no trunk or application that would override them."""
+        ...
+
+    async def release_number(self, account: Account, number_sid: str, limit: float) -> None:
+        """Give it back. Also fine if it is gone already."""
+        ...
+
+
+class CarrierCalls(Protocol):
+    """Calls, the live ones above all."""
+
+    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
+        """Let a live call last that long at most, counted from its start."""
+        ...
+
+    async def redirect_call(
+        self,
+        account: Account,
+        call_sid: str,
+        url: str,
+        *,
+        fallback_url: str | None = None,
+        seconds: int | None = None,
+        limit: float,
+    ) -> None:
+        """Have a live call go on with the document at `url` (absolute, asked for by POST), whatever it is at now.
+
+        `fallback_url` is for when that one fails; `seconds`: a new limit, as in `limit_call`. Raises CallOver.
+        """
+        ...
+
+    async def instruct_call(
+        self,
+        account: Account,
+        call_sid: str,
+        twiml: str,
+        *,
+        fallback_url: str | None = None,
+        seconds: int | None = None,
+        limit: float,
+    ) -> None:
+        """Likewise with a document at hand: at most 4,000 characters, and all its addresses absolute."""
+        ...
+
+    async def end_call(self, account: Account, call_sid: str, limit: float) -> None:
+        """Hang up. Also fine if it is over already."""
+        ...
+
+    async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None: ...
+
+    def list_calls(self, account: Account, to: str | None, since: datetime, limit: float) -> AsyncIterator[CarrierCall]:
+        """Calls that began at `since` or later, newest first; `to` keeps those to one number. Legs are calls, too."""
+        ...
+
+
+class CarrierRecordings(Protocol):
+    """Recordings and their audio."""
+
+    def list_recordings(
+        self, account: Account, call_sid: str | None, since: datetime | None, limit: float
+    ) -> AsyncIterator[CarrierRecording]:
+        """Those of one call, or all; made at `since` or later."""
+        ...
+
+    def stream_recording(
+        self, account: Account, recording_sid: str, byte_range: str | None, limit: float
+    ) -> AsyncIterator[RecordingPart]:
+        """The recording's audio (MP3). Yields first the head, then pieces of the body."""
+        ...
+
+    async def delete_recording(self, account: Account, recording_sid: str, limit: float) -> None:
+        """Also fine if it is gone already."""
+        ...
+
+
+class Carrier(CarrierAccounts, CarrierNumbers, CarrierCalls, CarrierRecordings, Protocol):
+    """Who holds the caller's line."""

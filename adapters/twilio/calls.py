@@ -1,0 +1,131 @@
+"""Calls at Twilio: moving, limiting and ending live ones, and looking up what became of others.
+
+Twilio docs: Voice / Call resource; error dictionary, 21220 (invalid call state).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from adapters.base import Account, CallOver, CallStatus, CarrierCall, ErrorKind, ProviderError
+from adapters.replies import find, text
+from adapters.twilio.rest import (
+    NOT_FOUND,
+    Resource,
+    TwilioError,
+    check_sid,
+    home,
+    malformed_record,
+    read_seconds,
+    read_sid,
+    read_time,
+)
+
+MAX_TWIML: Final = 4000  # characters
+_NOT_IN_PROGRESS: Final = 21220
+_STATUSES: Final[dict[str, CallStatus]] = {
+    "queued": "queued",
+    "ringing": "ringing",
+    "in-progress": "in-progress",
+    "completed": "completed",
+    "busy": "busy",
+    "failed": "failed",
+    "no-answer": "no-answer",
+    "canceled": "canceled",
+}
+
+
+class Calls(Resource):
+    """`CarrierCalls`."""
+
+    async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
+        await self._update(account, call_sid, {"TimeLimit": str(seconds)}, limit)
+
+    async def redirect_call(
+        self,
+        account: Account,
+        call_sid: str,
+        url: str,
+        *,
+        fallback_url: str | None = None,
+        seconds: int | None = None,
+        limit: float,
+    ) -> None:
+        form = {"Url": url, "Method": "POST"} | _options(fallback_url, seconds)
+        await self._update(account, call_sid, form, limit)
+
+    async def instruct_call(
+        self,
+        account: Account,
+        call_sid: str,
+        twiml: str,
+        *,
+        fallback_url: str | None = None,
+        seconds: int | None = None,
+        limit: float,
+    ) -> None:
+        if len(twiml) > MAX_TWIML:
+            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"TwiML may have {MAX_TWIML} characters")
+        await self._update(account, call_sid, {"Twiml": twiml} | _options(fallback_url, seconds), limit)
+
+    async def end_call(self, account: Account, call_sid: str, limit: float) -> None:
+        try:
+            await self._update(account, call_sid, {"Status": "completed"}, limit)
+        except CallOver:
+            return
+
+    async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None:
+        answer = await self._rest.ask_for(account, _path(account, call_sid), limit)
+        return None if answer is None else _read_call(answer)
+
+    async def list_calls(
+        self, account: Account, to: str | None, since: datetime, limit: float
+    ) -> AsyncIterator[CarrierCall]:
+        query = {"StartTime>": since.astimezone(UTC).date().isoformat()} | ({} if to is None else {"To": to})
+        async for record in self._rest.records(account, f"{home(account)}/Calls.json", query, "calls", limit):
+            call = _read_call(record)
+            # Twilio's filter is documented for days only, and for numbers only as a filter.
+            if (call.started_at is None or call.started_at >= since) and to in (None, call.to):
+                yield call
+
+    async def _update(self, account: Account, call_sid: str, form: dict[str, str], limit: float) -> None:
+        path = _path(account, call_sid)
+        over: CallOver | None = None
+        try:
+            await self._rest.ask(account, "POST", path, limit, form)
+        except TwilioError as error:
+            if error.status != NOT_FOUND and error.code != _NOT_IN_PROGRESS:
+                raise
+            over = CallOver(error.kind, status=error.status, said=error.said)
+        if over is not None:
+            raise over
+
+
+def _path(account: Account, call_sid: str) -> str:
+    check_sid("CA", call_sid)
+    return f"{home(account)}/Calls/{call_sid}.json"
+
+
+def _options(fallback_url: str | None, seconds: int | None) -> dict[str, str]:
+    fallback = {} if fallback_url is None else {"FallbackUrl": fallback_url, "FallbackMethod": "POST"}
+    return fallback | ({} if seconds is None else {"TimeLimit": str(seconds)})
+
+
+def _read_call(record: Any) -> CarrierCall:
+    status = _STATUSES.get(text(find(record, "status")) or "")
+    if status is None:
+        raise malformed_record()
+    return CarrierCall(
+        sid=read_sid("CA", record),
+        caller=text(find(record, "from")) or "",
+        to=text(find(record, "to")) or "",
+        status=status,
+        inbound=find(record, "direction") == "inbound",
+        started_at=read_time(find(record, "start_time")),
+        ended_at=read_time(find(record, "end_time")),
+        seconds=read_seconds(find(record, "duration")),
+        parent_sid=text(find(record, "parent_call_sid")),
+        forwarded_from=text(find(record, "forwarded_from")),
+    )

@@ -1,0 +1,99 @@
+"""Recordings at Twilio: finding them, listening to them, deleting them. Twilio docs: Voice / Recordings resource."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from adapters.base import Account, CarrierRecording, RecordingPart
+from adapters.http import Auth
+from adapters.replies import Reply, find, malformed, refusal, text
+from adapters.twilio.rest import (
+    NAME,
+    Resource,
+    check_sid,
+    home,
+    is_sid,
+    malformed_record,
+    read_seconds,
+    read_sid,
+    read_time,
+)
+
+_WHOLE, _PART, _OUT_OF_RANGE = 200, 206, 416
+_RANGE: Final = re.compile(r"bytes=[0-9, -]+")
+
+
+class Recordings(Resource):
+    """`CarrierRecordings`."""
+
+    async def list_recordings(
+        self, account: Account, call_sid: str | None, since: datetime | None, limit: float
+    ) -> AsyncIterator[CarrierRecording]:
+        query: dict[str, str] = {}
+        if call_sid is not None:
+            check_sid("CA", call_sid)
+            query["CallSid"] = call_sid
+        if since is not None:
+            query["DateCreated>"] = since.astimezone(UTC).date().isoformat()
+        async for record in self._rest.records(account, f"{home(account)}/Recordings.json", query, "recordings", limit):
+            recording = _read_recording(record)
+            # Twilio's filter knows days only.
+            if since is None or recording.made_at is None or recording.made_at >= since:
+                yield recording
+
+    async def stream_recording(
+        self, account: Account, recording_sid: str, byte_range: str | None, limit: float
+    ) -> AsyncIterator[RecordingPart]:
+        """`limit` holds for the head and again for each piece. A Range that is none of bytes is ignored (RFC 9110, 14.2).
+
+        An unsatisfiable range yields a head of status 416 and no data. Close the iterator if not read to its end.
+        """
+        check_sid("RE", recording_sid)
+        url = self._rest.url(f"{home(account)}/Recordings/{recording_sid}.mp3")
+        headers = {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
+        auth = Auth.basic(account.sid, account.auth_token)
+        async with self._rest.http.stream(NAME, "GET", url, auth=auth, headers=headers, limit=limit) as download:
+            head = Reply(download.status, download.headers, b"")
+            yield _read_head(head)
+            if head.ok:
+                async for piece in download.pieces:
+                    yield RecordingPart(piece, head.status)
+
+    async def delete_recording(self, account: Account, recording_sid: str, limit: float) -> None:
+        check_sid("RE", recording_sid)
+        await self._rest.delete(account, f"{home(account)}/Recordings/{recording_sid}.json", limit)
+
+
+def _read_recording(record: Any) -> CarrierRecording:
+    call_sid = text(find(record, "call_sid"))
+    if call_sid is None or not is_sid("CA", call_sid):
+        raise malformed_record()
+    return CarrierRecording(
+        sid=read_sid("RE", record),
+        call_sid=call_sid,
+        made_at=read_time(find(record, "date_created")),
+        seconds=read_seconds(find(record, "duration")),
+        complete=find(record, "status") == "completed",
+    )
+
+
+def _read_head(reply: Reply) -> RecordingPart:
+    """Raises ProviderError for whatever is no audio, since the body goes to a person's browser."""
+    content_range = reply.headers.get("content-range")
+    if reply.status == _OUT_OF_RANGE:
+        return RecordingPart(status=reply.status, content_range=content_range)
+    if not reply.ok:
+        raise refusal(reply, ())
+    content_type = reply.headers.get("content-type", "")
+    if reply.status not in (_WHOLE, _PART) or not content_type.startswith("audio/"):
+        raise malformed(reply)
+    length = reply.headers.get("content-length", "")
+    return RecordingPart(
+        status=reply.status,
+        content_type=content_type,
+        content_length=int(length) if length.isdecimal() else None,
+        content_range=content_range,
+    )
