@@ -1,0 +1,99 @@
+"""What Bland tells about calls, and how it proves that it is Bland who tells it.
+
+Bland docs: Webhook signing, Post call webhooks, Call details.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent
+from adapters.replies import find, number, read_json, text
+from crypto.secret import Secret
+
+_FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_error")
+_POST_CALL_FIELDS: Final = frozenset({"completed", "call_length", "corrected_duration", "queue_status"})
+_LARGEST_EXACT: Final = 2**53  # JavaScript writes whole floats below as integers, and is exact no further
+
+
+def verify_webhook(headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret]) -> bool:
+    """Hex HMAC-SHA256 of the body; of the body as JavaScript would write it again, where that differs."""
+    given = headers.get("x-webhook-signature", "").strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", given):
+        return False
+    rewritten = _as_javascript_writes(body)
+    messages = [body] if rewritten is None or rewritten == body else [body, rewritten]
+    proofs = [
+        hmac.compare_digest(hmac.new(secret.reveal().encode(), message, hashlib.sha256).hexdigest(), given)
+        for message in messages
+        for secret in secrets
+        if secret
+    ]
+    return any(proofs)
+
+
+def read_event(body: bytes) -> ProviderEvent:
+    """Raises ValueError for a body that is none of Bland's."""
+    event = read_json(body)
+    provider_call_id = text(find(event, "call_id"))
+    if provider_call_id is None:
+        raise ValueError("no Bland event: it has no call_id")
+    ended = not _POST_CALL_FIELDS.isdisjoint(event)
+    reason = _reason(event) if ended else None
+    metadata = _metadata(event)
+    return ProviderEvent(
+        kind="ended" if ended else "other",
+        original="post-call" if ended else text(find(event, "category")) or "unknown",
+        provider_call_id=provider_call_id,
+        call_id=text(metadata.get(ROUTER_CALL_ID)),
+        call_sid=text(metadata.get(TWILIO_CALL_SID)),
+        reason=reason,
+        provider_fault=ended and (find(event, "queue_status") in _FAULTS or find(event, "status") == "failed"),
+        seconds=_seconds(event),
+        cost=number(find(event, "price")),
+        summary=text(find(event, "summary")),
+        transcript=text(find(event, "concatenated_transcript")),
+    )
+
+
+def _as_javascript_writes(body: bytes) -> bytes | None:
+    try:
+        value = json.loads(body, parse_float=_javascript_number)
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _javascript_number(digits: str) -> float | int:
+    read = float(digits)
+    return int(read) if read.is_integer() and abs(read) < _LARGEST_EXACT else read
+
+
+def _reason(event: Any) -> str | None:
+    for name in ("error_message", "call_ended_by", "status"):
+        said = text(find(event, name))
+        if said:
+            return said
+    return None
+
+
+def _metadata(event: Any) -> Mapping[str, Any]:
+    """What we sent as request_data, wherever Bland gives it back."""
+    for path in (("request_data",), ("variables",), ("metadata",), ("variables", "metadata")):
+        metadata = find(event, *path)
+        if isinstance(metadata, dict) and ROUTER_CALL_ID in metadata:
+            return metadata
+    return {}
+
+
+def _seconds(event: Any) -> float | None:
+    exact = number(find(event, "corrected_duration"))
+    minutes = number(find(event, "call_length"))
+    if exact is not None or minutes is None:
+        return exact
+    return minutes * 60
