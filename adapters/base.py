@@ -136,13 +136,19 @@ Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's."""
+    """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's.
 
-    kind: Literal["started", "ended", "other"]
+    "asked": the caller is on the line, and the provider wants to know which assistant takes the call. It comes for
+    native numbers only, and the reply's body answers it: see `answer_question`.
+    """
+
+    kind: Literal["started", "ended", "asked", "other"]
     original: str
     provider_call_id: str | None
     call_id: str | None = None  # ours, from the metadata we sent
     call_sid: str | None = None
+    caller: str | None = None  # as the provider writes it; None where it says nothing
+    to: str | None = None  # likewise
     reason: str | None = None
     provider_fault: bool = False  # it ended because the provider failed, not because somebody hung up
     seconds: float | None = None
@@ -190,4 +196,13 @@ class VoiceProvider(Protocol):
 
     def read_event(self, body: bytes) -> ProviderEvent:
         """Raises ValueError for a body that is none of the provider's."""
+        ...
+
+    def answer_question(
+        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """The JSON body that gives an "asked" event its assistant, and the call what `InboundCall` gives a handoff.
+
+        Raises ValueError for any other event, and where a provider never asks.
+        """
         ...

@@ -72,6 +72,7 @@ _FAULTS: Final = (
 )
 """Beginnings of ended reasons that are Vapi's or its suppliers' doing. New ones appear often, hence beginnings."""
 
+_KINDS: Final[Mapping[str, Literal["ended", "asked"]]] = {"end-of-call-report": "ended", "assistant-request": "asked"}
 _STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "started", "ended": "ended"}
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z]{1,40}")
@@ -148,11 +149,13 @@ class Vapi:
         reason = text(find(message, "endedReason")) or text(find(message, "call", "endedReason"))
         metadata = _metadata(message)
         return ProviderEvent(
-            kind="ended" if kind_said == "end-of-call-report" else _STATUSES.get(status or "", "other"),
+            kind=_KINDS.get(kind_said, _STATUSES.get(status or "", "other")),
             original=f"{kind_said}:{status}" if status else kind_said,
             provider_call_id=text(find(message, "call", "id")),
             call_id=text(metadata.get(ROUTER_CALL_ID)),
             call_sid=text(metadata.get(TWILIO_CALL_SID)) or text(find(message, "call", "transport", "callSid")),
+            caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
+            to=_first(text, message, ("phoneNumber", "number"), ("call", "phoneNumber", "number")),
             reason=reason,
             provider_fault=reason is not None and reason.startswith(_FAULTS),
             seconds=_seconds(message),
@@ -160,6 +163,14 @@ class Vapi:
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
             transcript=_first(text, message, ("artifact", "transcript"), ("transcript",)),
         )
+
+    def answer_question(
+        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        if event.kind != "asked":
+            raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
+        overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
+        return {"assistantId": assistant_id, "assistantOverrides": overrides}
 
 
 def read_twiml(twiml: Any, provider_call_id: str | None) -> StreamHandoff | SipHandoff | None:

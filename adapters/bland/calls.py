@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from adapters.base import (
@@ -77,6 +77,15 @@ class Calls(Api):
 
     def read_event(self, body: bytes) -> ProviderEvent:
         return webhooks.read_event(body)
+
+    def answer_question(
+        self,
+        event: ProviderEvent,  # noqa: ARG002 - see below
+        assistant_id: str,  # noqa: ARG002
+        variables: Mapping[str, str],  # noqa: ARG002
+        metadata: Mapping[str, str],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        raise ValueError("Bland never asks: a number there holds its assistant")
 
     async def _session(self, call: InboundCall, registration: str, key: Secret, limit: float) -> SipHandoff:
         reply = await self.send(

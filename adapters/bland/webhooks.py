@@ -52,6 +52,8 @@ def read_event(body: bytes) -> ProviderEvent:
         provider_call_id=provider_call_id,
         call_id=text(metadata.get(ROUTER_CALL_ID)),
         call_sid=text(metadata.get(TWILIO_CALL_SID)),
+        caller=text(find(event, "from")),
+        to=text(find(event, "to")),
         reason=reason,
         provider_fault=ended and (find(event, "queue_status") in _FAULTS or find(event, "status") == "failed"),
         seconds=_seconds(event),

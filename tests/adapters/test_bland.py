@@ -282,3 +282,8 @@ ODD = st.recursive(
 )
 def test_odd_fields_do_not_break_the_reader(fields: dict[str, object]):
     assert event(**fields, completed=True).kind == "ended"
+
+
+def test_bland_never_asks_who_answers():
+    with pytest.raises(ValueError, match="never asks"):
+        as_provider(Http(), "").answer_question(event(), "", {}, {})

@@ -409,3 +409,26 @@ def test_odd_fields_do_not_break_the_reader(fields: dict[str, object]):
 @pytest.mark.parametrize("ended_at", ["2026-11-23T10:00:05", "soon", 7, None])
 def test_times_that_cannot_be_compared_give_no_length(ended_at: object):
     assert event({"type": "hang", "startedAt": "2026-11-23T10:00:00Z", "endedAt": ended_at}).seconds is None
+
+
+def test_a_call_to_a_number_without_assistant_asks_who_answers():
+    asked = event(
+        {
+            "type": "assistant-request",
+            "call": {"id": "v1"},
+            "customer": {"number": "+15550001111"},
+            "phoneNumber": {"number": "+15559990000"},
+        }
+    )
+    assert (asked.kind, asked.provider_call_id) == ("asked", "v1")
+    assert (asked.caller, asked.to) == ("+15550001111", "+15559990000")
+    answer = as_provider(Http(), "").answer_question(asked, "a1", {"client_name": "Acme"}, {"router_call_id": "call_1"})
+    assert answer == {
+        "assistantId": "a1",
+        "assistantOverrides": {"variableValues": {"client_name": "Acme"}, "metadata": {"router_call_id": "call_1"}},
+    }
+
+
+def test_only_a_question_is_answered():
+    with pytest.raises(ValueError, match="assistant-request"):
+        as_provider(Http(), "").answer_question(event({"type": "hang"}), "a1", {}, {})

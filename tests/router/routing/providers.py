@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from adapters.base import (
     Capabilities,
@@ -75,6 +75,11 @@ class FakeProvider:
 
     def read_event(self, body: bytes) -> ProviderEvent:
         raise ValueError(body)
+
+    def answer_question(
+        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        raise ValueError(event, assistant_id, variables, metadata)
 
 
 def handoff_of(name: str) -> SipHandoff:

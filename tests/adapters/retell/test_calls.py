@@ -1,24 +1,17 @@
-"""Retell takes calls that were registered first; what it says about them is read as it is meant."""
+"""Retell takes calls that were registered first."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapters.base import ErrorKind, KeyCheck, SipHandoff, Target, VoiceProvider
 from adapters.http import Http
+from adapters.portable import Lines
 from adapters.retell import Retell
-from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.loopback import Script, reply, serving
 from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
@@ -27,8 +20,6 @@ pytestmark = pytest.mark.anyio
 
 TARGET = Target(assistant_id="agent_1")
 SIP = "sip.retellai.com;transport=tcp"
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
 
 
 def as_provider(http: Http, url: str, sip: str = SIP) -> VoiceProvider:
@@ -136,119 +127,26 @@ async def test_a_call_that_cannot_be_ended_says_so(http: Http):
     assert len(server.asked) == 1
 
 
-def sign(body: bytes, key: str, at: datetime = NOW) -> dict[str, str]:
-    stamp = str(int(at.timestamp() * 1000))
-    digest = hmac.new(key.encode(), body + stamp.encode(), hashlib.sha256).hexdigest()
-    return {"x-retell-signature": f"v={stamp},d={digest}"}
+CONCURRENCY = {"current_concurrency": 3, "concurrency_limit": 20, "base_concurrency": 20, "concurrency_burst_limit": 60}
 
 
-BODY = '{"event":"call_ended","call":{"transcript":"Ça va\\u00e9"}}'.encode()
-
-
-@pytest.mark.parametrize("key", ["old", "new"])
-def test_a_webhook_is_proven_by_any_of_the_keys(key: str):
-    assert as_provider(Http(), "").verify_webhook(sign(BODY, key), BODY, [Secret("old"), Secret("new")], NOW)
+async def test_counts_the_lines_that_cost_nothing_extra(http: Http):
+    async with serving(reply(200, CONCURRENCY)) as server:
+        assert await Retell(http, server.url, SIP).count_lines(KEY, 5) == Lines(20, 3)
+    assert (server.last.method, server.last.target) == ("GET", "/get-concurrency")
 
 
 @pytest.mark.parametrize(
-    ("age", "proven"),
-    [(0, True), (300, True), (301, False), (-300, True), (-301, False), (86_400, False)],
+    ("answer", "lines"),
+    [({"concurrency_limit": 20}, Lines(20)), ({"concurrency_limit": 0, "current_concurrency": -1}, Lines(0, 0))],
 )
-def test_a_signature_holds_for_five_minutes(age: int, proven: bool):
-    headers = sign(BODY, "key", NOW - timedelta(seconds=age))
-    assert as_provider(Http(), "").verify_webhook(headers, BODY, [Secret("key")], NOW) is proven
+async def test_lines_are_read_with_care(http: Http, answer: object, lines: Lines):
+    async with serving(reply(200, answer)) as server:
+        assert await Retell(http, server.url, SIP).count_lines(KEY, 5) == lines
 
 
-def test_what_proves_nothing():
-    verify = as_provider(Http(), "").verify_webhook
-    good = sign(BODY, "key")["x-retell-signature"]
-    stamp, digest = good.split(",d=")
-    for header in (
-        "",
-        "x",
-        good.upper(),
-        good + " ",
-        stamp,
-        f"{stamp},d={digest[:-1]}",
-        "v=٣,d=" + digest,
-        "v=1,d=\udcff",
-    ):
-        assert not verify({"x-retell-signature": header}, BODY, [Secret("key")], NOW)
-    assert not verify({}, BODY, [Secret("key")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY + b" ", [Secret("key")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY, [Secret("other")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY, [], NOW)
-    assert not verify(sign(BODY, ""), BODY, [Secret("")], NOW)
-
-
-def event(name: str, **call: object) -> Any:
-    return as_provider(Http(), "").read_event(json.dumps({"event": name, "call": call}).encode())
-
-
-def test_a_call_that_starts():
-    got = event("call_started", call_id="r1", metadata=METADATA, call_status="ongoing")
-    assert (got.kind, got.original, got.provider_call_id) == ("started", "call_started", "r1")
-    assert (got.call_id, got.call_sid, got.reason, got.provider_fault) == ("call_123", "CA1", None, False)
-
-
-def test_a_call_that_ended():
-    got = event(
-        "call_ended",
-        call_id="r1",
-        disconnection_reason="user_hangup",
-        duration_ms=90_500,
-        transcript="Agent: Hello",
-        call_cost={"combined_cost": 12.5},
-        telephony_identifier={"twilio_call_sid": "CA9"},
-    )
-    assert (got.kind, got.reason, got.provider_fault) == ("ended", "user_hangup", False)
-    assert (got.seconds, got.cost, got.transcript, got.call_sid) == (90.5, 0.125, "Agent: Hello", "CA9")
-
-
-def test_the_analysis_comes_later_with_a_summary():
-    got = event("call_analyzed", call_id="r1", call_analysis={"call_summary": "Wants a quote."})
-    assert (got.kind, got.summary) == ("other", "Wants a quote.")
-
-
-@pytest.mark.parametrize(
-    ("reason", "fault"),
-    [
-        ("error_llm_websocket_open", True),
-        ("error_unheard_of", True),
-        ("concurrency_limit_reached", True),
-        ("no_valid_payment", True),
-        ("registered_call_timeout", True),
-        ("telephony_provider_unavailable", True),
-        ("user_hangup", False),
-        ("agent_hangup", False),
-        ("call_transfer", False),
-        ("max_duration_reached", False),
-        ("dial_busy", False),
-        ("something_never_seen", False),
-    ],
-)
-def test_whose_fault_an_end_was(reason: str, fault: bool):
-    assert event("call_ended", disconnection_reason=reason).provider_fault is fault
-
-
-@pytest.mark.parametrize("name", ["transcript_updated", "transfer_started", "never_heard_of"])
-def test_other_events_are_other(name: str):
-    assert event(name, call_id="r1").kind == "other"
-
-
-@pytest.mark.parametrize("body", [b"", b"no", b"[]", b"{}", b'{"event":7}', b"\xff", b"[" * 99_999, b'{"event":NaN}'])
-def test_a_body_that_is_none_of_retells(body: bytes):
-    with pytest.raises(ValueError):
-        as_provider(Http(), "").read_event(body)
-
-
-NAMES = st.sampled_from(["metadata", "duration_ms", "call_cost", "combined_cost", "router_call_id", "call_analysis"])
-ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner)
-)
-
-
-@given(ODD)
-def test_odd_fields_do_not_break_the_reader(call: object):
-    body = json.dumps({"event": "call_ended", "call": call}).encode()
-    assert as_provider(Http(), "").read_event(body).kind == "ended"
+@pytest.mark.parametrize("answer", [{}, [], {"concurrency_limit": "many"}, {"concurrency_limit": -1}, b"<html>"])
+async def test_an_answer_without_lines_makes_no_sense(http: Http, answer: object):
+    async with serving(reply(200, answer)) as server:
+        error = await error_of(Retell(http, server.url, SIP).count_lines(KEY, 5))
+    assert error.kind is ErrorKind.MALFORMED_REPLY
