@@ -31,6 +31,7 @@ from adapters.carrier import (
     RecordingPart,
 )
 from adapters.outcomes import ErrorKind, KeyCheck, ProviderError
+from adapters.portable import Lines
 from crypto.secret import Secret
 
 __all__ = [
@@ -111,6 +112,7 @@ class StreamHandoff:
     attributes: tuple[tuple[str, str], ...]  # of the Stream element, `url` (wss) among them
     parameters: tuple[tuple[tuple[str, str], ...], ...] = ()  # the attributes of each Parameter element
     provider_call_id: str | None = None
+    lines: Lines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class SipHandoff:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     provider_call_id: str | None = None
+    lines: Lines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +132,11 @@ class NumberHandoff:
 
     e164: str
     provider_call_id: str | None = None
+    lines: Lines | None = None
 
 
 Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff
+"""`lines` is what the provider told in passing of the agency's lines, with this call."""
 
 
 @dataclass(frozen=True, slots=True)

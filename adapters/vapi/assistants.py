@@ -1,0 +1,163 @@
+"""Assistants at Vapi: copies that we make and look after, and those of others that are linked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.portable import Assistant, Copy, Counterpart, Wiring
+from adapters.replies import find
+from adapters.vapi import definition
+from adapters.vapi.api import Api, is_gone, is_id
+from adapters.vapi.knowledge import delete_files, store_knowledge
+from crypto.secret import Secret
+
+
+class Assistants:
+    """AssistantHost at Vapi. A copy's parts are the files with its knowledge."""
+
+    _api: Api
+    lives_on_numbers: Final = False
+
+    def lost_features(self, assistant: Assistant) -> tuple[str, ...]:
+        return definition.lost_features(assistant)
+
+    async def find_copy(self, marker: str, key: Secret, limit: float) -> Copy | None:
+        async for found in self._api.list_all("/assistant", key, limit):
+            if find(found, "metadata", definition.MARKER) == marker:
+                return _copy(found["id"], _file_ids(found))
+        return None
+
+    async def put_copy(
+        self,
+        assistant: Assistant,
+        wiring: Wiring,
+        copy: Copy | None,
+        numbers: Sequence[Counterpart],  # noqa: ARG002 - numbers at Vapi point to assistants, not the other way round
+        key: Secret,
+        limit: float,
+    ) -> Copy:
+        old = set(copy.parts.values()) if copy is not None else set[str]()
+        files: list[str] = []
+        if assistant.knowledge or old:
+            files, superseded = await store_knowledge(self._api, assistant, key, limit)
+            old = (old | superseded) - set(files)
+        body = definition.assistant_body(assistant, wiring, files)
+        remote_id = await self._put(copy.remote_id if copy is not None else None, body, wiring, key, limit)
+        await delete_files(self._api, sorted(old), key, limit)
+        return _copy(remote_id, files)
+
+    async def _put(self, remote_id: str | None, body: object, wiring: Wiring, key: Secret, limit: float) -> str:
+        if remote_id is not None:
+            try:
+                changed = await self._api.ask("PATCH", _path(remote_id), key, limit, json=body, hide=[wiring.secret])
+            except ProviderError as error:
+                if not is_gone(error):
+                    raise
+            else:
+                return str(changed["id"])
+        made = await self._api.ask("POST", "/assistant", key, limit, json=body, hide=[wiring.secret])
+        return str(made["id"])
+
+    async def delete_copy(
+        self,
+        copy: Copy,
+        numbers: Sequence[Counterpart],  # noqa: ARG002 - see put_copy
+        key: Secret,
+        limit: float,
+    ) -> None:
+        if copy.remote_id is not None:
+            await self._api.remove(_path(copy.remote_id), key, limit)
+        await delete_files(self._api, sorted(copy.parts.values()), key, limit)
+
+    async def check_link(self, remote_id: str, key: Secret, limit: float) -> None:
+        await self._linked(remote_id, key, limit)
+
+    async def manage_link(
+        self,
+        remote_id: str,
+        manage: Sequence[Literal["webhook", "transfer"]],
+        wiring: Wiring,
+        key: Secret,
+        limit: float,
+    ) -> None:
+        if not manage:
+            return
+        linked = await self._linked(remote_id, key, limit)
+        change: dict[str, Any] = {}
+        if "webhook" in manage:
+            _check_functions(linked, wiring)
+            change |= definition.webhook_fields(wiring)
+        if "transfer" in manage:
+            change["model"] = _with_transfer(linked, wiring)
+        await self._api.ask("PATCH", _path(remote_id), key, limit, json=change, hide=[wiring.secret])
+
+    def lost_of_link(self, manage: Sequence[str]) -> tuple[str, ...]:
+        needs = {"events": "webhook", "transfer": "transfer"}
+        return tuple(lost for lost, needed in needs.items() if needed not in manage)
+
+    async def _linked(self, remote_id: str, key: Secret, limit: float) -> dict[str, Any]:
+        try:
+            return await self._api.ask("GET", _path(remote_id), key, limit)
+        except ProviderError as error:
+            if not is_gone(error):
+                raise
+        raise _unfit("Vapi has no assistant with this id in the organisation that the key belongs to.", 404)
+
+
+def _path(remote_id: str) -> str:
+    """Raises ProviderError(BAD_REQUEST) for an id that would lead elsewhere."""
+    if not is_id(remote_id):
+        raise _unfit("An assistant's id at Vapi has letters, digits and dashes only.")
+    return f"/assistant/{remote_id}"
+
+
+def _unfit(said: str, status: int | None = None) -> ProviderError:
+    return ProviderError(ErrorKind.BAD_REQUEST, status=status, said=said)
+
+
+def _copy(remote_id: str, files: Iterable[str]) -> Copy:
+    return Copy(remote_id, {f"file_{at}": file_id for at, file_id in enumerate(files, 1)})
+
+
+def _tools_of(assistant: dict[str, Any]) -> list[Any]:
+    tools = find(assistant, "model", "tools")
+    return tools if isinstance(tools, list) else []
+
+
+def _file_ids(found: dict[str, Any]) -> list[str]:
+    """Of the files that a copy's query tool names."""
+    bases = [
+        base
+        for tool in _tools_of(found)
+        if find(tool, "type") == "query" and isinstance(find(tool, "knowledgeBases"), list)
+        for base in tool["knowledgeBases"]
+    ]
+    listed = [find(base, "fileIds") for base in bases]
+    return [file_id for ids in listed if isinstance(ids, list) for file_id in ids if is_id(file_id)]
+
+
+def _check_functions(linked: dict[str, Any], wiring: Wiring) -> None:
+    """A function without an address of its own is asked at the assistant's: taking that over would cut it off."""
+    if find(linked, "server", "url") in (None, wiring.webhook_url):
+        return
+    stranded = [
+        str(find(tool, "function", "name"))
+        for tool in _tools_of(linked)
+        if find(tool, "type") == "function" and find(tool, "server", "url") is None
+    ]
+    if stranded:
+        raise _unfit(
+            f"Its functions ({', '.join(stranded)}) are asked at the assistant's server address, which we would take"
+            " over: give each a server address of its own at Vapi, or leave out the webhook."
+        )
+
+
+def _with_transfer(linked: dict[str, Any], wiring: Wiring) -> dict[str, Any]:
+    """Its model with our tool; a PATCH replaces the model as a whole, so all the rest goes back as it came."""
+    model = linked.get("model")
+    if not isinstance(model, dict):
+        raise _unfit("The assistant has no model at Vapi, so there is nothing that could ask for a transfer.")
+    kept = [tool for tool in _tools_of(linked) if not definition.is_transfer_tool(tool)]
+    return {**model, "tools": [*kept, definition.transfer_tool(wiring)]}

@@ -1,0 +1,69 @@
+"""An assistant's knowledge as files at Vapi, each named by what it holds, so that none is stored twice or left behind.
+
+Vapi docs: Knowledge base; its API's schema: File.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from adapters.http import Part
+from adapters.portable import Assistant, Knowledge
+from adapters.vapi.api import Api
+from crypto.secret import Secret
+
+
+async def store_knowledge(api: Api, assistant: Assistant, key: Secret, limit: float) -> tuple[list[str], set[str]]:
+    """The ids of the files with what the assistant knows now, uploaded where they were missing; and the ids of those
+    with what it knew before, to be deleted once nothing points to them.
+    """
+    stored = await _stored_files(api, assistant.marker, key, limit)
+    ids: list[str] = []
+    for one in assistant.knowledge:
+        name = _file_name(assistant.marker, one)
+        if name not in stored:
+            stored[name] = await _upload(api, name, one, key, limit)
+        if stored[name] not in ids:
+            ids.append(stored[name])
+    return ids, set(stored.values()) - set(ids)
+
+
+async def delete_files(api: Api, ids: Sequence[str], key: Secret, limit: float) -> None:
+    for file_id in ids:
+        await api.remove(f"/file/{file_id}", key, limit)
+
+
+async def _stored_files(api: Api, marker: str, key: Secret, limit: float) -> dict[str, str]:
+    """Ids by name. The list has no pages, and is looked through every time: somebody may have deleted a file there."""
+    beginning = _beginning(marker)
+    names = {
+        file["id"]: next(
+            (name for name in (file.get("originalName"), file.get("name")) if _is_ours(name, beginning)), None
+        )
+        for file in await api.list_whole("/file", key, limit)
+    }
+    return {name: file_id for file_id, name in names.items() if name is not None}
+
+
+def _is_ours(name: object, beginning: str) -> bool:
+    return isinstance(name, str) and name.startswith(beginning)
+
+
+async def _upload(api: Api, name: str, knowledge: Knowledge, key: Secret, limit: float) -> str:
+    text = f"{knowledge.title}\n\n{knowledge.text}\n"
+    file = await api.ask("POST", "/file", key, limit, form=[Part("file", text, name, "text/plain")])
+    return str(file["id"])
+
+
+def _file_name(marker: str, knowledge: Knowledge) -> str:
+    """Whose it is, and what is in it. Vapi keeps 40 characters of a name."""
+    return f"{_beginning(marker)}{_digest(knowledge.title, knowledge.text)[:14]}.txt"
+
+
+def _beginning(marker: str) -> str:
+    return f"callrouter-{_digest(marker)[:10]}-"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,76 @@
+"""The TwiML with which Vapi takes a bypass call, read so that nothing in it can surprise whoever serves it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+from adapters.base import SipHandoff, StreamHandoff
+from adapters.portable import Lines
+from adapters.replies import is_sip_address
+
+_ATTRIBUTE: Final = re.compile(r"[A-Za-z]{1,40}")
+_MAX_TWIML: Final = 64_000
+
+
+def read_twiml(
+    twiml: Any, provider_call_id: str | None, lines: Lines | None = None
+) -> StreamHandoff | SipHandoff | None:
+    """The one handoff in Vapi's document: Connect/Stream or Dial/Sip. None for every other document.
+
+    A DOCTYPE is refused before anything is parsed: without one, XML has no entities that could grow or read files.
+    """
+    if not isinstance(twiml, str) or len(twiml) > _MAX_TWIML or "<!DOCTYPE" in twiml:
+        return None
+    try:
+        root = ET.fromstring(twiml.strip())  # noqa: S314 - see above
+    except (ET.ParseError, ValueError):
+        return None
+    verb = _only_child(root) if root.tag == "Response" else None
+    noun = _only_child(verb) if verb is not None else None
+    if verb is None or noun is None:
+        return None
+    match verb.tag, noun.tag:
+        case "Connect", "Stream":
+            return _stream(noun, provider_call_id, lines)
+        case "Dial", "Sip":
+            return _sip(noun, provider_call_id, lines)
+    return None
+
+
+def _stream(stream: ET.Element, provider_call_id: str | None, lines: Lines | None) -> StreamHandoff | None:
+    if not _is_stream_url(stream.get("url", "")) or any(child.tag != "Parameter" for child in stream):
+        return None
+    # A namespaced attribute is none that Twilio knows, and would not survive being written again.
+    if not all(_ATTRIBUTE.fullmatch(name) for element in stream.iter() for name in element.attrib):
+        return None
+    return StreamHandoff(
+        attributes=tuple(stream.attrib.items()),
+        parameters=tuple(tuple(parameter.attrib.items()) for parameter in stream),
+        provider_call_id=provider_call_id,
+        lines=lines,
+    )
+
+
+def _sip(sip: ET.Element, provider_call_id: str | None, lines: Lines | None) -> SipHandoff | None:
+    uri = (sip.text or "").strip()
+    if len(sip) or not is_sip_address(uri):
+        return None
+    return SipHandoff(uri, sip.get("username"), sip.get("password"), provider_call_id, lines)
+
+
+def _is_stream_url(url: str) -> bool:
+    """An absolute wss address and nothing else: a Stream takes no query (Twilio docs: TwiML Stream)."""
+    if not url.startswith("wss://") or not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\^`{|}?#@'):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+
+
+def _only_child(element: ET.Element) -> ET.Element | None:
+    return element[0] if len(element) == 1 else None

@@ -1,0 +1,110 @@
+"""What Vapi tells about calls: whether it is Vapi, and what it means."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent
+from adapters.replies import find, number, read_json, text
+from crypto.secret import Secret
+
+_FAULTS: Final = (
+    "call.start.error-",
+    "pipeline-error-",
+    "call.in-progress.error-vapifault-",
+    "call.in-progress.error-providerfault-",
+    "call.in-progress.error-pipeline-",
+    "assistant-not-found",
+    "assistant-not-valid",
+    "assistant-request-failed",
+    "assistant-join-timed-out",
+    "worker-shutdown",
+    "phone-call-provider-closed-websocket",
+    "phone-call-provider-bypass-enabled-but-no-call-received",
+    "twilio-failed-to-connect-call",
+    "call-start-error-",
+)
+"""Beginnings of ended reasons that are Vapi's or its suppliers' doing. New ones appear often, hence beginnings."""
+
+_KINDS: Final[Mapping[str, Literal["ended", "asked"]]] = {"end-of-call-report": "ended", "assistant-request": "asked"}
+_STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "started", "ended": "ended"}
+
+
+class Webhooks:
+    """The webhook half of VoiceProvider."""
+
+    def verify_webhook(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,  # noqa: ARG002 - a shared secret covers no body
+        secrets: Sequence[Secret],
+        now: datetime,  # noqa: ARG002 - and no time
+    ) -> bool:
+        """Vapi sends the server's secret as x-vapi-secret, or as a bearer token where a credential is set up."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = [headers.get("x-vapi-secret", ""), token.strip() if scheme.lower() == "bearer" else ""]
+        proofs = [_same(one, secret) for one in given if one for secret in secrets if secret]
+        return any(proofs)
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        message = find(read_json(body), "message")
+        kind_said = text(find(message, "type"))
+        if kind_said is None:
+            raise ValueError("no Vapi message: it has no message.type")
+        status = text(find(message, "status")) if kind_said == "status-update" else None
+        reason = text(find(message, "endedReason")) or text(find(message, "call", "endedReason"))
+        metadata = _metadata(message)
+        return ProviderEvent(
+            kind=_KINDS.get(kind_said, _STATUSES.get(status or "", "other")),
+            original=f"{kind_said}:{status}" if status else kind_said,
+            provider_call_id=text(find(message, "call", "id")),
+            call_id=text(metadata.get(ROUTER_CALL_ID)),
+            call_sid=text(metadata.get(TWILIO_CALL_SID)) or text(find(message, "call", "transport", "callSid")),
+            caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
+            to=_first(text, message, ("phoneNumber", "number"), ("call", "phoneNumber", "number")),
+            reason=reason,
+            provider_fault=reason is not None and reason.startswith(_FAULTS),
+            seconds=_seconds(message),
+            cost=_first(number, message, ("cost",), ("call", "cost")),
+            summary=_first(text, message, ("analysis", "summary"), ("summary",)),
+            transcript=_first(text, message, ("artifact", "transcript"), ("transcript",)),
+        )
+
+    def answer_question(
+        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        if event.kind != "asked":
+            raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
+        overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
+        return {"assistantId": assistant_id, "assistantOverrides": overrides}
+
+
+def _same(given: str, secret: Secret) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.reveal().encode())
+
+
+def _metadata(message: Any) -> Mapping[str, Any]:
+    """Ours, wherever Vapi puts it: with the call's overrides, or merged into the assistant."""
+    for path in (("call", "assistantOverrides"), ("assistant",), ("call", "assistant"), ("call",)):
+        metadata = find(message, *path, "metadata")
+        if isinstance(metadata, dict) and ROUTER_CALL_ID in metadata:
+            return metadata
+    return {}
+
+
+def _seconds(message: Any) -> float | None:
+    given = number(find(message, "durationSeconds"))
+    if given is not None:
+        return given
+    try:
+        began, ended = (datetime.fromisoformat(find(message, name)) for name in ("startedAt", "endedAt"))
+        return max((ended - began).total_seconds(), 0.0)
+    except (TypeError, ValueError):  # absent, no text, no date, or only one of them with a zone
+        return None
+
+
+def _first(read: Any, message: Any, *paths: tuple[str, ...]) -> Any:
+    return next((value for path in paths if (value := read(find(message, *path))) is not None), None)
