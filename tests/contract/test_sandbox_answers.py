@@ -198,8 +198,8 @@ async def test_twilios_client_finds_buys_and_changes_numbers(twilio: Client) -> 
     assert found.date_created is not None
     changed = await asyncio.to_thread(found.update, voice_url="https://router.example/voice", voice_method="POST")
     assert changed.voice_url == "https://router.example/voice"
-    bought = await asyncio.to_thread(twilio.incoming_phone_numbers.create, phone_number="+15005550144")
-    assert (await asyncio.to_thread(twilio.incoming_phone_numbers(bought.sid).fetch)).phone_number == "+15005550144"
+    bought = await asyncio.to_thread(twilio.incoming_phone_numbers.create, phone_number="+14155550144")
+    assert (await asyncio.to_thread(twilio.incoming_phone_numbers(bought.sid).fetch)).phone_number == "+14155550144"
     assert await asyncio.to_thread(bought.delete)
 
 

@@ -94,13 +94,13 @@ async def test_a_number_is_not_set_up_wrongly(client, form, code):
 
 
 async def test_a_number_is_bought_once_and_released(client):
-    form = {"PhoneNumber": "+15005550144", "VoiceUrl": "https://router.example/voice"}
+    form = {"PhoneNumber": "+14155550144", "VoiceUrl": "https://router.example/voice"}
     bought = await client.post(f"{ROOT}/IncomingPhoneNumbers.json", data=form, auth=AUTH)
     again = await client.post(f"{ROOT}/IncomingPhoneNumbers.json", data=form, auth=AUTH)
     address = f"{ROOT}/IncomingPhoneNumbers/{bought.json()['sid']}.json"
 
     assert (bought.status_code, again.json()["code"]) == (201, 21422)
-    assert (await find(client, "+15005550144"))["voice_url"] == "https://router.example/voice"
+    assert (await find(client, "+14155550144"))["voice_url"] == "https://router.example/voice"
     assert (await client.delete(address, auth=AUTH)).status_code == 204
     gone = await client.get(address, auth=AUTH)
     assert (gone.status_code, gone.json()["code"]) == (404, 20404)

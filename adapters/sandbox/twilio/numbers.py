@@ -1,0 +1,215 @@
+"""Numbers: those for sale, buying one, and the IncomingPhoneNumber resource.
+
+Source: Twilio docs, AvailablePhoneNumber and IncomingPhoneNumber resources; error dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from email.utils import format_datetime
+from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.sandbox.twilio.paging import page_of
+from adapters.sandbox.twilio.records import ROOT
+from adapters.sandbox.twilio.register import Register, not_found
+from adapters.sandbox.twilio.stock import (
+    COUNTRIES,
+    SHELVES,
+    Shelf,
+    describe_country,
+    describe_offer,
+    is_wanted,
+    shelf_of,
+)
+
+_NUMBER_FIELDS = {
+    "FriendlyName": "friendly_name",
+    "VoiceUrl": "voice_url",
+    "VoiceMethod": "voice_method",
+    "VoiceFallbackUrl": "voice_fallback_url",
+    "VoiceFallbackMethod": "voice_fallback_method",
+    "StatusCallback": "status_callback",
+    "StatusCallbackMethod": "status_callback_method",
+    "SmsUrl": "sms_url",
+    "SmsMethod": "sms_method",
+    "TrunkSid": "trunk_sid",
+    "VoiceApplicationSid": "voice_application_sid",
+}
+
+
+_LONGEST_NAME = 64
+_NEEDS_ADDRESS, _NEEDS_LOCAL_ADDRESS, _NEEDS_BUNDLE = 21631, 21615, 21649
+
+
+class NumbersApi:
+    """Numbers for sale, and numbers of an account."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+
+    def endpoints(self) -> list[Endpoint]:
+        shop = f"{ROOT}/{{account}}/AvailablePhoneNumbers"
+        numbers = f"{ROOT}/{{account}}/IncomingPhoneNumbers"
+        return [
+            Endpoint("GET", f"{shop}.json", self._list_countries, "check"),
+            Endpoint("GET", f"{shop}/{{country}}.json", self._show_country, "check"),
+            Endpoint("GET", f"{shop}/{{country}}/{{kind}}.json", self._search, "check"),
+            Endpoint("GET", f"{numbers}.json", self._list, "check"),
+            Endpoint("POST", f"{numbers}.json", self._buy, "check"),
+            Endpoint("GET", f"{numbers}/{{sid}}.json", lambda asked: JSONResponse(self._number(asked)), "check"),
+            Endpoint("POST", f"{numbers}/{{sid}}.json", self._update, "check"),
+            Endpoint("DELETE", f"{numbers}/{{sid}}.json", self._release, "check"),
+        ]
+
+    def _list_countries(self, asked: Asked) -> Response:
+        home = f"{ROOT}/{self._register.asked_for(asked).sid}"
+        countries = [describe_country(home, country) for country in COUNTRIES]
+        return JSONResponse({"countries": countries, "uri": asked.path})
+
+    def _show_country(self, asked: Asked) -> Response:
+        home = f"{ROOT}/{self._register.asked_for(asked).sid}"
+        if asked.parameters["country"] not in COUNTRIES:
+            raise not_found(asked)
+        return JSONResponse(describe_country(home, asked.parameters["country"]))
+
+    def _search(self, asked: Asked) -> Response:
+        """Without pages: the next search shows other numbers anyway."""
+        self._register.asked_for(asked)
+        country, kind = asked.parameters["country"], asked.parameters["kind"]
+        shelves = [shelf for shelf in SHELVES if (shelf.country, shelf.kind) == (country, kind)]
+        if not shelves:
+            raise not_found(asked)
+        if asked.query.get("ExcludeAllAddressRequired") == "true":
+            shelves = [shelf for shelf in shelves if shelf.address == "none"]
+        query, size = dict(asked.query), int(asked.query.get("PageSize", 30))
+        found = [describe_offer(shelf, e164) for shelf, e164 in self._for_sale(shelves) if is_wanted(e164, query)]
+        return JSONResponse({"available_phone_numbers": found[:size], "uri": asked.path})
+
+    def _for_sale(self, shelves: list[Shelf]) -> Iterator[tuple[Shelf, str]]:
+        taken = {
+            number["phone_number"] for each in self._register.accounts.values() for number in each.numbers.values()
+        }
+        return ((shelf, e164) for shelf in shelves for e164 in shelf if e164 not in taken)
+
+    def _list(self, asked: Asked) -> Response:
+        account = self._register.asked_for(asked)
+        wanted = asked.query.get("PhoneNumber")
+        found = [number for number in account.numbers.values() if wanted in (None, number["phone_number"])]
+        return JSONResponse(page_of("incoming_phone_numbers", found, asked))
+
+    def _buy(self, asked: Asked) -> Response:
+        """Nothing is taken or paid unless all is well."""
+        account, form = self._register.asked_for(asked), asked.form()
+        shelf, e164 = self._choose(form)
+        _check_papers(shelf, form)
+        changes = number_changes(form, {"voice_url": ""})
+        payer = self._register.payer(account)
+        if payer.balance < shelf.price:
+            raise Refusal(402, "The account has not enough money for this number")
+        payer.balance -= shelf.price
+        number = new_number(account.sid, e164, fresh_hex("PN"), "", self._register.clock())
+        number.update(changes, address_requirements=shelf.address)
+        account.numbers[number["sid"]] = number
+        return JSONResponse(number, 201)
+
+    def _choose(self, form: dict[str, str]) -> tuple[Shelf, str]:
+        e164 = form.get("PhoneNumber")
+        if e164 is None:
+            north_america = [shelf for shelf in SHELVES if shelf.kind == "Local" and shelf.country in {"US", "CA"}]
+            wanted = {"AreaCode": form.get("AreaCode", "")}
+            found = next((offer for offer in self._for_sale(north_america) if is_wanted(offer[1], wanted)), None)
+            if found is None:
+                raise Refusal(400, "No phone numbers found in this area code", 21452)
+            return found
+        if not E164.fullmatch(e164):
+            raise Refusal(400, f"{e164} is not a valid number", 21421)
+        shelf = shelf_of(e164)
+        if shelf is None or (shelf, e164) not in set(self._for_sale([shelf])):
+            raise Refusal(400, f"{e164} is not available", 21422)
+        return shelf, e164
+
+    def _number(self, asked: Asked) -> Json:
+        number = self._register.asked_for(asked).numbers.get(asked.parameters["sid"])
+        if number is None:
+            raise not_found(asked)
+        return number
+
+    def _update(self, asked: Asked) -> Response:
+        number = self._number(asked)
+        changes = number_changes(asked.form(), number)
+        number.update(changes, date_updated=format_datetime(self._register.clock()))
+        return JSONResponse(number)
+
+    def _release(self, asked: Asked) -> Response:
+        self._register.asked_for(asked).numbers.pop(self._number(asked)["sid"])
+        return Response(status_code=204)
+
+
+def _check_papers(shelf: Shelf, form: dict[str, str]) -> None:
+    if shelf.bundle and not form.get("BundleSid"):
+        raise Refusal(400, "This number requires an approved regulatory bundle", _NEEDS_BUNDLE)
+    if shelf.address != "none" and not form.get("AddressSid"):
+        code = _NEEDS_LOCAL_ADDRESS if shelf.address == "local" else _NEEDS_ADDRESS
+        raise Refusal(400, "This number requires an address and AddressSid is empty", code)
+
+
+def new_number(account_sid: str, e164: str, sid: str, voice_url: str, now: datetime) -> Json:
+    written = format_datetime(now)
+    number: Json = {
+        "sid": sid,
+        "account_sid": account_sid,
+        "friendly_name": e164,
+        "phone_number": e164,
+        "voice_url": voice_url,
+        "voice_method": "POST",
+        "voice_fallback_url": "",
+        "voice_fallback_method": "POST",
+        "voice_caller_id_lookup": False,
+        "voice_application_sid": None,
+        "voice_receive_mode": "voice",
+        "status_callback": "",
+        "status_callback_method": "POST",
+        "sms_url": "",
+        "sms_method": "POST",
+        "sms_fallback_url": "",
+        "sms_fallback_method": "POST",
+        "sms_application_sid": None,
+        "trunk_sid": None,
+        "address_sid": None,
+        "address_requirements": "none",
+        "bundle_sid": None,
+        "identity_sid": None,
+        "emergency_status": "Inactive",
+        "emergency_address_sid": None,
+        "emergency_address_status": "unregistered",
+        "capabilities": {"voice": True, "sms": True, "mms": True, "fax": False},
+        "beta": False,
+        "origin": "twilio",
+        "status": "in-use",
+        "api_version": "2010-04-01",
+        "date_created": written,
+        "date_updated": written,
+    }
+    number["uri"] = f"{ROOT}/{account_sid}/IncomingPhoneNumbers/{number['sid']}.json"
+    return number
+
+
+def number_changes(form: dict[str, str], number: Json) -> Json:
+    """A number's new fields from a form; raises Refusal for what Twilio refuses."""
+    changes: Json = {ours: form[theirs] for theirs, ours in _NUMBER_FIELDS.items() if theirs in form}
+    for name, value in changes.items():
+        if name.endswith("_method") and value not in {"GET", "POST"}:
+            raise Refusal(400, f"{name} must be GET or POST", 21403)
+        if name.endswith(("_url", "_callback")) and value and urlsplit(value).scheme not in {"http", "https"}:
+            raise Refusal(400, f"{name} is not a valid URL: {value}", 21402)
+        if name.endswith("_sid"):
+            changes[name] = value or None
+    if len(form.get("FriendlyName", "")) > _LONGEST_NAME:
+        raise Refusal(400, "FriendlyName is too long")
+    if changes.get("voice_fallback_url") and not (number | changes)["voice_url"]:
+        raise Refusal(400, "A fallback URL needs a primary URL", 21405)
+    return changes

@@ -1,0 +1,70 @@
+"""All accounts, and who may use which. Source: Twilio docs, Subaccounts, API keys; error 20003."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from adapters.sandbox.api import Asked, Clock, Refusal, fresh_hex
+from adapters.sandbox.twilio.records import Account
+
+
+class Register:
+    """All accounts, and which of them a request's credentials open."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.clock = clock
+
+    def add(self, sid: str | None, auth_token: str | None, parent: str | None) -> Account:
+        account = Account(sid or fresh_hex("AC"), auth_token or fresh_hex(), self.clock(), parent=parent)
+        self.accounts[account.sid] = account
+        return account
+
+    def opened_by(self, user: str, secret: str) -> Account | None:
+        """The account that a SID and token, or an API key and its secret, open."""
+        for account in self.accounts.values():
+            if (user == account.sid and secret == account.auth_token) or (
+                user in account.api_keys and secret == account.api_keys[user]
+            ):
+                return account
+        return None
+
+    def asked_for(self, asked: Asked, *, even_suspended: bool = False) -> Account:
+        """The account in the address. Wrong credentials and a suspended account look alike (error 20003)."""
+        opened = self.opened_by(*credentials(asked))
+        account = self.accounts.get(asked.parameters["account"])
+        if opened is None or account is None or opened.sid not in {account.sid, account.parent}:
+            raise Refusal(401)
+        if account.status != "active" and not even_suspended:
+            raise Refusal(401)
+        return account
+
+    def asking(self, asked: Asked) -> Account:
+        """The account that asks for itself, with its token: an API key may do most things, but not manage accounts
+        and keys.
+        """
+        user, secret = credentials(asked)
+        account = self.opened_by(user, secret)
+        if account is None or account.status != "active":
+            raise Refusal(401)
+        if user != account.sid:
+            raise Refusal(403)
+        return account
+
+    def payer(self, account: Account) -> Account:
+        return self.accounts[account.parent] if account.parent else account
+
+
+def credentials(asked: Asked) -> tuple[str, str]:
+    """User and password of HTTP basic authentication; empty if there are none."""
+    scheme, _, encoded = asked.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return (user, secret) if scheme == "Basic" else ("", "")
+
+
+def not_found(asked: Asked) -> Refusal:
+    return Refusal(404, f"The requested resource {asked.path} was not found")
