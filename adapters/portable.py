@@ -89,11 +89,16 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """A carrier's number as a provider knows it: a registration."""
+    """A carrier's number as a provider knows it: a registration.
+
+    `label` is our own mark on it ("callrouter …"), where the provider has a place for one: without it, what is found
+    may be somebody else's.
+    """
 
     remote_id: str
     mode: str | None = None  # how it is reached, where there are several ways
     parts: Mapping[str, str] = field(default_factory=dict, repr=False)  # what belongs to it, secrets too: seal it
+    label: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from router.agencies.services import CARRIER, ApiServices
 from router.calls.fallback import Fallback, fallback_address
 from router.routing.route import Mode
 from router.store.clients import Client, read_routing
-from router.store.keys import find_account_key
+from router.store.keys import StoredKey, find_account_key
 from router.store.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
 from router.store.pool import DATABASE_ERRORS, Connection
 from router.store.sealed import open_key
@@ -45,18 +45,22 @@ def refusal(kind: str, error: ProviderError) -> Problem:
 
 
 async def open_account(services: ApiServices, agency_id: str, account_sid: str) -> Account | None:
-    """The platform's account, or the agency's own by its saved token. None: the agency has no token for it."""
+    """The platform's account, the agency's own or its subaccount. None: there is no token for it."""
     platform = services.platform_account
     if platform and platform.sid == account_sid:
         return platform
     key = await find_account_key(services.database.settings, agency_id, account_sid)
-    if key is None:
-        return None
+    return None if key is None else open_account_key(services, key)
+
+
+def open_account_key(services: ApiServices, key: StoredKey) -> Account | None:
+    """None for one that does not open, which is said loudly."""
     try:
-        return Account(account_sid, open_key(services.keyring, key.sealed, agency_id, CARRIER, key.version))
+        token = open_key(services.keyring, key.sealed, key.agency_id, key.kind, key.version)
     except OpenError:
-        emit("key.unreadable", agency_id=agency_id, kind=CARRIER, key_version=key.version)
+        emit("key.unreadable", agency_id=key.agency_id, kind=key.kind, key_version=key.version)
         return None
+    return Account(key.account_sid or "", token)
 
 
 def make_fallback(client: Client, e164: str) -> Fallback:

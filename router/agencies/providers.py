@@ -40,12 +40,15 @@ class BlandRegistration(Registration):
 
 @dataclass(frozen=True, slots=True)
 class Particulars:
-    """`webhook_secret` is the field for what it signs webhooks with, where that is not the key."""
+    """`webhook_secret` is the field for what it signs webhooks with, where that is not the key. `takes_carrier_key`:
+    a revocable API key of a carrier account is enough for it; others are given the account's token.
+    """
 
     label: str
     find_key: str
     webhook_secret: str | None = None
     registration: type[Registration] | None = None
+    takes_carrier_key: bool = False
 
 
 _KNOWN: Final[Mapping[str, Particulars]] = {
@@ -53,6 +56,7 @@ _KNOWN: Final[Mapping[str, Particulars]] = {
         label="Vapi",
         find_key="It takes the private key (not the public one): dashboard.vapi.ai, Settings, API Keys.",
         registration=Registration,
+        takes_carrier_key=True,
     ),
     "retell": Particulars(
         label="Retell",

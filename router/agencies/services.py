@@ -19,6 +19,9 @@ from router.store.pool import Database
 CARRIER: Final = "twilio"
 """The kind of key that opens a carrier account."""
 
+SUBACCOUNT: Final = "subaccount"
+"""The kind of key that opens the account which the platform made for an agency; people neither save nor see it."""
+
 _ID_BYTES: Final = 15  # 24 characters of base32, no padding
 
 

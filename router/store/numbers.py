@@ -136,7 +136,7 @@ async def list_numbers(
         after_e164,
         limit,
     )
-    return [_read(row) for row in rows]
+    return [read_number(row) for row in rows]
 
 
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
@@ -190,5 +190,6 @@ async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence
     await connection.execute("DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)", agency_id, e164s)
 
 
-def _read(row: Any) -> Number:
+def read_number(row: Any) -> Number:
+    """A row with all of a number's columns, its `registrations` and `problems`."""
     return Number(**{**row, "registrations": row["registrations"] or {}, "problems": tuple(row["problems"])})

@@ -16,7 +16,10 @@ _LEASE: Final = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class StoredRegistration:
-    """`assistant_id` and `fallback` are what a counterpart of ours was given there, by which version of the key."""
+    """`assistant_id` and `fallback` are what a counterpart of ours was given there, by which version of the key.
+
+    `interrupted`: whoever worked on it last has not said how it ended, so something of ours may be there.
+    """
 
     agency_id: str
     e164: str
@@ -29,6 +32,7 @@ class StoredRegistration:
     fallback: str | None = None
     key_version: int | None = None
     error: str | None = None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ async def find_registration(
 ) -> StoredRegistration | None:
     row = await connection.fetchrow(
         """
-        SELECT agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version, error
+        SELECT agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version, error,
+               leased_until IS NOT NULL AS interrupted
           FROM registrations
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3
         """,
@@ -80,11 +85,29 @@ async def find_registration(
     return StoredRegistration(**row) if row else None
 
 
-async def lease_registration(
-    connection: Connection, agency_id: str, e164: str, provider: str, now: datetime
-) -> StoredRegistration | None:
-    """Hold it, or its place, for a while. None: somebody else does, it was given by hand, or the number is gone."""
-    row = await connection.fetchrow(
+async def list_registrations(
+    connection: Connection, agency_id: str, client_id: str, provider: str
+) -> list[StoredRegistration]:
+    """Those of a client's numbers at one provider, as far as there is something there."""
+    rows = await connection.fetch(
+        """
+        SELECT r.agency_id, r.e164, r.provider, r.remote_id, r.mode, r.ours, r.sealed_parts, r.assistant_id, r.fallback,
+               r.key_version, r.error, r.leased_until IS NOT NULL AS interrupted
+          FROM registrations r
+          JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
+         WHERE r.agency_id = $1 AND n.client_id = $2 AND r.provider = $3 AND r.remote_id IS NOT NULL
+         ORDER BY r.e164
+        """,
+        agency_id,
+        client_id,
+        provider,
+    )
+    return [StoredRegistration(**row) for row in rows]
+
+
+async def lease_registration(connection: Connection, agency_id: str, e164: str, provider: str, now: datetime) -> bool:
+    """Hold it, or its place, for a while. False: somebody else does, it was given by hand, or the number is gone."""
+    leased = await connection.fetchval(
         """
         INSERT INTO registrations (agency_id, e164, provider, state, ours, leased_until)
         SELECT agency_id, e164, $3, 'pending', true, $5
@@ -92,9 +115,8 @@ async def lease_registration(
          WHERE agency_id = $1 AND e164 = $2
         ON CONFLICT (agency_id, e164, provider) DO UPDATE
            SET leased_until = EXCLUDED.leased_until
-         WHERE registrations.ours AND (registrations.leased_until IS NULL OR registrations.leased_until < $4)
-        RETURNING agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version,
-                  error
+         WHERE registrations.ours AND (registrations.leased_until IS NULL OR registrations.leased_until <= $4)
+        RETURNING e164
         """,
         agency_id,
         e164,
@@ -102,7 +124,7 @@ async def lease_registration(
         now,
         now + _LEASE,
     )
-    return StoredRegistration(**row) if row else None
+    return leased is not None
 
 
 async def keep_registration(connection: Connection, registration: StoredRegistration) -> bool:
@@ -111,7 +133,7 @@ async def keep_registration(connection: Connection, registration: StoredRegistra
         """
         UPDATE registrations
            SET remote_id = $4, mode = $5, sealed_parts = $6, assistant_id = $7, fallback = $8, key_version = $9,
-               state = 'registered', error = NULL, leased_until = NULL
+               ours = $10, state = 'registered', error = NULL, leased_until = NULL
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
         RETURNING e164
         """,
@@ -124,22 +146,28 @@ async def keep_registration(connection: Connection, registration: StoredRegistra
         registration.assistant_id,
         registration.fallback,
         registration.key_version,
+        registration.ours,
     )
     return kept is not None
 
 
-async def fail_registration(connection: Connection, agency_id: str, e164: str, provider: str, error: str) -> None:
-    """`error` is a sentence for people. What was there goes on taking calls."""
+async def fail_registration(
+    connection: Connection, agency_id: str, e164: str, provider: str, error: str, *, unclear_since: datetime | None
+) -> None:
+    """`error` is a sentence for people. What was there goes on taking calls. `unclear_since`: nobody knows what of it
+    was done at the provider, so whoever comes next looks.
+    """
     await connection.execute(
         """
         UPDATE registrations
-           SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END, error = $4, leased_until = NULL
+           SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END, error = $4, leased_until = $5
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
         """,
         agency_id,
         e164,
         provider,
         error,
+        unclear_since,
     )
 
 

@@ -9,6 +9,7 @@ from router.telemetry.events.words import (
     AGENCY,
     CALL_ID,
     CALL_SID,
+    CARRIER,
     CLIENT,
     DURATION,
     HANDOFF_FAILURES,
@@ -32,6 +33,30 @@ SETTINGS: Final[tuple[Event, ...]] = (
         "warning",
         "A verified call to a number that nobody has set up on that account.",
         (needed(ACCOUNT), TO, CALL_SID),
+    ),
+    Event(
+        "subaccount.made",
+        "info",
+        "A subaccount of the platform's Twilio account stands for an agency that has none of its own.",
+        (needed(AGENCY), needed(ACCOUNT)),
+    ),
+    Event(
+        "number.bought",
+        "info",
+        "A number was bought for a client.",
+        (needed(AGENCY), needed(CLIENT), needed(NUMBER), CARRIER),
+    ),
+    Event(
+        "number.released",
+        "info",
+        "A number that was bought here was given back.",
+        (needed(AGENCY), needed(NUMBER), CARRIER),
+    ),
+    Event(
+        "number.registered",
+        "info",
+        "A number has its counterpart at a provider.",
+        (needed(AGENCY), CLIENT, needed(NUMBER), needed(PROVIDER)),
     ),
     Event(
         "number.drifted",

@@ -1,0 +1,99 @@
+"""Counterparts of ours that no number needs any more: deleted at their providers, however often that takes.
+
+So are the revocable carrier keys that were made for providers which have nothing of the account any more.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.portable import Counterpart
+from crypto import OpenError, Secret
+from router.agencies.carriers import REQUEST_SECONDS, open_account
+from router.agencies.services import ApiServices
+from router.store.carrier_keys import StoredCarrierKey, delete_carrier_key, list_unused_carrier_keys
+from router.store.keys import find_key_in_use
+from router.store.registrations import (
+    FormerRegistration,
+    forget_former_registration,
+    lease_former_registrations,
+    postpone_former_registration,
+)
+from router.store.sealed import open_key, open_registration
+from router.telemetry import emit
+
+_SOON: Final = timedelta(minutes=2)
+_LATER: Final = timedelta(hours=1)  # for what is refused until somebody changes something
+
+
+async def delete_former_registrations(
+    services: ApiServices, *, agency_id: str | None = None, e164: str | None = None, provider: str | None = None
+) -> None:
+    """Those that are due, of those that match what is given. Raises no ProviderError: what fails stays for later."""
+    due = await lease_former_registrations(
+        services.database.settings, services.clock(), agency_id=agency_id, e164=e164, provider=provider
+    )
+    for former in due:
+        await _delete(services, former)
+
+
+async def revoke_unused_carrier_keys(services: ApiServices) -> None:
+    """At the carrier, then here. Raises no ProviderError: the next time may go well."""
+    for key in await list_unused_carrier_keys(services.database.settings):
+        await _revoke(services, key)
+
+
+async def _delete(services: ApiServices, former: FormerRegistration) -> None:
+    pool = services.database.settings
+    host = services.number_hosts.get(former.provider)
+    key = await _open_key(services, former)
+    if host is None or key is None:  # nobody can reach it any more; what it opened is revoked at the carrier
+        await forget_former_registration(pool, former)
+        return
+    try:
+        await host.unregister_number(_read(services, former), key, REQUEST_SECONDS)
+    except ProviderError as error:
+        wait = timedelta(seconds=error.retry_after) if error.retry_after else _wait_after(error)
+        await postpone_former_registration(pool, former, services.clock() + wait)
+        return
+    await forget_former_registration(pool, former)
+
+
+def _wait_after(error: ProviderError) -> timedelta:
+    return _LATER if error.kind in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST) else _SOON
+
+
+async def _open_key(services: ApiServices, former: FormerRegistration) -> Secret | None:
+    stored = await find_key_in_use(services.database.settings, former.agency_id, former.provider)
+    if stored is None:
+        return None
+    try:
+        return open_key(services.keyring, stored.sealed, former.agency_id, former.provider, stored.version)
+    except OpenError:
+        emit("key.unreadable", agency_id=former.agency_id, kind=former.provider, key_version=stored.version)
+        return None
+
+
+def _read(services: ApiServices, former: FormerRegistration) -> Counterpart:
+    parts: dict[str, str] = {}
+    if former.sealed_parts is not None:
+        try:
+            parts = open_registration(
+                services.keyring, former.sealed_parts, former.agency_id, former.e164, former.provider
+            )
+        except OpenError:
+            emit("key.unreadable", agency_id=former.agency_id, kind=former.provider, reason="registration")
+    return Counterpart(former.remote_id, former.mode, parts)
+
+
+async def _revoke(services: ApiServices, key: StoredCarrierKey) -> None:
+    account = await open_account(services, key.agency_id, key.account_sid)
+    if account is not None:
+        try:
+            await services.carrier.delete_api_key(account, key.key_sid, REQUEST_SECONDS)
+        except ProviderError as error:
+            if error.kind is not ErrorKind.KEY_REJECTED:
+                return
+    await delete_carrier_key(services.database.settings, key)
