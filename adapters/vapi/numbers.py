@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Copy, Counterpart, Credentials, NativeNumber, Wiring
+from adapters.replies import text
 from adapters.vapi.api import Api, is_gone, is_id
 from crypto.secret import Secret
 
@@ -26,7 +27,7 @@ class Numbers:
     async def find_counterpart(self, e164: str, key: Secret, limit: float) -> Counterpart | None:
         async for number in self._api.list_all("/phone-number", key, limit):
             if number.get("number") == e164 and number.get("provider") == "twilio":
-                return Counterpart(number["id"])
+                return Counterpart(number["id"], label=text(number.get("name")))
         return None
 
     async def register_number(

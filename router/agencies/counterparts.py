@@ -6,10 +6,10 @@ A provider that takes a number over points it at itself: our addresses are writt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import Account, ErrorKind, ProviderError
+from adapters.base import Account, ApiKey, ErrorKind, ProviderError
 from adapters.portable import Copy, Counterpart, Credentials, NumberHost
 from crypto import OpenError, Secret
 from router.agencies.carriers import REQUEST_SECONDS, configure, open_account
@@ -140,16 +140,14 @@ async def _bring_about(services: ApiServices, task: _Task, before: StoredRegistr
     account = await _open_account(services, task)
     await _clear_the_way(services, task)
     known = _read(services, before) if before is not None and before.remote_id is not None else None
+    made: Counterpart | None = None
     if known is not None and before is not None and before.key_version == task.key_version:
-        there: Counterpart | None = known
-    else:
+        made = None if _needs_parts(services, task, known) else await _assign(task, known)
+    elif not (before is not None and before.interrupted):
         there = await task.host.find_counterpart(number.e164, task.key, REQUEST_SECONDS)
-        there = _match(there, known)
-    ours = before is not None and (before.interrupted or known is not None)
-    if there is not None and not ours and not _is_marked(there) and not _lives_on_numbers(services, task):
-        await _keep(services, task, there, ours=False)  # somebody's own: good for calls, and left alone
-        return
-    made = await _assign(task, there) if there is not None and not _needs_parts(services, task, there) else None
+        if there is not None and not _may_take_over(services, task, there, known):
+            await _keep(services, task, there, ours=False)  # somebody's own: good for calls, and left alone
+            return
     if made is None:
         made = await _register(services, task, account)
     await _keep(services, task, made, ours=True)
@@ -185,15 +183,10 @@ async def _clear_the_way(services: ApiServices, task: _Task) -> None:
         raise CounterpartError(f"{number.e164} is still being taken off {task.label}.", again=True)
 
 
-def _match(found: Counterpart | None, known: Counterpart | None) -> Counterpart | None:
-    """What was found, with the parts that we know of it."""
-    if found is not None and known is not None and found.remote_id == known.remote_id:
-        return replace(found, parts=known.parts, mode=known.mode)
-    return found
-
-
-def _is_marked(there: Counterpart) -> bool:
-    return there.label is not None and there.label.startswith(OUR_LABEL)
+def _may_take_over(services: ApiServices, task: _Task, there: Counterpart, known: Counterpart | None) -> bool:
+    """It is ours; or it is the place of an assistant, which nobody else can be at home in."""
+    marked = there.label is not None and there.label.startswith(OUR_LABEL)
+    return marked or _lives_on_numbers(services, task) or (known is not None and known.remote_id == there.remote_id)
 
 
 def _lives_on_numbers(services: ApiServices, task: _Task) -> bool:
@@ -232,7 +225,7 @@ async def _find_credentials(services: ApiServices, task: _Task, account: Account
     """Of the subaccount or the agency's account: `_open_account` has seen to that."""
     agency_id = task.number.agency_id
     if particulars_of(task.provider).takes_carrier_key:
-        key = await ensure_carrier_key(services, agency_id, account, task.provider)
+        key = await _ensure_carrier_key(services, task, account)
         return Credentials(account.sid, account.auth_token, key.sid, key.secret)
     connected = await find_connection(services.database.settings, agency_id, account.sid, task.provider)
     if connected is None:
@@ -240,6 +233,17 @@ async def _find_credentials(services: ApiServices, task: _Task, account: Account
     e164, sealed = connected
     parts = _open_parts(services, sealed, agency_id, e164, task.provider)
     return Credentials(account.sid, account.auth_token, connection=parts)
+
+
+async def _ensure_carrier_key(services: ApiServices, task: _Task, account: Account) -> ApiKey:
+    """Raises CounterpartError: a refusal of the carrier's says nothing of the provider and its key."""
+    try:
+        return await ensure_carrier_key(services, task.number.agency_id, account, task.provider)
+    except ProviderError as error:
+        raise CounterpartError(
+            f"{task.number.e164} cannot be registered at {task.label}: Twilio has not made an API key for it ({error}).",
+            again=error.kind not in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST),
+        ) from None
 
 
 async def write_back(services: ApiServices, account: Account, number: Number) -> None:
