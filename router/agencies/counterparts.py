@@ -15,10 +15,10 @@ from crypto import OpenError, Secret
 from router.agencies.carriers import REQUEST_SECONDS, configure, open_account
 from router.agencies.numbering.accounts import ensure_carrier_key
 from router.agencies.numbering.former import delete_former_registrations
+from router.agencies.numbering.provider_keys import open_provider_key
 from router.agencies.providers import particulars_of
 from router.agencies.services import ApiServices
 from router.store.clients import find_client
-from router.store.keys import find_key_in_use
 from router.store.number_checks import postpone_look
 from router.store.numbers import Number, list_numbers
 from router.store.registrations import (
@@ -33,7 +33,7 @@ from router.store.registrations import (
     lease_registration,
     list_registrations,
 )
-from router.store.sealed import open_key, open_registration, seal_registration
+from router.store.sealed import open_registration, seal_registration
 from router.telemetry import emit
 
 OUR_LABEL: Final = "callrouter"
@@ -111,16 +111,11 @@ async def _prepare(services: ApiServices, number: Number, provider: str, host: N
     """Raises CounterpartError without a key or a client."""
     pool = services.database.settings
     label = particulars_of(provider).label
-    stored = await find_key_in_use(pool, number.agency_id, provider)
+    key = await open_provider_key(services, number.agency_id, provider)
     client = await find_client(pool, number.agency_id, number.client_id)
-    if stored is None or client is None:
+    if key is None or client is None:
         raise CounterpartError(f"{number.e164} cannot be registered at {label} without a key for it.")
-    try:
-        key = open_key(services.keyring, stored.sealed, number.agency_id, provider, stored.version)
-    except OpenError:
-        emit("key.unreadable", agency_id=number.agency_id, kind=provider, key_version=stored.version)
-        raise CounterpartError(f"The {label} key cannot be read any more: save it again.") from None
-    return _Task(number, provider, host, copy, client.personal_phone, key, stored.version)
+    return _Task(number, provider, host, copy, client.personal_phone, key.secret, key.stored.version)
 
 
 def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:

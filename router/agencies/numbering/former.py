@@ -10,18 +10,18 @@ from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Counterpart
-from crypto import OpenError, Secret
+from crypto import OpenError
 from router.agencies.carriers import REQUEST_SECONDS, open_account
+from router.agencies.numbering.provider_keys import open_provider_key
 from router.agencies.services import ApiServices
 from router.store.carrier_keys import StoredCarrierKey, delete_carrier_key, list_unused_carrier_keys
-from router.store.keys import find_key_in_use
 from router.store.registrations import (
     FormerRegistration,
     forget_former_registration,
     lease_former_registrations,
     postpone_former_registration,
 )
-from router.store.sealed import open_key, open_registration
+from router.store.sealed import open_registration
 from router.telemetry import emit
 
 _SOON: Final = timedelta(minutes=2)
@@ -48,12 +48,12 @@ async def revoke_unused_carrier_keys(services: ApiServices) -> None:
 async def _delete(services: ApiServices, former: FormerRegistration) -> None:
     pool = services.database.settings
     host = services.number_hosts.get(former.provider)
-    key = await _open_key(services, former)
+    key = await open_provider_key(services, former.agency_id, former.provider)
     if host is None or key is None:  # nobody can reach it any more; what it opened is revoked at the carrier
         await forget_former_registration(pool, former)
         return
     try:
-        await host.unregister_number(_read(services, former), key, REQUEST_SECONDS)
+        await host.unregister_number(_read(services, former), key.secret, REQUEST_SECONDS)
     except ProviderError as error:
         wait = timedelta(seconds=error.retry_after) if error.retry_after else _wait_after(error)
         await postpone_former_registration(pool, former, services.clock() + wait)
@@ -63,17 +63,6 @@ async def _delete(services: ApiServices, former: FormerRegistration) -> None:
 
 def _wait_after(error: ProviderError) -> timedelta:
     return _LATER if error.kind in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST) else _SOON
-
-
-async def _open_key(services: ApiServices, former: FormerRegistration) -> Secret | None:
-    stored = await find_key_in_use(services.database.settings, former.agency_id, former.provider)
-    if stored is None:
-        return None
-    try:
-        return open_key(services.keyring, stored.sealed, former.agency_id, former.provider, stored.version)
-    except OpenError:
-        emit("key.unreadable", agency_id=former.agency_id, kind=former.provider, key_version=stored.version)
-        return None
 
 
 def _read(services: ApiServices, former: FormerRegistration) -> Counterpart:
