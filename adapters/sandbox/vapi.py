@@ -1,4 +1,4 @@
-"""Stand-in for Vapi's API: bypass calls, assistants, phone numbers, and who answers a stream.
+"""Stand-in for Vapi's API: bypass calls and who answers their streams; assistants and numbers are next door.
 
 Sources: Vapi docs (Calls: Handling with Vapi and Twilio; API keys; Phone numbers) and its OpenAPI (CreateCallDTO,
 CreateCustomerDTO, CreateAssistantDTO, SubscriptionLimits). The bypass fields stand in the prose docs only.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar, Literal
+from typing import ClassVar
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
@@ -19,11 +18,13 @@ from starlette.responses import JSONResponse, Response
 
 from adapters.sandbox import legs
 from adapters.sandbox import vapi_checks as checks
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Operation, Org, Orgs, Refusal, bearer, iso
+from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Orgs, Refusal, bearer
 from adapters.sandbox.legs import Leg, SipAddress
 from adapters.sandbox.twilio import Twilio
+from adapters.sandbox.vapi_assistants import Assistants
+from adapters.sandbox.vapi_numbers import PhoneNumbers
+from adapters.sandbox.vapi_org import Call, VapiOrg, fresh_record, keep, org_of
 
-INBOUND_URL = "https://api.vapi.ai/twilio/inbound_call"  # what Vapi writes on a number that it imports
 SIP_HOST = "sip.vapi.ai"
 
 _NO_CREDIT = "Wallet Balance is -0.01. Purchase more credits or upgrade your subscription to make more calls."
@@ -32,23 +33,6 @@ _MESSAGES = {
     402: "Payment Required. Your wallet has no credits left.",
     429: "Rate limit exceeded",
 }
-
-
-@dataclass(slots=True)
-class Call:
-    """A created bypass call, good for one stream that brings these parameters along."""
-
-    record: Json
-    parameters: dict[str, str]
-    state: Literal["waiting", "blocked", "answered", "deleted"] = "waiting"
-
-
-@dataclass(slots=True)
-class VapiOrg(Org):
-    assistants: dict[str, Json] = field(default_factory=dict)
-    phone_numbers: dict[str, Json] = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)
-    handoff_form: Literal["stream", "sip"] = "stream"
 
 
 class Vapi:
@@ -60,36 +44,29 @@ class Vapi:
 
     def __init__(self, twilio: Twilio, clock: Clock) -> None:
         self.orgs: Orgs[VapiOrg] = Orgs()
-        self._twilio = twilio
         self._clock = clock
+        self._assistants = Assistants(self.orgs, clock)
+        self._phone_numbers = PhoneNumbers(self.orgs, twilio, clock)
 
     def add_org(self, key: str | None = None, name: str = "A Vapi org", *, balance: float = 25.0) -> VapiOrg:
         return self.orgs.add(VapiOrg(name=name, key=key or str(uuid.uuid4()), id=str(uuid.uuid4()), balance=balance))
 
     def add_assistant(self, org: VapiOrg, name: str = "Front desk", **settings: object) -> str:
         """The new assistant's id."""
-        return str(self._keep(org, org.assistants, {"name": name, **settings})["id"])
+        return str(keep(org, org.assistants, {"name": name, **settings}, self._clock())["id"])
 
     def add_phone_number(self, org: VapiOrg, e164: str, account_sid: str = "AC" + "0" * 32) -> str:
         """The id of an imported Twilio number; unlike a real import this leaves the number at Twilio alone."""
         number = {"provider": "twilio", "number": e164, "twilioAccountSid": account_sid, "status": "active"}
-        return str(self._keep(org, org.phone_numbers, number)["id"])
+        return str(keep(org, org.phone_numbers, number, self._clock())["id"])
 
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/call", self._create_call, "handoff"),
             Endpoint("GET", "/call/{id}", self._get_call),
             Endpoint("DELETE", "/call/{id}", self._delete_call),
-            Endpoint("GET", "/assistant", self._list_assistants, _listing),
-            Endpoint("POST", "/assistant", self._create_assistant, "assistants"),
-            Endpoint("GET", "/assistant/{id}", lambda asked: self._get(asked, "assistants"), "assistants"),
-            Endpoint("PATCH", "/assistant/{id}", self._update_assistant, "assistants"),
-            Endpoint("DELETE", "/assistant/{id}", lambda asked: self._delete(asked, "assistants"), "assistants"),
-            Endpoint("GET", "/phone-number", self._list_phone_numbers, "numbers"),
-            Endpoint("POST", "/phone-number", self._create_phone_number, "numbers"),
-            Endpoint("GET", "/phone-number/{id}", lambda asked: self._get(asked, "phone_numbers"), "numbers"),
-            Endpoint("PATCH", "/phone-number/{id}", self._update_phone_number, "numbers"),
-            Endpoint("DELETE", "/phone-number/{id}", lambda asked: self._delete(asked, "phone_numbers"), "numbers"),
+            *self._assistants.endpoints(),
+            *self._phone_numbers.endpoints(),
         ]
 
     def key_of(self, asked: Asked) -> str:
@@ -110,20 +87,14 @@ class Vapi:
             return answer | {"phoneCallProviderDetails": {"twiml": BAD_TWIML[fault]}}
         return answer
 
-    def _org(self, asked: Asked, operation: Operation = "other") -> VapiOrg:
-        org = self.orgs.of(self.key_of(asked))
-        if operation not in org.scopes:
-            raise Refusal(403)
-        return org
-
     def _create_call(self, asked: Asked) -> Response:
-        org = self._org(asked, "handoff")
+        org = org_of(self.orgs, asked)
         body = asked.json()
         checks.accept(checks.of_call(body))
         self._check_owned(org, body)
         if not org.has_credit:
             raise Refusal(400, _NO_CREDIT)
-        record = self._record(org) | {
+        record = fresh_record(org, self._clock()) | {
             "type": "inboundPhoneCall",
             "status": "queued",
             "phoneCallProvider": "twilio",
@@ -154,7 +125,7 @@ class Vapi:
             raise Refusal(400, "`phoneCallProviderBypassEnabled` Is Only Supported For Twilio Phone Numbers.")
 
     def _call(self, asked: Asked) -> Call:
-        call = self._org(asked).calls.get(asked.parameters["id"])
+        call = org_of(self.orgs, asked).calls.get(asked.parameters["id"])
         if call is None or call.state == "deleted":
             raise Refusal(404)
         return call
@@ -166,80 +137,6 @@ class Vapi:
         call = self._call(asked)
         call.state = "deleted"
         return JSONResponse(call.record | {"status": "ended"})
-
-    def _list_assistants(self, asked: Asked) -> Response:
-        org = self._org(asked, "check")
-        return JSONResponse(_page(asked, org.assistants.values()))
-
-    def _list_phone_numbers(self, asked: Asked) -> Response:
-        return JSONResponse(_page(asked, self._org(asked).phone_numbers.values()))
-
-    def _create_assistant(self, asked: Asked) -> Response:
-        org = self._org(asked)
-        checks.accept(checks.of_assistant(asked.json()))
-        return JSONResponse(self._keep(org, org.assistants, asked.json()), 201)
-
-    def _update_assistant(self, asked: Asked) -> Response:
-        assistant = self._owned(asked, "assistants")
-        checks.accept(checks.of_assistant(asked.json()))
-        assistant.update(asked.json(), updatedAt=iso(self._clock()))
-        return JSONResponse(assistant)
-
-    def _create_phone_number(self, asked: Asked) -> Response:
-        org = self._org(asked)
-        body = asked.json()
-        checks.accept(checks.of_number(body))
-        if body["provider"] == "twilio":
-            self._take_over(body)
-        elif body["provider"] == "vapi" and "sipUri" not in body:
-            body = {"number": f"+1{body.get('numberDesiredAreaCode', '415')}{secrets.randbelow(10**7):07d}", **body}
-        return JSONResponse(self._keep(org, org.phone_numbers, {"status": "active", **body}), 201)
-
-    def _take_over(self, body: Json) -> None:
-        """An import points the number's voice URL at Vapi, and its SMS URL unless told not to."""
-        user = body.get("twilioApiKey") or body["twilioAccountSid"]
-        secret = body.get("twilioApiSecret") or body["twilioAuthToken"]
-        account = self._twilio.account_for(user, secret)
-        if account is None or account.sid != body["twilioAccountSid"]:
-            raise Refusal(400, "Couldn't Import Twilio Number. The Twilio Credentials Are Not Valid.")
-        number = account.number_called(body["number"])
-        if number is None:
-            raise Refusal(400, f"Number {body['number']} Not Found On Twilio.")
-        number["voice_url"] = INBOUND_URL
-        number["voice_method"] = "POST"
-        if body.get("smsEnabled", True):
-            number["sms_url"] = "https://api.vapi.ai/twilio/sms"
-
-    def _update_phone_number(self, asked: Asked) -> Response:
-        number = self._owned(asked, "phone_numbers")
-        checks.accept(checks.of_number_change(asked.json()))
-        number.update(asked.json(), updatedAt=iso(self._clock()))
-        return JSONResponse(number)
-
-    def _owned(self, asked: Asked, shelf: Literal["assistants", "phone_numbers"]) -> Json:
-        org = self._org(asked)
-        owned = (org.assistants if shelf == "assistants" else org.phone_numbers).get(asked.parameters["id"])
-        if owned is None:
-            raise Refusal(404)
-        return owned
-
-    def _get(self, asked: Asked, shelf: Literal["assistants", "phone_numbers"]) -> Response:
-        return JSONResponse(self._owned(asked, shelf))
-
-    def _delete(self, asked: Asked, shelf: Literal["assistants", "phone_numbers"]) -> Response:
-        owned = self._owned(asked, shelf)
-        org = self._org(asked)
-        (org.assistants if shelf == "assistants" else org.phone_numbers).pop(owned["id"])
-        return JSONResponse(owned)
-
-    def _record(self, org: VapiOrg) -> Json:
-        now = iso(self._clock())
-        return {"id": str(uuid.uuid4()), "orgId": org.id, "createdAt": now, "updatedAt": now}
-
-    def _keep(self, org: VapiOrg, shelf: dict[str, Json], body: Json) -> Json:
-        record = body | self._record(org)
-        shelf[record["id"]] = record
-        return record
 
     def answer_stream(self, url: str, parameters: Mapping[str, str]) -> Leg:
         """A stream is taken once, for a created call, and only with the Parameters that its TwiML named."""
@@ -286,17 +183,5 @@ BAD_TWIML = {
 }
 
 
-def _listing(query: Mapping[str, str]) -> Operation:
-    """A list of one assistant is how a key is tried (Vapi docs: API keys)."""
-    return "check" if query.get("limit") == "1" else "assistants"
-
-
 def _limits(*, blocked: bool, limit: int, remaining: int) -> Json:
     return {"concurrencyBlocked": blocked, "concurrencyLimit": limit, "remainingConcurrentCalls": remaining}
-
-
-def _page(asked: Asked, records: Iterable[Json]) -> list[Json]:
-    limit = asked.query.get("limit", "100")
-    if not limit.isdecimal():
-        raise Refusal(400, ["limit must be a number conforming to the specified constraints"])
-    return list(records)[: int(limit)]

@@ -1,6 +1,6 @@
-"""What Vapi's validation complains about in a request body, in the words of its NestJS error lists.
+"""What Vapi's validation complains about in a call or a number, in the words of its NestJS error lists.
 
-Sources: Vapi's OpenAPI (CreateCallDTO, CreateCustomerDTO, CreateAssistantDTO, CreateTwilioPhoneNumberDTO) and the
+Sources: Vapi's OpenAPI (CreateCallDTO, CreateCustomerDTO, CreateTwilioPhoneNumberDTO) and the
 bypass request of its docs (Calls: Handling with Vapi and Twilio).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 
 from adapters.sandbox.api import E164, Json, Refusal
+from adapters.sandbox.vapi_assistant_checks import ASSISTANT_FIELDS
 
 _CALL_FIELDS = frozenset(
     "assistantId assistant squadId squad workflowId workflow assistantOverrides squadOverrides workflowOverrides"
@@ -18,13 +19,6 @@ _CALL_FIELDS = frozenset(
 _CUSTOMER_FIELDS = frozenset(
     "number numberE164CheckEnabled extension name email externalId sipUri assistantOverrides".split()
 )
-_ASSISTANT_FIELDS = frozenset(
-    "transcriber model voice firstMessage firstMessageInterruptionsEnabled firstMessageMode voicemailDetection"
-    " clientMessages serverMessages maxDurationSeconds backgroundSound modelOutputInMessagesEnabled"
-    " transportConfigurations observabilityPlan credentials hooks name voicemailMessage endCallMessage endCallPhrases"
-    " compliancePlan metadata backgroundSpeechDenoisingPlan analysisPlan artifactPlan startSpeakingPlan"
-    " stopSpeakingPlan monitorPlan credentialIds server keypadInputPlan".split()
-)
 _NUMBER_FIELDS = frozenset(
     "provider number twilioAccountSid twilioAuthToken twilioApiKey twilioApiSecret smsEnabled name assistantId"
     " squadId workflowId server fallbackDestination hooks numberDesiredAreaCode sipUri authentication credentialId"
@@ -32,7 +26,6 @@ _NUMBER_FIELDS = frozenset(
 )
 _NAME_LENGTH = 40
 _CALLER_LENGTH = range(3, 41)
-_DURATION = range(10, 43201)
 
 
 def accept(complaints: list[str]) -> None:
@@ -59,7 +52,7 @@ def of_call(body: Json) -> list[str]:
     if not isinstance(overrides, dict):
         complaints.append("assistantOverrides must be an object")
         overrides = {}
-    complaints += _unknown_fields(overrides, _ASSISTANT_FIELDS | {"variableValues"}, "assistantOverrides.")
+    complaints += _unknown_fields(overrides, ASSISTANT_FIELDS | {"variableValues"}, "assistantOverrides.")
     complaints += [
         f"assistantOverrides.{name} must be an object"
         for name in ("metadata", "variableValues")
@@ -92,24 +85,12 @@ def _of_customer(customer: object) -> list[str]:
     return complaints
 
 
-def of_assistant(body: Json) -> list[str]:
-    complaints = _unknown_fields(body, _ASSISTANT_FIELDS)
-    if len(str(body.get("name", ""))) > _NAME_LENGTH:
-        complaints.append("name must be shorter than or equal to 40 characters")
-    if body.get("maxDurationSeconds", _DURATION.start) not in _DURATION:
-        complaints.append("maxDurationSeconds must not be less than 10 or greater than 43200")
-    model = body.get("model")
-    if model is not None and not (isinstance(model, dict) and model.get("provider") and model.get("model")):
-        complaints.append("model.provider and model.model should not be empty")
-    return complaints
-
-
 def of_number_change(body: Json) -> list[str]:
-    return _unknown_fields(body, _NUMBER_FIELDS)
+    return _unknown_fields(body, _NUMBER_FIELDS - {"provider"}) + _of_number_settings(body)
 
 
 def of_number(body: Json) -> list[str]:
-    complaints = _unknown_fields(body, _NUMBER_FIELDS)
+    complaints = _unknown_fields(body, _NUMBER_FIELDS) + _of_number_settings(body)
     needed = {"twilio": ("number", "twilioAccountSid"), "vapi": (), "byo-phone-number": ("credentialId",)}
     provider = body.get("provider")
     if provider not in needed:
@@ -118,6 +99,20 @@ def of_number(body: Json) -> list[str]:
     opened = body.get("twilioAuthToken") or (body.get("twilioApiKey") and body.get("twilioApiSecret"))
     if provider == "twilio" and not opened:
         complaints.append("Need Either `twilioAuthToken` Or `twilioApiKey` And `twilioApiSecret`")
+    return complaints
+
+
+def _of_number_settings(body: Json) -> list[str]:
+    complaints = []
+    if len(str(body.get("name", ""))) > _NAME_LENGTH:
+        complaints.append("name must be shorter than or equal to 40 characters")
+    fallback = body.get("fallbackDestination")
+    if fallback is None:
+        return complaints
+    if not isinstance(fallback, dict) or fallback.get("type") not in ("number", "sip"):
+        return [*complaints, "fallbackDestination.type must be one of the following values: number, sip"]
+    if fallback["type"] == "number" and not E164.fullmatch(str(fallback.get("number", ""))):
+        complaints.append("fallbackDestination.number must be a valid phone number in the E.164 format")
     return complaints
 
 
