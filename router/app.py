@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 
 from adapters.base import Account, VoiceProvider
 from adapters.bland import Bland
@@ -41,12 +41,14 @@ from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
 from router.calls.route_file import RouteFile
 from router.calls.spool import Spool
+from router.console import ConsoleServices, console_routes
 from router.health import Check, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.settings import Settings
+from router.store.ended_sessions import SessionsOnRecord
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.notices import Notices
 from router.store.pool import Connection, Database, open_database
@@ -165,12 +167,14 @@ async def _open_service(settings: Settings, health: ServiceHealth, clock: Clock)
             asyncio.create_task(RetiredKeys(database, clock).erase_now_and_then(), name="retired-keys"),
             asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
         ]
+        api = api_routes(_api_services(settings, outside))
         try:
             yield [
                 *twilio.routes(),
                 *_provider_webhooks(outside).routes(),
-                *api_routes(_api_services(settings, outside)),
-                Route("/", lambda _: RedirectResponse("docs")),
+                *api,
+                *console_routes(_console_services(settings, outside, Router(api))),
+                Route("/", lambda _: RedirectResponse("console")),
             ]
         finally:
             for task in tasks:
@@ -286,6 +290,16 @@ def _api_services(settings: Settings, outside: _Outside) -> ApiServices:
         admin_token=Secret(_reveal(settings.admin_token)),
         public_url=settings.base_url,
         fallback_url=settings.fallback_base_url,
+        clock=outside.clock,
+    )
+
+
+def _console_services(settings: Settings, outside: _Outside, api: Router) -> ConsoleServices:
+    return ConsoleServices(
+        api=api,
+        keyring=outside.keyring,
+        ended=SessionsOnRecord(outside.database, outside.guard, outside.clock),
+        public_url=settings.base_url,
         clock=outside.clock,
     )
 

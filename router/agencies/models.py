@@ -94,6 +94,14 @@ class TokenList(ListOf[TokenReply]):
     pass
 
 
+class OwnToken(Output):
+    """Whose the token of the request is."""
+
+    name: Annotated[str, Field(description="The token's id; admin: the operator's")]
+    admin: bool
+    agency_id: Annotated[str | None, Field(description="The one agency that it reaches; null: all")]
+
+
 class SyncReply(Output):
     """How many of the agency's clients have their assistant at the provider."""
 

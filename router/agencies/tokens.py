@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
-from router.agencies.models import NewToken, TokenCreated, TokenList, TokenReply
+from router.agencies.models import NewToken, OwnToken, TokenCreated, TokenList, TokenReply
 from router.agencies.problems import not_found
 from router.store.tokens import Token, delete_token, insert_token, list_tokens
 
@@ -11,6 +11,7 @@ from router.store.tokens import Token, delete_token, insert_token, list_tokens
 def token_endpoints() -> list[Endpoint]:
     path = "/v1/agencies/{agency}/tokens"
     return [
+        Endpoint("GET", "/v1/token", "Say whose this token is", show_own_token, reply=OwnToken),
         Endpoint("GET", path, "List tokens", show_tokens, reply=TokenList, paged=True),
         Endpoint(
             "POST",
@@ -24,6 +25,11 @@ def token_endpoints() -> list[Endpoint]:
         ),
         Endpoint("DELETE", f"{path}/{{token}}", "Delete a token", remove_token, status=204),
     ]
+
+
+async def show_own_token(request: ApiRequest[None]) -> Answer:
+    actor = request.actor
+    return Answer.of(200, OwnToken(name=actor.name, admin=actor.is_admin, agency_id=actor.agency_id))
 
 
 async def show_tokens(request: ApiRequest[None]) -> Answer:

@@ -203,10 +203,11 @@ def _write_notes(path: Path, settings: Settings, sandbox: RunningSandbox, world:
 def _greet(settings: Settings, sandbox: RunningSandbox, world: DemoWorld, token: str) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print("\n[bold green]callrouter is up.[/] Stop it with Ctrl-C.\n")
+    console.print(f"  console     {settings.base_url}/console")
+    console.print(f"  sign in as  {token}   # the demo agency's token, for the console and the API")
     console.print(f"  API         {settings.base_url}/v1  ({settings.base_url}/docs)")
     console.print(f"  probes      {settings.base_url}/readyz  {settings.base_url}/metrics")
     console.print(f"  sandbox     {sandbox.url}")
-    console.print(f"  demo token  {token}")
     console.print("\nPlace a call, in another terminal, from this folder:\n")
     command = _call_command(os.environ)
     for name, customer in zip(_CLIENTS, (world.vapi, world.retell, world.bland), strict=True):

@@ -118,6 +118,13 @@ SETTINGS: Final[tuple[Event, ...]] = (
             DURATION,
         ),
     ),
+    Event("console.signed_in", "info", "Somebody signed in to the console with a token.", (AGENCY,)),
+    Event(
+        "console.refused",
+        "warning",
+        "Somebody tried to sign in to the console and could not.",
+        (needed(REASON, ("unknown_token", "too_often")),),
+    ),
     Event(
         "api.request",
         "debug",

@@ -29,7 +29,7 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     notes = folder / "demo.json"
     assert notes.stat().st_mode & 0o777 == 0o600
 
-    (token,) = re.findall(r"demo token +(\S+)", shown)
+    (token,) = re.findall(r"sign in as +(\S+)", shown)
     (api,) = re.findall(r"API +(\S+)/v1", shown)
     agencies = json.loads(notes.read_text())["router_url"]
     assert agencies == api

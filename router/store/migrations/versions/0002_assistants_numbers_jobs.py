@@ -143,6 +143,12 @@ CREATE TABLE syncs (
     PRIMARY KEY (agency_id, provider)
 );
 
+-- Sessions of the console that somebody ended before their time, which is `until`.
+CREATE TABLE ended_sessions (
+    id    text PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+
 CREATE INDEX calls_of_provider_live ON calls (agency_id, provider) WHERE ended_at IS NULL;
 """
 

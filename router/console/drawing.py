@@ -1,0 +1,101 @@
+"""Templates, and how they write times, numbers, money and phones. Everything is escaped unless it is markup of ours."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import phonenumbers
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from router.console import words
+
+_FOLDER: Final = Path(__file__).parent
+_MINUTE: Final = 60
+
+
+class Drawing:
+    """Draws pages for a console whose addresses begin with `home`."""
+
+    def __init__(self, home: str) -> None:
+        environment = Environment(
+            loader=FileSystemLoader(_FOLDER / "templates"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters |= {
+            "when": write_time,
+            "phone": write_phone,
+            "money": write_money,
+            "seconds": write_seconds,
+            "count": write_count,
+            "pretty_json": write_json,
+            "said": words.say,
+        }
+        environment.globals |= {
+            "home": home,
+            "asset": lambda name: f"{home}/static/{name}?v={fingerprint(name)}",
+            "words": words,
+            "fresh_key": lambda: secrets.token_urlsafe(18),
+        }
+        self._environment = environment
+
+    def draw(self, template: str, **content: Any) -> str:
+        return self._environment.get_template(template).render(content)
+
+
+def fingerprint(name: str) -> str:
+    """Changes with the file, so that browsers may keep it for long."""
+    return hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:16]
+
+
+def write_time(at: str | None) -> Markup | str:
+    """UTC for everybody; the script writes it in the visitor's own zone."""
+    if not at:
+        return "–"
+    moment = datetime.fromisoformat(at)
+    return Markup('<time datetime="{}">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%-d %b %Y, %H:%M UTC")
+    )
+
+
+def write_phone(number: str | None) -> str:
+    """+1 415-555-0123. What is no number (a withheld one) as it is."""
+    if not number:
+        return "–"
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def write_money(dollars: float | None, digits: int = 2) -> str:
+    if dollars is None:
+        return "–"
+    return f"−${-dollars:,.{digits}f}" if dollars < 0 else f"${dollars:,.{digits}f}"
+
+
+def write_seconds(seconds: float | None) -> str:
+    """42 s, 3 min 05 s, 1 h 02 min."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, _MINUTE)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def write_count(number: float | None) -> str:
+    return "–" if number is None else f"{number:,}"
+
+
+def write_json(value: Any) -> str:
+    return "" if value in (None, [], {}) else json.dumps(value, indent=2, ensure_ascii=False)

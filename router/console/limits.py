@@ -1,0 +1,38 @@
+"""How often somebody may be wrong about a token."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+_FAILURES: Final = 10
+_WITHIN: Final = timedelta(minutes=1)
+_ADDRESSES: Final = 10_000
+
+
+class SignInLimit:
+    """Ten failures a minute from one address, in this process. Tokens are far too long to be guessed even without it;
+    behind a proxy all visitors share its address, so who is signed in already must not depend on this.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, deque[datetime]] = OrderedDict()
+
+    def is_reached(self, address: str) -> bool:
+        failures = self._failures.get(address)
+        if failures is None:
+            return False
+        while failures and failures[0] <= self._clock() - _WITHIN:
+            failures.popleft()
+        if not failures:
+            del self._failures[address]
+        return len(failures) >= _FAILURES
+
+    def note_failure(self, address: str) -> None:
+        self._failures.setdefault(address, deque(maxlen=_FAILURES)).append(self._clock())
+        self._failures.move_to_end(address)
+        while len(self._failures) > _ADDRESSES:
+            self._failures.popitem(last=False)

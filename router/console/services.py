@@ -1,0 +1,54 @@
+"""What the console is handed: the API as an application, and what its sessions are sealed with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
+
+from crypto import Keyring
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class EndedSessions(Protocol):
+    """Sessions that somebody ended before their time, on whichever replica. Both raise OSError where that cannot be
+    told or written now.
+    """
+
+    async def end(self, session_id: str, until: datetime) -> None:
+        """`until`: when it would have ended by itself; nobody asks about it later."""
+        ...
+
+    async def has_ended(self, session_id: str) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleServices:
+    """`api` answers /v1. `public_url` has no slash at the end; behind a proxy it may have a path."""
+
+    api: ASGIApp
+    keyring: Keyring
+    ended: EndedSessions
+    public_url: str
+    clock: Callable[[], datetime] = utc_now
+
+    @property
+    def home(self) -> str:
+        """The path of the console as browsers know it."""
+        return f"{urlsplit(self.public_url).path}/console"
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.public_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https://")

@@ -1,0 +1,135 @@
+// What makes the console more pleasant. Every page works without it.
+
+const ready = (selector, start, root = document) => root.querySelectorAll(selector).forEach(start);
+
+// Times in the visitor's own zone; the title keeps UTC.
+function localise(root) {
+  const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const precise = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+  ready("time[datetime]", (time) => {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime()) || time.title) return;
+    time.title = time.textContent;
+    time.textContent = (time.dataset.clock ? precise : long).format(at);
+  }, root);
+}
+
+// Buttons that copy what stands beside them.
+function offerCopies(root) {
+  if (!navigator.clipboard) return;
+  ready("[data-copy]", (button) => {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const before = button.textContent;
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not allowed";
+      }
+      setTimeout(() => { button.textContent = before; }, 2000);
+    });
+  }, root);
+}
+
+// Questions before something is lost. Without script the service asks on a page of its own.
+function askFirst(form) {
+  form.addEventListener("submit", (event) => {
+    if (form.elements.confirmed) return;
+    event.preventDefault();
+    const dialog = document.createElement("dialog");
+    dialog.setAttribute("aria-labelledby", "dialog-title");
+    const title = Object.assign(document.createElement("h2"), { id: "dialog-title", textContent: form.dataset.confirm });
+    const text = Object.assign(document.createElement("p"), { textContent: form.dataset.confirmText });
+    const actions = Object.assign(document.createElement("div"), { className: "actions" });
+    const yes = Object.assign(document.createElement("button"), { className: "danger", textContent: form.dataset.confirmButton });
+    const no = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Keep it", autofocus: true });
+    actions.append(yes, no);
+    dialog.append(title, text, actions);
+    yes.addEventListener("click", () => {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "yes" }));
+      dialog.close();
+      form.requestSubmit();
+    });
+    no.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+// Parts of a page that are asked for again while something is going on.
+function keepFresh(part) {
+  const pause = 1500;
+  setTimeout(async () => {
+    try {
+      const reply = await fetch(part.dataset.refresh, { headers: { accept: "text/html" } });
+      if (reply.redirected) { location.reload(); return; }
+      if (reply.ok) {
+        const fresh = new DOMParser().parseFromString(await reply.text(), "text/html").body.firstElementChild;
+        if (fresh) { part.replaceWith(fresh); start(fresh); return; }
+      }
+    } catch {
+      // Away for a moment: the next look will tell.
+    }
+    keepFresh(part);
+  }, pause);
+}
+
+// A list that is narrowed down while one types.
+function filter(form) {
+  form.hidden = false;
+  const rows = [...document.querySelectorAll(form.dataset.filter)];
+  const count = form.querySelector("[data-count]");
+  const apply = () => {
+    const text = (form.elements.text?.value ?? "").trim().toLowerCase();
+    const kind = form.elements.kind?.value ?? "";
+    let shown = 0;
+    for (const row of rows) {
+      row.hidden = !(row.textContent.toLowerCase().includes(text) && (!kind || row.dataset.kind === kind));
+      if (!row.hidden) shown += 1;
+    }
+    if (count) count.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} on this page`;
+  };
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  apply();
+}
+
+// One more of a repeated group of fields, copied from its template.
+function offerMore(button) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const template = document.getElementById(button.dataset.more);
+    const number = document.querySelectorAll(`[data-group=${button.dataset.more}]`).length;
+    const holder = document.createElement("div");
+    holder.innerHTML = template.innerHTML.replaceAll("__number__", String(number));
+    button.closest(".actions").before(...holder.children);
+    document.querySelectorAll(`[data-group=${button.dataset.more}]`)[number]?.querySelector("input, textarea")?.focus();
+  });
+}
+
+// A form that has been sent is not sent twice by a second click.
+function sendOnce(form) {
+  form.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+  });
+}
+
+function start(root) {
+  localise(root);
+  offerCopies(root);
+  ready("form[data-confirm]", askFirst, root);
+  ready("form[method=post]", sendOnce, root);
+  ready("[data-filter]", filter, root);
+  ready("[data-more]", offerMore, root);
+  ready("[data-refresh]", keepFresh, root);
+  if (root.matches?.("[data-refresh]")) keepFresh(root);
+}
+
+start(document);
+document.querySelector("[data-focus]")?.focus();
+addEventListener("pageshow", () => ready("form[data-sent]", (form) => { delete form.dataset.sent; form.removeAttribute("aria-busy"); }));

@@ -1,0 +1,103 @@
+"""The console over real HTTP, before the real API, against the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Router
+
+from router.agencies import ApiServices, api_routes
+from router.console import ConsoleServices, console_routes
+from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
+from tests.router.agencies.conftest import bulkheads, circuits, clock, sandbox, services
+from tests.router.console.browsing import Browser
+from tests.support.log_capture import captured_events
+from tests.support.serving import listen, serve_app, url_of
+
+__all__ = ["bulkheads", "captured_events", "circuits", "clock", "sandbox", "services"]
+
+
+class EndedInMemory:
+    """Ended sessions; away while a test says so."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.away = False
+
+    async def end(self, session_id: str, until: datetime) -> None:
+        del until
+        self._answer()
+        self.ids.add(session_id)
+
+    async def has_ended(self, session_id: str) -> bool:
+        self._answer()
+        return session_id in self.ids
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ConnectionError
+
+
+@pytest.fixture
+def ended() -> EndedInMemory:
+    return EndedInMemory()
+
+
+@pytest.fixture
+def public_url() -> str | None:
+    """What the operator set; None: where it is really served."""
+    return None
+
+
+@pytest.fixture
+async def console_url(
+    services: ApiServices,
+    ended: EndedInMemory,
+    public_url: str | None,
+    captured_events,  # noqa: ARG001 - it watches the log
+) -> AsyncIterator[str]:
+    listening = listen()
+    api = api_routes(services)
+    console = ConsoleServices(
+        api=Router(api),
+        keyring=services.keyring,
+        ended=ended,
+        public_url=public_url or url_of(listening),
+        clock=services.clock,
+    )
+    async with serve_app(Starlette(routes=[*api, *console_routes(console)]), listening) as url:
+        yield url
+
+
+@pytest.fixture
+async def api(console_url: str) -> AsyncIterator[Api]:
+    """The operator's client."""
+    async with Api.connect(console_url, ADMIN_TOKEN) as client:
+        yield client
+
+
+@pytest.fixture
+async def agency(api: Api) -> Agency:
+    return await api.new_agency("Bright Voice")
+
+
+@pytest.fixture
+async def stranger(console_url: str) -> AsyncIterator[Browser]:
+    """Somebody who has not signed in."""
+    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+        yield Browser(http)
+
+
+@pytest.fixture
+async def browser(console_url: str, agency: Agency) -> AsyncIterator[Browser]:
+    """Somebody at the agency, signed in."""
+    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+        browser = Browser(http, agency.id)
+        page = await browser.sign_in(agency.token)
+        assert re.search("<h1>API keys</h1>", page.text)
+        yield browser
