@@ -7,8 +7,6 @@ after five minutes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.base import (
@@ -18,36 +16,32 @@ from adapters.base import (
     InboundCall,
     KeyCheck,
     ProviderError,
-    ProviderEvent,
     SipHandoff,
     Target,
 )
-from adapters.http import Http
 from adapters.portable import Lines
 from adapters.replies import find, is_out_of_credit, is_sip_address, malformed, number, read_answer
-from adapters.retell import webhooks
-from adapters.retell.api import REFUSALS, RetellApi
+from adapters.retell.api import REFUSALS, Api
 from crypto.secret import Secret
 
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-class RetellCalls(RetellApi):
-    """VoiceProvider and LineTeller."""
+class Calls:
+    """VoiceProvider and LineTeller. A number needs no registration, a call an assistant (an agent at Retell)."""
 
     name: Final = "retell"
     capabilities: Final = Capabilities(ends_calls=True, webhook_proof="hmac")
-
-    def __init__(self, http: Http, base_url: str, sip: str) -> None:
-        """`sip` is host and parameters of Retell's SIP server, as in `sip.retellai.com;transport=tcp`."""
-        super().__init__(http, base_url)
-        self._sip = sip
+    _api: Api
+    _sip: str
 
     def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
         return None if target.assistant_id else "assistant"
 
     async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
-        reply = await self._send("POST", "/v2/register-phone-call", key, limit, json=_registration(call, target))
+        reply = await self._api.asker(key, limit).send(
+            "POST", "/v2/register-phone-call", json=_registration(call, target)
+        )
         call_id = find(read_answer(reply, REFUSALS, key), "call_id")
         uri = f"sip:{call_id}@{self._sip}"
         if not isinstance(call_id, str) or not _CALL_ID.fullmatch(call_id) or not is_sip_address(uri):
@@ -55,7 +49,7 @@ class RetellCalls(RetellApi):
         return SipHandoff(uri, provider_call_id=call_id)
 
     async def check_key(self, key: Secret, limit: float) -> KeyCheck:
-        reply = await self._send("GET", "/get-api-key-info", key, limit)
+        reply = await self._api.asker(key, limit).send("GET", "/get-api-key-info")
         if is_out_of_credit(reply, REFUSALS):
             return KeyCheck("out_of_credit")
         if not isinstance(find(read_answer(reply, REFUSALS, key), "org_id"), str):
@@ -64,7 +58,7 @@ class RetellCalls(RetellApi):
 
     async def count_lines(self, key: Secret, limit: float) -> Lines | None:
         """Retell docs, Get concurrency. Lines that burst above the limit cost extra and don't count as free."""
-        reply = await self._send("GET", "/get-concurrency", key, limit)
+        reply = await self._api.asker(key, limit).send("GET", "/get-concurrency")
         answer = read_answer(reply, REFUSALS, key)
         allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
         if allowed is None or allowed < 0:
@@ -74,18 +68,7 @@ class RetellCalls(RetellApi):
     async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:
         if not _CALL_ID.fullmatch(provider_call_id):
             raise ProviderError(ErrorKind.BAD_REQUEST, said="not a call id of Retell")
-        await self._tell("POST", f"/v2/stop-call/{provider_call_id}", key, limit)
-
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret], now: datetime) -> bool:
-        return webhooks.is_proven(headers, body, secrets, now)
-
-    def read_event(self, body: bytes) -> ProviderEvent:
-        return webhooks.read_event(body)
-
-    def answer_question(
-        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> dict[str, Any]:
-        return webhooks.answer_question(event, assistant_id, variables, metadata)
+        await self._api.asker(key, limit).tell("POST", f"/v2/stop-call/{provider_call_id}")
 
 
 def _registration(call: InboundCall, target: Target) -> dict[str, Any]:

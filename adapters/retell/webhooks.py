@@ -39,57 +39,58 @@ _SIGNATURE: Final = re.compile(r"v=([0-9]{1,16}),d=([0-9a-f]{64})")
 _SIGNATURE_AGE: Final = 300_000  # milliseconds, either way
 
 
-def is_proven(headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret], now: datetime) -> bool:
-    """`v=<milliseconds>,d=<hex>`: HMAC-SHA256 over the raw body and the time, no older than five minutes."""
-    match = _SIGNATURE.fullmatch(headers.get("x-retell-signature", ""))
-    if match is None:
-        return False
-    signed_at = int(match[1])
-    message = body + str(signed_at).encode()
-    proofs = [hmac.compare_digest(_sign(message, secret), match[2]) for secret in secrets if secret]
-    return any(proofs) and abs(now.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
+class Webhooks:
+    """The part of VoiceProvider that reads what Retell sends."""
 
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret], now: datetime) -> bool:
+        """`v=<milliseconds>,d=<hex>`: HMAC-SHA256 over the raw body and the time, no older than five minutes."""
+        match = _SIGNATURE.fullmatch(headers.get("x-retell-signature", ""))
+        if match is None:
+            return False
+        signed_at = int(match[1])
+        message = body + str(signed_at).encode()
+        proofs = [hmac.compare_digest(_sign(message, secret), match[2]) for secret in secrets if secret]
+        return any(proofs) and abs(now.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
 
-def read_event(body: bytes) -> ProviderEvent:
-    """Raises ValueError for a body that is none of Retell's."""
-    event = read_json(body)
-    original = text(find(event, "event"))
-    if original is None:
-        raise ValueError("no Retell event: it has no event name")
-    call = find(event, _QUESTION if original == _QUESTION else "call")
-    reason = text(find(call, "disconnection_reason"))
-    return ProviderEvent(
-        kind=_KINDS.get(original, "other"),
-        original=original,
-        provider_call_id=text(find(call, "call_id")),
-        call_id=text(find(call, "metadata", ROUTER_CALL_ID)),
-        call_sid=text(find(call, "metadata", TWILIO_CALL_SID))
-        or text(find(call, "telephony_identifier", "twilio_call_sid")),
-        caller=text(find(call, "from_number")),
-        to=text(find(call, "to_number")),
-        reason=reason,
-        provider_fault=reason is not None and reason.startswith(_FAULTS),
-        seconds=_scaled(find(call, "duration_ms"), 1000),
-        cost=_scaled(find(call, "call_cost", "combined_cost"), 100),
-        summary=text(find(call, "call_analysis", "call_summary")),
-        transcript=text(find(call, "transcript")),
-    )
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """Raises ValueError for a body that is none of Retell's."""
+        event = read_json(body)
+        original = text(find(event, "event"))
+        if original is None:
+            raise ValueError("no Retell event: it has no event name")
+        call = find(event, _QUESTION if original == _QUESTION else "call")
+        reason = text(find(call, "disconnection_reason"))
+        return ProviderEvent(
+            kind=_KINDS.get(original, "other"),
+            original=original,
+            provider_call_id=text(find(call, "call_id")),
+            call_id=text(find(call, "metadata", ROUTER_CALL_ID)),
+            call_sid=text(find(call, "metadata", TWILIO_CALL_SID))
+            or text(find(call, "telephony_identifier", "twilio_call_sid")),
+            caller=text(find(call, "from_number")),
+            to=text(find(call, "to_number")),
+            reason=reason,
+            provider_fault=reason is not None and reason.startswith(_FAULTS),
+            seconds=_scaled(find(call, "duration_ms"), 1000),
+            cost=_scaled(find(call, "call_cost", "combined_cost"), 100),
+            summary=text(find(call, "call_analysis", "call_summary")),
+            transcript=text(find(call, "transcript")),
+        )
 
-
-def answer_question(
-    event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-) -> dict[str, Any]:
-    """Retell docs, Inbound call webhook: the agent, its version, and what the call carries. Raises ValueError."""
-    if event.kind != "asked":
-        raise ValueError("no question of Retell's: only call_inbound wants an agent")
-    return {
-        _QUESTION: {
-            "override_agent_id": assistant_id,
-            "override_agent_version": "latest_published",
-            "dynamic_variables": dict(variables),
-            "metadata": dict(metadata),
+    def answer_question(
+        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Retell docs, Inbound call webhook: the agent, its version, and what the call carries. Raises ValueError."""
+        if event.kind != "asked":
+            raise ValueError("no question of Retell's: only call_inbound wants an agent")
+        return {
+            _QUESTION: {
+                "override_agent_id": assistant_id,
+                "override_agent_version": "latest_published",
+                "dynamic_variables": dict(variables),
+                "metadata": dict(metadata),
+            }
         }
-    }
 
 
 def _sign(message: bytes, secret: Secret) -> str:

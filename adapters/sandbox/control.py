@@ -143,6 +143,9 @@ def _summary(sandbox: Sandbox) -> dict[str, Any]:
             {
                 "org": org.name,
                 "agents": list(org.agents),
+                "llms": list(org.llms),
+                "knowledge_bases": list(org.knowledge_bases),
+                "numbers": list(org.numbers),
                 "calls": {call_id: call.state for call_id, call in org.calls.items()},
             }
             for org in sandbox.retell.orgs

@@ -106,7 +106,7 @@ async def test_a_new_version_is_a_draft_until_it_is_published(client, world):
     draft = await client.post(f"/retell/create-agent-version/{agent}", headers=headers, json={"base_version": 0})
     changed = await client.patch(f"/retell/update-agent/{agent}", headers=headers, json={"agent_name": "New"})
 
-    assert (refused.status_code, draft.json()["version"], changed.json()["agent_name"]) == (400, 1, "New")
+    assert (refused.status_code, draft.json()["version"], changed.json()["agent_name"]) == (422, 1, "New")
     assert (await register(client, world)).json()["agent_name"] == "Front desk"
     await client.post(f"/retell/publish-agent-version/{agent}", headers=headers, json={"version": 1})
     assert (await register(client, world)).json()["agent_name"] == "New"

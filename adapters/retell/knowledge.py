@@ -1,0 +1,91 @@
+"""What an assistant knows, as one knowledge base at Retell. They do not change: other texts make another one.
+
+Retell docs: Create knowledge base. It is read in after it was made; until then an agent knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.http import Part
+from adapters.portable import Assistant
+from adapters.replies import find
+from adapters.retell.api import Asker
+
+_ID: Final = "knowledge_base_id"
+_NAME: Final = "knowledge_base_name"
+_READABLE: Final = 14  # characters of the name that are for people: 39 is the most that Retell takes
+_OWNER_DIGITS, _TEXT_DIGITS = 12, 10
+_WAITS: Final = (0.5, 1, 2, 4, 8)  # seconds; after that it finishes on a live agent
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The knowledge base in use, and those that it replaces."""
+
+    current: str | None
+    superseded: tuple[str, ...] = ()
+
+
+async def keep_knowledge(asker: Asker, assistant: Assistant) -> Kept:
+    """Make it unless it is there; what is superseded stays for as long as calls may need it."""
+    ours = await list_knowledge(asker, assistant.marker)
+    if not assistant.knowledge:
+        return Kept(None, tuple(ids_of(ours)))
+    name = _name(assistant)
+    # One that could not be read in is as good as none.
+    fit = [one for one in ours if find(one, _NAME) == name and find(one, "status") != "error"]
+    current = str(fit[0][_ID]) if fit else await _create(asker, name, assistant)
+    return Kept(current, tuple(one for one in ids_of(ours) if one != current))
+
+
+async def wait_for_knowledge(asker: Asker, knowledge_base_id: str) -> None:
+    """Until it is read in, for a quarter of a minute at most. Raises ProviderError(BAD_REQUEST) if it cannot be."""
+    for wait in (*_WAITS, None):
+        found = await asker.ask("GET", f"/get-knowledge-base/{knowledge_base_id}", _ID)
+        if found.get("status") == "error":
+            said = "Retell could not read the knowledge in. Check the texts, and try again."
+            raise ProviderError(ErrorKind.BAD_REQUEST, said=said)
+        if found.get("status") == "complete" or wait is None:
+            return
+        await asker.api.pause(wait)
+
+
+async def list_knowledge(asker: Asker, marker: str) -> list[dict[str, Any]]:
+    """All that belongs to a client's assistant."""
+    owner = _owner(marker)
+    return [one for one in await asker.list_whole("/list-knowledge-bases", _ID) if owner in str(one.get(_NAME))]
+
+
+def ids_of(found: Sequence[dict[str, Any]]) -> list[str]:
+    return [str(one[_ID]) for one in found]
+
+
+async def delete_knowledge(asker: Asker, ids: Sequence[str]) -> None:
+    for one in ids:
+        await asker.remove(f"/delete-knowledge-base/{one}")
+
+
+async def _create(asker: Asker, name: str, assistant: Assistant) -> str:
+    parts = [Part(_NAME, name), Part("knowledge_base_texts", _texts(assistant))]
+    made = await asker.ask("POST", "/create-knowledge-base", _ID, form=parts)
+    return str(made[_ID])
+
+
+def _name(assistant: Assistant) -> str:
+    """For people its beginning, for us whose it is and what is in it."""
+    content = sha256(_texts(assistant).encode()).hexdigest()[:_TEXT_DIGITS]
+    return f"{assistant.name[:_READABLE].strip()}{_owner(assistant.marker)}{content}"
+
+
+def _owner(marker: str) -> str:
+    return f" {sha256(marker.encode()).hexdigest()[:_OWNER_DIGITS]}-"
+
+
+def _texts(assistant: Assistant) -> str:
+    return json.dumps([{"title": one.title, "text": one.text} for one in assistant.knowledge])

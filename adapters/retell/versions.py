@@ -1,0 +1,74 @@
+"""Versions of an agent: what is published never changes, so every change is a draft first.
+
+Retell docs: Setup versioning for agents, Create draft agent version, Publish agent. The agent's LLM has versions of its
+own: a new draft of the agent brings a draft of its LLM, and publishing publishes both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.replies import find
+from adapters.retell.api import Asker, is_id
+
+_ENGINE: Final = "retell-llm"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version of an agent that may still change, with its LLM's; `llm_id` None: something else answers for it."""
+
+    agent_id: str
+    version: int
+    llm_id: str | None
+    llm_version: int | None
+
+    async def change_agent(self, asker: Asker, fields: object) -> None:
+        await asker.ask("PATCH", f"/update-agent/{self.agent_id}", json=fields, query={"version": self.version})
+
+    async def change_llm(self, asker: Asker, fields: object) -> None:
+        if self.llm_id is None:
+            raise ProviderError(ErrorKind.MALFORMED_REPLY)
+        query = {} if self.llm_version is None else {"version": self.llm_version}
+        await asker.ask("PATCH", f"/update-retell-llm/{self.llm_id}", json=fields, query=query)
+
+    async def publish(self, asker: Asker) -> None:
+        await asker.tell("POST", f"/publish-agent-version/{self.agent_id}", json={"version": self.version})
+
+
+async def start_draft(asker: Asker, agent: dict[str, Any], base: int) -> Draft:
+    """A new draft that is as version `base` of the agent."""
+    path = f"/create-agent-version/{agent['agent_id']}"
+    return read_draft(await asker.ask("POST", path, "agent_id", json={"base_version": base}))
+
+
+def read_draft(agent: dict[str, Any]) -> Draft:
+    """An agent as Retell describes it. Raises ProviderError(MALFORMED_REPLY)."""
+    llm_version = number_of(find(agent, "response_engine", "version"))
+    return Draft(str(agent["agent_id"]), version_of(agent), llm_of(agent), llm_version)
+
+
+def version_of(agent: Any) -> int:
+    """Raises ProviderError(MALFORMED_REPLY) for what has none."""
+    version = number_of(find(agent, "version"))
+    if version is None:
+        raise ProviderError(ErrorKind.MALFORMED_REPLY)
+    return version
+
+
+def number_of(value: Any) -> int | None:
+    """A version's number, which Retell's schema allows to be written with a point."""
+    whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
+    return int(value) if whole and value >= 0 else None
+
+
+def llm_of(agent: Any) -> str | None:
+    """The LLM that an agent speaks with; None where it is another engine, or an id that is none."""
+    llm_id = find(agent, "response_engine", "llm_id")
+    return str(llm_id) if find(agent, "response_engine", "type") == _ENGINE and is_id(llm_id) else None
+
+
+async def list_versions(asker: Asker, agent_id: str) -> list[dict[str, Any]]:
+    return [version async for version in asker.list_all("GET", f"/list-agent-versions/{agent_id}")]

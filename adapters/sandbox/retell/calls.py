@@ -1,0 +1,129 @@
+"""Stand-in for Retell's registered calls, its SIP edge, and the checks of key and lines.
+
+Retell docs: Custom telephony; Register phone call; Stop call; Get concurrency.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.sandbox import legs
+from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.retell.desk import BAD_FORMAT, Call, Desk, pick_version
+
+NO_LINE = "The concurrency limit of your workspace is reached."
+DIAL_WITHIN = timedelta(minutes=5)
+
+_CALL_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "agent_id": str,
+    "agent_version": (int, str),
+    "agent_override": dict,
+    "direction": str,
+    "from_number": str,
+    "to_number": str,
+    "metadata": dict,
+    "retell_llm_dynamic_variables": dict,
+}
+
+
+class Calls(Desk):
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/v2/register-phone-call", self._register, "handoff"),
+            Endpoint("POST", "/v2/stop-call/{id}", self._stop_call),
+            Endpoint("GET", "/v2/get-call/{id}", lambda asked: JSONResponse(self._call(asked).record)),
+            Endpoint("GET", "/get-api-key-info", self._key_info, "check"),
+            Endpoint("GET", "/get-concurrency", self._concurrency, "check"),
+        ]
+
+    def _register(self, asked: Asked) -> Response:
+        org = self._org(asked, "handoff")
+        body = asked.json()
+        _check_call(body)
+        versions = org.agents.get(body["agent_id"])
+        if versions is None:
+            raise Refusal(422)
+        version = pick_version(versions, body.get("agent_version", "latest"))
+        if not org.has_credit:
+            raise Refusal(402)
+        if not org.has_free_line:
+            raise Refusal(429, NO_LINE)
+        call_id = fresh_hex("call_", 28)
+        kept = {name: value for name, value in body.items() if name not in {"agent_version", "agent_override"}}
+        record = {
+            "call_id": call_id,
+            "call_type": "phone_call",
+            "call_status": "registered",
+            "agent_version": version["version"],
+            "agent_name": version.get("agent_name"),
+            "direction": "inbound",
+            **kept,
+        }
+        org.calls[call_id] = Call(record, self._clock())
+        return JSONResponse(record, 201)
+
+    def _call(self, asked: Asked) -> Call:
+        call = self._org(asked, "other").calls.get(asked.parameters["id"])
+        if call is None:
+            raise Refusal(422)
+        return call
+
+    def _stop_call(self, asked: Asked) -> Response:
+        call = self._call(asked)
+        call.state = "ended"
+        call.record.update(call_status="ended", disconnection_reason="manual_stopped")
+        return Response(status_code=204)
+
+    def _key_info(self, asked: Asked) -> Response:
+        org = self._org(asked, "check")
+        return JSONResponse({"org_id": org.id, "org_name": org.name, "api_key_name": "sandbox"})
+
+    def _concurrency(self, asked: Asked) -> Response:
+        org = self._org(asked, "check")
+        return JSONResponse(
+            {
+                "current_concurrency": org.concurrency_used,
+                "concurrency_limit": org.concurrency_limit,
+                "base_concurrency": org.concurrency_limit,
+                "purchased_concurrency": 0,
+                "concurrency_purchase_limit": 100,
+                "remaining_purchase_limit": 100,
+                "reserved_inbound_concurrency": 0,
+                "concurrency_burst_enabled": False,
+                "concurrency_burst_limit": 0,
+            }
+        )
+
+    def answer_sip(self, address: SipAddress) -> Leg:
+        """Retell docs, Custom telephony: dial sip:{call_id} within five minutes of registering it."""
+        call_id = address.user
+        call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)
+        if call is None or call.state == "ended":
+            return legs.rejected("retell", legs.NOT_FOUND, f"no such registered call: {call_id}")
+        if call.state == "ongoing":
+            return legs.rejected("retell", legs.UNAVAILABLE, "the call was dialled already", call_id)
+        if self._clock() - call.registered_at > DIAL_WITHIN:
+            call.state = "ended"
+            call.record.update(call_status="error", disconnection_reason="registered_call_timeout")
+            return legs.rejected("retell", legs.UNAVAILABLE, "registered_call_timeout", call_id)
+        call.state = "ongoing"
+        call.record["call_status"] = "ongoing"
+        return legs.answered("retell", call_id)
+
+
+def _check_call(body: Json) -> None:
+    for name, value in body.items():
+        if name not in _CALL_FIELDS or not isinstance(value, _CALL_FIELDS[name]):
+            raise Refusal(400, f"{BAD_FORMAT} ({name})")
+    if not body.get("agent_id"):
+        raise Refusal(400, f"{BAD_FORMAT} (agent_id)")
+    if not all(isinstance(value, str) for value in body.get("retell_llm_dynamic_variables", {}).values()):
+        raise Refusal(400, f"{BAD_FORMAT} (retell_llm_dynamic_variables: every value must be a string)")
+    if body.get("direction", "inbound") not in {"inbound", "outbound"}:
+        raise Refusal(400, f"{BAD_FORMAT} (direction)")
+    for name in ("from_number", "to_number"):
+        if name in body and not E164.fullmatch(body[name]):
+            raise Refusal(400, f"{BAD_FORMAT} ({name}: not E.164)")
