@@ -6,7 +6,7 @@ Twilio docs: Voice / Call resource; error dictionary, 21220 (invalid call state)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from adapters.base import Account, CallOver, CallStatus, CarrierCall, ErrorKind, ProviderError
@@ -15,6 +15,7 @@ from adapters.twilio.rest import (
     NOT_FOUND,
     Resource,
     TwilioError,
+    beginning_of_day,
     check_sid,
     home,
     malformed_record,
@@ -83,10 +84,10 @@ class Calls(Resource):
     async def list_calls(
         self, account: Account, to: str | None, since: datetime, limit: float
     ) -> AsyncIterator[CarrierCall]:
-        query = {"StartTime>": since.astimezone(UTC).date().isoformat()} | ({} if to is None else {"To": to})
+        query = {"StartTime>": beginning_of_day(since)} | ({} if to is None else {"To": to})
         async for record in self._rest.records(account, f"{home(account)}/Calls.json", query, "calls", limit):
             call = _read_call(record)
-            # Twilio's filter is documented for days only, and for numbers only as a filter.
+            # Twilio's filter is documented for days only.
             if (call.started_at is None or call.started_at >= since) and to in (None, call.to):
                 yield call
 

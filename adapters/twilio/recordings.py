@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from adapters.base import Account, CarrierRecording, RecordingPart
@@ -13,6 +13,7 @@ from adapters.replies import Reply, find, malformed, refusal, text
 from adapters.twilio.rest import (
     NAME,
     Resource,
+    beginning_of_day,
     check_sid,
     home,
     is_sid,
@@ -37,10 +38,10 @@ class Recordings(Resource):
             check_sid("CA", call_sid)
             query["CallSid"] = call_sid
         if since is not None:
-            query["DateCreated>"] = since.astimezone(UTC).date().isoformat()
+            query["DateCreated>"] = beginning_of_day(since)
         async for record in self._rest.records(account, f"{home(account)}/Recordings.json", query, "recordings", limit):
             recording = _read_recording(record)
-            # Twilio's filter knows days only.
+            # Twilio's filter is documented for days only.
             if since is None or recording.made_at is None or recording.made_at >= since:
                 yield recording
 

@@ -147,6 +147,11 @@ def read_time(value: Any) -> datetime | None:
         return None
 
 
+def beginning_of_day(moment: datetime) -> str:
+    """A filter by time as Twilio's own client writes it; whether it counts more than the day is not documented."""
+    return f"{moment.astimezone(UTC).date().isoformat()}T00:00:00Z"
+
+
 def read_seconds(value: Any) -> int | None:
     seconds = number(value)
     return None if seconds is None or seconds < 0 else round(seconds)

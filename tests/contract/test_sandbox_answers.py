@@ -11,7 +11,6 @@ import pytest
 from retell import AsyncRetell, AuthenticationError
 from retell.types import AgentResponse, LlmResponse, PhoneCallResponse
 from twilio.base.exceptions import TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 from vapi import AsyncVapi
 from vapi.core.api_error import ApiError
@@ -20,6 +19,7 @@ from vapi.types import Assistant, Call, TwilioPhoneNumber
 
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import NUMBERS, DemoWorld, demo_world
+from tests.support.scripted_twilio import Detour
 
 pytestmark = pytest.mark.anyio
 
@@ -36,17 +36,6 @@ async def box() -> AsyncIterator[RunningSandbox]:
 @pytest.fixture
 def world(box: RunningSandbox) -> DemoWorld:
     return demo_world(box.state)
-
-
-class _Detour(TwilioHttpClient):
-    """Leads Twilio's client to the sandbox."""
-
-    def __init__(self, base: str) -> None:
-        super().__init__(timeout=10)
-        self._base = base
-
-    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        return super().request(method, url.replace("https://api.twilio.com", self._base), *args, **kwargs)
 
 
 @pytest.fixture
@@ -68,7 +57,7 @@ async def retell(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncRe
 
 @pytest.fixture
 def twilio(box: RunningSandbox, world: DemoWorld) -> Client:
-    return Client(world.account_sid, world.auth_token, http_client=_Detour(f"{box.url}/twilio"))
+    return Client(world.account_sid, world.auth_token, http_client=Detour(f"{box.url}/twilio"))
 
 
 def _renamed(record: dict[str, Any], model: type) -> Any:
@@ -215,7 +204,7 @@ async def test_twilios_client_moves_a_live_call_and_deletes_a_recording(
 
 
 async def test_twilios_client_understands_refusals(box: RunningSandbox, twilio: Client, world: DemoWorld) -> None:
-    stranger = Client(world.account_sid, "wrong", http_client=_Detour(f"{box.url}/twilio"))
+    stranger = Client(world.account_sid, "wrong", http_client=Detour(f"{box.url}/twilio"))
     with pytest.raises(TwilioRestException) as refused:
         await asyncio.to_thread(stranger.api.accounts(world.account_sid).fetch)
     assert (refused.value.status, refused.value.code) == (401, 20003)
