@@ -27,7 +27,6 @@ from adapters.base import (
 )
 from adapters.bland import webhooks
 from adapters.bland.api import REFUSALS, Api, is_number, number_path, read_object
-from adapters.http import Http
 from adapters.replies import find, is_out_of_credit, is_sip_address, malformed, number
 from crypto.secret import Secret
 
@@ -40,9 +39,7 @@ class Calls(Api):
     # A session is no call yet: it expires by itself, and there is no id by which to stop what never began.
     capabilities: Final = Capabilities(ends_calls=False, webhook_proof="hmac")
 
-    def __init__(self, http: Http, base_url: str, sip: str) -> None:
-        super().__init__(http, base_url)
-        self._sip = sip
+    _sip: str  # host, port and parameters of the SIP edge
 
     def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
         return None if target.registration else "registration"

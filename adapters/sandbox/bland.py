@@ -1,30 +1,32 @@
-"""Stand-in for Bland's API: account, inbound numbers and sessions, and who answers its numbers and its SIP edge.
+"""Stand-in for Bland's API: account and sessions, and who answers its numbers and its SIP edge.
 
-Sources: Bland docs (Account; Create Inbound Session; Number Details; Update Inbound Number; SIP Integration; the error
-list of Send Call). A leg that arrives at the SIP edge as the SIP page asks is taken; nobody documents the way from
+Sources: Bland docs (Account; Create Inbound Session; SIP Integration; the error list of Send Call). Numbers are in
+`bland_numbers`, tools and knowledge in `bland_parts`. A leg that arrives at the SIP edge as the SIP page asks is taken; nobody documents the way from
 Twilio's Dial to it.
 """
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import ClassVar
 
 from starlette.responses import JSONResponse, Response
 
 from adapters.sandbox import legs
-from adapters.sandbox.api import E164, Asked, Clock, Endpoint, Json, Operation, Org, Orgs, Refusal, fresh_hex, iso
+from adapters.sandbox.api import E164, Asked, Clock, Endpoint, Json, Orgs, Refusal, fresh_hex, iso
+from adapters.sandbox.bland_numbers import BlandNumbers
+from adapters.sandbox.bland_org import BlandOrg, Session, key_of, org_of
+from adapters.sandbox.bland_parts import BlandParts
 from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.twilio import Twilio
 
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
 SESSION_HEADER = "x-bland-session-id"
 SESSION_LIFETIME = timedelta(hours=1)
 
 _SIP_PORT = 5061
-_US_DIGITS = 10
 _NO_LINE = "Concurrency limit reached."
 _MESSAGES = {
     400: "Invalid parameters.",
@@ -39,31 +41,19 @@ _ERRORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Variables for a call that is about to come in by SIP."""
-
-    e164: str
-    request_data: Json
-    expires_at: datetime
-
-
-@dataclass(slots=True)
-class BlandOrg(Org):
-    numbers: dict[str, Json] = field(default_factory=dict)  # by E.164
-    sessions: dict[str, Session] = field(default_factory=dict)  # by token
-    calls: dict[str, Json] = field(default_factory=dict)
-
-
 class Bland:
     """The API under /bland and all that its orgs own."""
 
     name = "bland"
-    vital = frozenset({"token", "phone_number", "billing"})
+    vital = frozenset(
+        {"token", "phone_number", "billing", "inbound_numbers", "encrypted_key", "inserted", "tools", "tool_id", "data"}
+    )
     words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(402), "concurrency": Refusal(429, _NO_LINE)}
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, twilio: Twilio, clock: Clock) -> None:
         self.orgs: Orgs[BlandOrg] = Orgs()
+        self.numbers = BlandNumbers(self.orgs, twilio, clock)
+        self.parts = BlandParts(self.orgs, clock)
         self._clock = clock
 
     def add_org(self, key: str | None = None, name: str = "A Bland org", *, balance: float = 25.0) -> BlandOrg:
@@ -71,31 +61,18 @@ class Bland:
 
     def add_number(self, org: BlandOrg, e164: str, **settings: object) -> str:
         """An inbound number of the org's; its E.164 form."""
-        org.numbers[e164] = {
-            "created_at": iso(self._clock()),
-            "phone_number": e164,
-            "prompt": "You answer the phone.",
-            "webhook": None,
-            "voice_id": 2,
-            "dynamic_data": None,
-            "max_duration": 30,
-            "fallback_number": None,
-            **settings,
-        }
-        return e164
+        return self.numbers.add(org, e164, **settings)
 
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("GET", "/v1/me", self._me, "check"),
             Endpoint("POST", "/v1/inbound/session", self._create_session, "handoff"),
-            Endpoint("GET", "/v1/inbound", self._list_numbers, "numbers"),
-            Endpoint("GET", "/v1/inbound/{number}", self._get_number, "handoff"),
-            Endpoint("POST", "/v1/inbound/{number}", self._update_number, "assistants"),
+            *self.numbers.endpoints(),
+            *self.parts.endpoints(),
         ]
 
     def key_of(self, asked: Asked) -> str:
-        """The bare key; Bland's API pages name no scheme."""
-        return asked.headers.get("authorization", "")
+        return key_of(asked)
 
     def refuse(self, refusal: Refusal) -> Response:
         """Bland has two shapes: a list of errors for keys and missing things, status and message for the rest."""
@@ -110,22 +87,24 @@ class Bland:
     def bend(self, fault: str, answer: Json) -> Json:
         if not fault.endswith("-twiml"):
             return answer
-        unfit = {"token": "x\r\nRoute: <sip:evil.example>", "phone_number": "12"}
+        unfit = {
+            "token": "x\r\nRoute: <sip:evil.example>",
+            "phone_number": "12",
+            "inbound_numbers": "none",
+            "encrypted_key": "x\r\nx-evil: 1",
+            "tools": {"of": "nobody"},
+            "tool_id": "../inbound",
+            "data": {"id": "../inbound", "kbs": 7},
+        }
         return answer | {name: value for name, value in unfit.items() if name in answer}
 
-    def _org(self, asked: Asked, operation: Operation = "other") -> BlandOrg:
-        org = self.orgs.of(self.key_of(asked))
-        if operation not in org.scopes:
-            raise Refusal(403)
-        return org
-
     def _me(self, asked: Asked) -> Response:
-        org = self._org(asked, "check")
+        org = org_of(self.orgs, asked, "check")
         billing = {"current_balance": org.balance, "refill_to": None}
         return JSONResponse({"status": "active", "billing": billing, "total_calls": len(org.calls)})
 
     def _create_session(self, asked: Asked) -> Response:
-        org = self._org(asked, "handoff")
+        org = org_of(self.orgs, asked, "handoff")
         body = asked.json()
         if unknown := sorted(set(body) - {"phone_number", "request_data", "voice"}):
             raise Refusal(400, f"Unknown parameter: {unknown[0]}")
@@ -144,30 +123,6 @@ class Bland:
         session = Session(e164, body.get("request_data", {}), self._clock() + SESSION_LIFETIME)
         org.sessions[token] = session
         return JSONResponse({"token": token, "expires_at": iso(session.expires_at)})
-
-    def _list_numbers(self, asked: Asked) -> Response:
-        return JSONResponse({"inbound_numbers": list(self._org(asked).numbers.values())})
-
-    def _number(self, asked: Asked, operation: Operation = "other") -> Json:
-        number = self._org(asked, operation).numbers.get(_as_e164(asked.parameters["number"]))
-        if number is None:
-            raise Refusal(404)
-        return number
-
-    def _get_number(self, asked: Asked) -> Response:
-        return JSONResponse(self._number(asked, "handoff"))
-
-    def _update_number(self, asked: Asked) -> Response:
-        number = self._number(asked)
-        body = asked.json()
-        if not body.get("prompt") and not body.get("pathway_id"):
-            raise Refusal(400, "prompt is required")
-        if "phone_number" in body:
-            raise Refusal(400, "Unknown parameter: phone_number")
-        number.update(body)
-        if body.get("pathway_id"):
-            number.update(dict.fromkeys(("prompt", "first_sentence", "dynamic_data", "tools", "transfer_list")))
-        return JSONResponse({"status": "success", "message": "Inbound settings updated successfully"})
 
     def answer_sip(self, address: SipAddress) -> Leg:
         """Bland docs, SIP Integration: TLS on port 5061 with SRTP, a number of Bland's, and the session's token."""
@@ -198,9 +153,3 @@ class Bland:
         call_id = str(uuid.uuid4())
         org.calls[call_id] = {"call_id": call_id, "to": e164, "inbound": True, "request_data": request_data}
         return legs.answered(self.name, call_id)
-
-
-def _as_e164(written: str) -> str:
-    """Bland docs, Number Details: the plus is optional, ten digits are American."""
-    digits = written.removeprefix("+")
-    return f"+1{digits}" if len(digits) == _US_DIGITS else f"+{digits}"

@@ -151,7 +151,14 @@ def _summary(sandbox: Sandbox) -> dict[str, Any]:
             for org in sandbox.retell.orgs
         ],
         "bland": [
-            {"org": org.name, "numbers": list(org.numbers), "sessions": len(org.sessions), "calls": list(org.calls)}
+            {
+                "org": org.name,
+                "numbers": list(org.numbers),
+                "tools": list(org.tools),
+                "knowledge": [base["id"] for base in org.knowledge.values() if base["status"] != "DELETED"],
+                "sessions": len(org.sessions),
+                "calls": list(org.calls),
+            }
             for org in sandbox.bland.orgs
         ],
         "twilio": [

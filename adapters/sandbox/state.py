@@ -25,7 +25,7 @@ class Sandbox:
         self.twilio = Twilio(clock)
         self.vapi = Vapi(self.twilio, clock)
         self.retell = Retell(clock)
-        self.bland = Bland(clock)
+        self.bland = Bland(self.twilio, clock)
         self.faults = Faults(tuple(api.name for api in self.apis))
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = asyncio.Event()

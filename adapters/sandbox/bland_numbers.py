@@ -1,0 +1,231 @@
+"""Bland's inbound numbers: settings, numbers brought along from a Twilio account, and numbers bought there.
+
+Sources: Bland docs (Update Inbound Number Details, Number Details, Create and Delete Encrypted Key, Upload and Delete
+Inbound Numbers, Purchase Inbound Number) and Bland's command line program, which releases numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import available_timezones
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.sandbox.api import E164, Asked, Clock, Endpoint, Json, Orgs, Refusal, fresh_hex, iso
+from adapters.sandbox.bland_org import BlandOrg, as_e164, is_https, org_of, refuse_unknown
+from adapters.sandbox.twilio import Account, Twilio
+
+PRICE = 15.0  # US dollars a month
+
+_SETTINGS = {
+    "prompt": str, "pathway_id": str, "pathway_version": int, "persona_id": str, "voice": (str, int),
+    "background_track": str, "first_sentence": str, "summary_prompt": str, "block_interruptions": bool,
+    "interruption_threshold": (int, float), "model": str, "request_data": dict, "tools": list, "language": str,
+    "timezone": str, "transfer_phone_number": str, "fallback_number": str, "transfer_list": dict,
+    "dynamic_data": (dict, list), "keywords": list, "noise_cancellation": bool, "ignore_button_press": bool,
+    "max_duration": int, "webhook": str, "webhook_events": list, "record": bool, "metadata": dict,
+    "citation_schema_ids": list, "start_node_id": str,
+}  # fmt: skip
+_PATHWAY_RESETS = ("prompt", "first_sentence", "dynamic_data", "tools", "transfer_list")
+_EVENTS = frozenset({"queue", "call", "latency", "webhook", "tool", "dynamic_data", "citations"})
+_LANGUAGE = re.compile(r"auto|babel|[a-z]{2}(-[A-Z]{2}|-419|-Hans|-Hant|-Latn)?")
+_VALUES: dict[str, Callable[[Any], bool]] = {
+    "webhook": lambda url: not url or is_https(url),
+    "webhook_events": _EVENTS.issuperset,
+    "max_duration": lambda minutes: minutes > 0,
+    "timezone": lambda zone: zone in available_timezones(),
+    "language": lambda tag: bool(_LANGUAGE.fullmatch(tag)),
+    "model": lambda model: model in {"base", "turbo"},
+}
+_ORDER = frozenset({"area_code", "prompt", "country_code", "webhook", "phone_number"})
+_ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+_AREA_CODE = re.compile(r"[2-9]\d{2}")
+
+
+class BlandNumbers:
+    """/v1/inbound and /v1/accounts. `purchase_path`: where numbers are sold, of the two places that are documented."""
+
+    def __init__(self, orgs: Orgs[BlandOrg], twilio: Twilio, clock: Clock) -> None:
+        self._orgs = orgs
+        self._twilio = twilio
+        self._clock = clock
+        self.purchase_path = "/numbers/purchase"
+
+    def endpoints(self) -> list[Endpoint]:
+        number = "/v1/inbound/{number}"
+        return [
+            Endpoint("POST", "/v1/accounts", self._connect, "numbers"),
+            Endpoint("POST", "/v1/accounts/delete", self._disconnect, "numbers"),
+            Endpoint("POST", "/v1/inbound/insert", self._insert, "numbers"),
+            Endpoint("POST", "/v1/inbound/purchase", self._purchase, "numbers"),
+            Endpoint("POST", "/numbers/purchase", self._purchase, "numbers"),
+            Endpoint("POST", f"{number}/delete", self._remove, "numbers"),
+            Endpoint("DELETE", number, self._release, "numbers"),
+            Endpoint("GET", "/v1/inbound", self._list, "numbers"),
+            Endpoint("GET", number, self._get, "handoff"),
+            Endpoint("POST", number, self._update, "assistants"),
+        ]
+
+    def add(self, org: BlandOrg, e164: str, **settings: object) -> str:
+        """An inbound number of the org's; its E.164 form."""
+        org.numbers[e164] = {
+            "created_at": iso(self._clock()),
+            "phone_number": e164,
+            "prompt": "You answer the phone.",
+            "first_sentence": None,
+            "webhook": None,
+            "voice_id": 2,
+            "dynamic_data": None,
+            "tools": [],
+            "pathway_id": None,
+            "timezone": "America/Los_Angeles",
+            "max_duration": 30,
+            "fallback_number": None,
+            **settings,
+        }
+        return e164
+
+    def _list(self, asked: Asked) -> Response:
+        return JSONResponse({"inbound_numbers": list(org_of(self._orgs, asked, "numbers").numbers.values())})
+
+    def _get(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "handoff")
+        return JSONResponse(org.numbers[_number_of(org, asked)])
+
+    def _update(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "assistants")
+        e164, body = _number_of(org, asked), asked.json()
+        _prove_account(org, e164, asked)
+        _check_settings(org, body)
+        org.numbers[e164].update(body)
+        if body.get("pathway_id"):
+            org.numbers[e164].update(dict.fromkeys(_PATHWAY_RESETS))
+        return JSONResponse(
+            {"status": "success", "message": f"Successfully updated number {e164}.", "updates": dict(body)}
+        )
+
+    def _connect(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "numbers")
+        body = asked.json()
+        refuse_unknown(body, frozenset({"account_sid", "auth_token", "restricted_account_sid", "s3_role_arn"}))
+        sid, token = body.get("account_sid"), body.get("auth_token")
+        if not isinstance(sid, str) or not _ACCOUNT_SID.fullmatch(sid):
+            raise Refusal(400, "Invalid Account SID")
+        account = self._twilio.account_for(sid, token) if isinstance(token, str) else None
+        if account is None:
+            raise Refusal(400, "Invalid Twilio credentials")
+        if account.status != "active":
+            raise Refusal(400, "Twilio account is not active")
+        encrypted_key = fresh_hex("enc-", 96)
+        org.accounts[encrypted_key] = account.sid
+        return JSONResponse({"status": "success", "encrypted_key": encrypted_key, "s3_external_id": None})
+
+    def _disconnect(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "numbers")
+        if org.accounts.pop(asked.headers.get("encrypted_key", ""), None) is None:
+            raise Refusal(400, "Error deleting Twilio credentials")
+        return JSONResponse({"status": "success"})
+
+    def _insert(self, asked: Asked) -> Response:
+        """Bland docs: numbers that are there already, or not on that account, are left out of `inserted`."""
+        org = org_of(self._orgs, asked, "numbers")
+        encrypted_key = asked.headers.get("encrypted_key", "")
+        account = self._twilio.accounts.get(org.accounts.get(encrypted_key, ""))
+        if account is None:
+            raise Refusal(400, "Invalid encrypted_key")
+        wanted = asked.json().get("numbers")
+        if not isinstance(wanted, list) or not all(isinstance(each, str) and E164.fullmatch(each) for each in wanted):
+            raise Refusal(400, "numbers must be an array of phone numbers")
+        inserted = [e164 for e164 in wanted if self._take(org, account, e164, encrypted_key)]
+        message = "Successfully inserted numbers" if inserted else "No numbers were inserted"
+        return JSONResponse({"status": "success", "message": message, "inserted": inserted})
+
+    def _take(self, org: BlandOrg, account: Account, e164: str, encrypted_key: str) -> bool:
+        """Bland points the number at itself, whatever it was pointed at."""
+        at_twilio = account.number_called(e164)
+        if at_twilio is None or any(e164 in other.numbers for other in self._orgs):
+            return False
+        self.add(org, e164, prompt="")
+        org.uploaded[e164] = account.sid
+        address = f"https://server.aws.dc8.bland.ai/incoming?encrypted_key={encrypted_key}&user_id={org.id}&region=dc8"
+        at_twilio.update(voice_url=address, voice_method="POST", trunk_sid=None, voice_application_sid=None)
+        return True
+
+    def _remove(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "numbers")
+        e164 = _number_of(org, asked)
+        if e164 not in org.uploaded:
+            raise Refusal(400, "encrypted_key is required")
+        _prove_account(org, e164, asked)
+        del org.numbers[e164], org.uploaded[e164]
+        return JSONResponse({"status": "success", "message": f"Successfully deleted number from database: {e164}"})
+
+    def _release(self, asked: Asked) -> Response:
+        org = org_of(self._orgs, asked, "numbers")
+        e164 = _number_of(org, asked)
+        if e164 in org.uploaded:
+            raise Refusal(400, "This number was not purchased from Bland")
+        del org.numbers[e164]
+        return JSONResponse({"status": "success", "message": f"Released {e164}"})
+
+    def _purchase(self, asked: Asked) -> Response:
+        if asked.path != self.purchase_path:
+            raise Refusal(404, f"Cannot POST {asked.path}")
+        org = org_of(self._orgs, asked, "numbers")
+        body = asked.json()
+        refuse_unknown(body, _ORDER)
+        if body.get("country_code", "US") not in {"US", "CA"}:
+            raise Refusal(400, "Only US and CA country codes supported for now.")
+        if not _AREA_CODE.fullmatch(str(body.get("area_code", "415"))):
+            raise Refusal(400, "area_code must have three digits")
+        if org.balance < PRICE:
+            raise Refusal(402)
+        e164 = body.get("phone_number") or self._free_number(str(body.get("area_code", "415")))
+        if not E164.fullmatch(e164) or any(e164 in other.numbers for other in self._orgs):
+            raise Refusal(400, "This number is not available")
+        org.balance -= PRICE
+        self.add(org, e164, prompt=body.get("prompt", ""), webhook=body.get("webhook"))
+        return JSONResponse({"phone_number": e164})
+
+    def _free_number(self, area_code: str) -> str:
+        taken = {e164 for org in self._orgs for e164 in org.numbers}
+        return next(e164 for line in range(10_000) if (e164 := f"+1{area_code}556{line:04d}") not in taken)
+
+
+def _number_of(org: BlandOrg, asked: Asked) -> str:
+    e164 = as_e164(asked.parameters["number"])
+    if e164 not in org.numbers:
+        raise Refusal(404)
+    return e164
+
+
+def _prove_account(org: BlandOrg, e164: str, asked: Asked) -> None:
+    """Bland docs, Custom Twilio: changes of uploaded numbers must include the encrypted key."""
+    owner = org.uploaded.get(e164)
+    if owner is not None and org.accounts.get(asked.headers.get("encrypted_key", "")) != owner:
+        raise Refusal(400, "encrypted_key is missing or wrong")
+
+
+def _check_settings(org: BlandOrg, body: Json) -> None:
+    refuse_unknown(body, frozenset(_SETTINGS))
+    if not body.get("prompt") and not body.get("pathway_id"):
+        raise Refusal(400, "prompt is required")
+    given = {name: value for name, value in body.items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, _SETTINGS[name]) or _is_bool_as_number(name, value):  # type: ignore[arg-type]
+            raise Refusal(400, f"{name} is of the wrong type")
+        if not _VALUES.get(name, lambda _: True)(value):
+            raise Refusal(400, f"{name} is invalid")
+    for part in given.get("tools", ()):
+        if isinstance(part, str) and part not in org.tools and not _is_alive(org.knowledge.get(part)):
+            raise Refusal(400, f"no such tool: {part}")
+
+
+def _is_bool_as_number(name: str, value: object) -> bool:
+    return isinstance(value, bool) and _SETTINGS[name] is not bool
+
+
+def _is_alive(base: Json | None) -> bool:
+    return base is not None and base["status"] != "DELETED"

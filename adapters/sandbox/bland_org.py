@@ -1,0 +1,64 @@
+"""A customer of the Bland stand-in: what it owns there, and how a request finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from adapters.sandbox.api import Asked, Json, Operation, Org, Orgs, Refusal
+
+_US_DIGITS = 10
+_OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Variables for a call that is about to come in by SIP."""
+
+    e164: str
+    request_data: Json
+    expires_at: datetime
+
+
+@dataclass(slots=True)
+class BlandOrg(Org):
+    numbers: dict[str, Json] = field(default_factory=dict)  # by E.164
+    sessions: dict[str, Session] = field(default_factory=dict)  # by token
+    calls: dict[str, Json] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)  # encrypted key to the SID of the account it opens
+    uploaded: dict[str, str] = field(default_factory=dict)  # E.164 to the SID of the account that the number is on
+    tools: dict[str, Json] = field(default_factory=dict)  # by TL-…
+    knowledge: dict[str, Json] = field(default_factory=dict)  # by kb_…
+    learned_at: datetime | None = None
+
+
+def key_of(asked: Asked) -> str:
+    """The bare key; Bland's API pages name no scheme."""
+    return asked.headers.get("authorization", "")
+
+
+def org_of(orgs: Orgs[BlandOrg], asked: Asked, operation: Operation = "other") -> BlandOrg:
+    org = orgs.of(key_of(asked))
+    if operation not in org.scopes:
+        raise Refusal(403)
+    return org
+
+
+def as_e164(written: str) -> str:
+    """Bland docs, Number Details: the plus is optional, ten digits are American."""
+    digits = written.removeprefix("+")
+    return f"+1{digits}" if len(digits) == _US_DIGITS else f"+{digits}"
+
+
+def is_https(url: object) -> bool:
+    """Bland calls https only; the sandbox's own machine needs no certificate."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    return parts is not None and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _OWN_MACHINE)
+    )
+
+
+def refuse_unknown(body: Json, known: frozenset[str]) -> None:
+    if unknown := sorted(set(body) - known):
+        raise Refusal(400, f"Unknown parameter: {unknown[0]}")
