@@ -1,0 +1,381 @@
+"""A client's assistant at Bland is on each of its numbers, whole, once, and is taken away without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from adapters.base import ErrorKind
+from adapters.bland import Bland
+from adapters.bland.settings import NEUTRAL
+from adapters.portable import Assistant, Copy, Counterpart, Knowledge
+from adapters.sandbox.api import Json
+from adapters.sandbox.bland_org import BlandOrg
+from adapters.sandbox.server import RunningSandbox
+from tests.adapters.bland.conftest import SIP
+from tests.adapters.bland.examples import (
+    ACME,
+    FUNCTION,
+    KEY,
+    LIMIT,
+    PLAIN,
+    PRICES,
+    TOKEN,
+    WIRING,
+    DyingHttp,
+    Host,
+    Killed,
+    on,
+)
+from tests.adapters.refusals import error_of
+
+pytestmark = pytest.mark.anyio
+
+NUMBER, SECOND = "+14155550101", "+14155550102"
+
+
+@pytest.fixture
+def host(bland: Bland) -> Host:
+    kept: Host = bland  # type: ignore[assignment]  # both protocols at once
+    return kept
+
+
+@pytest.fixture(autouse=True)
+def numbers(box: RunningSandbox, org: BlandOrg) -> None:
+    for e164 in (NUMBER, SECOND):
+        box.state.bland.add_number(org, e164)
+
+
+async def put(
+    host: Host, assistant: Assistant, copy: Copy | None = None, numbers: Sequence[Counterpart] | None = None
+) -> Copy:
+    return await host.put_copy(assistant, WIRING, copy, on(NUMBER) if numbers is None else numbers, KEY, LIMIT)
+
+
+def tools_of(org: BlandOrg, e164: str = NUMBER) -> list[Json]:
+    """The custom tools that a number has, whole."""
+    return [org.tools[part]["tool"] for part in org.numbers[e164]["tools"] if part in org.tools]
+
+
+def bases(org: BlandOrg) -> list[Json]:
+    return [base for base in org.knowledge.values() if base["status"] != "DELETED"]
+
+
+async def test_a_definition_becomes_settings_of_the_number(host: Host, org: BlandOrg):
+    await put(host, ACME)
+    number = org.numbers[NUMBER]
+    assert number["prompt"] == "You answer the phone for Acme."
+    assert number["first_sentence"] == "Acme Plumbing, how can I help?"
+    assert (number["language"], number["timezone"], number["model"]) == ("en-GB", "Europe/London", "base")
+    assert number["max_duration"] == 11  # minutes, rounded up
+    assert (number["voice"], number["background_track"]) == ("maya", "office")
+    assert number["webhook"] == WIRING.webhook_url
+    assert number["webhook_events"] == []
+    assert number["metadata"] == {"marker": "client_1"}
+    assert number["transfer_phone_number"] is None
+    assert number["fallback_number"] is None
+
+
+async def test_a_function_becomes_a_tool_that_sends_what_the_model_filled_in(host: Host, org: BlandOrg):
+    await put(host, replace(PLAIN, functions=(FUNCTION,)))
+    (tool,) = tools_of(org)
+    assert tool["name"].startswith("book_visit_")
+    assert (tool["url"], tool["method"], tool["description"]) == ("https://acme.example/book", "POST", "Books a visit")
+    assert tool["input_schema"] == FUNCTION.parameters
+    assert tool["body"] == {
+        "name": "book_visit",
+        "call": {
+            "call_id": "{{call_id}}",
+            "metadata": {"router_call_id": "{{router_call_id}}", "twilio_call_sid": "{{twilio_call_sid}}"},
+        },
+        "args": "{{input}}",
+    }
+    assert TOKEN not in str(tool)
+
+
+async def test_whoever_wants_a_person_is_put_through_by_us(host: Host, org: BlandOrg):
+    await put(host, replace(PLAIN, transfer_to="+442079460000"))
+    (tool,) = tools_of(org)
+    assert tool["name"].startswith("put_caller_through_")
+    assert tool["url"] == WIRING.transfer_url
+    assert tool["headers"]["x-callrouter-secret"] == TOKEN
+    assert tool["body"] == {
+        "call_id": "{{call_id}}",
+        "from": "{{from}}",
+        "to": "{{to}}",
+        "reason": "{{input.reason}}",
+        "router_call_id": "{{router_call_id}}",
+        "twilio_call_sid": "{{twilio_call_sid}}",
+    }
+    assert "442079460000" not in str(tool), "whom to ring is ours to know"
+
+
+@pytest.mark.parametrize("name", ["record_lead", "Display-Prices", "transfer", "say_INPUT"])
+async def test_a_function_may_have_a_name_that_bland_keeps_for_itself(host: Host, org: BlandOrg, name: str):
+    await put(host, replace(PLAIN, functions=(replace(FUNCTION, name=name),)))
+    assert tools_of(org)[0]["body"]["name"] == name
+
+
+async def test_all_texts_become_one_knowledge_base(host: Host, org: BlandOrg):
+    await put(host, replace(PLAIN, knowledge=(PRICES, Knowledge("Hours", "Open at nine."))))
+    (base,) = bases(org)
+    assert base["text"] == "# Prices\n\nA visit is $80.\n\n# Hours\n\nOpen at nine."
+    assert base["id"] in org.numbers[NUMBER]["tools"]
+    assert org.numbers[NUMBER]["prompt"] == PLAIN.prompt
+
+
+async def test_every_number_of_the_client_gets_it(host: Host, org: BlandOrg):
+    await put(host, ACME, numbers=on(NUMBER, SECOND))
+    assert org.numbers[SECOND] | {"phone_number": NUMBER} == org.numbers[NUMBER]
+    assert len(org.tools) == 2
+
+
+async def test_what_a_definition_leaves_open_is_not_left_to_blands_defaults(host: Host, org: BlandOrg):
+    await put(host, ACME)
+    await put(host, PLAIN)
+    number = org.numbers[NUMBER]
+    assert (number["timezone"], number["max_duration"], number["language"]) == ("UTC", 30, "en-US")
+    assert (number["first_sentence"], number["background_track"], number["tools"]) == (None, None, [])
+
+
+@pytest.mark.parametrize(
+    ("language", "at_bland", "lost"),
+    [
+        ("en-us", "en-US", False),
+        ("es-ES", "es", False),
+        ("pt-BR", "pt-BR", False),
+        ("fr-BE", "fr", False),
+        ("eu", "auto", True),
+    ],
+)
+async def test_the_nearest_language_is_spoken(host: Host, org: BlandOrg, language: str, at_bland: str, lost: bool):
+    assistant = replace(PLAIN, languages=(language,))
+    await put(host, assistant)
+    assert org.numbers[NUMBER]["language"] == at_bland
+    assert host.lost_features(assistant) == (("languages",) if lost else ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({"languages": ("es-ES", "en-US")}, ("languages",)),
+        ({"voicemail_detection": True}, ("voicemail_detection",)),
+        ({"voice": {"voice": "maya", "song": "la"}}, ("voice",)),
+        ({"functions": (FUNCTION, replace(FUNCTION, name="other", url="http://acme.example"))}, ("functions",)),
+        ({"knowledge": (Knowledge("All", "é" * 500_000),)}, ("knowledge",)),
+    ],
+)
+async def test_what_bland_cannot_do_is_said_and_the_rest_is_done(
+    host: Host, org: BlandOrg, changes: dict[str, object], lost: tuple[str, ...]
+):
+    assistant = replace(PLAIN, **changes)  # type: ignore[arg-type]
+    assert host.lost_features(assistant) == lost
+    await put(host, assistant)
+    number = org.numbers[NUMBER]
+    assert number["prompt"] == PLAIN.prompt
+    assert number.get("voice") == ("maya" if "voice" in changes else None)
+    assert len(number["tools"]) == (1 if "functions" in changes else 0)
+
+
+async def test_a_change_replaces_tools_and_knowledge_that_it_concerns(host: Host, org: BlandOrg):
+    copy = await put(host, ACME)
+    booking = next(tool_id for tool_id, tool in org.tools.items() if tool["tool"]["name"].startswith("book"))
+    copy = await put(host, replace(ACME, knowledge=(Knowledge("Prices", "A visit is $90."),)), copy)
+    assert [base["text"] for base in bases(org)] == ["# Prices\n\nA visit is $90."]
+    assert booking in org.tools
+    copy = await put(host, replace(ACME, functions=(replace(FUNCTION, description="Books"),), knowledge=()), copy)
+    assert next(tool["description"] for tool in tools_of(org)) == "Books"
+    assert len(org.tools) == 2
+    assert booking not in org.tools
+    assert not bases(org)
+    await put(host, PLAIN, copy)
+    assert not org.tools
+
+
+async def test_another_secret_of_ours_reaches_the_transfer(host: Host, org: BlandOrg):
+    copy = await put(host, ACME)
+    wiring = replace(WIRING, secret=type(WIRING.secret)("another-secret"))
+    await host.put_copy(ACME, wiring, copy, on(NUMBER), KEY, LIMIT)
+    secrets = [tool["headers"].get("x-callrouter-secret") for tool in tools_of(org)]
+    assert secrets == [None, "another-secret"]
+    assert len(org.tools) == 2
+
+
+async def test_what_was_put_is_found_by_its_marker(host: Host):
+    assert await host.find_copy("client_1", KEY, LIMIT) is None
+    made = await put(host, ACME)
+    assert made.remote_id is None
+    assert await host.find_copy("client_1", KEY, LIMIT) == made
+    assert await host.find_copy("client_2", KEY, LIMIT) is None
+
+
+async def test_an_assistant_without_parts_is_found_on_its_number(host: Host):
+    await put(host, PLAIN)
+    assert await host.find_copy("client_1", KEY, LIMIT) == Copy(None, {"marker": "client_1"})
+
+
+async def test_clients_do_not_touch_each_others_parts(host: Host, org: BlandOrg):
+    await put(host, ACME)
+    other = replace(ACME, marker="client_2")
+    copy = await put(host, other, numbers=on(SECOND))
+    assert len(org.tools) == 4
+    await host.delete_copy(copy, on(SECOND), KEY, LIMIT)
+    assert len(tools_of(org)) == 2
+    assert org.numbers[NUMBER]["metadata"] == {"marker": "client_1"}
+    assert len(bases(org)) == 1
+
+
+async def test_knowledge_is_found_on_any_page_and_never_among_what_was_deleted(host: Host, org: BlandOrg):
+    for each in range(130):
+        org.knowledge[f"kb_{each}"] = {"id": f"kb_{each}", "name": f"Theirs {each}", "status": "COMPLETED"}
+    copy = await put(host, ACME)
+    await put(host, ACME, copy)
+    assert len(bases(org)) == 131
+    bases(org)[-1]["status"] = "DELETED"
+    await put(host, ACME, copy)
+    assert len(bases(org)) == 131
+    assert bases(org)[-1]["id"] in org.numbers[NUMBER]["tools"]
+
+
+async def test_knowledge_that_bland_could_not_read_is_sent_again(host: Host, org: BlandOrg):
+    copy = await put(host, ACME)
+    bases(org)[0]["status"] = "FAILED"
+    await put(host, ACME, copy)
+    assert [base["status"] for base in bases(org)] == ["COMPLETED"]
+
+
+async def test_where_bland_makes_no_more_knowledge_bases_the_prompt_takes_what_fits(
+    host: Host, box: RunningSandbox, org: BlandOrg
+):
+    box.state.bland.parts.most_bases = 0
+    await put(host, ACME)
+    assert org.numbers[NUMBER]["prompt"] == "You answer the phone for Acme.\n\n# Prices\n\nA visit is $80."
+    much = replace(ACME, knowledge=(Knowledge("All", "Much to know. " * 2000),))
+    refused = await error_of(put(host, much))
+    assert (refused.kind, "upload limit" in refused.said) == (ErrorKind.BAD_REQUEST, True)
+
+
+async def test_a_second_knowledge_base_too_soon_is_a_matter_of_waiting(
+    host: Host, box: RunningSandbox, org: BlandOrg, clock
+):
+    box.state.bland.parts.pause = timedelta(seconds=10)
+    await put(host, ACME)
+    other = replace(ACME, marker="client_2")
+    assert (await error_of(put(host, other, numbers=on(SECOND)))).kind is ErrorKind.RATE_LIMITED
+    clock.advance(seconds=11)
+    await put(host, other, numbers=on(SECOND))
+    assert (len(org.tools), len(bases(org))) == (4, 2)
+
+
+async def test_knowledge_can_be_kept_in_the_prompt_altogether(box: RunningSandbox, http, org: BlandOrg):
+    bland = Bland(http, f"{box.url}/bland", SIP, knowledge="prompt")
+    await bland.put_copy(ACME, WIRING, None, on(NUMBER), KEY, LIMIT)
+    assert "A visit is $80." in org.numbers[NUMBER]["prompt"]
+    assert not bases(org)
+    assert bland.lost_features(ACME) == ()
+    assert bland.lost_features(replace(ACME, knowledge=(Knowledge("All", "x" * 12_001),))) == ("knowledge",)
+
+
+@pytest.mark.parametrize("by_hand", ["pathway_id", "persona_id"])
+async def test_a_number_that_a_pathway_answers_is_left_alone(
+    host: Host, box: RunningSandbox, org: BlandOrg, by_hand: str
+):
+    box.state.bland.add_number(org, SECOND, **{by_hand: "made-by-hand"})
+    before = dict(org.numbers[SECOND])
+    refused = await error_of(put(host, ACME, numbers=on(SECOND, NUMBER)))
+    assert refused.kind is ErrorKind.BAD_REQUEST
+    assert SECOND in refused.said
+    assert org.numbers[SECOND] == before
+    assert org.numbers[NUMBER]["metadata"] == {"marker": "client_1"}, "the others are served"
+
+
+async def test_a_number_of_ours_is_taken_back_from_a_pathway(host: Host, org: BlandOrg):
+    copy = await put(host, ACME)
+    org.numbers[NUMBER].update(pathway_id="made-by-hand", prompt=None)
+    await put(host, ACME, copy)
+    assert (org.numbers[NUMBER]["pathway_id"], org.numbers[NUMBER]["prompt"]) == (None, ACME.prompt)
+
+
+async def test_a_number_that_is_gone_is_named_and_keeps_none_of_the_others_back(host: Host, org: BlandOrg):
+    refused = await error_of(put(host, ACME, numbers=on("+14155550199", NUMBER)))
+    assert (refused.kind, refused.said) == (ErrorKind.BAD_REQUEST, "Bland has no number +14155550199 for this key")
+    assert org.numbers[NUMBER]["metadata"] == {"marker": "client_1"}
+
+
+async def test_parts_that_were_deleted_there_are_made_anew(host: Host, org: BlandOrg):
+    copy = await put(host, ACME)
+    org.tools.clear()
+    org.knowledge.clear()
+    await put(host, ACME, copy)
+    assert (len(tools_of(org)), len(bases(org))) == (2, 1)
+
+
+async def test_a_client_without_a_number_is_no_mistake(host: Host, org: BlandOrg):
+    assert host.lives_on_numbers
+    copy = await put(host, ACME, numbers=[])
+    await put(host, ACME, copy)
+    assert (len(tools_of(org)), len(bases(org))) == (2, 1)
+
+
+async def test_deleting_leaves_a_number_that_takes_messages(host: Host, org: BlandOrg):
+    copy = await put(host, ACME, numbers=on(NUMBER, SECOND))
+    await host.delete_copy(copy, on(NUMBER), KEY, LIMIT)
+    for e164 in (NUMBER, SECOND):  # the second is found by the marker on it
+        assert {name: org.numbers[e164][name] for name in NEUTRAL} == dict(NEUTRAL)
+    assert not org.tools
+    assert not bases(org)
+    await host.delete_copy(copy, on(NUMBER), KEY, LIMIT)  # gone already
+
+
+async def test_deleting_spares_a_number_that_went_to_another_client_or_to_a_pathway(host: Host, org: BlandOrg):
+    copy = await put(host, PLAIN, numbers=on(NUMBER, SECOND))
+    await put(host, replace(PLAIN, marker="client_2", prompt="Other."), numbers=on(NUMBER))
+    org.numbers[SECOND].update(pathway_id="p1", metadata={})
+    await host.delete_copy(copy, on(NUMBER, SECOND, "+14155550199"), KEY, LIMIT)
+    assert org.numbers[NUMBER]["prompt"] == "Other."
+    assert org.numbers[SECOND]["pathway_id"] == "p1"
+
+
+async def test_what_a_dead_process_left_is_deleted_too(host: Host, box: RunningSandbox, org: BlandOrg):
+    copy = await put(host, PLAIN)
+    dying = DyingHttp(4, answered=True)
+    with pytest.raises(Killed):
+        await Bland(dying, f"{box.url}/bland", SIP).put_copy(ACME, WIRING, copy, on(NUMBER), KEY, LIMIT)
+    await dying.aclose()
+    assert org.tools
+    await host.delete_copy(copy, on(NUMBER), KEY, LIMIT)
+    assert (org.tools, bases(org)) == ({}, [])
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before the request", "before its answer"])
+async def test_a_process_may_die_between_any_two_requests(
+    host: Host, box: RunningSandbox, org: BlandOrg, answered: bool
+):
+    """Each time with a definition that replaces every part, so that something is made and something deleted."""
+    copy: Copy | None = None
+    for lives in range(40):
+        assistant = replace(
+            ACME,
+            functions=(replace(FUNCTION, description=f"Books, {lives}"),),
+            knowledge=(Knowledge("Prices", f"A visit is ${lives}."),),
+        )
+        dying = DyingHttp(lives, answered=answered)
+        try:
+            await Bland(dying, f"{box.url}/bland", SIP).put_copy(
+                assistant, WIRING, copy, on(NUMBER, SECOND), KEY, LIMIT
+            )
+        except Killed:
+            found = copy or await host.find_copy("client_1", KEY, LIMIT)
+            copy = await put(host, assistant, found, on(NUMBER, SECOND))
+        else:
+            assert lives == 10, "as many requests as it takes"
+            break
+        finally:
+            await dying.aclose()
+        assert (len(org.tools), len(bases(org))) == (2, 1), f"after dying at request {lives + 1}"
+        assert next(tool["description"] for tool in tools_of(org, SECOND)) == f"Books, {lives}"
+    else:
+        raise AssertionError("it never came to an end")
