@@ -6,6 +6,7 @@ whoever imports writes our addresses back at the carrier.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
@@ -34,7 +35,7 @@ class Numbers:
         self, e164: str, credentials: Credentials, copy: Copy | None, fallback: str | None, key: Secret, limit: float
     ) -> Counterpart:
         """One that is there is brought up to date, whoever imported it: Vapi refuses to import a number twice."""
-        settings = {"number": e164, "name": f"callrouter {e164}", "smsEnabled": False, **_opening(credentials)}
+        settings = {"number": e164, "name": _label(e164), "smsEnabled": False, **_opening(credentials)}
         hide = [credentials.auth_token, *([credentials.api_secret] if credentials.api_secret is not None else [])]
         found = await self.find_counterpart(e164, key, limit)
         if found is not None:
@@ -45,10 +46,10 @@ class Numbers:
                 if not is_gone(error):
                     raise
             else:
-                return found
+                return replace(found, label=_label(e164))
         body = {"provider": "twilio", **settings, **_named(_answered_by(copy, fallback))}
         made = await self._api.ask("POST", "/phone-number", key, limit, json=body, hide=hide)
-        return Counterpart(made["id"])
+        return Counterpart(made["id"], label=_label(e164))
 
     async def assign_counterpart(
         self, counterpart: Counterpart, copy: Copy | None, fallback: str | None, key: Secret, limit: float
@@ -88,6 +89,10 @@ class Numbers:
 
     async def release_native(self, number: NativeNumber, key: Secret, limit: float) -> None:  # noqa: ARG002
         raise ProviderError(ErrorKind.BAD_REQUEST, said=_NOT_SOLD)
+
+
+def _label(e164: str) -> str:
+    return f"callrouter {e164}"
 
 
 def _path(remote_id: str) -> str:

@@ -7,17 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.http import Http
-from adapters.portable import AssistantHost, LineTeller, NumberHost
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.state import Sandbox
 from adapters.sandbox.vapi_org import VapiOrg
 from adapters.vapi import Vapi
 from tests.adapters.canary import CANARY
 from tests.adapters.sandbox.conftest import Clock
-
-
-class Host(AssistantHost, NumberHost, LineTeller):
-    """All that Vapi is asked for beside calls."""
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
-"""Definitions, addresses and credentials that the tests of Vapi's adapter share."""
+"""Definitions, addresses, credentials and a sudden death that the tests of Vapi's adapter share."""
 
 from __future__ import annotations
 
-from adapters.portable import Assistant, Credentials, Function, Knowledge, Wiring
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from adapters.portable import Assistant, Function, Knowledge, Wiring
 from crypto.secret import Secret
 from tests.adapters.refusals import KEY
+from tests.support.waiting import wait_until
 
-__all__ = ["ACME", "CREDENTIALS", "FUNCTION", "KEY", "LIMIT", "PLAIN", "PRICES", "WEBHOOK_SECRET", "WIRING"]
+__all__ = ["ACME", "FUNCTION", "KEY", "LIMIT", "PLAIN", "PRICES", "WEBHOOK_SECRET", "WIRING", "die_when"]
 
 LIMIT = 5.0
 WEBHOOK_SECRET = "wh00k-canary-5f1d7c29ab40e6"
@@ -37,9 +43,13 @@ ACME = Assistant(
     voicemail_detection=True,
     max_seconds=900,
 )
-CREDENTIALS = Credentials(
-    account_sid="AC" + "12" * 16,
-    auth_token=Secret("t0ken-canary-93ab17c4de52f8"),
-    api_key="SK" + "34" * 16,
-    api_secret=Secret("s3cret-canary-7d20e95bc81f46"),
-)
+
+
+async def die_when(work: Coroutine[Any, Any, object], condition: Callable[[], object]) -> None:
+    """Let a process work until something has come about, and kill it before it hears of it."""
+    task = asyncio.create_task(work)
+    await wait_until(condition)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
