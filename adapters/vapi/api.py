@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from adapters.base import ErrorKind, ProviderError
@@ -119,6 +119,13 @@ class Api:
 def is_id(value: Any) -> bool:
     """Whether it can stand in a path, and be kept."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def path_of(shelf: Literal["assistant", "file", "phone-number"], thing_id: str) -> str:
+    """Raises ProviderError(BAD_REQUEST) for an id that would lead elsewhere."""
+    if not is_id(thing_id):
+        raise ProviderError(ErrorKind.BAD_REQUEST, said="An id at Vapi has letters, digits and dashes only.")
+    return f"/{shelf}/{thing_id}"
 
 
 def is_gone(error: ProviderError) -> bool:

@@ -9,7 +9,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, Copy, Counterpart, Wiring
 from adapters.replies import find
 from adapters.vapi import definition
-from adapters.vapi.api import Api, is_gone, is_id
+from adapters.vapi.api import Api, is_gone, is_id, path_of
 from adapters.vapi.knowledge import delete_files, store_knowledge
 from crypto.secret import Secret
 
@@ -51,7 +51,9 @@ class Assistants:
     async def _put(self, remote_id: str | None, body: object, wiring: Wiring, key: Secret, limit: float) -> str:
         if remote_id is not None:
             try:
-                changed = await self._api.ask("PATCH", _path(remote_id), key, limit, json=body, hide=[wiring.secret])
+                changed = await self._api.ask(
+                    "PATCH", path_of("assistant", remote_id), key, limit, json=body, hide=[wiring.secret]
+                )
             except ProviderError as error:
                 if not is_gone(error):
                     raise
@@ -68,7 +70,7 @@ class Assistants:
         limit: float,
     ) -> None:
         if copy.remote_id is not None:
-            await self._api.remove(_path(copy.remote_id), key, limit)
+            await self._api.remove(path_of("assistant", copy.remote_id), key, limit)
         await delete_files(self._api, sorted(copy.parts.values()), key, limit)
 
     async def check_link(self, remote_id: str, key: Secret, limit: float) -> None:
@@ -91,7 +93,7 @@ class Assistants:
             change |= definition.webhook_fields(wiring)
         if "transfer" in manage:
             change["model"] = _with_transfer(linked, wiring)
-        await self._api.ask("PATCH", _path(remote_id), key, limit, json=change, hide=[wiring.secret])
+        await self._api.ask("PATCH", path_of("assistant", remote_id), key, limit, json=change, hide=[wiring.secret])
 
     def lost_of_link(self, manage: Sequence[str]) -> tuple[str, ...]:
         needs = {"events": "webhook", "transfer": "transfer"}
@@ -99,18 +101,11 @@ class Assistants:
 
     async def _linked(self, remote_id: str, key: Secret, limit: float) -> dict[str, Any]:
         try:
-            return await self._api.ask("GET", _path(remote_id), key, limit)
+            return await self._api.ask("GET", path_of("assistant", remote_id), key, limit)
         except ProviderError as error:
             if not is_gone(error):
                 raise
         raise _unfit("Vapi has no assistant with this id in the organisation that the key belongs to.", 404)
-
-
-def _path(remote_id: str) -> str:
-    """Raises ProviderError(BAD_REQUEST) for an id that would lead elsewhere."""
-    if not is_id(remote_id):
-        raise _unfit("An assistant's id at Vapi has letters, digits and dashes only.")
-    return f"/assistant/{remote_id}"
 
 
 def _unfit(said: str, status: int | None = None) -> ProviderError:

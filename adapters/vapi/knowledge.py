@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from adapters.http import Part
 from adapters.portable import Assistant, Knowledge
-from adapters.vapi.api import Api
+from adapters.vapi.api import Api, path_of
 from crypto.secret import Secret
 
 
@@ -31,7 +31,7 @@ async def store_knowledge(api: Api, assistant: Assistant, key: Secret, limit: fl
 
 async def delete_files(api: Api, ids: Sequence[str], key: Secret, limit: float) -> None:
     for file_id in ids:
-        await api.remove(f"/file/{file_id}", key, limit)
+        await api.remove(path_of("file", file_id), key, limit)
 
 
 async def _stored_files(api: Api, marker: str, key: Secret, limit: float) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Copy, Counterpart, Credentials, NativeNumber, Wiring
 from adapters.replies import text
-from adapters.vapi.api import Api, is_gone, is_id
+from adapters.vapi.api import Api, is_gone, path_of
 from crypto.secret import Secret
 
 _NOT_SOLD: Final = "Vapi's own numbers are not sold here: buy one on Twilio, and it is registered at Vapi."
@@ -41,7 +41,7 @@ class Numbers:
         if found is not None:
             body = {**settings, **_answered_by(copy, fallback)}
             try:
-                await self._api.ask("PATCH", _path(found.remote_id), key, limit, json=body, hide=hide)
+                await self._api.ask("PATCH", path_of("phone-number", found.remote_id), key, limit, json=body, hide=hide)
             except ProviderError as error:
                 if not is_gone(error):
                     raise
@@ -55,10 +55,10 @@ class Numbers:
         self, counterpart: Counterpart, copy: Copy | None, fallback: str | None, key: Secret, limit: float
     ) -> None:
         body = _answered_by(copy, fallback)
-        await self._api.ask("PATCH", _path(counterpart.remote_id), key, limit, json=body)
+        await self._api.ask("PATCH", path_of("phone-number", counterpart.remote_id), key, limit, json=body)
 
     async def unregister_number(self, counterpart: Counterpart, key: Secret, limit: float) -> None:
-        await self._api.remove(_path(counterpart.remote_id), key, limit)
+        await self._api.remove(path_of("phone-number", counterpart.remote_id), key, limit)
 
     async def list_native(self, key: Secret, limit: float) -> list[NativeNumber]:  # noqa: ARG002 - none is ours
         return []
@@ -93,13 +93,6 @@ class Numbers:
 
 def _label(e164: str) -> str:
     return f"callrouter {e164}"
-
-
-def _path(remote_id: str) -> str:
-    """Raises ProviderError(BAD_REQUEST) for an id that would lead elsewhere."""
-    if not is_id(remote_id):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="A number's id at Vapi has letters, digits and dashes only.")
-    return f"/phone-number/{remote_id}"
 
 
 def _opening(credentials: Credentials) -> dict[str, Any]:
