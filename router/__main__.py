@@ -6,7 +6,7 @@ import sys
 
 from router.hygiene import restart_with_hygiene
 
-_LONG_LIVED = ("serve", "fallback", "demo")
+_LONG_LIVED = ("serve", "worker", "fallback", "demo")
 
 
 def main() -> None:

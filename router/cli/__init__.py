@@ -13,6 +13,7 @@ from router.cli.explain import explain
 from router.cli.keys import keys, migrate_command
 from router.cli.serve import fallback, serve
 from router.cli.setup import ignore_signals
+from router.cli.worker import worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +22,7 @@ app = typer.Typer(
     help="Answers the phone for AI-receptionist agencies.",
 )
 app.command("serve")(serve)
+app.command("worker")(worker)
 app.command("fallback")(fallback)
 app.command("migrate")(migrate_command)
 app.command("demo")(demo)

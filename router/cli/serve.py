@@ -39,14 +39,11 @@ _NOT_FOR_FALLBACK: Final = ("DATABASE_URL", "DATABASE_URL_FILE")  # they would m
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that answer calls.")]
-NoJobs = Annotated[
-    bool, typer.Option("--no-jobs", help="Run no background jobs. This version has none, so nothing changes.")
-]
+NoJobs = Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `callrouter worker`.")]
 
 
 def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs: NoJobs = False) -> None:
     """Answer calls until told to stop."""
-    del no_jobs
     settings = read_settings(host=host, port=port, workers=workers)
     exit_when_told()
     forbid_core_dumps()
@@ -57,19 +54,28 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     prepare_schema(settings)
     configure_logging_of(settings)
     if settings.workers == 1:
-        run_server(create_app(settings), settings, listening)
+        run_server(create_app(settings, jobs=not no_jobs), settings, listening)
         return
     _hand_to_workers(settings)
-    run_workers(settings.workers, listening, run_worker)
+    run_workers(settings.workers, listening, run_without_jobs if no_jobs else run_with_jobs)
 
 
-def run_worker(listening: socket.socket) -> None:
+def run_with_jobs(listening: socket.socket) -> None:
     """One of several processes; its settings come from the environment that `serve` prepared."""
+    _run_one_of_several(listening, jobs=True)
+
+
+def run_without_jobs(listening: socket.socket) -> None:
+    """The same, for calls alone."""
+    _run_one_of_several(listening, jobs=False)
+
+
+def _run_one_of_several(listening: socket.socket, *, jobs: bool) -> None:
     settings = with_database(read_settings())
     forbid_core_dumps()
     hide_memory()
     configure_logging_of(settings)
-    run_server(create_app(settings), settings, listening)
+    run_server(create_app(settings, jobs=jobs), settings, listening)
 
 
 def fallback(host: Host = None, port: Port = None) -> None:

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.queries import Queries
-
 from router.store.pool import Connection
 
 Payload: TypeAlias = Mapping[str, str | int | None]
@@ -28,8 +25,18 @@ async def enqueue(
     priority: int = 0,
 ) -> bool:
     """One job. `once`: not if a job with this text waits or runs already. Whether it was put there."""
-    [job_id] = await Queries(AsyncpgDriver(connection)).enqueue(
-        name, json.dumps(payload).encode(), priority, after, once, on_conflict="skip"
+    job_id = await connection.fetchval(
+        """
+        INSERT INTO pgqueuer (entrypoint, payload, execute_after, dedupe_key, priority, status)
+        VALUES ($1, $2, now() + $3::interval, $4, $5, 'queued')
+        ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL DO NOTHING
+        RETURNING id
+        """,
+        name,
+        _encode(payload),
+        after or timedelta(),
+        once,
+        priority,
     )
     return job_id is not None
 
@@ -38,5 +45,17 @@ async def enqueue_many(connection: Connection, name: str, payloads: Sequence[Pay
     """Many jobs of one kind in one statement."""
     if not payloads:
         return
-    bodies: list[bytes | None] = [json.dumps(payload).encode() for payload in payloads]
-    await Queries(AsyncpgDriver(connection)).enqueue([name] * len(bodies), bodies, [priority] * len(bodies))
+    await connection.execute(
+        """
+        INSERT INTO pgqueuer (entrypoint, payload, priority, status)
+        SELECT $1, payload, $3, 'queued' FROM unnest($2::bytea[]) WITH ORDINALITY AS given (payload, place)
+         ORDER BY place
+        """,
+        name,
+        [_encode(payload) for payload in payloads],
+        priority,
+    )
+
+
+def _encode(payload: Payload) -> bytes:
+    return json.dumps(payload).encode()

@@ -1,7 +1,7 @@
 """Runs jobs with PgQueuer: takes them, keeps them alive, tries again, and says so when one is given up.
 
 A process that dies loses nothing: its jobs are taken by another one once their heartbeat is old. Whatever a handler
-raises is turned into our own words before PgQueuer sees it, because PgQueuer writes tracebacks into the database.
+raises is judged here, and goes no further: exceptions may hold what stands in no log and no database.
 """
 
 from __future__ import annotations
@@ -9,30 +9,37 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-import asyncpg
 from pgqueuer import PgQueuer
-from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job as QueuedJob
 from pgqueuer.domain.models import Schedule
 
+from router.jobs.queue import JobQueries, failures_of, note_failures
 from router.jobs.retry import Again, GiveUp, RetryPolicy
-from router.store.pool import COMMAND_SECONDS, DATABASE_ERRORS
+from router.store.pool import DATABASE_ERRORS, open_plain_pool
 from router.telemetry import emit, metrics
 
 _RECONNECT_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 30.0  # a notification wakes it sooner
+_POLL_SECONDS: Final = 10.0  # new jobs wake it sooner; nothing tells of those that a dead process left
 _STOP_SECONDS: Final = 10.0  # for what is being done when the process is told to stop
-_CONNECTIONS: Final = 4
+_CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
+_LOG_KEPT: Final = timedelta(hours=6)
+_CLEAN_UP: Final = "jobs.clean_up"
+_CLEAN_UP_AT: Final = "7 * * * *"
+_UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` that failed is told again
+_AWAY: Final = (*DATABASE_ERRORS, FailingListenerError)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work as its handler sees it. `tried` counts this attempt, too."""
+    """One piece of work as its handler sees it. `tried`: attempts since it last went well, this one included."""
 
     name: str
     payload: Mapping[str, Any]
@@ -51,6 +58,10 @@ class _Kind:
     given_up: Handler | None
 
 
+class _Stopped(Exception):  # noqa: N818  no error: the work goes back into the queue
+    """The process is to end before the work has."""
+
+
 @dataclass(slots=True)
 class JobRunner:
     """Handlers by name, and the loop. Register first, then run. `dsn` must not go through a transaction pooler.
@@ -63,7 +74,7 @@ class JobRunner:
     _kinds: dict[str, _Kind] = field(default_factory=dict)
     _ticks: dict[str, tuple[str, Tick]] = field(default_factory=dict)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _queue: PgQueuer | None = None
+    _over: asyncio.Event = field(default_factory=asyncio.Event)  # what was begun on this connection has to end
 
     def handle(
         self,
@@ -82,108 +93,134 @@ class JobRunner:
         self._ticks[name] = (cron, tick)
 
     async def run(self) -> None:
-        """Until `stop`, whatever happens to the database. Cancelling it is safe, too: what is begun is done again."""
+        """Until `stop`, whatever happens to the database. Cancelling it is stopping it."""
+        metrics.register_jobs((*self._kinds, *self._ticks, _CLEAN_UP))
         while not self._stopping.is_set():
             try:
                 await self._run_connected()
-            except DATABASE_ERRORS:
+            except _AWAY:
                 pass  # whoever asks the database for a call says so
             except Exception as error:  # noqa: BLE001  the queue must not stay still because of one bad moment
                 emit("jobs.failed", exception=error)
-            if not self._stopping.is_set():
-                await asyncio.sleep(_RECONNECT_SECONDS)
+            await _wait_for(self._stopping, _RECONNECT_SECONDS)
 
     async def stop(self) -> None:
         """Take no more jobs; what is being done goes back into the queue unless it ends soon."""
         self._stopping.set()
-        if self._queue is not None:
-            self._queue.shutdown.set()
+        self._over.set()
 
     async def _run_connected(self) -> None:
-        async with asyncpg.create_pool(
-            self.dsn,
-            min_size=2,
-            max_size=_CONNECTIONS,
-            command_timeout=COMMAND_SECONDS,
-            timeout=COMMAND_SECONDS,
-            server_settings={"application_name": "callrouter-jobs"},
-        ) as pool:
-            queue = self._queue = PgQueuer.from_asyncpg_pool(pool)
+        async with open_plain_pool(self.dsn, _CONNECTIONS, "callrouter-jobs") as pool:
+            driver = AsyncpgPoolDriver(pool)
+            queries = JobQueries(driver)
+            queue = PgQueuer(driver, queries=queries)
+            self._over = queries.lost = queue.shutdown
             for name, kind in self._kinds.items():
-                queue.entrypoint(name, concurrency_limit=kind.at_once)(self._guard(name, kind))
-            for name, (cron, tick) in self._ticks.items():
-                queue.schedule(name, cron)(_guard_tick(name, tick))
+                queue.entrypoint(name, concurrency_limit=kind.at_once)(_guard(name, kind, self._over))
+            ticks = {**self._ticks, _CLEAN_UP: (_CLEAN_UP_AT, lambda: queries.forget_log(_LOG_KEPT))}
+            for name, (cron, tick) in ticks.items():
+                queue.schedule(name, cron)(_guard_tick(name, tick, self._over))
             if self._stopping.is_set():
                 return
-            await queue.run(
-                dequeue_timeout=timedelta(seconds=_POLL_SECONDS),
-                batch_size=_BATCH,
-                heartbeat_timeout=timedelta(seconds=self.heartbeat),
-                shutdown_on_listener_failure=True,
+            running = asyncio.ensure_future(
+                queue.run(
+                    dequeue_timeout=timedelta(seconds=min(_POLL_SECONDS, self.heartbeat)),
+                    batch_size=_BATCH,
+                    heartbeat_timeout=timedelta(seconds=self.heartbeat),
+                    shutdown_on_listener_failure=True,
+                    log_aggregation_interval=timedelta(),
+                )
             )
+            try:
+                await asyncio.shield(running)
+            finally:
+                self._over.set()
+                await asyncio.wait({running})
 
-    def _guard(self, name: str, kind: _Kind) -> Callable[[QueuedJob], Awaitable[None]]:
-        async def work(queued: QueuedJob) -> None:
-            job = Job(name, json.loads(queued.payload or b"{}"), queued.attempts + 1)
-            wait = await self._attempt(kind, job)
-            if wait is not None:
-                raise RetryRequested(delay=wait, reason="again")
 
-        return work
-
-    async def _attempt(self, kind: _Kind, job: Job) -> timedelta | None:
-        """How long until the next attempt; None: there is none to come."""
-        working = asyncio.ensure_future(kind.handle(job))
-        stopping = asyncio.create_task(self._stopping.wait())
+def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob], Awaitable[None]]:
+    async def work(queued: QueuedJob) -> None:
+        failed = failures_of(queued)
+        job = Job(name, json.loads(queued.payload or b"{}"), failed + 1)
+        wait: timedelta | None = timedelta()
         try:
-            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                await asyncio.wait({working}, timeout=_STOP_SECONDS)
-        finally:
-            stopping.cancel()
-            unfinished = not working.done()
-            working.cancel()
-        if unfinished:
-            await asyncio.gather(working, return_exceptions=True)
-            return timedelta()
-        return await self._judge(kind, job, working)
-
-    async def _judge(self, kind: _Kind, job: Job, working: asyncio.Future[None]) -> timedelta | None:
-        if working.cancelled():
-            return timedelta()
-        error = working.exception()
-        match error:
-            case None:
-                metrics.job_finished(job.name, "done")
-                return None
-            case Again():
-                metrics.job_finished(job.name, "again")
-                return timedelta(seconds=error.seconds)
-            case GiveUp():
-                wait, reason = None, error.reason
-            case _:
-                wait, reason = kind.policy.wait(job.tried), type(error).__name__
-        emit(
-            "job.failed" if wait is not None else "job.given_up",
-            job=job.name,
-            tried=job.tried,
-            reason=reason,
-            agency_id=job.payload.get("agency_id"),
-            exception=None if isinstance(error, GiveUp) else error,
-        )
-        metrics.job_finished(job.name, "failed" if wait is not None else "given_up")
-        if wait is None and kind.given_up is not None:
-            await kind.given_up(job)
-        return wait
-
-
-def _guard_tick(name: str, tick: Tick) -> Callable[[Schedule], Awaitable[None]]:
-    async def work(_: Schedule) -> None:
-        try:
-            await tick()
-        except DATABASE_ERRORS:
-            return  # the next time may go well
-        except Exception as error:  # noqa: BLE001  likewise
-            emit("job.failed", job=name, tried=1, reason=type(error).__name__, exception=error)
+            await _do_until(over, kind.handle, job)
+        except _Stopped:
+            pass
+        except Again as again:
+            metrics.job_finished(name, "again")
+            wait, failed = timedelta(seconds=again.seconds), 0
+        except Exception as error:  # noqa: BLE001  all that a handler raises ends here
+            wait, failed = await _judge(kind, job, error), job.tried
+        else:
+            metrics.job_finished(name, "done")
+            return
+        if wait is not None:
+            note_failures(queued, failed)
+            raise RetryRequested(delay=wait)
 
     return work
+
+
+def _guard_tick(name: str, tick: Tick, over: asyncio.Event) -> Callable[[Schedule], Awaitable[None]]:
+    async def work(_: Schedule) -> None:
+        try:
+            await _do_until(over, tick)
+        except (_Stopped, *DATABASE_ERRORS):
+            return  # the next time may go well
+        except Exception as error:  # noqa: BLE001  likewise
+            metrics.job_finished(name, "failed")
+            emit("job.failed", job=name, tried=1, reason=type(error).__name__, exception=error)
+        else:
+            metrics.job_finished(name, "done")
+
+    return work
+
+
+async def _do_until(over: asyncio.Event, work: Callable[..., Awaitable[None]], *given: Job) -> None:
+    """Do it; when all is over meanwhile, it has a few seconds to end. Raises _Stopped if it was not begun or ended."""
+    if over.is_set():
+        raise _Stopped
+    working = asyncio.ensure_future(work(*given))
+    ending = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await asyncio.wait({working}, timeout=_STOP_SECONDS)
+    finally:
+        ending.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+    if working.cancelled():
+        raise _Stopped
+    await working
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+async def _judge(kind: _Kind, job: Job, error: Exception) -> timedelta | None:
+    """How long until the next attempt after this failure; None: there is none to come."""
+    wait, reason = kind.policy.wait(job.tried), type(error).__name__
+    if isinstance(error, GiveUp):
+        wait, reason = None, error.reason
+    emit(
+        "job.failed" if wait is not None else "job.given_up",
+        job=job.name,
+        tried=job.tried,
+        reason=reason,
+        agency_id=job.payload.get("agency_id"),
+        exception=None if isinstance(error, GiveUp) else error,
+    )
+    metrics.job_finished(job.name, "failed" if wait is not None else "given_up")
+    if wait is None and kind.given_up is not None:
+        try:
+            await kind.given_up(job)
+        except Exception as untold:  # noqa: BLE001  whoever has to hear of it hears of it later
+            emit("job.failed", job=job.name, tried=job.tried, reason=type(untold).__name__, exception=untold)
+            return _UNTOLD
+    return wait

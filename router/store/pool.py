@@ -85,6 +85,24 @@ async def open_database(
         await asyncio.gather(_close(calls), _close(settings))
 
 
+@asynccontextmanager
+async def open_plain_pool(dsn: str, size: int, name: str) -> AsyncIterator[Pool]:
+    """A pool for a library that reads and writes JSON by itself; `name` is what the server shows of it."""
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        command_timeout=COMMAND_SECONDS,
+        timeout=COMMAND_SECONDS,
+        connection_class=_PooledConnection,
+        server_settings={"application_name": name},
+    )
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
 async def connect(dsn: str) -> Connection:
     """A connection of its own, for the recorder and for LISTEN."""
     connection = await asyncpg.connect(dsn, command_timeout=COMMAND_SECONDS, timeout=COMMAND_SECONDS)

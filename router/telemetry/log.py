@@ -23,7 +23,7 @@ from router.telemetry.redact import describe_exception, mask_number, redact
 
 _LEVEL_NUMBERS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MAX_STRING: Final = 500
-_HTTP_CLIENTS: Final = ("httpx", "httpcore", "aiohttp")
+_CHATTY: Final = ("httpx", "httpcore", "aiohttp", "pgqueuer")
 _render_json: Final = structlog.processors.JSONRenderer()
 
 
@@ -207,7 +207,7 @@ def _name_level(number: int) -> Level:
 
 
 def _route_libraries(level: int, *, full_numbers: bool) -> None:
-    """Below info libraries print headers and bodies, and HTTP clients do so at info: neither is ever shown."""
+    """Below info libraries print headers and bodies, and some do so at info: neither is ever shown."""
     root = logging.getLogger()
     for earlier in [handler for handler in root.handlers if isinstance(handler, _LibraryHandler)]:
         root.removeHandler(earlier)
@@ -215,7 +215,7 @@ def _route_libraries(level: int, *, full_numbers: bool) -> None:
     handler.setLevel(max(level, logging.INFO))
     root.addHandler(handler)
     root.setLevel(handler.level)
-    for name in _HTTP_CLIENTS:
+    for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 

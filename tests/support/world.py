@@ -278,8 +278,10 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def open_world(dsn: str, folder: Path, *, replicas: int = 1, **overrides: Any) -> AsyncIterator[World]:
-    """A sandbox and the service before it, as many replicas as asked for on one database."""
+async def open_world(
+    dsn: str, folder: Path, *, replicas: int = 1, jobs: bool = False, **overrides: Any
+) -> AsyncIterator[World]:
+    """A sandbox and the service before it, as many replicas as asked for on one database, with or without jobs."""
     clock = FakeClock()
     account_sid, auth_token = "AC" + secrets.token_hex(16), secrets.token_hex(16)
     platform_keys = new_key_entry()
@@ -302,7 +304,7 @@ async def open_world(dsn: str, folder: Path, *, replicas: int = 1, **overrides: 
         for _ in range(replicas):
             listening = listen()
             settings = load_settings({}, **(values | {"public_url": overrides.get("public_url") or url_of(listening)}))
-            apps.append(create_app(settings, clock=clock))
+            apps.append(create_app(settings, jobs=jobs, clock=clock))
             urls.append(await stack.enter_async_context(serve_app(apps[-1], listening, lifespan=True)))
         assert settings is not None
         db = await asyncpg.connect(dsn)

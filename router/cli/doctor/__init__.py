@@ -13,12 +13,12 @@ from rich.console import Console
 from adapters.http import Http
 from adapters.twilio import Twilio
 from crypto import Keyring
-from router.app import platform_account
 from router.cli.doctor.addresses import look_at_addresses
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
+from router.composition.outside import platform_account
 from router.settings import Settings
 from router.store.pool import DATABASE_ERRORS
 from router.store.schema import SchemaError, connect_to_schema

@@ -109,5 +109,12 @@ SERVICE: Final[tuple[Event, ...]] = (
         "A job is not tried again: its last attempt failed, or no other would help.",
         (*JOB, needed(REASON), EXCEPTION),
     ),
+    Event(
+        "jobs.started",
+        "info",
+        "`callrouter worker` does background jobs.",
+        (Field("version", "string", "of callrouter", required=True),),
+    ),
+    Event("jobs.stopping", "info", "`callrouter worker` was told to stop: it ends or gives back what it is doing."),
     Event("jobs.failed", "error", "The queue stopped for a moment and goes on.", (needed(EXCEPTION),)),
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import pytest
 
 from adapters.sandbox.world import VAPI_KEY
-from router.agencies.retired import RetiredKeys
-from tests.support.waiting import wait_until
+from router.agencies.retired import erase_retired
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +18,8 @@ CALLS = count()
 
 
 @pytest.fixture
-def retired(services):
-    return RetiredKeys(services.database, services.clock)
+def erase(services):
+    return partial(erase_retired, services)
 
 
 @pytest.fixture
@@ -67,54 +67,54 @@ async def versions(services, agency, kind="vapi"):
     return [row["version"] for row in rows]
 
 
-async def test_without_a_call_it_goes_after_an_hour(services, agency, retired, clock, captured_events):
+async def test_without_a_call_it_goes_after_an_hour(services, agency, erase, clock, captured_events):
     clock.move(minutes=59)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [1, 2]
     clock.move(minutes=2)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [2]
     line = captured_events.only("key.erased")
     assert (line["agency_id"], line["kind"], line["key_version"]) == (agency.id, "vapi", 1)
 
 
-async def test_it_stays_until_an_hour_after_the_last_call_that_used_it(services, agency, retired, clock, place):
+async def test_it_stays_until_an_hour_after_the_last_call_that_used_it(services, agency, erase, clock, place):
     call = await place(agency.id, began=10)
     clock.move(hours=3)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [1, 2], "the call is still on"
     await services.database.settings.execute("UPDATE calls SET ended_at = $2 WHERE id = $1", call, clock.now)
     clock.move(minutes=59)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [1, 2]
     clock.move(minutes=2)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [2]
 
 
-async def test_calls_that_did_not_use_it_do_not_keep_it(services, api, agency, retired, clock, place):
+async def test_calls_that_did_not_use_it_do_not_keep_it(services, api, agency, erase, clock, place):
     other = await api.new_agency()
     await place(agency.id, "retell", began=10)
     await place(other.id, began=10)
     await place(agency.id, began=100, ended=5)
     clock.move(minutes=61)
     await place(agency.id, began=30)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [2]
 
 
-async def test_after_a_day_it_goes_whatever_call_is_on(services, agency, retired, clock, place):
+async def test_after_a_day_it_goes_whatever_call_is_on(services, agency, erase, clock, place):
     await place(agency.id, began=10)
     clock.move(hours=23.9)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [1, 2]
     clock.move(hours=0.2)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [2]
 
 
 async def test_an_accounts_former_token_stays_for_the_day_that_a_rotation_may_take(
-    api, services, retired, clock, sandbox
+    api, services, erase, clock, sandbox
 ):
     account = sandbox.state.twilio.add_account("AC" + "0e" * 16, "token-of-the-agencys-own-account")
     agency = await api.new_agency()
@@ -122,48 +122,21 @@ async def test_an_accounts_former_token_stays_for_the_day_that_a_rotation_may_ta
         body = {"account_sid": account.sid, "auth_token": account.auth_token}
         await api.put(f"{agency.path}/keys/twilio", body)
     clock.move(hours=23.9)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency, "twilio") == [1, 2]
     clock.move(hours=0.2)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency, "twilio") == [2]
 
 
-async def test_a_key_in_use_is_never_touched(services, agency, retired, clock):
+async def test_a_key_in_use_is_never_touched(services, agency, erase, clock):
     clock.move(hours=10_000)
-    await retired.erase()
+    await erase()
     assert await versions(services, agency) == [2]
 
 
-async def test_several_processes_may_do_it_at_once(services, agency, retired, clock, captured_events):
+async def test_several_processes_may_do_it_at_once(services, agency, erase, clock, captured_events):
     clock.move(hours=2)
-    await asyncio.gather(*(retired.erase() for _ in range(3)))
+    await asyncio.gather(*(erase() for _ in range(3)))
     assert await versions(services, agency) == [2]
     captured_events.only("key.erased")
-
-
-async def test_it_is_done_again_and_again_also_after_the_database_was_away(
-    services, agency, retired, clock, monkeypatch
-):
-    monkeypatch.setattr("router.agencies.retired._EVERY_SECONDS", 0.01)
-    rounds = []
-    erase = retired.erase
-
-    async def fail_first():
-        rounds.append(clock.now)
-        if len(rounds) == 1:
-            raise ConnectionResetError
-        await erase()
-
-    monkeypatch.setattr(retired, "erase", fail_first)
-    clock.move(hours=2)
-    task = asyncio.create_task(retired.erase_now_and_then())
-
-    async def is_erased():
-        return await versions(services, agency) == [2]
-
-    try:
-        await wait_until(is_erased)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,14 @@
+"""The jobs of agencies' settings: what each is called, and who does it."""
+
+from __future__ import annotations
+
+from router.agencies.retired import erase_retired
+from router.agencies.services import ApiServices
+from router.jobs import JobRunner
+
+ERASE_RETIRED_KEYS = "keys.erase_retired"
+
+
+def register_agency_jobs(runner: JobRunner, services: ApiServices) -> None:
+    """Tell the runner of all of them."""
+    runner.repeat(ERASE_RETIRED_KEYS, "*/5 * * * *", lambda: erase_retired(services))

@@ -1,0 +1,1 @@
+"""Putting together what several commands share: what reaches outside the process, and the jobs."""

@@ -1,0 +1,34 @@
+"""The jobs: which there are is listed here, who does them stands in the area that each belongs to.
+
+Calls need none of them. What a job is for, and what happens when it fails, is told in docs/jobs.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from router.agencies.jobs import register_agency_jobs
+from router.composition.outside import Outside, api_services, reveal
+from router.jobs import JobRunner
+from router.settings import Settings
+
+
+def make_runner(settings: Settings, outside: Outside) -> JobRunner:
+    """A runner that knows all jobs."""
+    runner = JobRunner(reveal(settings.database_direct_url) or settings.dsn)
+    register_agency_jobs(runner, api_services(settings, outside))
+    return runner
+
+
+@asynccontextmanager
+async def running_jobs(settings: Settings, outside: Outside) -> AsyncIterator[None]:
+    """Jobs are done while the block runs; what is not done by its end goes back into the queue."""
+    runner = make_runner(settings, outside)
+    running = asyncio.create_task(runner.run(), name="jobs")
+    try:
+        yield
+    finally:
+        await runner.stop()
+        await running

@@ -1,0 +1,143 @@
+"""What reaches outside the process: the database, the providers, the carrier; made from the settings, closed again.
+
+`serve` answers calls with it, `worker` does jobs with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from pydantic import SecretStr
+
+from adapters.base import Account, VoiceProvider
+from adapters.bland import Bland
+from adapters.http import Http
+from adapters.retell import Retell
+from adapters.twilio import Twilio
+from adapters.vapi import Vapi
+from crypto import Keyring, Secret
+from router.agencies import ApiServices
+from router.calls.claims import Caps
+from router.calls.events import tell_circuit
+from router.calls.memory import RouteMemory
+from router.calls.recorder import Recorder
+from router.calls.spool import Spool
+from router.routing.circuit import Circuits
+from router.routing.dispatch import Dispatcher
+from router.routing.route import Access
+from router.settings import Settings
+from router.store.guard import DatabaseAwayError, Guard
+from router.store.pool import Connection, Database, open_database
+from router.store.schema import connect_to_schema
+from router.store.sealed import open_key
+from router.telemetry import metrics
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Everything that leads out of the process."""
+
+    database: Database
+    guard: Guard
+    recorder: Recorder
+    memory: RouteMemory
+    providers: Mapping[str, VoiceProvider]
+    dispatcher: Dispatcher
+    carrier: Twilio
+    keyring: Keyring
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_outside(settings: Settings, clock: Clock) -> AsyncIterator[Outside]:
+    """Also with a database that is away. Raises SchemaError for one that is there and has another schema."""
+    keyring = Keyring.parse(reveal(settings.platform_keys))
+    async with open_database(settings.dsn) as database:
+        guard = Guard()
+        recorder = Recorder(
+            partial(_connect_anew, settings.dsn, database), guard, Spool(settings.data_dir / "spool", keyring)
+        )
+        await _look_at_database(settings.dsn, guard)
+        recorder.start()
+        http = Http()
+        providers = voice_providers(settings, http)
+        metrics.register_providers(providers)
+        dispatcher = Dispatcher(
+            providers, partial(_open_access, keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
+        )
+        carrier = Twilio(http, settings.twilio_url)
+        try:
+            yield Outside(database, guard, recorder, RouteMemory(), providers, dispatcher, carrier, keyring, clock)
+        finally:
+            await dispatcher.aclose()
+            await recorder.aclose()
+            await http.aclose()
+
+
+def voice_providers(settings: Settings, http: Http) -> dict[str, VoiceProvider]:
+    """The providers there are, in the order in which they stand in for each other."""
+    return {
+        provider.name: provider
+        for provider in (
+            Vapi(http, settings.vapi_url),
+            Retell(http, settings.retell_url, settings.retell_sip),
+            Bland(http, settings.bland_url, settings.bland_sip),
+        )
+    }
+
+
+def api_services(settings: Settings, outside: Outside) -> ApiServices:
+    """What the API and the jobs of agencies' settings work with."""
+    return ApiServices(
+        database=outside.database,
+        keyring=outside.keyring,
+        fallback_keyring=Keyring.parse(reveal(settings.fallback_keys)),
+        voice=outside.providers,
+        carrier=outside.carrier,
+        dispatcher=outside.dispatcher,
+        caps=caps(settings),
+        platform_account=platform_account(settings),
+        admin_token=Secret(reveal(settings.admin_token)),
+        public_url=settings.base_url,
+        fallback_url=settings.fallback_base_url,
+        clock=outside.clock,
+    )
+
+
+def caps(settings: Settings) -> Caps:
+    return Caps(settings.caller_calls, settings.agency_calls)
+
+
+def platform_account(settings: Settings) -> Account | None:
+    """The platform's own carrier account, if it has one."""
+    if settings.twilio_account_sid is None:
+        return None
+    return Account(settings.twilio_account_sid, Secret(reveal(settings.twilio_auth_token)))
+
+
+def reveal(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret is not None else ""
+
+
+async def _connect_anew(dsn: str, database: Database) -> Connection:
+    """The recorder's own connection: it is the one that finds the database again. Raises SchemaError."""
+    connection = await connect_to_schema(dsn)
+    await database.renew()
+    return connection
+
+
+async def _look_at_database(dsn: str, guard: Guard) -> None:
+    """Without it the service starts all the same, with what the last run remembered. Raises SchemaError."""
+    with suppress(DatabaseAwayError):
+        connection = await guard.ask(partial(connect_to_schema, dsn))
+        connection.terminate()
+
+
+def _open_access(keyring: Keyring, agency_id: str, access: Access) -> Secret:
+    return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)

@@ -1,0 +1,61 @@
+"""`callrouter worker`: jobs without calls, and `callrouter serve`, with and without them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import asyncpg
+import pytest
+
+from tests.router.cli.commands import Commands, wait_for
+
+pytestmark = pytest.mark.timeout(300)  # some processes, on a machine that may be busy
+
+
+def count_listeners(dsn: str) -> int:
+    """Processes that wait for jobs: each has a connection of its own for that."""
+
+    async def count() -> int:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = 'callrouter-jobs' AND query ILIKE 'listen%'"
+            )
+        finally:
+            await connection.close()
+
+    return asyncio.run(count())
+
+
+def test_jobs_run_in_the_service_or_in_a_worker_as_told(external: Commands):
+    dsn = external.environ["DATABASE_URL"]
+    assert external.run("migrate").end() == 0
+    without = external.start("serve", "--no-jobs")
+    without.wait_for_events("service.started")
+    assert count_listeners(dsn) == 0
+    worker = external.start("worker")
+    worker.wait_for_events("jobs.started")
+    wait_for(lambda: count_listeners(dsn) == 1, "the worker")
+    serving = external.start("serve")
+    wait_for(lambda: count_listeners(dsn) == 2, "the service's own jobs")
+    for command in (worker, serving, without):
+        command.tell(signal.SIGTERM)
+        assert (command.end(), command.stderr) == (0, "")
+    assert worker.events("jobs.stopping")
+    assert count_listeners(dsn) == 0
+
+
+def test_a_worker_waits_for_a_database_that_is_away_and_ends_when_told(external: Commands):
+    worker = external.start("worker", DATABASE_URL="postgres://somebody:hunter2@127.0.0.1:1/calls")
+    worker.wait_for_events("jobs.started")
+    worker.tell(signal.SIGTERM)
+    assert (worker.end(), worker.stderr) == (0, "")
+    assert "hunter2" not in worker.stdout
+
+
+def test_a_worker_refuses_a_database_of_another_version(external: Commands):
+    refused = external.run("worker")
+    assert refused.end() == 1
+    assert "callrouter migrate" in refused.stderr

@@ -1,0 +1,442 @@
+"""What becomes of a job: done once, tried again with pauses, given up, given back, never lost."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_many
+from tests.router.jobs.conftest import running
+from tests.support.database_proxy import proxied
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "canary-9f2c1e7b5a"
+AT_ONCE = RetryPolicy(first=timedelta(0), attempts=4)
+
+
+async def waiting(database):
+    """How many jobs are in the queue, in whatever state."""
+    return await database.settings.fetchval("SELECT count(*) FROM pgqueuer")
+
+
+async def is_empty(database):
+    return await waiting(database) == 0
+
+
+def raiser(error):
+    async def handler(_job):
+        raise error
+
+    return handler
+
+
+async def test_a_job_is_done_by_its_handler_with_its_payload(database, runner):
+    seen = []
+
+    async def handler(job):
+        seen.append(job)
+
+    runner.handle("test.work", handler)
+    async with running(runner):
+        assert await enqueue(database.settings, "test.work", {"agency_id": "agency_1", "tries": 3, "nothing": None})
+        await wait_until(lambda: is_empty(database))
+    (job,) = seen
+    assert (job.name, job.tried) == ("test.work", 1)
+    assert job.payload == {"agency_id": "agency_1", "tries": 3, "nothing": None}
+
+
+async def test_what_is_put_in_with_a_transaction_that_fails_was_never_there(database):
+    async with database.settings.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        assert await enqueue(connection, "test.work", {})
+        await transaction.rollback()
+    assert await is_empty(database)
+
+
+async def test_the_same_work_waits_only_once_and_may_come_again_when_it_is_done(database, runner):
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["id"])
+
+    runner.handle("test.work", handler)
+    assert await enqueue(database.settings, "test.work", {"id": 1}, once="the same")
+    assert not await enqueue(database.settings, "test.work", {"id": 2}, once="the same")
+    assert await enqueue(database.settings, "test.work", {"id": 3}, once="another")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+        assert await enqueue(database.settings, "test.work", {"id": 4}, once="the same")
+        await wait_until(lambda: is_empty(database))
+    assert sorted(done) == [1, 3, 4]
+
+
+async def test_a_job_for_later_waits_for_its_time(database, runner):
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["id"])
+
+    runner.handle("test.work", handler)
+    async with running(runner):
+        await enqueue(database.settings, "test.work", {"id": "later"}, after=timedelta(seconds=1))
+        await enqueue(database.settings, "test.work", {"id": "tomorrow"}, after=timedelta(days=1))
+        await enqueue(database.settings, "test.work", {"id": "now"})
+        await wait_until(lambda: len(done) == 2)
+    assert done == ["now", "later"]
+    assert await waiting(database) == 1
+
+
+async def test_many_at_once(database, runner):
+    done = Counter()
+
+    async def handler(job):
+        done[job.payload["id"]] += 1
+
+    runner.handle("test.work", handler)
+    await enqueue_many(database.settings, "test.work", [])
+    await enqueue_many(database.settings, "test.work", [{"id": number} for number in range(100)])
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert done == Counter(range(100))
+
+
+async def test_a_failure_is_tried_again_and_each_one_is_told(database, runner, captured_events):
+    tried = []
+
+    async def handler(job):
+        tried.append(job.tried)
+        if len(tried) < 3:
+            raise RuntimeError(CANARY)
+
+    runner.handle("test.work", handler, policy=AT_ONCE)
+    await enqueue(database.settings, "test.work", {"agency_id": "agency_1"})
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert tried == [1, 2, 3]
+    told = captured_events.named("job.failed")
+    assert [line["tried"] for line in told] == [1, 2]
+    assert {(line["job"], line["reason"], line["agency_id"]) for line in told} == {
+        ("test.work", "RuntimeError", "agency_1")
+    }
+
+
+async def test_after_the_last_attempt_it_is_given_up_and_whoever_cares_hears_of_it(database, runner, captured_events):
+    given_up = []
+
+    async def hear(job):
+        given_up.append(job)
+
+    runner.handle("test.work", raiser(RuntimeError(CANARY)), policy=AT_ONCE, given_up=hear)
+    await enqueue(database.settings, "test.work", {"id": 1})
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    (job,) = given_up
+    assert (job.payload, job.tried) == ({"id": 1}, 4)
+    assert captured_events.only("job.given_up")["tried"] == 4
+
+
+async def test_a_decision_to_give_up_is_taken_at_once(database, runner, captured_events):
+    runner.handle("test.work", raiser(GiveUp("no_client")))
+    await enqueue(database.settings, "test.work", {})
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    told = captured_events.only("job.given_up")
+    assert (told["reason"], told["tried"]) == ("no_client", 1)
+    assert captured_events.named("job.failed") == []
+
+
+async def test_a_job_that_comes_again_by_itself_has_not_failed(database, runner, captured_events):
+    tried = []
+
+    async def handler(job):
+        tried.append(job.tried)
+        if len(tried) == 3:
+            raise RuntimeError
+        if len(tried) < 20:
+            raise Again
+
+    runner.handle("test.work", handler, policy=AT_ONCE)
+    await enqueue(database.settings, "test.work", {})
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert tried == [1, 1, 1, 2, *[1] * 16]
+    assert captured_events.only("job.failed")["tried"] == 1
+
+
+async def test_who_comes_again_stands_at_the_end_of_the_line(database, runner):
+    """A big agency, in many portions, and a small one that came later; only one job at a time."""
+    order = []
+
+    async def handler(job):
+        order.append(job.payload["agency"])
+        if job.payload["agency"] == "big" and order.count("big") < 5:
+            raise Again
+
+    runner.handle("test.work", handler, at_once=1)
+    await enqueue(database.settings, "test.work", {"agency": "big"}, once="big")
+    await enqueue(database.settings, "test.work", {"agency": "small"}, once="small")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert order == ["big", "small", "big", "big", "big", "big"]
+
+
+async def test_no_more_than_so_many_at_once_over_all_workers(database, database_dsn):
+    at_once = most = done = 0
+    go_on = asyncio.Event()
+
+    async def handler(_job):
+        nonlocal at_once, most, done
+        at_once += 1
+        most = max(most, at_once)
+        await go_on.wait()
+        at_once -= 1
+        done += 1
+
+    runners = [JobRunner(database_dsn), JobRunner(database_dsn)]
+    for runner in runners:
+        runner.handle("test.work", handler, at_once=2)
+    await enqueue_many(database.settings, "test.work", [{}] * 8)
+    async with running(runners[0]), running(runners[1]):
+        await wait_until(lambda: at_once == 2)
+        go_on.set()
+        await wait_until(lambda: done == 8)
+    assert most == 2
+
+
+async def test_told_to_stop_it_ends_what_is_nearly_done_and_begins_nothing(database, runner):
+    begun, done = [], []
+
+    async def handler(job):
+        begun.append(job.payload["id"])
+        await asyncio.sleep(0.2)
+        done.append(job.payload["id"])
+
+    runner.handle("test.work", handler, at_once=1)
+    await enqueue_many(database.settings, "test.work", [{"id": number} for number in range(3)])
+    async with running(runner):
+        await wait_until(lambda: begun)
+    assert begun == done == [0]
+    assert await waiting(database) == 2
+
+
+async def test_told_to_stop_it_gives_back_what_takes_long(database, database_dsn, monkeypatch, captured_events):
+    monkeypatch.setattr("router.jobs.runner._STOP_SECONDS", 0.05)
+    begun = asyncio.Event()
+
+    async def hang(_job):
+        begun.set()
+        await asyncio.Event().wait()
+
+    tried = []
+
+    async def handler(job):
+        tried.append(job.tried)
+
+    first, second = JobRunner(database_dsn), JobRunner(database_dsn)
+    first.handle("test.work", hang)
+    second.handle("test.work", handler)
+    await enqueue(database.settings, "test.work", {})
+    async with running(first):
+        await begun.wait()
+    assert await database.settings.fetchval("SELECT status::text FROM pgqueuer") == "queued"
+    async with running(second):
+        await wait_until(lambda: is_empty(database))
+    assert tried == [1]
+    assert captured_events.named("job.failed") == []
+
+
+async def test_a_runner_that_is_cancelled_loses_nothing(database, database_dsn):
+    begun = asyncio.Event()
+    ended = []
+
+    async def hang(_job):
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    runner = JobRunner(database_dsn, heartbeat=1.0)
+    runner.handle("test.work", hang)
+    await enqueue(database.settings, "test.work", {})
+    task = asyncio.create_task(runner.run())
+    await begun.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert ended == [True]
+
+    async def handler(_job):
+        pass
+
+    second = JobRunner(database_dsn, heartbeat=1.0)
+    second.handle("test.work", handler)
+    assert await waiting(database) == 1
+    async with running(second):
+        await wait_until(lambda: is_empty(database))
+
+
+async def test_a_killed_workers_job_is_finished_by_another(database, database_dsn):
+    await enqueue(database.settings, "test.work", {"id": 7}, once="only one")
+    doomed = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.router.jobs.doomed", database_dsn, stdout=asyncio.subprocess.PIPE
+    )
+    assert await doomed.stdout.readline() == b"7\n"
+    doomed.kill()
+    await doomed.wait()
+    assert not await enqueue(database.settings, "test.work", {"id": 8}, once="only one")
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["id"])
+
+    runner = JobRunner(database_dsn, heartbeat=1.0)
+    runner.handle("test.work", handler)
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert done == [7]
+
+
+async def test_what_an_exception_says_is_written_down_nowhere(database, runner, captured_events):
+    heard = []
+
+    async def hear(_job):
+        heard.append(True)
+        if len(heard) == 1:
+            raise RuntimeError(CANARY)
+
+    async def tick():
+        heard_ticks.append(True)
+        raise RuntimeError(CANARY)
+
+    heard_ticks = []
+    runner.handle("test.work", raiser(RuntimeError(CANARY)), policy=AT_ONCE)
+    runner.handle("test.untold", raiser(GiveUp("for_good")), given_up=hear)
+    runner.repeat("test.tick", "* * * * * *", tick)
+    for name in ("test.work", "test.untold"):
+        await enqueue(database.settings, name, {})
+
+    async def is_given_up():
+        return len(captured_events.named("job.given_up")) >= 2 and await waiting(database) == 1
+
+    async with running(runner):
+        await wait_until(is_given_up)
+        await wait_until(lambda: heard_ticks)
+    rows = []
+    for table in ("pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"):
+        rows += await database.settings.fetch(f"SELECT * FROM {table}")  # noqa: S608  our own names
+    assert rows
+    assert CANARY not in str([dict(row) for row in rows])
+    assert CANARY not in captured_events.text()
+    assert "given up" not in captured_events.text()
+    assert await database.settings.fetchval("SELECT count(*) FROM pgqueuer_log WHERE traceback IS NOT NULL") == 0
+
+
+async def test_who_has_to_hear_of_a_job_given_up_hears_of_it_in_the_end(database, runner, monkeypatch):
+    monkeypatch.setattr("router.jobs.runner._UNTOLD", timedelta())
+    heard = []
+
+    async def hear(_job):
+        heard.append(True)
+        if len(heard) < 3:
+            raise ConnectionResetError
+
+    runner.handle("test.work", raiser(GiveUp("for_good")), given_up=hear)
+    await enqueue(database.settings, "test.work", {})
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert len(heard) == 3
+
+
+async def test_work_goes_on_after_the_database_was_away(database, database_dsn, captured_events):
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["id"])
+
+    async with proxied(database_dsn) as proxy:
+        proxy.refuse()
+        runner = JobRunner(proxy.dsn, heartbeat=1.0)
+        runner.handle("test.work", handler)
+        async with running(runner):
+            await enqueue(database.settings, "test.work", {"id": "before"})
+            await wait_until(lambda: proxy.accepted > 0)
+            proxy.go_on()
+            await wait_until(lambda: done == ["before"])
+            proxy.refuse()
+            proxy.go_on()
+            await enqueue(database.settings, "test.work", {"id": "after"})
+            await wait_until(lambda: done == ["before", "after"])
+            await wait_until(lambda: is_empty(database))
+    assert captured_events.named("jobs.failed") == []
+
+
+async def test_a_job_whose_end_cannot_be_noted_is_done_again(database, database_dsn):
+    """At least once: the database went away while it was being done."""
+    tried = []
+
+    async with proxied(database_dsn) as proxy:
+
+        async def handler(_job):
+            tried.append(True)
+            if len(tried) == 1:
+                proxy.refuse()
+
+        runner = JobRunner(proxy.dsn, heartbeat=1.0)
+        runner.handle("test.work", handler)
+        await enqueue(database.settings, "test.work", {})
+        async with running(runner):
+            await wait_until(lambda: tried)
+            proxy.go_on()
+            await wait_until(lambda: is_empty(database))
+    assert len(tried) >= 1
+
+
+async def test_a_tick_is_done_by_one_process_each_time(database_dsn, database):
+    ticks = Counter()
+
+    async def tick():
+        second = await database.settings.fetchval(
+            "SELECT extract(epoch FROM next_run)::text FROM pgqueuer_schedules WHERE entrypoint = 'test.tick'"
+        )
+        ticks[second] += 1
+
+    runners = [JobRunner(database_dsn), JobRunner(database_dsn)]
+    for runner in runners:
+        runner.repeat("test.tick", "* * * * * *", tick)
+    async with running(runners[0]), running(runners[1]):
+        await wait_until(lambda: len(ticks) >= 3)
+    assert set(ticks.values()) == {1}
+
+
+async def test_the_queues_own_notes_do_not_grow_for_ever(database, database_dsn, monkeypatch):
+    monkeypatch.setattr("router.jobs.runner._CLEAN_UP_AT", "* * * * * *")
+
+    async def handler(_job):
+        pass
+
+    runner = JobRunner(database_dsn)
+    runner.handle("test.work", handler)
+    await database.settings.execute(
+        "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint) "
+        "SELECT now() - interval '1 day', number, 'successful', 0, 'test.work' FROM generate_series(1, 50) AS number"
+    )
+    await enqueue(database.settings, "test.work", {})
+
+    async def is_clean():
+        count = await database.settings.fetchval(
+            "SELECT count(*) FROM pgqueuer_log WHERE created < now() - interval '7 hours'"
+        )
+        return count == 0
+
+    async with running(runner):
+        await wait_until(is_clean)
+        await wait_until(lambda: is_empty(database))
+    assert await database.settings.fetchval("SELECT count(*) FROM pgqueuer_log") > 0
+    assert await database.settings.fetchval("SELECT count(*) FROM pgqueuer_statistics") == 0
