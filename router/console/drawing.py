@@ -13,7 +13,7 @@ import phonenumbers
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from router.console import words
+from router.console import notices, words
 
 _FOLDER: Final = Path(__file__).parent
 _MINUTE: Final = 60
@@ -31,6 +31,7 @@ class Drawing:
         )
         environment.filters |= {
             "when": write_time,
+            "clock": write_clock,
             "phone": write_phone,
             "money": write_money,
             "seconds": write_seconds,
@@ -41,6 +42,7 @@ class Drawing:
         environment.globals |= {
             "home": home,
             "asset": lambda name: f"{home}/static/{name}?v={fingerprint(name)}",
+            "notices": notices,
             "words": words,
             "fresh_key": lambda: secrets.token_urlsafe(18),
         }
@@ -62,6 +64,14 @@ def write_time(at: str | None) -> Markup | str:
     moment = datetime.fromisoformat(at)
     return Markup('<time datetime="{}">{}</time>').format(
         moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%-d %b %Y, %H:%M UTC")
+    )
+
+
+def write_clock(at: str) -> Markup:
+    """Only the time of day, with seconds."""
+    moment = datetime.fromisoformat(at)
+    return Markup('<time datetime="{}" data-clock="yes">{}</time>').format(
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%H:%M:%S UTC")
     )
 
 

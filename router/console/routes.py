@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from router.console import keys
+from router.console import assistants, calls, clients, keys, numbers, settings
 from router.console.drawing import Drawing
 from router.console.gate import Gate
 from router.console.limits import SignInLimit
@@ -15,7 +15,14 @@ from router.console.signing_in import SigningIn
 from router.console.static import static_route
 from router.console.visit import Page
 
-_PAGES: Final[tuple[tuple[str, str, Page], ...]] = (*keys.PAGES,)
+_PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
+    *keys.PAGES,
+    *clients.PAGES,
+    *assistants.PAGES,
+    *numbers.PAGES,
+    *calls.PAGES,
+    *settings.PAGES,
+)
 
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:

@@ -13,10 +13,10 @@ from router.console.api import Api, ApiProblem, api_path
 from router.console.errors import NO_ERRORS, FormErrors, form_errors, one_error
 from router.console.gate import SEE_OTHER, Gate, SessionsAwayError
 from router.console.limits import SignInLimit
+from router.console.notices import REASONS_TO_SIGN_IN
 from router.console.services import ConsoleServices
 from router.console.sessions import Session, drop_session, keep_session, new_session
 from router.console.visit import PAGE_HEADERS
-from router.console.words import REASONS_TO_SIGN_IN
 from router.telemetry import emit
 
 _REFUSED: Final = 422

@@ -14,9 +14,10 @@ from starlette.types import ASGIApp
 from router.console.api import Api, api_path
 from router.console.drawing import Drawing
 from router.console.forms import Form
+from router.console.notices import CONFIRMATIONS, NOTICES
 from router.console.services import ConsoleServices
 from router.console.sessions import Session
-from router.console.words import CONFIRMATIONS, NOTICES
+from router.console.words import KEY_KINDS
 
 _SEE_OTHER: Final = 303
 PAGE_HEADERS: Final = {
@@ -66,6 +67,17 @@ class Visit:
     def go(self, *parts: str, **query: str | None) -> Response:
         """To another page, after a form was taken: reloading that one sends nothing again."""
         return RedirectResponse(self.url(*parts, **query), _SEE_OTHER, PAGE_HEADERS)
+
+    async def providers(self) -> dict[str, str]:
+        """The voice providers' labels by name, in their order."""
+        known = await self.api.find(api_path("providers"))
+        if known is None:
+            return {kind.name: kind.label for kind in KEY_KINDS.values() if kind.is_voice}
+        return {one["name"]: one["label"] for one in known["items"]}
+
+    async def client_names(self) -> dict[str, str]:
+        """The agency's clients' names by id."""
+        return {one["id"]: one["name"] for one in await self.api.list_all(self.path("clients"))}
 
     def render(self, template: str, status: int = 200, **content: Any) -> Response:
         notice = NOTICES.get(self.query("done"))

@@ -28,76 +28,6 @@ KEY_KINDS: Final[Mapping[str, KeyKind]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A page that says one thing."""
-
-    title: str
-    text: str
-
-
-MESSAGES: Final[Mapping[str, Message]] = {
-    "not_found": Message(
-        "There is nothing here",
-        "The address may be mistyped, or what was here has been deleted since.",
-    ),
-    "foreign_form": Message(
-        "This form is out of date",
-        "It was opened before you signed in again, or did not come from this console. Nothing was changed. "
-        "Go back, reload the page and send it once more.",
-    ),
-    "away": Message(
-        "The settings cannot be reached right now",
-        "The database does not answer. Calls go on: numbers that were called lately are still answered, and "
-        "everything that happens is kept. Try again in a minute.",
-    ),
-    "own_bug": Message(
-        "Something went wrong on our side",
-        "It has been noted. Calls are not affected. Try again; if it happens again, tell whoever runs this service.",
-    ),
-    "refused": Message("That was not possible", ""),
-}
-
-REASONS_TO_SIGN_IN: Final[Mapping[str, str]] = {
-    "ended": "Your session has ended. Sign in again to go on.",
-    "token": "Your token is not valid any more. Sign in with another one.",
-    "signed-out": "You are signed out.",
-}
-
-NOTICES: Final[Mapping[str, str]] = {
-    "key-saved": "The key works and is saved. It is in use from the next call on.",
-    "key-deleted": "The key is erased, with all its versions.",
-    "activated": "It answers from the next call on. Each client moves as soon as its assistant is there.",
-    "retrying": "The failed ones are being tried again.",
-    "assistants-deleted": "The assistants that we made there are deleted.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """What is asked before something is lost; the text says what happens."""
-
-    title: str
-    text: str
-    button: str
-
-
-CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
-    "key": Confirmation(
-        "Delete the {label} key?",
-        "All its versions are erased at once. Calls that would need it go to the next provider, the owner's phone or "
-        "the voicemail. Nothing changes at {label} itself.",
-        "Delete the key",
-    ),
-    "assistants": Confirmation(
-        "Delete our assistants at {label}?",
-        "The assistants that were made at {label} for your clients are deleted there. Linked ones stay. If {label} "
-        "is made active again, they are made anew.",
-        "Delete the assistants",
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class AboutCarrier:
     """What people ask about Twilio before they save its key."""
 
@@ -127,6 +57,137 @@ STATES: Final[Mapping[str, str]] = {
     "failing": "Refused now",
 }
 
+MODES: Final[Mapping[str, tuple[str, str]]] = {
+    "ai": ("AI answers", "If no AI can, what you choose below happens."),
+    "owner_first": ("Owner first, then AI", "The owner's phone rings; if nobody accepts, the AI answers."),
+    "ring_through": ("Owner only", "The owner's phone rings, then the voicemail listens."),
+    "voicemail": ("Voicemail only", "Every call goes straight to the voicemail."),
+}
+
+PLACES: Final[Mapping[str, tuple[str, str]]] = {
+    "missing": ("Not there", "plain"),
+    "pending": ("On its way", "warn"),
+    "synced": ("Synced", "good"),
+    "failed": ("Failed", "bad"),
+    "linked": ("Linked", "good"),
+}
+
+OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
+    "ai": ("AI", "good"),
+    "owner": ("Owner", "good"),
+    "voicemail": ("Voicemail", "warn"),
+    "abandoned": ("Caller hung up", "plain"),
+    "rejected": ("Not taken", "bad"),
+}
+
+STEPS: Final[Mapping[str, str]] = {"ai": "AI", "owner": "Owner's phone", "voicemail": "Voicemail"}
+
+EVENTS: Final[Mapping[str, str]] = {
+    "call.received": "The call came in",
+    "call.capped": "Too many calls at once: to the voicemail",
+    "call.loop": "The call came back from the owner's phone",
+    "call.answered": "Answered",
+    "call.fell_back": "On to the next step",
+    "call.ended": "The call ended",
+    "handoff.requested": "Asked to take the call",
+    "handoff.succeeded": "Took the call",
+    "handoff.late": "Took the call too late",
+    "handoff.failed": "Could not take the call",
+    "handoff.skipped": "Not asked",
+    "ai.ended": "The AI's part ended",
+    "ai.failed": "The AI broke off",
+    "owner.accepted": "The owner accepted",
+    "transfer.requested": "The caller asks for a person",
+    "transfer.started": "Being put through to a person",
+    "transfer.failed": "Could not be put through",
+    "voicemail.received": "A message was left",
+    "voicemail.absent": "No message was left",
+    "step.repeated": "Twilio asked again",
+}
+
+REASONS: Final[Mapping[str, str]] = {
+    "ready": "Would take the call",
+    "stands_by": "Stands by, in case the one before it cannot",
+    "key_rejected": "Its key is refused: save a new one",
+    "out_of_credit": "No credit left at the provider: top up there",
+    "rate_limited": "The provider takes no more requests just now",
+    "at_capacity": "All lines are taken",
+    "bad_request": "The provider finds something wrong with this client's assistant or number",
+    "timeout": "The provider did not answer in time",
+    "unreachable": "The provider cannot be reached",
+    "provider_error": "The provider failed",
+    "malformed_reply": "The provider's answer made no sense",
+    "circuit_open": "Failed several times in a row; it is tried again in a moment",
+    "not_synced": "The client's assistant is not there yet",
+    "no_key": "There is no key for it",
+    "no_time": "No time was left to ask",
+    "no_provider": "There is no provider with a key",
+    "no_personal_phone": "The client has no owner's phone",
+    "on_failure_is_voicemail": "After the AI, this client goes to the voicemail",
+    "mode_is_ai": "Left out: this client's calls go to the AI",
+    "mode_is_owner_first": "Left out: this client's calls go to the owner first",
+    "mode_is_ring_through": "Left out: this client's calls go to the owner only",
+    "mode_is_voicemail": "Left out: this client's calls go to the voicemail only",
+    "closed_mode_is_ai": "Left out while closed: calls go to the AI",
+    "closed_mode_is_owner_first": "Left out while closed: calls go to the owner first",
+    "closed_mode_is_ring_through": "Left out while closed: calls go to the owner only",
+    "closed_mode_is_voicemail": "Left out while closed: calls go to the voicemail only",
+    "no_events": "We hear nothing from it during the call",
+    "no_transfer": "It cannot put callers through to a person",
+}
+
+ACTIONS: Final[Mapping[str, str]] = {
+    "agency.created": "Agency created",
+    "agency.changed": "Settings changed",
+    "assistant.linked": "Assistant linked",
+    "assistant.unlinked": "Assistant unlinked",
+    "assistants.deleted": "Assistants at a provider deleted",
+    "client.created": "Client created",
+    "client.changed": "Client changed",
+    "client.deleted": "Client deleted",
+    "key.saved": "Key saved",
+    "key.deleted": "Key deleted",
+    "number.bought": "Number bought",
+    "number.changed": "Number moved",
+    "number.deleted": "Number let go",
+    "number.taken_over": "Number taken over",
+    "registration.saved": "Registration saved",
+    "token.created": "Token made",
+    "token.deleted": "Token deleted",
+    "voicemail.deleted": "Message deleted",
+}
+
+COUNTRIES: Final[Mapping[str, str]] = {
+    "US": "United States",
+    "CA": "Canada",
+    "GB": "United Kingdom",
+    "AU": "Australia",
+    "AT": "Austria",
+    "BE": "Belgium",
+    "BR": "Brazil",
+    "DK": "Denmark",
+    "FI": "Finland",
+    "FR": "France",
+    "DE": "Germany",
+    "HK": "Hong Kong",
+    "IN": "India",
+    "IE": "Ireland",
+    "IL": "Israel",
+    "IT": "Italy",
+    "JP": "Japan",
+    "MX": "Mexico",
+    "NL": "Netherlands",
+    "NZ": "New Zealand",
+    "NO": "Norway",
+    "PL": "Poland",
+    "PT": "Portugal",
+    "SG": "Singapore",
+    "ZA": "South Africa",
+    "ES": "Spain",
+    "SE": "Sweden",
+    "CH": "Switzerland",
+}
+
 FEATURES: Final[Mapping[str, str]] = {
     "functions": "Function calling (booking, lead capture)",
     "knowledge": "Knowledge base",
@@ -137,6 +198,7 @@ FEATURES: Final[Mapping[str, str]] = {
     "max_seconds": "Limit on a call's length",
     "voice": "Choice of voice",
     "timezone": "The client's time zone",
+    "numbers": "Sells phone numbers",
     "events": "Events during the call",
 }
 
@@ -146,3 +208,17 @@ def say(name: str | None, names: Mapping[str, str]) -> str:
     if name is None:
         return "–"
     return names.get(name) or name.replace("_", " ").replace(".", ": ").capitalize()
+
+
+def label(provider: str) -> str:
+    """A provider's or carrier's name as people write it."""
+    return KEY_KINDS[provider].label if provider in KEY_KINDS else provider.title()
+
+
+def mode_choices() -> list[tuple[str, str, str]]:
+    """Name, title and explanation of each mode."""
+    return [(name, *texts) for name, texts in MODES.items()]
+
+
+def mode_options() -> list[tuple[str, str]]:
+    return [(name, title) for name, (title, _) in MODES.items()]

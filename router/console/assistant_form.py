@@ -1,0 +1,116 @@
+"""The portable assistant as a form, and the form as the API's definition. Free of HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from router.console.api import FieldProblem
+from router.console.drawing import write_json
+from router.console.forms import Form
+
+_VOICE: Final = "voice_"
+
+
+class UnreadableFieldError(Exception):
+    """A field that should hold JSON and does not; the message says where."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(field)
+        self.field = field
+        self.message = message
+
+
+def values_of(definition: Mapping[str, Any] | None, providers: Iterable[str]) -> dict[str, Any]:
+    """What stands in the form for a definition as the API shows it; None: there is none yet."""
+    known = definition or {}
+    voice = known.get("voice") or {}
+    return {
+        "prompt": known.get("prompt") or "",
+        "greeting": known.get("greeting") or "",
+        "languages": ", ".join(known.get("languages") or ()),
+        "transfer_to": known.get("transfer_to") or "",
+        "max_seconds": known.get("max_seconds") or "",
+        "voicemail_detection": bool(known.get("voicemail_detection")),
+        "functions": write_json(known.get("functions")),
+        "knowledge": [(one["title"], one["text"]) for one in known.get("knowledge") or ()],
+        **{f"{_VOICE}{name}": write_json(voice.get(name)) for name in providers},
+    }
+
+
+def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
+    """What was sent, for the definition or for showing the form again."""
+    titles, texts = form.get_all("knowledge_title"), form.get_all("knowledge_text")
+    knowledge = [
+        (title.strip(), text.strip().replace("\r\n", "\n")) for title, text in zip(titles, texts, strict=False)
+    ]
+    return {
+        "prompt": form.lines("prompt"),
+        "greeting": form.text("greeting"),
+        "languages": form.text("languages"),
+        "transfer_to": form.text("transfer_to"),
+        "max_seconds": form.number("max_seconds") or "",
+        "voicemail_detection": form.ticked("voicemail_detection"),
+        "functions": form.lines("functions"),
+        "knowledge": [pair for pair in knowledge if pair != ("", "")],
+        **{f"{_VOICE}{name}": form.lines(f"{_VOICE}{name}") for name in providers},
+    }
+
+
+def definition_of(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The definition; None if all of the form is empty. Raises UnreadableFieldError."""
+    if not any(values.values()):
+        return None
+    definition: dict[str, Any] = {"prompt": values["prompt"]}
+    definition |= {name: values[name] for name in ("greeting", "transfer_to", "max_seconds") if values[name]}
+    if languages := [tag for tag in re.split(r"[\s,;]+", values["languages"]) if tag]:
+        definition["languages"] = languages
+    if values["voicemail_detection"]:
+        definition["voicemail_detection"] = True
+    if (functions := _read_json(values, "functions", list, "a list: [ … ]")) is not None:
+        definition["functions"] = functions
+    if values["knowledge"]:
+        definition["knowledge"] = [{"title": title, "text": text} for title, text in values["knowledge"]]
+    voice = {
+        name.removeprefix(_VOICE): given
+        for name in values
+        if name.startswith(_VOICE) and (given := _read_json(values, name, dict, "an object: { … }")) is not None
+    }
+    return definition | ({"voice": voice} if voice else {})
+
+
+def relocate(problem: FieldProblem) -> FieldProblem:
+    """The same problem at the form's field, saying which of several it means."""
+    head, *rest = problem.field.removeprefix("assistant").lstrip(".").split(".")
+    match head, rest:
+        case "functions", [number, *within] if number.isdecimal():
+            where = f"function {int(number) + 1}" + (f", {'.'.join(within)}" if within else "")
+            return FieldProblem("functions", f"{where}: {problem.message}")
+        case "knowledge", [number, "title" | "text" as part]:
+            return FieldProblem(f"knowledge_{part}_{number}", problem.message)
+        case "languages", _:
+            return FieldProblem("languages", problem.message)
+        case "voice", [name, *_]:
+            return FieldProblem(f"{_VOICE}{name}", problem.message)
+        case "", _:
+            return FieldProblem("functions", problem.message)
+    return FieldProblem(head, problem.message)
+
+
+def _read_json(values: Mapping[str, Any], field: str, kind: type, shape: str) -> Any:
+    text = values[field]
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnreadableFieldError(
+            field, f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from None
+    except (ValueError, RecursionError):
+        raise UnreadableFieldError(field, "This is not JSON that can be read.") from None
+    if not isinstance(found, kind):
+        raise UnreadableFieldError(field, f"This has to be {shape}.")
+    return found

@@ -1,0 +1,137 @@
+"""A client's settings as a form, and the form as the API's body. Free of HTTP.
+
+The API has spans of hours with their weekdays; the form has weekdays with their spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from router.console.forms import Form
+
+DAYS: Final[Mapping[str, str]] = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
+}
+_LEAST_SPANS: Final = 2  # a day with a lunch break
+_USUAL: Final = ("09:00", "17:00")
+_WORKDAYS: Final = ("mon", "tue", "wed", "thu", "fri")
+_DEFAULTS: Final = {
+    "mode": "ai",
+    "on_failure": "voicemail",
+    "ring_seconds": 15,
+    "screen": True,
+    "voicemail_greeting": "",
+    "voicemail_seconds": 120,
+    "hours": None,
+}
+
+Spans = dict[str, list[tuple[str, str]]]
+
+
+def empty_values() -> dict[str, Any]:
+    """The form for a new client."""
+    return values_of({"name": "", "caller_id": "caller", "routing": {}})
+
+
+def values_of(client: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in the form for a client as the API shows it."""
+    routing = _DEFAULTS | {name: value for name, value in client["routing"].items() if value is not None}
+    hours = routing.pop("hours")
+    plain = {name: client.get(name) or "" for name in ("name", "personal_phone", "notify_email", "provider")}
+    return {
+        **plain,
+        "caller_id": client["caller_id"],
+        **routing,
+        "has_hours": hours is not None,
+        "timezone": hours["timezone"] if hours else "",
+        "closed_mode": hours["closed_mode"] if hours else "voicemail",
+        "spans": _pad(_by_day(hours["open"]) if hours else {day: [_USUAL] for day in _WORKDAYS}),
+    }
+
+
+def read_values(form: Form) -> dict[str, Any]:
+    """What was sent, for the body or for showing the form again."""
+    texts = ("name", "personal_phone", "notify_email", "provider", "caller_id", "mode", "on_failure", "timezone")
+    return {
+        **{name: form.text(name) for name in (*texts, "closed_mode", "voicemail_greeting")},
+        "ring_seconds": form.number("ring_seconds"),
+        "voicemail_seconds": form.number("voicemail_seconds"),
+        "screen": form.ticked("screen"),
+        "has_hours": form.ticked("has_hours"),
+        "spans": _pad({day: _read_spans(form, day) for day in DAYS}),
+    }
+
+
+def body_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of POST and PATCH; all fields, so that what was emptied is cleared."""
+    routing: dict[str, Any] = {
+        name: values[name]
+        for name in ("mode", "on_failure", "ring_seconds", "screen", "voicemail_seconds")
+        if values[name] not in ("", None)
+    }
+    routing["voicemail_greeting"] = values["voicemail_greeting"] or None
+    if values["has_hours"]:
+        routing["hours"] = {
+            "timezone": values["timezone"],
+            "open": [
+                {"days": days, "from": start, "to": end} for (start, end), days in _by_span(values["spans"]).items()
+            ],
+            "closed_mode": values["closed_mode"],
+        }
+    return {
+        "name": values["name"],
+        "personal_phone": values["personal_phone"] or None,
+        "notify_email": values["notify_email"] or None,
+        "provider": values["provider"] or None,
+        "caller_id": values["caller_id"],
+        "routing": routing,
+    }
+
+
+def place_of(field: str, values: Mapping[str, Any]) -> str | None:
+    """The form's field for one of the body's."""
+    parts = field.split(".")
+    if parts[:3] == ["routing", "hours", "open"]:
+        spans = list(_by_span(values["spans"]).values())
+        number = parts[3] if len(parts) > 3 else ""  # noqa: PLR2004 - the span's place in the list
+        known = number.isdecimal() and int(number) < len(spans)
+        return f"hours_{spans[int(number)][0]}" if known else "hours_mon"
+    name = parts[-1]
+    return name if name in values or name == "has_hours" else None
+
+
+def _by_day(spans: list[dict[str, Any]]) -> Spans:
+    days: Spans = {}
+    for span in spans:
+        for day in span["days"]:
+            days.setdefault(day, []).append((span["from"], span["to"]))
+    return {day: sorted(found) for day, found in days.items()}
+
+
+def _by_span(spans: Spans) -> dict[tuple[str, str], list[str]]:
+    """Days with the same span together; fields that were left empty are no span."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for day in DAYS:
+        for span in spans.get(day, ()):
+            if span != ("", "") and day not in found.setdefault(span, []):
+                found[span].append(day)
+    return found
+
+
+def _read_spans(form: Form, day: str) -> list[tuple[str, str]]:
+    starts, ends = form.get_all(f"{day}_from"), form.get_all(f"{day}_to")
+    return [(start.strip(), end.strip()) for start, end in zip(starts, ends, strict=False)]
+
+
+def _pad(spans: Spans) -> Spans:
+    """As many fields for each day as the fullest has, two at least."""
+    filled = {day: [span for span in spans.get(day, ()) if span != ("", "")] for day in DAYS}
+    columns = max(_LEAST_SPANS, *(len(found) for found in filled.values()))
+    return {day: found + [("", "")] * (columns - len(found)) for day, found in filled.items()}
