@@ -134,6 +134,8 @@ def is_id(value: Any) -> bool:
 
 
 def _read_items(reply: Reply, items: Any, wanted: Sequence[str]) -> list[dict[str, Any]]:
-    if not isinstance(items, list) or not all(is_id(find(item, name)) for item in items for name in wanted):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise malformed(reply)
-    return [item for item in items if isinstance(item, dict)]
+    if not all(is_id(item.get(name)) for item in items for name in wanted):
+        raise malformed(reply)
+    return items

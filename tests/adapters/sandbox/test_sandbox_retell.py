@@ -125,3 +125,68 @@ async def test_keys_credit_lines_and_scopes_have_each_their_own_refusal(client, 
     assert (await register(client, world)).status_code == 429
     org.balance = 0
     assert (await register(client, world)).status_code == 402
+
+
+TOOL = {"type": "custom", "name": "book", "url": "https://acme.example/book"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PATCH", "/update-retell-llm/{llm}", {"general_prompt": "New"}, 400),
+        ("DELETE", "/delete-retell-llm/{llm}", None, 400),
+        ("POST", "/create-retell-llm", {"general_prompt": "You answer."}, 400),
+        ("POST", "/create-retell-llm", {"start_speaker": "agent", "general_tools": [TOOL, TOOL]}, 400),
+        ("POST", "/create-retell-llm", {"start_speaker": "agent", "knowledge_base_ids": ["kb_1"]}, 422),
+        ("POST", "/publish-agent-version/{agent}", {"version": 0}, 400),
+        ("POST", "/publish-agent-version/{agent}?version=0", {}, 400),
+        ("GET", "/get-agent/{agent}?published=true", None, 400),
+        ("GET", "/v2/list-retell-llms?limit=0", None, 400),
+        ("GET", "/v2/list-retell-llms?pagination_key=llm_nobody", None, 400),
+        ("POST", "/create-knowledge-base", {"knowledge_base_name": "Not a form"}, 400),
+        ("POST", "/create-phone-number", {"country_code": "GB"}, 400),
+        ("POST", "/create-phone-number", {"country_code": "CA", "area_code": 416}, 400),
+        ("POST", "/create-phone-number", {"inbound_agents": [{"agent_id": "{agent}", "weight": 0.5}]}, 400),
+        ("POST", "/create-phone-number", {"inbound_agents": [{"agent_id": "agent_nobody", "weight": 1}]}, 422),
+        ("PATCH", "/update-phone-number/+14155550199", {"nickname": "x"}, 404),
+    ],
+)
+async def test_what_retell_refuses_is_refused(box, client, world, method, path, body, status):
+    agent = str(world.retell.assistant_id)
+    llm = box.state.retell.orgs.of(world.retell.key).agents[agent][0]["response_engine"]["llm_id"]
+    address = path.format(agent=agent, llm=llm)
+    refused = await client.request(method, f"/retell{address}", headers=bearer(world.retell.key), json=body)
+    assert (refused.status_code, refused.json()["status"]) == (status, "error")
+
+
+async def test_an_agent_keeps_its_engine_once_it_has_versions(client, world):
+    agent, headers = str(world.retell.assistant_id), bearer(world.retell.key)
+    await client.post(f"/retell/create-agent-version/{agent}", headers=headers, json={"base_version": 0})
+    other = {"response_engine": {"type": "custom-llm", "llm_websocket_url": "wss://acme.example"}}
+    refused = await client.patch(f"/retell/update-agent/{agent}", headers=headers, json=other)
+    assert (refused.status_code, "response engine" in refused.json()["message"]) == (400, True)
+
+
+async def test_a_new_draft_brings_a_draft_of_its_llm_and_both_are_published(box, client, world):
+    agent, headers = str(world.retell.assistant_id), bearer(world.retell.key)
+    draft = await client.post(f"/retell/create-agent-version/{agent}", headers=headers, json={"base_version": 0})
+    engine = draft.json()["response_engine"]
+    address = f"/retell/update-retell-llm/{engine['llm_id']}?version={engine['version']}"
+    changed = await client.patch(address, headers=headers, json={"general_prompt": "New"})
+    await client.post(f"/retell/publish-agent-version/{agent}", headers=headers, json={"version": 1})
+    first, second = box.state.retell.orgs.of(world.retell.key).llms[engine["llm_id"]]
+    assert (changed.json()["version"], second["general_prompt"], second["is_published"]) == (1, "New", True)
+    assert first["general_prompt"] == "You answer the phone."
+
+
+async def test_lists_come_in_pages_newest_first(box, client, world):
+    org, headers = box.state.retell.orgs.of(world.retell.key), bearer(world.retell.key)
+    agents = [str(world.retell.assistant_id), *(box.state.retell.add_agent(org) for _ in range(4))]
+    seen, query = [], {"limit": 2}
+    while True:
+        page = (await client.post("/retell/v2/list-agents", headers=headers, params=query)).json()
+        seen += [item["agent_id"] for item in page["items"]]
+        if not page["has_more"]:
+            break
+        query["pagination_key"] = page["pagination_key"]
+    assert seen == agents[::-1]
