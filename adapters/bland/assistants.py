@@ -190,8 +190,7 @@ class Assistants(Inbound, Parts):
         self, e164: str, settings: Mapping[str, Any], wiring: Wiring, key: Secret, limit: float
     ) -> tuple[list[Any], list[Part]]:
         """The number's tools with ours, and what ours supersedes."""
-        tools = settings.get("tools")
-        if not isinstance(tools, list) and "tools" not in settings:
+        if "tools" not in settings or not isinstance(settings["tools"], list | None):
             raise ProviderError(
                 ErrorKind.BAD_REQUEST, said=f"Bland does not show the tools of {e164}: ours would replace them all"
             )
@@ -200,7 +199,7 @@ class Assistants(Inbound, Parts):
         (ours,) = await self.put_tools([transfer_tool(wiring, mark)], found, wiring, key, limit)
         superseded = _without(found, [ours])
         gone = {part.id for part in superseded} | {ours.id}
-        others = [tool for tool in tools or () if not (isinstance(tool, str) and tool in gone)]
+        others = [tool for tool in settings["tools"] or () if not (isinstance(tool, str) and tool in gone)]
         return [*others, ours.id], superseded
 
 
