@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from router.agencies.carriers import release_numbers
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import AgencyChange, AgencyList, AgencyReply, NewAgency
+from router.agencies.numbering.release import leave_for_good
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import particulars_of
 from router.agencies.queries import read_number
@@ -60,7 +60,8 @@ def agency_endpoints() -> list[Endpoint]:
             status=204,
             problems=("provider-unreachable",),
             admin_only=True,
-            description="Its numbers are taken off our addresses at the carrier first.",
+            description="Its numbers are let go first, as if each were deleted, and the subaccount that the platform made for "
+            "it is closed. Numbers on its own account stay there.",
         ),
     ]
 
@@ -118,7 +119,7 @@ async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
 
 async def remove_agency(request: ApiRequest[None]) -> Answer:
     numbers = await list_numbers(request.services.database.settings, request.agency_id)
-    await release_numbers(request.services, numbers)
+    await leave_for_good(request.services, request.agency_id, numbers)
     async with request.changes() as changes:
         await delete_agency(changes.connection, request.agency_id)
         return changes.answer(204)

@@ -11,8 +11,8 @@ from adapters.base import Account, ErrorKind, ProviderError
 from crypto import OpenError
 from router.agencies.problems import Problem
 from router.agencies.providers import particulars_of
-from router.agencies.services import CARRIER, ApiServices
-from router.calls.fallback import Fallback, fallback_address
+from router.agencies.services import ApiServices
+from router.calls.fallback import Fallback, fallback_address, open_fallback
 from router.routing.route import Mode
 from router.store.clients import Client, read_routing
 from router.store.keys import StoredKey, find_account_key
@@ -85,6 +85,15 @@ def make_fallback_url(services: ApiServices, client: Client, e164: str) -> str:
     return fallback_address(services.fallback_keyring, services.fallback_url, make_fallback(client, e164))
 
 
+def is_fallback_of(services: ApiServices, url: str, client: Client, e164: str) -> bool:
+    """Whether this address says of the number what is to be done now. Two such addresses are never equal as texts."""
+    try:
+        there = open_fallback(services.fallback_keyring, url.rpartition("?t=")[2])
+    except OpenError:
+        return False
+    return url.startswith(services.fallback_url) and there == make_fallback(client, e164)
+
+
 async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> None:
     """Within the change that makes them stale, so that no crash can hide it."""
     numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
@@ -132,41 +141,3 @@ async def configure(services: ApiServices, account: Account, number: Number) -> 
         status_url=number.status_url,
         limit=REQUEST_SECONDS,
     )
-
-
-async def release_numbers(services: ApiServices, numbers: Sequence[Number]) -> None:
-    """Clear our addresses at the carrier where they are still ours. Raises Problem; then some may be cleared."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def release(number: Number) -> None:
-        async with gate:
-            await _release(services, number)
-
-    for error in await asyncio.gather(*(release(number) for number in numbers), return_exceptions=True):
-        if isinstance(error, ProviderError):
-            raise unreachable(CARRIER, error)
-        if error is not None:
-            raise error
-
-
-async def _release(services: ApiServices, number: Number) -> None:
-    """An account that is closed to us keeps its settings: its owner has taken it away, and may take it off here too."""
-    account = await open_account(services, number.agency_id, number.account_sid)
-    if account is None:
-        return
-    try:
-        there = await services.carrier.find_number(account, number.e164, REQUEST_SECONDS)
-        if there is None or there.voice_url != number.voice_url or there.trunk_sid or there.application_sid:
-            return
-        await services.carrier.configure_number(
-            account,
-            there.sid,
-            voice_url="",
-            fallback_url="",
-            status_url="" if there.status_url == number.status_url else there.status_url,
-            limit=REQUEST_SECONDS,
-        )
-    except ProviderError as error:
-        if error.kind is not ErrorKind.KEY_REJECTED:
-            raise
-        emit("key.failing", agency_id=number.agency_id, kind=CARRIER, reason=error.kind.value)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from router.agencies.carriers import make_fallback, note_stale_fallbacks, release_numbers, rewrite_fallbacks
+from router.agencies.carriers import make_fallback, note_stale_fallbacks, rewrite_fallbacks
 from router.agencies.definitions import RoutingSettings
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import ClientChange, ClientList, ClientReply, NewClient
+from router.agencies.numbering.release import forget_numbers, release_numbers
 from router.agencies.problems import invalid, not_found
 from router.store.clients import (
     Client,
@@ -48,7 +49,7 @@ def client_endpoints() -> list[Endpoint]:
             remove_client,
             status=204,
             problems=("provider-unreachable",),
-            description="Its numbers are taken off our addresses at the carrier first.",
+            description="Its numbers are let go first, as if each were deleted: those bought here are given back.",
         ),
     ]
 
@@ -114,8 +115,10 @@ async def change_client(request: ApiRequest[ClientChange]) -> Answer:
 async def remove_client(request: ApiRequest[None]) -> Answer:
     client_id = request.path["client"]
     pool = request.services.database.settings
-    await release_numbers(request.services, await list_numbers(pool, request.agency_id, client_id=client_id))
+    numbers = await list_numbers(pool, request.agency_id, client_id=client_id)
+    await release_numbers(request.services, numbers)
     async with request.changes() as changes:
+        await forget_numbers(changes.connection, numbers)
         if not await delete_client(changes.connection, request.agency_id, client_id):
             raise not_found("client")
         await changes.record("client.deleted", client_id)

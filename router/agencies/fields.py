@@ -13,6 +13,8 @@ import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 _E164: Final = r"^\+[1-9][0-9]{6,14}$"
+_COUNTRY: Final = r"^[A-Z]{2}$"
+_AREA_CODE: Final = r"^[1-9][0-9]{0,5}$"
 _EMAIL: Final = r"^[^@\s]{1,64}@[^@\s]+\.[^@\s.]+$"
 _LANGUAGE: Final = r"^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?$"
 _ACCOUNT_SID: Final = r"^AC[0-9a-fA-F]{32}$"
@@ -53,6 +55,18 @@ def _e164(text: str) -> str:
         fine = False
     if not fine:
         raise ValueError("must be a phone number in E.164 form, such as +14155550123")
+    return text
+
+
+def _country(text: str) -> str:
+    if not re.fullmatch(_COUNTRY, text):
+        raise ValueError("must be two capital letters, such as US (ISO 3166-1)")
+    return text
+
+
+def _area_code(text: str) -> str:
+    if not re.fullmatch(_AREA_CODE, text, re.ASCII):
+        raise ValueError("must be up to six digits, without a leading zero")
     return text
 
 
@@ -116,6 +130,8 @@ def _web_address(text: str) -> str:
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)]
 E164 = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": _E164})]
+Country = Annotated[str, AfterValidator(_country), Field(json_schema_extra={"pattern": _COUNTRY})]
+AreaCode = Annotated[str, AfterValidator(_area_code), Field(json_schema_extra={"pattern": _AREA_CODE})]
 Email = Annotated[
     str, StringConstraints(max_length=254), AfterValidator(_email), Field(json_schema_extra={"pattern": _EMAIL})
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from router.agencies.definitions import AssistantDefinition, RoutingSettings
-from router.agencies.fields import E164, Email, Input, Name, Output, RemoteId
+from router.agencies.fields import E164, AreaCode, Country, Email, Input, Name, Output, RemoteId
 
 _Item = TypeVar("_Item")
 
@@ -193,22 +193,61 @@ class AssistantList(ListOf[AssistantReply]):
 
 
 class NewNumber(Input):
-    """A number that exists is taken over from the agency's own Twilio account, or from the platform's."""
+    """With `country`, a number is bought: any that fits, or the one in `e164` out of those available. Without, the
+    number in `e164` is taken over from the agency's own Twilio account, or from the platform's.
+    """
 
-    e164: E164
     client_id: str
-    account: Literal["platform", "agency"]
+    e164: E164 | None = None
+    account: Annotated[Literal["platform", "agency"] | None, Field(description="Where a number to take over is")] = None
+    country: Annotated[Country | None, Field(description="Where to buy one")] = None
+    area_code: Annotated[AreaCode | None, Field(description="What its national number is to begin with")] = None
+    carrier: Annotated[
+        Literal["twilio", "retell", "bland"] | None,
+        Field(
+            description="Who sells it. Left out: Twilio, where the agency or the platform has an account; else the "
+            "active provider"
+        ),
+    ] = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_buying(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "country" in value and "e164" not in value:
-            raise PydanticCustomError(
-                "buying",
-                "numbers cannot be bought here yet; one that you have can be taken over with e164, client_id, account",
-                {"field": "country"},
-            )
-        return value
+    @model_validator(mode="after")
+    def _buy_or_take_over(self) -> Self:
+        if self.country is not None:
+            if self.account is not None:
+                raise _misplaced("account", "goes with a number to take over; where one is bought is known already")
+            return self
+        for name in ("area_code", "carrier"):
+            if getattr(self, name) is not None:
+                raise _misplaced("country", f"is required to buy a number, to which {name} belongs")
+        for name in ("e164", "account"):
+            if getattr(self, name) is None:
+                raise _misplaced(name, "is required to take a number over; to buy one, say in which country")
+        return self
+
+
+def _misplaced(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("number", "{message}", {"field": field, "message": message})
+
+
+class AvailableReply(Output):
+    """`e164` null: the seller chooses the number."""
+
+    carrier: str
+    country: str
+    e164: str | None
+    locality: str | None
+    region: str | None
+
+
+class NotSoldReply(Output):
+    carrier: str
+    reason: str
+
+
+class AvailableList(Output):
+    items: list[AvailableReply]
+    not_sold: list[NotSoldReply]
+    next_cursor: str | None = None
 
 
 class NumberChange(Input):
@@ -223,18 +262,28 @@ class RegistrationReply(Output):
 
 
 class NumberReply(Output):
-    """`fallback` stale: the carrier has not been given the newest fallback address yet."""
+    """`fallback` stale: the carrier has not been given the newest fallback address yet. `drift`: what the carrier has
+    otherwise than we want it, as far as it could not be mended. A number that was bought from a voice provider
+    (`carrier`) is on no account and has no addresses.
+    """
 
     e164: str
     client_id: str
     carrier: str
-    account_sid: str
+    account_sid: Annotated[str | None, Field(validation_alias="carrier_account_sid")]
+    account: Annotated[
+        Literal["platform", "agency"] | None,
+        Field(validation_alias="whose_account", description="Whose Twilio account it is on"),
+    ]
     voice_url: str
     fallback_url: str
     status_url: str
     registrations: dict[str, RegistrationReply]
     state: Literal["pending", "active"]
     fallback: Annotated[Literal["ok", "stale"], Field(validation_alias="fallback_state")]
+    drift: str | None
+    checked_at: Annotated[datetime | None, Field(description="When the carrier's configuration was last looked at")]
+    problems: Annotated[list[str], Field(description="Why it has no counterpart at a provider that needs one")]
 
 
 class NumberList(ListOf[NumberReply]):

@@ -41,6 +41,19 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The number that is called, such as +14155550123, with the + as %2B",
         "schema": {"type": "string"},
     },
+    "country": {
+        "name": "country",
+        "in": "query",
+        "required": True,
+        "description": "Where, as two capital letters (ISO 3166-1)",
+        "schema": {"type": "string", "pattern": "^[A-Z]{2}$"},
+    },
+    "area_code": {
+        "name": "area_code",
+        "in": "query",
+        "description": "What the national number begins with, without a leading zero",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,6}$"},
+    },
     "from": {
         "name": "from",
         "in": "query",

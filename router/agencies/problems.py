@@ -80,6 +80,10 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word for it
             errors=list(errors) or None,
         )
 
+    @property
+    def detail(self) -> str:
+        return self._reply.detail
+
     def render(self) -> bytes:
         return self._reply.model_dump_json(exclude_none=True).encode()
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.portable import Copy
 from router.store.pool import Connection
 
 
@@ -87,6 +88,34 @@ async def list_assistants(connection: Connection, agency_id: str, client_id: str
         client_id,
     )
     return [StoredAssistant(**row) for row in rows]
+
+
+async def find_usable_copy(connection: Connection, agency_id: str, client_id: str, provider: str) -> Copy | None:
+    """The assistant that takes the client's calls there now, made by us or linked."""
+    row = await connection.fetchrow(
+        """
+        SELECT s.remote_id, s.parts, s.version
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE c.agency_id = $1 AND s.client_id = $2 AND s.provider = $3 AND s.usable
+        """,
+        agency_id,
+        client_id,
+        provider,
+    )
+    return Copy(row["remote_id"], row["parts"] or {}, row["version"]) if row else None
+
+
+async def has_assistant(connection: Connection, client_id: str) -> bool:
+    """Whether the client has one anywhere, or is to have one."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM assistants WHERE client_id = $1)
+            OR EXISTS (SELECT FROM clients WHERE id = $1 AND assistant IS NOT NULL)
+        """,
+        client_id,
+    )
+    return found
 
 
 async def count_assistants(connection: Connection, agency_id: str, provider: str) -> Progress:

@@ -44,6 +44,15 @@ class Number:
     def is_native(self) -> bool:
         return self.account == "provider"
 
+    @property
+    def carrier_account_sid(self) -> str | None:
+        """None: it is on no carrier's account."""
+        return None if self.is_native else self.account_sid
+
+    @property
+    def whose_account(self) -> Literal["platform", "agency"] | None:
+        return None if self.account == "provider" else self.account
+
 
 async def claim_number(connection: Connection, number: Number) -> bool:
     """Insert it unless the account's number, or the agency's same number elsewhere, is taken.
@@ -137,6 +146,12 @@ async def list_numbers(
         limit,
     )
     return [read_number(row) for row in rows]
+
+
+async def list_numbers_of_account(connection: Connection, account_sid: str) -> list[str]:
+    """The numbers of all agencies on a carrier account, or at a voice provider."""
+    rows = await connection.fetch("SELECT e164 FROM numbers WHERE account_sid = $1", account_sid)
+    return [row["e164"] for row in rows]
 
 
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:

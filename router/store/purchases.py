@@ -17,7 +17,9 @@ LEASE: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """`wanted` is the number that is asked for where one can be chosen. `known`: what the account had before."""
+    """`wanted` is the number that is asked for where one can be chosen; `named`: by whoever buys, so that no other will
+    do. `known`: what the account had before.
+    """
 
     id: str
     agency_id: str
@@ -28,6 +30,7 @@ class Purchase:
     country: str
     area_code: str | None
     wanted: str | None
+    named: bool
     known: Sequence[str]
     created_at: datetime
 
@@ -42,8 +45,8 @@ async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
     await connection.execute(
         """
         INSERT INTO purchases (id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted,
-                               known, state, created_at, leased_until)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open', $11, $12)
+                               named, known, state, created_at, leased_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13)
         """,
         purchase.id,
         purchase.agency_id,
@@ -54,6 +57,7 @@ async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
         purchase.country,
         purchase.area_code,
         purchase.wanted,
+        purchase.named,
         list(purchase.known),
         purchase.created_at,
         purchase.created_at + LEASE,
@@ -79,14 +83,14 @@ async def lease_like(
           FROM (SELECT id
                   FROM purchases
                  WHERE agency_id = $1 AND client_id = $2 AND carrier = $3 AND country = $4
-                   AND area_code IS NOT DISTINCT FROM $5 AND ($6::text IS NULL OR wanted = $6)
+                   AND area_code IS NOT DISTINCT FROM $5 AND named = ($6::text IS NOT NULL) AND ($6 IS NULL OR wanted = $6)
                    AND state = 'open' AND leased_until <= $7
                  ORDER BY created_at
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED) found
          WHERE p.id = found.id
         RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.known, p.created_at
+                  p.named, p.known, p.created_at
         """,
         agency_id,
         client_id,
@@ -114,13 +118,32 @@ async def lease_open_purchases(connection: Connection, now: datetime, limit: int
                    FOR UPDATE SKIP LOCKED) due
          WHERE p.id = due.id
         RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.known, p.created_at
+                  p.named, p.known, p.created_at
         """,
         now,
         now + LEASE,
         limit,
     )
     return [_read(row) for row in rows]
+
+
+async def find_purchase(connection: Connection, purchase_id: str) -> Purchase | None:
+    """While it is open."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted, named, known,
+               created_at
+          FROM purchases
+         WHERE id = $1 AND state = 'open'
+        """,
+        purchase_id,
+    )
+    return _read(row) if row else None
+
+
+async def want_number(connection: Connection, purchase_id: str, wanted: str) -> None:
+    """Another number is asked for: the one before was certainly not sold."""
+    await connection.execute("UPDATE purchases SET wanted = $2 WHERE id = $1 AND state = 'open'", purchase_id, wanted)
 
 
 async def release_purchase(connection: Connection, purchase_id: str, now: datetime) -> None:

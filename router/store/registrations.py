@@ -5,6 +5,7 @@ One of ours that is dropped stays in `former_registrations` until it is gone at 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -192,9 +193,35 @@ async def find_connection(
 
 
 async def drop_registrations(connection: Connection, agency_id: str, e164: str) -> None:
-    """All of a number's; those of ours are to be deleted at their providers."""
+    """A number's that are ours: they are to be deleted at their providers."""
     await _keep_former(connection, agency_id, e164, None)
-    await connection.execute("DELETE FROM registrations WHERE agency_id = $1 AND e164 = $2", agency_id, e164)
+    await connection.execute("DELETE FROM registrations WHERE agency_id = $1 AND e164 = $2 AND ours", agency_id, e164)
+
+
+async def list_unregistered(
+    connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
+) -> list[tuple[str, str, str]]:
+    """Numbers without a counterpart where their client has a linked assistant: (agency id, E.164, provider).
+
+    Those that were refused are left out, until something changes.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT n.agency_id, n.e164, s.provider
+          FROM assistants s
+          JOIN numbers n ON n.client_id = s.client_id AND n.carrier = 'twilio' AND n.state = 'active'
+          JOIN keys k ON k.agency_id = n.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
+          LEFT JOIN registrations r ON r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.provider = s.provider
+         WHERE s.state = 'linked' AND s.usable AND s.provider = ANY ($1)
+           AND (r.e164 IS NULL OR (r.ours AND r.remote_id IS NULL AND r.leased_until <= $2))
+         ORDER BY n.created_at
+         LIMIT $3
+        """,
+        providers,
+        now,
+        limit,
+    )
+    return [(row["agency_id"], row["e164"], row["provider"]) for row in rows]
 
 
 async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:

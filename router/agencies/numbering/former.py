@@ -29,11 +29,16 @@ _LATER: Final = timedelta(hours=1)  # for what is refused until somebody changes
 
 
 async def delete_former_registrations(
-    services: ApiServices, *, agency_id: str | None = None, e164: str | None = None, provider: str | None = None
+    services: ApiServices,
+    *,
+    agency_id: str | None = None,
+    e164: str | None = None,
+    provider: str | None = None,
+    limit: int = 20,
 ) -> None:
     """Those that are due, of those that match what is given. Raises no ProviderError: what fails stays for later."""
     due = await lease_former_registrations(
-        services.database.settings, services.clock(), agency_id=agency_id, e164=e164, provider=provider
+        services.database.settings, services.clock(), agency_id=agency_id, e164=e164, provider=provider, limit=limit
     )
     for former in due:
         await _delete(services, former)

@@ -102,6 +102,7 @@ CREATE TABLE purchases (
     country      text NOT NULL,
     area_code    text,
     wanted       text,
+    named        boolean NOT NULL,
     known        text[] NOT NULL DEFAULT '{}',
     e164         text,
     state        text NOT NULL,

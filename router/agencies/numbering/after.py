@@ -1,0 +1,20 @@
+"""What follows from a change of a client's numbers: its assistants have to know them, and the other way round."""
+
+from __future__ import annotations
+
+from router.agencies.services import ApiServices
+from router.store.assistants import has_assistant
+from router.store.clients import Client
+from router.store.pool import Connection
+from router.store.registrations import drop_registrations
+
+
+async def after_new_number(connection: Connection, services: ApiServices, client: Client) -> None:
+    """Within the change that gave it to the client."""
+
+
+async def after_moved_number(connection: Connection, services: ApiServices, client: Client, e164: str) -> None:
+    """The counterparts of a number that nobody answers any more would still be answered by the former assistant."""
+    if not await has_assistant(connection, client.id):
+        await drop_registrations(connection, client.agency_id, e164)
+    await after_new_number(connection, services, client)

@@ -1,0 +1,230 @@
+"""Buying a number: POST /v1/agencies/{agency}/numbers with a country; and finishing what was left half way.
+
+The purchase is written down before it is made, and looked for before it is tried again, whoever comes first: the same
+request once more, or the clock. What was paid for is recorded, or given back if its client is gone.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from adapters.base import ProviderError
+from router.agencies.endpoints import Answer, ApiRequest
+from router.agencies.models import NewNumber, NumberReply
+from router.agencies.numbering.after import after_new_number
+from router.agencies.numbering.carrier_shop import CarrierShop
+from router.agencies.numbering.native_shop import NativeShop
+from router.agencies.numbering.refusals import UNCLEAR, explain, unclear
+from router.agencies.numbering.shops import Bought, Order, Shop
+from router.agencies.problems import Problem, invalid
+from router.agencies.services import CARRIER, ApiServices
+from router.store.agencies import find_agency
+from router.store.audit import AuditEntry, insert_audit_entry
+from router.store.clients import Client, find_client, lock_client
+from router.store.keys import find_key_in_use
+from router.store.numbers import claim_number, find_number
+from router.store.pool import Connection
+from router.store.purchases import (
+    Purchase,
+    fail_purchase,
+    find_purchase,
+    finish_purchase,
+    insert_purchase,
+    lease_like,
+    lease_open_purchases,
+    release_purchase,
+)
+from router.telemetry import emit
+
+_LOOKED_FOR: Final = timedelta(minutes=10)  # then it was never made
+_MAY_STILL_COME: Final = timedelta(minutes=2)  # what a seller that said nothing did
+
+
+class ClientGoneError(LookupError):
+    """Nobody is left for whom the number was bought."""
+
+
+async def buy_number(request: ApiRequest[NewNumber]) -> Answer:
+    services = request.services
+    client = await find_client(services.database.settings, request.agency_id, request.body.client_id)
+    if client is None:
+        raise invalid("client_id", "must be the id of a client of this agency")
+    order = await _read_order(request, client)
+    shop = _open_shop(services, order.carrier)
+    purchase, bought = await _resume(services, shop, order) or await _begin(services, shop, order)
+    return await _record(request, shop, purchase, bought)
+
+
+async def finish_open_purchases(services: ApiServices) -> None:
+    """Those that somebody left half way. Raises nothing about a single one: its turn comes again."""
+    for purchase in await lease_open_purchases(services.database.settings, services.clock()):
+        shop = _open_shop(services, purchase.carrier)
+        try:
+            bought = await shop.find(purchase)
+            if bought is not None:
+                await _record_by_itself(services, shop, purchase, bought)
+            elif services.clock() - purchase.created_at > _LOOKED_FOR:
+                await fail_purchase(services.database.settings, purchase.id, "never_made")
+        except ProviderError:
+            continue
+        except Problem:  # nobody can tell, or open the account: until it is too late to matter
+            if services.clock() - purchase.created_at > _LOOKED_FOR:
+                await fail_purchase(services.database.settings, purchase.id, "unknown")
+
+
+async def _read_order(request: ApiRequest[NewNumber], client: Client) -> Order:
+    body = request.body
+    carrier = body.carrier or await _choose_carrier(request.services, request.agency_id)
+    return Order(client, carrier, body.country or "", body.area_code, body.e164)
+
+
+async def _choose_carrier(services: ApiServices, agency_id: str) -> str:
+    """The carrier where there is an account for it; else the active provider, if that sells numbers itself."""
+    pool = services.database.settings
+    if services.platform_account is not None or await find_key_in_use(pool, agency_id, CARRIER) is not None:
+        return CARRIER
+    agency = await find_agency(pool, agency_id)
+    host = services.number_hosts.get(agency.active_provider or "") if agency else None
+    return agency.active_provider or CARRIER if agency and host and host.sells_in else CARRIER
+
+
+def _open_shop(services: ApiServices, carrier: str) -> Shop:
+    return CarrierShop(services) if carrier == CARRIER else NativeShop(services, carrier)
+
+
+async def _resume(services: ApiServices, shop: Shop, order: Order) -> tuple[Purchase, Bought] | None:
+    """A second try of a purchase of which nobody knows whether it was made. Raises Problem."""
+    now = services.clock()
+    purchase = await lease_like(
+        services.database.settings,
+        now,
+        agency_id=order.client.agency_id,
+        client_id=order.client.id,
+        carrier=order.carrier,
+        country=order.country,
+        area_code=order.area_code,
+        wanted=order.wanted,
+    )
+    if purchase is None:
+        return None
+    try:
+        bought = await shop.find(purchase)
+    except ProviderError as error:
+        await release_purchase(services.database.settings, purchase.id, now)
+        raise explain(services, purchase.account_sid, purchase.carrier, error) from None
+    except Problem:
+        await release_purchase(services.database.settings, purchase.id, now)
+        raise
+    if bought is not None:
+        return purchase, bought
+    if purchase.wanted is None and now - purchase.created_at < _MAY_STILL_COME:
+        await release_purchase(services.database.settings, purchase.id, now)
+        raise unclear(purchase.carrier)
+    return purchase, await _make(services, shop, purchase)
+
+
+async def _begin(services: ApiServices, shop: Shop, order: Order) -> tuple[Purchase, Bought]:
+    """Raises Problem."""
+    try:
+        purchase = await shop.plan(order, services.new_id("purchase"))
+    except ProviderError as error:
+        platform = services.platform_account
+        raise explain(services, platform.sid if platform else "", order.carrier, error) from None
+    await insert_purchase(services.database.settings, purchase)
+    return purchase, await _make(services, shop, purchase)
+
+
+async def _make(services: ApiServices, shop: Shop, purchase: Purchase) -> Bought:
+    """Raises Problem; where nobody knows whether it was made, it stays open."""
+    pool = services.database.settings
+    try:
+        return await shop.make(purchase)
+    except ProviderError as error:
+        if error.kind not in UNCLEAR:
+            await fail_purchase(pool, purchase.id, error.kind.value)
+            raise explain(services, purchase.account_sid, purchase.carrier, error) from None
+    except Problem:
+        await fail_purchase(pool, purchase.id, "refused")
+        raise
+    bought = await _look(services, shop, purchase)
+    if bought is None:
+        await release_purchase(pool, purchase.id, services.clock())
+        raise unclear(purchase.carrier)
+    return bought
+
+
+async def _look(services: ApiServices, shop: Shop, purchase: Purchase) -> Bought | None:
+    """None also if that cannot be told now."""
+    current = await find_purchase(services.database.settings, purchase.id)
+    try:
+        return await shop.find(current or purchase)
+    except (ProviderError, Problem):
+        return None
+
+
+async def _record(request: ApiRequest[NewNumber], shop: Shop, purchase: Purchase, bought: Bought) -> Answer:
+    services = request.services
+    try:
+        async with request.changes() as changes:
+            await _insert(services, changes.connection, shop, purchase, bought)
+            await changes.record("number.bought", bought.e164)
+            number = await find_number(changes.connection, purchase.agency_id, bought.e164)
+            if number is None:
+                raise Problem("conflict", "The number was deleted while it was being set up.")
+            answer = changes.answer(201, NumberReply.model_validate(number))
+    except ClientGoneError:
+        await _give_back(services, shop, purchase, bought)
+        raise invalid("client_id", "must be the id of a client of this agency") from None
+    _tell(purchase, bought)
+    return answer
+
+
+async def _record_by_itself(services: ApiServices, shop: Shop, purchase: Purchase, bought: Bought) -> None:
+    """As nobody waits for it: for a request that never came back."""
+    pool = services.database.settings
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            if not await _insert(services, connection, shop, purchase, bought):
+                return
+            entry = AuditEntry(
+                services.new_id("audit"), services.clock(), "callrouter", "number.bought", bought.e164, None
+            )
+            await insert_audit_entry(connection, purchase.agency_id, entry)
+    except ClientGoneError:
+        await _give_back(services, shop, purchase, bought)
+        return
+    _tell(purchase, bought)
+
+
+async def _insert(
+    services: ApiServices, connection: Connection, shop: Shop, purchase: Purchase, bought: Bought
+) -> bool:
+    """False: somebody else has recorded it. Raises ClientGoneError."""
+    client = await lock_client(connection, purchase.agency_id, purchase.client_id)
+    if client is None:
+        raise ClientGoneError
+    if not await finish_purchase(connection, purchase.id, bought.e164):
+        return False
+    await claim_number(connection, shop.describe(purchase, bought, client))
+    await after_new_number(connection, services, client)
+    return True
+
+
+async def _give_back(services: ApiServices, shop: Shop, purchase: Purchase, bought: Bought) -> None:
+    """The purchase stays open while it cannot be: the clock tries again."""
+    try:
+        await shop.give_back(purchase, bought)
+    except (ProviderError, Problem):
+        return
+    await fail_purchase(services.database.settings, purchase.id, "client_gone")
+
+
+def _tell(purchase: Purchase, bought: Bought) -> None:
+    emit(
+        "number.bought",
+        agency_id=purchase.agency_id,
+        client_id=purchase.client_id,
+        number=bought.e164,
+        carrier=purchase.carrier,
+    )

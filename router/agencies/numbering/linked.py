@@ -1,0 +1,31 @@
+"""Counterparts of numbers whose client has an assistant that somebody made at a provider and linked here.
+
+Those of assistants that we keep there ourselves are made together with these.
+"""
+
+from __future__ import annotations
+
+from adapters.base import ProviderError
+from adapters.portable import Copy
+from router.agencies.counterparts import CounterpartError, ensure_counterpart
+from router.agencies.services import ApiServices
+from router.store.assistants import find_usable_copy
+from router.store.numbers import find_number
+from router.store.registrations import list_unregistered
+
+
+async def register_linked(services: ApiServices) -> None:
+    """Raises nothing about a single one: the number shows why, and what may go well later is tried again."""
+    pool = services.database.settings
+    providers = [name for name, host in services.number_hosts.items() if host.registers_numbers]
+    for agency_id, e164, provider in await list_unregistered(pool, providers, services.clock()):
+        number = await find_number(pool, agency_id, e164)
+        if number is None:
+            continue
+        copy: Copy | None = await find_usable_copy(pool, agency_id, number.client_id, provider)
+        if copy is None:
+            continue
+        try:
+            await ensure_counterpart(services, number, provider, copy)
+        except (CounterpartError, ProviderError):
+            continue
