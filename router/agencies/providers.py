@@ -41,7 +41,8 @@ class BlandRegistration(Registration):
 @dataclass(frozen=True, slots=True)
 class Particulars:
     """`webhook_secret` is the field for what it signs webhooks with, where that is not the key. `takes_carrier_key`:
-    a revocable API key of a carrier account is enough for it; others are given the account's token.
+    a revocable API key of a carrier account is enough for it; others are given the account's token. `labels_purchases`:
+    a number that is bought there bears our label from the first moment.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Particulars:
     webhook_secret: str | None = None
     registration: type[Registration] | None = None
     takes_carrier_key: bool = False
+    labels_purchases: bool = False
 
 
 _KNOWN: Final[Mapping[str, Particulars]] = {
@@ -62,6 +64,7 @@ _KNOWN: Final[Mapping[str, Particulars]] = {
         label="Retell",
         find_key="It is in the Retell dashboard under Settings, API Keys.",
         webhook_secret="webhook_key",  # noqa: S106 - the name of a field
+        labels_purchases=True,
     ),
     "bland": Particulars(
         label="Bland",

@@ -87,7 +87,7 @@ class NativeShop:
         labelled = [number for number in there if number.label == purchase.label]
         if labelled:
             return Bought(labelled[0].e164, labelled[0].remote_id)
-        if any(number.label for number in there):  # there is a place for labels, and ours is on none
+        if particulars_of(self.provider).labels_purchases:
             return None
         pool = self.services.database.settings
         known = {*purchase.known, *await list_numbers_of_account(pool, self.provider)}

@@ -81,6 +81,7 @@ async def services(
         Bland(http, f"{sandbox.url}/bland", SIP),
     )
     keyring, providers = Keyring.parse(new_key_entry()), {provider.name: provider for provider in voice}
+    hosts = {provider.name: provider for provider in voice}
 
     def open_access(agency_id: str, access: Access) -> Secret:
         return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
@@ -97,6 +98,8 @@ async def services(
         admin_token=Secret(ADMIN_TOKEN),
         public_url=PUBLIC_URL,
         fallback_url="https://fallback.example.com",
+        assistant_hosts=hosts,
+        number_hosts=hosts,
         clock=clock,
         random=secrets.token_bytes,
     )
