@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.agencies.numbering.jobs import register_number_jobs
 from router.agencies.retired import erase_retired
 from router.agencies.services import ApiServices
 from router.jobs import JobRunner
@@ -12,3 +13,4 @@ ERASE_RETIRED_KEYS = "keys.erase_retired"
 def register_agency_jobs(runner: JobRunner, services: ApiServices) -> None:
     """Tell the runner of all of them."""
     runner.repeat(ERASE_RETIRED_KEYS, "*/5 * * * *", lambda: erase_retired(services))
+    register_number_jobs(runner, services)

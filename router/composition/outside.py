@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import TypeAlias
 
 from pydantic import SecretStr
 
-from adapters.base import Account, VoiceProvider
+from adapters.base import Account
 from adapters.bland import Bland
 from adapters.http import Http
 from adapters.retell import Retell
@@ -37,6 +38,8 @@ from router.store.sealed import open_key
 from router.telemetry import metrics
 
 Clock = Callable[[], datetime]
+Provider: TypeAlias = Vapi | Retell | Bland
+"""Each is a VoiceProvider, an AssistantHost and a NumberHost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Outside:
     guard: Guard
     recorder: Recorder
     memory: RouteMemory
-    providers: Mapping[str, VoiceProvider]
+    providers: Mapping[str, Provider]
     dispatcher: Dispatcher
     carrier: Twilio
     keyring: Keyring
@@ -80,16 +83,14 @@ async def open_outside(settings: Settings, clock: Clock) -> AsyncIterator[Outsid
             await http.aclose()
 
 
-def voice_providers(settings: Settings, http: Http) -> dict[str, VoiceProvider]:
+def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
     """The providers there are, in the order in which they stand in for each other."""
-    return {
-        provider.name: provider
-        for provider in (
-            Vapi(http, settings.vapi_url),
-            Retell(http, settings.retell_url, settings.retell_sip),
-            Bland(http, settings.bland_url, settings.bland_sip),
-        )
-    }
+    providers: tuple[Provider, ...] = (
+        Vapi(http, settings.vapi_url),
+        Retell(http, settings.retell_url, settings.retell_sip),
+        Bland(http, settings.bland_url, settings.bland_sip),
+    )
+    return {provider.name: provider for provider in providers}
 
 
 def api_services(settings: Settings, outside: Outside) -> ApiServices:
@@ -106,6 +107,8 @@ def api_services(settings: Settings, outside: Outside) -> ApiServices:
         admin_token=Secret(reveal(settings.admin_token)),
         public_url=settings.base_url,
         fallback_url=settings.fallback_base_url,
+        assistant_hosts=outside.providers,
+        number_hosts=outside.providers,
         clock=outside.clock,
     )
 
