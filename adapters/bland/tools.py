@@ -27,6 +27,7 @@ _RESERVED: Final = re.compile(
 
 _TIMEOUT: Final = 10_000  # milliseconds, Bland's default
 _HEX: Final = 12  # digits of a hash that tell an agency's things apart
+_MOST_SPOKEN: Final = 64 - 2 * (_HEX + 1)  # models commonly take names of 64 characters
 _CALL: Final[Mapping[str, str]] = {
     ROUTER_CALL_ID: f"{{{{{ROUTER_CALL_ID}}}}}",
     TWILIO_CALL_SID: f"{{{{{TWILIO_CALL_SID}}}}}",
@@ -108,7 +109,7 @@ def transfer_tool(wiring: Wiring, mark: str) -> Tool:
 
 def _function_tool(function: Function, mark: str) -> Tool:
     return _tool(
-        _RESERVED.sub(lambda word: f"{word[0][0]}_{word[0][1:]}", function.name),
+        _unreserved(function.name),
         mark,
         {
             "description": function.description or function.name,
@@ -126,8 +127,15 @@ def _function_tool(function: Function, mark: str) -> Tool:
     )
 
 
+def _unreserved(name: str) -> str:
+    """The name with an underscore in each reserved word, also in one that only appears as another is parted."""
+    while (parted := _RESERVED.sub(lambda word: f"{word[0][0]}_{word[0][1:]}", name)) != name:
+        name = parted
+    return name
+
+
 def _tool(spoken: str, mark: str, rest: Mapping[str, Any]) -> Tool:
-    name = marked_name(spoken, mark, rest)
+    name = marked_name(spoken[:_MOST_SPOKEN], mark, rest)
     return Tool(name, {"name": name, **rest})
 
 

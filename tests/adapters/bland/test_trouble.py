@@ -77,6 +77,7 @@ async def test_every_failure_has_its_kind_and_is_not_repeated(http: Http, caplog
         async with serving(script) as server:
             error = await error_of(operation(Bland(http, server.url, SIP), limit_for(kind, fault)))
         assert error.kind is kind, name
+        assert error.retry_after == (3 if fault == "429" else None), name
         # aiohttp itself asks once more where a connection broke and asking changes nothing.
         assert sum(asked.method == "POST" for asked in server.asked) <= 1, name
         # A parsed 2xx stands in a frame of the adapter until the error is dropped; the key that it echoes with it.

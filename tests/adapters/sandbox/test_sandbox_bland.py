@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import httpx
@@ -126,3 +127,152 @@ async def test_the_account_tells_its_balance(client, world):
 )
 async def test_a_session_of_the_wrong_shape_is_refused(client, world, changes, status):
     assert (await open_session(client, world, **changes)).status_code == status
+
+
+@pytest.fixture
+def headers(world: DemoWorld) -> dict[str, str]:
+    return {"authorization": world.bland.key}
+
+
+async def connect(client: httpx.AsyncClient, headers: dict[str, str], sid: str, token: str) -> httpx.Response:
+    return await client.post("/bland/v1/accounts", headers=headers, json={"account_sid": sid, "auth_token": token})
+
+
+async def test_a_twilio_number_is_uploaded_and_taken_over(client, box, world, headers):
+    encrypted_key = (await connect(client, headers, world.account_sid, world.auth_token)).json()["encrypted_key"]
+    owned = headers | {"encrypted_key": encrypted_key}
+    e164 = world.numbers[0]
+
+    inserted = await client.post("/bland/v1/inbound/insert", headers=owned, json={"numbers": [e164, "+15005550188"]})
+
+    assert inserted.json()["inserted"] == [e164], "the other is not on that account"
+    at_twilio = box.state.twilio.accounts[world.account_sid].number_called(e164)
+    assert encrypted_key in at_twilio["voice_url"]
+    assert world.auth_token not in encrypted_key
+    again = await client.post("/bland/v1/inbound/insert", headers=owned, json={"numbers": [e164]})
+    assert again.json()["inserted"] == [], "it is there already"
+
+    number = f"/bland/v1/inbound/{quote(e164)}"
+    for changing in (headers, headers | {"encrypted_key": "another"}):
+        assert (await client.post(number, headers=changing, json={"prompt": "Hello"})).status_code == 400
+        assert (await client.post(f"{number}/delete", headers=changing)).status_code == 400
+    assert (await client.post(number, headers=owned, json={"prompt": "Hello"})).json()["status"] == "success"
+    assert (await client.delete(number, headers=headers)).status_code == 400, "it was not bought there"
+    assert (await client.post(f"{number}/delete", headers=owned)).status_code == 200
+    assert (await client.get(number, headers=headers)).status_code == 404
+
+
+async def test_a_number_is_taken_by_one_org_only(client, box, world, headers):
+    stranger = box.state.bland.add_org()
+    theirs = {"authorization": stranger.key}
+    encrypted_key = (await connect(client, theirs, world.account_sid, world.auth_token)).json()["encrypted_key"]
+    body = {"numbers": [world.numbers[0]]}
+    await client.post("/bland/v1/inbound/insert", headers=theirs | {"encrypted_key": encrypted_key}, json=body)
+    foreign = await client.post(
+        "/bland/v1/inbound/insert", headers=headers | {"encrypted_key": encrypted_key}, json=body
+    )
+    assert foreign.status_code == 400, "another org's encrypted key opens nothing"
+    own = (await connect(client, headers, world.account_sid, world.auth_token)).json()["encrypted_key"]
+    late = await client.post("/bland/v1/inbound/insert", headers=headers | {"encrypted_key": own}, json=body)
+    assert late.json()["inserted"] == []
+
+
+async def test_an_account_is_looked_at_before_it_is_connected(client, box, world, headers):
+    account = box.state.twilio.accounts[world.account_sid]
+    assert (await connect(client, headers, "AC1", "x")).json()["message"] == "Invalid Account SID"
+    assert (await connect(client, headers, account.sid, "x")).json()["message"] == "Invalid Twilio credentials"
+    account.status = "suspended"
+    suspended = await connect(client, headers, account.sid, account.auth_token)
+    assert (suspended.status_code, suspended.json()["message"]) == (400, "Twilio account is not active")
+
+
+async def test_a_disconnected_account_opens_no_number(client, world, headers):
+    encrypted_key = (await connect(client, headers, world.account_sid, world.auth_token)).json()["encrypted_key"]
+    owned = headers | {"encrypted_key": encrypted_key}
+    assert (await client.post("/bland/v1/accounts/delete", headers=owned)).json() == {"status": "success"}
+    assert (await client.post("/bland/v1/accounts/delete", headers=owned)).status_code == 400
+    body = {"numbers": [world.numbers[0]]}
+    assert (await client.post("/bland/v1/inbound/insert", headers=owned, json=body)).status_code == 400
+
+
+async def test_a_number_costs_what_it_costs(client, box, world, headers):
+    body = {"country_code": "CA", "area_code": "604"}
+    bought = await client.post("/bland/numbers/purchase", headers=headers, json=body)
+    e164 = bought.json()["phone_number"]
+    org = box.state.bland.orgs.of(world.bland.key)
+    assert (e164[:5], org.balance) == ("+1604", 10.0)
+    assert (await client.post("/bland/numbers/purchase", headers=headers, json=body)).status_code == 402
+    assert (await client.post("/bland/v1/inbound/purchase", headers=headers, json=body)).status_code == 404
+    wrong = await client.post("/bland/numbers/purchase", headers=headers, json={"country_code": "GB"})
+    assert wrong.status_code == 400
+    assert (await client.delete(f"/bland/v1/inbound/{quote(e164)}", headers=headers)).status_code == 200
+    assert e164 not in org.numbers
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tools": ["TL-nobody"]},
+        {"timezone": "Mars/Olympus"},
+        {"language": "english"},
+        {"max_duration": 0},
+        {"max_duration": "30"},
+        {"max_duration": True},
+        {"model": "enhanced"},
+        {"webhook": "http://insecure.example"},
+        {"webhook_events": ["everything"]},
+        {"metadata": "text"},
+        {"song": "la"},
+    ],
+)
+async def test_settings_that_bland_does_not_know_are_refused(client, world, headers, settings):
+    number = f"/bland/v1/inbound/{quote(world.bland.registration)}"
+    response = await client.post(number, headers=headers, json={"prompt": "Hello"} | settings)
+    assert (response.status_code, response.json()["status"]) == (400, "error")
+
+
+TOOL = {"name": "book_visit", "description": "Books a visit", "url": "https://acme.example/book", "method": "POST"}
+
+
+async def test_a_tool_is_listed_used_and_deleted(client, world, headers):
+    tool_id = (await client.post("/bland/v1/tools", headers=headers, json=TOOL | {"label": "Book"})).json()["tool_id"]
+    (listed,) = (await client.get("/bland/v1/tools", headers=headers)).json()["tools"]
+    assert listed == {"tool_id": tool_id, "label": "Book", "public": False, "tool": TOOL}
+    number = f"/bland/v1/inbound/{quote(world.bland.registration)}"
+    assert (await client.post(number, headers=headers, json={"prompt": "Hello", "tools": [tool_id]})).status_code == 200
+    assert (await client.delete(f"/bland/v1/tools/{tool_id}", headers=headers)).status_code == 200
+    assert (await client.delete(f"/bland/v1/tools/{tool_id}", headers=headers)).status_code == 404
+    broke = {"authorization": world.broke[2].key}
+    assert (await client.get("/bland/v1/tools", headers=broke)).json()["tools"] == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "record_lead"},
+        {"name": ""},
+        {"description": ""},
+        {"url": "http://acme.example"},
+        {"method": "PATCH"},
+        {"headers": "x"},
+        {"song": "la"},
+    ],
+)
+async def test_a_tool_that_bland_would_refuse_is_refused(client, headers, changes):
+    assert (await client.post("/bland/v1/tools", headers=headers, json=TOOL | changes)).status_code == 400
+
+
+async def test_a_knowledge_base_is_learnt_paged_and_kept_as_deleted(client, box, headers, clock):
+    box.state.bland.parts.pause = timedelta(seconds=10)
+    body = {"type": "text", "name": "Prices", "text": "A visit is $80."}
+    learnt = (await client.post("/bland/v1/knowledge/learn", headers=headers, json=body)).json()["data"]
+    assert learnt["status"] == "PROCESSING"
+    assert (await client.post("/bland/v1/knowledge/learn", headers=headers, json=body)).status_code == 429
+    clock.advance(seconds=10)
+    assert (await client.post("/bland/v1/knowledge/learn", headers=headers, json=body)).status_code == 200
+    second = (await client.get("/bland/v1/knowledge?page=2&limit=1", headers=headers)).json()["data"]
+    assert (second["total"], len(second["kbs"]), second["kbs"][0]["id"] != learnt["id"]) == (2, 1, True)
+    assert (await client.delete(f"/bland/v1/knowledge/{learnt['id']}", headers=headers)).status_code == 200
+    assert (await client.delete(f"/bland/v1/knowledge/{learnt['id']}", headers=headers)).status_code == 404
+    listed = (await client.get("/bland/v1/knowledge", headers=headers)).json()["data"]["kbs"]
+    assert [base["status"] for base in listed] == ["DELETED", "COMPLETED"]
