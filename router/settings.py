@@ -235,6 +235,8 @@ def _find_gaps(values: Mapping[str, Any]) -> list[str]:
         ]
     if ("twilio_account_sid" in values) != ("twilio_auth_token" in values):
         problems.append(f"{env_name('twilio_account_sid')} and {env_name('twilio_auth_token')}: set both or neither")
+    if ("smtp_url" in values) != ("mail_from" in values):
+        problems.append(f"{env_name('smtp_url')} and {env_name('mail_from')}: set both or neither")
     return problems
 
 

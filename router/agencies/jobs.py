@@ -6,11 +6,12 @@ from router.agencies.numbering.jobs import register_number_jobs
 from router.agencies.retired import erase_retired
 from router.agencies.services import ApiServices
 from router.jobs import JobRunner
+from router.mail import Letters
 
 ERASE_RETIRED_KEYS = "keys.erase_retired"
 
 
-def register_agency_jobs(runner: JobRunner, services: ApiServices) -> None:
-    """Tell the runner of all of them."""
+def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServices) -> None:  # noqa: ARG001
+    """Tell the runner of all of them, and who writes the letters about agencies' settings."""
     runner.repeat(ERASE_RETIRED_KEYS, "*/5 * * * *", lambda: erase_retired(services))
     register_number_jobs(runner, services)

@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from crypto import Keyring, KeyringError, new_key_entry
+from router.mail import SmtpUrlError, read_smtp_url, sender_mistake
 from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
 from router.store.embedded import EmbeddedMissingError, start_embedded
 from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS
@@ -62,7 +63,12 @@ def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
     """Settings from the environment; those that may be generated are."""
-    checks = {**dict.fromkeys(_KEYRINGS, keyring_mistake), "database_url": _dsn_mistake}
+    checks = {
+        **dict.fromkeys(_KEYRINGS, keyring_mistake),
+        "database_url": _dsn_mistake,
+        "smtp_url": _smtp_mistake,
+        "mail_from": sender_mistake,
+    }
     try:
         settings = load_settings(environ, checks=checks, **overrides)
         if settings.embedded:
@@ -96,6 +102,15 @@ def _dsn_mistake(text: str) -> str | None:
     if text.startswith(("postgres://", "postgresql://")):
         return None
     return "must be an address like postgres://user:password@host:5432/name"
+
+
+def _smtp_mistake(text: str) -> str | None:
+    """What is wrong with the mail server's address. Names no part of it."""
+    try:
+        read_smtp_url(text)
+    except SmtpUrlError as error:
+        return str(error)
+    return None
 
 
 def check_keyrings(settings: Settings, *names: str) -> None:

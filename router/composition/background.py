@@ -12,14 +12,23 @@ from contextlib import asynccontextmanager
 from router.agencies.jobs import register_agency_jobs
 from router.composition.outside import Outside, api_services, reveal
 from router.jobs import JobRunner
+from router.mail import Letters, Mailer, read_smtp_url
 from router.settings import Settings
 
 
 def make_runner(settings: Settings, outside: Outside) -> JobRunner:
     """A runner that knows all jobs."""
     runner = JobRunner(reveal(settings.database_direct_url) or settings.dsn)
-    register_agency_jobs(runner, api_services(settings, outside))
+    letters = Letters(_mailer(settings))
+    letters.register(runner)
+    register_agency_jobs(runner, letters, api_services(settings, outside))
     return runner
+
+
+def _mailer(settings: Settings) -> Mailer | None:
+    if settings.smtp_url is None or settings.mail_from is None:
+        return None
+    return Mailer(read_smtp_url(reveal(settings.smtp_url)), settings.mail_from)
 
 
 @asynccontextmanager

@@ -116,5 +116,11 @@ SERVICE: Final[tuple[Event, ...]] = (
         (Field("version", "string", "of callrouter", required=True),),
     ),
     Event("jobs.stopping", "info", "`callrouter worker` was told to stop: it ends or gives back what it is doing."),
+    Event(
+        "mail.sent",
+        "info",
+        "A mail server took a mail.",
+        (Field("letter", "string", "what kind of letter it is", required=True), AGENCY),
+    ),
     Event("jobs.failed", "error", "The queue stopped for a moment and goes on.", (needed(EXCEPTION),)),
 )

@@ -124,17 +124,29 @@ CREATE TABLE carrier_keys (
     PRIMARY KEY (agency_id, account_sid, provider)
 );
 
--- Health of keys: what the owner of the key told at the last look, and since when it is so.
+-- Health of keys: what the owner of the key told at the last look, and since when it is so. `check_at`: when to look next;
+-- `suspected`: a bad status seen once, to be believed when it is seen again. `lines_others`: lines in use that were not
+-- our calls. `overflow_told_at`: when the agency was told that its lines do not suffice.
 ALTER TABLE keys
     ADD COLUMN problem      text,
     ADD COLUMN balance      numeric(12, 4),
     ADD COLUMN lines_limit  integer,
     ADD COLUMN lines_used   integer,
+    ADD COLUMN lines_others integer,
     ADD COLUMN lines_at     timestamptz,
+    ADD COLUMN suspected    text,
     ADD COLUMN failing_since timestamptz,
     ADD COLUMN alerted_at   timestamptz,
+    ADD COLUMN overflow_told_at timestamptz,
+    ADD COLUMN check_at     timestamptz NOT NULL DEFAULT now(),
     ADD COLUMN paused_until timestamptz;
-CREATE INDEX keys_by_check ON keys (checked_at) WHERE retired_at IS NULL;
+CREATE INDEX keys_by_check ON keys (kind, check_at) WHERE retired_at IS NULL;
+
+-- Looking after a key changes no route.
+DROP TRIGGER keys_changed ON keys;
+CREATE TRIGGER keys_changed
+    AFTER INSERT OR DELETE OR UPDATE OF sealed, webhook_sealed, webhook_token_sealed, retired_at ON keys
+    FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('agency_id');
 
 -- Voice providers at which an agency's assistants are kept up to date. Whoever takes work of one locks its row first.
 CREATE TABLE syncs (

@@ -1,0 +1,55 @@
+"""Letters wait in the queue as ids. What they say is written when they are sent, from what is true by then."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from router.jobs import GiveUp, Job, JobRunner, RetryPolicy, enqueue
+from router.mail.smtp import Mail, Mailer, MailError
+from router.store.pool import Connection
+from router.telemetry import emit
+
+SEND: Final = "mail.send"
+_POLICY: Final = RetryPolicy(first=timedelta(seconds=30), longest=timedelta(hours=4), attempts=12)  # a day and more
+_AT_ONCE: Final = 4  # servers count connections
+
+Writer: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Mail | None]]
+"""Writes a letter from the ids that it waited as. None: nothing to tell any more, or nobody to tell it to."""
+
+
+async def post(connection: Connection, letter: str, ids: Mapping[str, str | int], *, once: str) -> None:
+    """A letter of that kind is to be sent. `once`: not while one with this text waits."""
+    await enqueue(connection, SEND, {"letter": letter, **ids}, once=f"{SEND}/{letter}/{once}")
+
+
+class Letters:
+    """Who writes which letter. Without a mailer they are let go: an operator who has set no server wants no mail."""
+
+    def __init__(self, mailer: Mailer | None) -> None:
+        self._mailer = mailer
+        self._writers: dict[str, Writer] = {}
+
+    def write(self, letter: str, writer: Writer) -> None:
+        self._writers[letter] = writer
+
+    def register(self, runner: JobRunner) -> None:
+        runner.handle(SEND, self._send, policy=_POLICY, at_once=_AT_ONCE)
+
+    async def _send(self, job: Job) -> None:
+        writer = self._writers.get(job.payload["letter"])
+        if writer is None:
+            raise GiveUp("unknown_letter")
+        if self._mailer is None:
+            return
+        mail = await writer(job.payload)
+        if mail is None:
+            return
+        try:
+            await self._mailer.send(mail)
+        except MailError as error:
+            if error.final:
+                raise GiveUp(error.kind) from None
+            raise
+        emit("mail.sent", letter=job.payload["letter"], agency_id=job.payload.get("agency_id"))

@@ -1,0 +1,104 @@
+"""Letters: written when they are sent, tried again while a server is away, and let go where nobody wants mail."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from router.jobs import JobRunner, RetryPolicy
+from router.mail import Letters, Mail, Mailer, post, read_smtp_url
+from tests.router.jobs.conftest import running
+from tests.support.log_capture import captured_events
+from tests.support.mail_server import running_mail_server
+from tests.support.waiting import wait_until
+
+__all__ = ["captured_events"]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def server():
+    async with running_mail_server() as server:
+        yield server
+
+
+@pytest.fixture
+def runner(database_dsn, server, monkeypatch):
+    monkeypatch.setattr("router.mail.letters._POLICY", RetryPolicy(first=timedelta(0), attempts=3))
+    mailer = Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com")
+    return runner_with(database_dsn, mailer)
+
+
+def runner_with(dsn, mailer):
+    letters = Letters(mailer)
+
+    async def write(ids):
+        if ids["client_id"] == "gone":
+            return None
+        return Mail(f"greeting_{ids['client_id']}", f"{ids['client_id']}@example.com", "Hello", "…")
+
+    letters.write("greeting", write)
+    runner = JobRunner(dsn)
+    letters.register(runner)
+    return runner
+
+
+async def is_empty(database):
+    return await database.settings.fetchval("SELECT count(*) FROM pgqueuer") == 0
+
+
+async def send(database, letter, client_id, once):
+    await post(database.settings, letter, {"agency_id": "agency_1", "client_id": client_id}, once=once)
+
+
+async def test_a_letter_is_written_and_sent(database, runner, server, captured_events):
+    await send(database, "greeting", "acme", "acme")
+    await send(database, "greeting", "acme", "acme")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    (taken,) = server.mails
+    assert taken.recipients == ["acme@example.com"]
+    assert captured_events.only("mail.sent")["agency_id"] == "agency_1"
+    assert "example.com" not in captured_events.text()
+
+
+async def test_what_has_become_untrue_is_not_sent(database, runner, server):
+    await send(database, "greeting", "gone", "gone")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert server.mails == []
+
+
+async def test_a_server_that_is_busy_gets_it_later(database, runner, server, captured_events):
+    server.refusals = ["451 later", "451 later"]
+    await send(database, "greeting", "acme", "acme")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert len(server.mails) == 1
+    assert [line["reason"] for line in captured_events.named("job.failed")] == ["MailError", "MailError"]
+
+
+async def test_an_address_that_does_not_exist_is_not_tried_again(database, runner, server, captured_events):
+    server.refusals = ["550 no such person as acme@example.com"] * 3
+    await send(database, "greeting", "acme", "acme")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert len(server.refusals) == 2
+    assert captured_events.only("job.given_up")["reason"] == "recipient_refused"
+    assert "acme@" not in captured_events.text()
+
+
+async def test_a_letter_that_nobody_writes_any_more_is_given_up(database, runner, captured_events):
+    await send(database, "of_another_version", "acme", "acme")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert captured_events.only("job.given_up")["reason"] == "unknown_letter"
+
+
+async def test_without_a_mail_server_letters_are_let_go(database, database_dsn, server):
+    await send(database, "greeting", "acme", "acme")
+    async with running(runner_with(database_dsn, None)):
+        await wait_until(lambda: is_empty(database))
+    assert server.connections == 0
