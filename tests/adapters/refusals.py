@@ -70,7 +70,8 @@ async def assert_fails(provider: VoiceProvider, target: Target, server: Loopback
     error = await error_of(provider.hand_off(CALL, target, KEY, limit_for(kind, fault)))
     assert error.kind is kind
     assert error.retry_after == (3 if fault == "429" else None)
-    assert len(server.asked) == 1
+    # On a busy machine the time may be over before a request is out.
+    assert len(server.asked) == 1 or (kind is ErrorKind.TIMEOUT and not server.asked)
     # A parsed 2xx stands in a frame of the adapter until the error is dropped; the key that it echoes with it.
     assert_clean(error, frames=fault != "echo in 200")
 

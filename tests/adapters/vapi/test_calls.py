@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from adapters.base import ErrorKind, KeyCheck, SipHandoff, StreamHandoff, Target, VoiceProvider
 from adapters.http import Http
+from adapters.portable import Lines
 from adapters.vapi import Vapi, read_twiml
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
@@ -124,6 +125,32 @@ async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: H
     async with serving(reply(201, {**created(), "id": {"odd": 1}})) as server:
         handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
     assert handoff.provider_call_id is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "lines"),
+    [
+        ({"concurrencyBlocked": False, "concurrencyLimit": 10, "remainingConcurrentCalls": 7}, Lines(10, 3)),
+        ({"concurrencyLimit": 10, "remainingConcurrentCalls": 12}, Lines(10, 0)),
+        ({"concurrencyLimit": 10}, Lines(10)),
+        ({"concurrencyLimit": 10, "remainingConcurrentCalls": "7"}, Lines(10)),
+        ({"concurrencyLimit": 10, "remainingConcurrentCalls": -3}, Lines(10)),
+        ({"concurrencyLimit": True, "remainingConcurrentCalls": 7}, None),
+        ({"concurrencyLimit": 10**30}, None),
+        ({"remainingConcurrentCalls": 7}, None),
+        ([10, 7], None),
+    ],
+)
+async def test_a_handoff_tells_how_many_lines_are_taken(http: Http, limits: object, lines: Lines | None):
+    async with serving(reply(201, created(subscriptionLimits=limits))) as server:
+        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+    assert handoff.lines == lines
+
+
+async def test_lines_are_not_told_on_request(http: Http):
+    async with serving(reply(500)) as server:
+        assert await Vapi(http, server.url).count_lines(KEY, 5) is None
+    assert server.asked == []
 
 
 def test_every_attribute_and_parameter_of_a_stream_is_kept():

@@ -1,0 +1,361 @@
+"""Vapi's own client judges how we keep assistants and numbers: the same requests, written with its models; and it reads
+back from the stand-in what we made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, get_args
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from vapi import AsyncVapi
+from vapi.types import (
+    AzureVoice,
+    BackoffPlan,
+    CreateEndCallToolDto,
+    CreateFunctionToolDto,
+    CreateQueryToolDto,
+    CreateTwilioPhoneNumberDto,
+    DeepgramTranscriber,
+    DeepgramTranscriberLanguage,
+    ElevenLabsVoice,
+    KnowledgeBase,
+    OpenAiFunction,
+    OpenAiFunctionParameters,
+    OpenAiMessage,
+    OpenAiModel,
+    OpenAiModelModel,
+    Server,
+    TransferDestinationNumber,
+    UpdateTwilioPhoneNumberDto,
+    VapiVoice,
+    VapiVoicemailDetectionPlan,
+    VapiVoiceVoiceId,
+)
+
+from adapters.http import Http
+from adapters.portable import Copy, Counterpart, Credentials
+from adapters.sandbox.api import read_body
+from adapters.sandbox.server import RunningSandbox, running_sandbox
+from adapters.vapi import Vapi
+from adapters.vapi.languages import SINGLE
+from crypto.secret import Secret
+from tests.adapters.canary import CANARY
+from tests.adapters.loopback import Asked, Script, reply, serving
+from tests.adapters.vapi.examples import ACME, FUNCTION, KEY, LIMIT, PLAIN, WEBHOOK_SECRET, WIRING
+
+pytestmark = [
+    pytest.mark.anyio,
+    # The SDK takes the kind of a backoff for an object, where Vapi's docs and API say "exponential".
+    pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
+]
+
+MADE = {
+    "id": "0a1b2c3d",
+    "orgId": "org",
+    "createdAt": "2026-11-23T12:00:00.000Z",
+    "updatedAt": "2026-11-23T12:00:00.000Z",
+    "provider": "twilio",
+    "number": "+15005550155",
+    "twilioAccountSid": "AC1",
+}
+CREDENTIALS = Credentials("AC" + "12" * 16, Secret("a-token"), "SK" + "34" * 16, Secret("a-secret"))
+
+
+def answering() -> Script:
+    """Lists are empty, and everything else is one and the same thing."""
+
+    async def script(asked: Asked, writer: Any) -> None:
+        listed = asked.method == "GET" and asked.target.partition("?")[0] in ("/assistant", "/file", "/phone-number")
+        await reply(200 if asked.method == "GET" else 201, [] if listed else MADE)(asked, writer)
+
+    return script
+
+
+async def both(
+    ours: Callable[[Vapi], Awaitable[object]], theirs: Callable[[AsyncVapi], Awaitable[object]]
+) -> tuple[Asked, Asked]:
+    """The last request of each."""
+    http = Http()
+    async with serving(answering()) as server:
+        await ours(Vapi(http, server.url))
+        await http.aclose()
+        mine = server.last
+        async with httpx.AsyncClient() as client:
+            await theirs(AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client))
+        assert server.last is not mine
+        return mine, server.last
+
+
+def address(asked: Asked) -> tuple[str, str, str]:
+    return asked.method, asked.target, asked.headers["authorization"]
+
+
+def server(url: str, seconds: int, *, ours: bool = True, again: bool = False) -> Server:
+    settings: dict[str, Any] = {}
+    if ours:
+        settings["headers"] = {"x-vapi-secret": WEBHOOK_SECRET}
+    if again:
+        plan = BackoffPlan.model_construct(type="exponential", maxRetries=5, baseDelaySeconds=2)
+        settings["backoff_plan"] = plan
+    return Server(url=url, timeout_seconds=seconds, **settings)
+
+
+def function_tool(name: str, description: str, parameters: dict[str, Any], at: Server) -> CreateFunctionToolDto:
+    schema = OpenAiFunctionParameters.model_construct(**parameters)
+    return CreateFunctionToolDto(
+        function=OpenAiFunction(name=name, description=description, parameters=schema), server=at
+    )
+
+
+def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
+    """The assistant of the examples, in the SDK's words. What is prose is taken from ours."""
+    return {
+        "name": "Acme Plumbing",
+        "first_message": "Acme Plumbing, how can I help?",
+        "first_message_mode": "assistant-speaks-first",
+        "model": OpenAiModel(
+            provider="openai",
+            model="gpt-4.1",
+            messages=[OpenAiMessage(role="system", content=system)],
+            tools=[
+                CreateEndCallToolDto(),
+                function_tool(
+                    FUNCTION.name,
+                    FUNCTION.description,
+                    dict(FUNCTION.parameters),
+                    server(FUNCTION.url, 20, ours=False),
+                ),
+                function_tool(**transfer, at=server(WIRING.transfer_url, 10)),
+                CreateQueryToolDto(
+                    knowledge_bases=[
+                        KnowledgeBase(
+                            name="knowledge",
+                            description="What the business says of itself: Prices",
+                            provider="google",
+                            file_ids=["0a1b2c3d"],
+                        )
+                    ]
+                ),
+            ],
+        ),
+        "voice": ElevenLabsVoice(voice_id="burt", speed=1.1),
+        "transcriber": DeepgramTranscriber(provider="deepgram", model="nova-3", language="multi"),
+        "voicemail_detection": VapiVoicemailDetectionPlan(provider="vapi"),
+        "max_duration_seconds": 900,
+        "server": server(WIRING.webhook_url, 10, again=True),
+        "server_messages": ["status-update", "end-of-call-report", "tool-calls"],
+        "metadata": {"callrouter_marker": "client_1"},
+    }
+
+
+@pytest.mark.parametrize("copy", [None, Copy("0a1b2c3d")])
+async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
+    prose: dict[str, Any] = {}
+
+    async def ours(vapi: Vapi) -> None:
+        await vapi.put_copy(ACME, WIRING, copy, (), KEY, LIMIT)
+
+    async def theirs(vapi: AsyncVapi) -> None:
+        fields = whole(prose["system"], prose["transfer"])
+        await (vapi.assistants.create(**fields) if copy is None else vapi.assistants.update("0a1b2c3d", **fields))
+
+    http = Http()
+    async with serving(answering()) as listening:
+        await ours(Vapi(http, listening.url))
+        await http.aclose()
+        mine = listening.last
+        model = mine.json["model"]
+        prose["system"] = model["messages"][0]["content"]
+        prose["transfer"] = model["tools"][2]["function"]
+        async with httpx.AsyncClient() as client:
+            await theirs(AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client))
+    assert address(mine) == address(listening.last)
+    assert mine.json == listening.last.json
+
+
+async def test_a_plain_assistant_is_one_of_the_sdk():
+    mine, theirs = await both(
+        lambda vapi: vapi.put_copy(PLAIN, WIRING, None, (), KEY, LIMIT),
+        lambda vapi: vapi.assistants.create(
+            name="Acme Plumbing",
+            first_message_mode="assistant-speaks-first-with-model-generated-message",
+            model=OpenAiModel(
+                provider="openai",
+                model="gpt-4.1",
+                messages=[OpenAiMessage(role="system", content=PLAIN.prompt)],
+                tools=[CreateEndCallToolDto()],
+            ),
+            voice=VapiVoice(provider="vapi", voice_id="Elliot"),
+            transcriber=DeepgramTranscriber(provider="deepgram", model="nova-3", language="en-US"),
+            voicemail_detection="off",
+            max_duration_seconds=3600,
+            server=server(WIRING.webhook_url, 10, again=True),
+            server_messages=["status-update", "end-of-call-report", "tool-calls"],
+            metadata={"callrouter_marker": "client_1"},
+        ),
+    )
+    assert address(mine) == address(theirs)
+    assert mine.json == theirs.json
+
+
+async def test_a_file_is_uploaded_as_the_sdk_does():
+    text = "Prices\n\nA visit is $80.\n"
+    http = Http()
+    async with serving(answering()) as listening:
+        await Vapi(http, listening.url).put_copy(ACME, WIRING, None, (), KEY, LIMIT)
+        await http.aclose()
+        mine = next(asked for asked in listening.asked if asked.method == "POST")
+        [part] = read_body(mine.headers["content-type"], mine.body)
+        async with httpx.AsyncClient() as client:
+            sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
+            await sdk.files.create(file=(part["filename"], text, "text/plain"))
+        theirs = listening.last
+    assert address(mine) == address(theirs)
+    assert [part] == read_body(theirs.headers["content-type"], theirs.body)
+    assert len(part["filename"]) <= 40
+
+
+async def test_a_number_is_imported_as_the_sdk_does():
+    mine, theirs = await both(
+        lambda vapi: vapi.register_number("+15005550155", CREDENTIALS, Copy("0a1b2c3d"), "+14155550123", KEY, LIMIT),
+        lambda vapi: vapi.phone_numbers.create(
+            request=CreateTwilioPhoneNumberDto(
+                number="+15005550155",
+                name="callrouter +15005550155",
+                sms_enabled=False,
+                twilio_account_sid="AC" + "12" * 16,
+                twilio_api_key="SK" + "34" * 16,
+                twilio_api_secret="a-secret",
+                assistant_id="0a1b2c3d",
+                fallback_destination=TransferDestinationNumber(type="number", number="+14155550123"),
+            )
+        ),
+    )
+    assert address(mine) == address(theirs)
+    assert mine.json == theirs.json
+
+
+async def test_a_number_is_assigned_as_the_sdk_does():
+    mine, theirs = await both(
+        lambda vapi: vapi.assign_counterpart(Counterpart("0a1b2c3d"), Copy("0f9e8d7c"), "+14155550123", KEY, LIMIT),
+        lambda vapi: vapi.phone_numbers.update(
+            "0a1b2c3d",
+            request=UpdateTwilioPhoneNumberDto(
+                assistant_id="0f9e8d7c",
+                fallback_destination=TransferDestinationNumber(type="number", number="+14155550123"),
+            ),
+        ),
+    )
+    assert address(mine) == address(theirs)
+    assert mine.json == theirs.json
+
+
+async def test_things_are_read_and_deleted_as_the_sdk_does():
+    async def delete_all(vapi: AsyncVapi) -> None:
+        await vapi.assistants.delete("0a1b2c3d")
+        await vapi.files.delete("0f9e8d7c")
+
+    for ours, theirs in (
+        (lambda vapi: vapi.check_link("0a1b2c3d", KEY, LIMIT), lambda vapi: vapi.assistants.get("0a1b2c3d")),
+        (lambda vapi: vapi.delete_copy(Copy("0a1b2c3d", {"file_1": "0f9e8d7c"}), (), KEY, LIMIT), delete_all),
+        (
+            lambda vapi: vapi.unregister_number(Counterpart("0a1b2c3d"), KEY, LIMIT),
+            lambda vapi: vapi.phone_numbers.delete("0a1b2c3d"),
+        ),
+        (lambda vapi: vapi.find_copy("client_1", KEY, LIMIT), lambda vapi: vapi.assistants.list(limit=100)),
+        (lambda vapi: vapi.find_counterpart("+1", KEY, LIMIT), lambda vapi: vapi.phone_numbers.list(limit=100)),
+    ):
+        mine, sdks = await both(ours, theirs)
+        assert address(mine) == address(sdks)
+
+
+async def test_the_next_page_is_asked_for_as_the_sdk_does():
+    page = [{"id": f"id-{each}", "createdAt": "2026-11-23T12:00:00.123Z"} for each in range(100)]
+    http = Http()
+    async with serving(reply(200, page)) as listening:
+        await Vapi(http, listening.url).find_copy("client_1", KEY, LIMIT)
+        await http.aclose()
+        mine = listening.last
+        async with httpx.AsyncClient() as client:
+            sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
+            await sdk.assistants.list(limit=100, created_at_lt=datetime.fromisoformat("2026-11-23T12:00:00.124Z"))
+        theirs = listening.last
+    queries = [parse_qs(urlsplit(asked.target).query) for asked in (mine, theirs)]
+    times = [datetime.fromisoformat(query.pop("createdAtLt")[0]) for query in queries]
+    assert queries[0] == queries[1]
+    assert times[0] == times[1]
+
+
+def literals(union: Any) -> set[str]:
+    return {value for member in get_args(union) for value in get_args(member)}
+
+
+def test_what_we_choose_is_what_vapis_schema_lists():
+    assert {*SINGLE, "multi"} <= literals(DeepgramTranscriberLanguage)
+    assert "gpt-4.1" in literals(OpenAiModelModel)
+    assert "Elliot" in literals(VapiVoiceVoiceId)
+    assert AzureVoice(provider="azure", voice_id="multilingual-auto").voice_id == "multilingual-auto"
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[RunningSandbox]:
+    async with running_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+async def host(box: RunningSandbox) -> AsyncIterator[Vapi]:
+    box.state.vapi.add_org(CANARY)
+    http = Http()
+    yield Vapi(http, f"{box.url}/vapi")
+    await http.aclose()
+
+
+@pytest.fixture
+async def sdk(box: RunningSandbox) -> AsyncIterator[AsyncVapi]:
+    async with httpx.AsyncClient() as client:
+        yield AsyncVapi(token=CANARY, base_url=f"{box.url}/vapi", httpx_client=client)
+
+
+async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Vapi, sdk: AsyncVapi):
+    copy = await host.put_copy(ACME, WIRING, None, (), KEY, LIMIT)
+
+    [listed] = await sdk.assistants.list()
+    read = await sdk.assistants.get(str(copy.remote_id))
+    [file] = await sdk.files.list()
+    assert listed.id == read.id == copy.remote_id
+    assert (read.name, read.max_duration_seconds) == ("Acme Plumbing", 900)
+    assert read.metadata == {"callrouter_marker": "client_1"}
+    assert read.server is not None
+    assert read.server.url == WIRING.webhook_url
+    # The SDK takes the first of many models that fits; what is in them is the same.
+    model: Any = read.model
+    assert (model.provider, model.model) == ("openai", "gpt-4.1")
+    assert [tool.type for tool in model.tools] == ["endCall", "function", "function", "query"]
+    assert [read.transcriber.provider, read.voice.provider] == ["deepgram", "11labs"]  # type: ignore[union-attr]
+    assert {file.id} == set(copy.parts.values())
+
+    await host.put_copy(replace(ACME, knowledge=(), prompt="You are the night desk."), WIRING, copy, (), KEY, LIMIT)
+    changed: Any = await sdk.assistants.get(str(copy.remote_id))
+    assert changed.model.messages[0].content.startswith("You are the night desk.")
+    assert await sdk.files.list() == []
+    await host.delete_copy(copy, (), KEY, LIMIT)
+    assert await sdk.assistants.list() == []
+
+
+async def test_the_sdk_reads_back_the_number_that_we_imported(host: Vapi, sdk: AsyncVapi, box: RunningSandbox):
+    account = box.state.twilio.add_account()
+    box.state.twilio.add_number(account, "+15005550155")
+    credentials = Credentials(account.sid, Secret(account.auth_token))
+    counterpart = await host.register_number("+15005550155", credentials, None, "+14155550123", KEY, LIMIT)
+
+    read: Any = await sdk.phone_numbers.get(counterpart.remote_id)
+    assert (read.provider, read.number, read.name) == ("twilio", "+15005550155", "callrouter +15005550155")
+    assert (read.fallback_destination.number, read.sms_enabled) == ("+14155550123", False)
+    await host.unregister_number(counterpart, KEY, LIMIT)
+    assert await sdk.phone_numbers.list() == []
