@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapters.base import ErrorKind, ProviderError
 from adapters.bland.api import LISTS, Api, is_gone, is_number, listed, number_path
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
-from adapters.portable import Counterpart
+from adapters.portable import Counterpart, Wiring
 from crypto.secret import Secret
 
 ACCOUNT: Final = "encrypted_key"
@@ -68,7 +68,7 @@ class Inbound(Api):
             raise ProviderError(ErrorKind.BAD_REQUEST, said=f"Bland did not take {', '.join(ours)} for {e164}")
 
     async def free_number(
-        self, number: Counterpart, marker: str | None, key: Secret, limit: float, webhook: Secret | None = None
+        self, number: Counterpart, marker: str | None, key: Secret, limit: float, wiring: Wiring | None = None
     ) -> None:
         """It takes messages from now on: a prompt cannot be empty. Left alone if it is gone, was given something else
         by hand, or has an assistant of ours that is not `marker`'s.
@@ -78,7 +78,9 @@ class Inbound(Api):
         if settings is None or is_made_by_hand(settings) or marker_on(settings) not in {None, marker}:
             return
         freed = {"pathway_id": None} if settings.get("pathway_id") else {}
-        await self.write_settings(number.remote_id, {**NEUTRAL, "webhook": webhook, **freed}, key, limit, account)
+        webhook = {"webhook": Secret(wiring.webhook_url)} if wiring else {}
+        secrets = (wiring.secret,) if wiring else ()
+        await self.write_settings(number.remote_id, {**NEUTRAL, **webhook, **freed}, key, limit, account, secrets)
 
 
 def account_of(number: Counterpart) -> Secret | None:

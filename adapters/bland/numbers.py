@@ -70,9 +70,10 @@ class Numbers(Inbound):
         limit: float,
     ) -> None:
         """`put_copy` has put the assistant there; without one the number takes messages."""
-        await self.read_settings(counterpart.remote_id, key, limit, account_of(counterpart))
         if copy is None:
             await self._take_messages(counterpart, None, key, limit)
+        else:
+            await self.read_settings(counterpart.remote_id, key, limit, account_of(counterpart))
 
     async def unregister_number(self, counterpart: Counterpart, key: Secret, limit: float) -> None:
         path = f"{number_path(counterpart.remote_id)}/delete"
@@ -178,8 +179,7 @@ class Numbers(Inbound):
     async def _take_messages(self, number: Counterpart, wiring: Wiring | None, key: Secret, limit: float) -> None:
         """Whoever's assistant of ours was on it."""
         settings = await self.read_settings(number.remote_id, key, limit, account_of(number))
-        webhook = Secret(wiring.webhook_url) if wiring else None
-        await self.free_number(number, marker_on(settings), key, limit, webhook)
+        await self.free_number(number, marker_on(settings), key, limit, wiring)
 
 
 def _connected(credentials: Credentials) -> Secret | None:

@@ -101,7 +101,8 @@ async def test_what_is_not_there(http: Http, name: str):
 @pytest.mark.parametrize("form", ["status", "errors"])
 async def test_what_bland_repeats_of_a_request_is_shown_without_its_secrets(http: Http, status: int, form: str):
     async def tell_all(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        said = f"{asked.body.decode()[-150:]} {json.dumps(dict(asked.headers))}"
+        sent = f"{asked.body.decode()} {json.dumps(dict(asked.headers))}"
+        said = "; ".join(secret for secret in SECRETS if secret in sent)
         body = {"status": "error", "message": said} if form == "status" else {"errors": [{"message": said}]}
         await reply(status, body)(asked, writer)
 
@@ -109,7 +110,21 @@ async def test_what_bland_repeats_of_a_request_is_shown_without_its_secrets(http
         async with serving(tell_all) as server:
             error = await error_of(operation(Bland(http, server.url, SIP), LIMIT))
         assert error.kind is (ErrorKind.PROVIDER_ERROR if status == 500 else ErrorKind.BAD_REQUEST), name
+        assert error.said, name
         assert_keeps_secrets(error, frames=status != 200)
+
+
+@pytest.mark.parametrize("name", ["put an assistant", "manage a link", "assign a counterpart", "assign a number"])
+async def test_nor_when_settings_are_written(http: Http, name: str):
+    async def tell_all(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        sent = f"{asked.body.decode()} {json.dumps(dict(asked.headers))}"
+        refused = reply(400, {"message": "; ".join(secret for secret in SECRETS if secret in sent)})
+        await (refused if asked.method == "POST" and asked.target == AT_NUMBER else by_path(NOTHING))(asked, writer)
+
+    async with serving(tell_all) as server:
+        error = await error_of(OPERATIONS[name](Bland(http, server.url, SIP), LIMIT))
+    assert "[key]" in error.said
+    assert_keeps_secrets(error)
 
 
 async def test_an_error_under_a_success_is_told_in_blands_words(http: Http):
