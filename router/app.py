@@ -27,6 +27,7 @@ from router.calls.events import CallEvents
 from router.calls.flow import CallFlow
 from router.calls.mailbox import Mailbox
 from router.calls.memory import MemoryKeeper, RouteMemory
+from router.calls.native import NativeCalls
 from router.calls.once import StepKeeper
 from router.calls.route_file import RouteFile
 from router.composition.background import running_jobs
@@ -119,7 +120,7 @@ async def _open_service(
             async with running_jobs(settings, outside) if jobs else nullcontext():
                 yield [
                     *twilio.routes(),
-                    *_provider_webhooks(outside).routes(),
+                    *_provider_webhooks(outside, twilio.closer).routes(),
                     *api,
                     *console_routes(_console_services(settings, outside, Router(api))),
                     Route("/", lambda _: RedirectResponse("console")),
@@ -197,13 +198,15 @@ def _twilio_webhooks(settings: Settings, outside: Outside) -> TwilioWebhooks:
     )
 
 
-def _provider_webhooks(outside: Outside) -> ProviderWebhooks:
+def _provider_webhooks(outside: Outside, closer: Closer) -> ProviderWebhooks:
+    events = CallEvents(outside.recorder, outside.clock)
     return ProviderWebhooks(
         database=outside.database,
         keyring=outside.keyring,
         providers=outside.providers,
         recorder=outside.recorder,
-        events=CallEvents(outside.recorder, outside.clock),
+        events=events,
+        native=NativeCalls(outside.database, outside.recorder, events, closer, outside.clock),
         clock=outside.clock,
     )
 

@@ -47,9 +47,9 @@ class Closer:
         self._events = events
         self._clock = clock
 
-    async def end(self, state: CallState, outcome: str) -> None:
-        """The caller is gone, as one of our own callbacks says."""
-        await self._end(state, outcome, None)
+    async def end(self, state: CallState, outcome: str, seconds: int | None = None) -> None:
+        """The caller is gone, as one of our own callbacks says, or a provider that had the call to itself."""
+        await self._end(state, outcome, seconds)
 
     async def close(self, account_sid: str, call_sid: str, params: Mapping[str, str], deadline: Deadline) -> None:
         """Close the call that this status callback is about; one that is not over, or not ours, is left alone."""

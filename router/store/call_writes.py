@@ -206,6 +206,11 @@ def set_seconds(call_id: str, seconds: int) -> Write:
     return Write("UPDATE calls SET seconds = $2 WHERE id = $1", (call_id, seconds))
 
 
+def set_cost(call_id: str, cost: float) -> Write:
+    """US dollars, as the provider says it last."""
+    return Write("UPDATE calls SET cost = ($2::float8)::numeric WHERE id = $1", (call_id, cost))
+
+
 INSERT_VOICEMAIL: Final = """
 WITH filed AS (
     INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)

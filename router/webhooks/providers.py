@@ -1,6 +1,7 @@
 """The providers' webhooks: what they say happened on a call, once it is proven that they say it.
 
-An event that ends a call decides whether a caller who is still there goes on to a person (router.calls.flow).
+An event that ends a call decides whether a caller who is still there goes on to a person (router.calls.flow). Calls to
+numbers of a provider's own are recorded from its events alone (router.calls.native).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from datetime import datetime
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from adapters.base import ProviderEvent, VoiceProvider
 from crypto import Keyring, OpenError, Secret
 from router.calls.events import CallEvents, state_of
+from router.calls.native import NativeCalls
 from router.calls.recorder import Recorder
 from router.store.calls import find_agency_call
 from router.store.guard import DatabaseAwayError
@@ -39,6 +41,7 @@ class ProviderWebhooks:
     providers: Mapping[str, VoiceProvider]
     recorder: Recorder
     events: CallEvents
+    native: NativeCalls
     clock: Callable[[], datetime]
 
     def routes(self) -> list[Route]:
@@ -69,7 +72,11 @@ class ProviderWebhooks:
             event = provider.read_event(body)
         except ValueError:
             return _refuse(provider.name, request, "unreadable", 400)
-        await self._note(provider.name, agency_id, event)
+        if event.kind == "asked":
+            answer = await self.native.answer(provider, agency_id, event)
+            return Response(status_code=204) if answer is None else JSONResponse(answer)
+        if not await self.native.take(provider.name, agency_id, event):
+            await self._note(provider.name, agency_id, event)
         return Response(status_code=204)
 
     def _is_proven(

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 import router
-from router.store import account_tokens, call_writes, calls, webhook_secrets
+from router.store import account_tokens, answering, call_writes, calls, webhook_secrets
 from tests.router.store.rows import AT
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +49,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
             seconds=1,
         ),
     ),
+    "FIND_ANSWERING": (answering.FIND_ANSWERING, (AGENCY, NUMBER, "retell")),
     "FIND_WEBHOOK_SECRETS": (webhook_secrets.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT)),
 } | {
     name: (write.statement, write.arguments)
@@ -75,6 +76,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
         "end_call_later": call_writes.end_call_later(CALL, "e", AT, 9),
         "set_ended": call_writes.set_ended(CALL, AT, 9),
         "set_seconds": call_writes.set_seconds(CALL, 9),
+        "set_cost": call_writes.set_cost(CALL, 0.1),
     }.items()
 }
 

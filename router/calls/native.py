@@ -1,0 +1,137 @@
+"""Calls to numbers that were bought from a voice provider: they never pass through us, the provider tells of them.
+
+The account of such a call is the provider's name, its CallSid the provider's id of it, and ours is made from these as
+ever: whatever comes first brings the call, and what comes twice, or late, changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from adapters.base import ROUTER_CALL_ID, ProviderEvent, VoiceProvider
+from router.calls.ending import Closer
+from router.calls.events import CallEvents
+from router.calls.recorder import Recorder
+from router.calls.state import CallState, call_id_of
+from router.routing.route import Route
+from router.store.answering import Answering, find_answering
+from router.store.call_writes import insert_call, set_cost
+from router.store.pool import Database
+from router.telemetry import metrics
+
+_FLUSH_SECONDS: Final = 2.0
+_STEP: Final = "inbound"
+_SAID: Final = "provider"  # the step of what a provider says
+_DIGITS: Final = re.compile(r"[1-9][0-9]{6,14}")
+
+
+@dataclass(frozen=True, slots=True)
+class NativeCalls:
+    """Answers the providers' questions and records the calls."""
+
+    database: Database
+    recorder: Recorder
+    events: CallEvents
+    closer: Closer
+    clock: Callable[[], datetime]
+
+    async def answer(self, provider: VoiceProvider, agency_id: str, event: ProviderEvent) -> Mapping[str, Any] | None:
+        """Which assistant takes the call that an "asked" event is about. None: nobody knows better than the provider."""
+        number = await self._find(provider.name, agency_id, event)
+        if number is None:
+            return None
+        metadata: dict[str, str] = {}
+        if number.account_sid == provider.name and event.provider_call_id:
+            state = self._receive(provider.name, agency_id, number, event)
+            metadata = {ROUTER_CALL_ID: state.call_id}
+            await self.recorder.flush(_FLUSH_SECONDS)
+        if number.assistant_id is None:
+            return None
+        variables = {"client_name": number.client_name, "caller_number": _as_e164(event.caller) or ""}
+        return provider.answer_question(event, number.assistant_id, variables, metadata)
+
+    async def take(self, provider: str, agency_id: str, event: ProviderEvent) -> bool:
+        """Whether the event is about a call to a number of the provider's own; it is recorded then."""
+        if event.provider_call_id is None:
+            return False
+        if event.call_id not in (None, call_id_of(provider, event.provider_call_id)):
+            return False
+        number = await self._find(provider, agency_id, event)
+        if number is None or number.account_sid != provider:
+            return False
+        state = self._receive(provider, agency_id, number, event)
+        if event.kind == "started":
+            self.events.note_answer(state, "ai", provider, self.clock())
+        elif event.kind == "ended":
+            self._note_end(state, provider, event)
+        if event.cost is not None:
+            self.recorder.note(set_cost(state.call_id, event.cost))
+        await self.recorder.flush(_FLUSH_SECONDS)
+        if event.kind == "ended":
+            seconds = None if event.seconds is None else round(event.seconds)
+            await self.closer.end(state, "abandoned" if event.provider_fault else "ai", seconds)
+            await self.recorder.flush(_FLUSH_SECONDS)
+        return True
+
+    async def _find(self, provider: str, agency_id: str, event: ProviderEvent) -> Answering | None:
+        to = _as_e164(event.to)
+        return None if to is None else await find_answering(self.database.settings, agency_id, to, provider)
+
+    def _receive(self, provider: str, agency_id: str, number: Answering, event: ProviderEvent) -> CallState:
+        """The call is there from now on, whichever event came first."""
+        now = self.clock()
+        if event.kind == "ended" and event.seconds is not None:
+            now -= timedelta(seconds=event.seconds)
+        call_sid = event.provider_call_id or ""
+        state = CallState(
+            call_id=call_id_of(provider, call_sid),
+            account_sid=provider,
+            call_sid=call_sid,
+            from_number=event.caller or "",
+            caller=_as_e164(event.caller),
+            route=Route(agency_id, number.client_id, number.client_name, provider, number.e164),
+            rungs=(),
+            started_at=now.timestamp(),
+            step=_STEP,
+        )
+        self.recorder.note(
+            insert_call(
+                state.call_id,
+                account_sid=provider,
+                call_sid=call_sid,
+                agency_id=agency_id,
+                client_id=number.client_id,
+                from_number=state.from_number,
+                to_number=number.e164,
+                started_at=now,
+            )
+        )
+        if self.events.note(state, "call.received", provider=provider, caller=state.from_number, to=number.e164):
+            metrics.call_received()
+        return state
+
+    def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
+        """What the provider said last, and that it answered if its beginning was never told."""
+        if not event.provider_fault:
+            self.events.note_answer(
+                state, "ai", provider, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
+            )
+        self.events.note(
+            state,
+            "ai.failed" if event.provider_fault else "ai.ended",
+            step=_SAID,
+            provider=provider,
+            reason=event.reason,
+            seconds=event.seconds,
+            provider_call_id=event.provider_call_id,
+        )
+
+
+def _as_e164(said: str | None) -> str | None:
+    """Some providers leave the plus sign out. None for a withheld or malformed number."""
+    digits = (said or "").removeprefix("+")
+    return f"+{digits}" if _DIGITS.fullmatch(digits) else None
