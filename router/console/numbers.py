@@ -73,7 +73,7 @@ async def show_new(
     found, search_errors = None, NO_ERRORS
     if visit.query("country"):
         try:
-            found = await visit.api.get(
+            found = await visit.api.find(
                 visit.path("numbers", "available"), **{name: visit.query(name) for name in _SEARCHED}
             )
         except ApiProblem as problem:

@@ -1,0 +1,122 @@
+"""An agency that has one of everything, each with a name that would show if a page did not escape it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.sandbox.server import RunningSandbox
+from adapters.sandbox.world import ACCOUNT_SID, NUMBERS, RETELL_KEY, VAPI_KEY
+from router.agencies import ApiServices
+from tests.router.agencies.client import Agency, Api
+from tests.router.agencies.test_history import BEGAN, file_call, file_voicemail
+
+MARKUP = """<img src=x onerror=alert(1)>"'&{{7*7}}"""
+RECORDING = "RE" + "5" * 32
+
+
+@dataclass(frozen=True)
+class FullAgency:
+    """Ids of what it has."""
+
+    agency: Agency
+    client: dict[str, Any]
+    number: str
+    call: str
+    voicemail: str
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Every page that is only looked at."""
+        client = f"clients/{self.client['id']}"
+        return (
+            "keys",
+            "keys/retell/plan",
+            "keys/vapi/sync",
+            "clients",
+            "clients/new",
+            client,
+            f"{client}/assistant",
+            f"{client}/providers",
+            "numbers",
+            "numbers/new",
+            "numbers/new?country=US&area_code=415",
+            f"numbers/{self.number}",
+            "calls",
+            f"calls/{self.call}",
+            "voicemails",
+            "explain",
+            f"explain?to={self.number}",
+            "activity",
+            "settings",
+        )
+
+
+async def fill(api: Api, services: ApiServices, sandbox: RunningSandbox) -> FullAgency:
+    agency = await api.new_agency(f"Agency {MARKUP}")
+    await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
+    client = await api.new_client(
+        agency,
+        name=f"Client {MARKUP}",
+        personal_phone="+14155550199",
+        routing={
+            "mode": "owner_first",
+            "voicemail_greeting": f"Hello {MARKUP}",
+            "hours": {
+                "timezone": "Europe/London",
+                "open": [
+                    {"days": ["mon", "tue"], "from": "09:00", "to": "12:30"},
+                    {"days": ["mon"], "from": "13:30", "to": "24:00"},
+                ],
+                "closed_mode": "voicemail",
+            },
+        },
+        assistant={
+            "prompt": f"</textarea>{MARKUP}",
+            "greeting": f"Hi {MARKUP}",
+            "languages": ["en-US", "es-ES"],
+            "functions": [
+                {"name": "book", "description": MARKUP, "parameters": {"type": "object"}, "url": "https://example.com/"}
+            ],
+            "knowledge": [{"title": f"T {MARKUP}", "text": f"</textarea>{MARKUP}"}],
+            "voice": {"vapi": {"voiceId": MARKUP}},
+        },
+    )
+    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": f"{MARKUP}".replace(" ", "")})
+    number = NUMBERS[0]
+    await api.post(f"{agency.path}/numbers", {"e164": number, "client_id": client["id"], "account": "platform"})
+    await api.post(f"{agency.path}/tokens", {"name": f"Token {MARKUP}"})
+    await file_call(
+        services,
+        agency,
+        "call_1",
+        client_id=client["id"],
+        from_number=MARKUP,
+        to_number=number,
+        provider="vapi",
+        outcome="voicemail",
+        ended_at=BEGAN,
+        seconds=62,
+        cost=0.125,
+    )
+    for place, (event, reason) in enumerate((("handoff.failed", "timeout"), ("call.ended", MARKUP))):
+        await services.database.settings.execute(
+            "INSERT INTO call_events (id, call_id, at, event, step, provider, reason, duration_ms) "
+            "VALUES ($1, 'call_1', $2, $3, 'ai', 'vapi', $4, 12)",
+            f"event_{place}",
+            BEGAN,
+            event,
+            reason,
+        )
+    sandbox.state.twilio.add_recording(ACCOUNT_SID, "CAcall_1", RECORDING, 2.0)
+    await file_voicemail(
+        services,
+        agency,
+        "voicemail_1",
+        RECORDING,
+        client_id=client["id"],
+        from_number=MARKUP,
+        transcript=f"Say {MARKUP}",
+    )
+    return FullAgency(agency, client, number, "call_1", "voicemail_1")

@@ -1,0 +1,212 @@
+"""Clients and their assistants: what is entered is what the API gets, and what it refuses is told at the field."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.router.agencies.client import Agency, Api
+from tests.router.console.browsing import Browser, PageSeen
+
+pytestmark = pytest.mark.anyio
+
+ASSISTANT = {
+    "prompt": "You answer for a salon.\nBe kind.",
+    "greeting": "Hello!",
+    "languages": ["en-US", "es-ES"],
+    "transfer_to": "+14155550188",
+    "max_seconds": 600,
+    "voicemail_detection": True,
+    "functions": [
+        {"name": "book", "description": "Books", "parameters": {"type": "object"}, "url": "https://example.com/"}
+    ],
+    "knowledge": [{"title": "Prices", "text": "A cut is 30.\nA wash is 10."}],
+    "voice": {"vapi": {"provider": "11labs", "voiceId": "x"}},
+}
+
+
+@pytest.fixture
+async def client(api: Api, agency: Agency) -> dict:
+    return await api.new_client(agency, personal_phone="+14155550199")
+
+
+async def read(api: Api, agency: Agency, client: dict) -> dict:
+    return await api.get(f"{agency.path}/clients/{client['id']}")
+
+
+def error_at(page: PageSeen, field: str) -> str:
+    assert page.status == 422
+    assert page.tree.find("a", href=f"#f-{field}")
+    return page.tree.find("p", id=f"e-{field}").text
+
+
+async def test_a_client_is_made_and_its_assistant_asked_for_next(browser: Browser, api: Api, agency: Agency):
+    page = await browser.fill_in(await browser.open("clients/new"), "", name="Bella's Salon")
+    assert page.path.endswith("/assistant")
+    assert "The client is there" in page.words
+    [made] = (await api.get(f"{agency.path}/clients"))["items"]
+    assert made["name"] == "Bella's Salon"
+    assert made["routing"]["hours"] is None
+
+
+async def test_making_it_twice_by_a_double_click_makes_one(browser: Browser, api: Api, agency: Agency):
+    form = await browser.open("clients/new")
+    for _ in range(2):
+        await browser.fill_in(form, "", name="Bella's Salon")
+    assert len((await api.get(f"{agency.path}/clients"))["items"]) == 1
+
+
+async def test_opening_and_saving_changes_nothing(browser: Browser, api: Api, agency: Agency, client: dict):
+    hours = {
+        "timezone": "America/New_York",
+        "open": [
+            {"days": ["mon", "tue", "fri"], "from": "09:00", "to": "12:30"},
+            {"days": ["mon"], "from": "13:30", "to": "24:00"},
+            {"days": ["sat"], "from": "22:00", "to": "02:00"},
+        ],
+        "closed_mode": "ring_through",
+    }
+    routing = client["routing"] | {"mode": "owner_first", "hours": hours, "ring_seconds": 20, "screen": False}
+    one = f"{agency.path}/clients/{client['id']}"
+    before = await api.patch(one, {"routing": routing, "caller_id": "number", "assistant": ASSISTANT})
+    await browser.fill_in(await browser.open(f"clients/{client['id']}"), "")
+    await browser.fill_in(await browser.open(f"clients/{client['id']}/assistant"), "")
+    assert await api.get(one) == before
+
+
+async def test_hours_are_entered_by_weekday(browser: Browser, api: Api, agency: Agency, client: dict):
+    page = await browser.open(f"clients/{client['id']}")
+    await browser.fill_in(
+        page,
+        "",
+        has_hours="yes",
+        timezone="Europe/London",
+        closed_mode="voicemail",
+        fri_from=["09:00", "13:00"],
+        fri_to=["12:00", "15:00"],
+    )
+    hours = (await read(api, agency, client))["routing"]["hours"]
+    assert hours["open"] == [
+        {"days": ["mon", "tue", "wed", "thu"], "from": "09:00", "to": "17:00"},
+        {"days": ["fri"], "from": "09:00", "to": "12:00"},
+        {"days": ["fri"], "from": "13:00", "to": "15:00"},
+    ]
+    assert hours["timezone"] == "Europe/London"
+
+
+async def test_a_span_that_makes_no_sense_is_told_at_its_day(browser: Browser, client: dict):
+    page = await browser.open(f"clients/{client['id']}")
+    again = await browser.fill_in(
+        page, "", has_hours="yes", timezone="Europe/London", fri_from=["10:00", ""], fri_to=["10:00", ""]
+    )
+    assert again.status == 422
+    friday = again.tree.find("fieldset", id="f-hours_fri")
+    assert "must differ" in friday.text
+    assert friday.find("input", name="fri_from").attributes["value"] == "10:00"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "", "at least 1"),
+        ("personal_phone", "0123", "E.164"),
+        ("notify_email", "nobody", "e-mail"),
+        ("ring_seconds", "soon", "integer"),
+        ("ring_seconds", "600", "60"),
+    ],
+)
+async def test_what_is_wrong_is_told_at_its_field_and_kept(browser: Browser, client: dict, field, value, said):
+    page = await browser.open(f"clients/{client['id']}")
+    again = await browser.fill_in(page, "", **{field: value})
+    assert said in error_at(again, field)
+    assert again.tree.find("input", name=field).attributes["value"] == value
+    assert again.tree.find("title").text.startswith("Error: ")
+
+
+async def test_a_mode_that_rings_needs_the_owners_phone(browser: Browser, client: dict):
+    page = await browser.open(f"clients/{client['id']}")
+    again = await browser.fill_in(page, "", mode="ring_through", personal_phone="")
+    assert "Is needed" in error_at(again, "personal_phone")
+
+
+async def test_an_assistant_is_described_field_by_field(browser: Browser, api: Api, agency: Agency, client: dict):
+    page = await browser.open(f"clients/{client['id']}/assistant")
+    saved = await browser.fill_in(
+        page,
+        "",
+        prompt=ASSISTANT["prompt"].replace("\n", "\r\n"),
+        greeting="Hello!",
+        languages="en-US, es-ES",
+        transfer_to="+14155550188",
+        max_seconds="600",
+        voicemail_detection="yes",
+        functions=json.dumps(ASSISTANT["functions"]),
+        knowledge_title="Prices",
+        knowledge_text="A cut is 30.\r\nA wash is 10.",
+        voice_vapi=json.dumps(ASSISTANT["voice"]["vapi"]),
+    )
+    assert "brought up to date" in saved.words
+    assert (await read(api, agency, client))["assistant"] == ASSISTANT
+
+
+async def test_emptying_all_of_it_takes_the_assistant_away(browser: Browser, api: Api, agency: Agency, client: dict):
+    await api.patch(f"{agency.path}/clients/{client['id']}", {"assistant": {"prompt": "Hello"}})
+    page = await browser.open(f"clients/{client['id']}/assistant")
+    assert "no assistant now" in (await browser.fill_in(page, "", prompt=" ")).words
+    assert (await read(api, agency, client))["assistant"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("functions", "[{]", "line 1, column 3"),
+        ("functions", "{}", "a list"),
+        ("functions", "[" * 100_000, "not JSON"),
+        ("functions", '[{"name": "a b", "parameters": {"type": "object"}, "url": "https://x.example"}]', "1, name"),
+        ("functions", '[{"name": "a", "parameters": {"type": "array"}, "url": "x"}]', "Function 1"),
+        ("voice_vapi", "[]", "an object"),
+        ("languages", "english please", "BCP 47"),
+        ("transfer_to", "555", "E.164"),
+        ("max_seconds", "5", "60"),
+        ("knowledge_title_0", "", "at least 1"),
+    ],
+)
+async def test_what_is_wrong_with_an_assistant_is_told_at_its_field(browser: Browser, client: dict, field, value, said):
+    page = await browser.open(f"clients/{client['id']}/assistant")
+    filled = (
+        {"prompt": "Hello", "knowledge_text": "Something"} if field.startswith("knowledge") else {"prompt": "Hello"}
+    )
+    name = field.removesuffix("_0")
+    again = await browser.fill_in(page, "", **filled | {name: value})
+    assert said in error_at(again, field)
+    assert "Hello" in again.tree.find("textarea", name="prompt").text
+
+
+async def test_a_description_without_instructions_is_told_so(browser: Browser, client: dict):
+    page = await browser.open(f"clients/{client['id']}/assistant")
+    again = await browser.fill_in(page, "", greeting="Hello")
+    assert "at least 1" in error_at(again, "prompt")
+
+
+async def test_an_assistant_is_linked_and_unlinked(browser: Browser, api: Api, agency: Agency, client: dict):
+    places = f"{agency.path}/clients/{client['id']}/assistants"
+    page = await browser.open(f"clients/{client['id']}/providers")
+    again = await browser.fill_in(page, "/providers/retell", remote_id="agent with space")
+    assert "visible ASCII" in error_at(again, "retell-remote_id")
+    linked = await browser.fill_in(again, "/providers/retell", remote_id="agent_1")
+    assert "Linked" in linked.tree.find("section", **{"aria-labelledby": "retell-title"}).text
+    states = {one["provider"]: one["state"] for one in (await api.get(places))["items"]}
+    assert states == {"vapi": "missing", "retell": "linked", "bland": "missing"}
+    question = await browser.fill_in(linked, "/providers/retell/unlink")
+    unlinked = await browser.fill_in(question, "")
+    assert "Unlinked" in unlinked.words
+    assert {one["state"] for one in (await api.get(places))["items"]} == {"missing"}
+
+
+async def test_a_client_is_deleted_only_after_a_question(browser: Browser, api: Api, agency: Agency, client: dict):
+    question = await browser.fill_in(await browser.open(f"clients/{client['id']}"), "/delete")
+    assert question.heading == f"Delete {client['name']}?"
+    assert len((await api.get(f"{agency.path}/clients"))["items"]) == 1
+    assert "deleted" in (await browser.fill_in(question, "")).words
+    assert (await api.get(f"{agency.path}/clients"))["items"] == []

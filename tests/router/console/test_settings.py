@@ -1,0 +1,84 @@
+"""The agency's own settings, its tokens, and what was changed by whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
+from tests.router.console.browsing import Browser
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_name_alerts_and_stand_ins_are_saved(browser: Browser, api: Api, agency: Agency):
+    page = await browser.open("settings")
+    saved = await browser.fill_in(
+        page,
+        "/settings",
+        name="Brighter Voice",
+        alert_email="a@example.com",
+        stand_in="order",
+        order=["bland", "", "vapi"],
+    )
+    assert "Saved" in saved.words
+    shown = await api.get(agency.path)
+    assert (shown["name"], shown["alert_email"]) == ("Brighter Voice", "a@example.com")
+    assert shown["fallback_providers"] == ["bland", "vapi"]
+    for choice, kept in (("none", []), ("all", None)):
+        await browser.fill_in(await browser.open("settings"), "/settings", stand_in=choice)
+        assert (await api.get(agency.path))["fallback_providers"] == kept
+
+
+async def test_what_is_wrong_is_told_at_its_field(browser: Browser):
+    page = await browser.open("settings")
+    again = await browser.fill_in(
+        page, "/settings", name="", alert_email="nobody", stand_in="order", order=["vapi", "vapi", ""]
+    )
+    assert again.status == 422
+    assert again.tree.find("p", id="e-name").text
+    assert again.tree.find("p", id="e-alert_email").text
+    assert "twice" in again.tree.find("fieldset", id="f-fallback_providers").text
+
+
+async def test_a_token_is_shown_once_and_works(browser: Browser, stranger: Browser, agency: Agency):
+    page = await browser.open("settings")
+    made = await browser.fill_in(page, "/settings/tokens", token_name="Anna")
+    token = made.tree.find("div", role="status").find("code").text
+    assert token.startswith("callrouter_")
+    assert token not in (await browser.open("settings")).text
+    assert (await stranger.sign_in(token)).path == f"/console/{agency.id}/keys"
+
+
+async def test_reloading_the_page_that_shows_a_token_makes_no_second_one(browser: Browser, api: Api, agency: Agency):
+    page = await browser.open("settings")
+    for _ in range(2):
+        await browser.fill_in(page, "/settings/tokens", token_name="Anna")
+    names = [one["name"] for one in (await api.get(f"{agency.path}/tokens"))["items"]]
+    assert names.count("Anna") == 1
+
+
+async def test_a_token_is_deleted_only_after_a_question(browser: Browser, api: Api, agency: Agency):
+    other = await api.post(f"{agency.path}/tokens", {"name": "Old laptop"})
+    question = await browser.fill_in(await browser.open("settings"), f"/tokens/{other['id']}/delete")
+    assert "locked out" in question.words
+    await browser.fill_in(question, "")
+    assert [one["name"] for one in (await api.get(f"{agency.path}/tokens"))["items"]] == ["tests"]
+
+
+async def test_only_the_operator_deletes_an_agency(browser: Browser, stranger: Browser, api: Api, agency: Agency):
+    assert "Delete this agency" not in (await browser.open("settings")).words
+    form_token = (await browser.open("keys")).form("/sign-out").find("input", name="form_token").attributes["value"]
+    assert (await browser.send("settings/delete", {"form_token": form_token, "confirmed": "yes"})).status == 404
+    await stranger.sign_in(ADMIN_TOKEN)
+    question = await stranger.fill_in(await stranger.open(f"/console/{agency.id}/settings"), "/settings/delete")
+    assert (await stranger.fill_in(question, "")).heading == "Agencies"
+    assert (await api.get("/v1/agencies"))["items"] == []
+
+
+async def test_activity_names_who_changed_what(browser: Browser, api: Api, agency: Agency):
+    await browser.fill_in(await browser.open("settings"), "/settings", name="Brighter Voice")
+    await api.new_client(agency, name="Corner Bakery")
+    page = await browser.open("activity")
+    rows = [row.text for row in page.tree.find("tbody").find_all("tr")]
+    assert any("Client created" in row and "Corner Bakery" in row and "The operator" in row for row in rows)
+    assert any("Settings changed" in row and "tests" in row and "127.0.0.1" in row for row in rows)
