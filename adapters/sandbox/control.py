@@ -32,6 +32,7 @@ def control_routes(sandbox: Sandbox) -> list[BaseRoute]:
         Route("/requests", _guarded(control.list_requests), methods=["GET"]),
         Route("/state", _guarded(control.show_state), methods=["GET"]),
         Route("/recordings", _guarded(control.file_recording), methods=["POST"]),
+        Route("/calls", _guarded(control.keep_call), methods=["PUT"]),
         Route("/legs", _guarded(control.answer_leg), methods=["POST"]),
         Route("/redirected", control.note_stranger, methods=["GET", "POST", "PATCH", "DELETE"]),
     ]
@@ -67,6 +68,21 @@ class _Control:
             raise _ControlError(f"seconds must be a number from 0 to {_LONGEST_RECORDING}, not {seconds!r}")
         self._sandbox.twilio.add_recording(account_sid, body["call_sid"], body["recording_sid"], seconds)
         return JSONResponse({"recording_sid": body["recording_sid"]}, 201)
+
+    async def keep_call(self, request: Request) -> Response:
+        """How a call of the simulated carrier stands; answered with the updates that it was sent meanwhile.
+
+        A call on an account that the sandbox does not know is nobody's business here.
+        """
+        body = await _read(request, "account_sid", "call_sid", "from", "to", "status", "seconds")
+        twilio = self._sandbox.twilio
+        if body["account_sid"] not in twilio.accounts:
+            return JSONResponse({"updates": []})
+        call = twilio.keep_call(
+            body["account_sid"], body["call_sid"], body["from"], body["to"], body.get("forwarded_from")
+        )
+        call.stands(body["status"], body["seconds"], body.get("talked"))
+        return JSONResponse({"updates": call.take_updates()})
 
     async def answer_leg(self, request: Request) -> Response:
         body = await _read(request, "kind", "address")
@@ -167,7 +183,7 @@ def _summary(sandbox: Sandbox) -> dict[str, Any]:
                 "status": account.status,
                 "numbers": [number["phone_number"] for number in account.numbers.values()],
                 "recordings": list(account.recordings),
-                "calls": account.calls,
+                "calls": {sid: call.updates for sid, call in account.calls.items()},
             }
             for account in sandbox.twilio.accounts.values()
         ],

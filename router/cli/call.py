@@ -41,6 +41,7 @@ _COLOURS = {
     "end": "bold",
     "caller": "yellow",
 }
+_LOOK_EVERY = 1.0  # seconds between looks whether the router has moved the call through the carrier's API
 _T = TypeVar("_T", bound=str)
 
 
@@ -267,6 +268,7 @@ async def _place(
         far_end=sandbox or Anybody(),
         pass_time=_skip,
         pass_stream_time=asyncio.sleep,
+        watch_every=_LOOK_EVERY,
         strict=False,
         client=client,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import httpx
@@ -195,8 +196,18 @@ async def test_twilios_client_finds_buys_and_changes_numbers(twilio: Client) -> 
 async def test_twilios_client_moves_a_live_call_and_deletes_a_recording(
     twilio: Client, box: RunningSandbox, world: DemoWorld
 ) -> None:
+    call = box.state.twilio.keep_call(world.account_sid, CALL_SID, "+14155550123", NUMBERS[0], None)
+    call.stands("in-progress", 2, 1)
     moved = await asyncio.to_thread(twilio.calls(CALL_SID).update, url="https://router.example/transfer")
-    assert moved.sid == CALL_SID
+    assert (moved.sid, moved.status) == (CALL_SID, "in-progress")
+    assert call.updates == [{"Url": "https://router.example/transfer"}]
+    call.stands("completed", 62, 60)
+    (listed,) = await asyncio.to_thread(twilio.calls.list, to=NUMBERS[0], start_time_after=date(2026, 1, 1))
+    assert (listed.sid, listed.status, listed.duration) == (CALL_SID, "completed", "60")
+    assert (listed.end_time - listed.start_time).total_seconds() == 62
+    with pytest.raises(TwilioRestException) as over:
+        await asyncio.to_thread(twilio.calls(CALL_SID).update, twiml="<Response/>")
+    assert over.value.code == 21220
     box.state.twilio.add_recording(world.account_sid, CALL_SID, RECORDING_SID, seconds=3)
     recording = await asyncio.to_thread(twilio.recordings(RECORDING_SID).fetch)
     assert (recording.duration, recording.status) == ("3", "completed")

@@ -7,10 +7,14 @@ from collections.abc import Collection
 import httpx
 
 from adapters.sandbox.carrier.far_end import FarEnd
-from adapters.sandbox.carrier.line import Account, Clock, Fetch, Line, PassTime, Surroundings
+from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.interruption import Interrupted
+from adapters.sandbox.carrier.line import Line
+from adapters.sandbox.carrier.live import go_on
 from adapters.sandbox.carrier.parameters import new_sid, progress_parameters
 from adapters.sandbox.carrier.requests import Requests
 from adapters.sandbox.carrier.script import Quirks, Script
+from adapters.sandbox.carrier.surroundings import Account, Act, Clock, PassTime, Surroundings
 from adapters.sandbox.carrier.timeline import CarrierViolation, Timeline
 from adapters.sandbox.carrier.verbs import execute
 from crypto.secret import Secret
@@ -24,6 +28,9 @@ class Carrier:
     numbers, which may be shown as caller ID. `pass_time` is told every virtual second that goes by, and
     `pass_stream_time` (default: the same) those in which a media stream is up or awaited: the only time that a
     router has to measure with its own clock. `strict`: `place_call` raises CarrierViolation.
+    `during_ai` is called with the timeline while an AI talks, `ai_acts_after` seconds into it, and may do what an
+    assistant would, such as asking for a transfer. What the carrier's API is asked to change takes effect there and
+    whenever time goes by; with `watch_every`, also while a stream's time passes, looked for every so many real seconds.
     """
 
     def __init__(
@@ -41,6 +48,8 @@ class Carrier:
         quirks: Quirks | None = None,
         strict: bool = True,
         client: httpx.AsyncClient | None = None,
+        during_ai: Act | None = None,
+        watch_every: float | None = None,
     ) -> None:
         self._account = Account(account_sid, voice_url, fallback_url, status_url, frozenset(numbers))
         self._auth_token = auth_token
@@ -50,6 +59,8 @@ class Carrier:
         self._quirks = quirks or Quirks()
         self._strict = strict
         self._client = client
+        self._during_ai = during_ai
+        self._watch_every = watch_every
 
     async def place_call(
         self,
@@ -86,6 +97,8 @@ class Carrier:
             pass_time=self._pass_time,
             pass_stream_time=self._pass_stream_time,
             call_in=call_in,
+            during_ai=self._during_ai,
+            watch_every=self._watch_every,
         )
         await call_in(Line(surroundings, script, Clock(), timeline, forwarded_from))
 
@@ -94,22 +107,37 @@ async def call_in(line: Line) -> None:
     """Run a call to its end: document after document, then the callbacks that follow the end."""
     started = line.clock.now
     line.note("caller", f"a call from {line.timeline.from_ or '(empty)'} to {line.timeline.to}")
+    await line.tell_standing()
     document = await line.fetch(Fetch(line.account.voice_url.partition("#")[0], "incoming call"))
     while document is not None:
-        fetch = await execute(line, document)
-        document = await line.fetch(fetch) if fetch else None
+        document = await _next_document(line, document)
     await _finish(line, started)
+
+
+async def _next_document(line: Line, document: Document) -> Document | None:
+    change: Interrupted
+    try:
+        fetch = await execute(line, document)
+        following = await line.fetch(fetch) if fetch else None
+        if following is None and not line.gone:
+            await line.look()  # the call may have been moved while its last document was asked for
+    except Interrupted as interrupted:
+        change = interrupted
+    else:
+        return following
+    return await go_on(line, change)
 
 
 async def _finish(line: Line, started: float) -> None:
     timeline = line.timeline
-    if not line.gone and timeline.answered_by != "rejected":
+    if not line.gone and not line.ended_by_api and timeline.answered_by != "rejected":
         line.status = "no-answer" if line.answered_at is None and not line.broken else "completed"
     _judge(line)
     timeline.final_status = line.status
     timeline.seconds = round(line.clock.now - started, 1)
     timeline.ringing_seconds = round(timeline.ringing_seconds, 1)
     line.note("end", f"the call is over: {timeline.answered_by}, {line.status}")
+    await line.tell_standing()
     if line.account.status_url:
         talked = 0 if line.answered_at is None else round(line.clock.now - line.answered_at)
         ended = {"CallDuration": str(talked), "Duration": str(-(-talked // 60))} | progress_parameters(0)

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.far_end import LegVerdict
-from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.interruption import Interrupted
+from adapters.sandbox.carrier.line import Line
+from adapters.sandbox.carrier.live import ask_action, let_ai_talk
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import new_sid, stream_parameters
 from adapters.sandbox.carrier.timeline import Leg
@@ -21,10 +24,15 @@ _CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
 async def connect(line: Line, document: Document, element: Element, _index: int) -> Outcome:
     line.answer()
     stream = _Stream(line, document, element.all("Stream")[0])
-    await stream.run()
+    action = document.action(element, "connect action", {})
+    try:
+        await stream.run()
+    except Interrupted as change:
+        if "action" in element.attributes:
+            await ask_action(line, action, change, after_hangup=line.quirks.connect_action_after_hangup)
+        raise
     if "action" not in element.attributes:
         return END if line.gone else NEXT
-    action = document.action(element, "connect action", {})
     if not line.gone:
         return action
     if line.quirks.connect_action_after_hangup:
@@ -62,13 +70,16 @@ class _Stream:
         line = self.line
         seconds = _CLOSED_AFTER if closes else line.script.ai_talks
         await line.ring(_HANDSHAKE)
-        line.reached("ai", verdict.provider)
+        line.reached("ai", verdict.provider, verdict.provider_call_id)
         await self._tell("stream-started")
-        await line.pass_time(seconds, streaming=True)
-        self._keep(verdict, "answered", _HANDSHAKE, seconds)
-        if line.script.caller == "hangs-up-during-ai" and not closes:
-            line.hang_up("while talking to the AI")
-        await self._tell("stream-stopped")
+        began = line.clock.now
+        try:
+            await let_ai_talk(line, seconds, acts=not closes, streaming=True)
+            if line.script.caller == "hangs-up-during-ai" and not closes:
+                line.hang_up("while talking to the AI")
+        finally:
+            self._keep(verdict, "answered", _HANDSHAKE, line.clock.now - began)
+            await self._tell("stream-stopped")
 
     def _keep(self, verdict: LegVerdict, status: str, rang: float, talked: float = 0) -> None:
         self.line.add_leg(

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.sandbox.carrier.document import Element
+from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.forwarding import forward_back
+from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.legs import CLOSED_AFTER, LegEnd, PlannedLeg, plan_leg
-from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.line import Line
+from adapters.sandbox.carrier.live import ask_action, let_ai_talk
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import child_parameters, new_sid, progress_parameters
 from adapters.sandbox.carrier.screening import screen
@@ -25,7 +28,13 @@ async def dial(line: Line, document: Document, element: Element, index: int) -> 
     if not (element.flag("answerOnBridge") and index == 0):
         line.answer()
     dialling = _Dialling(line, document, element)
-    result = await dialling.run()
+    try:
+        result = await dialling.run()
+    except Interrupted as change:
+        if "action" in element.attributes and dialling.cut_off is not None:
+            action = document.action(element, "dial action", dialling.parameters(dialling.cut_off))
+            await ask_action(line, action, change, after_hangup=line.quirks.dial_action_after_hangup)
+        raise
     if "action" not in element.attributes:
         return END if line.gone else NEXT
     action = document.action(element, "dial action", dialling.parameters(result))
@@ -51,6 +60,7 @@ class _Dialling:
     line: Line
     document: Document
     element: Element
+    cut_off: _Result | None = None  # what it had come to when the call was changed in the middle of it
 
     async def run(self) -> _Result:
         nouns = self.element.children or (Element("Number", text=self.element.text),)
@@ -88,10 +98,16 @@ class _Dialling:
             await self._tell(leg, "ringing")
         if line.script.caller == "hangs-up-while-ringing":
             return await self._abandon(legs, started)
-        rung = await self._forward(legs, limit)
-        answering = [leg for leg in legs if leg.end == "answered"]
-        decisive = min(answering, key=_after) if answering else max(legs, key=_after)
-        await line.ring(max(0, decisive.after - rung))
+        try:
+            rung = await self._forward(legs, limit)
+            answering = [leg for leg in legs if leg.end == "answered"]
+            decisive = min(answering, key=_after) if answering else max(legs, key=_after)
+            await line.ring(max(0, decisive.after - rung))
+        except Interrupted:
+            self.cut_off = _Result(legs[0], "canceled")
+            for leg in legs:
+                await self._end(leg, started, "canceled", line.clock.now - started)
+            raise
         for leg in legs:
             if leg is not decisive:
                 await self._end(leg, started, "canceled" if answering else leg.end, min(leg.after, decisive.after))
@@ -122,24 +138,34 @@ class _Dialling:
         """The leg was answered: screen it, put it through, let them talk."""
         line, answered_at = self.line, self.line.clock.now
         await self._tell(leg, "answered")
-        bridged = await screen(line, self.document, leg, self._shown)
-        talked = await self._talk(leg) if bridged else 0
-        seconds = line.clock.now - answered_at
-        await self._end(leg, started, "answered", leg.after, talked=talked, bridged=bridged)
-        return _Result(leg, "answered", seconds, bridged)
+        bridged_at: float | None = None
+        try:
+            if await screen(line, self.document, leg, self._shown):
+                bridged_at = line.clock.now
+                await self._talk(leg)
+        except Interrupted:
+            self.cut_off = _Result(leg, "answered", line.clock.now - answered_at, bridged_at is not None)
+            raise
+        finally:
+            talked = 0 if bridged_at is None else line.clock.now - bridged_at
+            bridged = bridged_at is not None
+            await self._end(leg, started, "answered", leg.after, talked=talked, bridged=bridged)
+        return _Result(leg, "answered", line.clock.now - answered_at, bridged)
 
-    async def _talk(self, leg: PlannedLeg) -> float:
+    async def _talk(self, leg: PlannedLeg) -> None:
         line = self.line
         line.answer()
-        line.reached(leg.who, leg.provider)
+        line.reached(leg.who, leg.provider, leg.provider_call_id)
         limit = self.element.number("timeLimit", 14400)
-        talked = min(leg.talks, limit)
-        await line.pass_time(talked)
+        talks = min(leg.talks, limit)
+        if leg.who == "ai":
+            await let_ai_talk(line, talks, acts=leg.talks > CLOSED_AFTER)
+        else:
+            await line.pass_time(talks)
         if leg.talks > limit:
             line.note("end", f"the leg is cut off after {limit} s, its timeLimit")
         elif leg.who == "ai" and leg.talks > CLOSED_AFTER and line.script.caller == "hangs-up-during-ai":
             line.hang_up("while talking to the AI")
-        return talked
 
     @property
     def _shown(self) -> str:

@@ -5,8 +5,8 @@ Also the control client of that sandbox: faults, and recordings for the carrier'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -28,6 +28,20 @@ class LegVerdict:
     provider_call_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a call stands. Seconds are virtual: since its beginning, and since its answer (None without one)."""
+
+    account_sid: str
+    call_sid: str
+    caller: str
+    to: str
+    status: str
+    seconds: float
+    talked: int | None
+    forwarded_from: str | None
+
+
 class FarEnd(Protocol):
     """Says who is at an address. `parameters` are a stream's Parameters, or the headers of a SIP address."""
 
@@ -39,6 +53,12 @@ class FarEnd(Protocol):
         """Have a recording where the carrier's API serves it."""
         ...
 
+    async def keep_call(self, standing: Standing) -> Sequence[Mapping[str, str]]:
+        """Have the carrier's API show the call as it is. Returns the updates that it was sent there meanwhile, oldest
+        first, each once (Twilio docs: Call resource, Update).
+        """
+        ...
+
 
 class Anybody:
     """Takes every leg: for a router whose providers are real or unknown. Numbers are people's phones."""
@@ -48,6 +68,10 @@ class Anybody:
 
     async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
         """There is no API to serve it from."""
+
+    async def keep_call(self, standing: Standing) -> Sequence[Mapping[str, str]]:  # noqa: ARG002
+        """There is no API to update it by."""
+        return ()
 
 
 class SandboxError(Exception):
@@ -90,6 +114,11 @@ class SandboxControl:
             "seconds": seconds,
         }
         await self._ask("POST", "control/recordings", recording)
+
+    async def keep_call(self, standing: Standing) -> Sequence[Mapping[str, str]]:
+        call = asdict(standing)
+        said = await self._ask("PUT", "control/calls", call | {"from": call.pop("caller")})
+        return list(said.get("updates") or [])
 
     async def set_faults(self, faults: Mapping[str, str]) -> None:
         """Make providers fail from now on, e.g. {"vapi": "503"}."""

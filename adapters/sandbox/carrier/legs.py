@@ -37,6 +37,7 @@ class PlannedLeg:
     talks: float = 0
     provider: str | None = None
     reason: str = ""
+    provider_call_id: str | None = None
     call_sid: str = field(default_factory=lambda: new_sid("CA"))
 
     @property
@@ -92,7 +93,7 @@ def _plan_ai(
     def planned(end: LegEnd, after: float, sip_code: int | None = None, talks: float = 0) -> PlannedLeg:
         code = _SIP_CODES[end] if sip_code is None else sip_code
         reason = verdict.reason if verdict.result == "rejected" else ""
-        return PlannedLeg(noun, kind, "ai", end, after, code, talks, verdict.provider, reason)
+        return PlannedLeg(noun, kind, "ai", end, after, code, talks, verdict.provider, reason, verdict.provider_call_id)
 
     outcome = line.next_ai_outcome()
     if verdict.result == "rejected":

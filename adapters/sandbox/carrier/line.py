@@ -5,87 +5,26 @@ The verbs act on it; what they do is in `verbs.py`, `connect.py` and `dial.py`.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-from urllib.parse import urljoin
 
-from adapters.sandbox.carrier.document import DocumentError, Element, read_reply
-from adapters.sandbox.carrier.far_end import FarEnd
+from adapters.sandbox.carrier.document import DocumentError, read_reply
+from adapters.sandbox.carrier.far_end import Standing
+from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.parameters import inbound_parameters, query_of
-from adapters.sandbox.carrier.requests import Reply, Requests
+from adapters.sandbox.carrier.requests import Reply
 from adapters.sandbox.carrier.rules import check_document
 from adapters.sandbox.carrier.script import AiOutcome, Quirks, Script
+from adapters.sandbox.carrier.surroundings import Account, Clock, Surroundings
 from adapters.sandbox.carrier.timeline import Entry, EntryKind, Leg, Request, Timeline
 
-PassTime: TypeAlias = Callable[[float], Awaitable[None]]
 Status: TypeAlias = Literal["ringing", "in-progress", "completed", "busy", "no-answer", "canceled"]
 
 MAX_DOCUMENTS = 25  # a call that needs more goes round in circles
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The carrier account that a call comes in on, and what is configured for the called number."""
-
-    sid: str
-    voice_url: str
-    fallback_url: str | None
-    status_url: str | None
-    numbers: frozenset[str]
-
-
-@dataclass(slots=True)
-class Clock:
-    """Virtual seconds since the first call came in; a call that comes in during that call shares it."""
-
-    now: float = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all calls of a carrier have in common."""
-
-    account: Account
-    requests: Requests
-    far_end: FarEnd
-    quirks: Quirks
-    pass_time: PassTime
-    pass_stream_time: PassTime
-    call_in: Callable[[Line], Awaitable[None]]  # runs a call from its first request to its end
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """A document to be requested: where, how, with which parameters beside the normal ones, and what for."""
-
-    url: str
-    purpose: str
-    method: str = "POST"
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that can be executed, and the URL that its relative URLs start from."""
-
-    url: str
-    root: Element
-
-    def locate(self, reference: str) -> str:
-        """The URL of a reference in this document, without fragment; the document's own for an empty one.
-
-        One that makes no sense comes back as it is: the rules have complained, and requesting it will fail.
-        """
-        try:
-            return urljoin(self.url, reference.strip()).partition("#")[0]
-        except ValueError:
-            return reference
-
-    def action(self, element: Element, purpose: str, parameters: Mapping[str, str]) -> Fetch:
-        """What is requested when an element is done; without an action, this document once more."""
-        return Fetch(self.locate(element.get("action")), purpose, element.get("method", "POST"), parameters)
 
 
 @dataclass(slots=True)
@@ -105,8 +44,16 @@ class Line:
     heard: bool = False  # the caller heard a word of ours
     ai_attempts: int = 0
     after_the_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    ended_by_api: bool = False
+    began_at: float = field(init=False)
+    fallback_url: str | None = field(init=False)
+    time_limit: int | None = None  # seconds from the beginning, set by the carrier's API
     _call_token: str = field(default_factory=lambda: secrets.token_hex(16))
     _documents: int = 0
+
+    def __post_init__(self) -> None:
+        self.began_at = self.clock.now
+        self.fallback_url = self.account.fallback_url
 
     @property
     def quirks(self) -> Quirks:
@@ -122,8 +69,52 @@ class Line:
         return self.script.ai_outcome(self.ai_attempts - 1)
 
     async def pass_time(self, seconds: float, *, streaming: bool = False) -> None:
-        self.clock.now += seconds
-        await (self.surroundings.pass_stream_time if streaming else self.surroundings.pass_time)(seconds)
+        """Raises Interrupted if the call's time is up meanwhile, or the carrier's API was asked to change it."""
+        left = seconds if self.time_limit is None else max(0, self.began_at + self.time_limit - self.clock.now)
+        passing = min(seconds, left)
+        if streaming and self.surroundings.watch_every is not None:
+            await self._watch(passing, self.surroundings.watch_every)
+        else:
+            self.clock.now += passing
+            await (self.surroundings.pass_stream_time if streaming else self.surroundings.pass_time)(passing)
+        await self.look()
+        if left < seconds:
+            self.note("end", f"the call is cut off after {self.time_limit} s, its TimeLimit")
+            self.end("completed")
+            raise Interrupted({"Status": "completed"})
+
+    async def act(self) -> None:
+        """Let whoever is to act while an AI talks do so, with the carrier's API knowing of the call."""
+        if self.surroundings.during_ai is not None:
+            await self.look()
+            await self.surroundings.during_ai(self.timeline)
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell the carrier's API how the call stands, and do what that was asked for. Raises Interrupted."""
+        change: Mapping[str, str] | None = None
+        for update in await self.tell_standing():
+            if "TimeLimit" in update:
+                self.time_limit = int(update["TimeLimit"])
+            if update.keys() & {"Url", "Twiml", "Status"}:
+                change = update
+        if change is None or self.gone:
+            return
+        if "Status" in change:
+            self.note("update", "the call is ended through the carrier's API")
+            self.end("completed" if self.answered_at is not None else "canceled")
+        else:
+            self.note("update", "the call is moved through the carrier's API")
+        raise Interrupted(change)
+
+    async def tell_standing(self) -> Sequence[Mapping[str, str]]:
+        """Have the carrier's API know how the call stands; returns the updates that it was sent there."""
+        return await self.surroundings.far_end.keep_call(self._standing())
+
+    def end(self, status: Status) -> None:
+        """The carrier itself ends the call."""
+        self.status = status
+        self.ended_by_api = True
 
     async def ring(self, seconds: float, *, streaming: bool = False) -> None:
         """Time in which the caller waits for somebody to answer."""
@@ -142,10 +133,16 @@ class Line:
         self.status = "completed" if self.answered_at is not None else self.quirks.abandoned_status
         self.note("caller", f"the caller hangs up {when}")
 
-    def reached(self, who: Literal["ai", "owner", "mailbox", "voicemail"], provider: str | None = None) -> None:
+    def reached(
+        self,
+        who: Literal["ai", "owner", "mailbox", "voicemail"],
+        provider: str | None = None,
+        provider_call_id: str | None = None,
+    ) -> None:
         """Somebody or something listens to the caller now."""
         self.timeline.answered_by = who
         self.timeline.provider = provider
+        self.timeline.provider_call_id = provider_call_id
         self.timeline.answered_at = round(self.clock.now, 1)
 
     def note(self, kind: EntryKind, text: str) -> None:
@@ -184,6 +181,11 @@ class Line:
         document = await self._request(fetch, self.parameters())
         return document if isinstance(document, Document) else await self._fall_back(document, fetch.url)
 
+    async def read(self, twiml: str) -> Document | None:
+        """Likewise a document that was given with an update of the call, and so has no URL."""
+        document = self._read("update", "", "text/xml", twiml.encode())
+        return document if isinstance(document, Document) else await self._fall_back(document, "")
+
     async def fetch_for_leg(self, fetch: Fetch, parameters: Mapping[str, str]) -> Document | None:
         """A document for a called leg; None if there is none to execute, and that leg is hung up."""
         document = await self._request(fetch, parameters, screening=True)
@@ -200,7 +202,7 @@ class Line:
             self.fail(f"{fetch.purpose}: 15003: {reply.detail}")
 
     async def _fall_back(self, code: int, failed_url: str) -> Document | None:
-        url = self.account.fallback_url
+        url = self.fallback_url
         if url is not None and not self.timeline.fallback_used:
             self.timeline.fallback_used = True
             fetch = Fetch(
@@ -220,19 +222,24 @@ class Line:
         if reply.error is not None:
             self.fail(f"{fetch.purpose}: {reply.error}: {reply.detail}")
             return reply.error
+        return self._read(fetch.purpose, reply.url, reply.content_type, reply.body, screening=screening)
+
+    def _read(
+        self, purpose: str, url: str, content_type: str, body: bytes, *, screening: bool = False
+    ) -> Document | int:
         try:
-            root, complaint = read_reply(reply.content_type, reply.body)
+            root, complaint = read_reply(content_type, body)
         except DocumentError as error:
-            self.violate(f"{fetch.purpose}: {error}")
+            self.violate(f"{purpose}: {error}")
             return error.code
-        self.timeline.documents.append(reply.body.decode(errors="replace"))
+        self.timeline.documents.append(body.decode(errors="replace"))
         if complaint:
-            self.violate(f"{fetch.purpose}: {complaint}")
+            self.violate(f"{purpose}: {complaint}")
         problems = check_document(root, screening=screening, answered=self.answered_at is not None)
         for problem in problems:
-            self.violate(f"{fetch.purpose}: {problem}")
+            self.violate(f"{purpose}: {problem}")
         fatal = next((problem.code for problem in problems if problem.fatal), None)
-        return Document(reply.url, root) if fatal is None else fatal
+        return Document(url, root) if fatal is None else fatal
 
     async def _send(self, fetch: Fetch, parameters: Mapping[str, str]) -> Reply:
         """Several copies of a request count as one: the last answer is taken."""
@@ -253,6 +260,34 @@ class Line:
                 )
             )
         return replies[-1]
+
+    async def _watch(self, seconds: float, every: float) -> None:
+        """Pass a stream's time, which may be real time, and look at the call now and then."""
+        loop = asyncio.get_running_loop()
+        began, passing = loop.time(), asyncio.ensure_future(self.surroundings.pass_stream_time(seconds))
+        try:
+            while not (await asyncio.wait({passing}, timeout=every))[0]:
+                await self.look()
+        except Interrupted:
+            self.clock.now += min(seconds, loop.time() - began)
+            raise
+        finally:
+            passing.cancel()
+        await passing
+        self.clock.now += seconds
+
+    def _standing(self) -> Standing:
+        answered = self.answered_at
+        return Standing(
+            account_sid=self.account.sid,
+            call_sid=self.timeline.call_sid,
+            caller=self.timeline.from_,
+            to=self.timeline.to,
+            status=self.status,
+            seconds=self.clock.now - self.began_at,
+            talked=None if answered is None else round(self.clock.now - answered),
+            forwarded_from=self.forwarded_from,
+        )
 
     def _keep(self, request: Request) -> None:
         self.timeline.requests.append(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
-from adapters.sandbox.carrier.line import Fetch
+from adapters.sandbox.carrier.fetching import Fetch
 
 
 class _Mark(Enum):

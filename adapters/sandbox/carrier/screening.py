@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from adapters.sandbox.carrier.document import Element
+from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.legs import PlannedLeg
-from adapters.sandbox.carrier.line import MAX_DOCUMENTS, Document, Fetch, Line
+from adapters.sandbox.carrier.line import MAX_DOCUMENTS, Line
 from adapters.sandbox.carrier.parameters import child_parameters
 from adapters.sandbox.carrier.speech import speak
 

@@ -37,6 +37,7 @@ class Script:
     voicemail: VoicemailOutcome = "message"
     ai_rings: float = 2
     ai_talks: float = 30
+    ai_acts_after: float = 10  # when a carrier's `during_ai` is called
     owner_rings: float = 6
     owner_talks: float = 45
     mailbox_after: float = 12
@@ -74,6 +75,10 @@ class Quirks:
     # The action of a Dial, or of a Connect, is still requested when the caller hung up.
     dial_action_after_hangup: bool = True
     connect_action_after_hangup: bool = True
+    # A Dial or Connect that a REST update ends still requests its action; if so, whether that answer is executed.
+    action_after_redirect: Literal["not asked", "ignored", "executed"] = "not asked"
+    # The number's fallback URL still holds after a REST update that names none of its own.
+    redirect_keeps_fallback: bool = True
     # CallStatus of a caller who hung up before anybody answered.
     abandoned_status: Literal["no-answer", "canceled", "completed"] = "no-answer"
     # How the From of a caller who withholds the number is spelled.
@@ -96,6 +101,9 @@ EACH_QUIRK: Mapping[str, Quirks] = {
     "no DialBridged": Quirks(dial_bridged=False),
     "no dial action after a hang-up": Quirks(dial_action_after_hangup=False),
     "no connect action after a hang-up": Quirks(connect_action_after_hangup=False),
+    "action asked for after a redirect": Quirks(action_after_redirect="ignored"),
+    "action executed after a redirect": Quirks(action_after_redirect="executed"),
+    "no fallback after a redirect": Quirks(redirect_keeps_fallback=False),
     "abandoned is canceled": Quirks(abandoned_status="canceled"),
     "abandoned is completed": Quirks(abandoned_status="completed"),
     "withheld is +266696687": Quirks(withheld="+266696687"),

@@ -18,7 +18,7 @@ AnsweredBy: TypeAlias = Literal[
     "application-error",
     "nobody",
 ]
-EntryKind: TypeAlias = Literal["request", "leg", "spoken", "caller", "failure", "violation", "end"]
+EntryKind: TypeAlias = Literal["request", "leg", "spoken", "caller", "failure", "violation", "update", "end"]
 
 
 _NAMES = {"ai": "the AI", "owner": "the owner's phone", "mailbox": "a mailbox at the owner's number"}
@@ -99,6 +99,7 @@ class Timeline:
     failures: list[str] = field(default_factory=list)
     answered_by: AnsweredBy = "nobody"
     provider: str | None = None  # of the AI that answered
+    provider_call_id: str | None = None  # what that provider calls the call
     answered_at: float | None = None  # virtual seconds until whoever answered last did
     ringing_seconds: float = 0
     fallback_used: bool = False

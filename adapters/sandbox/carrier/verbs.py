@@ -12,7 +12,8 @@ from typing import TypeAlias
 from adapters.sandbox.carrier.connect import connect
 from adapters.sandbox.carrier.dial import dial
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.line import Document, Fetch, Line
+from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import new_sid, recording_parameters, recording_url
 from adapters.sandbox.carrier.speech import speak
@@ -71,12 +72,15 @@ async def _record(line: Line, document: Document, element: Element, _index: int)
         return NEXT
     longest = element.number("maxLength", 3600)
     seconds = min(line.script.message_seconds, longest)
-    await line.pass_time(seconds)
-    line.note("caller", f"the caller leaves a message of {seconds} s")
-    digits = await _end_message(line, element, cut_off=line.script.message_seconds > longest)
-    line.timeline.recordings.append(recording_sid)
-    await line.surroundings.far_end.keep_recording(line.account.sid, line.timeline.call_sid, recording_sid, seconds)
-    await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
+    try:
+        await line.pass_time(seconds)
+        line.note("caller", f"the caller leaves a message of {seconds} s")
+        digits = await _end_message(line, element, cut_off=line.script.message_seconds > longest)
+    finally:
+        # Also if the call is moved or ended meanwhile: what was recorded stays.
+        line.timeline.recordings.append(recording_sid)
+        await line.surroundings.far_end.keep_recording(line.account.sid, line.timeline.call_sid, recording_sid, seconds)
+        await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
     said = {
         "RecordingSid": recording_sid,
         "RecordingUrl": recording_url(line.account.sid, recording_sid),

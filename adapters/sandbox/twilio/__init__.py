@@ -7,6 +7,6 @@ is the simulated carrier's business.
 from __future__ import annotations
 
 from adapters.sandbox.twilio.api import Twilio
-from adapters.sandbox.twilio.records import Account, Recording
+from adapters.sandbox.twilio.records import Account, Call, Recording
 
-__all__ = ["Account", "Recording", "Twilio"]
+__all__ = ["Account", "Call", "Recording", "Twilio"]

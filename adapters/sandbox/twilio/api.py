@@ -12,7 +12,7 @@ from adapters.sandbox.twilio.accounts import AccountsApi
 from adapters.sandbox.twilio.calls import CallsApi
 from adapters.sandbox.twilio.numbers import NumbersApi, new_number
 from adapters.sandbox.twilio.recordings import RecordingsApi
-from adapters.sandbox.twilio.records import Account, Recording
+from adapters.sandbox.twilio.records import Account, Call, Recording
 from adapters.sandbox.twilio.register import Register, credentials
 
 _MESSAGES = {
@@ -58,6 +58,13 @@ class Twilio:
         recording = Recording(recording_sid, call_sid, seconds, self._clock())
         self.accounts[account_sid].recordings[recording_sid] = recording
         return recording
+
+    def keep_call(self, account_sid: str, call_sid: str, caller: str, to: str, forwarded_from: str | None) -> Call:
+        """The carrier's call, kept from the first time that it is told of. Raises KeyError for an unknown account."""
+        calls = self.accounts[account_sid].calls
+        if call_sid not in calls:
+            calls[call_sid] = Call(call_sid, caller, to, self._clock(), forwarded_from=forwarded_from)
+        return calls[call_sid]
 
     def account_for(self, user: str, secret: str) -> Account | None:
         """The account that a SID and token, or an API key and its secret, open."""

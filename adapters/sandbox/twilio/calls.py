@@ -1,12 +1,25 @@
-"""Live calls: the updates that they are sent. Source: Twilio docs, Call resource."""
+"""Calls of the simulated carrier as the API shows them, and the updates that live ones are sent.
+
+What an update does is the carrier's business: it takes them as it tells how the call stands.
+Source: Twilio docs, Call resource; error 21220 (invalid call state).
+"""
 
 from __future__ import annotations
 
+from email.utils import format_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Refusal
-from adapters.sandbox.twilio.records import ROOT
-from adapters.sandbox.twilio.register import Register
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.twilio.paging import is_within, page_of
+from adapters.sandbox.twilio.records import ROOT, Call
+from adapters.sandbox.twilio.register import Register, not_found
+
+_LONGEST_TWIML: Final = 4000
+_LONGEST_CALL: Final = 86400  # seconds
+_INVALID, _NOT_IN_PROGRESS = 21205, 21220
 
 
 class CallsApi:
@@ -16,15 +29,84 @@ class CallsApi:
         self._register = register
 
     def endpoints(self) -> list[Endpoint]:
-        return [Endpoint("POST", f"{ROOT}/{{account}}/Calls/{{sid}}.json", self._update, "check")]
+        calls = f"{ROOT}/{{account}}/Calls"
+        return [
+            Endpoint("GET", f"{calls}.json", self._list, "check"),
+            Endpoint("GET", f"{calls}/{{sid}}.json", self._show, "check"),
+            Endpoint("POST", f"{calls}/{{sid}}.json", self._update, "check"),
+        ]
+
+    def _list(self, asked: Asked) -> Response:
+        account, query = self._register.asked_for(asked), asked.query
+        found = [
+            _describe(account.sid, call)
+            for call in reversed(account.calls.values())
+            if query.get("To") in (None, call.to)
+            and query.get("From") in (None, call.caller)
+            and query.get("Status") in (None, call.status)
+            and query.get("ParentCallSid") is None  # legs have no records here
+            and is_within(call.began_at, asked, "StartTime")
+        ]
+        return JSONResponse(page_of("calls", found, asked))
+
+    def _call(self, asked: Asked) -> Call:
+        call = self._register.asked_for(asked).calls.get(asked.parameters["sid"])
+        if call is None:
+            raise not_found(asked)
+        return call
+
+    def _show(self, asked: Asked) -> Response:
+        return JSONResponse(_describe(asked.parameters["account"], self._call(asked)))
 
     def _update(self, asked: Asked) -> Response:
-        """Accepted and remembered; to act on it is the simulated carrier's business."""
-        account = self._register.asked_for(asked)
-        form = asked.form()
-        if not form.keys() & {"Url", "Twiml", "Status", "TimeLimit"}:
-            raise Refusal(400, "Url, Twiml, Status or TimeLimit is missing", 21205)
-        sid = asked.parameters["sid"]
-        account.calls.setdefault(sid, []).append(form)
-        status = form.get("Status", "in-progress")
-        return JSONResponse({"sid": sid, "account_sid": account.sid, "status": status, "direction": "inbound"})
+        call, form = self._call(asked), asked.form()
+        _check_update(form)
+        if not call.is_live or (form.keys() & {"Url", "Twiml"} and call.status != "in-progress"):
+            raise Refusal(400, "Call is not in-progress. Cannot redirect.", _NOT_IN_PROGRESS)
+        call.updates.append(form)
+        return JSONResponse(_describe(asked.parameters["account"], call))
+
+
+def _check_update(form: dict[str, str]) -> None:
+    if not form.keys() & {"Url", "Twiml", "Status", "TimeLimit"}:
+        raise Refusal(400, "Url, Twiml, Status or TimeLimit is missing", _INVALID)
+    for name in ("Url", "FallbackUrl"):
+        if name in form and urlsplit(form[name]).scheme not in {"http", "https"}:
+            raise Refusal(400, f"{name} is not a valid URL", _INVALID)
+    if len(form.get("Twiml", "")) > _LONGEST_TWIML:
+        raise Refusal(400, "Twiml is too long")
+    if form.get("Status", "completed") not in {"completed", "canceled"}:
+        raise Refusal(400, "Status must be completed or canceled")
+    limit = form.get("TimeLimit", "1")
+    if not limit.isdecimal() or not 1 <= int(limit) <= _LONGEST_CALL:
+        raise Refusal(400, "TimeLimit is not valid")
+
+
+def _describe(account_sid: str, call: Call) -> Json:
+    began, ended = format_datetime(call.began_at), call.ended_at
+    uri = f"{ROOT}/{account_sid}/Calls/{call.sid}"
+    return {
+        "sid": call.sid,
+        "account_sid": account_sid,
+        "parent_call_sid": None,
+        "from": call.caller,
+        "from_formatted": call.caller,
+        "to": call.to,
+        "to_formatted": call.to,
+        "phone_number_sid": None,
+        "status": call.status,
+        "direction": "inbound",
+        "start_time": began,
+        "end_time": None if ended is None else format_datetime(ended),
+        "duration": str(call.talked) if call.status == "completed" and call.talked is not None else None,
+        "answered_by": None,
+        "forwarded_from": call.forwarded_from,
+        "caller_name": None,
+        "price": None,
+        "price_unit": "USD",
+        "date_created": began,
+        "date_updated": began,
+        "api_version": "2010-04-01",
+        "uri": f"{uri}.json",
+        "subresource_uris": {"recordings": f"{uri}/Recordings.json"},
+    }

@@ -106,12 +106,94 @@ async def test_a_number_is_bought_once_and_released(client):
     assert (gone.status_code, gone.json()["code"]) == (404, 20404)
 
 
-async def test_updates_of_a_live_call_are_remembered_in_order(client, box):
-    for form in ({"TimeLimit": "7200"}, {"Url": "https://router.example/transfer"}):
-        assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data=form, auth=AUTH)).status_code == 200
+@pytest.fixture
+def live(box, world):
+    """A call that the simulated carrier has on the line."""
+    call = box.state.twilio.keep_call(world.account_sid, CALL, "+14155550123", NUMBERS[0], None)
+    call.stands("in-progress", 3, 1)
+    return call
 
-    updates = box.state.twilio.accounts[ACCOUNT_SID].calls[CALL]
-    assert updates == [{"TimeLimit": "7200"}, {"Url": "https://router.example/transfer"}]
+
+async def test_updates_of_a_live_call_reach_the_carrier_once_and_in_order(client, live):
+    forms = [{"TimeLimit": "7200"}, {"Url": "https://router.example/transfer"}]
+    for form in forms:
+        assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data=form, auth=AUTH)).status_code == 200
+    standing = {
+        "account_sid": ACCOUNT_SID,
+        "call_sid": CALL,
+        "from": live.caller,
+        "to": live.to,
+        "status": "in-progress",
+        "seconds": 4,
+    }
+
+    assert (await client.put("/control/calls", json=standing)).json() == {"updates": forms}
+    assert (await client.put("/control/calls", json=standing)).json() == {"updates": []}
+    assert live.updates == forms
+
+
+async def test_a_call_is_shown_as_the_carrier_says_it_stands(client, live, clock):
+    shown = (await client.get(f"{ROOT}/Calls/{CALL}.json", auth=AUTH)).json()
+    assert (shown["status"], shown["end_time"], shown["duration"]) == ("in-progress", None, None)
+    assert (shown["from"], shown["to"], shown["direction"]) == ("+14155550123", NUMBERS[0], "inbound")
+
+    live.stands("completed", 63, 61)
+
+    shown = (await client.get(f"{ROOT}/Calls/{CALL}.json", auth=AUTH)).json()
+    assert (shown["status"], shown["duration"]) == ("completed", "61")
+    assert shown["start_time"].endswith("12:00:00 +0000")
+    assert shown["end_time"].endswith("12:01:03 +0000")
+    assert clock.now.hour == 12
+
+
+async def test_calls_are_listed_by_number_and_day(client, box, live, clock):
+    clock.advance(days=1)
+    later = box.state.twilio.keep_call(ACCOUNT_SID, "CA" + "3" * 32, "anonymous", NUMBERS[1], None)
+
+    async def listed(**query: str) -> list[str]:
+        page = await client.get(f"{ROOT}/Calls.json", params=query, auth=AUTH)
+        return [call["sid"] for call in page.json()["calls"]]
+
+    assert await listed() == [later.sid, live.sid]
+    assert await listed(To=NUMBERS[0]) == [live.sid]
+    assert await listed(Status="ringing") == [later.sid]
+    assert await listed(**{"StartTime>": "2026-11-24"}) == [later.sid]
+    assert await listed(**{"StartTime<": "2026-11-24T00:00:00Z"}) == [live.sid]
+    assert await listed(StartTime="2026-11-23") == [live.sid]
+    assert (await client.get(f"{ROOT}/Calls.json", params={"StartTime": "soon"}, auth=AUTH)).status_code == 400
+
+
+@pytest.mark.parametrize("status", ["ringing", "completed", "no-answer"])
+async def test_a_call_that_is_not_in_progress_cannot_be_moved(client, live, status):
+    live.stands(status, 5, None)
+
+    moved = await client.post(f"{ROOT}/Calls/{CALL}.json", data={"Url": "https://router.example/"}, auth=AUTH)
+
+    assert (moved.status_code, moved.json()["code"]) == (400, 21220)
+    assert live.updates == []
+
+
+@pytest.mark.usefixtures("live")
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"Method": "POST"},
+        {"Url": "/relative"},
+        {"Twiml": "x" * 4001},
+        {"Status": "in-progress"},
+        {"TimeLimit": "0"},
+        {"TimeLimit": "long"},
+        {"Url": "https://router.example/", "FallbackUrl": "f"},
+    ],
+)
+async def test_a_call_is_not_changed_wrongly(client, form):
+    assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data=form, auth=AUTH)).status_code == 400
+
+
+async def test_a_call_of_nobody_is_not_found(client):
+    assert (await client.get(f"{ROOT}/Calls/{CALL}.json", auth=AUTH)).status_code == 404
+    assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data={"Status": "completed"}, auth=AUTH)).status_code == 404
 
 
 async def test_a_recording_is_real_audio_behind_the_accounts_password(client, box):

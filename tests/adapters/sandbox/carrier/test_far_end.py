@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.sandbox.carrier import SandboxControl, SandboxError, Script
+from adapters.sandbox.carrier import Anybody, SandboxControl, SandboxError, Script
 from adapters.sandbox.carrier.far_end import NumberAddresses
 from crypto.secret import Secret
 
@@ -56,7 +56,7 @@ async def test_a_recording_can_be_fetched_from_the_carriers_api(control, box, wo
     assert timeline.recordings[0] in box.state.twilio.accounts[world.account_sid].recordings
 
 
-class _Kept:
+class _Kept(Anybody):
     """Files recordings under the sandbox's account."""
 
     def __init__(self, control, account_sid):

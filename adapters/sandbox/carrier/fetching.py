@@ -1,0 +1,41 @@
+"""A document that is to be requested, and one that can be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+from adapters.sandbox.carrier.document import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A document to be requested: where, how, with which parameters beside the normal ones, and what for."""
+
+    url: str
+    purpose: str
+    method: str = "POST"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that can be executed, and the URL that its relative URLs start from."""
+
+    url: str
+    root: Element
+
+    def locate(self, reference: str) -> str:
+        """The URL of a reference in this document, without fragment; the document's own for an empty one.
+
+        One that makes no sense comes back as it is: the rules have complained, and requesting it will fail.
+        """
+        try:
+            return urljoin(self.url, reference.strip()).partition("#")[0]
+        except ValueError:
+            return reference
+
+    def action(self, element: Element, purpose: str, parameters: Mapping[str, str]) -> Fetch:
+        """What is requested when an element is done; without an action, this document once more."""
+        return Fetch(self.locate(element.get("action")), purpose, element.get("method", "POST"), parameters)
