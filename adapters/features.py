@@ -29,21 +29,6 @@ ASSISTANT_FEATURES: Final = (
 """What a portable assistant may ask for beyond its prompt, in the order in which people want to read it."""
 
 FEATURES: Final = (*ASSISTANT_FEATURES, "numbers")
-
-TITLES: Final[Mapping[str, str]] = {
-    "greeting": "Words to open with",
-    "voice": "A voice of your choice",
-    "languages": "Languages, several in one call",
-    "timezone": "Knows the time where the business is",
-    "functions": "Functions: booking, lead capture, your own software",
-    "knowledge": "Knowledge base",
-    "transfer": "Transfer to a person",
-    "voicemail_detection": "Voicemail detection",
-    "max_seconds": "A longest time for a call",
-    "numbers": "Sells numbers itself",
-}
-"""What people call the features."""
-
 _TEXTS: Final = ("label", "find_key", "costs", "good_for")
 
 

@@ -57,16 +57,12 @@ class Calls:
         return KeyCheck("valid")
 
     async def count_lines(self, key: Secret, limit: float) -> Lines | None:
-        """Retell docs, Get concurrency. An agency that lets calls burst above its limit pays more rather than lose one:
-        to it the higher limit counts.
-        """
+        """Retell docs, Get concurrency. Lines that burst above the limit cost extra and don't count as free."""
         reply = await self._api.asker(key, limit).send("GET", "/get-concurrency")
         answer = read_answer(reply, REFUSALS, key)
         allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
         if allowed is None or allowed < 0:
             raise malformed(reply)
-        if find(answer, "concurrency_burst_enabled") is True:
-            allowed = max(allowed, number(find(answer, "concurrency_burst_limit")) or 0)
         return Lines(int(allowed), None if used is None else max(int(used), 0))
 
     async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:

@@ -154,7 +154,5 @@ def _with_transfer(linked: dict[str, Any], wiring: Wiring) -> dict[str, Any]:
     model = linked.get("model")
     if not isinstance(model, dict):
         raise _unfit("The assistant has no model at Vapi, so there is nothing that could ask for a transfer.")
-    kept = [tool for tool in _tools_of(linked) if not definition.is_ours(tool, wiring)]
-    if any(definition.is_named_transfer(tool) for tool in kept):
-        raise _unfit("It has a function called transfer, as ours is: rename it at Vapi, or leave out the transfer.")
+    kept = [tool for tool in _tools_of(linked) if not definition.is_transfer_tool(tool)]
     return {**model, "tools": [*kept, definition.transfer_tool(wiring)]}

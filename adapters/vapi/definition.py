@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, Function, Knowledge, Wiring
-from adapters.replies import find, text
 from adapters.vapi.languages import are_understood, choose_transcriber, choose_voice, instruct
 from crypto.secret import Secret
 
@@ -81,21 +79,10 @@ def transfer_tool(wiring: Wiring) -> dict[str, Any]:
     }
 
 
-def is_named_transfer(tool: Any) -> bool:
-    return bool(find(tool, "function", "name") == TRANSFER)
-
-
-def is_ours(tool: Any, wiring: Wiring) -> bool:
-    """Whether a tool is our transfer, under whatever token and host of ours it was set."""
-    url = text(find(tool, "server", "url"))
-    return is_named_transfer(tool) and url is not None and _path(url) == _path(wiring.transfer_url)
-
-
-def _path(url: str) -> str | None:
-    try:
-        return urlsplit(url).path
-    except ValueError:  # somebody else's, and no address
-        return None
+def is_transfer_tool(tool: Any) -> bool:
+    return (
+        isinstance(tool, dict) and isinstance(tool.get("function"), dict) and tool["function"].get("name") == TRANSFER
+    )
 
 
 def _server(url: str, secret: Secret) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import AgencyChange, AgencyList, AgencyReply, NewAgency
@@ -12,6 +12,9 @@ from router.agencies.numbering.release import leave_for_good
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import particulars_of
 from router.agencies.queries import read_number
+from router.agencies.services import ApiServices
+from router.agencies.sync.removing import remove_all
+from router.agencies.sync.wanted import sync_after_switch
 from router.store.agencies import (
     Agency,
     delete_agency,
@@ -24,6 +27,8 @@ from router.store.agencies import (
 from router.store.keys import find_key_in_use
 from router.store.numbers import list_numbers
 from router.store.pool import Connection
+
+_REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
 
 
 def agency_endpoints() -> list[Endpoint]:
@@ -61,7 +66,8 @@ def agency_endpoints() -> list[Endpoint]:
             problems=("provider-unreachable",),
             admin_only=True,
             description="Its numbers are let go first, as if each were deleted, and the subaccount that the platform made for "
-            "it is closed. Numbers on its own account stay there.",
+            "it is closed. Numbers on its own account stay there. The assistants that we made are deleted at the providers, as "
+            "far as that can be done within some seconds.",
         ),
     ]
 
@@ -113,6 +119,7 @@ async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
             await _require_key(changes.connection, agency.id, wanted["active_provider"])
         changed = _merge(agency, wanted)
         await update_agency(changes.connection, changed)
+        await _sync_newly_reached(changes.connection, request.services, agency, changed)
         await changes.record("agency.changed", agency.id)
         return changes.answer(200, _show(changed))
 
@@ -120,9 +127,22 @@ async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
 async def remove_agency(request: ApiRequest[None]) -> Answer:
     numbers = await list_numbers(request.services.database.settings, request.agency_id)
     await leave_for_good(request.services, request.agency_id, numbers)
+    await remove_all(request.services, request.agency_id, _REMOVE_SECONDS)
     async with request.changes() as changes:
         await delete_agency(changes.connection, request.agency_id)
         return changes.answer(204)
+
+
+async def _sync_newly_reached(connection: Connection, services: ApiServices, before: Agency, after: Agency) -> None:
+    """The provider that was activated, and those that may stand in for it now and could not before."""
+    reached: list[str | None] = []
+    if after.active_provider != before.active_provider:
+        reached.append(after.active_provider)
+    if after.fallback_providers is None and before.fallback_providers is not None:
+        reached += services.voice
+    elif after.fallback_providers is not None:
+        reached += [name for name in after.fallback_providers if name not in (before.fallback_providers or ())]
+    await sync_after_switch(connection, services, after, reached)
 
 
 def activate_provider(agency: Agency, provider: str | None) -> Agency:

@@ -22,6 +22,7 @@ from router.agencies.numbers import number_endpoints
 from router.agencies.openapi import describe, render_document
 from router.agencies.registrations import registration_endpoints
 from router.agencies.services import ApiServices
+from router.agencies.sync.api import sync_endpoints
 from router.agencies.tokens import token_endpoints
 from router.agencies.voicemails import voicemail_endpoints
 
@@ -35,6 +36,7 @@ def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
         *key_endpoints(names),
         *client_endpoints(),
         *assistant_endpoints(names),
+        *sync_endpoints(names),
         *number_endpoints(),
         *registration_endpoints(names),
         *call_endpoints(),

@@ -9,8 +9,10 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import AssistantList, AssistantReply, NewLink
 from router.agencies.problems import not_found
 from router.agencies.providers import particulars_of
+from router.agencies.sync.links import prepare_link
+from router.agencies.sync.wanted import leave_client, sync_client
 from router.store.assistants import StoredAssistant, link_assistant, list_assistants, unlink_assistant
-from router.store.clients import find_client
+from router.store.clients import find_client, lock_client
 from router.telemetry import emit
 
 
@@ -29,9 +31,19 @@ def assistant_endpoints(voice: Iterable[str]) -> list[Endpoint]:
                 partial(link, provider),
                 body=NewLink,
                 reply=AssistantReply,
-                description="It counts as synced: calls go to it from the next one on.",
+                problems=("no-key", "key-rejected", "provider-unreachable"),
+                description="It counts as synced: calls go to it from the next one on. With the agency's key it is looked "
+                "at first: one that does not exist, or was never published, is refused. What `manage` names is set on it; "
+                "everything else of it is left alone. One that we made for the client before is deleted there.",
             ),
-            Endpoint("DELETE", one, f"Unlink the assistant at {label}", partial(unlink, provider), status=204),
+            Endpoint(
+                "DELETE",
+                one,
+                f"Unlink the assistant at {label}",
+                partial(unlink, provider),
+                status=204,
+                description="It stays there as it is. A client with an assistant of its own definition gets that one.",
+            ),
         ]
     return endpoints
 
@@ -47,16 +59,23 @@ async def show_all(request: ApiRequest[None]) -> Answer:
 
 
 async def link(provider: str, request: ApiRequest[NewLink]) -> Answer:
-    client_id = request.path["client"]
+    client_id, services, body = request.path["client"], request.services, request.body
+    if await find_client(services.database.settings, request.agency_id, client_id) is None:
+        raise not_found("client")
+    found = await prepare_link(services, request.agency_id, provider, body.remote_id, body.manage)
     async with request.changes() as changes:
+        await lock_client(changes.connection, request.agency_id, client_id)
+        await leave_client(changes.connection, services, request.agency_id, client_id, provider)
         linked = await link_assistant(
             changes.connection,
             request.agency_id,
             client_id,
             provider,
-            request.body.remote_id,
-            request.body.manage,
-            request.services.clock(),
+            body.remote_id,
+            body.manage,
+            found.lost,
+            found.managed,
+            services.clock(),
         )
         if linked is None:
             raise not_found("client")
@@ -69,8 +88,10 @@ async def link(provider: str, request: ApiRequest[NewLink]) -> Answer:
 async def unlink(provider: str, request: ApiRequest[None]) -> Answer:
     client_id = request.path["client"]
     async with request.changes() as changes:
-        if not await unlink_assistant(changes.connection, request.agency_id, client_id, provider):
-            raise not_found("assistant")
+        client = await lock_client(changes.connection, request.agency_id, client_id)
+        if client is None or not await unlink_assistant(changes.connection, client.agency_id, client.id, provider):
+            raise not_found("link")
+        await sync_client(changes.connection, request.services, client)
         await changes.record("assistant.unlinked", f"{client_id}/{provider}")
         return changes.answer(204)
 

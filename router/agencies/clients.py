@@ -12,6 +12,8 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import ClientChange, ClientList, ClientReply, NewClient
 from router.agencies.numbering.release import forget_numbers, release_numbers
 from router.agencies.problems import invalid, not_found
+from router.agencies.sync.wanted import leave_client, sync_client
+from router.store.agencies import lock_agency
 from router.store.clients import (
     Client,
     delete_client,
@@ -78,8 +80,10 @@ async def create_client(request: ApiRequest[NewClient]) -> Answer:
     _check_providers(request.services.voice, client)
     _check_phone(client)
     async with request.changes() as changes:
+        await lock_agency(changes.connection, request.agency_id)
         await _refuse_our_number(changes.connection, client)
         await insert_client(changes.connection, client)
+        await sync_client(changes.connection, request.services, client)
         await changes.record("client.created", client.id)
         return changes.answer(201, _show(client))
 
@@ -94,6 +98,7 @@ async def show_client(request: ApiRequest[None]) -> Answer:
 async def change_client(request: ApiRequest[ClientChange]) -> Answer:
     services = request.services
     async with request.changes() as changes:
+        await lock_agency(changes.connection, request.agency_id)
         client = await lock_client(changes.connection, request.agency_id, request.path["client"])
         if client is None:
             raise not_found("client")
@@ -103,6 +108,7 @@ async def change_client(request: ApiRequest[ClientChange]) -> Answer:
         if changed.personal_phone != client.personal_phone:
             await _refuse_our_number(changes.connection, changed)
         await update_client(changes.connection, changed)
+        await sync_client(changes.connection, services, changed)
         if make_fallback(client, "") != make_fallback(changed, ""):
             await note_stale_fallbacks(services, changes.connection, changed)
         numbers = await list_numbers(changes.connection, client.agency_id, client_id=client.id)
@@ -118,9 +124,13 @@ async def remove_client(request: ApiRequest[None]) -> Answer:
     numbers = await list_numbers(pool, request.agency_id, client_id=client_id)
     await release_numbers(request.services, numbers)
     async with request.changes() as changes:
-        await forget_numbers(changes.connection, numbers)
-        if not await delete_client(changes.connection, request.agency_id, client_id):
+        await lock_agency(changes.connection, request.agency_id)
+        client = await lock_client(changes.connection, request.agency_id, client_id)
+        if client is None:
             raise not_found("client")
+        await forget_numbers(changes.connection, numbers)
+        await leave_client(changes.connection, request.services, client.agency_id, client.id)
+        await delete_client(changes.connection, client.agency_id, client.id)
         await changes.record("client.deleted", client_id)
         return changes.answer(204)
 

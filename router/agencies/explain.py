@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import Explanation, RungReply
 from router.agencies.problems import invalid, not_found
 from router.agencies.queries import read_number
-from router.routing.explain import explain
+from router.routing.explain import Explained, explain
+from router.store.assistants import list_assistants
 from router.store.calls import preview_call
 
 
@@ -42,4 +45,16 @@ async def explain_call(request: ApiRequest[None]) -> Answer:
     if preview is None:
         raise not_found("number")
     rungs = explain(preview.route, services.voice, services.dispatcher, now, preview.diverted)
-    return Answer.of(200, Explanation(rungs=[RungReply.model_validate(rung) for rung in rungs]))
+    there = await list_assistants(services.database.settings, request.agency_id, preview.route.client_id)
+    lost = {assistant.provider: assistant.lost for assistant in there}
+    return Answer.of(200, Explanation(rungs=[_show(rung, lost) for rung in rungs]))
+
+
+def _show(rung: Explained, lost: Mapping[str, Sequence[str]]) -> RungReply:
+    return RungReply(
+        step=rung.step,
+        provider=rung.provider,
+        would_take=rung.would_take,
+        reason=rung.reason,
+        notes=[f"no_{feature}" for feature in lost.get(rung.provider or "", ())],
+    )

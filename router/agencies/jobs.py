@@ -5,6 +5,7 @@ from __future__ import annotations
 from router.agencies.numbering.jobs import register_number_jobs
 from router.agencies.retired import erase_retired
 from router.agencies.services import ApiServices
+from router.agencies.sync.work import register_sync_jobs
 from router.jobs import JobRunner
 from router.mail import Letters
 
@@ -15,3 +16,4 @@ def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServi
     """Tell the runner of all of them, and who writes the letters about agencies' settings."""
     runner.repeat(ERASE_RETIRED_KEYS, "*/5 * * * *", lambda: erase_retired(services))
     register_number_jobs(runner, services)
+    register_sync_jobs(runner, services)

@@ -22,6 +22,7 @@ from router.agencies.models import KeyList, KeyReply, SyncReply
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import TwilioKey, VoiceKey, particulars_of, voice_key_model
 from router.agencies.services import CARRIER, ApiServices
+from router.agencies.sync.wanted import end_without_key, sync_after_key, sync_after_switch
 from router.store.agencies import Agency, find_agency, lock_agency, update_agency
 from router.store.assistants import Progress, count_assistants
 from router.store.keys import (
@@ -130,7 +131,9 @@ async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
         agency = await _lock(changes, request.agency_id)
         if not await erase_key(changes.connection, agency.id, kind):
             raise not_found("key")
-        await _forget_provider(changes.connection, agency, kind, request.services.voice)
+        agency = await _forget_provider(changes.connection, agency, kind, request.services.voice)
+        await end_without_key(changes.connection, request.services, agency, kind)
+        await sync_after_switch(changes.connection, request.services, agency, [agency.active_provider])
         await changes.record("key.deleted", kind)
         answer = changes.answer(204)
     emit("key.deleted", agency_id=agency.id, kind=kind)
@@ -182,6 +185,8 @@ async def _save(
         if activate:
             agency = activate_provider(agency, kind)
             await update_agency(changes.connection, agency)
+        if kind != CARRIER:
+            await sync_after_key(changes.connection, request.services, agency, stored)
         await changes.record("key.saved", kind)
         shown = await _show(request.services, changes.connection, agency, stored)
         answer = changes.answer(200, shown)
@@ -242,7 +247,7 @@ def _read_token(services: ApiServices, key: StoredKey) -> Secret | None:
         return None
 
 
-async def _forget_provider(connection: Connection, agency: Agency, kind: str, voice: Iterable[str]) -> None:
+async def _forget_provider(connection: Connection, agency: Agency, kind: str, voice: Iterable[str]) -> Agency:
     """No call goes to a provider without a key; the next one with a key becomes the active one."""
     if agency.former_provider == kind:
         agency = replace(agency, former_provider=None)
@@ -253,6 +258,7 @@ async def _forget_provider(connection: Connection, agency: Agency, kind: str, vo
         former = None if successor == agency.former_provider else agency.former_provider
         agency = replace(agency, active_provider=successor, former_provider=former)
     await update_agency(connection, agency)
+    return agency
 
 
 async def _show(services: ApiServices, connection: Connection, agency: Agency, key: StoredKey) -> KeyReply:
@@ -265,7 +271,7 @@ async def _show(services: ApiServices, connection: Connection, agency: Agency, k
         checked_at=key.checked_at,
         version=key.version,
         active=key.kind == agency.active_provider,
-        sync=SyncReply(state="idle", done=progress.done, total=progress.total, failed=progress.failed),
+        sync=SyncReply.model_validate(progress),
         webhook_url=_webhook_url(services, key),
     )
 

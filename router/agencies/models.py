@@ -332,6 +332,9 @@ class RungReply(Output):
     provider: str | None
     would_take: bool
     reason: str
+    notes: Annotated[
+        list[str], Field(description='What its assistant there does without, such as "no_events" or "no_transfer"')
+    ]
 
 
 class Explanation(Output):

@@ -60,6 +60,13 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The caller's number, likewise",
         "schema": {"type": "string"},
     },
+    "provider": {
+        "name": "provider",
+        "in": "query",
+        "required": True,
+        "description": "A voice provider's name, such as vapi",
+        "schema": {"type": "string"},
+    },
     "idempotency-key": {
         "name": "Idempotency-Key",
         "in": "header",

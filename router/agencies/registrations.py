@@ -9,6 +9,8 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import RegistrationReply
 from router.agencies.problems import invalid, not_found
 from router.agencies.providers import Registration, particulars_of
+from router.agencies.sync.wanted import sync_client
+from router.store.clients import find_client
 from router.store.numbers import find_number, is_our_number
 from router.store.registrations import save_registration
 
@@ -44,5 +46,8 @@ async def register(provider: str, request: ApiRequest[Registration]) -> Answer:
                 "remote_id", "must be the provider's own number: this one is answered here, and would call us"
             )
         await save_registration(changes.connection, number.agency_id, number.e164, provider, remote_id, mode)
+        client = await find_client(changes.connection, number.agency_id, number.client_id)
+        if client is not None:
+            await sync_client(changes.connection, request.services, client)
         await changes.record("registration.saved", f"{number.e164}/{provider}")
         return changes.answer(200, RegistrationReply(remote_id=remote_id, mode=mode))

@@ -103,9 +103,14 @@ def set_provider(call_id: str, provider: str, at: datetime) -> Write:
 
 
 def mark_assistant(client_id: str, provider: str, at: datetime) -> Write:
-    """The provider refused a call as such: something is wrong with this client's assistant or number there."""
+    """The provider refused a call as such: something is wrong with this client's assistant or number there.
+
+    One of ours is put there anew, once: should that not help, neither would doing so after every call.
+    """
     return Write(
-        "UPDATE assistants SET error = 'refused a call as a bad request', updated_at = $3 "
+        "UPDATE assistants SET error = 'refused a call as a bad request', updated_at = $3, "
+        "state = CASE WHEN state = 'synced' AND refused_hash IS DISTINCT FROM synced_hash THEN 'pending' ELSE state END, "
+        "refused_hash = CASE WHEN state = 'synced' THEN synced_hash ELSE refused_hash END "
         "WHERE client_id = $1 AND provider = $2",
         (client_id, provider, at),
     )

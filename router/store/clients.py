@@ -144,6 +144,14 @@ async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -
     return found
 
 
+async def list_clients_with_provider(connection: Connection, agency_id: str, provider: str) -> list[str]:
+    """Names of those that have this one as their own."""
+    rows = await connection.fetch(
+        "SELECT name FROM clients WHERE agency_id = $1 AND provider = $2 ORDER BY created_at, id", agency_id, provider
+    )
+    return [row["name"] for row in rows]
+
+
 async def update_client(connection: Connection, client: Client) -> None:
     await connection.execute(
         """

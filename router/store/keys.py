@@ -198,3 +198,29 @@ async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
         "DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL AS in_use", agency_id, kind
     )
     return any(row["in_use"] for row in rows)
+
+
+async def find_pause(connection: Connection, key: StoredKey) -> datetime | None:
+    """Until when the provider wants not to be asked for settings with this key."""
+    until: datetime | None = await connection.fetchval(
+        "SELECT paused_until FROM keys WHERE agency_id = $1 AND kind = $2 AND version = $3",
+        key.agency_id,
+        key.kind,
+        key.version,
+    )
+    return until
+
+
+async def pause_key(connection: Connection, key: StoredKey, until: datetime) -> None:
+    """The provider wants not to be asked for settings before that."""
+    await connection.execute(
+        """
+        UPDATE keys
+           SET paused_until = greatest(paused_until, $4)
+         WHERE agency_id = $1 AND kind = $2 AND version = $3
+        """,
+        key.agency_id,
+        key.kind,
+        key.version,
+        until,
+    )

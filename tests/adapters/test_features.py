@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.bland import Bland
-from adapters.features import ASSISTANT_FEATURES, FEATURES, TITLES, all_offers, read_offers
-from adapters.features_page import write_page
+from adapters.features import ASSISTANT_FEATURES, FEATURES, all_offers, read_offers
 from adapters.http import Http
 from adapters.portable import Assistant, Function, Knowledge
 from adapters.retell import Retell
 from adapters.vapi import Vapi
 
-ROOT = Path(__file__).parents[2]
 PLAIN = Assistant(marker="client_1", name="Acme Plumbing", prompt="You answer the phone for Acme.")
 FUNCTION = Function("book", "Books a visit", {"type": "object", "properties": {}}, "https://acme.example/book")
 
@@ -121,15 +118,6 @@ transfer = "yes"
 voice = "yes"
 voicemail_detection = "yes"
 """
-
-
-def test_the_page_for_people_says_what_the_file_says():
-    """Python -m adapters.features_page > docs/providers.md"""
-    assert (ROOT / "docs" / "providers.md").read_text("utf-8") == write_page(all_offers())
-
-
-def test_every_feature_has_a_name_for_people():
-    assert tuple(TITLES) == FEATURES
 
 
 def test_a_file_of_the_right_shape_is_read():

@@ -14,7 +14,6 @@ from adapters.sandbox.retell.calls import NO_LINE, Calls
 from adapters.sandbox.retell.desk import MESSAGES, RetellOrg
 from adapters.sandbox.retell.knowledge import KnowledgeBases
 from adapters.sandbox.retell.llms import Llms
-from adapters.sandbox.retell.native import NativeCalls
 from adapters.sandbox.retell.numbers import PhoneNumbers
 
 SIP_HOST = "sip.retellai.com"
@@ -29,7 +28,6 @@ class Retell:
 
     def __init__(self, clock: Clock) -> None:
         self.orgs: Orgs[RetellOrg] = Orgs()
-        self.native = NativeCalls(self.orgs, clock)
         self._calls = Calls(self.orgs, clock)
         self._agents = Agents(self.orgs, clock)
         self._llms = Llms(self.orgs, clock)

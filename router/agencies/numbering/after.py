@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router.agencies.services import ApiServices
+from router.agencies.sync.wanted import sync_client
 from router.store.assistants import has_assistant
 from router.store.clients import Client
 from router.store.pool import Connection
@@ -11,6 +12,7 @@ from router.store.registrations import drop_registrations
 
 async def after_new_number(connection: Connection, services: ApiServices, client: Client) -> None:
     """Within the change that gave it to the client."""
+    await sync_client(connection, services, client)
 
 
 async def after_moved_number(connection: Connection, services: ApiServices, client: Client, e164: str) -> None:

@@ -12,6 +12,7 @@ from router.telemetry.events.words import (
     CARRIER,
     CLIENT,
     DURATION,
+    EXCEPTION,
     HANDOFF_FAILURES,
     KEY_VERSION,
     KIND,
@@ -124,6 +125,25 @@ SETTINGS: Final[tuple[Event, ...]] = (
         "warning",
         "Somebody tried to sign in to the console and could not.",
         (needed(REASON, ("unknown_token", "too_often")),),
+    ),
+    Event(
+        "assistant.failed",
+        "warning",
+        "A client's assistant could not be put to a provider, or not be deleted there. `tried`: how often by now.",
+        (
+            needed(AGENCY),
+            needed(CLIENT),
+            needed(PROVIDER),
+            needed(REASON, (*HANDOFF_FAILURES, "counterpart", "key_unreadable", "our_mistake")),
+            Field("tried", "integer", "the number of this attempt"),
+            EXCEPTION,
+        ),
+    ),
+    Event(
+        "assistant.removed",
+        "info",
+        "An assistant of our making was deleted at a provider.",
+        (needed(AGENCY), needed(CLIENT), needed(PROVIDER)),
     ),
     Event(
         "api.request",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,29 +86,6 @@ async def test_our_transfer_is_one_tool_more_however_often_it_is_set(vapi: Vapi,
     assert kept == THEIRS["model"]["tools"]
     assert (ours["function"]["name"], ours["server"]["url"]) == ("transfer", WIRING.transfer_url)
     assert now == {**THEIRS, "model": {name: value for name, value in THEIRS["model"].items() if name != "tools"}}
-
-
-async def test_our_transfer_is_known_again_under_another_token_and_address(vapi: Vapi, theirs: dict[str, Any]):
-    await vapi.manage_link(theirs["id"], ("transfer",), WIRING, KEY, LIMIT)
-    moved = replace(WIRING, transfer_url="https://new.example.com/webhooks/vapi/agency_1/transfer?token=another")
-    await vapi.manage_link(theirs["id"], ("transfer",), moved, KEY, LIMIT)
-
-    *kept, ours = theirs["model"]["tools"]
-    assert kept == THEIRS["model"]["tools"]
-    assert ours["server"]["url"] == moved.transfer_url
-
-
-@pytest.mark.parametrize("url", ["https://theirs.example/transfer", "https://[", None])
-async def test_a_transfer_of_their_own_is_never_replaced(vapi: Vapi, theirs: dict[str, Any], url: str | None):
-    theirs["model"]["tools"][1]["function"]["name"] = "transfer"
-    theirs["model"]["tools"][1]["server"] = {"url": url} if url else {}
-    before = copy.deepcopy(theirs)
-
-    error = await error_of(vapi.manage_link(theirs["id"], ("transfer",), WIRING, KEY, LIMIT))
-
-    assert error.kind is ErrorKind.BAD_REQUEST
-    assert "rename it at Vapi" in error.said
-    assert theirs == before
 
 
 async def test_both_at_once(vapi: Vapi, theirs: dict[str, Any]):

@@ -10,15 +10,22 @@ from tests.router.agencies.client import ADMIN_TOKEN
 pytestmark = pytest.mark.anyio
 
 NUMBER = NUMBERS[0]
-READY = {"step": "ai", "provider": "vapi", "would_take": True, "reason": "ready"}
+READY = {
+    "step": "ai",
+    "provider": "vapi",
+    "would_take": True,
+    "reason": "ready",
+    "notes": ["no_events", "no_transfer"],  # it is linked, and left alone
+}
 
 
 @pytest.fixture
-async def agency(api):
+async def agency(api, sandbox):
     agency = await api.new_agency()
+    remote_id = sandbox.state.vapi.add_assistant(sandbox.state.vapi.orgs.of(VAPI_KEY))
     await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
     client = await api.new_client(agency)
-    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": "a1", "manage": []})
+    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": remote_id, "manage": []})
     await api.post(f"{agency.path}/numbers", {"e164": NUMBER, "client_id": client["id"], "account": "platform"})
     number = NUMBER.replace("+", "%2B")
     await api.put(f"{agency.path}/numbers/{number}/registrations/vapi", {"remote_id": "p1"})

@@ -330,9 +330,10 @@ async def test_a_key_that_was_found_failing_is_shown_as_that_until_it_is_saved_a
 async def test_the_sync_figures_count_clients_whose_assistant_is_there(api):
     agency = await api.new_agency()
     one, _ = await api.new_client(agency), await api.new_client(agency)
+    await api.new_client(agency, assistant={"prompt": "You answer for Bella's Salon."})
     await api.put(f"{agency.path}/clients/{one['id']}/assistants/vapi", {"remote_id": "a1", "manage": []})
     saved = await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
-    assert saved["sync"] == {"state": "idle", "done": 1, "total": 2, "failed": 0}
+    assert saved["sync"] == {"state": "running", "done": 1, "total": 2, "failed": 0}
 
 
 async def test_a_key_whose_webhook_token_cannot_be_opened_is_still_shown_and_mended_by_saving(api, services):

@@ -1,0 +1,402 @@
+"""Keeping clients' assistants at providers up to date: which rows are to be worked on, who works on one, what came of it.
+
+A row that is `pending` is work to do; jobs are nudges. What of a client's settings goes into a copy is compared by a
+fingerprint, made here and nowhere else. Rows that people linked are worked on only where they let us manage them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from adapters.portable import Copy
+from router.store.clients import Client
+from router.store.pool import Connection
+
+LEASE: Final = timedelta(seconds=120)
+"""Longer than anybody may work on one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A provider as an agency's assistants are kept there.
+
+    `form` stands for all that goes into a copy besides the client's own settings; `numbered`: its numbers matter, too.
+    """
+
+    agency_id: str
+    provider: str
+    form: str
+    numbered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row to be worked on, and the client as it was when the work began. Nobody else works on it until `until`."""
+
+    client: Client
+    provider: str
+    linked: bool
+    remote_id: str | None
+    parts: Mapping[str, str]
+    version: str | None
+    key_version: int | None
+    manage: tuple[Literal["webhook", "transfer"], ...]
+    tried: int
+    fingerprint: str
+    until: datetime
+
+    @property
+    def copy(self) -> Copy | None:
+        """What is known to be there."""
+        if self.remote_id is None and not self.parts:
+            return None
+        return Copy(self.remote_id, self.parts, self.version)
+
+
+Outcome: TypeAlias = Literal["synced", "failed"]
+
+# Whatever of a client's settings a copy is made of. `asked` holds a Place.
+_FINGERPRINT: Final = """
+encode(sha256(convert_to(jsonb_build_array(
+    asked.form, c.name, c.routing #> '{hours,timezone}', c.assistant - 'voice', c.assistant #> ARRAY['voice', asked.provider],
+    CASE WHEN asked.numbered THEN c.personal_phone END,
+    CASE WHEN asked.numbered THEN (
+        SELECT jsonb_agg(jsonb_build_array(n.e164, given.remote_id) ORDER BY n.e164)
+          FROM numbers n
+          LEFT JOIN registrations given ON given.agency_id = n.agency_id AND given.e164 = n.e164
+                                       AND given.provider = asked.provider AND NOT given.ours
+         WHERE n.agency_id = c.agency_id AND n.client_id = c.id)
+    END)::text, 'UTF8')), 'hex')
+"""
+_ASKED: Final = (
+    "(SELECT $1::text AS agency_id, $2::text AS provider, $3::text AS form, $4::boolean AS numbered) AS asked"
+)
+
+_WANT_AGAIN: Final = f"""
+UPDATE assistants s
+   SET state = 'pending', tried = 0, retry_at = NULL, error = NULL, updated_at = $5
+  FROM clients c, {_ASKED}
+ WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
+   AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
+   AND ($7 OR s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {_FINGERPRINT})
+"""  # noqa: S608  (put together from constants)
+
+_WANT_NEW: Final = """
+INSERT INTO assistants (client_id, provider, state, updated_at)
+SELECT c.id, $2, 'pending', $3
+  FROM clients c
+ WHERE c.agency_id = $1 AND c.assistant IS NOT NULL AND ($4::text IS NULL OR c.id = $4)
+ ORDER BY c.created_at, c.id
+ON CONFLICT (client_id, provider) DO NOTHING
+"""
+
+# One at a time at each provider of an agency: so many requests do not add up, and a pause is one for all.
+_LOCK_PLACE: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))"
+
+_BUSY_UNTIL: Final = """
+SELECT greatest(
+       (SELECT max(s.leased_until)
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE c.agency_id = $1 AND s.provider = $2 AND s.leased_until > $3),
+       (SELECT max(l.leased_until)
+          FROM leftovers l
+         WHERE l.agency_id = $1 AND l.provider = $2 AND l.leased_until > $3))
+"""
+
+_CLAIM: Final = f"""
+UPDATE assistants s
+   SET leased_until = $6
+  FROM clients c, {_ASKED}
+ WHERE c.id = s.client_id AND s.provider = asked.provider
+   AND s.client_id = (
+       SELECT due.client_id
+         FROM assistants due
+         JOIN clients d ON d.id = due.client_id
+        WHERE d.agency_id = $1 AND due.provider = $2
+          AND (due.state = 'pending'
+               OR due.state = 'linked' AND due.manage <> '{{}}' AND due.synced_hash IS DISTINCT FROM $3)
+          AND (due.retry_at IS NULL OR due.retry_at <= $5)
+        ORDER BY due.usable, d.created_at, d.id
+        LIMIT 1
+          FOR UPDATE OF due SKIP LOCKED)
+RETURNING c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing, c.assistant,
+          c.created_at, s.state = 'linked' AS linked, s.remote_id, s.parts, s.version, s.key_version, s.manage, s.tried,
+          {_FINGERPRINT} AS fingerprint
+"""  # noqa: S608  (put together from constants)
+
+# What was changed while it was worked on is still to do.
+_SETTLE: Final = f"""
+UPDATE assistants s
+   SET state = CASE WHEN s.state = 'linked' THEN 'linked'
+                    WHEN {_FINGERPRINT} = $6 AND EXISTS (
+                         SELECT FROM keys k
+                          WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
+                            AND k.retired_at IS NULL)
+                    THEN $8 ELSE 'pending' END,
+       synced_hash = CASE WHEN s.state = 'linked' THEN asked.form WHEN $8 = 'synced' THEN $6 ELSE s.synced_hash END,
+       error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
+  FROM clients c, {_ASKED}
+ WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
+RETURNING s.state
+"""  # noqa: S608  (put together from constants)
+
+
+async def want_copies(
+    connection: Connection, place: Place, now: datetime, *, client_id: str | None = None, again: bool = False
+) -> None:
+    """Queue all clients, or the one, whose copy there is missing, outdated or failed; `again`: also the others."""
+    await connection.execute(_WANT_AGAIN, *_values(place), now, client_id, again)
+    await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
+
+
+async def lock_place(connection: Connection, agency_id: str, provider: str, now: datetime) -> datetime | None:
+    """Whoever takes work there waits for this. Until when somebody works there already, if so. Needs a transaction."""
+    await connection.execute(_LOCK_PLACE, agency_id, provider)
+    busy_until: datetime | None = await connection.fetchval(_BUSY_UNTIL, agency_id, provider, now)
+    return busy_until
+
+
+async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
+    """A row to work on, those first whose clients have nothing there yet. None: nothing is due."""
+    row = await connection.fetchrow(_CLAIM, *_values(place), now, now + LEASE)
+    return _read_claim(dict(row), place.provider, now + LEASE) if row else None
+
+
+async def find_retry(connection: Connection, agency_id: str, provider: str) -> datetime | None:
+    """When the next is due of those that wait for another attempt."""
+    at: datetime | None = await connection.fetchval(
+        """
+        SELECT least(
+               (SELECT min(s.retry_at)
+                  FROM assistants s
+                  JOIN clients c ON c.id = s.client_id
+                 WHERE c.agency_id = $1 AND s.provider = $2),
+               (SELECT min(l.retry_at) FROM leftovers l WHERE l.agency_id = $1 AND l.provider = $2))
+        """,
+        agency_id,
+        provider,
+    )
+    return at
+
+
+async def keep_copy(connection: Connection, claim: Claim, copy: Copy, lost: Sequence[str], key_version: int) -> bool:
+    """It is there: calls may go to it. False: the client has no place for it any more.
+
+    Also for a worker whose lease ran out: the marker is the client's, so the copy is, too.
+    """
+    kept = await connection.fetchval(
+        """
+        UPDATE assistants
+           SET remote_id = $3, parts = $4, version = $5, lost = $6, key_version = $7, usable = true
+         WHERE client_id = $1 AND provider = $2 AND state <> 'linked'
+        RETURNING client_id
+        """,
+        claim.client.id,
+        claim.provider,
+        copy.remote_id,
+        dict(copy.parts),
+        copy.version,
+        list(lost),
+        key_version,
+    )
+    return kept is not None
+
+
+async def settle(
+    connection: Connection,
+    place: Place,
+    claim: Claim,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    key_version: int,
+    error: str | None = None,
+) -> str | None:
+    """The work is done, and the row is let go. The state that it has now; None: it is not ours any more.
+
+    Needs a transaction: whoever is changing the client is waited for.
+    """
+    await connection.execute("SELECT FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
+    state: str | None = await connection.fetchval(
+        _SETTLE, *_values(place), claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
+    )
+    return state
+
+
+async def postpone(connection: Connection, claim: Claim, error: str, now: datetime, retry_at: datetime) -> None:
+    """It did not go well, and is tried again later."""
+    await connection.execute(
+        """
+        UPDATE assistants
+           SET error = $4, tried = tried + 1, retry_at = $5, leased_until = NULL, updated_at = $6
+         WHERE client_id = $1 AND provider = $2 AND leased_until = $3
+        """,
+        claim.client.id,
+        claim.provider,
+        claim.until,
+        error,
+        retry_at,
+        now,
+    )
+
+
+async def let_go(connection: Connection, claim: Claim) -> None:
+    """As if it had never been claimed."""
+    await connection.execute(
+        "UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3",
+        claim.client.id,
+        claim.provider,
+        claim.until,
+    )
+
+
+async def fail_pending(
+    connection: Connection, agency_id: str, provider: str, error: str, now: datetime, *, key_version: int | None
+) -> int:
+    """Nothing can be done there now: for that version of the key, if it is still the one in use; None: without any."""
+    rows = await connection.fetch(
+        """
+        UPDATE assistants s
+           SET state = 'failed', error = $3, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $4
+          FROM clients c
+         WHERE c.id = s.client_id AND c.agency_id = $1 AND s.provider = $2 AND s.state = 'pending'
+           AND $5::integer IS NOT DISTINCT FROM
+               (SELECT k.version FROM keys k WHERE k.agency_id = $1 AND k.kind = $2 AND k.retired_at IS NULL)
+        RETURNING s.client_id
+        """,
+        agency_id,
+        provider,
+        error,
+        now,
+        key_version,
+    )
+    return len(rows)
+
+
+async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """Agencies and providers where something is due that nobody works on, and that have a key."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT c.agency_id, s.provider
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE (s.state = 'pending' AND s.retry_at IS NULL OR s.retry_at <= $1)
+           AND (s.leased_until IS NULL OR s.leased_until <= $1)
+         UNION
+        SELECT l.agency_id, l.provider
+          FROM leftovers l
+          JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
+         WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
+        """,
+        now,
+    )
+    return [(row["agency_id"], row["provider"]) for row in rows]
+
+
+async def start_sync(connection: Connection, agency_id: str, provider: str, now: datetime) -> None:
+    """From now on the agency's assistants are kept up to date there, also those of clients yet to come."""
+    await connection.execute(
+        """
+        INSERT INTO syncs (agency_id, provider, started_at) VALUES ($1, $2, $3)
+        ON CONFLICT (agency_id, provider) DO UPDATE SET started_at = EXCLUDED.started_at
+        """,
+        agency_id,
+        provider,
+        now,
+    )
+
+
+async def stop_sync(connection: Connection, agency_id: str, provider: str) -> None:
+    await connection.execute("DELETE FROM syncs WHERE agency_id = $1 AND provider = $2", agency_id, provider)
+
+
+async def list_synced_providers(connection: Connection, agency_id: str) -> set[str]:
+    """Where the agency's assistants are kept up to date."""
+    rows = await connection.fetch("SELECT provider FROM syncs WHERE agency_id = $1", agency_id)
+    return {row["provider"] for row in rows}
+
+
+async def list_own_copies(connection: Connection, client_id: str) -> set[str]:
+    """Providers at which the client has an assistant that is ours, or is to have one."""
+    rows = await connection.fetch(
+        "SELECT provider FROM assistants WHERE client_id = $1 AND state <> 'linked'", client_id
+    )
+    return {row["provider"] for row in rows}
+
+
+async def list_copies(connection: Connection, agency_id: str) -> list[Any]:
+    """All copies of our making: client_id, the client's own provider, provider, remote_id."""
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT s.client_id, c.provider AS own, s.provider, s.remote_id
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE c.agency_id = $1 AND s.state <> 'linked' AND s.usable
+         ORDER BY c.created_at, c.id, s.provider
+        """,
+        agency_id,
+    )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A client and its row at a place. `current`: what is there is what is wanted."""
+
+    client: Client
+    state: str | None
+    remote_id: str | None
+    parts: Mapping[str, str]
+    current: bool
+    lost: tuple[str, ...]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a copy of ours is known to be there."""
+        return self.state == "synced" or self.remote_id is not None or bool(self.parts)
+
+
+async def survey(connection: Connection, place: Place) -> list[Standing]:
+    """All clients of the agency, oldest first."""
+    rows = await connection.fetch(
+        f"""
+        SELECT c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing,
+               c.assistant, c.created_at, s.state, s.remote_id, coalesce(s.parts, '{{}}') AS parts,
+               coalesce(s.synced_hash = {_FINGERPRINT}, false) AS current, coalesce(s.lost, '{{}}') AS lost
+          FROM {_ASKED}
+          JOIN clients c ON c.agency_id = asked.agency_id
+          LEFT JOIN assistants s ON s.client_id = c.id AND s.provider = asked.provider
+         ORDER BY c.created_at, c.id
+        """,  # noqa: S608  (put together from constants)
+        *_values(place),
+    )
+    return [_read_standing(dict(row)) for row in rows]
+
+
+def _values(place: Place) -> tuple[str, str, str, bool]:
+    return place.agency_id, place.provider, place.form, place.numbered
+
+
+def _read_claim(row: dict[str, Any], provider: str, until: datetime) -> Claim:
+    client = _read_client(row)
+    return Claim(**{**row, "manage": tuple(row["manage"])}, client=client, provider=provider, until=until)
+
+
+def _read_standing(row: dict[str, Any]) -> Standing:
+    client = _read_client(row)
+    return Standing(**{**row, "lost": tuple(row["lost"])}, client=client)
+
+
+_CLIENT_FIELDS: Final[Iterable[str]] = (
+    "id", "agency_id", "name", "personal_phone", "notify_email", "provider", "caller_id", "routing", "assistant",
+    "created_at",
+)  # fmt: skip
+
+
+def _read_client(row: dict[str, Any]) -> Client:
+    """Takes the client's columns out of the row."""
+    return Client(**{name: row.pop(name) for name in _CLIENT_FIELDS})
