@@ -21,6 +21,7 @@ from crypto.secret import Secret
 _PURCHASES: Final = ("/numbers/purchase", "/v1/inbound/purchase")
 """Where numbers are bought: Bland's page names the first, its command line program and older pages the second."""
 
+_CUT: Final = re.compile(r"encrypted|credential", re.IGNORECASE)
 _NOT_FOUND: Final = 404
 _ENCRYPTED: Final = re.compile(r"[\x21-\x7e]{1,4000}")
 
@@ -49,8 +50,7 @@ class Numbers(Inbound):
         limit: float,
     ) -> Counterpart:
         """Connects the account unless `connection` says that it is; a number that is there already stays as it is."""
-        account = _connected(credentials) or await self._connect(credentials, key, limit)
-        taken = await self._insert(e164, account, key, limit)
+        account, taken = await self._upload(e164, credentials, key, limit)
         settings = await self.find_settings(e164, key, limit, account)
         if settings is None:
             raise ProviderError(
@@ -154,6 +154,20 @@ class Numbers(Inbound):
 
     async def count_lines(self, key: Secret, limit: float) -> Lines | None:  # noqa: ARG002 - nothing to ask
         return None
+
+    async def _upload(self, e164: str, credentials: Credentials, key: Secret, limit: float) -> tuple[Secret, bool]:
+        """The account's encrypted key, and whether the number is new at Bland. A connection that somebody cut there is
+        made anew.
+        """
+        account = _connected(credentials)
+        if account is not None:
+            try:
+                return account, await self._insert(e164, account, key, limit)
+            except ProviderError as error:
+                if error.kind is not ErrorKind.BAD_REQUEST or not _CUT.search(error.said):
+                    raise
+        account = await self._connect(credentials, key, limit)
+        return account, await self._insert(e164, account, key, limit)
 
     async def _connect(self, credentials: Credentials, key: Secret, limit: float) -> Secret:
         """The encrypted key by which Bland knows the account from now on. It is shown this once."""

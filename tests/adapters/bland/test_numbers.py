@@ -74,6 +74,14 @@ async def test_an_account_is_connected_once(bland: Bland, box: RunningSandbox, o
     assert len(box.state.requests_to("bland", "/v1/accounts")) == 1
 
 
+async def test_a_connection_that_was_cut_at_bland_is_made_anew(bland: Bland, org: BlandOrg, credentials: Credentials):
+    first = await register(bland, credentials)
+    org.accounts.clear()
+    second = await register(bland, connected(credentials, first), SECOND)
+    assert list(org.accounts) == [second.parts["encrypted_key"]]
+    assert second.parts != first.parts
+
+
 async def test_the_assistant_is_put_on_uploaded_numbers_with_the_key_of_their_account(
     bland: Bland, org: BlandOrg, credentials: Credentials
 ):
