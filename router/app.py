@@ -31,12 +31,22 @@ from router.calls.native import NativeCalls
 from router.calls.once import StepKeeper
 from router.calls.route_file import RouteFile
 from router.composition.background import running_jobs
-from router.composition.outside import Clock, Outside, api_services, caps, open_outside, platform_account, reveal
+from router.composition.outside import (
+    Clock,
+    Outside,
+    api_services,
+    caps,
+    direct_dsn,
+    open_outside,
+    platform_account,
+    reveal,
+)
 from router.console import ConsoleServices, console_routes
 from router.health import Check, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings
 from router.store.ended_sessions import SessionsOnRecord
+from router.store.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
 from router.store.pool import Database
 from router.telemetry import emit, metrics
@@ -99,7 +109,7 @@ class ServiceHealth:
 async def _open_service(
     settings: Settings, health: ServiceHealth, clock: Clock, *, jobs: bool
 ) -> AsyncIterator[list[BaseRoute]]:
-    async with open_outside(settings, clock) as outside:
+    async with open_outside(settings, clock, lambda: health.draining) as outside:
         health.pool, health.memory = outside.database, outside.memory
         keeper = MemoryKeeper(
             outside.memory,
@@ -108,11 +118,13 @@ async def _open_service(
             outside.guard,
         )
         await keeper.load()
-        notices = Notices(reveal(settings.database_direct_url) or settings.dsn, keeper.refresh)
+        notices = Notices(direct_dsn(settings), keeper.refresh)
+        happenings = Notices(direct_dsn(settings), outside.feed.hear, CALL_EVENTS)
         twilio = _twilio_webhooks(settings, outside)
         tasks = [
             asyncio.create_task(keeper.save_now_and_then(), name="memory"),
             asyncio.create_task(notices.run(), name="notices"),
+            asyncio.create_task(happenings.run(), name="call-events"),
             asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
         ]
         api = api_routes(api_services(settings, outside))

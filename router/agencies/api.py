@@ -18,6 +18,7 @@ from router.agencies.endpoints import Endpoint
 from router.agencies.explain import explain_endpoints
 from router.agencies.http import Resource
 from router.agencies.keys import key_endpoints
+from router.agencies.live import live_endpoints
 from router.agencies.numbers import number_endpoints
 from router.agencies.openapi import describe, render_document
 from router.agencies.registrations import registration_endpoints
@@ -25,6 +26,7 @@ from router.agencies.services import ApiServices
 from router.agencies.sync.api import sync_endpoints
 from router.agencies.tokens import token_endpoints
 from router.agencies.voicemails import voicemail_endpoints
+from router.agencies.webhook_endpoints import webhook_endpoint_endpoints
 
 
 def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
@@ -42,6 +44,8 @@ def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
         *call_endpoints(),
         *explain_endpoints(),
         *voicemail_endpoints(),
+        *live_endpoints(),
+        *webhook_endpoint_endpoints(),
         *audit_endpoints(),
     ]
 

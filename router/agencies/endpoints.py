@@ -114,7 +114,9 @@ Handler: TypeAlias = Callable[[ApiRequest[Any]], Awaitable[Answer | Response]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One operation of the API. `query` names its own parameters; `media` is for an answer that is no JSON."""
+    """One operation of the API. `query` names its own parameters; `media` is for an answer that is no JSON, `ranged`
+    for one of which parts may be asked for; `headers` names those of its own that it heeds.
+    """
 
     method: str
     path: str
@@ -129,6 +131,8 @@ class Endpoint:
     paged: bool = False
     query: tuple[str, ...] = ()
     media: str | None = None
+    ranged: bool = False
+    headers: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:

@@ -73,6 +73,12 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "Repeated within 24 hours with the same body, the answer is the same and nothing is done twice",
         "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
     },
+    "last-event-id": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The id of the last event that arrived; left out, the stream begins now",
+        "schema": {"type": "string"},
+    },
     "range": {
         "name": "Range",
         "in": "header",
@@ -159,7 +165,19 @@ def _operation_id(endpoint: Endpoint) -> str:
 def _tag(path: str) -> str:
     """The kind of thing that it is about: the last fixed word that stands for a list."""
     words = [word for word in path.split("/") if word and not word.startswith("{")]
-    known = ("audit", "voicemails", "calls", "registrations", "numbers", "assistants", "clients", "keys", "tokens")
+    known = (
+        "audit",
+        "events",
+        "endpoints",
+        "voicemails",
+        "calls",
+        "registrations",
+        "numbers",
+        "assistants",
+        "clients",
+        "keys",
+        "tokens",
+    )
     return next((word for word in known if word in words), "agencies")
 
 
@@ -176,13 +194,14 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     ]
     names = [*endpoint.query, *(["limit", "cursor"] if endpoint.paged else [])]
     names += ["idempotency-key"] if endpoint.writes else []
-    names += ["range"] if endpoint.media else []
+    names += ["range"] if endpoint.ranged else []
+    names += endpoint.headers
     return parameters + [{"$ref": f"#/components/parameters/{name}"} for name in names]
 
 
 def _responses(endpoint: Endpoint, references: dict[type[BaseModel], Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {str(endpoint.status): _success(endpoint, references)}
-    if endpoint.media:
+    if endpoint.ranged:
         responses["206"] = _success(endpoint, references) | {"description": "The part that was asked for"}
         responses["416"] = {"description": "There is no such part"}
     by_status: dict[str, list[str]] = {}
@@ -208,7 +227,7 @@ def problems_of(endpoint: Endpoint) -> list[str]:
 
 def _success(endpoint: Endpoint, references: dict[type[BaseModel], Any]) -> dict[str, Any]:
     if endpoint.media:
-        return {"description": "The audio", "content": {endpoint.media: {}}}
+        return {"description": "As bytes", "content": {endpoint.media: {}}}
     if endpoint.reply is None:
         return {"description": "Done"}
     return {

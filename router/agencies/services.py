@@ -11,8 +11,10 @@ from typing import Final
 
 from adapters.base import Account, Carrier, VoiceProvider
 from adapters.portable import AssistantHost, NumberHost
+from adapters.receivers import Receivers
 from crypto import Keyring, Secret
 from router.calls.claims import Caps
+from router.calls.feed import EventFeed
 from router.routing.dispatch import Dispatcher
 from router.store.pool import Database
 
@@ -44,6 +46,8 @@ class ApiServices:
     carrier: Carrier
     dispatcher: Dispatcher
     caps: Caps
+    feed: EventFeed
+    receivers: Receivers
     platform_account: Account | None
     admin_token: Secret
     public_url: str

@@ -33,6 +33,7 @@ def voicemail_endpoints() -> list[Endpoint]:
             "Listen to a message",
             play_voicemail,
             media=_AUDIO,
+            ranged=True,
             problems=trouble,
             description="MP3; takes a Range.",
         ),

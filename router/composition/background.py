@@ -10,18 +10,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from router.agencies.jobs import register_agency_jobs
-from router.composition.outside import Outside, api_services, reveal
+from router.calls.deliveries import Deliveries
+from router.composition.outside import Outside, api_services, direct_dsn, reveal
 from router.jobs import JobRunner
 from router.mail import Letters, Mailer, read_smtp_url
 from router.settings import Settings
+from router.store.feed import CHANNEL as CALL_EVENTS
+from router.store.notices import Notices
 
 
 def make_runner(settings: Settings, outside: Outside) -> JobRunner:
     """A runner that knows all jobs."""
-    runner = JobRunner(reveal(settings.database_direct_url) or settings.dsn)
+    dsn = direct_dsn(settings)
+    runner = JobRunner(dsn)
     letters = Letters(_mailer(settings))
     letters.register(runner)
     register_agency_jobs(runner, letters, api_services(settings, outside))
+    deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
+    deliveries.register(runner)
+    runner.beside(Notices(dsn, deliveries.hear, CALL_EVENTS).run)
     return runner
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from adapters.base import Account
 from adapters.bland import Bland
 from adapters.http import Http
+from adapters.receivers import Receivers
 from adapters.retell import Retell
 from adapters.twilio import Twilio
 from adapters.vapi import Vapi
@@ -24,6 +25,7 @@ from crypto import Keyring, Secret
 from router.agencies import ApiServices
 from router.calls.claims import Caps
 from router.calls.events import tell_circuit
+from router.calls.feed import EventFeed
 from router.calls.memory import RouteMemory
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
@@ -53,13 +55,20 @@ class Outside:
     providers: Mapping[str, Provider]
     dispatcher: Dispatcher
     carrier: Twilio
+    receivers: Receivers
+    feed: EventFeed
     keyring: Keyring
     clock: Clock
 
 
 @asynccontextmanager
-async def open_outside(settings: Settings, clock: Clock) -> AsyncIterator[Outside]:
-    """Also with a database that is away. Raises SchemaError for one that is there and has another schema."""
+async def open_outside(
+    settings: Settings, clock: Clock, is_stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Outside]:
+    """Also with a database that is away. Raises SchemaError for one that is there and has another schema.
+
+    `is_stopping`: what lasts, such as a stream of events, ends soon after it says so.
+    """
     keyring = Keyring.parse(reveal(settings.platform_keys))
     async with open_database(settings.dsn) as database:
         guard = Guard()
@@ -74,13 +83,26 @@ async def open_outside(settings: Settings, clock: Clock) -> AsyncIterator[Outsid
         dispatcher = Dispatcher(
             providers, partial(_open_access, keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
         )
-        carrier = Twilio(http, settings.twilio_url)
+        receivers = Receivers(private=settings.private_endpoints == "on")
         try:
-            yield Outside(database, guard, recorder, RouteMemory(), providers, dispatcher, carrier, keyring, clock)
+            yield Outside(
+                database=database,
+                guard=guard,
+                recorder=recorder,
+                memory=RouteMemory(),
+                providers=providers,
+                dispatcher=dispatcher,
+                carrier=Twilio(http, settings.twilio_url),
+                receivers=receivers,
+                feed=EventFeed(database, is_stopping),
+                keyring=keyring,
+                clock=clock,
+            )
         finally:
             await dispatcher.aclose()
             await recorder.aclose()
             await http.aclose()
+            await receivers.aclose()
 
 
 def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
@@ -103,6 +125,8 @@ def api_services(settings: Settings, outside: Outside) -> ApiServices:
         carrier=outside.carrier,
         dispatcher=outside.dispatcher,
         caps=caps(settings),
+        feed=outside.feed,
+        receivers=outside.receivers,
         platform_account=platform_account(settings),
         admin_token=Secret(reveal(settings.admin_token)),
         public_url=settings.base_url,
@@ -122,6 +146,11 @@ def platform_account(settings: Settings) -> Account | None:
     if settings.twilio_account_sid is None:
         return None
     return Account(settings.twilio_account_sid, Secret(reveal(settings.twilio_auth_token)))
+
+
+def direct_dsn(settings: Settings) -> str:
+    """Where LISTEN works: not through a transaction pooler."""
+    return reveal(settings.database_direct_url) or settings.dsn
 
 
 def reveal(secret: SecretStr | None) -> str:

@@ -26,7 +26,7 @@ from router.store.pool import DATABASE_ERRORS, open_plain_pool
 from router.telemetry import emit, metrics
 
 _RECONNECT_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 10.0  # new jobs wake it sooner; nothing tells of those that a dead process left
+_POLL_SECONDS: Final = 1.0  # new jobs wake it; nothing tells of those that come back, or that a dead process left
 _STOP_SECONDS: Final = 10.0  # for what is being done when the process is told to stop
 _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
@@ -73,6 +73,7 @@ class JobRunner:
     heartbeat: float = 30.0
     _kinds: dict[str, _Kind] = field(default_factory=dict)
     _ticks: dict[str, tuple[str, Tick]] = field(default_factory=dict)
+    _listeners: list[Tick] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Event = field(default_factory=asyncio.Event)  # what was begun on this connection has to end
 
@@ -92,9 +93,22 @@ class JobRunner:
         """Something that is due by the clock (UTC), done by one process each time."""
         self._ticks[name] = (cron, tick)
 
+    def beside(self, listener: Tick) -> None:
+        """Something that goes on for as long as jobs are done: it hears of what makes jobs necessary."""
+        self._listeners.append(listener)
+
     async def run(self) -> None:
         """Until `stop`, whatever happens to the database. Cancelling it is stopping it."""
         metrics.register_jobs((*self._kinds, *self._ticks, _CLEAN_UP))
+        listening = [asyncio.ensure_future(listener()) for listener in self._listeners]
+        try:
+            await self._run_on()
+        finally:
+            for each in listening:
+                each.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
+
+    async def _run_on(self) -> None:
         while not self._stopping.is_set():
             try:
                 await self._run_connected()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from router.store.pool import Connection
 
@@ -26,6 +27,23 @@ class PastCall:
     seconds: int | None
     cost: Decimal | None
 
+    def as_json(self) -> dict[str, Any]:
+        """As other programs are told of it, under the names of the API."""
+        return {
+            "id": self.id,
+            "call_sid": self.call_sid,
+            "client_id": self.client_id,
+            "from": self.from_number,
+            "to": self.to_number,
+            "provider": self.provider,
+            "outcome": self.outcome,
+            "started_at": self.started_at.isoformat(),
+            "answered_at": self.answered_at and self.answered_at.isoformat(),
+            "ended_at": self.ended_at and self.ended_at.isoformat(),
+            "seconds": self.seconds,
+            "cost": None if self.cost is None else float(self.cost),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
@@ -38,6 +56,26 @@ class PastEvent:
     provider: str | None
     reason: str | None
     duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastCallEvent(PastEvent):
+    """The same, with its call."""
+
+    call_id: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Likewise."""
+        return {
+            "id": self.id,
+            "call_id": self.call_id,
+            "at": self.at.isoformat(),
+            "event": self.event,
+            "step": self.step,
+            "provider": self.provider,
+            "reason": self.reason,
+            "duration_ms": self.duration_ms,
+        }
 
 
 async def list_calls(
@@ -90,3 +128,16 @@ async def list_call_events(connection: Connection, agency_id: str, call_id: str)
         call_id,
     )
     return [PastEvent(**row) for row in rows]
+
+
+async def find_call_event(connection: Connection, agency_id: str, event_id: str) -> PastCallEvent | None:
+    row = await connection.fetchrow(
+        """
+        SELECT id, at, event, step, provider, reason, duration_ms, call_id
+          FROM call_events
+         WHERE id = $1 AND agency_id = $2
+        """,
+        event_id,
+        agency_id,
+    )
+    return PastCallEvent(**row) if row else None

@@ -1,4 +1,4 @@
-"""Hearing from the database which agency's settings changed, over a connection of its own (LISTEN).
+"""Hearing from the database which agency something happened to, over a connection of its own (LISTEN).
 
 What a change means to the listener is its business. Notices of a time without a connection are lost: the listener is
 told so, and has to look for itself.
@@ -21,8 +21,9 @@ _ALIVE_SECONDS: Final = 10.0
 class Notices:
     """Calls `hear` with an agency's id for each change, and with None after every (re)connection."""
 
-    def __init__(self, dsn: str, hear: Callable[[str | None], Awaitable[None]]) -> None:
+    def __init__(self, dsn: str, hear: Callable[[str | None], Awaitable[None]], channel: str = CHANNEL) -> None:
         self._dsn = dsn
+        self._channel = channel
         self._hear = hear
         self._changed: set[str] = set()  # agencies, so that many changes of one are heard as one
         self._wake = asyncio.Event()
@@ -42,7 +43,7 @@ class Notices:
         connection = await connect(self._dsn)
         try:
             connection.add_termination_listener(self._note_end)
-            await connection.add_listener(CHANNEL, self._note)
+            await connection.add_listener(self._channel, self._note)
             self._changed.clear()
             await self._hear(None)
             while not connection.is_closed():

@@ -15,6 +15,7 @@ from router.store.pool import Connection
 from router.store.sealed import (
     Context,
     carrier_key_context,
+    endpoint_secret_context,
     key_context,
     registration_context,
     reply_context,
@@ -78,6 +79,12 @@ PLACES: Final = (
         "UPDATE former_registrations SET sealed_parts = $5 "
         "WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND sealed_parts = $6",
         lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
+    ),
+    Place(
+        ("endpoints", "sealed"),
+        "SELECT agency_id, id, sealed AS value FROM endpoints ORDER BY agency_id, id",
+        "UPDATE endpoints SET sealed = $3 WHERE agency_id = $1 AND id = $2 AND sealed = $4",
+        lambda row: endpoint_secret_context(row["agency_id"], row["id"]),
     ),
     Place(
         ("idempotency_keys", "reply"),

@@ -89,3 +89,16 @@ def open_registration(keyring: Keyring, sealed: str, agency_id: str, e164: str, 
     """Raises crypto.OpenError."""
     parts: dict[str, str] = json.loads(keyring.open_bytes(sealed, *registration_context(agency_id, e164, provider)))
     return parts
+
+
+def endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
+    return ("endpoint-secret", agency_id, endpoint_id)
+
+
+def seal_endpoint_secret(keyring: Keyring, secret: Secret, agency_id: str, endpoint_id: str) -> str:
+    """What the deliveries to an agency's endpoint are signed with."""
+    return keyring.seal(secret.reveal(), *endpoint_secret_context(agency_id, endpoint_id))
+
+
+def open_endpoint_secret(keyring: Keyring, sealed: str, agency_id: str, endpoint_id: str) -> Secret:
+    return keyring.open(sealed, *endpoint_secret_context(agency_id, endpoint_id))

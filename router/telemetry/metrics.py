@@ -76,9 +76,12 @@ RECORDER_QUEUE = Gauge(
 )
 DATABASE_UP = Gauge("callrouter_database_up", "1 while the database answers", multiprocess_mode="livemin")
 KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that did not open", ["kind"])
+DELIVERIES = Counter("callrouter_deliveries_total", "Attempts to deliver an event to an agency's endpoint", ["result"])
+STREAMS = Gauge("callrouter_event_streams", "Streams of events that are open", multiprocess_mode="livesum")
 JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
+_DELIVERY_RESULTS = ("delivered", "failed", "dead")
 _JOB_RESULTS = ("done", "again", "failed", "given_up")
 
 _providers: set[str] = set()
@@ -106,6 +109,16 @@ def register_jobs(names: Iterable[str]) -> None:
 def job_finished(job: str, result: str) -> None:
     """`result`: done, again, failed (it is tried again) or given_up."""
     JOBS_FINISHED.labels(_bound(job, _jobs), _bound(result, _JOB_RESULTS)).inc()
+
+
+def delivery_finished(result: str) -> None:
+    """`result`: delivered, failed (it is tried again), dead."""
+    DELIVERIES.labels(_bound(result, _DELIVERY_RESULTS)).inc()
+
+
+def event_stream() -> AbstractContextManager[object]:
+    """Counts a stream as open inside the `with` block."""
+    return STREAMS.track_inprogress()
 
 
 def call_received() -> None:
@@ -201,6 +214,7 @@ def _create_children() -> None:
         (WEBHOOKS_REJECTED, _REJECTIONS),
         (FALLBACKS_SERVED, _FALLBACK_STEPS),
         (KEYS_UNREADABLE, (_CARRIER,)),
+        (DELIVERIES, _DELIVERY_RESULTS),
         (LOG_DROPPED, _LOG_FAULTS),
     ):
         for value in values:

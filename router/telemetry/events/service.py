@@ -122,5 +122,11 @@ SERVICE: Final[tuple[Event, ...]] = (
         "A mail server took a mail.",
         (Field("letter", "string", "what kind of letter it is", required=True), AGENCY),
     ),
+    Event(
+        "delivery.failed",
+        "info",
+        "An agency's endpoint did not take an event; it is tried again for a day.",
+        (needed(AGENCY), Field("endpoint_id", "string", "the endpoint", required=True), needed(REASON)),
+    ),
     Event("jobs.failed", "error", "The queue stopped for a moment and goes on.", (needed(EXCEPTION),)),
 )

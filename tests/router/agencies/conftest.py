@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from adapters.base import Account
 from adapters.bland import Bland
 from adapters.http import Http
+from adapters.receivers import Receivers
 from adapters.retell import Retell
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, demo_world
@@ -20,6 +21,7 @@ from adapters.vapi import Vapi
 from crypto import Keyring, Secret, new_key_entry
 from router.agencies import ApiServices, api_routes
 from router.calls.claims import Caps
+from router.calls.feed import EventFeed
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
@@ -86,7 +88,7 @@ async def services(
     def open_access(agency_id: str, access: Access) -> Secret:
         return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
 
-    yield ApiServices(
+    services = ApiServices(
         database=database,
         keyring=keyring,
         fallback_keyring=Keyring.parse(new_key_entry()),
@@ -94,6 +96,8 @@ async def services(
         carrier=Twilio(http, f"{sandbox.url}/twilio"),
         dispatcher=Dispatcher(providers, open_access, 6.0, circuits=circuits, bulkheads=bulkheads),
         caps=Caps(of_caller=2, of_agency=3),
+        feed=EventFeed(database, lambda: False, most_of_agency=3),
+        receivers=Receivers(private=True),
         platform_account=Account(ACCOUNT_SID, Secret(AUTH_TOKEN)),
         admin_token=Secret(ADMIN_TOKEN),
         public_url=PUBLIC_URL,
@@ -103,6 +107,8 @@ async def services(
         clock=clock,
         random=secrets.token_bytes,
     )
+    yield services
+    await services.receivers.aclose()
     await http.aclose()
 
 

@@ -1,0 +1,198 @@
+"""Deliveries to other people's programs: signed as Standard Webhooks says, and never to an address inside."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.receivers import ForbiddenAddressError, Receivers, new_signing_secret, refuse_inside, sign
+from crypto.secret import Secret
+from tests.support.serving import serve_app
+
+pytestmark = pytest.mark.anyio
+
+SECRET = new_signing_secret(os.urandom)
+BODY = b'{"specversion":"1.0","id":"event_1","data":{"name":"Zo\xc3\xab"}}'
+
+
+class Receiver:
+    """Somebody's program: keeps what it is sent, and answers as told."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.status = 204
+
+    async def take(self, request: Request) -> Response:
+        self.got.append((dict(request.headers), await request.body()))
+        if self.status == 302:
+            return RedirectResponse("/inside", 302)
+        return Response(status_code=self.status)
+
+    async def inside(self, request: Request) -> Response:
+        self.got.append(({"inside": "yes"}, await request.body()))
+        return Response(status_code=204)
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def url(receiver: Receiver) -> AsyncIterator[str]:
+    routes = [
+        Route("/hook", receiver.take, methods=["POST"]),
+        Route("/inside", receiver.inside, methods=["GET", "POST"]),
+    ]
+    async with serve_app(Starlette(routes=routes)) as url:
+        yield url
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[Receivers]:
+    """As in a closed network: loopback is allowed."""
+    receivers = Receivers(private=True)
+    yield receivers
+    await receivers.aclose()
+
+
+async def deliver(receivers: Receivers, url: str, limit: float = 10):
+    at = int(datetime.now(UTC).timestamp())
+    return await receivers.deliver(url, BODY, event_id="event_1", at=at, secret=SECRET, limit=limit)
+
+
+async def test_the_official_library_verifies_what_we_send(receivers, receiver, url):
+    receipt = await deliver(receivers, f"{url}/hook")
+    assert receipt.taken
+    [(headers, body)] = receiver.got
+    assert Webhook(SECRET.reveal()).verify(body, headers) == json.loads(BODY)
+    assert headers["webhook-id"] == "event_1"
+    assert SECRET.reveal() not in str(headers)
+
+
+async def test_the_official_library_refuses_a_body_that_was_changed(receivers, receiver, url):
+    await deliver(receivers, f"{url}/hook")
+    [(headers, body)] = receiver.got
+    with pytest.raises(Exception, match="No matching signature"):
+        Webhook(SECRET.reveal()).verify(body + b" ", headers)
+
+
+@given(st.text(alphabet="abcdefgh_123", min_size=1, max_size=40), st.integers(0, 2**40), st.binary(max_size=200))
+def test_we_sign_as_the_official_library_does(event_id, at, body):
+    theirs = Webhook(SECRET.reveal()).sign(event_id, datetime.fromtimestamp(at % 4_000_000_000, UTC), body.hex())
+    assert sign(SECRET, event_id, at % 4_000_000_000, body.hex().encode()) == theirs
+
+
+@pytest.mark.parametrize("status", [302, 400, 410, 500])
+async def test_any_other_answer_than_success_is_none_and_redirects_are_not_followed(receivers, receiver, url, status):
+    receiver.status = status
+    receipt = await deliver(receivers, f"{url}/hook")
+    assert receipt.status == status
+    assert not receipt.taken
+    assert len(receiver.got) == 1
+
+
+async def test_a_receiver_that_is_gone_or_says_nothing_is_told_apart(receivers):
+    with pytest.raises(ProviderError) as gone:
+        await deliver(receivers, "http://127.0.0.1:9/hook")
+    assert gone.value.kind is ErrorKind.UNREACHABLE
+    with pytest.raises(ProviderError) as slow:
+        await deliver(receivers, "http://127.0.0.1:9/hook", limit=0)
+    assert slow.value.kind is ErrorKind.TIMEOUT
+
+
+INSIDE = [
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::1",
+    "fe80::1",
+    "fc00::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "2001:0:7f00:1::",
+]
+
+
+@pytest.mark.parametrize("address", INSIDE)
+async def test_an_address_inside_is_refused_at_saving_and_at_delivery(address):
+    """The name led elsewhere when it was saved: at each delivery it is looked up again."""
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        return ["93.184.215.14", address]
+
+    receivers = Receivers(look_up=look_up)
+    with pytest.raises(ForbiddenAddressError, match="not on the public internet"):
+        await receivers.check("https://hooks.example.com/x")
+    with pytest.raises(ForbiddenAddressError, match="not on the public internet"):
+        await deliver(receivers, "https://hooks.example.com/x")
+    await receivers.aclose()
+
+
+@pytest.mark.parametrize("address", INSIDE)
+async def test_an_address_written_as_a_number_is_judged_too(address):
+    receivers = Receivers()
+    written = f"https://[{address}]/x" if ":" in address else f"https://{address}/x"
+    with pytest.raises(ForbiddenAddressError):
+        await receivers.check(written)
+    with pytest.raises(ForbiddenAddressError):
+        await deliver(receivers, written)
+    await receivers.aclose()
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
+def test_a_public_address_is_let_through(address):
+    refuse_inside("hooks.example.com", address)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://hooks.example.com/x", "https"),
+        ("ftp://hooks.example.com/x", "https"),
+        ("https:///x", "no address"),
+        ("https://user:password@hooks.example.com/x", "no user"),
+        ("https://hooks.example.com:99999/x", "no address"),
+        ("https://hooks.example.com:0/x", "no address"),
+        ("hooks", "https"),
+    ],
+)
+async def test_what_is_no_address_for_deliveries_says_why(url, words):
+    receivers = Receivers()
+    with pytest.raises(ForbiddenAddressError, match=words):
+        await receivers.check(url)
+
+
+async def test_a_host_that_nobody_knows_is_refused_at_saving():
+    async def look_up(_host: str, _port: int) -> list[str]:
+        raise OSError
+
+    with pytest.raises(ForbiddenAddressError, match="DNS"):
+        await Receivers(look_up=look_up).check("https://nobody.example.com/x")
+
+
+async def test_no_error_holds_the_secret(receivers):
+    canary = Secret("whsec_" + "Y2FuYXJ5" * 4)
+    with pytest.raises(ProviderError) as error:
+        await receivers.deliver("http://127.0.0.1:9/x", BODY, event_id="e", at=1, secret=canary, limit=5)
+    assert canary.reveal() not in f"{error.value!r} {error.value.args} {error.value.__cause__!r}"
