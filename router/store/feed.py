@@ -1,7 +1,8 @@
 """Call events of an agency in an order that can be resumed without a gap, on any replica.
 
 A position is (transaction, number). Events of transactions that began before one that is still open are held back
-until that is over: read later, they would stand before what was read already.
+until that is over: read later, they would stand before what was read already. Open are those of this database: one
+that takes hours in another database of the same server must not hold anything back here.
 """
 
 from __future__ import annotations
@@ -58,9 +59,19 @@ class Stretch:
     held_back: bool
 
 
+# Whoever gets a number after this statement began gets `newest` or a higher one. Of numbers only the lower 32 bits are
+# shown: `behind` is how far one lies below `newest`, and in the upper half of its range for one above.
+_HORIZON: Final = """
+WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest),
+     open AS (SELECT (now.newest - a.backend_xid::text::bigint) & 4294967295 AS behind
+                FROM now, pg_stat_activity a
+               WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid())
+SELECT now.newest - coalesce((SELECT max(behind) FROM open WHERE behind < 2147483648), 0) FROM now
+"""
+
 READ_EVENTS: Final = """
 SELECT e.xid::text::bigint AS xid, e.seq, e.id, e.call_id, c.client_id, e.at, e.event, e.step, e.provider, e.reason,
-       e.duration_ms, e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled
+       e.duration_ms, e.xid < $5::text::xid8 AS settled
   FROM call_events e
   JOIN calls c ON c.id = e.call_id
  WHERE e.agency_id = $1 AND (e.xid, e.seq) > ($2::text::xid8, $3)
@@ -71,12 +82,12 @@ SELECT e.xid::text::bigint AS xid, e.seq, e.id, e.call_id, c.client_id, e.at, e.
 
 async def find_end(connection: Connection) -> Position:
     """Whatever is committed from now on stands behind it."""
-    xid: int = await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1")
-    return Position(xid, (1 << 59) - 1)
+    return Position(await _find_horizon(connection) - 1, (1 << 59) - 1)
 
 
 async def read_events(connection: Connection, agency_id: str, after: Position, limit: int) -> Stretch:
-    rows = await connection.fetch(READ_EVENTS, agency_id, str(after.xid), after.seq, limit)
+    horizon = await _find_horizon(connection)  # in a statement before the one that reads
+    rows = await connection.fetch(READ_EVENTS, agency_id, str(after.xid), after.seq, limit, str(horizon))
     settled = [row for row in rows if row["settled"]]
     return Stretch(
         tuple(
@@ -96,3 +107,9 @@ async def read_events(connection: Connection, agency_id: str, after: Position, l
         ),
         held_back=len(settled) < len(rows),
     )
+
+
+async def _find_horizon(connection: Connection) -> int:
+    """All transactions of this database with a lower number are over."""
+    horizon: int = await connection.fetchval(_HORIZON)
+    return horizon

@@ -85,6 +85,17 @@ async def test_what_an_open_transaction_may_still_put_before_it_is_held_back(db,
     assert await read(db, START) == ["late", "early"]
 
 
+async def test_a_long_transaction_in_another_database_holds_nothing_back(db, postgres_dsn):
+    elsewhere = await asyncpg.connect(postgres_dsn)
+    transaction = elsewhere.transaction()
+    await transaction.start()
+    await elsewhere.execute("SELECT pg_current_xact_id()")
+    await note(db, "e1")
+    assert await read(db, START) == ["e1"]
+    await transaction.rollback()
+    await elsewhere.close()
+
+
 async def test_the_end_is_behind_all_that_was_read_and_before_all_that_comes(db):
     await note(db, "before")
     end = await find_end(db)
@@ -138,7 +149,7 @@ async def test_reading_uses_the_index(db):
     )
     await db.execute("ANALYZE call_events")
     end = await find_end(db)
-    plan = await db.fetch(f"EXPLAIN {READ_EVENTS}", "agency_1", str(end.xid), end.seq, 100)
+    plan = await db.fetch(f"EXPLAIN {READ_EVENTS}", "agency_1", str(end.xid), end.seq, 100, "1")
     assert any("call_events_in_order" in row[0] for row in plan)
 
 
