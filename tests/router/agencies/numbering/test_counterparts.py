@@ -8,12 +8,14 @@ import base64
 import pytest
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import Copy
+from adapters.portable import Copy, Credentials
 from adapters.sandbox.vapi_numbers import INBOUND_URL
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY, NUMBERS, VAPI_KEY
+from crypto import Secret
 from router.agencies.counterparts import CounterpartError, ensure_counterpart, list_counterparts
 from router.agencies.numbering.jobs import tidy_counterparts
 from router.store.numbers import find_number
+from router.store.registrations import lease_registration
 from tests.router.agencies.client import number_path
 from tests.router.agencies.numbering.conftest import OWNER
 
@@ -159,16 +161,22 @@ async def test_a_number_that_the_agency_imported_itself_is_used_and_left_alone(d
     assert list(desk.vapi.phone_numbers) == [theirs]
 
 
-async def test_after_an_answer_that_was_lost_there_is_one_counterpart_and_it_is_ours(desk, market):
+async def test_a_process_that_died_half_way_leaves_no_second_counterpart(desk, market, services, clock):
     await market.buy(e164=SF)
-    market.sandbox.state.faults.set("vapi", {"fault": "no-twiml", "operation": "all", "times": 3})
-    with pytest.raises(ProviderError):
+    await lease_registration(services.database.settings, market.agency.id, SF, "vapi", clock())
+    (subaccount,) = market.subaccounts()
+    opening = Credentials(subaccount.sid, Secret(subaccount.auth_token))
+    await services.number_hosts["vapi"].register_number(SF, opening, None, None, Secret(VAPI_KEY), 5)
+    with pytest.raises(CounterpartError) as busy:
         await desk.ensure(SF)
-    assert "Vapi" in (await desk.shown(SF))["problems"][0]
-    market.sandbox.state.faults.clear()
+    assert busy.value.again
+    clock.move(minutes=3)
     await desk.ensure(SF)
-    assert len(desk.vapi.phone_numbers) == 1
-    assert (await desk.shown(SF))["problems"] == []
+    (there,) = desk.vapi.phone_numbers.values()
+    assert (there["assistantId"], there["twilioApiKey"]) == (desk.copy().remote_id, *subaccount.api_keys)
+    await market.api.delete(number_path(market.agency, SF))
+    await desk.tidy()
+    assert desk.vapi.phone_numbers == {}
 
 
 @pytest.mark.parametrize("fault", ["401", "500", "429"])
