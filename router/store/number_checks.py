@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -61,15 +62,16 @@ async def postpone_look(connection: Connection, agency_id: str, e164: str, until
     )
 
 
-async def postpone_account(connection: Connection, account_sid: str, until: datetime) -> None:
-    """The carrier asks for a pause: none of the account's numbers is looked at before."""
+async def postpone_account(connection: Connection, account_sid: str, e164s: Sequence[str], until: datetime) -> None:
+    """The carrier asks for a pause: those that are held are due after it, and no other of the account before."""
     await connection.execute(
         """
         UPDATE numbers
-           SET look_after = $2
-         WHERE account_sid = $1 AND carrier = 'twilio' AND (look_after IS NULL OR look_after < $2)
+           SET look_after = $3
+         WHERE account_sid = $1 AND carrier = 'twilio' AND (look_after IS NULL OR look_after < $3 OR e164 = ANY ($2))
         """,
         account_sid,
+        e164s,
         until,
     )
 

@@ -57,14 +57,15 @@ async def look_at_numbers(services: ApiServices) -> int:
 
 async def _look_at_account(services: ApiServices, numbers: Sequence[Number]) -> None:
     """One after the other, until the carrier asks for a pause."""
-    for number in numbers:
+    for place, number in enumerate(numbers):
         try:
             await _look(services, number)
         except ProviderError as error:
             now = services.clock()
             if error.kind is ErrorKind.RATE_LIMITED:
                 pause = timedelta(seconds=error.retry_after or _PAUSE)
-                await postpone_account(services.database.settings, number.account_sid, now + pause)
+                held = [each.e164 for each in numbers[place:]]
+                await postpone_account(services.database.settings, number.account_sid, held, now + pause)
                 return
             await postpone_look(services.database.settings, number.agency_id, number.e164, now + _SOON)
 
