@@ -16,6 +16,7 @@ from router.agencies.clients import client_endpoints
 from router.agencies.docs import DOCS_HEADERS, render_docs
 from router.agencies.endpoints import Endpoint
 from router.agencies.explain import explain_endpoints
+from router.agencies.figures import figures_endpoints
 from router.agencies.http import Resource
 from router.agencies.keys import key_endpoints
 from router.agencies.live import live_endpoints
@@ -43,6 +44,7 @@ def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
         *registration_endpoints(names),
         *call_endpoints(),
         *explain_endpoints(),
+        *figures_endpoints(),
         *voicemail_endpoints(),
         *live_endpoints(),
         *webhook_endpoint_endpoints(),

@@ -60,6 +60,18 @@ _PARAMETERS: Final[dict[str, Any]] = {
         "description": "The caller's number, likewise",
         "schema": {"type": "string"},
     },
+    "since": {
+        "name": "from",
+        "in": "query",
+        "description": "The first day, in UTC, or a time by RFC 3339; left out, 30 days before the end",
+        "schema": {"type": "string", "examples": ["2026-03-01", "2026-03-01T09:00:00Z"]},
+    },
+    "until": {
+        "name": "to",
+        "in": "query",
+        "description": "The last day, in UTC, or the time by RFC 3339 before which calls began; left out, now",
+        "schema": {"type": "string", "examples": ["2026-03-31", "2026-03-31T18:00:00Z"]},
+    },
     "provider": {
         "name": "provider",
         "in": "query",
@@ -168,6 +180,7 @@ def _tag(path: str) -> str:
     known = (
         "audit",
         "events",
+        "figures",
         "endpoints",
         "voicemails",
         "calls",
