@@ -41,6 +41,20 @@ async def enqueue(
     return job_id is not None
 
 
+async def hurry(connection: Connection, once: str) -> bool:
+    """Let the job with this text start now if it waits for a later time. Whether it waits at all."""
+    waiting = await connection.fetchval(
+        """
+        UPDATE pgqueuer
+           SET execute_after = least(execute_after, now())
+         WHERE dedupe_key = $1 AND status = 'queued'
+        RETURNING id
+        """,
+        once,
+    )
+    return waiting is not None
+
+
 async def enqueue_many(connection: Connection, name: str, payloads: Sequence[Payload], *, priority: int = 0) -> None:
     """Many jobs of one kind in one statement."""
     if not payloads:

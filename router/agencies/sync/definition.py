@@ -20,13 +20,14 @@ from router.store.syncs import Place
 MAPPING: Final = 1
 """Counted up when definitions are written to providers in another way: then every copy is outdated."""
 
-_MAX_MARKER: Final = 40
-_UNFIT: Final = re.compile(r"[^a-z0-9_]")
+_FIT: Final = re.compile(r"[a-z0-9_]{1,40}")
 
 
 def marker_of(client_id: str) -> str:
-    """By which our copies of a client's assistant are found again. Client ids are random: 40 characters tell them apart."""
-    return _UNFIT.sub("_", client_id.lower())[:_MAX_MARKER]
+    """By which our copies of a client's assistant are found again: the client's id, or what stands for one that is unfit."""
+    if _FIT.fullmatch(client_id):
+        return client_id
+    return f"client_{hashlib.sha256(client_id.encode()).hexdigest()[:32]}"
 
 
 def read_assistant(client: Client, provider: str) -> Assistant | None:

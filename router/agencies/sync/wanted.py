@@ -12,7 +12,7 @@ from typing import Final
 
 from router.agencies.services import ApiServices
 from router.agencies.sync.definition import make_place
-from router.jobs import enqueue
+from router.jobs import enqueue, hurry
 from router.store.agencies import Agency, find_agency
 from router.store.clients import Client
 from router.store.keys import StoredKey, list_keys_in_use
@@ -36,8 +36,9 @@ async def nudge(connection: Connection, agency_id: str, provider: str, *, priori
     """One job works at a provider of an agency, and one may wait behind it: it sees what the first has looked past."""
     name = f"{SYNC}/{agency_id}/{provider}"
     payload = {"agency_id": agency_id, "provider": provider}
-    if not await enqueue(connection, SYNC, payload, once=name, priority=priority):
-        await enqueue(connection, SYNC, payload, once=f"{name}/next", priority=priority)
+    if await enqueue(connection, SYNC, payload, once=name, priority=priority) or await hurry(connection, name):
+        return
+    await enqueue(connection, SYNC, payload, once=f"{name}/next", priority=priority)
 
 
 def reachable_providers(

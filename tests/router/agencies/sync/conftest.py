@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapters.sandbox.api import Asked
 from adapters.sandbox.server import RunningSandbox
+from crypto import Keyring, new_key_entry
 from router.agencies import ApiServices
 from router.agencies.sync.work import register_sync_jobs
 from router.jobs import JobRunner
-from tests.router.agencies.client import Agency, Api
+from tests.router.agencies.client import PUBLIC_URL, Agency, Api
 from tests.support.waiting import wait_until
 from tests.support.world import FakeClock
 
@@ -69,6 +75,18 @@ class Bench:
             await self.save_key(agency, provider)
         return agency
 
+    async def many_clients(self, agency: Agency, count: int) -> None:
+        """Quicker than by the API."""
+        await self.services.database.settings.execute(
+            """
+            INSERT INTO clients (id, agency_id, name, caller_id, routing, assistant, created_at)
+            SELECT 'client_' || $1 || i, $1, 'Client ' || i, 'caller', '{}', $2, now() FROM generate_series(1, $3) AS i
+            """,
+            agency.id,
+            DEFINITION,
+            count,
+        )
+
     async def client(self, agency: Agency, **fields: Any) -> dict[str, Any]:
         return await self.api.new_client(agency, **{"assistant": DEFINITION, **fields})
 
@@ -95,6 +113,15 @@ class Bench:
         await wait_until(reached)
         return progress
 
+    def fault(self, provider: str, name: str | None, **fields: Any) -> None:
+        """What goes wrong from now on with requests about assistants; None: nothing."""
+        fault = None if name is None else {"fault": name, "operation": "assistants", **fields}
+        self.sandbox.state.faults.set(provider, fault)
+
+    def asked(self, provider: str) -> list[Asked]:
+        """Requests about assistants, oldest first."""
+        return self.sandbox.state.requests_to(provider, operation="assistants")
+
     @contextlib.asynccontextmanager
     async def jobs(self) -> AsyncIterator[JobRunner]:
         """A worker for as long as the block runs."""
@@ -111,6 +138,17 @@ class Bench:
         return any(org.key == key for org in side.orgs)
 
 
+@pytest.fixture(scope="session")
+def platform_keys() -> str:
+    return new_key_entry()
+
+
+@pytest.fixture
+def services(services: ApiServices, platform_keys: str) -> ApiServices:
+    """With keys that a worker in another process can be given."""
+    return replace(services, keyring=Keyring.parse(platform_keys))
+
+
 @pytest.fixture
 def bench(api: Api, sandbox: RunningSandbox, services: ApiServices, database_dsn: str) -> Bench:
     return Bench(api, sandbox, services, database_dsn)
@@ -121,3 +159,32 @@ async def working(bench: Bench) -> AsyncIterator[JobRunner]:
     """A worker that runs beside the test."""
     async with bench.jobs() as runner:
         yield runner
+
+
+@pytest.fixture
+def external_worker(
+    sandbox: RunningSandbox, database_dsn: str, platform_keys: str, tmp_path: Path
+) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts `callrouter worker` in a process of its own, which can be killed."""
+    started = []
+
+    def start() -> subprocess.Popen[bytes]:
+        environ = {
+            **sandbox.environment,
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "DATABASE_URL": database_dsn,
+            "CALLROUTER_DATA_DIR": str(tmp_path / "data"),
+            "CALLROUTER_PLATFORM_KEYS": platform_keys,
+            "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
+            "CALLROUTER_ADMIN_TOKEN": "operator-token-of-the-tests",
+            "CALLROUTER_PUBLIC_URL": PUBLIC_URL,
+        }
+        command = [sys.executable, "-m", "router", "worker"]
+        started.append(subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
