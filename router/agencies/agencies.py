@@ -116,7 +116,7 @@ async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
         if agency is None:
             raise not_found("agency")
         if wanted.get("active_provider") is not None:
-            await _require_key(changes.connection, agency.id, wanted["active_provider"])
+            await require_key(changes.connection, agency.id, wanted["active_provider"])
         changed = _merge(agency, wanted)
         await update_agency(changes.connection, changed)
         await _sync_newly_reached(changes.connection, request.services, agency, changed)
@@ -169,7 +169,7 @@ def _check_providers(voice: Mapping[str, Any], wanted: dict[str, Any]) -> None:
         raise invalid("fallback_providers", f"must hold none but {known}")
 
 
-async def _require_key(connection: Connection, agency_id: str, provider: str) -> None:
+async def require_key(connection: Connection, agency_id: str, provider: str) -> None:
     if await find_key_in_use(connection, agency_id, provider) is None:
         label = particulars_of(provider).label
         raise Problem("no-key", f"The agency has no key for {label}: save one with PUT /keys/{provider} first.")

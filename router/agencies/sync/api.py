@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from adapters.features import all_offers
+from router.agencies.agencies import require_key
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import particulars_of
@@ -15,7 +16,6 @@ from router.agencies.sync.wanted import nudge, sync_after_switch
 from router.store.agencies import Agency, find_agency, lock_agency
 from router.store.assistants import count_assistants, list_failures
 from router.store.clients import list_clients_with_provider
-from router.store.keys import find_key_in_use
 from router.store.leftovers import leave_copies
 from router.store.pool import Connection
 from router.store.syncs import stop_sync
@@ -89,7 +89,7 @@ async def show_sync(provider: str, request: ApiRequest[None]) -> Answer:
 async def retry_sync(provider: str, request: ApiRequest[None]) -> Answer:
     async with request.changes() as changes:
         agency = await _lock(changes.connection, request.agency_id)
-        await _require_key(changes.connection, agency.id, provider)
+        await require_key(changes.connection, agency.id, provider)
         await sync_after_switch(changes.connection, request.services, agency, [provider])
         await changes.record("assistants.synced", provider)
         return changes.answer(200, await _show(changes.connection, agency.id, provider))
@@ -98,7 +98,7 @@ async def retry_sync(provider: str, request: ApiRequest[None]) -> Answer:
 async def remove_assistants(provider: str, request: ApiRequest[None]) -> Answer:
     async with request.changes() as changes:
         agency = await _lock(changes.connection, request.agency_id)
-        await _require_key(changes.connection, agency.id, provider)
+        await require_key(changes.connection, agency.id, provider)
         await _refuse_if_first(changes.connection, agency, provider)
         await stop_sync(changes.connection, agency.id, provider)
         await leave_copies(changes.connection, agency.id, request.services.clock(), provider=provider)
@@ -112,12 +112,6 @@ async def _lock(connection: Connection, agency_id: str) -> Agency:
     if agency is None:
         raise not_found("agency")
     return agency
-
-
-async def _require_key(connection: Connection, agency_id: str, provider: str) -> None:
-    if await find_key_in_use(connection, agency_id, provider) is None:
-        label = particulars_of(provider).label
-        raise Problem("no-key", f"The agency has no key for {label}: save one with PUT /keys/{provider} first.")
 
 
 async def _refuse_if_first(connection: Connection, agency: Agency, provider: str) -> None:

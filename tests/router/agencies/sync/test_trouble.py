@@ -59,7 +59,7 @@ async def test_a_worker_that_is_killed_leaves_no_second_assistant(bench, clock, 
     agency = await bench.agency()
     client = await bench.client(agency)
     await bench.save_key(agency, provider)
-    bench.fault(provider, "late", seconds=2)
+    bench.fault(provider, "late", seconds=1)
     worker = external_worker()
     await wait_until(lambda: bench.assistants_at(provider))
     worker.kill()
