@@ -144,10 +144,11 @@ class ProviderEvent:
     """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's.
 
     "asked": the caller is on the line, and the provider wants to know which assistant takes the call. It comes for
-    native numbers only, and the reply's body answers it: see `answer_question`.
+    native numbers only, and the reply's body answers it: see `answer_question`. "analyzed": what the provider made of a
+    call that is over. `summary`, `transcript` and `cost` are whole in "ended" and "analyzed" only.
     """
 
-    kind: Literal["started", "ended", "asked", "other"]
+    kind: Literal["started", "ended", "analyzed", "asked", "other"]
     original: str
     provider_call_id: str | None
     call_id: str | None = None  # ours, from the metadata we sent
@@ -155,11 +156,16 @@ class ProviderEvent:
     caller: str | None = None  # as the provider writes it; None where it says nothing
     to: str | None = None  # likewise
     reason: str | None = None
-    provider_fault: bool = False  # it ended because the provider failed, not because somebody hung up
+    failure: ErrorKind | None = None  # how the provider failed, if that ended it and not somebody who hung up
     seconds: float | None = None
     cost: float | None = None  # US dollars
     summary: str | None = None
     transcript: str | None = None
+
+    @property
+    def provider_fault(self) -> bool:
+        """Whether it ended because the provider failed."""
+        return self.failure is not None
 
 
 @dataclass(frozen=True, slots=True)

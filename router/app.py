@@ -29,6 +29,7 @@ from router.calls.mailbox import Mailbox
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.native import NativeCalls
 from router.calls.once import StepKeeper
+from router.calls.reports import Reports
 from router.calls.route_file import RouteFile
 from router.composition.background import running_jobs
 from router.composition.outside import (
@@ -120,7 +121,8 @@ async def _open_service(
         await keeper.load()
         notices = Notices(direct_dsn(settings), keeper.refresh)
         happenings = Notices(direct_dsn(settings), outside.feed.hear, CALL_EVENTS)
-        twilio = _twilio_webhooks(settings, outside)
+        events = CallEvents(outside.recorder, outside.clock)
+        twilio = _twilio_webhooks(settings, outside, events)
         tasks = [
             asyncio.create_task(keeper.save_now_and_then(), name="memory"),
             asyncio.create_task(notices.run(), name="notices"),
@@ -132,7 +134,7 @@ async def _open_service(
             async with running_jobs(settings, outside) if jobs else nullcontext():
                 yield [
                     *twilio.routes(),
-                    *_provider_webhooks(outside, twilio.closer).routes(),
+                    *_provider_webhooks(outside, events, twilio.closer).routes(),
                     *api,
                     *console_routes(_console_services(settings, outside, Router(api))),
                     Route("/", lambda _: RedirectResponse("console")),
@@ -145,10 +147,9 @@ async def _open_service(
             await keeper.save()
 
 
-def _twilio_webhooks(settings: Settings, outside: Outside) -> TwilioWebhooks:
+def _twilio_webhooks(settings: Settings, outside: Outside, events: CallEvents) -> TwilioWebhooks:
     database, guard, recorder = outside.database, outside.guard, outside.recorder
     keyring, clock = outside.keyring, outside.clock
-    events = CallEvents(recorder, clock)
     desk = Desk(
         keyring=keyring,
         recorder=recorder,
@@ -210,15 +211,14 @@ def _twilio_webhooks(settings: Settings, outside: Outside) -> TwilioWebhooks:
     )
 
 
-def _provider_webhooks(outside: Outside, closer: Closer) -> ProviderWebhooks:
-    events = CallEvents(outside.recorder, outside.clock)
+def _provider_webhooks(outside: Outside, events: CallEvents, closer: Closer) -> ProviderWebhooks:
+    reports = Reports(outside.database, outside.recorder, events, outside.dispatcher, outside.clock)
     return ProviderWebhooks(
         database=outside.database,
         keyring=outside.keyring,
         providers=outside.providers,
-        recorder=outside.recorder,
-        events=events,
-        native=NativeCalls(outside.database, outside.recorder, events, closer, outside.clock),
+        native=NativeCalls(outside.database, outside.recorder, events, reports, closer, outside.clock),
+        reports=reports,
         clock=outside.clock,
     )
 

@@ -12,12 +12,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
 _FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_error")
 _POST_CALL_FIELDS: Final = frozenset({"completed", "call_length", "corrected_duration", "queue_status"})
+_NO_LINE: Final = re.compile("concurren", re.IGNORECASE)
+_NO_MONEY: Final = re.compile("balance|credit|payment|funds", re.IGNORECASE)
 _LARGEST_EXACT: Final = 2**53  # JavaScript writes whole floats below as integers, and is exact no further
 
 
@@ -55,12 +57,20 @@ def read_event(body: bytes) -> ProviderEvent:
         caller=text(find(event, "from")),
         to=text(find(event, "to")),
         reason=reason,
-        provider_fault=ended and (find(event, "queue_status") in _FAULTS or find(event, "status") == "failed"),
+        failure=_failure(event, reason or "") if ended else None,
         seconds=_seconds(event),
         cost=number(find(event, "price")),
         summary=text(find(event, "summary")),
         transcript=text(find(event, "concatenated_transcript")),
     )
+
+
+def _failure(event: Any, reason: str) -> ErrorKind | None:
+    if find(event, "queue_status") not in _FAULTS and find(event, "status") != "failed":
+        return None
+    if _NO_LINE.search(reason):
+        return ErrorKind.AT_CAPACITY
+    return ErrorKind.OUT_OF_CREDIT if _NO_MONEY.search(reason) else ErrorKind.PROVIDER_ERROR
 
 
 def _as_javascript_writes(body: bytes) -> bytes | None:

@@ -12,26 +12,27 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
-_FAULTS: Final = (
-    "error_",
-    "concurrency_limit_reached",
-    "no_concurrency_fallback",
-    "no_valid_payment",
-    "credit_exhausted",
-    "budget_reached",
-    "registered_call_timeout",
-    "sip_routing_error",
-    "telephony_provider_",
-)
-"""Beginnings of disconnection reasons for which nobody on the line is to blame."""
+_FAULTS: Final = {
+    "error_": ErrorKind.PROVIDER_ERROR,
+    "concurrency_limit_reached": ErrorKind.AT_CAPACITY,
+    "no_concurrency_fallback": ErrorKind.AT_CAPACITY,
+    "no_valid_payment": ErrorKind.OUT_OF_CREDIT,
+    "credit_exhausted": ErrorKind.OUT_OF_CREDIT,
+    "budget_reached": ErrorKind.OUT_OF_CREDIT,
+    "registered_call_timeout": ErrorKind.PROVIDER_ERROR,
+    "sip_routing_error": ErrorKind.PROVIDER_ERROR,
+    "telephony_provider_": ErrorKind.PROVIDER_ERROR,
+}
+"""Beginnings of disconnection reasons for which nobody on the line is to blame, and what they mean."""
 
-_KINDS: Final[Mapping[str, Literal["started", "ended", "asked"]]] = {
+_KINDS: Final[Mapping[str, Literal["started", "ended", "analyzed", "asked"]]] = {
     "call_started": "started",
     "call_ended": "ended",
+    "call_analyzed": "analyzed",
     "call_inbound": "asked",
 }
 _QUESTION: Final = "call_inbound"
@@ -70,7 +71,7 @@ class Webhooks:
             caller=text(find(call, "from_number")),
             to=text(find(call, "to_number")),
             reason=reason,
-            provider_fault=reason is not None and reason.startswith(_FAULTS),
+            failure=_failure(reason or ""),
             seconds=_scaled(find(call, "duration_ms"), 1000),
             cost=_scaled(find(call, "call_cost", "combined_cost"), 100),
             summary=text(find(call, "call_analysis", "call_summary")),
@@ -91,6 +92,10 @@ class Webhooks:
                 "metadata": dict(metadata),
             }
         }
+
+
+def _failure(reason: str) -> ErrorKind | None:
+    return next((kind for beginning, kind in _FAULTS.items() if reason.startswith(beginning)), None)
 
 
 def _sign(message: bytes, secret: Secret) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
@@ -28,6 +29,9 @@ _FAULTS: Final = (
     "call-start-error-",
 )
 """Beginnings of ended reasons that are Vapi's or its suppliers' doing. New ones appear often, hence beginnings."""
+
+_NO_LINE: Final = re.compile("concurrency")
+_NO_MONEY: Final = re.compile("credit|balance|wallet|payment|subscription-frozen")
 
 _KINDS: Final[Mapping[str, Literal["ended", "asked"]]] = {"end-of-call-report": "ended", "assistant-request": "asked"}
 _STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "started", "ended": "ended"}
@@ -66,7 +70,7 @@ class Webhooks:
             caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
             to=_first(text, message, ("phoneNumber", "number"), ("call", "phoneNumber", "number")),
             reason=reason,
-            provider_fault=reason is not None and reason.startswith(_FAULTS),
+            failure=_failure(reason or ""),
             seconds=_seconds(message),
             cost=_first(number, message, ("cost",), ("call", "cost")),
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
@@ -80,6 +84,16 @@ class Webhooks:
             raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
         overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
         return {"assistantId": assistant_id, "assistantOverrides": overrides}
+
+
+def _failure(reason: str) -> ErrorKind | None:
+    if not reason.startswith(_FAULTS):
+        return None
+    if _NO_LINE.search(reason):
+        return ErrorKind.AT_CAPACITY
+    if reason.startswith("call.start.error-") and _NO_MONEY.search(reason):
+        return ErrorKind.OUT_OF_CREDIT  # later on, it would be a supplier's money
+    return ErrorKind.PROVIDER_ERROR
 
 
 def _same(given: str, secret: Secret) -> bool:

@@ -8,6 +8,7 @@ from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import CallList, CallReply, CallWithEvents
 from router.agencies.problems import not_found
 from router.store.history import find_call, list_call_events, list_calls
+from router.store.reports import find_story
 
 
 def call_endpoints() -> list[Endpoint]:
@@ -20,7 +21,7 @@ def call_endpoints() -> list[Endpoint]:
             "Show a call with its events",
             show_call,
             reply=CallWithEvents,
-            description="The names of events are those of the log.",
+            description="With what the provider told of it. The names of events are those of the log.",
         ),
     ]
 
@@ -38,4 +39,5 @@ async def show_call(request: ApiRequest[None]) -> Answer:
     if call is None:
         raise not_found("call")
     events = await list_call_events(pool, request.agency_id, call.id)
-    return Answer.of(200, CallWithEvents.model_validate(asdict(call) | {"events": events}))
+    story = await find_story(pool, request.agency_id, call.id)
+    return Answer.of(200, CallWithEvents.model_validate(asdict(call) | asdict(story) | {"events": events}))

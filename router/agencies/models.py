@@ -322,6 +322,13 @@ class EventReply(Output):
 
 
 class CallWithEvents(CallReply):
+    """With what the provider told: `end_reason` is its own word, `ai_seconds` how long it had the call."""
+
+    provider_call_id: str | None
+    end_reason: str | None
+    summary: str | None
+    transcript: str | None
+    ai_seconds: float | None
     events: list[EventReply]
 
 

@@ -73,7 +73,7 @@ class Desk:
         return Answer(self._leave_message(served, sealed), served)
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
-        self._recorder.note(set_provider(state.call_id, provider, self._clock()))
+        self._recorder.note(set_provider(state.call_id, provider, self._clock(), handoff.provider_call_id))
         leg = twiml.AiLeg(
             caller_id=_caller_id(state),
             timeout=self._ring_seconds(state, self._timing.sip_timeout),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,16 +16,17 @@ from adapters.base import ROUTER_CALL_ID, ProviderEvent, VoiceProvider
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
+from router.calls.reports import SAID, Reports
 from router.calls.state import CallState, call_id_of
 from router.routing.route import Route
 from router.store.answering import Answering, find_answering
-from router.store.call_writes import insert_call, set_cost
+from router.store.call_writes import insert_call
+from router.store.calls import find_facts
 from router.store.pool import Database
 from router.telemetry import metrics
 
 _FLUSH_SECONDS: Final = 2.0
 _STEP: Final = "inbound"
-_SAID: Final = "provider"  # the step of what a provider says
 _DIGITS: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
@@ -36,6 +37,7 @@ class NativeCalls:
     database: Database
     recorder: Recorder
     events: CallEvents
+    reports: Reports
     closer: Closer
     clock: Callable[[], datetime]
 
@@ -67,9 +69,11 @@ class NativeCalls:
         if event.kind == "started":
             self.events.note_answer(state, "ai", provider, self.clock())
         elif event.kind == "ended":
-            self._note_end(state, provider, event)
-        if event.cost is not None:
-            self.recorder.note(set_cost(state.call_id, event.cost))
+            await self._note_end(state, provider, event)
+        elif event.kind == "other":
+            facts = await find_facts(self.database.settings, state.call_id)
+            self.reports.keep_other(replace(state, step=SAID), provider, event, facts)
+        self.reports.keep_story(state.call_id, provider, event)
         await self.recorder.flush(_FLUSH_SECONDS)
         if event.kind == "ended":
             seconds = None if event.seconds is None else round(event.seconds)
@@ -114,21 +118,23 @@ class NativeCalls:
             metrics.call_received()
         return state
 
-    def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
+    async def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
         """What the provider said last, and that it answered if its beginning was never told."""
         if not event.provider_fault:
             self.events.note_answer(
                 state, "ai", provider, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
             )
-        self.events.note(
+        is_new = self.events.note(
             state,
             "ai.failed" if event.provider_fault else "ai.ended",
-            step=_SAID,
+            step=SAID,
             provider=provider,
             reason=event.reason,
             seconds=event.seconds,
             provider_call_id=event.provider_call_id,
         )
+        if is_new and event.failure is not None:
+            await self.reports.count_failure(state, provider, event.failure)
 
 
 def _as_e164(said: str | None) -> str | None:

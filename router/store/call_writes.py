@@ -93,12 +93,12 @@ def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> W
     )
 
 
-def set_provider(call_id: str, provider: str, at: datetime) -> Write:
-    """Who has the call now, answered or not, unless a step has been taken since."""
+def set_provider(call_id: str, provider: str, at: datetime, provider_call_id: str | None = None) -> Write:
+    """Who has the call now, answered or not, and as what; unless a step has been taken since."""
     return Write(
-        "UPDATE calls SET provider = $2 WHERE id = $1 "
+        "UPDATE calls SET provider = $2, provider_call_id = $4 WHERE id = $1 "
         "AND NOT EXISTS (SELECT FROM call_steps WHERE call_id = $1 AND claimed_at > $3)",
-        (call_id, provider, at),
+        (call_id, provider, at, provider_call_id),
     )
 
 
@@ -209,11 +209,6 @@ def set_ended(call_id: str, at: datetime, seconds: int | None) -> Write:
 
 def set_seconds(call_id: str, seconds: int) -> Write:
     return Write("UPDATE calls SET seconds = $2 WHERE id = $1", (call_id, seconds))
-
-
-def set_cost(call_id: str, cost: float) -> Write:
-    """US dollars, as the provider says it last."""
-    return Write("UPDATE calls SET cost = ($2::float8)::numeric WHERE id = $1", (call_id, cost))
 
 
 INSERT_VOICEMAIL: Final = """

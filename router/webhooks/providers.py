@@ -1,7 +1,7 @@
 """The providers' webhooks: what they say happened on a call, once it is proven that they say it.
 
-An event that ends a call decides whether a caller who is still there goes on to a person (router.calls.flow). Calls to
-numbers of a provider's own are recorded from its events alone (router.calls.native).
+Verified and read here; what a report means for its call is router.calls.reports. Calls to numbers of a provider's own
+are recorded from its events alone (router.calls.native).
 """
 
 from __future__ import annotations
@@ -18,18 +18,14 @@ from starlette.routing import Route
 
 from adapters.base import ProviderEvent, VoiceProvider
 from crypto import Keyring, OpenError, Secret
-from router.calls.events import CallEvents, state_of
 from router.calls.native import NativeCalls
-from router.calls.recorder import Recorder
-from router.store.calls import find_agency_call
-from router.store.guard import DatabaseAwayError
+from router.calls.reports import Reports
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
 from router.store.webhook_secrets import SealedSecrets, find_webhook_secrets
 from router.telemetry import emit, metrics
 
 _MOST_BYTES: Final = 4 * 1024 * 1024  # a long call's transcript, with every turn in it
-_FLUSH_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +35,8 @@ class ProviderWebhooks:
     database: Database
     keyring: Keyring
     providers: Mapping[str, VoiceProvider]
-    recorder: Recorder
-    events: CallEvents
     native: NativeCalls
+    reports: Reports
     clock: Callable[[], datetime]
 
     def routes(self) -> list[Route]:
@@ -72,12 +67,17 @@ class ProviderWebhooks:
             event = provider.read_event(body)
         except ValueError:
             return _refuse(provider.name, request, "unreadable", 400)
+        return await self._hear(provider, agency_id, event, request)
+
+    async def _hear(self, provider: VoiceProvider, agency_id: str, event: ProviderEvent, request: Request) -> Response:
         if event.kind == "asked":
             answer = await self.native.answer(provider, agency_id, event)
             return Response(status_code=204) if answer is None else JSONResponse(answer)
-        if not await self.native.take(provider.name, agency_id, event):
-            await self._note(provider.name, agency_id, event)
-        return Response(status_code=204)
+        if await self.native.take(provider.name, agency_id, event):
+            return Response(status_code=204)
+        refused = await self.reports.take(provider.name, agency_id, event)
+        # Taken all the same: there is nothing to send again, and nobody is told which calls exist elsewhere.
+        return Response(status_code=204) if refused is None else _refuse(provider.name, request, refused, 204)
 
     def _is_proven(
         self,
@@ -119,26 +119,6 @@ class ProviderWebhooks:
             metrics.key_unreadable(kind)
             emit("key.unreadable", agency_id=agency_id, kind=kind, key_version=version.version)
         return token, signing
-
-    async def _note(self, provider: str, agency_id: str, event: ProviderEvent) -> None:
-        """What ends a call stands in its timeline, once."""
-        if event.kind != "ended" or event.call_id is None:
-            return
-        call = await find_agency_call(self.database.settings, agency_id, event.call_id)
-        if call is None and self.recorder.spooling:
-            raise DatabaseAwayError  # it may not be there yet; they ask again
-        if call is None:
-            emit("webhook.rejected", source=provider, reason="unknown_call", agency_id=agency_id)
-            return
-        self.events.note(
-            state_of(call, "provider"),
-            "ai.failed" if event.provider_fault else "ai.ended",
-            provider=provider,
-            reason=event.reason,
-            seconds=event.seconds,
-            provider_call_id=event.provider_call_id,
-        )
-        await self.recorder.flush(_FLUSH_SECONDS)
 
 
 async def _read_body(request: Request) -> bytes | None:

@@ -124,6 +124,13 @@ CALL_PATH: Final[tuple[Event, ...]] = (
         PROVIDER_CALL,
         SECONDS,
     ),
+    call_event(
+        "ai.reported",
+        "info",
+        "The provider told something else of the call; reason is its own name for that, noted once.",
+        needed(PROVIDER),
+        PROVIDER_CALL,
+    ),
     call_event("owner.accepted", "info", "The owner pressed the key that accepts the call."),
     call_event(
         "voicemail.received",

@@ -59,6 +59,7 @@ REJECTIONS = (
     "unknown_account",
     "unknown_agency",
     "unknown_call",
+    "foreign_call",
     "unverifiable",
     "unreadable",
 )

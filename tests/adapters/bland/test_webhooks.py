@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.base import ErrorKind
 from adapters.http import Http
 from crypto.secret import Secret
 from tests.adapters.bland.test_calls import METADATA, as_provider
@@ -96,6 +97,19 @@ def test_our_ids_are_found_wherever_they_come_back(place: str):
 )
 def test_whose_fault_an_end_was(fields: dict[str, object], fault: bool):
     assert event(**fields).provider_fault is fault
+
+
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        ("Concurrency limit reached", ErrorKind.AT_CAPACITY),
+        ("Insufficient balance", ErrorKind.OUT_OF_CREDIT),
+        ("Something broke", ErrorKind.PROVIDER_ERROR),
+        (None, ErrorKind.PROVIDER_ERROR),
+    ],
+)
+def test_how_the_provider_failed(said: str | None, failure: ErrorKind):
+    assert event(queue_status="call_error", error_message=said).failure is failure
 
 
 def test_an_event_within_the_call_is_other():

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import VoiceProvider
+from adapters.base import ErrorKind, VoiceProvider
 from adapters.http import Http
 from adapters.retell import Retell
 from crypto.secret import Secret
@@ -96,7 +96,7 @@ def test_a_call_that_ended():
 
 def test_the_analysis_comes_later_with_a_summary():
     got = event("call_analyzed", call_id="r1", call_analysis={"call_summary": "Wants a quote."})
-    assert (got.kind, got.summary) == ("other", "Wants a quote.")
+    assert (got.kind, got.summary) == ("analyzed", "Wants a quote.")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,22 @@ def test_the_analysis_comes_later_with_a_summary():
 )
 def test_whose_fault_an_end_was(reason: str, fault: bool):
     assert event("call_ended", disconnection_reason=reason).provider_fault is fault
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure"),
+    [
+        ("concurrency_limit_reached", ErrorKind.AT_CAPACITY),
+        ("no_concurrency_fallback", ErrorKind.AT_CAPACITY),
+        ("credit_exhausted", ErrorKind.OUT_OF_CREDIT),
+        ("budget_reached", ErrorKind.OUT_OF_CREDIT),
+        ("error_retell", ErrorKind.PROVIDER_ERROR),
+        ("sip_routing_error", ErrorKind.PROVIDER_ERROR),
+        ("user_declined", None),
+    ],
+)
+def test_how_the_provider_failed(reason: str, failure: ErrorKind | None):
+    assert event("call_ended", disconnection_reason=reason).failure is failure
 
 
 @pytest.mark.parametrize("name", ["transcript_updated", "transfer_started", "never_heard_of"])

@@ -407,6 +407,21 @@ def test_whose_fault_an_end_was(reason: str, fault: bool):
 
 
 @pytest.mark.parametrize(
+    ("reason", "failure"),
+    [
+        ("call.start.error-subscription-concurrency-limit-reached", ErrorKind.AT_CAPACITY),
+        ("call.start.error-subscription-insufficient-credits", ErrorKind.OUT_OF_CREDIT),
+        ("call.start.error-subscription-wallet-does-not-exist", ErrorKind.OUT_OF_CREDIT),
+        ("pipeline-error-openai-429-exceeded-quota-insufficient-credits", ErrorKind.PROVIDER_ERROR),
+        ("worker-shutdown", ErrorKind.PROVIDER_ERROR),
+        ("customer-ended-call", None),
+    ],
+)
+def test_how_the_provider_failed(reason: str, failure: ErrorKind | None):
+    assert event({"type": "end-of-call-report", "endedReason": reason}).failure is failure
+
+
+@pytest.mark.parametrize(
     "kind", ["transcript", "speech-update", "tool-calls", "hang", "never-heard-of", "status-update"]
 )
 def test_other_events_are_other(kind: str):

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 import router
-from router.store import account_tokens, answering, call_writes, calls, webhook_secrets
+from router.store import account_tokens, answering, call_writes, calls, reports, webhook_secrets
 from tests.router.store.rows import AT
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,10 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
         ),
     ),
     "FIND_ANSWERING": (answering.FIND_ANSWERING, (AGENCY, NUMBER, "retell")),
+    "FIND_REPORTED_CALL": (reports.FIND_REPORTED_CALL, (CALL,)),
+    "FIND_PROVIDERS_CALL": (reports.FIND_PROVIDERS_CALL, ("vapi-777", AGENCY)),
+    "STEP_IS_CLAIMED": (reports.STEP_IS_CLAIMED, (ACCOUNT, CALL_SID, "ai-1")),
+    "FIND_KEY_VERSION": (reports.FIND_KEY_VERSION, (AGENCY, "vapi", AT)),
     "FIND_WEBHOOK_SECRETS": (webhook_secrets.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT)),
 } | {
     name: (write.statement, write.arguments)
@@ -76,7 +80,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
         "end_call_later": call_writes.end_call_later(CALL, "e", AT, 9),
         "set_ended": call_writes.set_ended(CALL, AT, 9),
         "set_seconds": call_writes.set_seconds(CALL, 9),
-        "set_cost": call_writes.set_cost(CALL, 0.1),
+        "set_story": reports.set_story(CALL, "vapi", summary="s", transcript="t", cost=0.1),
     }.items()
 }
 
@@ -97,10 +101,10 @@ SELECT 'AC' || n % 2000 + 1, '+1500' || n, 'agency_' || n % 2000 + 1, 'client_' 
 INSERT INTO registrations (agency_id, e164, provider, remote_id)
 SELECT 'agency_' || n % 2000 + 1, '+1500' || n, 'vapi', 'p' FROM generate_series(1, 5000) n;
 INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at, ended_at,
-                   outcome, ringing_phone)
+                   outcome, ringing_phone, provider_call_id)
 SELECT 'call_' || n, 'AC' || n % 2000 + 1, 'CA' || n, 'agency_' || n % 2000 + 1, 'client_' || n % 5000 + 1, '+1',
        '+1500' || n, now() - n * interval '1 minute', CASE WHEN n > 100 THEN now() END,
-       CASE WHEN n > 100 THEN 'ai' END, CASE WHEN n <= 20 THEN '+1' END
+       CASE WHEN n > 100 THEN 'ai' END, CASE WHEN n <= 20 THEN '+1' END, 'vapi-' || n
   FROM generate_series(1, 10000) n;
 INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at, answered_at)
 SELECT 'AC' || n % 2000 + 1, 'CA' || n, step, 'call_' || n, now(), now()
@@ -150,7 +154,7 @@ async def test_a_statement_that_reads_a_whole_table_would_be_noticed(filled):
 
 def test_every_statement_of_the_module_is_looked_at():
     """Whoever writes a new one for calls is sent here."""
-    modules = (calls, call_writes, account_tokens)
+    modules = (calls, call_writes, account_tokens, reports)
     constants = {
         value
         for module in modules

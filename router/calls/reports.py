@@ -1,0 +1,179 @@
+"""What a provider's report means for the call that it is about.
+
+Reports come late, twice, in any order and from more than one provider. Each thing is noted once; a call that is over
+stays over. Who may report is router.webhooks.providers; calls that we hear of from nobody else are router.calls.native.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from adapters.base import ErrorKind, ProviderEvent
+from router.calls.events import CallEvents, state_of
+from router.calls.recorder import Recorder
+from router.calls.state import CallState
+from router.routing.circuit import REFUSALS
+from router.routing.dispatch import Dispatcher
+from router.routing.route import Access
+from router.store.calls import Fact, StoredCall, find_facts
+from router.store.guard import DatabaseAwayError
+from router.store.pool import Database
+from router.store.reports import find_key_version, find_reported_call, is_step_claimed, set_story
+
+SAID: Final = "provider"  # the step of what a provider says of its call as a whole
+_ENDS: Final = ("ai.ended", "ai.failed")
+_LONGEST_WORD: Final = 300
+_MOST_KINDS: Final = 20  # of other things that one provider may tell of one call
+_MOST_KNOWN: Final = 10_000
+_FLUSH_SECONDS: Final = 2.0
+_LEG: Final = re.compile(r"[a-z]+-([0-9]{1,4})")
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Takes reports of proven origin."""
+
+    database: Database
+    recorder: Recorder
+    events: CallEvents
+    dispatcher: Dispatcher
+    clock: Callable[[], datetime]
+    _taken: OrderedDict[tuple[str | None, ...], None] = field(default_factory=OrderedDict)
+
+    async def take(
+        self, provider: str, agency_id: str, event: ProviderEvent
+    ) -> Literal["unknown_call", "foreign_call"] | None:
+        """Durable when it returns. None: taken; else why not. Raises DATABASE_ERRORS: it has to come again."""
+        mark = (provider, agency_id, event.provider_call_id, event.call_id, event.original)
+        if event.kind == "other" and mark in self._taken:
+            return None
+        call = await find_reported_call(self.database.settings, agency_id, event.call_id, event.provider_call_id)
+        if call is None and self.recorder.spooling:
+            raise DatabaseAwayError  # it may not be there yet
+        if call is None:
+            return "unknown_call"
+        if call.agency_id != agency_id:
+            return "foreign_call"
+        await self._note(call, provider, event)
+        if event.kind == "other":
+            self._remember(mark)
+        return None
+
+    def keep_story(self, call_id: str, provider: str, event: ProviderEvent) -> None:
+        """What the report says of the call as a whole."""
+        if event.kind not in ("ended", "analyzed"):
+            return
+        self.recorder.note(
+            set_story(
+                call_id,
+                provider,
+                provider_call_id=event.provider_call_id,
+                end_reason=event.reason,
+                summary=event.summary,
+                transcript=event.transcript,
+                cost=event.cost,
+                ai_seconds=event.seconds,
+            )
+        )
+
+    def keep_other(self, state: CallState, provider: str, event: ProviderEvent, facts: Iterable[Fact]) -> None:
+        """Something that means nothing to us: its name is kept, once, of the first few that there are."""
+        kinds = {fact.step for fact in facts if fact.event == "ai.reported" and fact.provider == provider}
+        kind = event.original[:_LONGEST_WORD]
+        if kind in kinds or len(kinds) >= _MOST_KINDS:
+            return
+        self.events.note(
+            state, "ai.reported", step=kind, provider=provider, reason=kind, provider_call_id=event.provider_call_id
+        )
+
+    async def count_failure(self, state: CallState, provider: str, failure: ErrorKind) -> None:
+        """The provider failed a call: its circuit hears of it, for the key that the call was made with."""
+        agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
+        version = await find_key_version(self.database.settings, agency_id, provider, began)
+        if version is not None:
+            route = replace(state.route, accesses=(Access(provider, key_version=version),))
+            self.dispatcher.report_leg(provider, route, failure)
+
+    async def _note(self, call: StoredCall, provider: str, event: ProviderEvent) -> None:
+        state = state_of(call, SAID)
+        facts = await find_facts(self.database.settings, call.id)
+        failure = None
+        if event.kind == "started":
+            await self._note_start(call, state, provider, facts)
+        elif event.kind == "ended":
+            failure = self._note_end(call, state, provider, event, facts)
+        elif event.kind == "other":
+            self.keep_other(state, provider, event, facts)
+        self.keep_story(call.id, provider, event)
+        await self.recorder.flush(_FLUSH_SECONDS)
+        if failure is not None:
+            await self.count_failure(state, provider, failure)
+
+    async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:
+        """It answered, unless its leg is over by now, or somebody said so before."""
+        step = _step_of_leg(facts, provider)
+        if step is None or call.ended_at is not None or _ends(facts, provider) or _is_answered(facts, step):
+            return
+        if not await is_step_claimed(self.database.settings, call, step):
+            self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
+
+    def _note_end(
+        self, call: StoredCall, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]
+    ) -> ErrorKind | None:
+        """One end a provider. Returns the failure that counts against it, if there is one."""
+        failure = None if _is_transferred(facts) else event.failure
+        known = _ends(facts, provider)
+        explained = failure is None or any(end.event == "ai.failed" or end.reason for end in known)
+        if known and explained:
+            return None
+        is_new = self.events.note(
+            state,
+            "ai.ended" if failure is None else "ai.failed",
+            provider=provider,
+            reason=event.reason and event.reason[:_LONGEST_WORD],
+            seconds=event.seconds,
+            provider_call_id=event.provider_call_id,
+        )
+        return failure if is_new and failure and _counts(call, provider, failure, facts) else None
+
+    def _remember(self, mark: tuple[str | None, ...]) -> None:
+        self._taken[mark] = None
+        if len(self._taken) > _MOST_KNOWN:
+            self._taken.popitem(last=False)
+
+
+def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:
+    return [fact for fact in facts if fact.event in _ENDS and fact.provider == provider]
+
+
+def _is_answered(facts: tuple[Fact, ...], step: str) -> bool:
+    return any(fact.event == "call.answered" and fact.step == step for fact in facts)
+
+
+def _is_transferred(facts: tuple[Fact, ...]) -> bool:
+    """Whether we took the caller away from it: how its leg ended is our doing then."""
+    moves = [fact for fact in facts if fact.event in ("call.transferring", "call.transfer_failed")]
+    return bool(moves) and max(moves, key=lambda move: move.at).event == "call.transferring"
+
+
+def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> str | None:
+    """The leg on which the provider has the call: the one after the step at which it took it on."""
+    for fact in facts:
+        if fact.event == "handoff.succeeded" and fact.provider == provider:
+            before = _LEG.fullmatch(fact.step or "")
+            return f"ai-{1 + (int(before[1]) if before else 0)}"
+    return None
+
+
+def _counts(call: StoredCall, provider: str, failure: ErrorKind, facts: tuple[Fact, ...]) -> bool:
+    """Not what counted already when its leg failed, nor a call whose caller hung up before it could answer."""
+    if any(fact.event == "handoff.failed" and fact.provider == provider for fact in facts):
+        return False
+    step = _step_of_leg(facts, provider)
+    waited_for = call.ended_at is None or (step is not None and _is_answered(facts, step))
+    return waited_for or failure in REFUSALS
