@@ -25,6 +25,7 @@ from router.calls.desk import Desk, Timing
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.flow import CallFlow
+from router.calls.key_notes import KeyNotes
 from router.calls.mailbox import Mailbox
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.native import NativeCalls
@@ -121,13 +122,15 @@ async def _open_service(
         await keeper.load()
         notices = Notices(direct_dsn(settings), keeper.refresh)
         happenings = Notices(direct_dsn(settings), outside.feed.hear, CALL_EVENTS)
-        events = CallEvents(outside.recorder, outside.clock)
+        key_notes = KeyNotes(outside.database, clock)
+        events = CallEvents(outside.recorder, outside.clock, key_notes)
         twilio = _twilio_webhooks(settings, outside, events)
         tasks = [
             asyncio.create_task(keeper.save_now_and_then(), name="memory"),
             asyncio.create_task(notices.run(), name="notices"),
             asyncio.create_task(happenings.run(), name="call-events"),
             asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
+            asyncio.create_task(key_notes.write_now_and_then(), name="key-notes"),
         ]
         api = api_routes(api_services(settings, outside))
         try:

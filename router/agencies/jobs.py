@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from router.agencies.health.letters import register_letters
+from router.agencies.health.rounds import register_health_jobs
 from router.agencies.numbering.jobs import register_number_jobs
 from router.agencies.retired import erase_retired
 from router.agencies.services import ApiServices
@@ -12,8 +14,10 @@ from router.mail import Letters
 ERASE_RETIRED_KEYS = "keys.erase_retired"
 
 
-def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServices) -> None:  # noqa: ARG001
+def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServices) -> None:
     """Tell the runner of all of them, and who writes the letters about agencies' settings."""
     runner.repeat(ERASE_RETIRED_KEYS, "*/5 * * * *", lambda: erase_retired(services))
+    register_health_jobs(runner, services)
+    register_letters(letters, services)
     register_number_jobs(runner, services)
     register_sync_jobs(runner, services)

@@ -18,15 +18,15 @@ from crypto import OpenError, Secret
 from router.agencies.agencies import activate_provider
 from router.agencies.carriers import refusal
 from router.agencies.endpoints import Answer, ApiRequest, Changes, Endpoint
-from router.agencies.models import KeyList, KeyReply, SyncReply
+from router.agencies.models import KeyList, KeyReply, LinesReply, SyncReply
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import TwilioKey, VoiceKey, particulars_of, voice_key_model
 from router.agencies.services import CARRIER, ApiServices
 from router.agencies.sync.wanted import end_without_key, sync_after_key, sync_after_switch
 from router.store.agencies import Agency, find_agency, lock_agency, update_agency
 from router.store.assistants import Progress, count_assistants
+from router.store.key_health import Finding
 from router.store.keys import (
-    KeyStatus,
     StoredKey,
     erase_key,
     find_key_in_use,
@@ -112,8 +112,8 @@ async def show_key(kind: str, request: ApiRequest[None]) -> Answer:
 
 async def save_voice_key(kind: str, request: ApiRequest[VoiceKey]) -> Answer:
     key = Secret(request.body.key.get_secret_value())
-    status = await _check(request, kind, request.services.voice[kind].check_key(key, _CHECK_SECONDS))
-    return await _save(request, kind, key, status, account_sid=None, activate=request.body.activate)
+    found = await _check(request, kind, request.services.voice[kind].check_key(key, _CHECK_SECONDS))
+    return await _save(request, kind, key, found, account_sid=None, activate=request.body.activate)
 
 
 async def save_carrier_key(request: ApiRequest[TwilioKey]) -> Answer:
@@ -122,8 +122,8 @@ async def save_carrier_key(request: ApiRequest[TwilioKey]) -> Answer:
         raise invalid("account_sid", "is the platform's own account, which no agency may use as its own")
     token = Secret(body.auth_token.get_secret_value())
     asked = services.carrier.check_account(Account(body.account_sid, token), _CHECK_SECONDS)
-    status = await _check(request, CARRIER, asked)
-    return await _save(request, CARRIER, token, status, account_sid=body.account_sid, activate=False)
+    found = await _check(request, CARRIER, asked)
+    return await _save(request, CARRIER, token, found, account_sid=body.account_sid, activate=False)
 
 
 async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
@@ -140,23 +140,24 @@ async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
     return answer
 
 
-async def _check(request: ApiRequest[Any], kind: str, asked: Awaitable[KeyCheck]) -> KeyStatus:
+async def _check(request: ApiRequest[Any], kind: str, asked: Awaitable[KeyCheck]) -> Finding:
     """What the key's owner says of it. Raises Problem."""
     try:
         async with asyncio.timeout(_CHECK_SECONDS + _GRACE):
-            return (await asked).status
+            check = await asked
+            return Finding(check.status, balance=check.balance)
     except ProviderError as failed:
         error = failed
     except TimeoutError:
         error = ProviderError(ErrorKind.TIMEOUT)
     if error.kind is ErrorKind.OUT_OF_CREDIT:
-        return "out_of_credit"
+        return Finding("out_of_credit", error.said or None)
     emit("key.rejected", agency_id=request.agency_id, kind=kind, reason=error.kind.value, status=error.status)
     raise refusal(kind, error)
 
 
 async def _save(
-    request: ApiRequest[Any], kind: str, key: Secret, status: KeyStatus, *, account_sid: str | None, activate: bool
+    request: ApiRequest[Any], kind: str, key: Secret, found: Finding, *, account_sid: str | None, activate: bool
 ) -> Answer:
     keyring = request.services.keyring
     async with request.changes() as changes:
@@ -177,9 +178,12 @@ async def _save(
             webhook_token_sealed=None if kind == CARRIER else _webhook_token(request.services, agency.id, kind, before),
             account_sid=account_sid,
             last4=key.last4(),
-            status=status,
+            status=found.status,
             checked_at=now,
             saved_at=now,
+            problem=found.problem,
+            balance=found.balance,
+            failing_since=None if found.status == "valid" else now,
         )
         await replace_key(changes.connection, stored)
         if activate:
@@ -190,7 +194,7 @@ async def _save(
         await changes.record("key.saved", kind)
         shown = await _show(request.services, changes.connection, agency, stored)
         answer = changes.answer(200, shown)
-    emit("key.saved", agency_id=agency.id, kind=kind, version=version, status=status, active=shown.active)
+    emit("key.saved", agency_id=agency.id, kind=kind, version=version, status=found.status, active=shown.active)
     return answer
 
 
@@ -268,6 +272,10 @@ async def _show(services: ApiServices, connection: Connection, agency: Agency, k
         kind=key.kind,
         last4=key.last4,
         status=key.status,
+        problem=key.problem,
+        failing_since=key.failing_since,
+        balance=key.balance,
+        lines=None if key.lines_limit is None else LinesReply(limit=key.lines_limit, used=key.lines_used),
         checked_at=key.checked_at,
         version=key.version,
         active=key.kind == agency.active_provider,

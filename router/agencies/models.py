@@ -111,6 +111,13 @@ class SyncReply(Output):
     failed: int
 
 
+class LinesReply(Output):
+    """Calls at once, as the provider counts them; `used` null: it does not tell."""
+
+    limit: int
+    used: int | None
+
+
 class KeyReply(Output):
     """What may be shown of a key. `webhook_url` is for assistants that were linked by hand."""
 
@@ -119,7 +126,11 @@ class KeyReply(Output):
     status: Annotated[
         Literal["valid", "out_of_credit", "failing"], Field(description="failing: refused since it was saved")
     ]
+    problem: Annotated[str | None, Field(description="What the provider says is wrong")]
+    failing_since: datetime | None
     checked_at: datetime
+    balance: Annotated[float | None, Field(description="In US dollars, where the provider tells")]
+    lines: Annotated[LinesReply | None, Field(description="How many calls it takes at once, where it tells")]
     version: int
     active: Annotated[bool, Field(description="Whether it is the agency's active voice provider's")]
     sync: SyncReply

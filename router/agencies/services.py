@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from adapters.base import Account, Carrier, VoiceProvider
-from adapters.portable import AssistantHost, NumberHost
+from adapters.portable import AssistantHost, LineTeller, NumberHost
 from adapters.receivers import Receivers
 from crypto import Keyring, Secret
 from router.calls.claims import Caps
@@ -54,6 +54,7 @@ class ApiServices:
     fallback_url: str
     assistant_hosts: Mapping[str, AssistantHost] = field(default_factory=dict)
     number_hosts: Mapping[str, NumberHost] = field(default_factory=dict)
+    line_tellers: Mapping[str, LineTeller] = field(default_factory=dict)
     clock: Callable[[], datetime] = utc_now
     random: Callable[[int], bytes] = os.urandom
 

@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.base import ErrorKind
+from adapters.portable import Lines
+from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
-from router.routing.route import Route
+from router.routing.route import Route, SkipReason
 from router.store.call_writes import insert_event, mark_assistant, set_answered
 from router.store.calls import StoredCall
 from router.telemetry import emit, metrics
@@ -32,8 +34,9 @@ def event_id_of(call_id: str, event: str, step: str, provider: str | None = None
 class CallEvents:
     """Notes call events. They are durable after the recorder's next flush."""
 
-    def __init__(self, recorder: Recorder, clock: Callable[[], datetime]) -> None:
+    def __init__(self, recorder: Recorder, clock: Callable[[], datetime], key_notes: KeyNotes | None = None) -> None:
         self._recorder = recorder
+        self._key_notes = key_notes
         self._clock = clock
         self._known: OrderedDict[tuple[str, str, str, str | None], None] = OrderedDict()
 
@@ -101,6 +104,23 @@ class CallEvents:
 
         return record
 
+    def _learn(self, state: CallState, attempt: Attempt) -> None:
+        """What an attempt teaches about the agency's key."""
+        if self._key_notes is None:
+            return
+        route, provider = state.route, attempt.provider
+        key = KeyName(route.agency_id, provider, route.access(provider).key_version)
+        match attempt:
+            case Ended(lines=Lines() as lines):
+                self._key_notes.note_lines(key, lines)
+            case Ended(reason=ErrorKind.AT_CAPACITY):
+                self._key_notes.note_refusal(key)
+                self._key_notes.note_overflow(key)
+            case Ended(reason=ErrorKind.KEY_REJECTED | ErrorKind.OUT_OF_CREDIT):
+                self._key_notes.note_refusal(key)
+            case Skipped(reason=SkipReason.AT_CAPACITY, no_line=True):
+                self._key_notes.note_overflow(key)
+
     def _is_known(self, mark: tuple[str, str, str, str | None]) -> bool:
         """Whether this process noted it lately. Other processes' repeats are left out by the timeline's unique key."""
         if mark in self._known:
@@ -112,6 +132,7 @@ class CallEvents:
 
     def _note_attempt(self, state: CallState, attempt: Attempt) -> None:
         provider = attempt.provider
+        self._learn(state, attempt)
         match attempt:
             case Started():
                 self.note(state, "handoff.requested", provider=provider)

@@ -49,6 +49,7 @@ class RouteMemory:
         return self._clock()
 
     def keep_route(self, route: Route, asked: float) -> None:
+        route = route.without_lines()
         number = (route.account_sid, route.number)
         known = self._routes.get(number)
         if self._is_overtaken(number, known, asked):

@@ -74,7 +74,7 @@ def _lighten(state: CallState) -> CallState:
         greeting = None
     light = replace(
         route,
-        accesses=tuple(access for access in route.accesses if access.provider in ahead),
+        accesses=tuple(access for access in route.without_lines().accesses if access.provider in ahead),
         routing=replace(routing, hours=None, voicemail_greeting=greeting),
     )
     return replace(state, route=light)

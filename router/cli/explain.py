@@ -31,7 +31,7 @@ _MEANINGS: Final = {
     "circuit_open": "failed lately, and is not asked again for a while",
     "not_synced": "the client has no assistant there, or the number no registration",
     "no_key": "the agency has no key for it, or none that opens",
-    "at_capacity": "too many requests are waiting there already",
+    "at_capacity": "all lines that the agency has there are in use, or too many requests are waiting there",
     "no_provider": "no provider stands on this client's ladder",
     "no_personal_phone": "the client has no personal_phone",
     "on_failure_is_voicemail": "the client's settings let no call ring there",

@@ -133,6 +133,7 @@ def api_services(settings: Settings, outside: Outside) -> ApiServices:
         fallback_url=settings.fallback_base_url,
         assistant_hosts=outside.providers,
         number_hosts=outside.providers,
+        line_tellers=outside.providers,
         clock=outside.clock,
     )
 

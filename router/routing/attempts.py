@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from adapters.base import ErrorKind
+from adapters.portable import Lines
 from router.routing.route import SkipReason
 
 
@@ -23,6 +24,7 @@ class Skipped:
 
     provider: str
     reason: SkipReason
+    no_line: bool = False  # all lines that the agency has there are in use
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Ended:
     reason: ErrorKind | None = None
     status: int | None = None
     provider_call_id: str | None = None
+    lines: Lines | None = None  # what it said of the agency's lines
     bug: Exception | None = None  # ours, not the provider's
 
 

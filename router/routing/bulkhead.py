@@ -27,6 +27,10 @@ class Bulkheads:
             and self._of_providers[provider] < self._per_provider
         )
 
+    def waiting(self, agency_id: str, provider: str) -> int:
+        """Requests of the agency to this provider that are under way."""
+        return self._of_agencies[agency_id, provider]
+
     def enter(self, agency_id: str, provider: str) -> None:
         self._of_agencies[agency_id, provider] += 1
         self._of_providers[provider] += 1

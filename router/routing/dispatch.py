@@ -83,7 +83,7 @@ class Dispatcher:
                 return Taken(rung, rest)
             reason = self.reason_to_skip(rung.provider, route, deadline)
             if reason is not None:
-                record(Skipped(rung.provider, reason))
+                record(Skipped(rung.provider, reason, no_line=not self._has_line(rung.provider, route)))
                 continue
             budget = self._budget(asked, deadline)
             asked += 1
@@ -101,9 +101,14 @@ class Dispatcher:
             return SkipReason.NO_TIME
         if not self._circuits.would_admit(_usage(route, provider)):
             return SkipReason.CIRCUIT_OPEN
-        if not self._bulkheads.has_room(route.agency_id, provider):
+        if not self._has_line(provider, route) or not self._bulkheads.has_room(route.agency_id, provider):
             return SkipReason.AT_CAPACITY
         return None
+
+    def _has_line(self, provider: str, route: Route) -> bool:
+        """Whether the agency has a line left there, as far as it is known: also those that are being asked for now."""
+        free = route.access(provider).lines_free
+        return free is None or free > self._bulkheads.waiting(route.agency_id, provider)
 
     def has_readable_key(self, provider: str, route: Route) -> bool:
         """Whether the stored key opens, which a live call finds out as it uses it."""
@@ -218,7 +223,7 @@ def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tupl
     error = request.exception()
     if error is None:
         handoff = request.result()
-        return Ended(provider, seconds, provider_call_id=handoff.provider_call_id), handoff
+        return Ended(provider, seconds, provider_call_id=handoff.provider_call_id, lines=handoff.lines), handoff
     clear_frames(error)
     if isinstance(error, ProviderError):
         return Ended(provider, seconds, error.kind, error.status), None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -57,6 +57,7 @@ class Access:
     target: Target = field(default_factory=Target)
     sealed_key: str | None = None
     key_version: int = 0
+    lines_free: int | None = None  # of the agency's there, as the database knew at that moment; None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,12 @@ class Route:
     accesses: tuple[Access, ...] = ()
     routing: Routing = field(default_factory=Routing)
 
+    def without_lines(self) -> Route:
+        """The route without what is true for a moment only: what may be kept."""
+        if all(access.lines_free is None for access in self.accesses):
+            return self
+        return replace(self, accesses=tuple(replace(access, lines_free=None) for access in self.accesses))
+
     def access(self, provider: str) -> Access:
         """The access to a provider; an empty one if nothing is set up there."""
         return next((access for access in self.accesses if access.provider == provider), Access(provider))
@@ -99,4 +106,4 @@ class SkipReason(StrEnum):
     NOT_SYNCED = "not_synced"
     NO_KEY = "no_key"
     NO_TIME = "no_time"
-    AT_CAPACITY = "at_capacity"  # ours: too many requests to this provider are waiting already
+    AT_CAPACITY = "at_capacity"  # no line of the agency's is free there, or too many requests of ours are waiting

@@ -15,12 +15,24 @@ from router.routing.route import Access, Route
 from router.store.clients import read_routing
 from router.store.pool import Pool
 
-_ROUTE: Final = """
+# Lines that others use (the agency's own outbound calls, say) count as long as it is fresh news.
+_LINES_FREE: Final = """
+    CASE WHEN k.lines_limit IS NOT NULL
+         THEN k.lines_limit
+              - CASE WHEN k.lines_at > now() - interval '1 minute' THEN coalesce(k.lines_others, 0) ELSE 0 END
+              - (SELECT count(*)
+                   FROM calls l
+                  WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
+                    AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour')
+    END
+"""
+
+_ROUTE: Final = f"""
     SELECT n.agency_id, n.client_id, n.account_sid, n.e164, c.name AS client_name, c.personal_phone, c.caller_id,
-           c.provider AS client_provider, c.routing, c.assistant #>> '{languages,0}' AS language,
+           c.provider AS client_provider, c.routing, c.assistant #>> '{{languages,0}}' AS language,
            (c.assistant ->> 'max_seconds')::integer AS max_seconds,
            a.active_provider, a.former_provider, a.fallback_providers,
-           (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version))
+           (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version, {_LINES_FREE}))
               FROM keys k
              WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
            (SELECT jsonb_object_agg(s.provider, s.remote_id)
@@ -32,7 +44,7 @@ _ROUTE: Final = """
       FROM numbers n
       JOIN clients c ON c.id = n.client_id
       JOIN agencies a ON a.id = n.agency_id
-"""
+"""  # noqa: S608  (put together from constants)
 
 # What stands against placing the call that was `asked` for.
 _AGAINST: Final = """
@@ -324,6 +336,6 @@ def read_route(row: Mapping[str, Any]) -> Route:
 def _read_accesses(
     keys: Mapping[str, Any], assistants: Mapping[str, str], registrations: Mapping[str, Any]
 ) -> Iterable[Access]:
-    for provider, (sealed, version) in keys.items():
+    for provider, (sealed, version, lines_free) in keys.items():
         registration, mode = registrations.get(provider, (None, None))
-        yield Access(provider, Target(assistants.get(provider), registration, mode), sealed, version)
+        yield Access(provider, Target(assistants.get(provider), registration, mode), sealed, version, lines_free)

@@ -17,12 +17,18 @@ KeyStatus: TypeAlias = Literal["valid", "out_of_credit", "failing"]
 
 RETIRED_KEPT: Final = timedelta(hours=24)
 KEPT_AFTER_CALL: Final = timedelta(hours=1)
+FIRST_CHECK: Final = timedelta(minutes=1)
+"""After it was saved a key is looked at: saving asks only whether it works."""
+
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """One version of a key. `account_sid` for a carrier's key only."""
+    """One version of a key. `account_sid` for a carrier's key only.
+
+    The rest is what its owner told at the last look: `problem` in its own words, `balance` in US dollars.
+    """
 
     agency_id: str
     kind: str
@@ -35,13 +41,18 @@ class StoredKey:
     status: KeyStatus
     checked_at: datetime
     saved_at: datetime
+    problem: str | None = None
+    balance: float | None = None
+    lines_limit: int | None = None
+    lines_used: int | None = None
+    failing_since: datetime | None = None
 
 
 async def list_keys_in_use(connection: Connection, agency_id: str) -> list[StoredKey]:
     rows = await connection.fetch(
         """
         SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at
+               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
           FROM keys
          WHERE agency_id = $1 AND retired_at IS NULL
         """,
@@ -54,7 +65,7 @@ async def find_key_in_use(connection: Connection, agency_id: str, kind: str) -> 
     row = await connection.fetchrow(
         """
         SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at
+               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
           FROM keys
          WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL
         """,
@@ -69,7 +80,7 @@ async def find_account_key(connection: Connection, agency_id: str, account_sid: 
     row = await connection.fetchrow(
         """
         SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at
+               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
           FROM keys
          WHERE agency_id = $1 AND account_sid = $2
          ORDER BY version DESC
@@ -97,7 +108,10 @@ async def take_version(connection: Connection, agency_id: str, kind: str) -> int
 
 
 async def replace_key(connection: Connection, key: StoredKey) -> None:
-    """Put the key in use, retire the one before it, erase those retired long ago. Needs a transaction."""
+    """Put the key in use, retire the one before it, erase those retired long ago. Needs a transaction.
+
+    Nothing is left of how the one before it was. Who saves a key that fails knows of it: no letter tells him.
+    """
     await connection.execute(
         "UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL",
         key.agency_id,
@@ -113,8 +127,9 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
     await connection.execute(
         """
         INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
-                          status, checked_at, saved_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                          status, checked_at, saved_at, problem, balance, lines_limit, lines_used, lines_at,
+                          failing_since, alerted_at, check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $11, $16, $16, $17)
         """,
         key.agency_id,
         key.kind,
@@ -127,6 +142,12 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
         key.status,
         key.checked_at,
         key.saved_at,
+        key.problem,
+        key.balance,
+        key.lines_limit,
+        key.lines_used,
+        key.failing_since,
+        key.saved_at + FIRST_CHECK,
     )
 
 
@@ -164,7 +185,7 @@ async def list_account_keys_in_use(connection: Connection, account_sid: str) -> 
     rows = await connection.fetch(
         """
         SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at
+               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
           FROM keys
          WHERE account_sid = $1 AND retired_at IS NULL
          ORDER BY agency_id
@@ -175,11 +196,15 @@ async def list_account_keys_in_use(connection: Connection, account_sid: str) -> 
 
 
 async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, at: datetime) -> bool:
-    """What a later check said of a key that is still in use. Whether that is another status than before."""
+    """What a look out of turn said of a key that is still in use; the next one comes at once, and tells people.
+
+    Whether that is another status than before.
+    """
     changed = await connection.fetchval(
         """
         UPDATE keys
-           SET status = $4, checked_at = $5
+           SET status = $4, suspected = NULL, checked_at = $5, check_at = $5,
+               problem = NULL, alerted_at = NULL, failing_since = CASE WHEN $4 <> 'valid' THEN $5::timestamptz END
          WHERE agency_id = $1 AND kind = $2 AND version = $3 AND retired_at IS NULL AND status <> $4
         RETURNING version
         """,

@@ -76,11 +76,13 @@ RECORDER_QUEUE = Gauge(
 )
 DATABASE_UP = Gauge("callrouter_database_up", "1 while the database answers", multiprocess_mode="livemin")
 KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that did not open", ["kind"])
+KEY_CHECKS = Counter("callrouter_key_checks_total", "Looks at agencies' keys", ["kind", "result"])
 DELIVERIES = Counter("callrouter_deliveries_total", "Attempts to deliver an event to an agency's endpoint", ["result"])
 STREAMS = Gauge("callrouter_event_streams", "Streams of events that are open", multiprocess_mode="livesum")
 JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
+_KEY_RESULTS = ("valid", "out_of_credit", "failing", "untold")
 _DELIVERY_RESULTS = ("delivered", "failed", "dead")
 _JOB_RESULTS = ("done", "again", "failed", "given_up")
 
@@ -93,6 +95,8 @@ def register_providers(names: Iterable[str]) -> None:
     _providers.update(names)
     for kind in _providers:
         KEYS_UNREADABLE.labels(kind)
+    for kind, result in product({*_providers, _CARRIER}, _KEY_RESULTS):
+        KEY_CHECKS.labels(kind, result)
     for scope, provider in product(_CIRCUIT_SCOPES, _providers):
         CIRCUITS_OPEN.labels(scope, provider)
     for provider, result in product(_providers, _HANDOFF_RESULTS):
@@ -180,6 +184,11 @@ def database_up(up: bool) -> None:
 
 def key_unreadable(kind: str) -> None:
     KEYS_UNREADABLE.labels(_bound(kind, {*_providers, _CARRIER})).inc()
+
+
+def key_checked(kind: str, result: str) -> None:
+    """`result`: the status that was found, or untold where the key's owner could not be asked."""
+    KEY_CHECKS.labels(_bound(kind, {*_providers, _CARRIER}), _bound(result, _KEY_RESULTS)).inc()
 
 
 def log_dropped(reason: str, count: int = 1) -> None:

@@ -145,11 +145,17 @@ def test_the_platform_s_account_is_named_whole_or_not_at_all() -> None:
     assert load_settings(both).twilio_account_sid == ACCOUNT
 
 
+def test_mail_needs_a_server_and_a_sender() -> None:
+    problem = problem_of({"CALLROUTER_MAIL_FROM": "calls@example.com"})
+    assert problem == "CALLROUTER_SMTP_URL and CALLROUTER_MAIL_FROM: set both or neither"
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{CANARY}\n")
     environ = {**WITH_DATABASE, "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": "x"}
+    environ |= {"CALLROUTER_SMTP_URL": "smtp://localhost", "CALLROUTER_MAIL_FROM": "calls@example.com"}
     environ.pop(env_name(name), None)
     settings = load_settings({**environ, f"{env_name(name)}_FILE": str(file)})
     assert getattr(settings, name).get_secret_value() == CANARY
@@ -178,7 +184,10 @@ def test_a_file_of_another_encoding_is_named_and_not_shown(tmp_path: Path) -> No
 
 
 def test_no_secret_can_be_read_off_the_settings() -> None:
-    environ = {env_name(name): CANARY for name in SECRETS} | {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT}
+    environ = {env_name(name): CANARY for name in SECRETS} | {
+        "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT,
+        "CALLROUTER_MAIL_FROM": "calls@example.com",
+    }
     settings = load_settings(environ)
     for shown in (repr(settings), str(settings), f"{settings}", settings.model_dump_json(), str(settings.model_dump())):
         assert CANARY not in shown

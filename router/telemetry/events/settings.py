@@ -102,6 +102,12 @@ SETTINGS: Final[tuple[Event, ...]] = (
         (needed(AGENCY), needed(KIND), REASON, KEY_VERSION, CALL_ID, CALL_SID),
     ),
     Event(
+        "key.recovered",
+        "info",
+        "A key that had stopped working works again.",
+        (needed(AGENCY), needed(KIND), KEY_VERSION),
+    ),
+    Event(
         "key.unreadable",
         "error",
         "A sealed key did not open: changed, or sealed under a platform key that we don't have.",

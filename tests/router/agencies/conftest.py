@@ -103,6 +103,7 @@ async def services(
         public_url=PUBLIC_URL,
         fallback_url="https://fallback.example.com",
         assistant_hosts=hosts,
+        line_tellers=hosts,
         number_hosts=hosts,
         clock=clock,
         random=secrets.token_bytes,

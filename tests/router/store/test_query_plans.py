@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 import router
-from router.store import account_tokens, answering, call_writes, calls, reports, webhook_secrets
+from router.store import account_tokens, answering, call_writes, calls, key_health, reports, webhook_secrets
 from tests.router.store.rows import AT
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,10 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "FIND_PROVIDERS_CALL": (reports.FIND_PROVIDERS_CALL, ("vapi-777", AGENCY)),
     "STEP_IS_CLAIMED": (reports.STEP_IS_CLAIMED, (ACCOUNT, CALL_SID, "ai-1")),
     "FIND_KEY_VERSION": (reports.FIND_KEY_VERSION, (AGENCY, "vapi", AT)),
+    "CLAIM_DUE_KEYS": (key_health.CLAIM_DUE_KEYS, ("vapi", AT, AT, 8)),
+    "NOTE_LINES": (key_health.NOTE_LINES, (AGENCY, "vapi", 1, AT, 10, 3)),
+    "HASTEN_CHECK": (key_health.HASTEN_CHECK, (AGENCY, "vapi", 1, AT, AT)),
+    "NOTE_OVERFLOW": (key_health.NOTE_OVERFLOW, (AGENCY, "vapi", 1, AT)),
     "FIND_WEBHOOK_SECRETS": (webhook_secrets.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT)),
 } | {
     name: (write.statement, write.arguments)
@@ -86,8 +90,10 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 FILL = """
 INSERT INTO agencies (id, name, created_at) SELECT 'agency_' || n, 'A', now() FROM generate_series(1, 2000) n;
-INSERT INTO keys (agency_id, kind, version, sealed, account_sid, last4, status, checked_at, saved_at)
-SELECT 'agency_' || n, kind, 1, 'sealed', CASE WHEN kind = 'twilio' THEN 'AC' || n END, 'last', 'valid', now(), now()
+INSERT INTO keys (agency_id, kind, version, sealed, account_sid, last4, status, checked_at, saved_at, lines_limit,
+                  check_at)
+SELECT 'agency_' || n, kind, 1, 'sealed', CASE WHEN kind = 'twilio' THEN 'AC' || n END, 'last', 'valid', now(), now(),
+       CASE WHEN kind <> 'twilio' THEN 10 END, now() + n * interval '1 second'
   FROM generate_series(1, 2000) n, unnest(ARRAY['vapi', 'retell', 'twilio']) kind;
 INSERT INTO clients (id, agency_id, name, caller_id, routing, created_at)
 SELECT 'client_' || n, 'agency_' || n % 2000 + 1, 'C', 'caller', '{}', now() FROM generate_series(1, 5000) n;
