@@ -169,6 +169,15 @@ class ProviderEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferAsked:
+    """An assistant asks for a person. `request_id` is the provider's, to be named in the answer."""
+
+    call_id: str | None  # ours, from the metadata we sent
+    caller: str | None = None  # the caller's number as the provider spells it, where our id did not travel along
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What the router may ask of a provider."""
 
@@ -207,6 +216,14 @@ class VoiceProvider(Protocol):
 
     def read_event(self, body: bytes) -> ProviderEvent:
         """Raises ValueError for a body that is none of the provider's."""
+        ...
+
+    def read_transfer(self, body: bytes) -> TransferAsked:
+        """The assistant's function "put me through to a person". Raises ValueError for another body."""
+        ...
+
+    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:
+        """The reply that tells the assistant `said`."""
         ...
 
     def answer_question(

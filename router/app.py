@@ -19,25 +19,14 @@ from starlette.routing import BaseRoute, Route, Router
 
 from crypto import Keyring
 from router.agencies import api_routes
-from router.calls.claims import Claims
-from router.calls.control import LiveCalls
-from router.calls.desk import Desk, Timing
-from router.calls.ending import Closer
-from router.calls.events import CallEvents
-from router.calls.flow import CallFlow
-from router.calls.key_notes import KeyNotes
-from router.calls.mailbox import Mailbox
 from router.calls.memory import MemoryKeeper, RouteMemory
-from router.calls.native import NativeCalls
-from router.calls.once import StepKeeper
-from router.calls.reports import Reports
 from router.calls.route_file import RouteFile
 from router.composition.background import running_jobs
+from router.composition.calls import CallPath, make_call_path
 from router.composition.outside import (
     Clock,
     Outside,
     api_services,
-    caps,
     direct_dsn,
     open_outside,
     platform_account,
@@ -54,8 +43,10 @@ from router.store.pool import Database
 from router.telemetry import emit, metrics
 from router.webhooks.accounts import Accounts
 from router.webhooks.fallback import fallback_routes
+from router.webhooks.proof import Proof
 from router.webhooks.providers import ProviderWebhooks
 from router.webhooks.token_watch import TokenWatch
+from router.webhooks.transfers import TransferWebhooks
 from router.webhooks.twilio import TwilioWebhooks
 from router.webhooks.verify import Verifier
 
@@ -122,22 +113,21 @@ async def _open_service(
         await keeper.load()
         notices = Notices(direct_dsn(settings), keeper.refresh)
         happenings = Notices(direct_dsn(settings), outside.feed.hear, CALL_EVENTS)
-        key_notes = KeyNotes(outside.database, clock)
-        events = CallEvents(outside.recorder, outside.clock, key_notes)
-        twilio = _twilio_webhooks(settings, outside, events)
+        calls = make_call_path(settings, outside)
+        twilio = _twilio_webhooks(settings, outside, calls)
         tasks = [
             asyncio.create_task(keeper.save_now_and_then(), name="memory"),
             asyncio.create_task(notices.run(), name="notices"),
             asyncio.create_task(happenings.run(), name="call-events"),
             asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
-            asyncio.create_task(key_notes.write_now_and_then(), name="key-notes"),
+            asyncio.create_task(calls.key_notes.write_now_and_then(), name="key-notes"),
         ]
         api = api_routes(api_services(settings, outside))
         try:
             async with running_jobs(settings, outside) if jobs else nullcontext():
                 yield [
                     *twilio.routes(),
-                    *_provider_webhooks(outside, events, twilio.closer).routes(),
+                    *_provider_routes(outside, calls),
                     *api,
                     *console_routes(_console_services(settings, outside, Router(api))),
                     Route("/", lambda _: RedirectResponse("console")),
@@ -150,80 +140,37 @@ async def _open_service(
             await keeper.save()
 
 
-def _twilio_webhooks(settings: Settings, outside: Outside, events: CallEvents) -> TwilioWebhooks:
-    database, guard, recorder = outside.database, outside.guard, outside.recorder
-    keyring, clock = outside.keyring, outside.clock
-    desk = Desk(
-        keyring=keyring,
-        recorder=recorder,
-        events=events,
-        timing=Timing(settings.sip_timeout, settings.ring_budget),
-        base_path=urlsplit(settings.base_url).path,
-        clock=clock,
-    )
-    steps = StepKeeper(database.calls, guard, keyring, recorder, clock, settings.answer_deadline)
-    claims = Claims(
-        database=database,
-        guard=guard,
-        memory=outside.memory,
-        steps=steps,
-        recorder=recorder,
-        caps=caps(settings),
-        clock=clock,
-    )
-    closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
-    flow = CallFlow(
-        database=database,
-        guard=guard,
-        claims=claims,
-        steps=steps,
-        providers=outside.providers,
-        dispatcher=outside.dispatcher,
-        recorder=recorder,
-        desk=desk,
-        live_calls=LiveCalls(
-            database, guard, outside.memory, keyring, outside.carrier, platform_account(settings), clock
-        ),
-        closer=closer,
-        events=events,
-        clock=clock,
-    )
+def _twilio_webhooks(settings: Settings, outside: Outside, calls: CallPath) -> TwilioWebhooks:
     accounts = Accounts(
-        database=database,
-        guard=guard,
+        database=outside.database,
+        guard=outside.guard,
         memory=outside.memory,
-        keyring=keyring,
+        keyring=outside.keyring,
         platform=platform_account(settings),
-        clock=clock,
+        clock=outside.clock,
     )
     watch = TokenWatch(
-        database=database,
-        keyring=keyring,
+        database=outside.database,
+        keyring=outside.keyring,
         carrier=outside.carrier,
         platform=platform_account(settings),
-        clock=clock,
+        clock=outside.clock,
     )
     return TwilioWebhooks(
         verifier=Verifier(accounts, watch, settings.base_url),
-        flow=flow,
-        claims=claims,
-        mailbox=Mailbox(database, guard, recorder, events, clock),
-        closer=closer,
-        keyring=keyring,
+        flow=calls.flow,
+        claims=calls.claims,
+        mailbox=calls.mailbox,
+        closer=calls.closer,
+        keyring=outside.keyring,
         answer_deadline=settings.answer_deadline,
     )
 
 
-def _provider_webhooks(outside: Outside, events: CallEvents, closer: Closer) -> ProviderWebhooks:
-    reports = Reports(outside.database, outside.recorder, events, outside.dispatcher, outside.clock)
-    return ProviderWebhooks(
-        database=outside.database,
-        keyring=outside.keyring,
-        providers=outside.providers,
-        native=NativeCalls(outside.database, outside.recorder, events, reports, closer, outside.clock),
-        reports=reports,
-        clock=outside.clock,
-    )
+def _provider_routes(outside: Outside, calls: CallPath) -> list[Route]:
+    proof = Proof(outside.database, outside.keyring, outside.clock)
+    reports = ProviderWebhooks(proof, outside.providers, calls.native, calls.reports)
+    return [*reports.routes(), *TransferWebhooks(proof, outside.providers, calls.transfers).routes()]
 
 
 def _console_services(settings: Settings, outside: Outside, api: Router) -> ConsoleServices:

@@ -24,6 +24,7 @@ from adapters.base import (
     ProviderEvent,
     SipHandoff,
     Target,
+    TransferAsked,
 )
 from adapters.bland import webhooks
 from adapters.bland.api import REFUSALS, Api, is_number, number_path, read_object
@@ -74,6 +75,12 @@ class Calls(Api):
 
     def read_event(self, body: bytes) -> ProviderEvent:
         return webhooks.read_event(body)
+
+    def read_transfer(self, body: bytes) -> TransferAsked:
+        return webhooks.read_transfer(body)
+
+    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:  # noqa: ARG002 - nothing to name
+        return {"result": said}
 
     def answer_question(
         self,

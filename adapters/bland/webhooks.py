@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
@@ -71,6 +71,19 @@ def _failure(event: Any, reason: str) -> ErrorKind | None:
     if _NO_LINE.search(reason):
         return ErrorKind.AT_CAPACITY
     return ErrorKind.OUT_OF_CREDIT if _NO_MONEY.search(reason) else ErrorKind.PROVIDER_ERROR
+
+
+def read_transfer(body: bytes) -> TransferAsked:
+    """The body of our own tool (adapters.bland.tools). What Bland could not fill in stands there as its template."""
+    asked = read_json(body)
+    if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
+        raise ValueError("no call of our tool: it does not name a call")
+    return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))
+
+
+def _filled(value: Any) -> str | None:
+    said = text(value)
+    return None if said is None or "{{" in said else said
 
 
 def _as_javascript_writes(body: bytes) -> bytes | None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
@@ -77,6 +77,18 @@ class Webhooks:
             summary=text(find(call, "call_analysis", "call_summary")),
             transcript=text(find(call, "transcript")),
         )
+
+    def read_transfer(self, body: bytes) -> TransferAsked:
+        """Retell docs, Custom function: the call with its metadata stands beside the arguments."""
+        call = find(read_json(body), "call")
+        if not isinstance(call, dict):
+            raise ValueError("no function call of Retell's: it has no call")  # noqa: TRY004 - what read_event raises, too
+        return TransferAsked(
+            call_id=text(find(call, "metadata", ROUTER_CALL_ID)), caller=text(find(call, "from_number"))
+        )
+
+    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:  # noqa: ARG002 - nothing to name
+        return {"result": said}
 
     def answer_question(
         self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.replies import find, number, read_json, text
+from adapters.vapi.definition import TRANSFER
 from crypto.secret import Secret
 
 _FAULTS: Final = (
@@ -76,6 +77,25 @@ class Webhooks:
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
             transcript=_first(text, message, ("artifact", "transcript"), ("transcript",)),
         )
+
+    def read_transfer(self, body: bytes) -> TransferAsked:
+        """Vapi docs, Server URL / Events: prose and schema spell the list of tool calls differently."""
+        message = find(read_json(body), "message")
+        calls = find(message, "toolCallList") or find(message, "toolCalls")
+        if find(message, "type") != "tool-calls" or not isinstance(calls, list):
+            raise ValueError("no tool call of Vapi's")
+        for call in calls:
+            name = text(find(call, "name")) or text(find(call, "function", "name"))
+            if name == TRANSFER:
+                return TransferAsked(
+                    call_id=text(_metadata(message).get(ROUTER_CALL_ID)),
+                    caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
+                    request_id=text(find(call, "id")),
+                )
+        raise ValueError("none of the tool calls asks for a person")
+
+    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:
+        return {"results": [{"toolCallId": asked.request_id, "name": TRANSFER, "result": said}]}
 
     def answer_question(
         self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]

@@ -12,6 +12,7 @@ from router.calls.memory import RouteMemory
 from router.calls.state import CallState
 from router.store.account_tokens import SealedToken, find_account_tokens
 from router.store.guard import Guard
+from router.store.numbers import find_fallback_url
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit
@@ -48,6 +49,19 @@ class LiveCalls:
             await self._carrier.limit_call(account, state.call_sid, round(so_far) + seconds, _REQUEST_SECONDS)
         except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
             emit("call.unlimited", call_id=state.call_id, call_sid=state.call_sid, exception=error)
+
+    async def move(self, state: CallState, url: str, seconds: int, limit: float) -> None:
+        """Let the carrier go on with the document at `url` (absolute), for `seconds` from now at most.
+
+        The number's fallback is named again: whether it still holds after an update is not documented. Raises
+        ProviderError, OpenError, LookupError, and the database's errors.
+        """
+        so_far = self._clock().timestamp() - state.started_at
+        account = await self._account_of(state)
+        fallback = await find_fallback_url(self._database.settings, state.account_sid, state.route.number)
+        await self._carrier.redirect_call(
+            account, state.call_sid, url, fallback_url=fallback, seconds=round(so_far) + seconds, limit=limit
+        )
 
     async def _account_of(self, state: CallState) -> Account:
         """Raises LookupError if the agency has no key for that account any more."""

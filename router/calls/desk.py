@@ -17,11 +17,13 @@ from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
+from router.routing.ladder import OWNER, VOICEMAIL
 from router.store.call_writes import set_provider, set_ringing
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
 _LIMIT_MARGIN_SECONDS: Final = 60
 _HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
+_LEGS_BEFORE_TRANSFER: Final = 50  # more than any ladder has, so that no other step has the same name
 _LEAST_RING_SECONDS: Final = 5  # Twilio takes no shorter timeout
 
 
@@ -69,8 +71,31 @@ class Desk:
         if taken.handoff is not None and taken.rung.provider is not None:
             return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served)
         if taken.rung.step == "owner" and state.route.personal_phone:
-            return Answer(self._ring_owner(served, state.route.personal_phone, sealed), served)
+            return Answer(self._ring(served, state.route.personal_phone, sealed), served)
         return Answer(self._leave_message(served, sealed), served)
+
+    def put_through(self, state: CallState, phone: str, attempt: int) -> Answer:
+        """The document that takes a call from its AI to a person, who is rung as the owner is."""
+        leg = state.leg + _LEGS_BEFORE_TRANSFER + attempt
+        served = replace(
+            state,
+            step=f"owner-{leg}",
+            rung=OWNER,
+            rungs=(VOICEMAIL,),
+            leg=leg,
+            media=None,
+            transfer_to=phone,
+            served_at=self._clock().timestamp(),
+        )
+        return Answer(self.ring_person(served, seal_state(self._keyring, served)), served)
+
+    def ring_person(self, state: CallState, sealed: str) -> str:
+        """The same document, asked for once more."""
+        return self._ring(state, state.transfer_to or state.route.number, sealed)
+
+    def transfer_path(self, state: CallState) -> str:
+        """Where Twilio gets that document."""
+        return self.address(state, "transfer", seal_state(self._keyring, state))
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
         self._recorder.note(set_provider(state.call_id, provider, self._clock(), handoff.provider_call_id))
@@ -83,7 +108,7 @@ class Desk:
         )
         return twiml.hand_over(handoff, leg)
 
-    def _ring_owner(self, state: CallState, phone: str, sealed: str) -> str:
+    def _ring(self, state: CallState, phone: str, sealed: str) -> str:
         timeout = self._ring_seconds(state, state.route.routing.ring_seconds)
         until = self._clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
@@ -107,6 +132,8 @@ class Desk:
         return self._budget_left(state) >= _LEAST_RING_SECONDS + _HIDDEN_RING_SECONDS
 
     def _ring_seconds(self, state: CallState, wanted: int) -> int:
+        if state.transfer_to is not None:  # the caller has been answered: the budget was for that
+            return wanted
         left = int(self._budget_left(state)) - _HIDDEN_RING_SECONDS
         return max(_LEAST_RING_SECONDS, min(wanted, left))
 

@@ -136,6 +136,10 @@ class CallFlow:
         )
         return self._desk.serve(state, Taken(VOICEMAIL, ())).document
 
+    def put_through(self, state: CallState, sealed: str) -> str:
+        """The carrier was told over its API to come here: the person is rung whom the AI was asked for."""
+        return self._desk.ring_person(state, sealed)
+
     def screen(self, state: CallState, sealed: str) -> str:
         """What the owner hears before deciding."""
         return twiml.screen(self._desk.address(state, "accept", sealed), state.route.language, state.route.client_name)

@@ -17,7 +17,7 @@ from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
 from router.routing.dispatch import Deadline
 from router.store.call_writes import store_answer
-from router.store.calls import find_latest_answer, find_step
+from router.store.calls import find_latest_answer, find_step, forget_step
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Pool
 
@@ -88,6 +88,11 @@ class StepKeeper:
         if own is not None and not own.done():
             own.set_result(_Kept(sealed, now))
         return answer.document
+
+    async def forget(self, state: CallState) -> None:
+        """The step that `state` came with was not taken after all: whoever comes next takes it."""
+        self._own.pop((state.account_sid, state.call_sid, state.step), None)
+        await self._guard.ask(lambda: forget_step(self._pool, state.account_sid, state.call_sid, state.step))
 
     async def find_answer(self, state: CallState, deadline: Deadline) -> Found:
         """Wait for whoever is at work on this step, until the deadline or theirs.

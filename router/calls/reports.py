@@ -17,6 +17,7 @@ from adapters.base import ErrorKind, ProviderEvent
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.calls.transfer import is_being_moved
 from router.routing.circuit import REFUSALS
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
@@ -126,7 +127,7 @@ class Reports:
         self, call: StoredCall, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]
     ) -> ErrorKind | None:
         """One end a provider. Returns the failure that counts against it, if there is one."""
-        failure = None if _is_transferred(facts) else event.failure
+        failure = None if is_being_moved(facts) else event.failure
         known = _ends(facts, provider)
         explained = failure is None or any(end.event == "ai.failed" or end.reason for end in known)
         if known and explained:
@@ -153,12 +154,6 @@ def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:
 
 def _is_answered(facts: tuple[Fact, ...], step: str) -> bool:
     return any(fact.event == "call.answered" and fact.step == step for fact in facts)
-
-
-def _is_transferred(facts: tuple[Fact, ...]) -> bool:
-    """Whether we took the caller away from it: how its leg ended is our doing then."""
-    moves = [fact for fact in facts if fact.event in ("call.transferring", "call.transfer_failed")]
-    return bool(moves) and max(moves, key=lambda move: move.at).event == "call.transferring"
 
 
 def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> str | None:

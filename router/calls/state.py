@@ -46,6 +46,7 @@ class CallState:
     rung: Rung | None = None  # who has the call now
     leg: int = 0  # how many legs were placed before
     media: str | None = None  # "stream" or "dial", of an AI rung
+    transfer_to: str | None = None  # E.164 of the person whom the AI was asked for, once the call is on its way there
     served_at: float = 0.0  # when the document was handed out
 
     def serve(self, **changes: object) -> Self:

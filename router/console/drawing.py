@@ -38,7 +38,6 @@ class Drawing:
             "count": write_count,
             "pretty_json": write_json,
             "said": words.say,
-            "country": lambda code: words.COUNTRIES.get(code, code),
         }
         environment.globals |= {
             "home": home,

@@ -47,7 +47,7 @@ PLAN_ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "create": ("to be made", "An assistant is made"),
     "update": ("to be brought up to date", "Our assistant there is brought up to date"),
     "adopt": ("to be found again", "Our assistant from earlier is found again and brought up to date"),
-    "keep": ("stay as they are", "It is there as it should be, or linked, and stays"),
+    "keep": ("linked, stay as they are", "The linked assistant stays as it is"),
     "none": ("stay without an AI", "No assistant, so no AI answers"),
 }
 
@@ -142,7 +142,6 @@ ACTIONS: Final[Mapping[str, str]] = {
     "assistant.linked": "Assistant linked",
     "assistant.unlinked": "Assistant unlinked",
     "assistants.deleted": "Assistants at a provider deleted",
-    "assistants.synced": "Assistants synced again",
     "client.created": "Client created",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",

@@ -71,6 +71,7 @@ class Route:
     number: str  # E.164, the client's
     caller_id: Literal["caller", "number"] = "caller"
     personal_phone: str | None = None
+    transfer_to: str | None = None  # E.164, whoever asks the AI for a person is put through there
     language: str = "en-US"
     max_seconds: int | None = None  # how long the assistant may talk, where known
     client_provider: str | None = None

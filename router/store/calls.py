@@ -30,6 +30,7 @@ _LINES_FREE: Final = """
 _ROUTE: Final = f"""
     SELECT n.agency_id, n.client_id, n.account_sid, n.e164, c.name AS client_name, c.personal_phone, c.caller_id,
            c.provider AS client_provider, c.routing, c.assistant #>> '{{languages,0}}' AS language,
+           c.assistant ->> 'transfer_to' AS transfer_to,
            (c.assistant ->> 'max_seconds')::integer AS max_seconds,
            a.active_provider, a.former_provider, a.fallback_providers,
            (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version, {_LINES_FREE}))
@@ -140,6 +141,11 @@ SELECT id, account_sid, call_sid, agency_id, client_id, from_number, to_number, 
 FIND_CALL: Final = f"{_CALL} WHERE account_sid = $1 AND call_sid = $2"
 
 FIND_AGENCY_CALL: Final = f"{_CALL} WHERE id = $1 AND agency_id = $2"
+
+LIVE_CALLS_OF: Final = f"""{_CALL}
+WHERE agency_id = $1 AND provider = $2 AND from_number = $3 AND ended_at IS NULL AND started_at > $4
+LIMIT 2
+"""
 
 ROUTE_OF_NUMBER: Final = f"{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"
 
@@ -279,6 +285,12 @@ async def find_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> S
     return None if row is None else StoredStep(**row)
 
 
+async def forget_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> None:
+    await pool.execute(
+        "DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3", account_sid, call_sid, step
+    )
+
+
 async def find_latest_answer(pool: Pool, account_sid: str, call_sid: str) -> tuple[str, str] | None:
     """The step answered last on a call, and its sealed answer."""
     row = await pool.fetchrow(LATEST_STEP, account_sid, call_sid)
@@ -298,6 +310,14 @@ async def find_agency_call(pool: Pool, agency_id: str, call_id: str) -> StoredCa
     """The call, if it is that agency's."""
     row = await pool.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
     return None if row is None else StoredCall(**row)
+
+
+async def find_live_call(
+    pool: Pool, agency_id: str, provider: str, from_number: str, since: datetime
+) -> StoredCall | None:
+    """The one call of that caller which the provider has now; None also where there are several."""
+    rows = await pool.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
+    return StoredCall(**rows[0]) if len(rows) == 1 else None
 
 
 async def find_route(pool: Pool, account_sid: str, number: str) -> Route | None:
@@ -322,6 +342,7 @@ def read_route(row: Mapping[str, Any]) -> Route:
         number=row["e164"],
         caller_id=row["caller_id"],
         personal_phone=row["personal_phone"],
+        transfer_to=row["transfer_to"],
         language=row["language"] or "en-US",
         max_seconds=row["max_seconds"],
         client_provider=row["client_provider"],

@@ -154,6 +154,14 @@ async def list_numbers_of_account(connection: Connection, account_sid: str) -> l
     return [row["e164"] for row in rows]
 
 
+async def find_fallback_url(connection: Connection, account_sid: str, e164: str) -> str | None:
+    """What the carrier is to ask when we do not answer."""
+    url: str | None = await connection.fetchval(
+        "SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2", account_sid, e164
+    )
+    return url or None
+
+
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
     """Whether some agency has set it up on that carrier account."""
     found: bool = await connection.fetchval(

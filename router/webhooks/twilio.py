@@ -36,6 +36,7 @@ _RUNGS: Final = {
     "owner": "owner",
     "screen": "owner",
     "accept": "owner",
+    "transfer": "owner",
     "voicemail": "voicemail",
     "recording": "voicemail",
 }
@@ -146,6 +147,8 @@ class TwilioWebhooks:
                 document = await self.flow.accept(state, params, deadline)
             case "stream":
                 document = await self.flow.hear_stream(state, params, deadline)
+            case "transfer":
+                document = self.flow.put_through(state, request.query_params["state"])
             case "voicemail":
                 document = await self.mailbox.finish(state, params, deadline)
             case "recording":

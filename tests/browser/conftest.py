@@ -90,7 +90,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def desk(chromium: Browser, database_dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     """An agency without anything. A message of the browser's own, such as a forbidden script, fails the test."""
-    async with open_world(database_dsn, tmp_path, jobs=True) as world:
+    async with open_world(database_dsn, tmp_path) as world:
         admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         async with httpx.AsyncClient(base_url=world.urls[0], headers=admin, timeout=30) as api:
             agency = (await api.post("/v1/agencies", json={"name": "Bright Voice"})).json()

@@ -69,6 +69,17 @@ CALL_PATH: Final[tuple[Event, ...]] = (
         Field("kind", "string", "said by the carrier, or guessed", ("forwarded", "suspected"), required=True),
     ),
     call_event(
+        "call.transferring",
+        "info",
+        "The AI was asked for a person: the call is being moved there.",
+    ),
+    call_event(
+        "call.transfer_failed",
+        "warning",
+        "The carrier did not move the call; the AI goes on with the caller.",
+        Field("cause", "string", "why", required=True),
+    ),
+    call_event(
         "call.ended",
         "info",
         "The call is over.",

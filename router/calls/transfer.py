@@ -1,0 +1,135 @@
+"""Putting a caller through to a person when the AI asks for one. No provider can: the carrier holds the line, for us.
+
+It is written down first, then the carrier is told to go on with our document, which rings the person as any owner is
+rung, and a voicemail after that. If the carrier refuses, the AI is told that nobody is available and talks on. That the
+AI's leg ends by this is our doing, and counts against nobody (router.webhooks.providers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from adapters.base import ProviderError, TransferAsked
+from crypto import Keyring, OpenError
+from router.calls.claims import Claims
+from router.calls.control import LiveCalls
+from router.calls.desk import Desk
+from router.calls.events import CallEvents
+from router.calls.once import StepKeeper
+from router.calls.recorder import Recorder
+from router.calls.state import CallState, StateError, open_answer
+from router.routing.dispatch import Deadline
+from router.store.calls import (
+    Fact,
+    StoredCall,
+    find_agency_call,
+    find_facts,
+    find_latest_answer,
+    find_live_call,
+    find_route,
+)
+from router.store.pool import DATABASE_ERRORS, Database
+
+_TALK_SECONDS: Final = 4 * 3600  # how long a person may talk: what Twilio's Dial allows by itself
+_LIVE: Final = timedelta(hours=3)
+_REPLY_SECONDS: Final = 0.5
+_TELLING_SECONDS: Final = 1.5  # for the carrier to be told, at the least
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Moves live calls from their AI to a person. `base_url` is our public address."""
+
+    database: Database
+    keyring: Keyring
+    claims: Claims
+    steps: StepKeeper
+    desk: Desk
+    live_calls: LiveCalls
+    recorder: Recorder
+    events: CallEvents
+    base_url: str
+    clock: Callable[[], datetime]
+
+    async def put_through(self, provider: str, agency_id: str, asked: TransferAsked, deadline: Deadline) -> bool:
+        """Whether the caller is on the way to a person. False: nobody is available, and the AI goes on."""
+        try:
+            call = await self._find_call(provider, agency_id, asked)
+            if call is None:
+                return False
+            facts = await find_facts(self.database.calls, call.id)
+            state = await self._find_state(call)
+            if state is None:
+                return False
+            if state.transfer_to is not None:
+                return is_being_moved(facts)
+            if state.rung is None or state.rung.provider != provider:
+                return False
+            return await self._move(state, facts, deadline)
+        except DATABASE_ERRORS:
+            return False
+
+    async def _find_call(self, provider: str, agency_id: str, asked: TransferAsked) -> StoredCall | None:
+        """The agency's call that is on. Where our id did not travel along, the caller's number tells which."""
+        if asked.call_id is not None:
+            call = await find_agency_call(self.database.calls, agency_id, asked.call_id)
+            return call if call is not None and call.ended_at is None else None
+        if asked.caller is None:
+            return None
+        return await find_live_call(self.database.calls, agency_id, provider, asked.caller, self.clock() - _LIVE)
+
+    async def _find_state(self, call: StoredCall) -> CallState | None:
+        """Where the call stands: the state behind the last document."""
+        found = await find_latest_answer(self.database.calls, call.account_sid, call.call_sid)
+        if found is None:
+            return None
+        step, sealed = found
+        try:
+            return open_answer(self.keyring, sealed, call.account_sid, call.call_sid, step).state
+        except StateError:
+            return None
+
+    async def _move(self, state: CallState, facts: tuple[Fact, ...], deadline: Deadline) -> bool:
+        route = await find_route(self.database.calls, state.account_sid, state.route.number) or state.route
+        phone = route.transfer_to or route.personal_phone
+        if phone is None:
+            return False
+        claim = await self.claims.claim_step(state)
+        if not claim.claimed:
+            return False  # the AI's leg is over, or the caller is gone
+        answer = self.desk.put_through(state, phone, attempt=count_transfers(facts))
+        moved = answer.state or state
+        self.events.note(moved, "call.transferring", provider=state.rung.provider if state.rung else None)
+        await self.steps.keep(state, answer, deadline)
+        try:
+            limit = max(deadline.left() - _REPLY_SECONDS, _TELLING_SECONDS)
+            await self.live_calls.move(moved, self._url(moved), _TALK_SECONDS, limit)
+        except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
+            await self._give_up(state, moved, error)
+            return False
+        return True
+
+    async def _give_up(self, state: CallState, moved: CallState, error: Exception) -> None:
+        """The AI still has the caller. Its step is open again, so that its end is judged as ever."""
+        reason = error.kind if isinstance(error, ProviderError) else "no_key"
+        self.events.note(moved, "call.transfer_failed", timeline_reason=str(reason), cause=str(reason))
+        await self.recorder.flush(_REPLY_SECONDS)
+        await self.steps.forget(state)
+
+    def _url(self, state: CallState) -> str:
+        """Absolute, since the carrier is told it over its API; our paths begin with that of the public address."""
+        base = urlsplit(self.base_url)
+        return f"{base.scheme}://{base.netloc}{self.desk.transfer_path(state)}"
+
+
+def count_transfers(facts: tuple[Fact, ...]) -> int:
+    return sum(fact.event == "call.transferring" for fact in facts)
+
+
+def is_being_moved(facts: tuple[Fact, ...]) -> bool:
+    """Whether we took the call away from its AI: how that leg ends then is our doing."""
+    return count_transfers(facts) > sum(fact.event == "call.transfer_failed" for fact in facts)

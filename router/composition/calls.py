@@ -1,0 +1,101 @@
+"""What a live call runs through, put together: claims, steps, documents, the flow, the end, and moving it to a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from router.calls.claims import Claims
+from router.calls.control import LiveCalls
+from router.calls.desk import Desk, Timing
+from router.calls.ending import Closer
+from router.calls.events import CallEvents
+from router.calls.flow import CallFlow
+from router.calls.key_notes import KeyNotes
+from router.calls.mailbox import Mailbox
+from router.calls.native import NativeCalls
+from router.calls.once import StepKeeper
+from router.calls.reports import Reports
+from router.calls.transfer import Transfers
+from router.composition.outside import Outside, caps, platform_account
+from router.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class CallPath:
+    """One of each, shared by all that tells us about calls."""
+
+    events: CallEvents
+    key_notes: KeyNotes
+    claims: Claims
+    closer: Closer
+    flow: CallFlow
+    mailbox: Mailbox
+    transfers: Transfers
+    native: NativeCalls
+    reports: Reports
+
+
+def make_call_path(settings: Settings, outside: Outside) -> CallPath:
+    database, guard, recorder = outside.database, outside.guard, outside.recorder
+    keyring, clock = outside.keyring, outside.clock
+    key_notes = KeyNotes(database, clock)
+    events = CallEvents(recorder, clock, key_notes)
+    desk = Desk(
+        keyring=keyring,
+        recorder=recorder,
+        events=events,
+        timing=Timing(settings.sip_timeout, settings.ring_budget),
+        base_path=urlsplit(settings.base_url).path,
+        clock=clock,
+    )
+    steps = StepKeeper(database.calls, guard, keyring, recorder, clock, settings.answer_deadline)
+    claims = Claims(
+        database=database,
+        guard=guard,
+        memory=outside.memory,
+        steps=steps,
+        recorder=recorder,
+        caps=caps(settings),
+        clock=clock,
+    )
+    closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
+    live_calls = LiveCalls(database, guard, outside.memory, keyring, outside.carrier, platform_account(settings), clock)
+    flow = CallFlow(
+        database=database,
+        guard=guard,
+        claims=claims,
+        steps=steps,
+        providers=outside.providers,
+        dispatcher=outside.dispatcher,
+        recorder=recorder,
+        desk=desk,
+        live_calls=live_calls,
+        closer=closer,
+        events=events,
+        clock=clock,
+    )
+    transfers = Transfers(
+        database=database,
+        keyring=keyring,
+        claims=claims,
+        steps=steps,
+        desk=desk,
+        live_calls=live_calls,
+        recorder=recorder,
+        events=events,
+        base_url=settings.base_url,
+        clock=clock,
+    )
+    reports = Reports(database, recorder, events, outside.dispatcher, clock)
+    return CallPath(
+        events=events,
+        key_notes=key_notes,
+        claims=claims,
+        closer=closer,
+        flow=flow,
+        mailbox=Mailbox(database, guard, recorder, events, clock),
+        transfers=transfers,
+        native=NativeCalls(database, recorder, events, reports, closer, clock),
+        reports=reports,
+    )

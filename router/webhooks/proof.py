@@ -1,0 +1,127 @@
+"""What proves that a request comes from a provider, and what is answered to one that is not proven."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from adapters.base import VoiceProvider
+from crypto import Keyring, OpenError, Secret
+from router.store.pool import DATABASE_ERRORS, Database
+from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
+from router.store.webhook_secrets import SealedSecrets, find_webhook_secrets
+from router.telemetry import emit, metrics
+
+_MOST_BYTES: Final = 4 * 1024 * 1024  # a long call's transcript, with every turn in it
+
+
+class RefusedRequestError(Exception):
+    """The request is not taken; `status` is answered."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Reads requests of providers and believes those that are proven."""
+
+    database: Database
+    keyring: Keyring
+    clock: Callable[[], datetime]
+
+    async def read(self, provider: VoiceProvider, request: Request) -> bytes:
+        """The body of a proven request. Raises RefusedRequestError."""
+        agency_id = agency_of(request)
+        body = await _read_body(request)
+        if body is None:
+            raise RefusedRequestError("too_large", 413)
+        try:
+            stored = await find_webhook_secrets(self.database.settings, agency_id, provider.name, self.clock())
+        except DATABASE_ERRORS:
+            raise RefusedRequestError("unverifiable", 503) from None
+        if stored is None:
+            raise RefusedRequestError("unknown_agency", 404)
+        if not self._is_proven(provider, agency_id, stored, request, body):
+            raise RefusedRequestError("wrong_signature", 401)
+        return body
+
+    def _is_proven(
+        self,
+        provider: VoiceProvider,
+        agency_id: str,
+        stored: tuple[SealedSecrets, ...],
+        request: Request,
+        body: bytes,
+    ) -> bool:
+        """By the token in the address that we gave out, or by the provider's own signature."""
+        given = request.query_params.get("token", "")
+        secrets: list[Secret] = []
+        for version in stored:
+            token, signing = self._open(agency_id, provider, version)
+            if token is not None:
+                if given and hmac.compare_digest(given.encode(), token.reveal().encode()):
+                    return True
+                if provider.capabilities.webhook_proof == "header":
+                    secrets.append(token)
+            if signing is not None:
+                secrets.append(signing)
+        return provider.verify_webhook(request.headers, body, secrets, self.clock())
+
+    def _open(
+        self, agency_id: str, provider: VoiceProvider, version: SealedSecrets
+    ) -> tuple[Secret | None, Secret | None]:
+        """The address's token, and what the provider signs with: its own secret if one was given, else the key."""
+        kind, token, signing = provider.name, None, None
+        try:
+            if version.webhook_token_sealed is not None:
+                token = open_webhook_token(self.keyring, version.webhook_token_sealed, agency_id, kind)
+            if provider.capabilities.webhook_proof == "hmac":
+                signing = (
+                    open_key(self.keyring, version.sealed, agency_id, kind, version.version)
+                    if version.webhook_sealed is None
+                    else open_webhook_secret(self.keyring, version.webhook_sealed, agency_id, kind, version.version)
+                )
+        except OpenError:
+            metrics.key_unreadable(kind)
+            emit("key.unreadable", agency_id=agency_id, kind=kind, key_version=version.version)
+        return token, signing
+
+
+def agency_of(request: Request) -> str:
+    """The agency in the address; PostgreSQL's text has no place for NUL."""
+    agency_id: str = request.path_params["agency_id"]
+    return agency_id.replace("\0", "")
+
+
+def refuse(provider: str, request: Request, refused: RefusedRequestError) -> Response:
+    metrics.webhook_rejected(refused.reason)
+    emit(
+        "webhook.rejected",
+        source=provider,
+        reason=refused.reason,
+        status=refused.status,
+        agency_id=request.path_params["agency_id"][:64],
+    )
+    return Response(status_code=refused.status)
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """None: it is too large."""
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                return None
+    except ClientDisconnect:
+        return b""
+    return bytes(body)

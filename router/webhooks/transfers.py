@@ -1,0 +1,63 @@
+"""The assistants' function "put me through to a person": POST /webhooks/{provider}/{agency}/transfer.
+
+Proven as all that a provider sends; what happens to the call is router.calls.transfer. Whatever goes wrong, the assistant
+gets an answer that it can act on, and the caller is not left with silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from adapters.base import VoiceProvider
+from router.calls.transfer import Transfers
+from router.routing.dispatch import Deadline
+from router.telemetry import emit
+from router.webhooks.proof import Proof, RefusedRequestError, agency_of, refuse
+
+_SECONDS: Final = 8.0  # providers wait ten at the least
+_ON_THE_WAY: Final = "The caller is being put through to a person now. Say nothing more."
+_NOBODY: Final = "Nobody is available to take the call now. Say so, and offer to take a message."
+
+
+@dataclass(frozen=True, slots=True)
+class TransferWebhooks:
+    """The endpoint of each provider."""
+
+    proof: Proof
+    providers: Mapping[str, VoiceProvider]
+    transfers: Transfers
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(f"/webhooks/{name}/{{agency_id}}/transfer", self._endpoint(name), methods=["POST"])
+            for name in self.providers
+        ]
+
+    def _endpoint(self, name: str) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            try:
+                return await self._take(self.providers[name], request)
+            except RefusedRequestError as refused:
+                return refuse(name, request, refused)
+
+        return answer
+
+    async def _take(self, provider: VoiceProvider, request: Request) -> Response:
+        deadline = Deadline(_SECONDS)
+        body = await self.proof.read(provider, request)
+        try:
+            asked = provider.read_transfer(body)
+        except ValueError:
+            raise RefusedRequestError("unreadable", 400) from None
+        try:
+            moved = await self.transfers.put_through(provider.name, agency_of(request), asked, deadline)
+        except Exception as error:  # noqa: BLE001  our bug: the AI keeps the caller
+            emit("request.failed", exception=error, step="transfer")
+            moved = False
+        return JSONResponse(provider.answer_transfer(asked, _ON_THE_WAY if moved else _NOBODY))

@@ -1,0 +1,227 @@
+"""An AI is asked for a person: the live call is moved there by us, whatever Twilio does about what its papers leave open."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from adapters.base import ROUTER_CALL_ID
+from adapters.sandbox.carrier import Quirks, Script, Timeline
+from adapters.sandbox.carrier.script import EACH_QUIRK
+from tests.support.provider_reports import report_end
+from tests.support.world import OWNER, PROVIDERS, Client, World
+
+pytestmark = pytest.mark.anyio
+
+PERSON = "+14155550199"
+ASSISTANT = {"prompt": "You answer the phone.", "transfer_to": PERSON}
+
+
+@pytest.fixture
+def world(shared_world: World) -> World:
+    return shared_world
+
+
+def function_call(provider: str, call_id: str | None, caller: str = "+14155550123") -> dict[str, Any]:
+    """The provider's own form of the assistant's function call (Vapi docs: Server events; Retell docs: Custom function;
+    Bland: the body of our own tool).
+    """
+    metadata = {ROUTER_CALL_ID: call_id}
+    match provider:
+        case "vapi":
+            tool = {"id": "tool-1", "type": "function", "function": {"name": "transfer", "arguments": "{}"}}
+            call = {"id": "vapi-call-1", "assistantOverrides": {"metadata": metadata}, "customer": {"number": caller}}
+            return {"message": {"type": "tool-calls", "toolCallList": [tool], "call": call}}
+        case "retell":
+            return {"name": "transfer", "call": {"call_id": "r-1", "metadata": metadata}, "args": {}}
+        case _:
+            unfilled = "{{" + ROUTER_CALL_ID + "}}"
+            return {"call_id": "b-1", "from": caller, "to": "+1", ROUTER_CALL_ID: call_id or unfilled}
+
+
+class Assistant:
+    """Asks for a person once it talks, and keeps what it was told."""
+
+    def __init__(self, world: World, client: Client, *, times: int = 1, by_caller: bool = False) -> None:
+        self._world = world
+        self._client = client
+        self._times = times
+        self._by_caller = by_caller
+        self.told: list[str] = []
+
+    async def __call__(self, timeline: Timeline) -> None:
+        call = await self._world.db.fetchrow("SELECT id, provider FROM calls WHERE call_sid = $1", timeline.call_sid)
+        for _ in range(self._times):
+            answer = await self.ask(call["provider"], None if self._by_caller else call["id"])
+            self.told.append(answer)
+
+    async def ask(self, provider: str, call_id: str | None, agency_id: str | None = None) -> str:
+        response = await self.post(provider, call_id, agency_id)
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        if provider == "vapi":
+            [result] = answer["results"]
+            assert result["toolCallId"] == "tool-1"
+            return result["result"]
+        return answer["result"]
+
+    async def post(self, provider: str, call_id: str | None, agency_id: str | None = None, token: str | None = None):
+        agency = agency_id or self._client.agency_id
+        return await self._world.http.post(
+            f"{self._world.urls[0]}/webhooks/{provider}/{agency}/transfer",
+            params={"token": token or f"token-{agency}"},
+            content=json.dumps(function_call(provider, call_id)),
+        )
+
+
+async def events_of(world: World, timeline: Timeline) -> list[str]:
+    return [event for event, _, _ in await world.events(timeline)]
+
+
+@pytest.mark.parametrize("quirks", EACH_QUIRK.values(), ids=EACH_QUIRK)
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_the_caller_reaches_the_person_whatever_twilio_does(world: World, provider, quirks: Quirks):
+    client = await world.add_client(providers=[provider], assistant=ASSISTANT)
+    assistant = Assistant(world, client)
+    timeline = await world.call(client, Script(ai_acts_after=60), quirks=quirks, during_ai=assistant)
+    assert ["being put through" in told for told in assistant.told] == [True]
+    assert [(leg.who, leg.status) for leg in timeline.legs] == [("ai", "answered"), ("owner", "answered")]
+    assert timeline.recordings == []
+    call = await world.find_call(timeline)
+    assert (call["outcome"], call["ended_at"] is not None) == ("owner", True)
+    assert "call.transferring" in await events_of(world, timeline)
+
+
+async def test_it_is_the_person_of_the_definition_who_is_rung(world: World):
+    client = await world.add_client(assistant=ASSISTANT)
+    timeline = await world.call(client, during_ai=Assistant(world, client))
+    assert PERSON in str(timeline)
+    assert OWNER not in str(timeline)
+
+
+async def test_without_such_a_person_the_owner_is_rung(world: World):
+    client = await world.add_client()
+    timeline = await world.call(client, during_ai=Assistant(world, client))
+    assert timeline.legs[-1].who == "owner"
+
+
+@pytest.mark.parametrize("owner", ["ignores", "declines", "busy", "no-answer", "fails", "mailbox"])
+@pytest.mark.parametrize("executed", ["not asked", "executed"])
+async def test_a_person_who_does_not_take_the_call_is_followed_by_a_message(world: World, owner, executed):
+    client = await world.add_client(assistant=ASSISTANT)
+    timeline = await world.call(
+        client,
+        Script(owner=owner),
+        quirks=Quirks(action_after_redirect=executed),
+        during_ai=Assistant(world, client),
+    )
+    assert len(timeline.recordings) == 1
+    assert (await world.find_call(timeline))["outcome"] == "voicemail"
+
+
+async def test_nobody_to_be_put_through_to_is_told_and_the_talk_goes_on(world: World):
+    client = await world.add_client(personal_phone=None)
+    assistant = Assistant(world, client)
+    timeline = await world.call(client, during_ai=assistant)
+    assert ["Nobody is available" in told for told in assistant.told] == [True]
+    assert [leg.who for leg in timeline.legs] == ["ai"]
+    assert (await world.find_call(timeline))["outcome"] == "ai"
+
+
+async def test_if_twilio_refuses_the_assistant_is_told_and_the_talk_goes_on(world: World):
+    client = await world.add_client(assistant=ASSISTANT, own_account=True)
+    assistant = Assistant(world, client)
+
+    async def ask_while_twilio_is_down(timeline: Timeline) -> None:
+        world.sandbox.state.faults.set("twilio", {"fault": "503", "operation": "all"})
+        await assistant(timeline)
+        world.sandbox.state.faults.clear()
+
+    timeline = await world.call(client, during_ai=ask_while_twilio_is_down)
+    assert ["Nobody is available" in told for told in assistant.told] == [True]
+    assert [leg.who for leg in timeline.legs] == ["ai"]
+    assert "call.transfer_failed" in await events_of(world, timeline)
+    assert (await world.find_call(timeline))["outcome"] == "ai"
+
+
+async def test_after_a_refusal_the_assistant_may_ask_again(world: World):
+    client = await world.add_client(assistant=ASSISTANT, own_account=True)
+    assistant = Assistant(world, client)
+
+    async def ask_twice(timeline: Timeline) -> None:
+        world.sandbox.state.faults.set("twilio", {"fault": "503", "operation": "all"})
+        await assistant(timeline)
+        world.sandbox.state.faults.clear()
+        await assistant(timeline)
+
+    timeline = await world.call(client, during_ai=ask_twice)
+    assert ["being put through" in told for told in assistant.told] == [False, True]
+    assert timeline.legs[-1].who == "owner"
+
+
+async def test_a_function_call_that_is_repeated_moves_the_call_once(world: World):
+    client = await world.add_client(assistant=ASSISTANT)
+    assistant = Assistant(world, client, times=3)
+    timeline = await world.call(client, during_ai=assistant)
+    assert ["being put through" in told for told in assistant.told] == [True, True, True]
+    assert [leg.who for leg in timeline.legs] == ["ai", "owner"]
+
+
+async def test_a_bland_call_without_our_id_is_known_by_its_caller(world: World):
+    client = await world.add_client(providers=["bland"], assistant=ASSISTANT, bland_mode="number")
+    assistant = Assistant(world, client, by_caller=True)
+    timeline = await world.call(client, from_="+14155550123", during_ai=assistant)
+    assert ["being put through" in told for told in assistant.told] == [True]
+    assert timeline.legs[-1].who == "owner"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_how_the_leg_ends_that_we_ended_counts_against_nobody(world: World, provider):
+    client = await world.add_client(providers=[provider], assistant=ASSISTANT)
+    assistant = Assistant(world, client)
+
+    async def ask_and_blame(timeline: Timeline) -> None:
+        await assistant(timeline)
+        await report_end(world, client, timeline.call_sid, fault=True)
+
+    timeline = await world.call(client, during_ai=ask_and_blame)
+    assert timeline.legs[-1].who == "owner"
+    assert "ai.failed" not in await events_of(world, timeline)
+
+
+async def test_another_agency_moves_nothing(world: World):
+    client, stranger = await world.add_client(assistant=ASSISTANT), await world.add_client(assistant=ASSISTANT)
+    assistant = Assistant(world, client)
+
+    async def ask_as_a_stranger(timeline: Timeline) -> None:
+        call = await world.find_call(timeline)
+        assistant.told.append(await assistant.ask("vapi", call["id"], stranger.agency_id))
+        wrong = await assistant.post("vapi", call["id"], token="token-of-nobody")
+        assert wrong.status_code == 401
+        nobody = await assistant.post("vapi", call["id"], "agency_nobody")
+        assert nobody.status_code == 404
+
+    timeline = await world.call(client, during_ai=ask_as_a_stranger)
+    assert ["Nobody is available" in told for told in assistant.told] == [True]
+    assert [leg.who for leg in timeline.legs] == ["ai"]
+
+
+async def test_a_call_that_is_over_is_left_alone(world: World):
+    client = await world.add_client(assistant=ASSISTANT)
+    timeline = await world.call(client)
+    call = await world.find_call(timeline)
+    assert "Nobody is available" in await Assistant(world, client).ask("vapi", call["id"])
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"message":{"type":"tool-calls","toolCallList":[{}]}}', b"\xff"])
+async def test_what_is_no_function_call_is_refused_as_unreadable(world: World, body):
+    client = await world.add_client(providers=PROVIDERS)
+    for provider in PROVIDERS:
+        response = await world.http.post(
+            f"{world.urls[0]}/webhooks/{provider}/{client.agency_id}/transfer",
+            params={"token": f"token-{client.agency_id}"},
+            content=body,
+        )
+        assert response.status_code == 400
