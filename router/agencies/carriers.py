@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 from adapters.base import Account, ErrorKind, ProviderError
@@ -16,15 +13,11 @@ from router.calls.fallback import Fallback, fallback_address, open_fallback
 from router.routing.route import Mode
 from router.store.clients import Client, read_routing
 from router.store.keys import StoredKey, find_account_key
-from router.store.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
-from router.store.pool import DATABASE_ERRORS, Connection
+from router.store.numbers import Number
 from router.store.sealed import open_key
 from router.telemetry import emit
 
 REQUEST_SECONDS: Final = 8.0
-_AT_ONCE: Final = 10  # requests to the carrier for one request to us
-_ATTEMPTS: Final = 3
-_REWRITE_SECONDS: Final = 12.0
 
 
 def unreachable(kind: str, error: ProviderError) -> Problem:
@@ -92,43 +85,6 @@ def is_fallback_of(services: ApiServices, url: str, client: Client, e164: str) -
     except OpenError:
         return False
     return url.startswith(services.fallback_url) and there == make_fallback(client, e164)
-
-
-async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> None:
-    """Within the change that makes them stale, so that no crash can hide it."""
-    numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
-    for number in numbers:
-        await want_fallback(connection, number.agency_id, number.e164, make_fallback_url(services, client, number.e164))
-
-
-async def rewrite_fallbacks(services: ApiServices, numbers: Sequence[Number]) -> None:
-    """Give the carrier the addresses that are wanted. Raises nothing: one that fails stays marked as stale."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def rewrite(number: Number) -> None:
-        try:
-            async with gate:
-                await _rewrite(services, number.agency_id, number.e164)
-        except (ProviderError, *DATABASE_ERRORS) as error:
-            reason = error.kind.value if isinstance(error, ProviderError) else "database"
-            emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
-
-    with suppress(TimeoutError):  # those not reached are stale, as they are marked
-        async with asyncio.timeout(_REWRITE_SECONDS):
-            await asyncio.gather(*(rewrite(number) for number in numbers))
-
-
-async def _rewrite(services: ApiServices, agency_id: str, e164: str) -> None:
-    """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
-    pool = services.database.settings
-    for _ in range(_ATTEMPTS):
-        number = await find_number(pool, agency_id, e164)
-        account = await open_account(services, agency_id, number.account_sid) if number else None
-        if number is None or account is None:
-            return
-        await configure(services, account, number)
-        if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
-            return
 
 
 async def configure(services: ApiServices, account: Account, number: Number) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from router.agencies.carriers import make_fallback, note_stale_fallbacks, rewrite_fallbacks
+from router.agencies.carriers import make_fallback
 from router.agencies.definitions import RoutingSettings
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import ClientChange, ClientList, ClientReply, NewClient
+from router.agencies.numbering.fallbacks import note_stale_fallbacks, rewrite_fallbacks
 from router.agencies.numbering.release import forget_numbers, release_numbers
 from router.agencies.problems import invalid, not_found
 from router.agencies.sync.wanted import leave_client, sync_client

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.base import ProviderError
-from router.agencies.carriers import make_fallback_url, refusal, rewrite_fallbacks
+from router.agencies.carriers import make_fallback_url, refusal
 from router.agencies.endpoints import Answer, ApiRequest, Changes, Endpoint
 from router.agencies.models import NewNumber, NumberChange, NumberList, NumberReply
 from router.agencies.numbering.after import after_moved_number
 from router.agencies.numbering.buying import buy_number
+from router.agencies.numbering.fallbacks import rewrite_fallbacks
 from router.agencies.numbering.market import market_endpoint
 from router.agencies.numbering.native_shop import assign_native
 from router.agencies.numbering.release import forget_numbers, release_numbers
 from router.agencies.numbering.taking_over import take_over
 from router.agencies.problems import invalid, not_found
+from router.store.agencies import lock_agency
 from router.store.clients import Client, find_client, lock_client
 from router.store.numbers import Number, find_number, list_numbers, move_number, want_fallback
 
@@ -84,6 +86,7 @@ async def change_number(request: ApiRequest[NumberChange]) -> Answer:
     if number.is_native:
         await _assign(request, number)
     async with request.changes() as changes:
+        await lock_agency(changes.connection, request.agency_id)
         client = await _lock_client(changes, request.agency_id, request.body.client_id)
         await move_number(changes.connection, number.agency_id, number.e164, client.id)
         if not number.is_native:

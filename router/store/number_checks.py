@@ -41,6 +41,30 @@ async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_acco
     return [read_number(row) for row in rows]
 
 
+async def lease_stale_native(connection: Connection, now: datetime, until: datetime, limit: int = 50) -> list[Number]:
+    """Numbers at voice providers whose fallback is not there yet; nobody else tries before `until`."""
+    rows = await connection.fetch(
+        """
+        UPDATE numbers n
+           SET look_after = $2
+         WHERE (n.agency_id, n.e164) IN (
+               SELECT agency_id, e164
+                 FROM numbers
+                WHERE account = 'provider' AND fallback_state = 'stale' AND (look_after IS NULL OR look_after <= $1)
+                ORDER BY look_after NULLS FIRST
+                LIMIT $3
+                  FOR UPDATE SKIP LOCKED)
+        RETURNING n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
+                  n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift,
+                  n.checked_at, NULL::jsonb AS registrations, '{}'::text[] AS problems
+        """,
+        now,
+        until,
+        limit,
+    )
+    return [read_number(row) for row in rows]
+
+
 async def note_look(
     connection: Connection, number: Number, drift: str | None, now: datetime, next_look: datetime
 ) -> None:

@@ -201,19 +201,23 @@ async def drop_registrations(connection: Connection, agency_id: str, e164: str) 
 async def list_unregistered(
     connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
 ) -> list[tuple[str, str, str]]:
-    """Numbers without a counterpart where their client has a linked assistant: (agency id, E.164, provider).
-
-    Those that were refused are left out, until something changes.
+    """Numbers without a counterpart where their client has a linked assistant, or with one of ours that knows another
+    assistant or owner's phone: (agency id, E.164, provider). Those that were refused are left out, until something
+    changes.
     """
     rows = await connection.fetch(
         """
         SELECT n.agency_id, n.e164, s.provider
           FROM assistants s
+          JOIN clients c ON c.id = s.client_id
           JOIN numbers n ON n.client_id = s.client_id AND n.carrier = 'twilio' AND n.state = 'active'
           JOIN keys k ON k.agency_id = n.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
           LEFT JOIN registrations r ON r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.provider = s.provider
          WHERE s.state = 'linked' AND s.usable AND s.provider = ANY ($1)
-           AND (r.e164 IS NULL OR (r.ours AND r.remote_id IS NULL AND r.leased_until <= $2))
+           AND (r.e164 IS NULL
+                OR r.ours AND r.leased_until <= $2
+                OR r.ours AND r.leased_until IS NULL AND r.error IS NULL
+                   AND (r.assistant_id, r.fallback) IS DISTINCT FROM (s.remote_id, c.personal_phone))
          ORDER BY n.created_at
          LIMIT $3
         """,

@@ -11,12 +11,12 @@ from router.store.registrations import drop_registrations
 
 
 async def after_new_number(connection: Connection, services: ApiServices, client: Client) -> None:
-    """Within the change that gave it to the client."""
+    """Within the change that gave it to the client. Needs the agency and the client locked."""
     await sync_client(connection, services, client)
 
 
 async def after_moved_number(connection: Connection, services: ApiServices, client: Client, e164: str) -> None:
-    """The counterparts of a number that nobody answers any more would still be answered by the former assistant."""
+    """Likewise. Without an assistant the former client's would go on answering a counterpart of ours: it goes."""
     if not await has_assistant(connection, client.id):
         await drop_registrations(connection, client.agency_id, e164)
-    await after_new_number(connection, services, client)
+    await sync_client(connection, services, client)

@@ -19,7 +19,7 @@ from router.agencies.numbering.refusals import UNCLEAR, explain, unclear
 from router.agencies.numbering.shops import Bought, Order, Shop
 from router.agencies.problems import Problem, invalid
 from router.agencies.services import CARRIER, ApiServices
-from router.store.agencies import find_agency
+from router.store.agencies import find_agency, lock_agency
 from router.store.audit import AuditEntry, insert_audit_entry
 from router.store.clients import Client, find_client, lock_client
 from router.store.keys import find_key_in_use
@@ -201,6 +201,7 @@ async def _insert(
     services: ApiServices, connection: Connection, shop: Shop, purchase: Purchase, bought: Bought
 ) -> bool:
     """False: somebody else has recorded it. Raises ClientGoneError."""
+    await lock_agency(connection, purchase.agency_id)
     client = await lock_client(connection, purchase.agency_id, purchase.client_id)
     if client is None:
         raise ClientGoneError

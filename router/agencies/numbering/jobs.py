@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from router.agencies.numbering.buying import finish_open_purchases
 from router.agencies.numbering.drift import look_at_numbers
+from router.agencies.numbering.fallbacks import rewrite_stale_native
 from router.agencies.numbering.former import delete_former_registrations, revoke_unused_carrier_keys
 from router.agencies.numbering.linked import register_linked
 from router.agencies.services import ApiServices
@@ -28,7 +29,8 @@ async def look_at_all_due(services: ApiServices) -> None:
 
 
 async def tidy_counterparts(services: ApiServices) -> None:
-    """What is there for nothing goes; what is missing for linked assistants comes."""
+    """What is there for nothing goes; what is missing for linked assistants, or out of date, comes."""
     await delete_former_registrations(services)
     await revoke_unused_carrier_keys(services)
     await register_linked(services)
+    await rewrite_stale_native(services)

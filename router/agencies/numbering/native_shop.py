@@ -19,7 +19,7 @@ from router.agencies.numbering.shops import Bought, Order
 from router.agencies.problems import Problem, invalid
 from router.agencies.providers import particulars_of
 from router.agencies.services import ApiServices
-from router.agencies.wiring import make_wiring
+from router.agencies.sync.definition import make_wiring
 from router.store.assistants import find_usable_copy
 from router.store.clients import Client, find_client
 from router.store.numbers import Number, list_numbers_of_account

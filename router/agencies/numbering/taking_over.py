@@ -44,6 +44,7 @@ async def take_over(request: ApiRequest[NewNumber]) -> Answer:
         await delete_numbers(services.database.settings, number.agency_id, [number.e164])
         raise refusal(CARRIER, error) from None
     async with request.changes() as changes:
+        await lock_agency(changes.connection, number.agency_id)
         client = await lock_client(changes.connection, number.agency_id, number.client_id)
         await activate_number(changes.connection, number.agency_id, number.e164)
         await confirm_fallback(changes.connection, number.agency_id, number.e164, number.fallback_url)
