@@ -10,7 +10,7 @@ from adapters.portable import Assistant, Copy
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY
 from crypto import Secret
 from router.agencies.counterparts import ensure_counterpart, list_counterparts
-from router.agencies.wiring import make_wiring
+from router.agencies.sync.definition import make_wiring
 from router.store.keys import find_key_in_use
 from router.store.numbers import find_number
 from tests.router.agencies.numbering.conftest import OWN_TOKEN
