@@ -25,6 +25,11 @@ async def show_calls(visit: Visit) -> Response:
     )
 
 
+async def follow(visit: Visit) -> ASGIApp:
+    """What happens on calls, as it happens, for the script of the pages about calls."""
+    return visit.api.pass_on(visit.path("events"), visit.request)
+
+
 async def show_call(visit: Visit) -> Response:
     call = await visit.api.get(visit.path("calls", visit.part("call")))
     messages = await visit.api.get(visit.path("voicemails"), limit=200)
@@ -93,6 +98,7 @@ def _older(visit: Visit, name: str, page: dict[str, Any]) -> str | None:
 
 PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
     ("GET", "/calls", show_calls),
+    ("GET", "/calls/live", follow),
     ("GET", "/calls/{call}", show_call),
     ("GET", "/voicemails", show_voicemails),
     ("GET", "/voicemails/{voicemail}/audio", play),

@@ -63,6 +63,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "number-bought": "The number is yours and set up: calls to it come here.",
     "registered": "Saved. Calls through that provider use it from the next one on.",
     "voicemail-deleted": "The message is deleted, at the carrier too.",
+    "replayed": "They are on their way again.",
+    "endpoint-deleted": "The address is removed. Nothing is sent there any more.",
     "settings-saved": "Saved. It holds from the next call on.",
     "token-deleted": "The token is deleted. Whatever used it is locked out.",
     "assistants-deleted": "The assistants that we made there are deleted.",
@@ -112,6 +114,12 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "It costs money every month until it is given back. It stays at {seller}: calls to it do not pass through here, "
         "so no other provider can stand in. If you make another provider active, this number stays behind.",
         "Buy it",
+    ),
+    "endpoint": Confirmation(
+        "Remove this address?",
+        "Nothing is sent there any more, and what is still on its way is dropped. If you add it again it gets a new "
+        "secret.",
+        "Remove it",
     ),
     "voicemail": Confirmation(
         "Delete this message?",

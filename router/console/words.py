@@ -97,12 +97,19 @@ EVENTS: Final[Mapping[str, str]] = {
     "ai.ended": "The AI's part ended",
     "ai.failed": "The AI broke off",
     "owner.accepted": "The owner accepted",
-    "transfer.requested": "The caller asks for a person",
-    "transfer.started": "Being put through to a person",
-    "transfer.failed": "Could not be put through",
+    "call.transferring": "The caller asks for a person, and is put through",
+    "call.transfer_failed": "Could not be put through: the AI goes on",
+    "call.unlimited": "The call could not be given a time limit",
     "voicemail.received": "A message was left",
     "voicemail.absent": "No message was left",
     "step.repeated": "Twilio asked again",
+}
+
+DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
+    "waiting": ("On its way", "plain"),
+    "again": ("Tried, comes again", "warn"),
+    "delivered": ("Arrived", "good"),
+    "dead": ("Given up", "bad"),
 }
 
 REASONS: Final[Mapping[str, str]] = {
@@ -145,6 +152,9 @@ ACTIONS: Final[Mapping[str, str]] = {
     "client.created": "Client created",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",
+    "endpoint.created": "Webhook address added",
+    "endpoint.deleted": "Webhook address removed",
+    "endpoint.replayed": "Events sent again",
     "key.saved": "Key saved",
     "key.deleted": "Key deleted",
     "number.bought": "Number bought",

@@ -68,6 +68,17 @@ async def test_a_message_is_played_and_deleted(desk: Desk):
     await expect(page.get_by_text("No messages")).to_be_visible()
 
 
+async def test_calls_show_up_while_one_looks(desk: Desk):
+    await desk.sign_in()
+    page = desk.page
+    await page.goto(desk.url("calls"))
+    await expect(page.get_by_text("No calls yet")).to_be_visible()
+    await expect(page.get_by_text("Live")).to_be_visible()
+    await desk.leave_message()
+    await expect(page.get_by_role("cell", name="+1 415-555-0123")).to_be_visible()
+    await expect(page.get_by_role("row").nth(1)).to_contain_text("Voicemail")
+
+
 async def test_signing_out_closes_every_page_also_with_the_back_button(desk: Desk):
     await desk.sign_in()
     page = desk.page

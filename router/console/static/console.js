@@ -76,12 +76,40 @@ function keepFresh(part) {
   }, pause);
 }
 
+// Pages about calls follow what happens: each event brings the page up to date.
+function follow(part) {
+  const sign = document.querySelector("[data-live-sign]");
+  const source = new EventSource(part.dataset.live);
+  let waiting = null;
+  const refresh = async () => {
+    waiting = null;
+    const reply = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    if (!reply?.ok || reply.redirected) return;
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const fresh = page.getElementById(part.id);
+    if (!fresh) return;
+    part.replaceChildren(...fresh.childNodes);
+    start(part);
+    if (!fresh.dataset.live) source.close();
+    ready("[data-filter]", (form) => form.dispatchEvent(new Event("input")));
+  };
+  const told = (event) => {
+    const wanted = part.dataset.liveCall;
+    if (wanted && JSON.parse(event.data).call_id !== wanted) return;
+    waiting ??= setTimeout(refresh, 300);
+  };
+  for (const name of part.dataset.liveEvents.split(" ")) source.addEventListener(name, told);
+  source.addEventListener("open", () => { if (sign) sign.hidden = false; });
+  source.addEventListener("error", () => { if (sign) sign.hidden = true; });
+  addEventListener("pagehide", () => source.close());
+}
+
 // A list that is narrowed down while one types.
 function filter(form) {
   form.hidden = false;
-  const rows = [...document.querySelectorAll(form.dataset.filter)];
   const count = form.querySelector("[data-count]");
   const apply = () => {
+    const rows = [...document.querySelectorAll(form.dataset.filter)];
     const text = (form.elements.text?.value ?? "").trim().toLowerCase();
     const kind = form.elements.kind?.value ?? "";
     let shown = 0;
@@ -131,5 +159,6 @@ function start(root) {
 }
 
 start(document);
+ready("[data-live]", follow);
 document.querySelector("[data-focus]")?.focus();
 addEventListener("pageshow", () => ready("form[data-sent]", (form) => { delete form.dataset.sent; form.removeAttribute("aria-busy"); }));

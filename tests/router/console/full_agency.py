@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, NUMBERS, RETELL_KEY, VAPI_KEY
@@ -24,6 +25,7 @@ class FullAgency:
     number: str
     call: str
     voicemail: str
+    endpoint: str
 
     @property
     def pages(self) -> tuple[str, ...]:
@@ -47,6 +49,8 @@ class FullAgency:
             "voicemails",
             "explain",
             f"explain?to={self.number}",
+            "webhooks",
+            f"webhooks/{self.endpoint}",
             "activity",
             "settings",
         )
@@ -119,4 +123,6 @@ async def fill(api: Api, services: ApiServices, sandbox: RunningSandbox) -> Full
         from_number=MARKUP,
         transcript=f"Say {MARKUP}",
     )
-    return FullAgency(agency, client, number, "call_1", "voicemail_1")
+    address = {"url": f"http://127.0.0.1:9/?{quote(MARKUP)}"}
+    endpoint = await api.post(f"{agency.path}/endpoints", address)
+    return FullAgency(agency, client, number, "call_1", "voicemail_1", endpoint["id"])

@@ -23,6 +23,7 @@ EMPTY_PAGES = (
     "calls",
     "voicemails",
     "explain",
+    "webhooks",
     "activity",
     "settings",
 )

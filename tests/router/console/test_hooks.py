@@ -1,0 +1,70 @@
+"""Webhooks of an agency: adding an address, its secret, what was sent, sending again, removing."""
+
+from __future__ import annotations
+
+import pytest
+
+from router.agencies import ApiServices
+from tests.router.agencies.client import Agency, Api
+from tests.router.agencies.test_history import file_call
+from tests.router.console.browsing import Browser, PageSeen
+
+pytestmark = pytest.mark.anyio
+
+URL = "http://127.0.0.1:9/calls"
+
+
+async def add(browser: Browser, **values) -> PageSeen:
+    return await browser.fill_in(await browser.open("webhooks"), "/webhooks", **{"url": URL} | values)
+
+
+async def test_an_address_gets_a_secret_that_is_shown_once(browser: Browser, api: Api, agency: Agency):
+    page = await add(browser)
+    secret = page.tree.find("div", role="status").find("code").text
+    assert secret.startswith("whsec_")
+    assert secret not in (await browser.open("webhooks")).text
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    assert (endpoint["url"], endpoint["events"]) == (URL, ["*"])
+
+
+async def test_it_may_hear_of_some_events_only(browser: Browser, api: Api, agency: Agency):
+    await add(browser, which="some", events=["call.ended", "voicemail.received"])
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    assert endpoint["events"] == ["call.ended", "voicemail.received"]
+
+
+@pytest.mark.parametrize(("values", "field"), [({"url": "ftp://x"}, "url"), ({"which": "some"}, "events")])
+async def test_what_is_wrong_is_told_at_its_field(browser: Browser, values: dict, field: str):
+    page = await add(browser, **values)
+    assert page.status == 422
+    assert page.tree.find("a", href=f"#f-{field}").text
+
+
+async def test_what_was_sent_is_listed_and_can_be_sent_again(
+    browser: Browser, api: Api, agency: Agency, services: ApiServices
+):
+    await add(browser)
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    await file_call(services, agency, "call_1")
+    now = services.clock()
+    await services.database.settings.execute(
+        "INSERT INTO call_events (id, call_id, at, event, step) VALUES ('event_1', 'call_1', $1, 'call.ended', 'end')",
+        now,
+    )
+    page = await browser.open(f"webhooks/{endpoint['id']}")
+    assert "Nothing was sent yet" in page.words
+    again = await browser.fill_in(page, "/replay", span="day")
+    assert "on their way again" in again.words
+    [row] = again.tree.find("tbody").find_all("tr")
+    assert "The call ended" in row.text
+    assert "On its way" in row.text
+
+
+async def test_an_address_is_removed_only_after_a_question(browser: Browser, api: Api, agency: Agency):
+    await add(browser)
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    question = await browser.fill_in(await browser.open(f"webhooks/{endpoint['id']}"), "/delete")
+    assert "Remove this address?" in question.words
+    assert (await browser.fill_in(question, "")).path.endswith("/webhooks")
+    assert (await api.get(f"{agency.path}/endpoints"))["items"] == []
+    assert (await browser.open(f"webhooks/{endpoint['id']}")).status == 404
