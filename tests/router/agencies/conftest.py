@@ -73,8 +73,19 @@ def bulkheads() -> Bulkheads:
 
 
 @pytest.fixture
+def platform_keys() -> str:
+    """As the setting has them."""
+    return new_key_entry()
+
+
+@pytest.fixture
 async def services(
-    database: Database, sandbox: RunningSandbox, clock: Clock, circuits: Circuits, bulkheads: Bulkheads
+    database: Database,
+    sandbox: RunningSandbox,
+    clock: Clock,
+    circuits: Circuits,
+    bulkheads: Bulkheads,
+    platform_keys: str,
 ) -> AsyncIterator[ApiServices]:
     http = Http()
     voice = (
@@ -82,7 +93,7 @@ async def services(
         Retell(http, f"{sandbox.url}/retell", SIP),
         Bland(http, f"{sandbox.url}/bland", SIP),
     )
-    keyring, providers = Keyring.parse(new_key_entry()), {provider.name: provider for provider in voice}
+    keyring, providers = Keyring.parse(platform_keys), {provider.name: provider for provider in voice}
     hosts = {provider.name: provider for provider in voice}
 
     def open_access(agency_id: str, access: Access) -> Secret:

@@ -7,8 +7,8 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import pytest
 
 from adapters.sandbox.api import Asked
 from adapters.sandbox.server import RunningSandbox
-from crypto import Keyring, new_key_entry
+from crypto import new_key_entry
 from router.agencies import ApiServices
 from router.agencies.sync.work import register_sync_jobs
 from router.jobs import JobRunner
-from tests.router.agencies.client import PUBLIC_URL, Agency, Api
+from tests.router.agencies.client import ADMIN_TOKEN, PUBLIC_URL, Agency, Api
 from tests.support.waiting import wait_until
 from tests.support.world import FakeClock
 
@@ -138,17 +138,6 @@ class Bench:
         return any(org.key == key for org in side.orgs)
 
 
-@pytest.fixture(scope="session")
-def platform_keys() -> str:
-    return new_key_entry()
-
-
-@pytest.fixture
-def services(services: ApiServices, platform_keys: str) -> ApiServices:
-    """With keys that a worker in another process can be given."""
-    return replace(services, keyring=Keyring.parse(platform_keys))
-
-
 @pytest.fixture
 def bench(api: Api, sandbox: RunningSandbox, services: ApiServices, database_dsn: str) -> Bench:
     return Bench(api, sandbox, services, database_dsn)
@@ -161,27 +150,39 @@ async def working(bench: Bench) -> AsyncIterator[JobRunner]:
         yield runner
 
 
+StartWorker = Callable[[], Awaitable["subprocess.Popen[bytes]"]]
+
+
 @pytest.fixture
 def external_worker(
     sandbox: RunningSandbox, database_dsn: str, platform_keys: str, tmp_path: Path
-) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+) -> Iterator[StartWorker]:
     """Starts `callrouter worker` in a process of its own, which can be killed."""
-    started = []
+    started: list[subprocess.Popen[bytes]] = []
+    environ = {
+        **sandbox.environment,
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DATABASE_URL": database_dsn,
+        "CALLROUTER_DATA_DIR": str(tmp_path / "data"),
+        "CALLROUTER_PLATFORM_KEYS": platform_keys,
+        "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
+        "CALLROUTER_ADMIN_TOKEN": ADMIN_TOKEN,
+        "CALLROUTER_PUBLIC_URL": PUBLIC_URL,
+    }
 
-    def start() -> subprocess.Popen[bytes]:
-        environ = {
-            **sandbox.environment,
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "DATABASE_URL": database_dsn,
-            "CALLROUTER_DATA_DIR": str(tmp_path / "data"),
-            "CALLROUTER_PLATFORM_KEYS": platform_keys,
-            "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
-            "CALLROUTER_ADMIN_TOKEN": "operator-token-of-the-tests",
-            "CALLROUTER_PUBLIC_URL": PUBLIC_URL,
-        }
-        command = [sys.executable, "-m", "router", "worker"]
-        started.append(subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    def begin(told: Path) -> subprocess.Popen[bytes]:
+        with told.open("wb") as out:
+            command = [sys.executable, "-m", "router", "worker"]
+            return subprocess.Popen(command, env=environ, stdout=out, stderr=out)
+
+    async def start() -> subprocess.Popen[bytes]:
+        told = tmp_path / "worker.out"
+        started.append(begin(told))
+        async with asyncio.timeout(150):  # a busy machine takes its time to start a process
+            while b"jobs.started" not in told.read_bytes():
+                assert started[-1].poll() is None, told.read_text()
+                await asyncio.sleep(0.05)
         return started[-1]
 
     yield start

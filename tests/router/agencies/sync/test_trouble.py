@@ -60,7 +60,7 @@ async def test_a_worker_that_is_killed_leaves_no_second_assistant(bench, clock, 
     client = await bench.client(agency)
     await bench.save_key(agency, provider)
     bench.fault(provider, "late", seconds=1)
-    worker = external_worker()
+    worker = await external_worker()
     await wait_until(lambda: bench.assistants_at(provider))
     worker.kill()
     bench.fault(provider, None)
