@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import Explanation, RungReply
 from router.agencies.problems import invalid, not_found
 from router.agencies.queries import read_number
+from router.agencies.services import ApiServices
 from router.routing.explain import Explained, explain
-from router.store.assistants import list_assistants
+from router.routing.route import Route, SkipReason
+from router.store.assistants import find_usable_copy, list_assistants
 from router.store.calls import preview_call
 
 
@@ -22,7 +25,8 @@ def explain_endpoints() -> list[Endpoint]:
             explain_call,
             reply=Explanation,
             query=("to", "from"),
-            description="By the rules of a live call, in the process that answers: each has circuits of its own.",
+            description="By the rules of a live call, in the process that answers: each has circuits of its own. Calls to "
+            "a number that was bought from a voice provider never pass through us: only that provider can take them.",
         )
     ]
 
@@ -44,10 +48,31 @@ async def explain_call(request: ApiRequest[None]) -> Answer:
     )
     if preview is None:
         raise not_found("number")
-    rungs = explain(preview.route, services.voice, services.dispatcher, now, preview.diverted)
+    route = preview.route
+    rungs = (
+        await _explain_native(services, route)
+        if route.account_sid in services.voice
+        else explain(route, services.voice, services.dispatcher, now, preview.diverted)
+    )
     there = await list_assistants(services.database.settings, request.agency_id, preview.route.client_id)
     lost = {assistant.provider: assistant.lost for assistant in there}
     return Answer.of(200, Explanation(rungs=[_show(rung, lost) for rung in rungs]))
+
+
+async def _explain_native(services: ApiServices, route: Route) -> Sequence[Explained]:
+    """The provider's name is the account. Whom it rings when it fails is its own business."""
+    provider, pool = route.account_sid, services.database.settings
+    if all(access.provider != provider for access in route.accesses):
+        reason: str = SkipReason.NO_KEY
+    elif await find_usable_copy(pool, route.agency_id, route.client_id, provider) is None:
+        reason = SkipReason.NOT_SYNCED
+    else:
+        reason = "ready"
+    others: tuple[Literal["owner", "voicemail"], ...] = ("owner", "voicemail")
+    return (
+        Explained("ai", provider, would_take=reason == "ready", reason=reason),
+        *(Explained(step, None, would_take=False, reason="native_number") for step in others),
+    )
 
 
 def _show(rung: Explained, lost: Mapping[str, Sequence[str]]) -> RungReply:

@@ -191,3 +191,19 @@ async def test_nobody_looks_for_a_native_number_at_the_carrier(shop, market, ser
     market.sandbox.state.requests.clear()
     await look_at_all_due(services)
     assert market.sandbox.state.requests_to("twilio") == []
+
+
+async def test_explain_names_the_provider_and_nobody_else(market, api, services):
+    shop = await open_shop(market, "retell")
+    bought = await shop.buy()
+
+    async def explained():
+        answer = await api.get(f"{market.agency.path}/explain", params={"to": bought["e164"]})
+        return [(rung["step"], rung["provider"], rung["would_take"], rung["reason"]) for rung in answer["rungs"]]
+
+    others = [("owner", None, False, "native_number"), ("voicemail", None, False, "native_number")]
+    assert await explained() == [("ai", "retell", True, "ready"), *others]
+    await services.database.settings.execute("UPDATE assistants SET usable = false")
+    assert await explained() == [("ai", "retell", False, "not_synced"), *others]
+    await services.database.settings.execute("DELETE FROM keys WHERE kind = 'retell'")
+    assert await explained() == [("ai", "retell", False, "no_key"), *others]
