@@ -19,6 +19,7 @@ from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL
 from router.store.call_writes import set_provider, set_ringing
+from router.telemetry import metrics
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
 _LIMIT_MARGIN_SECONDS: Final = 60
@@ -57,6 +58,7 @@ class Desk:
 
     def serve(self, state: CallState, taken: Taken) -> Answer:
         """The document of a rung, and the state behind its callbacks."""
+        metrics.rung_taken(taken.rung.step, taken.rung.provider)
         leg = state.leg + 1
         served = replace(
             state,
@@ -76,6 +78,7 @@ class Desk:
 
     def put_through(self, state: CallState, phone: str, attempt: int) -> Answer:
         """The document that takes a call from its AI to a person, who is rung as the owner is."""
+        metrics.rung_taken("transfer", None)
         leg = state.leg + _LEGS_BEFORE_TRANSFER + attempt
         served = replace(
             state,

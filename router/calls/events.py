@@ -94,6 +94,8 @@ class CallEvents:
         """Somebody or something has taken the call."""
         if self.note(state, "call.answered", provider=provider, timeline_reason=by, by=by):
             metrics.call_answered(by)
+            if not self._is_known((state.call_id, "call.answered", "first", None)):
+                metrics.call_answered_after(by, at.timestamp() - state.started_at)
         self._recorder.note(set_answered(state.call_id, by, provider, at))
 
     def attempts_of(self, state: CallState) -> Record:

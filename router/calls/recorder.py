@@ -162,6 +162,7 @@ class Recorder:
     async def _spool_batch(self) -> bool:
         try:
             await asyncio.to_thread(self._spool.append, tuple(self._batch))
+            await self._show_spool()
         except Exception as error:  # noqa: BLE001  a full disk or a write that has no form there: they are kept here
             emit("recorder.failed", count=0, reason=type(error).__name__)
             return False
@@ -198,6 +199,7 @@ class Recorder:
         finally:
             if connection is not None:
                 connection.terminate()
+            await self._show_spool()
         if count:
             emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))
 
@@ -229,6 +231,9 @@ class Recorder:
         if self._dropped:
             emit("recorder.failed", count=self._dropped, reason="full")
             self._dropped = 0
+
+    async def _show_spool(self) -> None:
+        metrics.spool_bytes(await asyncio.to_thread(self._spool.size))
 
     def _show_depth(self) -> None:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))

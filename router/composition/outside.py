@@ -77,7 +77,7 @@ async def open_outside(
         )
         await _look_at_database(settings.dsn, guard)
         recorder.start()
-        http = Http()
+        http = Http(observe=metrics.outgoing_finished)
         providers = voice_providers(settings, http)
         metrics.register_providers(providers)
         dispatcher = Dispatcher(

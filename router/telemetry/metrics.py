@@ -23,6 +23,7 @@ _MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 _OTHER: Final = "other"
 _STATUS_CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _CARRIER_PATIENCE: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 10, 15)  # seconds
+_RINGING: Final = (0.5, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 45, 60, 90)  # seconds
 _DISK_AND_NETWORK: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)  # seconds
 
 
@@ -38,12 +39,25 @@ _SKIP_REASONS = _values("handoff.skipped", "reason")
 _REJECTIONS = _values("webhook.rejected", "reason")
 _FALLBACK_STEPS = _values("fallback.served", "step")
 _CIRCUIT_SCOPES = _values("circuit.opened", "scope")
+_RUNGS = ("ai", "owner", "voicemail", "transfer")
+_NO_PROVIDER = "none"
+_REQUEST_OUTCOMES = (*_STATUS_CLASSES, *_values("handoff.failed", "reason"), "cancelled")
 _LOG_FAULTS = ("unknown_event", "unknown_field", "missing_field", "wrong_type", "unwritable", "backlog")
 _CARRIER = "twilio"
+_CARRIER_ROUTES = ("/webhooks/twilio/voice", "/webhooks/twilio/status", "/webhooks/twilio/calls")
 
 CALLS_RECEIVED = Counter("callrouter_calls_received_total", "Verified calls that came in")
 CALLS_ANSWERED = Counter("callrouter_calls_answered_total", "Calls that somebody or something took", ["by"])
 CALLS_ENDED = Counter("callrouter_calls_ended_total", "Calls that are over", ["outcome"])
+ANSWER_SECONDS = Histogram(
+    "callrouter_answer_seconds",
+    "From a call's first webhook until somebody or something took it",
+    ["by"],
+    buckets=_RINGING,
+)
+RUNGS_TAKEN = Counter(
+    "callrouter_rungs_taken_total", "Rungs whose document was handed to the carrier", ["step", "provider"]
+)
 CALLS_IN_FLIGHT = Gauge(
     "callrouter_calls_in_flight", "Callers who are waiting for our answer now", multiprocess_mode="livesum"
 )
@@ -74,6 +88,15 @@ RECORDER_BATCH_SIZE = Histogram(
 RECORDER_QUEUE = Gauge(
     "callrouter_recorder_queue", "Call records that are waiting for their batch", multiprocess_mode="livesum"
 )
+SPOOL_BYTES = Gauge(
+    "callrouter_spool_bytes", "Call records that wait on disk for the database", multiprocess_mode="livemostrecent"
+)
+OUTGOING_SECONDS = Histogram(
+    "callrouter_outgoing_request_seconds",
+    "Our requests to providers and the carrier",
+    ["system", "outcome"],
+    buckets=_CARRIER_PATIENCE,
+)
 DATABASE_UP = Gauge("callrouter_database_up", "1 while the database answers", multiprocess_mode="livemin")
 KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that did not open", ["kind"])
 KEY_CHECKS = Counter("callrouter_key_checks_total", "Looks at agencies' keys", ["kind", "result"])
@@ -88,6 +111,7 @@ _JOB_RESULTS = ("done", "again", "failed", "given_up")
 
 _providers: set[str] = set()
 _jobs: set[str] = set()
+_routes: set[str] = set(_CARRIER_ROUTES)
 
 
 def register_providers(names: Iterable[str]) -> None:
@@ -101,6 +125,9 @@ def register_providers(names: Iterable[str]) -> None:
         CIRCUITS_OPEN.labels(scope, provider)
     for provider, result in product(_providers, _HANDOFF_RESULTS):
         HANDOFF_SECONDS.labels(provider, result)
+    for provider in _providers:
+        RUNGS_TAKEN.labels("ai", provider)
+        _routes.update((provider_route(provider), provider_route(provider, "transfer")))
 
 
 def register_jobs(names: Iterable[str]) -> None:
@@ -137,6 +164,16 @@ def call_ended(outcome: str) -> None:
     CALLS_ENDED.labels(_bound(outcome, _OUTCOMES)).inc()
 
 
+def call_answered_after(by: str, seconds: float) -> None:
+    """The first to take a call, so many seconds after it came in."""
+    ANSWER_SECONDS.labels(_bound(by, _ANSWERERS)).observe(max(seconds, 0.0))
+
+
+def rung_taken(step: str, provider: str | None) -> None:
+    """The carrier is told to try this rung; `provider` of an AI's."""
+    RUNGS_TAKEN.labels(_bound(step, _RUNGS), _NO_PROVIDER if provider is None else _bound(provider, _providers)).inc()
+
+
 def call_in_flight() -> AbstractContextManager[object]:
     """Counts a caller as waiting inside the `with` block."""
     return CALLS_IN_FLIGHT.track_inprogress()
@@ -158,7 +195,18 @@ def circuit_changed(scope: str, provider: str, opened: bool) -> None:
 
 def request_finished(route: str, status: int, seconds: float) -> None:
     """`route` is the path with its placeholders, never a path as it was requested."""
-    REQUEST_SECONDS.labels(route, _bound(f"{status // 100}xx", _STATUS_CLASSES)).observe(seconds)
+    REQUEST_SECONDS.labels(_bound(route, _routes), _bound(f"{status // 100}xx", _STATUS_CLASSES)).observe(seconds)
+
+
+def provider_route(provider: str, *rest: str) -> str:
+    """The route of a provider's webhook."""
+    return "/".join((f"/webhooks/{provider}/{{agency_id}}", *rest))
+
+
+def outgoing_finished(system: str, outcome: str, seconds: float) -> None:
+    """A request of ours; the hook of `adapters.http.Http`."""
+    systems = {*_providers, _CARRIER}
+    OUTGOING_SECONDS.labels(_bound(system, systems), _bound(outcome, _REQUEST_OUTCOMES)).observe(seconds)
 
 
 def webhook_rejected(reason: str) -> None:
@@ -176,6 +224,10 @@ def recorder_flushed(seconds: float, batch_size: int) -> None:
 
 def recorder_queue(depth: int) -> None:
     RECORDER_QUEUE.set(depth)
+
+
+def spool_bytes(size: int) -> None:
+    SPOOL_BYTES.set(size)
 
 
 def database_up(up: bool) -> None:
@@ -218,6 +270,7 @@ def _create_children() -> None:
     """A counter that is missing until its first event hides that event from `increase()`."""
     for metric, values in (
         (CALLS_ANSWERED, _ANSWERERS),
+        (ANSWER_SECONDS, _ANSWERERS),
         (CALLS_ENDED, _OUTCOMES),
         (HANDOFFS_SKIPPED, _SKIP_REASONS),
         (WEBHOOKS_REJECTED, _REJECTIONS),
@@ -228,6 +281,8 @@ def _create_children() -> None:
     ):
         for value in values:
             metric.labels(value)
+    for step in _RUNGS[1:]:
+        RUNGS_TAKEN.labels(step, _NO_PROVIDER)
 
 
 _create_children()

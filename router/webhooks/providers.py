@@ -6,7 +6,7 @@ are recorded from its events alone (router.calls.native).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -17,7 +17,9 @@ from adapters.base import ProviderEvent, VoiceProvider
 from router.calls.native import NativeCalls
 from router.calls.reports import Reports
 from router.store.pool import DATABASE_ERRORS
+from router.telemetry.metrics import provider_route
 from router.webhooks.proof import Proof, RefusedRequestError, agency_of, refuse
+from router.webhooks.timing import timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,11 @@ class ProviderWebhooks:
 
     def routes(self) -> list[Route]:
         return [
-            Route(f"/webhooks/{name}/{{agency_id}}", self._endpoint(name), methods=["POST"]) for name in self.providers
+            Route(provider_route(name), timed(provider_route(name), self._endpoint(name)), methods=["POST"])
+            for name in self.providers
         ]
 
-    def _endpoint(self, name: str) -> Callable[[Request], object]:
+    def _endpoint(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 return await self._take(self.providers[name], request)

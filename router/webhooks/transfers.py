@@ -6,7 +6,7 @@ gets an answer that it can act on, and the caller is not left with silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,9 @@ from adapters.base import VoiceProvider
 from router.calls.transfer import Transfers
 from router.routing.dispatch import Deadline
 from router.telemetry import emit
+from router.telemetry.metrics import provider_route
 from router.webhooks.proof import Proof, RefusedRequestError, agency_of, refuse
+from router.webhooks.timing import timed
 
 _SECONDS: Final = 8.0  # providers wait ten at the least
 _ON_THE_WAY: Final = "The caller is being put through to a person now. Say nothing more."
@@ -35,11 +37,15 @@ class TransferWebhooks:
 
     def routes(self) -> list[Route]:
         return [
-            Route(f"/webhooks/{name}/{{agency_id}}/transfer", self._endpoint(name), methods=["POST"])
+            Route(
+                provider_route(name, "transfer"),
+                timed(provider_route(name, "transfer"), self._endpoint(name)),
+                methods=["POST"],
+            )
             for name in self.providers
         ]
 
-    def _endpoint(self, name: str) -> Callable[[Request], object]:
+    def _endpoint(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 return await self._take(self.providers[name], request)

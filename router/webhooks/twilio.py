@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +26,7 @@ from router.calls.state import CallState, StateError, open_state
 from router.routing.dispatch import Deadline
 from router.telemetry import emit, metrics
 from router.webhooks.callers import phone_ending, read_caller
+from router.webhooks.timing import timed
 from router.webhooks.verify import RefusedError, Verified, Verifier
 
 # The callbacks that there are, and the rung whose document asks for each.
@@ -67,13 +67,10 @@ class TwilioWebhooks:
 
     def _endpoint(self, name: str, handle: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            started = time.monotonic()
             with metrics.call_in_flight():
-                response = await self._answer(request, handle)
-            metrics.request_finished(f"/webhooks/twilio/{name}", response.status_code, time.monotonic() - started)
-            return response
+                return await self._answer(request, handle)
 
-        return answer
+        return timed(f"/webhooks/twilio/{name}", answer)
 
     async def _answer(self, request: Request, handle: Handler) -> Response:
         deadline = Deadline(self.answer_deadline)

@@ -73,6 +73,10 @@ def test_what_nobody_has_foreseen_cannot_make_new_series() -> None:
     metrics.call_ended("a-value-from-outside")
     metrics.handoff_finished("a-value-from-outside", "a-value-from-outside", 1.0)
     metrics.key_unreadable("a-value-from-outside")
+    metrics.request_finished("/a-value-from-outside", 200, 0.1)
+    metrics.outgoing_finished("a-value-from-outside", "a-value-from-outside", 0.1)
+    metrics.rung_taken("a-value-from-outside", "a-value-from-outside")
+    metrics.call_answered_after("a-value-from-outside", 1.0)
     body, _ = metrics.render()
     assert b"a-value-from-outside" not in body
     assert value_of("callrouter_calls_ended_total", outcome="other") >= 1
@@ -96,6 +100,8 @@ def test_a_waiting_caller_counts_while_waiting() -> None:
         (lambda: metrics.fallback_served("done"), "fallbacks_served_total", {"step": "done"}),
         (lambda: metrics.key_unreadable("twilio"), "keys_unreadable_total", {"kind": "twilio"}),
         (lambda: metrics.recorder_flushed(0.004, 7), "recorder_flush_seconds_count", {}),
+        (lambda: metrics.call_answered_after("owner", 12.5), "answer_seconds_count", {"by": "owner"}),
+        (lambda: metrics.rung_taken("voicemail", None), "rungs_taken_total", {"step": "voicemail", "provider": "none"}),
     ],
 )
 def test_each_function_counts_what_its_name_says(count: Callable[[], None], name: str, labels: dict[str, str]) -> None:
@@ -105,8 +111,9 @@ def test_each_function_counts_what_its_name_says(count: Callable[[], None], name
 
 
 def test_durations_are_told_by_route_and_class_of_answer() -> None:
-    metrics.request_finished("/webhooks/twilio/example/{step}", 204, 0.02)
-    labels = {"route": "/webhooks/twilio/example/{step}", "status": "2xx"}
+    metrics.register_providers(["arrival"])
+    labels = {"route": "/webhooks/arrival/{agency_id}/transfer", "status": "2xx"}
+    metrics.request_finished(labels["route"], 204, 0.02)
     assert value_of("callrouter_webhook_request_seconds_count", **labels) == 1
     assert value_of("callrouter_webhook_request_seconds_sum", **labels) == pytest.approx(0.02)
 
@@ -118,6 +125,10 @@ def test_gauges_show_the_latest() -> None:
     assert value_of("callrouter_database_up") == 1
     metrics.recorder_queue(0)
     metrics.database_up(up=False)
+    metrics.spool_bytes(123)
+    assert value_of("callrouter_spool_bytes") == 123
+    metrics.spool_bytes(0)
+    assert value_of("callrouter_spool_bytes") == 0
     assert value_of("callrouter_recorder_queue") == 0
     assert value_of("callrouter_database_up") == 0
 

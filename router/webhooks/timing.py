@@ -1,0 +1,28 @@
+"""How long webhooks take, counted by route and kind of answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.telemetry import metrics
+
+_OUR_MISTAKE = 500
+
+
+def timed(route: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """The same endpoint, with each request counted. `route` is its path with placeholders."""
+
+    async def answer(request: Request) -> Response:
+        began, status = time.monotonic(), _OUR_MISTAKE
+        try:
+            response = await endpoint(request)
+            status = response.status_code
+        finally:
+            metrics.request_finished(route, status, time.monotonic() - began)
+        return response
+
+    return answer
