@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from adapters.portable import Lines
+from router.calls.recorder import Recorder
 from router.mail import post
 from router.store.key_health import hasten_check, note_lines, note_overflow
 from router.store.pool import DATABASE_ERRORS, Database
@@ -22,6 +23,7 @@ from router.telemetry import emit
 
 CALLS_OVERFLOWED: Final = "calls_overflowed"
 _WRITE_SECONDS: Final = 1.0
+_FLUSH_SECONDS: Final = 5.0
 _LINES_SECONDS: Final = 10.0  # lines of one key are written down this often at most, unless there are more or fewer
 _SAME_SECONDS: Final = 60.0  # and anything else
 _MOST_KEYS: Final = 10_000
@@ -48,10 +50,12 @@ class KeyNotes:
     def __init__(
         self,
         database: Database,
+        recorder: Recorder,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
+        self._recorder = recorder
         self._clock = clock
         self._monotonic = monotonic
         self._lines: dict[KeyName, tuple[Lines, datetime]] = {}
@@ -90,7 +94,12 @@ class KeyNotes:
                 emit("request.failed", exception=error)
 
     async def write(self) -> None:
-        """Write down what was told. Raises DATABASE_ERRORS; then what is left is lost."""
+        """Write down what was told. Raises DATABASE_ERRORS; then what is left is lost.
+
+        Lines in use that are not our calls' are found by counting ours: those have to be on record first.
+        """
+        if self._lines and not (await self._recorder.flush(_FLUSH_SECONDS) and not self._recorder.spooling):
+            self._lines.clear()
         lines, self._lines = self._lines, {}
         refused, self._refused = self._refused, set()
         overflowed, self._overflowed = self._overflowed, set()

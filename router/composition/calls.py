@@ -39,7 +39,7 @@ class CallPath:
 def make_call_path(settings: Settings, outside: Outside) -> CallPath:
     database, guard, recorder = outside.database, outside.guard, outside.recorder
     keyring, clock = outside.keyring, outside.clock
-    key_notes = KeyNotes(database, clock)
+    key_notes = KeyNotes(database, recorder, clock)
     events = CallEvents(recorder, clock, key_notes)
     desk = Desk(
         keyring=keyring,

@@ -11,9 +11,13 @@ import json
 from datetime import timedelta
 from typing import Any, Final
 
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.domain.models import Job, TracebackRecord
 from pgqueuer.domain.types import JOB_STATUS
+from pgqueuer.ports.driver import Driver
+
+from router.store.queue_names import QUEUE
 
 _FAILURES: Final = "failures"
 
@@ -62,6 +66,10 @@ class JobQueries(Queries):
     async def forget_log(self, age: timedelta) -> None:
         """PgQueuer notes each picking and each end of a job, and keeps these notes for ever."""
         await self.driver.execute(_FORGET_LOG, age)
+
+
+def open_queue(driver: Driver) -> JobQueries:
+    return JobQueries(driver, QueryBuilderEnvironment(QUEUE), QueryQueueBuilder(QUEUE), QuerySchedulerBuilder(QUEUE))
 
 
 def failures_of(job: Job) -> int:

@@ -20,9 +20,10 @@ from pgqueuer.domain.errors import FailingListenerError, RetryRequested
 from pgqueuer.domain.models import Job as QueuedJob
 from pgqueuer.domain.models import Schedule
 
-from router.jobs.queue import JobQueries, failures_of, note_failures
+from router.jobs.queue import failures_of, note_failures, open_queue
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.store.pool import DATABASE_ERRORS, open_plain_pool
+from router.store.queue_names import QUEUE
 from router.telemetry import emit, metrics
 
 _RECONNECT_SECONDS: Final = 1.0
@@ -126,8 +127,8 @@ class JobRunner:
     async def _run_connected(self) -> None:
         async with open_plain_pool(self.dsn, _CONNECTIONS, "callrouter-jobs") as pool:
             driver = AsyncpgPoolDriver(pool)
-            queries = JobQueries(driver)
-            queue = PgQueuer(driver, queries=queries)
+            queries = open_queue(driver)
+            queue = PgQueuer(driver, QUEUE.channel, queries=queries)
             self._over = queries.lost = queue.shutdown
             for name, kind in self._kinds.items():
                 queue.entrypoint(name, concurrency_limit=kind.at_once)(_guard(name, kind, self._over))

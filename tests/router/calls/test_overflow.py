@@ -23,7 +23,8 @@ STATUS = "/webhooks/twilio/status"
 
 
 async def give_lines(world: World, client: Client, provider: str, limit: int, others: int = 0, age: int = 0) -> None:
-    """What is known of the agency's lines, so many seconds ago."""
+    """How many lines the agency has there, and what was found out about them so many seconds ago."""
+    getattr(world.sandbox.state, provider).orgs.of(client.keys[provider]).concurrency_limit = limit
     await world.db.execute(
         "UPDATE keys SET lines_limit = $3, lines_used = $4, lines_others = $4, lines_at = now() - $5 * interval '1 second' "
         "WHERE agency_id = $1 AND kind = $2",

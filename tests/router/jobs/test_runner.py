@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from pgqueuer.domain.settings import db_settings
 
 from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_many
 from tests.router.jobs.conftest import running
@@ -49,6 +50,25 @@ async def test_a_job_is_done_by_its_handler_with_its_payload(database, runner):
     (job,) = seen
     assert (job.name, job.tried) == ("test.work", 1)
     assert job.payload == {"agency_id": "agency_1", "tries": 3, "nothing": None}
+
+
+async def test_variables_of_other_programs_do_not_rename_the_queue(database, runner, monkeypatch):
+    done = []
+
+    async def handler(_job):
+        done.append(True)
+
+    for name in ("CHANNEL", "QUEUE_TABLE", "SCHEDULES_TABLE", "PGQUEUER_PREFIX"):
+        monkeypatch.setenv(name, "somebody_elses")
+    db_settings.cache_clear()
+    try:
+        runner.handle("test.work", handler)
+        async with running(runner):
+            await enqueue(database.settings, "test.work", {})
+            await wait_until(lambda: done)
+    finally:
+        monkeypatch.undo()
+        db_settings.cache_clear()
 
 
 async def test_what_is_put_in_with_a_transaction_that_fails_was_never_there(database):

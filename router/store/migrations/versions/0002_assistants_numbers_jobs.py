@@ -8,6 +8,8 @@ from alembic import op
 from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from sqlalchemy.util import await_only
 
+from router.store.queue_names import QUEUE
+
 revision = "0002"
 down_revision = "0001"
 
@@ -172,7 +174,7 @@ def upgrade() -> None:
             op.execute(statement)
     # Many statements in one text, PgQueuer's own as the version in use wants them: only the driver itself takes that.
     driver: Any = op.get_bind().connection.driver_connection
-    await_only(driver.execute(QueryBuilderEnvironment().build_install_query()))
+    await_only(driver.execute(QueryBuilderEnvironment(QUEUE).build_install_query()))
 
 
 def downgrade() -> None:
