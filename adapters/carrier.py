@@ -255,6 +255,15 @@ class CarrierCalls(Protocol):
         """Hang up. Also fine if it is over already."""
         ...
 
+    async def place_call(
+        self, account: Account, caller: str, to: str, twiml: str, *, seconds: int, limit: float
+    ) -> str:
+        """Call a number (E.164) from one of the account's, and play `twiml` to whoever answers; the call's SID.
+
+        One request that costs money: never repeated here. `seconds`: how long the call may last.
+        """
+        ...
+
     async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None: ...
 
     def list_calls(self, account: Account, to: str | None, since: datetime, limit: float) -> AsyncIterator[CarrierCall]:

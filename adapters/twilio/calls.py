@@ -77,6 +77,14 @@ class Calls(Resource):
         except CallOver:
             return
 
+    async def place_call(
+        self, account: Account, caller: str, to: str, twiml: str, *, seconds: int, limit: float
+    ) -> str:
+        if len(twiml) > MAX_TWIML:
+            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"TwiML may have {MAX_TWIML} characters")
+        form = {"From": caller, "To": to, "Twiml": twiml, "TimeLimit": str(seconds)}
+        return read_sid("CA", await self._rest.ask(account, "POST", f"{home(account)}/Calls.json", limit, form))
+
     async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None:
         answer = await self._rest.ask_for(account, _path(account, call_sid), limit)
         return None if answer is None else _read_call(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import ClassVar
 
@@ -41,6 +42,10 @@ class Twilio:
     @property
     def accounts(self) -> dict[str, Account]:
         return self._register.accounts
+
+    def tell_of_calls(self, when_placed: Callable[[Account, Call], object]) -> None:
+        """Called for each call that an account places over the API."""
+        self._register.when_placed = when_placed
 
     def add_account(
         self, sid: str | None = None, auth_token: str | None = None, *, parent: str | None = None

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
 from adapters.sandbox.twilio.paging import is_within, page_of
 from adapters.sandbox.twilio.records import ROOT, Call
 from adapters.sandbox.twilio.register import Register, not_found
 
 _LONGEST_TWIML: Final = 4000
 _LONGEST_CALL: Final = 86400  # seconds
-_INVALID, _NOT_IN_PROGRESS = 21205, 21220
+_INVALID, _NOT_IN_PROGRESS, _INVALID_NUMBER, _NOT_OURS = 21205, 21220, 21211, 21210
 
 
 class CallsApi:
@@ -32,6 +32,7 @@ class CallsApi:
         calls = f"{ROOT}/{{account}}/Calls"
         return [
             Endpoint("GET", f"{calls}.json", self._list, "check"),
+            Endpoint("POST", f"{calls}.json", self._place, "handoff"),
             Endpoint("GET", f"{calls}/{{sid}}.json", self._show, "check"),
             Endpoint("POST", f"{calls}/{{sid}}.json", self._update, "check"),
         ]
@@ -48,6 +49,22 @@ class CallsApi:
             and is_within(call.began_at, asked, "StartTime")
         ]
         return JSONResponse(page_of("calls", found, asked))
+
+    def _place(self, asked: Asked) -> Response:
+        """Whoever plays the network (`Twilio.when_placed`) is told of it; what comes of the call is theirs."""
+        account, form = self._register.asked_for(asked), asked.form()
+        for name in ("From", "To"):
+            if not E164.fullmatch(form.get(name, "")):
+                raise Refusal(400, f"{name} is not a phone number", _INVALID_NUMBER)
+        if account.number_called(form["From"]) is None:
+            raise Refusal(400, f"{form['From']} is not a number of this account", _NOT_OURS)
+        if not form.keys() & {"Url", "Twiml"}:
+            raise Refusal(400, "Url or Twiml is missing", _INVALID)
+        _check_update(form)
+        call = Call(fresh_hex("CA"), form["From"], form["To"], self._register.clock())
+        if self._register.when_placed is not None:
+            self._register.when_placed(account, call)
+        return JSONResponse(_describe(account.sid, call) | {"direction": "outbound-api"}, 201)
 
     def _call(self, asked: Asked) -> Call:
         call = self._register.asked_for(asked).calls.get(asked.parameters["sid"])

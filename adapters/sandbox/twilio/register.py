@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 
 from adapters.sandbox.api import Asked, Clock, Refusal, fresh_hex
-from adapters.sandbox.twilio.records import Account
+from adapters.sandbox.twilio.records import Account, Call
 
 
 class Register:
@@ -15,6 +16,7 @@ class Register:
     def __init__(self, clock: Clock) -> None:
         self.accounts: dict[str, Account] = {}
         self.clock = clock
+        self.when_placed: Callable[[Account, Call], object] | None = None
 
     def add(self, sid: str | None, auth_token: str | None, parent: str | None) -> Account:
         account = Account(sid or fresh_hex("AC"), auth_token or fresh_hex(), self.clock(), parent=parent)

@@ -5,33 +5,41 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from adapters.base import Account
 from adapters.http import Http
 from adapters.twilio import Twilio
-from crypto import Keyring
+from crypto import Keyring, OpenError
 from router.cli.doctor.addresses import look_at_addresses
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
+from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
-from router.composition.outside import platform_account
+from router.composition.outside import platform_account, voice_providers
 from router.settings import Settings
-from router.store.pool import DATABASE_ERRORS
+from router.store.keys import find_account_key
+from router.store.pool import DATABASE_ERRORS, Connection
 from router.store.schema import SchemaError, connect_to_schema
+from router.store.sealed import open_key
 
 __all__ = ["doctor"]
 
 
 def doctor(
     as_json_: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    live_call: Annotated[
+        bool, typer.Option("--live-call", help="Place one real call per provider, too. It costs what such calls cost.")
+    ] = False,
 ) -> None:
     """Check settings, database, keys, addresses and numbers, and say how to mend what is wrong. Changes nothing."""
     settings = with_database(read_settings())
-    findings = asyncio.run(examine(settings))
+    findings = asyncio.run(examine(settings, live_call=live_call))
     if as_json_:
         sys.stdout.write(json.dumps(as_json(findings), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -40,9 +48,9 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def examine(settings: Settings, *, live_call: bool = False) -> list[Finding]:
     """Everything at once; what cannot be looked at is a finding, too."""
-    looked = await asyncio.gather(look_at_addresses(settings), _look_at_database(settings))
+    looked = await asyncio.gather(look_at_addresses(settings), _look_at_database(settings, live_call=live_call))
     return [*_look_at_settings(settings), *(finding for part in looked for finding in part)]
 
 
@@ -69,7 +77,7 @@ def _look_at_settings(settings: Settings) -> list[Finding]:
     return findings or [fine("settings", "complete")]
 
 
-async def _look_at_database(settings: Settings) -> list[Finding]:
+async def _look_at_database(settings: Settings, *, live_call: bool) -> list[Finding]:
     try:
         connection = await connect_to_schema(settings.dsn)
     except SchemaError as error:
@@ -81,18 +89,41 @@ async def _look_at_database(settings: Settings) -> list[Finding]:
     try:
         assert settings.platform_keys is not None  # noqa: S101  (read_settings has seen to it)
         keyring = Keyring.parse(settings.platform_keys.get_secret_value())
+        carrier, platform = Twilio(http, settings.twilio_url), platform_account(settings)
         check = NumberCheck(
             keyring,
-            Twilio(http, settings.twilio_url),
-            platform_account(settings),
+            carrier,
+            platform,
             f"{settings.base_url}/webhooks/twilio/voice",
             f"{settings.base_url}/webhooks/twilio/status",
+        )
+        live = LiveCheck(
+            connection,
+            carrier,
+            voice_providers(settings, http),
+            partial(_open_account, connection, keyring, platform),
         )
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
             *await look_at_records(connection, keyring, settings.data_dir),
             *await check.look(connection),
+            *(await live.look() if live_call else ()),
         ]
     finally:
         await http.aclose()
         connection.terminate()
+
+
+async def _open_account(
+    connection: Connection, keyring: Keyring, platform: Account | None, agency_id: str, account_sid: str
+) -> Account | None:
+    """None: nobody has a token for it, or it does not open."""
+    if platform is not None and platform.sid == account_sid:
+        return platform
+    key = await find_account_key(connection, agency_id, account_sid)
+    if key is None:
+        return None
+    try:
+        return Account(account_sid, open_key(keyring, key.sealed, agency_id, key.kind, key.version))
+    except OpenError:
+        return None

@@ -86,6 +86,8 @@ class NumberCheck:
             findings.append(problem(subject, "has a SIP trunk or an application, which makes Twilio ignore us", mend))
         if there.voice_url != row["voice_url"]:
             findings.append(problem(subject, f"its calls go to {_host(there.voice_url)}, not here", mend))
+        if "GET" in (there.voice_method, there.fallback_method):
+            findings.append(problem(subject, "Twilio is told to ask us by GET, which we do not answer", mend))
         if there.fallback_url != row["fallback_url"]:
             findings.append(problem(subject, "does not have the newest fallback address", mend))
         if (row["voice_url"], row["status_url"]) != self._ours:

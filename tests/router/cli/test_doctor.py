@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from crypto import new_key_entry
 from router.cli import app
+from router.cli.doctor import live
 from router.settings import Settings, env_name
+from tests.support.provider_reports import report_end
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +36,12 @@ class Doctor:
     async def run(self, *arguments: str):
         return await asyncio.to_thread(partial(CliRunner().invoke, app, ["doctor", *arguments]))
 
-    async def find(self, level: str, subject: str) -> list[str]:
+    async def find_live(self, level: str, subject: str) -> list[str]:
+        return await self.find(level, subject, "--live-call")
+
+    async def find(self, level: str, subject: str, *options: str) -> list[str]:
         """The messages of that level about that subject, each with its way to mend it."""
-        result = await self.run("--json")
+        result = await self.run("--json", *options)
         assert result.exit_code in (0, 1), result.output
         self.last = result
         return [
@@ -202,3 +207,46 @@ async def test_people_read_a_line_a_finding_and_never_a_secret(world, doctor):
     secrets = [client.auth_token, *client.keys.values(), world.auth_token]
     secrets += [value.get_secret_value() for value in (settings.platform_keys, settings.admin_token) if value]
     assert not [secret for secret in secrets if secret in result.output]
+
+
+async def test_a_live_call_tells_what_no_documentation_says(world, doctor):
+    """Twilio's network is played by the simulated carrier: a call that is placed over the API comes in at our number."""
+    client, other = await world.add_client(), await world.add_client(providers=())
+    placed: list[asyncio.Task[None]] = []
+
+    async def come_in(call) -> None:
+        timeline = await world.call(client, from_=call.caller, during_ai=report)
+        assert timeline.answered_by == "ai"
+
+    async def report(timeline) -> None:
+        await report_end(world, client, timeline.call_sid)
+
+    world.sandbox.state.twilio.tell_of_calls(lambda _, call: placed.append(asyncio.create_task(come_in(call))))
+    look = asyncio.create_task(doctor.run("--json", "--live-call"))
+    result = await look
+    await asyncio.gather(*placed)
+    findings = [one for one in json.loads(result.stdout)["findings"] if one["subject"].startswith("live call")]
+    said = {(one["subject"], one["level"]): one["message"] for one in findings}
+    assert len(placed) == 1
+    assert other.number in [
+        asked.body["From"] for asked in world.sandbox.state.requests_to("twilio", operation="handoff")
+    ]
+    assert ("live call to vapi", "fine") in said
+    assert any("the AI answered" in one["message"] for one in findings)
+    assert any("the end was reported" in one["message"] for one in findings)
+    assert any("Twilio asks for the action" in one["message"] for one in findings)
+    assert "none was placed" in said["live call to retell", "hint"]
+
+
+async def test_a_live_call_that_does_not_arrive_is_a_problem(world, doctor, monkeypatch):
+    await world.add_client()
+    await world.add_client(providers=())
+    monkeypatch.setattr(live.LiveCheck.__init__, "__defaults__", (0.1,))
+    assert any("did not arrive" in each for each in await doctor.find_live("problem", "live call to vapi"))
+
+
+async def test_a_live_call_that_twilio_refuses_is_a_problem(world, doctor):
+    await world.add_client()
+    await world.add_client(providers=())
+    world.sandbox.state.faults.set("twilio", {"fault": "402", "operation": "handoff"})
+    assert any("did not place it" in each for each in await doctor.find_live("problem", "live call to vapi"))

@@ -1,0 +1,150 @@
+"""`callrouter doctor --live-call`: one real call per provider, and what it shows that no documentation says.
+
+A call goes from one of the account's numbers to a client's, listens for a while and hangs up. Nobody's settings are
+touched: for each provider a client is chosen whose calls it takes now. It costs what such a call costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from adapters.base import Account, Carrier, ProviderError, VoiceProvider
+from router.cli.doctor.findings import Finding, fine, hint, problem
+from router.routing.ladder import current_mode, is_unready, order_providers
+from router.routing.route import Mode, Route
+from router.store.calls import find_route
+from router.store.pool import Connection
+
+_REQUEST_SECONDS: Final = 10.0
+_LISTEN_SECONDS: Final = 20
+_LONGEST_SECONDS: Final = 60
+_PATIENCE_SECONDS: Final = 120.0  # from placing a call until its records are complete, or something is missing
+_POLL_SECONDS: Final = 1.0
+_TWIML: Final = f'<Response><Pause length="{_LISTEN_SECONDS}"/><Hangup/></Response>'
+
+_NUMBERS: Final = """
+SELECT n.account_sid, n.e164,
+       (SELECT o.e164 FROM numbers o
+         WHERE o.account_sid = n.account_sid AND o.e164 <> n.e164 ORDER BY o.e164 LIMIT 1) AS caller
+  FROM numbers n
+ WHERE n.carrier = 'twilio' AND n.state = 'active'
+ ORDER BY n.created_at
+ LIMIT 500
+"""
+
+_CALL: Final = """
+SELECT id, outcome, answered_by, started_at, answered_at, ended_at
+  FROM calls
+ WHERE account_sid = $1 AND to_number = $2 AND from_number = $3 AND started_at >= $4
+ ORDER BY started_at DESC
+ LIMIT 1
+"""
+
+_EVENTS: Final = "SELECT event, step, provider, reason, at FROM call_events WHERE call_id = $1 ORDER BY at"
+
+_STEPS: Final = "SELECT step FROM call_steps WHERE call_id = $1"
+
+OpenAccount = Callable[[str, str], Awaitable[Account | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCheck:
+    """Places the calls. `open_account` opens an agency's carrier account by agency id and SID."""
+
+    connection: Connection
+    carrier: Carrier
+    providers: Mapping[str, VoiceProvider]
+    open_account: OpenAccount
+    patience: float = _PATIENCE_SECONDS
+
+    async def look(self) -> list[Finding]:
+        chosen = await self._choose()
+        findings: list[Finding] = []
+        for provider in self.providers:
+            subject = f"live call to {provider}"
+            if provider not in chosen:
+                mend = "let a client's calls be taken there first: `callrouter explain` says what is missing"
+                findings.append(hint(subject, "no client's calls go there now, so none was placed", mend))
+                continue
+            route, caller = chosen[provider]
+            findings += await self._place(subject, provider, route, caller)
+        return findings
+
+    async def _choose(self) -> dict[str, tuple[Route, str]]:
+        """For each provider a number whose calls it takes first, and a number to call from."""
+        chosen: dict[str, tuple[Route, str]] = {}
+        for row in await self.connection.fetch(_NUMBERS):
+            route = await find_route(self.connection, row["account_sid"], row["e164"])
+            provider = None if route is None else self._first_provider(route)
+            if route is not None and provider is not None and row["caller"] is not None:
+                chosen.setdefault(provider, (route, row["caller"]))
+        return chosen
+
+    def _first_provider(self, route: Route) -> str | None:
+        if current_mode(route, datetime.now(UTC)) is not Mode.AI:
+            return None
+        order = order_providers(route, self.providers)
+        return next((name for name in order if is_unready(route, name, self.providers) is None), None)
+
+    async def _place(self, subject: str, provider: str, route: Route, caller: str) -> list[Finding]:
+        account = await self.open_account(route.agency_id, route.account_sid)
+        if account is None:
+            return [problem(subject, "the account's token is missing or does not open", "save the Twilio key again")]
+        since = await self.connection.fetchval("SELECT now() - interval '1 second'")
+        try:
+            await self.carrier.place_call(
+                account, caller, route.number, _TWIML, seconds=_LONGEST_SECONDS, limit=_REQUEST_SECONDS
+            )
+        except ProviderError as error:
+            said = f" ({error.said})" if error.said else ""
+            return [problem(subject, f"Twilio did not place it: {error}{said}", "see what Twilio says")]
+        call = await self._watch(provider, route, caller, since)
+        if call is None:
+            mend = "the number's VoiceUrl, the public address, or the way in between: see the findings above"
+            return [problem(subject, f"the call to {route.number} did not arrive here", mend)]
+        return await self._judge(subject, provider, call)
+
+    async def _watch(self, provider: str, route: Route, caller: str, since: datetime) -> Any:
+        """The call, once it is over and its provider has reported; or what there is of it when patience ends."""
+        until = time.monotonic() + self.patience
+        while True:
+            call = await self.connection.fetchrow(_CALL, route.account_sid, route.number, caller, since)
+            complete = call is not None and call["ended_at"] is not None and await self._reported(call["id"], provider)
+            if complete or time.monotonic() >= until:
+                return call
+            await asyncio.sleep(min(_POLL_SECONDS, self.patience / 10))
+
+    async def _reported(self, call_id: str, provider: str) -> bool:
+        events = await self.connection.fetch(_EVENTS, call_id)
+        return any(event["event"] in ("ai.ended", "ai.failed") and event["provider"] == provider for event in events)
+
+    async def _judge(self, subject: str, provider: str, call: Any) -> list[Finding]:
+        events = await self.connection.fetch(_EVENTS, call["id"])
+        steps = {row["step"] for row in await self.connection.fetch(_STEPS, call["id"])}
+        answered = next((e for e in events if e["event"] == "call.answered" and e["provider"] == provider), None)
+        if answered is None:
+            why = ", ".join(
+                f"{e['event']} {e['reason'] or ''}".strip() for e in events if e["event"].startswith("handoff")
+            )
+            mend = "the reasons are those of the log; `callrouter explain` tells what stands in the way now"
+            return [problem(subject, f"the AI did not answer ({why or 'no provider was asked'})", mend)]
+        seconds = (answered["at"] - call["started_at"]).total_seconds()
+        findings = [fine(subject, f"the AI answered, {seconds:.1f} seconds after the call came in")]
+        if await self._reported(call["id"], provider):
+            findings.append(fine(subject, "the end was reported, with our id of the call"))
+        else:
+            mend = "calls work; without it, a fault of the provider is not noticed. Is the webhook address set there?"
+            findings.append(hint(subject, "its end was not reported to us", mend))
+        asks = any(step.startswith("ai-") for step in steps)
+        when = "asks" if asks else "does not ask"
+        findings.append(fine(subject, f"Twilio {when} for the action of the AI's leg after the caller hung up"))
+        if call["ended_at"] is None:
+            findings.append(
+                hint(subject, "Twilio did not report the call's end", "is the number's StatusCallback ours?")
+            )
+        return findings
