@@ -144,13 +144,40 @@ UPDATE assistants s
 RETURNING s.state
 """  # noqa: S608  (put together from constants)
 
+LIST_UNATTENDED: Final = """
+WITH due AS (
+    SELECT client_id, provider, leased_until FROM assistants WHERE state = 'pending' AND retry_at IS NULL
+     UNION ALL
+    SELECT client_id, provider, leased_until FROM assistants WHERE retry_at <= $1
+)
+SELECT DISTINCT c.agency_id, due.provider
+  FROM due
+  JOIN clients c ON c.id = due.client_id
+ WHERE due.leased_until IS NULL OR due.leased_until <= $1
+ UNION
+SELECT l.agency_id, l.provider
+  FROM leftovers l
+  JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
+ WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
+"""
+
 
 async def want_copies(
-    connection: Connection, place: Place, now: datetime, *, client_id: str | None = None, again: bool = False
+    connection: Connection,
+    place: Place,
+    now: datetime,
+    *,
+    client_id: str | None = None,
+    again: bool = False,
+    new: bool = True,
 ) -> None:
-    """Queue all clients, or the one, whose copy there is missing, outdated or failed; `again`: also the others."""
+    """Queue all clients, or the one, whose copy there is missing, outdated or failed.
+
+    `again`: also those with nothing to mend; without `new` none that has no row there yet.
+    """
     await connection.execute(_WANT_AGAIN, *_values(place), now, client_id, again)
-    await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
+    if new:
+        await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
 
 
 async def lock_place(connection: Connection, agency_id: str, provider: str, now: datetime) -> datetime | None:
@@ -279,21 +306,7 @@ async def fail_pending(
 
 async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
     """Agencies and providers where something is due that nobody works on, and that have a key."""
-    rows = await connection.fetch(
-        """
-        SELECT DISTINCT c.agency_id, s.provider
-          FROM assistants s
-          JOIN clients c ON c.id = s.client_id
-         WHERE (s.state = 'pending' AND s.retry_at IS NULL OR s.retry_at <= $1)
-           AND (s.leased_until IS NULL OR s.leased_until <= $1)
-         UNION
-        SELECT l.agency_id, l.provider
-          FROM leftovers l
-          JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
-         WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
-        """,
-        now,
-    )
+    rows = await connection.fetch(LIST_UNATTENDED, now)
     return [(row["agency_id"], row["provider"]) for row in rows]
 
 

@@ -17,6 +17,7 @@ from crypto import OpenError
 from router.agencies.health.letters import KEY_FAILING
 from router.agencies.health.looks import UntoldError, look_at
 from router.agencies.services import CARRIER, SUBACCOUNT, ApiServices
+from router.agencies.sync.wanted import sync_after_recovery
 from router.jobs import JobRunner
 from router.mail import post
 from router.store.key_health import DueKey, Finding, Noted, claim_due_keys, note_finding, put_off
@@ -82,6 +83,8 @@ async def _note(services: ApiServices, key: DueKey, finding: Finding) -> Noted:
         if noted.alert and key.kind != SUBACCOUNT:  # that one is the platform's own affair
             ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.kind, "version": key.version}
             await post(connection, KEY_FAILING, ids, once=f"{key.agency_id}/{key.kind}/{key.version}")
+        if noted.change == "recovered":
+            await sync_after_recovery(connection, services, key.agency_id, key.kind)
     return noted
 
 

@@ -115,7 +115,7 @@ async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:
     text = site.explain(error)
     if error.kind in KEY_IS_BAD:
         await _fail_all(site, claim, text)
-        await site.note_bad_key(error)
+        await site.doubt_key()
         return True
     if error.kind is ErrorKind.BAD_REQUEST:
         await _settle(site, claim, "failed", text)

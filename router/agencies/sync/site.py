@@ -14,10 +14,10 @@ from router.agencies.providers import particulars_of
 from router.agencies.services import ApiServices
 from router.agencies.sync.definition import make_place
 from router.jobs import Again, RetryPolicy
-from router.store.keys import KeyStatus, StoredKey, find_pause, note_check, pause_key
+from router.store.key_health import hasten_check
+from router.store.keys import StoredKey, find_pause, pause_key
 from router.store.sealed import open_key
 from router.store.syncs import Place
-from router.telemetry import emit
 
 LIMIT: Final = 10.0
 """Seconds for each request."""
@@ -83,15 +83,7 @@ class Site:
         await pause_key(self.services.database.settings, self.key, until)
         return Again(min(seconds, LONGEST_WAIT))
 
-    async def note_bad_key(self, error: ProviderError) -> None:
-        """So that the page shows it."""
-        status: KeyStatus = "out_of_credit" if error.kind is ErrorKind.OUT_OF_CREDIT else "failing"
-        services = self.services
-        if await note_check(services.database.settings, self.key, status, services.clock()):
-            emit(
-                "key.failing",
-                agency_id=self.key.agency_id,
-                kind=self.key.kind,
-                reason=error.kind.value,
-                key_version=self.key.version,
-            )
+    async def doubt_key(self) -> None:
+        """Let it be looked at: whether it is the key that is bad, or what it may not do, only that tells."""
+        key, services = self.key, self.services
+        await hasten_check(services.database.settings, key.agency_id, key.kind, key.version, services.clock())

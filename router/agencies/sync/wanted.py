@@ -15,7 +15,7 @@ from router.agencies.sync.definition import make_place
 from router.jobs import enqueue, hurry
 from router.store.agencies import Agency, find_agency
 from router.store.clients import Client
-from router.store.keys import StoredKey, list_keys_in_use
+from router.store.keys import StoredKey, find_key_in_use, list_keys_in_use
 from router.store.leftovers import leave_copies
 from router.store.pool import Connection
 from router.store.syncs import (
@@ -69,6 +69,15 @@ async def end_without_key(connection: Connection, services: ApiServices, agency:
     await fail_pending(
         connection, agency.id, provider, "There is no key for it any more.", services.clock(), key_version=None
     )
+
+
+async def sync_after_recovery(connection: Connection, services: ApiServices, agency_id: str, provider: str) -> None:
+    """The key works again: what failed there is tried again."""
+    key = await find_key_in_use(connection, agency_id, provider)
+    if key is None or provider not in services.assistant_hosts:
+        return
+    await want_copies(connection, make_place(services, key), services.clock(), new=False)
+    await nudge(connection, agency_id, provider)
 
 
 async def sync_after_switch(

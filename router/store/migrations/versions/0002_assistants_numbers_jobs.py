@@ -29,6 +29,7 @@ ALTER TABLE assistants
     ADD COLUMN tried        integer NOT NULL DEFAULT 0;
 UPDATE assistants SET usable = true WHERE state IN ('linked', 'synced');
 CREATE INDEX assistants_to_do ON assistants (provider, client_id) WHERE state = 'pending';
+CREATE INDEX assistants_to_retry ON assistants (retry_at) WHERE retry_at IS NOT NULL;
 
 -- What calls do not depend on is not told to whoever remembers routes.
 DROP TRIGGER assistants_changed ON assistants;
