@@ -19,6 +19,7 @@ from router.agencies.agencies import activate_provider
 from router.agencies.carriers import refusal
 from router.agencies.endpoints import Answer, ApiRequest, Changes, Endpoint
 from router.agencies.models import KeyList, KeyReply, LinesReply, SyncReply
+from router.agencies.numbering.release import leave_provider
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import TwilioKey, VoiceKey, particulars_of, voice_key_model
 from router.agencies.services import CARRIER, ApiServices
@@ -127,6 +128,8 @@ async def save_carrier_key(request: ApiRequest[TwilioKey]) -> Answer:
 
 
 async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
+    if kind in request.services.number_hosts:
+        await leave_provider(request.services, request.agency_id, kind)
     async with request.changes() as changes:
         agency = await _lock(changes, request.agency_id)
         if not await erase_key(changes.connection, agency.id, kind):

@@ -192,10 +192,20 @@ async def find_connection(
     return (row["e164"], row["sealed_parts"]) if row else None
 
 
-async def drop_registrations(connection: Connection, agency_id: str, e164: str) -> None:
-    """A number's that are ours: they are to be deleted at their providers."""
-    await _keep_former(connection, agency_id, e164, None)
-    await connection.execute("DELETE FROM registrations WHERE agency_id = $1 AND e164 = $2 AND ours", agency_id, e164)
+async def drop_registrations(
+    connection: Connection, agency_id: str, *, e164: str | None = None, provider: str | None = None
+) -> None:
+    """Those of ours of a number, or at a provider: they are to be deleted there."""
+    await _keep_former(connection, agency_id, e164, provider)
+    await connection.execute(
+        """
+        DELETE FROM registrations
+         WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3) AND ours
+        """,
+        agency_id,
+        e164,
+        provider,
+    )
 
 
 async def list_unregistered(
@@ -318,13 +328,14 @@ async def postpone_former_registration(connection: Connection, former: FormerReg
     )
 
 
-async def _keep_former(connection: Connection, agency_id: str, e164: str, provider: str | None) -> None:
+async def _keep_former(connection: Connection, agency_id: str, e164: str | None, provider: str | None) -> None:
     await connection.execute(
         """
         INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
         SELECT agency_id, e164, provider, remote_id, mode, sealed_parts, '-infinity'
           FROM registrations
-         WHERE agency_id = $1 AND e164 = $2 AND ($3::text IS NULL OR provider = $3) AND ours AND remote_id IS NOT NULL
+         WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3)
+           AND ours AND remote_id IS NOT NULL
         ON CONFLICT DO NOTHING
         """,
         agency_id,

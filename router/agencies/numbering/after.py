@@ -18,5 +18,5 @@ async def after_new_number(connection: Connection, services: ApiServices, client
 async def after_moved_number(connection: Connection, services: ApiServices, client: Client, e164: str) -> None:
     """Likewise. Without an assistant the former client's would go on answering a counterpart of ours: it goes."""
     if not await has_assistant(connection, client.id):
-        await drop_registrations(connection, client.agency_id, e164)
+        await drop_registrations(connection, client.agency_id, e164=e164)
     await sync_client(connection, services, client)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
@@ -23,6 +24,8 @@ from router.store.registrations import drop_registrations
 from router.telemetry import emit
 
 _AT_ONCE: Final = 10  # requests for one request to us
+_MOST_AT_ONCE: Final = 200
+_LEAVE_SECONDS: Final = 6.0
 
 
 async def release_numbers(services: ApiServices, numbers: Sequence[Number]) -> None:
@@ -41,8 +44,20 @@ async def release_numbers(services: ApiServices, numbers: Sequence[Number]) -> N
 async def forget_numbers(connection: Connection, numbers: Sequence[Number]) -> None:
     """Here; their counterparts of ours at providers are deleted by and by."""
     for number in numbers:
-        await drop_registrations(connection, number.agency_id, number.e164)
+        await drop_registrations(connection, number.agency_id, e164=number.e164)
         await delete_numbers(connection, number.agency_id, [number.e164])
+
+
+async def leave_provider(services: ApiServices, agency_id: str, provider: str) -> None:
+    """While there still is a key: our counterparts of the agency's numbers go, as far as a few seconds allow.
+
+    Raises no ProviderError. What stays opens nothing, once its carrier key is revoked.
+    """
+    async with services.database.settings.acquire() as connection, connection.transaction():
+        await drop_registrations(connection, agency_id, provider=provider)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LEAVE_SECONDS):
+            await delete_former_registrations(services, agency_id=agency_id, provider=provider, limit=_MOST_AT_ONCE)
 
 
 async def leave_for_good(services: ApiServices, agency_id: str, numbers: Sequence[Number]) -> None:

@@ -247,10 +247,17 @@ async def test_when_the_number_goes_its_counterparts_and_their_key_go(desk, mark
     assert (desk.vapi.phone_numbers, SF in desk.bland.numbers, subaccount.api_keys) == ({}, False, {})
 
 
-async def test_when_the_provider_key_goes_what_opened_the_account_is_revoked(desk, market, api):
+@pytest.mark.parametrize("reachable", [True, False])
+async def test_when_the_provider_key_goes_our_counterparts_go_and_what_opened_the_account_is_revoked(
+    desk, market, api, reachable
+):
     await market.buy(e164=SF)
     await desk.ensure(SF)
+    if not reachable:
+        market.sandbox.state.faults.set("vapi", {"fault": "503", "operation": "all"})
     await api.delete(f"{market.agency.path}/keys/vapi")
+    assert len(desk.vapi.phone_numbers) == (0 if reachable else 1)
+    assert (await desk.shown(SF))["registrations"] == {}
     await desk.tidy()
     assert market.subaccounts()[0].api_keys == {}
 
