@@ -157,4 +157,5 @@ def _cells(rung: Mapping[str, Any]) -> Iterable[str]:
     yield str(rung["step"])
     yield str(rung["provider"] or "")
     yield reason
-    yield _MEANINGS.get(reason, "")
+    notes = ", ".join(str(note).replace("_", " ") for note in rung.get("notes", ()))
+    yield " ".join(filter(None, (_MEANINGS.get(reason, ""), f"({notes})" if notes else "")))

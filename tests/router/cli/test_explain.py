@@ -47,13 +47,14 @@ def there(environment, world):
 async def test_people_read_who_would_take_the_call_and_why_not_the_others(run, there):
     client = await there.add_client(providers=["vapi", "retell"])
     await there.db.execute("DELETE FROM assistants WHERE provider = 'vapi'")
+    await there.db.execute("UPDATE assistants SET lost = '{events, transfer}'")
     result = await run("--to", client.number)
     assert result.exit_code == 0, result.output
     heading, *rungs = [" ".join(line.split()) for line in result.output.splitlines()]
     assert client.number in heading
     assert rungs == [
         "ai vapi not_synced the client has no assistant there, or the number no registration",
-        "→ ai retell ready takes the call",
+        "→ ai retell ready takes the call (no events, no transfer)",
         "voicemail stands_by comes after the one that takes the call",
         "owner on_failure_is_voicemail the client's settings let no call ring there",
     ]
@@ -66,7 +67,8 @@ async def test_programs_read_the_same_as_json(run, there):
     result = await run("--to", client.number, "--from", CALLER, "--json")
     answer = json.loads(result.output)
     assert (answer["to"], answer["from"], answer["agency_id"]) == (client.number, CALLER, client.agency_id)
-    assert answer["rungs"][0] == {"step": "ai", "provider": "vapi", "would_take": True, "reason": "ready"}
+    ready = {"step": "ai", "provider": "vapi", "would_take": True, "reason": "ready", "notes": []}
+    assert answer["rungs"][0] == ready
 
 
 async def test_the_caller_counts(run, there):
