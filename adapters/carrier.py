@@ -105,13 +105,16 @@ class CarrierCall:
 
 @dataclass(frozen=True, slots=True)
 class CarrierRecording:
-    """A recording as the carrier has it. `complete`: its audio can be fetched."""
+    """A recording as the carrier has it. `complete`: its audio can be fetched. `is_message`: somebody spoke at a tone;
+    else it is of a conversation.
+    """
 
     sid: str
     call_sid: str
     made_at: datetime | None
     seconds: int | None
     complete: bool
+    is_message: bool = True
 
 
 @dataclass(frozen=True, slots=True)

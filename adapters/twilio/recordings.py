@@ -23,6 +23,7 @@ from adapters.twilio.rest import (
     read_time,
 )
 
+_RECORD_VERB: Final = "RecordVerb"
 _WHOLE, _PART, _OUT_OF_RANGE = 200, 206, 416
 _RANGE: Final = re.compile(r"bytes=[0-9, -]+")
 
@@ -78,6 +79,7 @@ def _read_recording(record: Any) -> CarrierRecording:
         made_at=read_time(find(record, "date_created")),
         seconds=read_seconds(find(record, "duration")),
         complete=find(record, "status") == "completed",
+        is_message=find(record, "source") in (None, _RECORD_VERB),
     )
 
 

@@ -47,24 +47,36 @@ class Closer:
         self._events = events
         self._clock = clock
 
-    async def end(self, state: CallState, outcome: str, seconds: int | None = None) -> None:
-        """The caller is gone, as one of our own callbacks says, or a provider that had the call to itself."""
-        await self._end(state, outcome, seconds)
+    async def end(
+        self, state: CallState, outcome: str, seconds: int | None = None, *, at: datetime | None = None
+    ) -> None:
+        """The caller is gone, as one of our own callbacks says, or a provider that had the call to itself.
 
-    async def close(self, account_sid: str, call_sid: str, params: Mapping[str, str], deadline: Deadline) -> None:
+        `at`: when, if that was not just now.
+        """
+        await self._end(state, outcome, seconds, at or self._clock())
+
+    async def close(
+        self,
+        account_sid: str,
+        call_sid: str,
+        params: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        at: datetime | None = None,
+    ) -> None:
         """Close the call that this status callback is about; one that is not over, or not ours, is left alone."""
+        at = at or self._clock()
         if not legs.is_caller_gone(params):
             return
         seconds = legs.read_seconds(params, "CallDuration")
         try:
             if self._recorder.spooling:
                 raise DatabaseAwayError
-            await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds))
+            await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
-            self._recorder.note(
-                end_call_later(call_id, event_id_of(call_id, "call.ended", END), self._clock(), seconds)
-            )
+            self._recorder.note(end_call_later(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
     async def carry_out_early_ends_now_and_then(self) -> None:
@@ -78,18 +90,19 @@ class Closer:
             except Exception as error:  # noqa: BLE001  the next time may go well
                 emit("request.failed", exception=error)
 
-    async def _close(self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None) -> None:
+    async def _close(
+        self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None, at: datetime
+    ) -> None:
         call = await find_call(self._database.settings, account_sid, call_sid)
         if call is None:
             raise UnrecordedCallError
         if call.ended_at is None:
             outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
-            await self._end(state_of(call, END), outcome, seconds)
+            await self._end(state_of(call, END), outcome, seconds, at)
         elif seconds is not None:
             self._recorder.note(set_seconds(call.id, seconds))
 
-    async def _end(self, state: CallState, outcome: str, seconds: int | None) -> None:
-        at = self._clock()
+    async def _end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
         event_id = event_id_of(state.call_id, "call.ended", END)
         try:
             if self._recorder.spooling:
@@ -102,7 +115,9 @@ class Closer:
             closed = outcome
         if closed is None:
             return
-        if self._events.note(state, "call.ended", step=END, timeline_reason=closed, outcome=closed, seconds=seconds):
+        if self._events.note(
+            state, "call.ended", step=END, timeline_reason=closed, at=at, outcome=closed, seconds=seconds
+        ):
             metrics.call_ended(closed)
 
     async def _conclude(self, call: StoredCall, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:

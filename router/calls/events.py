@@ -50,9 +50,11 @@ class CallEvents:
         reason: str | None = None,
         seconds_taken: float | None = None,
         timeline_reason: str | None = None,
+        at: datetime | None = None,
         **fields: Any,
     ) -> bool:
-        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`.
+        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`,
+        `at` when it happened, if that was not just now.
 
         Twilio repeats some callbacks: the same event of the same step and provider is noted once. False: it was.
         """
@@ -78,7 +80,7 @@ class CallEvents:
             insert_event(
                 event_id_of(state.call_id, event, step or state.step, provider),
                 state.call_id,
-                self._clock(),
+                at or self._clock(),
                 event,
                 step=step or state.step,
                 provider=provider,

@@ -71,11 +71,15 @@ class Mailbox:
         if params.get("RecordingStatus") == "absent":
             self._events.note(state, "voicemail.absent", recording_sid=recording_sid)
         elif params.get("RecordingStatus") == "completed" and _RECORDING_SID.fullmatch(recording_sid):
-            await self._file(state, recording_sid, read_seconds(params, "RecordingDuration") or 0)
+            await self._file(state, recording_sid, read_seconds(params, "RecordingDuration") or 0, self._clock())
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.nothing()
 
-    async def _file(self, state: CallState, recording_sid: str, seconds: int) -> None:
+    async def keep(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
+        """A message that was left `at` that moment, as we learn from the carrier's records."""
+        await self._file(state, recording_sid, seconds, at)
+
+    async def _file(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
         voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
         arguments = voicemail_arguments(
             voicemail_id,
@@ -85,7 +89,7 @@ class Mailbox:
             agency_id=state.route.agency_id,
             client_id=state.route.client_id,
             from_number=state.from_number,
-            at=self._clock(),
+            at=at,
             seconds=seconds,
         )
         try:
@@ -99,5 +103,5 @@ class Mailbox:
             return
         self._recorder.note(set_outcome(state.call_id, "voicemail"))
         self._events.note(
-            state, "voicemail.received", voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds
+            state, "voicemail.received", at=at, voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds
         )

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from router.agencies.jobs import register_agency_jobs
 from router.calls.deliveries import Deliveries
 from router.composition.outside import Outside, api_services, direct_dsn, reveal
+from router.composition.sweeping import make_sweep
 from router.jobs import JobRunner
 from router.mail import Letters, Mailer, read_smtp_url
 from router.settings import Settings
@@ -28,6 +29,8 @@ def make_runner(settings: Settings, outside: Outside) -> JobRunner:
     register_agency_jobs(runner, letters, api_services(settings, outside))
     deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
     deliveries.register(runner)
+    for sweep in make_sweep(settings, outside):
+        sweep.register(runner)
     runner.beside(Notices(dsn, deliveries.hear, CALL_EVENTS).run)
     return runner
 

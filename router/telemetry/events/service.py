@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from router.telemetry.events.words import (
+    ACCOUNT,
     AGENCY,
     CALL_ID,
     CALL_SID,
@@ -23,7 +24,28 @@ from router.telemetry.events.words import (
     needed,
 )
 
+SWEEP: Final[tuple[Event, ...]] = (
+    Event(
+        "calls.swept",
+        "info",
+        "Calls that had passed us by, or whose end had, were found at the carrier.",
+        (
+            ACCOUNT,
+            Field("closed", "integer", "calls whose end had not reached us"),
+            Field("found", "integer", "calls that had not reached us at all"),
+            Field("messages", "integer", "calls with messages that had not reached us"),
+        ),
+    ),
+    Event(
+        "sweep.failed",
+        "warning",
+        "An account could not be looked through for calls that passed us by; it is tried again.",
+        (ACCOUNT, needed(REASON)),
+    ),
+)
+
 SERVICE: Final[tuple[Event, ...]] = (
+    *SWEEP,
     Event(
         "service.started",
         "info",

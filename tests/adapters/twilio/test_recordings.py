@@ -37,6 +37,17 @@ async def test_recordings_of_a_call_are_listed_from_a_moment_on(twilio, scripted
     }
 
 
+@pytest.mark.parametrize(
+    ("source", "is_message"),
+    [("RecordVerb", True), (None, True), ("DialVerb", False), ("StartCallRecordingAPI", False), ("Conference", False)],
+)
+async def test_a_recorded_conversation_is_no_message(twilio, scripted, source, is_message):
+    scripted.answers(200, {"recordings": [RECORDING | {"source": source}]})
+
+    (found,) = await every(twilio.list_recordings(ACCOUNT, None, None, 5))
+    assert found.is_message is is_message
+
+
 async def test_all_recordings_are_listed(twilio, scripted):
     scripted.answers(200, {"recordings": [RECORDING]})
 

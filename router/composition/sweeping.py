@@ -1,0 +1,34 @@
+"""The sweep, put together: what looks up at the carrier the calls that we did not see, or not to their end."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from router.agencies.carriers import open_account
+from router.calls.ending import Closer
+from router.calls.events import CallEvents
+from router.calls.mailbox import Mailbox
+from router.calls.sweep import OverdueCalls
+from router.calls.unseen import UnseenCalls
+from router.composition.outside import Outside, api_services
+from router.settings import Settings
+
+
+def make_sweep(settings: Settings, outside: Outside) -> tuple[OverdueCalls, UnseenCalls]:
+    database, guard, recorder, clock = outside.database, outside.guard, outside.recorder, outside.clock
+    opened = partial(open_account, api_services(settings, outside))
+    events = CallEvents(recorder, clock)
+    closer = Closer(
+        database=database, guard=guard, keyring=outside.keyring, recorder=recorder, events=events, clock=clock
+    )
+    unseen = UnseenCalls(
+        database=database,
+        carrier=outside.carrier,
+        open_account=opened,
+        closer=closer,
+        mailbox=Mailbox(database, guard, recorder, events, clock),
+        events=events,
+        recorder=recorder,
+        clock=clock,
+    )
+    return OverdueCalls(database, outside.carrier, opened, closer, clock), unseen
