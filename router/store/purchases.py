@@ -13,12 +13,14 @@ from typing import Any, Final, Literal
 from router.store.pool import Connection
 
 LEASE: Final = timedelta(seconds=60)
+ASKED_AGAIN: Final = timedelta(minutes=15)  # whoever got no answer asks in the same words
+CLAIMED: Final = timedelta(hours=24)  # or with the same Idempotency-Key
 
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """`wanted` is the number that is asked for where one can be chosen; `named`: by whoever buys, so that no other will
-    do. `known`: what the account had before.
+    do. `known`: what the account had before. `claim` tells requests apart that use the same words.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Purchase:
     named: bool
     known: Sequence[str]
     created_at: datetime
+    claim: str | None = None
 
     @property
     def label(self) -> str:
@@ -45,8 +48,8 @@ async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
     await connection.execute(
         """
         INSERT INTO purchases (id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted,
-                               named, known, state, created_at, leased_until)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13)
+                               named, known, state, created_at, leased_until, claim)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14)
         """,
         purchase.id,
         purchase.agency_id,
@@ -61,6 +64,7 @@ async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
         list(purchase.known),
         purchase.created_at,
         purchase.created_at + LEASE,
+        purchase.claim,
     )
 
 
@@ -74,6 +78,7 @@ async def lease_like(
     country: str,
     area_code: str | None,
     wanted: str | None,
+    claim: str | None,
 ) -> Purchase | None:
     """An open one that nobody is at and that was asked for in the same words: a second try of it."""
     row = await connection.fetchrow(
@@ -84,13 +89,14 @@ async def lease_like(
                   FROM purchases
                  WHERE agency_id = $1 AND client_id = $2 AND carrier = $3 AND country = $4
                    AND area_code IS NOT DISTINCT FROM $5 AND named = ($6::text IS NOT NULL) AND ($6 IS NULL OR wanted = $6)
+                   AND (claim IS NULL OR $9::text IS NULL OR claim = $9)
                    AND state = 'open' AND leased_until <= $7
                  ORDER BY created_at
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED) found
          WHERE p.id = found.id
         RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.named, p.known, p.created_at
+                  p.named, p.known, p.created_at, p.claim
         """,
         agency_id,
         client_id,
@@ -100,8 +106,55 @@ async def lease_like(
         wanted,
         now,
         now + LEASE,
+        claim,
     )
     return _read(row) if row else None
+
+
+async def take_made(
+    connection: Connection,
+    now: datetime,
+    *,
+    agency_id: str,
+    client_id: str,
+    carrier: str,
+    country: str,
+    area_code: str | None,
+    wanted: str | None,
+    claim: str | None,
+) -> str | None:
+    """The number of a purchase that was made for this request, which got no answer: for the same Idempotency-Key, or
+    asked for in the same words a short while ago. Whoever takes it answers with it.
+    """
+    e164: str | None = await connection.fetchval(
+        """
+        UPDATE purchases p
+           SET told = true
+          FROM (SELECT id
+                  FROM purchases
+                 WHERE agency_id = $1 AND state = 'done'
+                   AND (claim = $7 AND created_at > $8
+                        OR NOT told AND created_at > $9
+                           AND client_id = $2 AND carrier = $3 AND country = $4 AND area_code IS NOT DISTINCT FROM $5
+                           AND named = ($6::text IS NOT NULL) AND ($6 IS NULL OR wanted = $6)
+                           AND (claim IS NULL OR $7::text IS NULL OR claim = $7))
+                 ORDER BY created_at
+                 LIMIT 1
+                   FOR UPDATE) made
+         WHERE p.id = made.id
+        RETURNING p.e164
+        """,
+        agency_id,
+        client_id,
+        carrier,
+        country,
+        area_code,
+        wanted,
+        claim,
+        now - CLAIMED,
+        now - ASKED_AGAIN,
+    )
+    return e164
 
 
 async def lease_open_purchases(connection: Connection, now: datetime, limit: int = 20) -> list[Purchase]:
@@ -118,7 +171,7 @@ async def lease_open_purchases(connection: Connection, now: datetime, limit: int
                    FOR UPDATE SKIP LOCKED) due
          WHERE p.id = due.id
         RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.named, p.known, p.created_at
+                  p.named, p.known, p.created_at, p.claim
         """,
         now,
         now + LEASE,
@@ -132,7 +185,7 @@ async def find_purchase(connection: Connection, purchase_id: str) -> Purchase | 
     row = await connection.fetchrow(
         """
         SELECT id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted, named, known,
-               created_at
+               created_at, claim
           FROM purchases
          WHERE id = $1 AND state = 'open'
         """,
@@ -153,14 +206,25 @@ async def release_purchase(connection: Connection, purchase_id: str, now: dateti
     )
 
 
-async def finish_purchase(connection: Connection, purchase_id: str, e164: str) -> bool:
+async def finish_purchase(connection: Connection, purchase_id: str, e164: str, *, told: bool) -> bool:
     """The number is recorded, in the same transaction. False: somebody else finished it."""
     finished = await connection.fetchval(
-        "UPDATE purchases SET state = 'done', e164 = $2, error = NULL WHERE id = $1 AND state = 'open' RETURNING id",
+        """
+        UPDATE purchases
+           SET state = 'done', e164 = $2, told = $3, error = NULL
+         WHERE id = $1 AND state = 'open'
+        RETURNING id
+        """,
         purchase_id,
         e164,
+        told,
     )
     return finished is not None
+
+
+async def note_told(connection: Connection, purchase_id: str) -> None:
+    """Somebody else recorded it, but whoever asked is answered with it."""
+    await connection.execute("UPDATE purchases SET told = true WHERE id = $1", purchase_id)
 
 
 async def fail_purchase(connection: Connection, purchase_id: str, error: str) -> None:

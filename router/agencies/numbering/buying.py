@@ -6,6 +6,8 @@ request once more, or the clock. What was paid for is recorded, or given back if
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -33,7 +35,9 @@ from router.store.purchases import (
     insert_purchase,
     lease_like,
     lease_open_purchases,
+    note_told,
     release_purchase,
+    take_made,
 )
 from router.telemetry import emit
 
@@ -51,6 +55,9 @@ async def buy_number(request: ApiRequest[NewNumber]) -> Answer:
     if client is None:
         raise invalid("client_id", "must be the id of a client of this agency")
     order = await _read_order(request, client)
+    made = await _answer_made(request, order)
+    if made is not None:
+        return made
     shop = _open_shop(services, order.carrier)
     purchase, bought = await _resume(services, shop, order) or await _begin(services, shop, order)
     return await _record(request, shop, purchase, bought)
@@ -76,7 +83,35 @@ async def finish_open_purchases(services: ApiServices) -> None:
 async def _read_order(request: ApiRequest[NewNumber], client: Client) -> Order:
     body = request.body
     carrier = body.carrier or await _choose_carrier(request.services, request.agency_id)
-    return Order(client, carrier, body.country or "", body.area_code, body.e164)
+    return Order(client, carrier, body.country or "", body.area_code, body.e164, _claim_of(request))
+
+
+def _claim_of(request: ApiRequest[NewNumber]) -> str | None:
+    """A purchase outlives the right to do an Idempotency-Key's work, and is known by it all the same."""
+    claim = request.claim
+    return None if claim is None else hashlib.sha256(f"{claim.scope}\n{claim.key}".encode()).hexdigest()
+
+
+async def _answer_made(request: ApiRequest[NewNumber], order: Order) -> Answer | None:
+    """What was bought for this request, and recorded by the clock before it was asked again. Raises Problem."""
+    async with request.changes() as changes:
+        e164 = await take_made(
+            changes.connection,
+            request.services.clock(),
+            agency_id=order.client.agency_id,
+            client_id=order.client.id,
+            carrier=order.carrier,
+            country=order.country,
+            area_code=order.area_code,
+            wanted=order.wanted,
+            claim=order.claim,
+        )
+        if e164 is None:
+            return None
+        number = await find_number(changes.connection, order.client.agency_id, e164)
+        if number is None:
+            raise Problem("conflict", f"{e164} was bought for this request, and has been deleted since.")
+        return changes.answer(201, NumberReply.model_validate(number))
 
 
 async def _choose_carrier(services: ApiServices, agency_id: str) -> str:
@@ -105,6 +140,7 @@ async def _resume(services: ApiServices, shop: Shop, order: Order) -> tuple[Purc
         country=order.country,
         area_code=order.area_code,
         wanted=order.wanted,
+        claim=order.claim,
     )
     if purchase is None:
         return None
@@ -127,7 +163,7 @@ async def _resume(services: ApiServices, shop: Shop, order: Order) -> tuple[Purc
 async def _begin(services: ApiServices, shop: Shop, order: Order) -> tuple[Purchase, Bought]:
     """Raises Problem."""
     try:
-        purchase = await shop.plan(order, services.new_id("purchase"))
+        purchase = replace(await shop.plan(order, services.new_id("purchase")), claim=order.claim)
     except ProviderError as error:
         platform = services.platform_account
         raise explain(services, platform.sid if platform else "", order.carrier, error) from None
@@ -167,8 +203,10 @@ async def _record(request: ApiRequest[NewNumber], shop: Shop, purchase: Purchase
     services = request.services
     try:
         async with request.changes() as changes:
-            await _insert(services, changes.connection, shop, purchase, bought)
-            await changes.record("number.bought", bought.e164)
+            if await _insert(services, changes.connection, shop, purchase, bought, told=True):
+                await changes.record("number.bought", bought.e164)
+            else:
+                await note_told(changes.connection, purchase.id)
             number = await find_number(changes.connection, purchase.agency_id, bought.e164)
             if number is None:
                 raise Problem("conflict", "The number was deleted while it was being set up.")
@@ -185,7 +223,7 @@ async def _record_by_itself(services: ApiServices, shop: Shop, purchase: Purchas
     pool = services.database.settings
     try:
         async with pool.acquire() as connection, connection.transaction():
-            if not await _insert(services, connection, shop, purchase, bought):
+            if not await _insert(services, connection, shop, purchase, bought, told=False):
                 return
             entry = AuditEntry(
                 services.new_id("audit"), services.clock(), "callrouter", "number.bought", bought.e164, None
@@ -198,14 +236,14 @@ async def _record_by_itself(services: ApiServices, shop: Shop, purchase: Purchas
 
 
 async def _insert(
-    services: ApiServices, connection: Connection, shop: Shop, purchase: Purchase, bought: Bought
+    services: ApiServices, connection: Connection, shop: Shop, purchase: Purchase, bought: Bought, *, told: bool
 ) -> bool:
     """False: somebody else has recorded it. Raises ClientGoneError."""
     await lock_agency(connection, purchase.agency_id)
     client = await lock_client(connection, purchase.agency_id, purchase.client_id)
     if client is None:
         raise ClientGoneError
-    if not await finish_purchase(connection, purchase.id, bought.e164):
+    if not await finish_purchase(connection, purchase.id, bought.e164, told=told):
         return False
     await claim_number(connection, shop.describe(purchase, bought, client))
     await after_new_number(connection, services, client)

@@ -81,12 +81,22 @@ async def _look(services: ApiServices, number: Number) -> None:
     except ProviderError as error:
         if error.kind is not ErrorKind.KEY_REJECTED:
             raise
-        renewed = await renew_subaccount(services, number.agency_id)
-        if renewed is not None and renewed.sid == number.account_sid:
-            drift = await _compare_and_mend(services, renewed, number)
-        else:
-            drift = TOKEN_REFUSED
+        renewed = await _renew(services, number)
+        drift = TOKEN_REFUSED if renewed is None else await _compare_and_mend(services, renewed, number)
     await _note(services, number, drift)
+
+
+async def _renew(services: ApiServices, number: Number) -> Account | None:
+    """A subaccount may have been given another token; None for any other account. Raises ProviderError."""
+    if number.account != "platform":
+        return None
+    try:
+        renewed = await renew_subaccount(services, number.agency_id)
+    except ProviderError as error:
+        if error.kind is not ErrorKind.KEY_REJECTED:
+            raise
+        return None
+    return renewed if renewed is not None and renewed.sid == number.account_sid else None
 
 
 async def _compare_and_mend(services: ApiServices, account: Account, number: Number) -> str | None:

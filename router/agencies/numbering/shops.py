@@ -17,13 +17,14 @@ from router.store.purchases import Purchase
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked for. `wanted` is a number out of those that can be had."""
+    """What is asked for. `wanted` is a number out of those that can be had; `claim`: see `Purchase`."""
 
     client: Client
     carrier: str
     country: str
     area_code: str | None
     wanted: str | None
+    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

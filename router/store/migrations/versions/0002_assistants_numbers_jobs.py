@@ -95,6 +95,7 @@ CREATE TRIGGER numbers_changed AFTER INSERT OR DELETE OR UPDATE OF client_id ON 
     FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('agency_id');
 
 -- A purchase is written down before it is made: a second try finds it. Whoever is at it holds it until `leased_until`.
+-- `claim` is the Idempotency-Key that it was asked with, hashed; `told`: whoever asked has been answered with the number.
 CREATE TABLE purchases (
     id           text PRIMARY KEY,
     agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
@@ -107,7 +108,9 @@ CREATE TABLE purchases (
     wanted       text,
     named        boolean NOT NULL,
     known        text[] NOT NULL DEFAULT '{}',
+    claim        text,
     e164         text,
+    told         boolean NOT NULL DEFAULT false,
     state        text NOT NULL,
     error        text,
     created_at   timestamptz NOT NULL,

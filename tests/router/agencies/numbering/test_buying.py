@@ -118,6 +118,37 @@ async def test_what_was_sold_to_a_process_that_died_is_found_by_the_clock(market
     assert [each["actor"] for each in audit if each["action"] == "number.bought"] == ["callrouter"]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "buy-1"}])
+async def test_a_request_that_comes_again_after_the_clock_has_finished_it_buys_no_second_one(market, clock, headers):
+    await market.use_own_account()
+    market.sandbox.state.faults.set("twilio", [{"fault": "no-twiml", "times": 1}, {"fault": "503"}])  # sold, unseen
+    order = market.order(e164=SF)
+    first = await market.api.send("POST", market.path, order, headers=headers)
+    assert first.status_code == 503
+    market.sandbox.state.faults.clear()
+    clock.move(seconds=61)
+    await finish_open_purchases(market.services)
+    assert [number["e164"] for number in await market.numbers()] == [SF]
+    again = await market.api.post(market.path, order, headers=headers)
+    assert (again["e164"], market.sold()) == (SF, [SF])
+
+
+async def test_an_idempotency_key_is_good_for_its_purchase_though_the_process_died_before_it_answered(market, clock):
+    headers = {"Idempotency-Key": "buy-2"}
+    first = await market.buy(headers=headers)
+    pool = market.services.database.settings
+    await pool.execute("UPDATE idempotency_keys SET status = NULL, reply = NULL")
+    await pool.execute("UPDATE purchases SET told = false")
+    clock.move(minutes=20)
+    assert await market.buy(headers=headers) == first
+    assert (await market.buy(headers={"Idempotency-Key": "buy-3"}))["e164"] != first["e164"]
+
+
+async def test_two_numbers_may_be_bought_in_the_same_words(market):
+    first, second = await market.buy(), await market.buy()
+    assert first["e164"] != second["e164"]
+
+
 async def test_what_was_bought_for_a_client_that_is_gone_is_given_back(market, clock, services):
     await leave_half_way(market)
     await market.api.delete(f"{market.agency.path}/clients/{market.client['id']}")
