@@ -60,10 +60,10 @@ class Api:
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return await self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
 
-    async def find(self, path: str, **query: str | int | None) -> Any:
+    async def find(self, path: str) -> Any:
         """The body of the answer; None where there is no such thing."""
         try:
-            return await self.get(path, **query)
+            return await self.get(path)
         except ApiProblem as problem:
             if problem.name != "not-found":
                 raise

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import phonenumbers
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from router.console import notices, words
@@ -28,6 +28,7 @@ class Drawing:
             autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
+            undefined=StrictUndefined,
         )
         environment.filters |= {
             "when": write_time,
@@ -36,8 +37,12 @@ class Drawing:
             "money": write_money,
             "seconds": write_seconds,
             "count": write_count,
+            "share": lambda share: f"{share:.0%}",
+            "wait": lambda seconds: "–" if seconds is None else f"{seconds:.1f} s",
             "pretty_json": write_json,
             "said": words.say,
+            "sentence": write_sentence,
+            "country": lambda code: words.COUNTRIES.get(code, code),
         }
         environment.globals |= {
             "home": home,
@@ -101,6 +106,11 @@ def write_seconds(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def write_sentence(text: str) -> str:
+    """Messages of the API go on after a field's name, or tell only the fact."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def write_count(number: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from router.console.api import ApiProblem
+from router.console.drawing import write_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,8 @@ def form_errors(problem: ApiProblem, place: Callable[[str], str | None] = lambda
             by_field[name] = f"{by_field[name]}; {one.message}" if name in by_field else one.message
     if not problem.fields:
         general.append(problem.detail)
-    return FormErrors({name: _sentence(message) for name, message in by_field.items()}, tuple(general))
+    return FormErrors({name: write_sentence(message) for name, message in by_field.items()}, tuple(general))
 
 
 def one_error(name: str, message: str) -> FormErrors:
     return FormErrors({name: message})
-
-
-def _sentence(message: str) -> str:
-    """The API's messages go on after a field's name: "must be …"."""
-    text = message[:1].upper() + message[1:]
-    return text if text.endswith((".", "?", "!")) else f"{text}."

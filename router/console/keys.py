@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from router.console.api import ApiProblem, api_path
+from router.console.api import ApiProblem
 from router.console.errors import NO_ERRORS, FormErrors, form_errors
 from router.console.visit import Page, Visit
 from router.console.words import KEY_KINDS, KeyKind
@@ -15,7 +16,8 @@ _NOT_FOUND: Final = 404
 
 
 async def go_home(visit: Visit) -> Response:
-    return visit.go("keys")
+    """To what matters most: figures where calls are taken, keys where they cannot be yet."""
+    return visit.go("figures" if visit.agency["active_provider"] else "keys")
 
 
 async def show_keys(
@@ -23,23 +25,24 @@ async def show_keys(
 ) -> Response:
     """The page. A key that was entered is never written back, not even after an error."""
     keys = {key["kind"]: key for key in await visit.api.list_all(visit.path("keys"))}
-    providers = {one["name"]: one for one in ((await visit.api.find(api_path("providers"))) or {"items": []})["items"]}
+    offers = {offer["name"]: offer for offer in await visit.offers()}
+    kinds = _kinds(offers.values())
     return visit.render(
         "keys.html",
         status,
-        kinds=KEY_KINDS.values(),
+        kinds=kinds.values(),
         keys=keys,
-        providers=providers,
-        syncs={kind: await _find_sync(visit, kind) for kind in keys if KEY_KINDS[kind].is_voice},
-        has_voice_key=any(KEY_KINDS[kind].is_voice for kind in keys),
-        former=KEY_KINDS.get(visit.query("former")),
+        offers=offers,
+        syncs={kind: await visit.api.get(visit.path("sync", kind)) for kind in keys if kinds[kind].is_voice},
+        has_voice_key=any(kinds[kind].is_voice for kind in keys),
+        former=kinds.get(visit.query("former")),
         errors=errors,
         opened=opened,
     )
 
 
 async def save_key(visit: Visit) -> Response:
-    kind = _kind(visit)
+    kind = await _find_kind(visit)
     body: dict[str, Any] = {name: visit.form.text(name) for name in kind.fields}
     body |= {name: given for name in kind.optional_fields if (given := visit.form.text(name))}
     if visit.form.ticked("compromised"):
@@ -60,7 +63,7 @@ async def save_key(visit: Visit) -> Response:
 
 
 async def delete_key(visit: Visit) -> Response:
-    kind = _kind(visit)
+    kind = await _find_kind(visit)
     if not visit.confirmed:
         return visit.ask("key", visit.url("keys"), label=kind.label)
     await visit.api.send("DELETE", visit.path("keys", kind.name))
@@ -69,44 +72,61 @@ async def delete_key(visit: Visit) -> Response:
 
 async def show_plan(visit: Visit) -> Response:
     """What making this provider the active one would do, before it is done."""
-    kind = _kind(visit)
-    plan = await visit.api.find(f"{visit.path('plan')}?provider={kind.name}")
-    active = KEY_KINDS.get(visit.agency["active_provider"] or "")
-    return visit.render("plan.html", kind=kind, plan=plan, active=active, errors=NO_ERRORS)
+    kind = await _find_kind(visit)
+    plan = await visit.api.get(visit.path("plan"), provider=kind.name)
+    return visit.render("plan.html", kind=kind, plan=plan, errors=NO_ERRORS)
 
 
 async def activate(visit: Visit) -> Response:
-    kind, before = _kind(visit), visit.agency["active_provider"]
-    await visit.api.send("PATCH", visit.path(), {"active_provider": kind.name})
+    kind, before = await _find_kind(visit), visit.agency["active_provider"]
+    try:
+        await visit.api.send("PATCH", visit.path(), {"active_provider": kind.name})
+    except ApiProblem as problem:
+        return await _refused(visit, problem)
     return visit.go("keys", done="activated", former=before if before != kind.name else None)
 
 
 async def show_sync(visit: Visit) -> Response:
     """One provider's progress, for the script to put in place of the one before."""
-    kind = _kind(visit)
-    return visit.render("sync.html", kind=kind, sync=await _find_sync(visit, kind.name))
+    kind = await _find_kind(visit)
+    return visit.render("sync.html", kind=kind, sync=await visit.api.get(visit.path("sync", kind.name)))
 
 
 async def retry_sync(visit: Visit) -> Response:
-    await visit.api.send("POST", visit.path("sync", _kind(visit).name))
+    kind = await _find_kind(visit)
+    try:
+        await visit.api.send("POST", visit.path("sync", kind.name))
+    except ApiProblem as problem:
+        return await _refused(visit, problem)
     return visit.go("keys", done="retrying")
 
 
 async def delete_assistants(visit: Visit) -> Response:
-    kind = _kind(visit)
+    kind = await _find_kind(visit)
     if not visit.confirmed:
         return visit.ask("assistants", visit.url("keys"), label=kind.label)
-    await visit.api.send("DELETE", visit.path("assistants", kind.name))
+    try:
+        await visit.api.send("DELETE", visit.path("assistants", kind.name))
+    except ApiProblem as problem:
+        return await _refused(visit, problem)
     return visit.go("keys", done="assistants-deleted")
 
 
-async def _find_sync(visit: Visit, provider: str) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = await visit.api.find(visit.path("sync", provider))
-    return found
+async def _refused(visit: Visit, problem: ApiProblem) -> Response:
+    if not problem.is_refusal:
+        raise problem
+    return await show_keys(visit, form_errors(problem, lambda _: None), status=problem.status)
 
 
-def _kind(visit: Visit) -> KeyKind:
-    kind = KEY_KINDS.get(visit.part("kind"))
+def _kinds(offers: Iterable[Mapping[str, Any]]) -> dict[str, KeyKind]:
+    """A card for each voice provider that there is, and one for the carrier."""
+    voice = {one["name"]: KEY_KINDS.get(one["name"]) or KeyKind(one["name"], one["label"], ("key",)) for one in offers}
+    return voice | {name: kind for name, kind in KEY_KINDS.items() if not kind.is_voice}
+
+
+async def _find_kind(visit: Visit) -> KeyKind:
+    """The one that the page's address names. Raises ApiProblem."""
+    kind = _kinds(await visit.offers()).get(visit.part("kind"))
     if kind is None:
         raise ApiProblem(_NOT_FOUND, "not-found", "There is no such provider.")
     return kind

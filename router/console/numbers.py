@@ -73,21 +73,25 @@ async def show_new(
     found, search_errors = None, NO_ERRORS
     if visit.query("country"):
         try:
-            found = await visit.api.find(
+            found = await visit.api.get(
                 visit.path("numbers", "available"), **{name: visit.query(name) for name in _SEARCHED}
             )
         except ApiProblem as problem:
             if not problem.is_refusal:
                 raise
             search_errors = form_errors(problem)
-    given = {name: visit.query(name) for name in (*_SEARCHED, "client")}
+        else:
+            found["items"].sort(key=lambda offer: offer["e164"] is not None)  # the few that sellers choose themselves
+    names = await visit.client_names()
+    given = {name: visit.query(name) for name in _SEARCHED}
+    chosen = visit.query("client") if visit.query("client") in names else next(iter(names), "")
     return visit.render(
         "new_number.html",
         status,
-        names=await visit.client_names(),
+        names=names,
         found=found,
         has_account=await visit.api.find(visit.path("keys", "twilio")) is not None,
-        values=given | {"e164": "", "client_id": given["client"], "account": "agency"} | (values or {}),
+        values=given | {"e164": "", "client_id": chosen, "account": "agency"} | (values or {}),
         errors=errors or search_errors,
     )
 

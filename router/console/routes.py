@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from router.console import assistants, calls, clients, hooks, keys, numbers, settings
+from router.console import assistants, calls, clients, figures, hooks, keys, numbers, settings
 from router.console.drawing import Drawing
 from router.console.gate import Gate
 from router.console.limits import SignInLimit
@@ -21,6 +21,7 @@ _PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
     *assistants.PAGES,
     *numbers.PAGES,
     *calls.PAGES,
+    *figures.PAGES,
     *hooks.PAGES,
     *settings.PAGES,
 )

@@ -159,7 +159,7 @@ class SigningIn:
             "agencies.html",
             session=session,
             agencies=await api.list_all(api_path("agencies")),
-            values=values or {},
+            values=values or {"name": "", "alert_email": ""},
             errors=errors,
         )
         return Response(page, status, PAGE_HEADERS, "text/html")

@@ -17,7 +17,6 @@ from router.console.forms import Form
 from router.console.notices import CONFIRMATIONS, NOTICES
 from router.console.services import ConsoleServices
 from router.console.sessions import Session
-from router.console.words import KEY_KINDS
 
 _SEE_OTHER: Final = 303
 PAGE_HEADERS: Final = {
@@ -70,10 +69,12 @@ class Visit:
 
     async def providers(self) -> dict[str, str]:
         """The voice providers' labels by name, in their order."""
-        known = await self.api.find(api_path("providers"))
-        if known is None:
-            return {kind.name: kind.label for kind in KEY_KINDS.values() if kind.is_voice}
-        return {one["name"]: one["label"] for one in known["items"]}
+        return {one["name"]: one["label"] for one in await self.offers()}
+
+    async def offers(self) -> list[dict[str, Any]]:
+        """What each voice provider costs and can do, in their order."""
+        offers: list[dict[str, Any]] = (await self.api.get(api_path("providers")))["items"]
+        return offers
 
     async def client_names(self) -> dict[str, str]:
         """The agency's clients' names by id."""

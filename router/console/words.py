@@ -47,7 +47,7 @@ PLAN_ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "create": ("to be made", "An assistant is made"),
     "update": ("to be brought up to date", "Our assistant there is brought up to date"),
     "adopt": ("to be found again", "Our assistant from earlier is found again and brought up to date"),
-    "keep": ("linked, stay as they are", "The linked assistant stays as it is"),
+    "keep": ("stay as they are", "It is there as it should be, or linked, and stays"),
     "none": ("stay without an AI", "No assistant, so no AI answers"),
 }
 
@@ -80,6 +80,13 @@ OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     "rejected": ("Not taken", "bad"),
 }
 
+ANSWERED: Final[Mapping[str, str]] = {
+    "ai": "AI",
+    "owner": "Owner",
+    "voicemail": "Voicemail",
+    "nobody": "Nobody: the caller gave up",
+}
+
 STEPS: Final[Mapping[str, str]] = {"ai": "AI", "owner": "Owner's phone", "voicemail": "Voicemail"}
 
 EVENTS: Final[Mapping[str, str]] = {
@@ -95,6 +102,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "handoff.failed": "Could not take the call",
     "handoff.skipped": "Not asked",
     "ai.ended": "The AI's part ended",
+    "ai.reported": "The provider told about the call",
     "ai.failed": "The AI broke off",
     "owner.accepted": "The owner accepted",
     "call.transferring": "The caller asks for a person, and is put through",
@@ -102,7 +110,6 @@ EVENTS: Final[Mapping[str, str]] = {
     "call.unlimited": "The call could not be given a time limit",
     "voicemail.received": "A message was left",
     "voicemail.absent": "No message was left",
-    "step.repeated": "Twilio asked again",
 }
 
 DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
@@ -149,6 +156,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "assistant.linked": "Assistant linked",
     "assistant.unlinked": "Assistant unlinked",
     "assistants.deleted": "Assistants at a provider deleted",
+    "assistants.synced": "Assistants synced again",
     "client.created": "Client created",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",

@@ -45,7 +45,8 @@ class Desk:
         await self.page.goto(f"{self.world.urls[0]}/console")
         await self.page.get_by_label("Access token").fill(self.token)
         await self.page.get_by_role("button", name="Sign in").click()
-        await expect(self.page.get_by_role("heading", name="API keys")).to_be_visible()
+        await self.page.wait_for_url(f"**/console/{self.agency_id}/**")
+        await self.page.goto(self.url("keys"))
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         reply = await self.api.request(method, f"/v1/agencies/{self.agency_id}{path}", json=body)
@@ -90,7 +91,7 @@ async def chromium() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def desk(chromium: Browser, database_dsn: str, tmp_path: Path) -> AsyncIterator[Desk]:
     """An agency without anything. A message of the browser's own, such as a forbidden script, fails the test."""
-    async with open_world(database_dsn, tmp_path) as world:
+    async with open_world(database_dsn, tmp_path, jobs=True) as world:
         admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         async with httpx.AsyncClient(base_url=world.urls[0], headers=admin, timeout=30) as api:
             agency = (await api.post("/v1/agencies", json={"name": "Bright Voice"})).json()

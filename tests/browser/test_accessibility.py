@@ -28,7 +28,15 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
     pages = (
         *("keys", "keys/retell/plan", "clients", "clients/new", one, f"{one}/assistant", f"{one}/providers"),
         *("numbers", "numbers/new", f"numbers/{number['e164']}", "calls", f"calls/{call['id']}", "voicemails"),
-        *("webhooks", "explain", f"explain?to={number['e164'].replace('+', '%2B')}", "activity", "settings", "nowhere"),
+        *(
+            "figures",
+            "webhooks",
+            "explain",
+            f"explain?to={number['e164'].replace('+', '%2B')}",
+            "activity",
+            "settings",
+            "nowhere",
+        ),
     )
     await check(desk, f"{desk.world.urls[0]}/console/sign-in")
     await desk.sign_in()

@@ -49,6 +49,27 @@ async def test_a_question_is_asked_in_a_dialog_before_a_key_goes(desk: Desk):
     assert (await desk.ask("GET", "/keys"))["items"] == []
 
 
+async def test_a_sync_moves_by_itself_until_it_is_done(desk: Desk):
+    for number in range(5):
+        await desk.ask("POST", "/clients", {"name": f"Client {number}", "assistant": {"prompt": "Answer kindly."}})
+    busy = {"fault": "429", "operation": "assistants", "retry_after": 3, "times": 1}
+    wrong = {"fault": "422", "operation": "assistants", "times": 1}
+    desk.world.sandbox.state.faults.set("vapi", [busy, wrong])
+    await desk.sign_in()
+    page = desk.page
+    vapi = page.get_by_role("region", name="Vapi", exact=True)
+    await vapi.get_by_label("Private key").fill(desk.demo.vapi.key)
+    await vapi.get_by_role("button", name="Try it and save").click()
+    await expect(vapi).to_contain_text("of 5 clients have their assistant at Vapi")
+    await page.evaluate("window.isTheSamePage = true")
+    await expect(vapi).to_contain_text("4 of 5 clients have their assistant at Vapi")
+    await expect(vapi).to_contain_text("1 failed")
+    assert await page.evaluate("window.isTheSamePage")
+    await vapi.get_by_role("button", name="Try the failed ones again").click()
+    await expect(vapi).to_contain_text("5 of 5 clients have their assistant at Vapi")
+    await expect(vapi).not_to_contain_text("failed")
+
+
 async def test_a_message_is_played_and_deleted(desk: Desk):
     await desk.leave_message()
     await desk.sign_in()

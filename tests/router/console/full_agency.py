@@ -47,6 +47,7 @@ class FullAgency:
             "calls",
             f"calls/{self.call}",
             "voicemails",
+            "figures?from=2026-03-01&to=2026-03-03",
             "explain",
             f"explain?to={self.number}",
             "webhooks",
@@ -87,7 +88,11 @@ async def fill(api: Api, services: ApiServices, sandbox: RunningSandbox) -> Full
             "voice": {"vapi": {"voiceId": MARKUP}},
         },
     )
-    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": f"{MARKUP}".replace(" ", "")})
+    linked = sandbox.state.vapi.add_assistant(sandbox.state.vapi.orgs.of(VAPI_KEY))
+    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": linked})
+    await services.database.settings.execute(
+        "UPDATE assistants SET error = $2 WHERE client_id = $1", client["id"], f"It said {MARKUP}"
+    )
     number = NUMBERS[0]
     await api.post(f"{agency.path}/numbers", {"e164": number, "client_id": client["id"], "account": "platform"})
     await api.post(f"{agency.path}/tokens", {"name": f"Token {MARKUP}"})

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from adapters.sandbox.server import RunningSandbox
+from adapters.sandbox.world import RETELL_KEY
 from tests.router.agencies.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 
@@ -189,12 +191,16 @@ async def test_a_description_without_instructions_is_told_so(browser: Browser, c
     assert "at least 1" in error_at(again, "prompt")
 
 
-async def test_an_assistant_is_linked_and_unlinked(browser: Browser, api: Api, agency: Agency, client: dict):
+async def test_an_assistant_is_linked_and_unlinked(
+    browser: Browser, api: Api, agency: Agency, client: dict, sandbox: RunningSandbox
+):
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
+    agent = sandbox.state.retell.add_agent(sandbox.state.retell.orgs.of(RETELL_KEY))
     places = f"{agency.path}/clients/{client['id']}/assistants"
     page = await browser.open(f"clients/{client['id']}/providers")
     again = await browser.fill_in(page, "/providers/retell", remote_id="agent with space")
     assert "visible ASCII" in error_at(again, "retell-remote_id")
-    linked = await browser.fill_in(again, "/providers/retell", remote_id="agent_1")
+    linked = await browser.fill_in(again, "/providers/retell", remote_id=agent)
     assert "Linked" in linked.tree.find("section", **{"aria-labelledby": "retell-title"}).text
     states = {one["provider"]: one["state"] for one in (await api.get(places))["items"]}
     assert states == {"vapi": "missing", "retell": "linked", "bland": "missing"}

@@ -22,6 +22,7 @@ EMPTY_PAGES = (
     "numbers/new",
     "calls",
     "voicemails",
+    "figures",
     "explain",
     "webhooks",
     "activity",
