@@ -95,8 +95,11 @@ def leave_message(
     action: str,
     recording_callback: str | None,
     max_seconds: int,
+    transcription_callback: str | None = None,
 ) -> str:
-    """The client's greeting (or ours, in the client's language), a tone, and a recording."""
+    """The client's greeting (or ours, in the client's language), a tone, and a recording, written down if an address
+    for that is given.
+    """
     document = VoiceResponse()
     own_words = _clean(greeting or "").strip()
     if own_words:
@@ -114,6 +117,8 @@ def leave_message(
         recording_status_callback=recording_callback,
         recording_status_callback_method="POST" if recording_callback else None,
         recording_status_callback_event="completed absent" if recording_callback else None,
+        transcribe=True if transcription_callback else None,
+        transcribe_callback=transcription_callback,
     )
     document.hangup()
     return str(document)

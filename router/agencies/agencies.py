@@ -12,6 +12,7 @@ from router.agencies.numbering.release import leave_for_good
 from router.agencies.problems import Problem, invalid, not_found
 from router.agencies.providers import particulars_of
 from router.agencies.queries import read_number
+from router.agencies.retention import delete_messages
 from router.agencies.services import ApiServices
 from router.agencies.sync.removing import remove_all
 from router.agencies.sync.wanted import sync_after_switch
@@ -28,6 +29,7 @@ from router.store.keys import find_key_in_use
 from router.store.numbers import list_numbers
 from router.store.pool import Connection
 
+_RECORDINGS_SECONDS: Final = 8.0
 _REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
 
 
@@ -65,7 +67,8 @@ def agency_endpoints() -> list[Endpoint]:
             status=204,
             problems=("provider-unreachable",),
             admin_only=True,
-            description="Its numbers are let go first, as if each were deleted, and the subaccount that the platform made for "
+            description="The recordings of its messages are deleted at the carrier first, as far as their account can be "
+            "opened; with very many of them it takes several requests. Its numbers are let go, as if each were deleted, and the subaccount that the platform made for "
             "it is closed. Numbers on its own account stay there. The assistants that we made are deleted at the providers, as "
             "far as that can be done within some seconds.",
         ),
@@ -125,6 +128,11 @@ async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
 
 
 async def remove_agency(request: ApiRequest[None]) -> Answer:
+    deleted = await delete_messages(request.services, request.agency_id, None, _RECORDINGS_SECONDS)
+    if deleted.left:
+        raise Problem(
+            "provider-unreachable", f"{deleted.left} messages could not be deleted at Twilio yet. Try again soon."
+        )
     numbers = await list_numbers(request.services.database.settings, request.agency_id)
     await leave_for_good(request.services, request.agency_id, numbers)
     await remove_all(request.services, request.agency_id, _REMOVE_SECONDS)

@@ -1,4 +1,4 @@
-"""Calls of an agency, to be read: /v1/agencies/{agency}/calls."""
+"""Calls of an agency, to be read and deleted: /v1/agencies/{agency}/calls."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import asdict
 
 from router.agencies.endpoints import Answer, ApiRequest, Endpoint
 from router.agencies.models import CallList, CallReply, CallWithEvents
-from router.agencies.problems import not_found
+from router.agencies.problems import Problem, not_found
+from router.agencies.retention import delete_messages_of_call
 from router.store.history import find_call, list_call_events, list_calls
 from router.store.reports import find_story
+from router.store.retention import delete_call
 
 
 def call_endpoints() -> list[Endpoint]:
@@ -22,6 +24,15 @@ def call_endpoints() -> list[Endpoint]:
             show_call,
             reply=CallWithEvents,
             description="With what the provider told of it. The names of events are those of the log.",
+        ),
+        Endpoint(
+            "DELETE",
+            f"{path}/{{call}}",
+            "Delete a call with all that was said on it",
+            remove_call,
+            status=204,
+            problems=("conflict", "provider-unreachable"),
+            description="Its messages too, at the carrier first. A call that is still on: 409.",
         ),
     ]
 
@@ -41,3 +52,18 @@ async def show_call(request: ApiRequest[None]) -> Answer:
     events = await list_call_events(pool, request.agency_id, call.id)
     story = await find_story(pool, request.agency_id, call.id)
     return Answer.of(200, CallWithEvents.model_validate(asdict(call) | asdict(story) | {"events": events}))
+
+
+async def remove_call(request: ApiRequest[None]) -> Answer:
+    call = await find_call(request.services.database.settings, request.agency_id, request.path["call"])
+    if call is None:
+        raise not_found("call")
+    if call.ended_at is None:
+        raise Problem("conflict", "The call is still on.")
+    deleted = await delete_messages_of_call(request.services, request.agency_id, call.id)
+    if deleted.left:
+        raise Problem("provider-unreachable", "Its messages could not be deleted at Twilio. Try again soon.")
+    async with request.changes() as changes:
+        await delete_call(changes.connection, request.agency_id, call.id, request.services.clock())
+        await changes.record("call.deleted", call.id)
+        return changes.answer(204)

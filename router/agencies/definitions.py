@@ -64,6 +64,9 @@ class RoutingSettings(Input):
     )
     voicemail_greeting: Greeting | None = None
     voicemail_seconds: Annotated[int, Field(ge=10, le=600, description="The longest message")] = 120
+    transcribe: Annotated[
+        bool, Field(description="By Twilio, which charges for it: messages in US English of up to two minutes")
+    ] = True
     hours: HoursSettings | None = None
 
     @property

@@ -5,13 +5,16 @@ from __future__ import annotations
 from router.agencies.health.letters import register_letters
 from router.agencies.health.rounds import register_health_jobs
 from router.agencies.numbering.jobs import register_number_jobs
+from router.agencies.retention import apply_retention
 from router.agencies.retired import erase_retired
 from router.agencies.services import ApiServices
 from router.agencies.sync.work import register_sync_jobs
+from router.agencies.voicemail_mail import register_voicemail_mail
 from router.jobs import JobRunner
 from router.mail import Letters
 
 ERASE_RETIRED_KEYS = "keys.erase_retired"
+RETENTION = "agencies.retention"
 
 
 def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServices) -> None:
@@ -21,3 +24,5 @@ def register_agency_jobs(runner: JobRunner, letters: Letters, services: ApiServi
     register_letters(letters, services)
     register_number_jobs(runner, services)
     register_sync_jobs(runner, services)
+    register_voicemail_mail(runner, letters, services)
+    runner.repeat(RETENTION, "23 3 * * *", lambda: apply_retention(services))

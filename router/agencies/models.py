@@ -57,6 +57,12 @@ class AgencyChange(Change):
         Annotated[list[str], Field(max_length=20), AfterValidator(_distinct)] | None,
         Field(description="In this order; null: every other with a key"),
     ] = None
+    retention_days: Annotated[
+        int | None,
+        Field(
+            ge=1, le=3650, description="Messages and what was said on calls are deleted after so many days; null: kept"
+        ),
+    ] = None
 
 
 class AgencyReply(Output):
@@ -65,6 +71,7 @@ class AgencyReply(Output):
     active_provider: str | None
     fallback_providers: list[str] | None
     alert_email: str | None
+    retention_days: int | None
     created_at: datetime
 
 

@@ -18,10 +18,13 @@ from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL
+from router.routing.route import Route
 from router.store.call_writes import set_provider, set_ringing
 from router.telemetry import metrics
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
+LEAST_TRANSCRIBED_SECONDS: Final = 2
+MOST_TRANSCRIBED_SECONDS: Final = 120
 _LIMIT_MARGIN_SECONDS: Final = 60
 _HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
 _LEGS_BEFORE_TRANSFER: Final = 50  # more than any ladder has, so that no other step has the same name
@@ -129,6 +132,7 @@ class Desk:
             self.address(state, "voicemail", sealed),
             self.address(state, "recording", sealed),
             routing.voicemail_seconds,
+            self.address(state, "transcription", sealed) if is_transcribed(state.route) else None,
         )
 
     def may_ring(self, state: CallState) -> bool:
@@ -145,6 +149,12 @@ class Desk:
 
     def address(self, state: CallState, kind: str, sealed: str) -> str:
         return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{kind}-{state.leg}?state={sealed}"
+
+
+def is_transcribed(route: Route) -> bool:
+    """Twilio writes down US English of up to two minutes, and nothing else (Twilio docs: TwiML Record, transcribe)."""
+    routing = route.routing
+    return routing.transcribe and route.language == "en-US" and routing.voicemail_seconds <= MOST_TRANSCRIBED_SECONDS
 
 
 def talk_limit(state: CallState) -> int:

@@ -1,6 +1,6 @@
-"""Voicemail: what a caller leaves behind, filed once per recording however often Twilio tells us.
+"""Voicemail: what a caller leaves behind, filed once per recording however often Twilio tells us, and written down.
 
-The document that records is router.calls.desk's; lists and audio for people are router.agencies'.
+The document that records is router.calls.desk's; lists, audio and mail for people are router.agencies'.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Final
 
 from router import twiml
+from router.calls.desk import LEAST_TRANSCRIBED_SECONDS, MOST_TRANSCRIBED_SECONDS, is_transcribed
 from router.calls.events import CallEvents
 from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.jobs import enqueue
 from router.routing.dispatch import Deadline
 from router.store.call_writes import (
     INSERT_VOICEMAIL,
@@ -24,12 +27,17 @@ from router.store.call_writes import (
     Write,
     insert_voicemail,
     set_outcome,
+    set_transcript,
     voicemail_arguments,
 )
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 
+MAIL_DUE: Final = "voicemails.mail"  # the job that looks for messages which nobody was written to about
+
 _REPLY_SECONDS: Final = 0.4
+_TRANSCRIPT_PATIENCE: Final = timedelta(minutes=2)
+_LONGEST_TRANSCRIPT: Final = 20_000  # characters; two minutes are far fewer
 _RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of an address
 
 
@@ -75,12 +83,28 @@ class Mailbox:
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         return twiml.nothing()
 
+    async def write_down(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
+        """The transcription callback of Record: what the message says, or that it could not be written down."""
+        recording_sid = params.get("RecordingSid", "")
+        if not _RECORDING_SID.fullmatch(recording_sid):
+            return twiml.nothing()
+        voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
+        completed = params.get("TranscriptionStatus") == "completed"
+        said = params.get("TranscriptionText", "").replace("\0", "").strip()[:_LONGEST_TRANSCRIPT] if completed else ""
+        self._recorder.note(set_transcript(voicemail_id, said or None))
+        if said:
+            self._events.note(state, "voicemail.transcribed", voicemail_id=voicemail_id, recording_sid=recording_sid)
+        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+        await self._nudge()
+        return twiml.nothing()
+
     async def keep(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
         """A message that was left `at` that moment, as we learn from the carrier's records."""
         await self._file(state, recording_sid, seconds, at)
 
     async def _file(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
         voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
+        awaited = is_transcribed(state.route) and LEAST_TRANSCRIBED_SECONDS <= seconds <= MOST_TRANSCRIBED_SECONDS
         arguments = voicemail_arguments(
             voicemail_id,
             account_sid=state.account_sid,
@@ -91,6 +115,7 @@ class Mailbox:
             from_number=state.from_number,
             at=at,
             seconds=seconds,
+            transcript_due=at + _TRANSCRIPT_PATIENCE if awaited else None,
         )
         try:
             if self._recorder.spooling:
@@ -105,3 +130,12 @@ class Mailbox:
         self._events.note(
             state, "voicemail.received", at=at, voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds
         )
+        if not awaited:
+            await self._nudge()
+
+    async def _nudge(self) -> None:
+        """So that nobody waits for the minute's tick, which finds what this does not reach."""
+        if self._recorder.spooling:
+            return
+        with suppress(DatabaseAwayError):
+            await self._guard.ask(lambda: enqueue(self._database.settings, MAIL_DUE, {}, once=MAIL_DUE))

@@ -29,6 +29,7 @@ _DEFAULTS: Final = {
     "screen": True,
     "voicemail_greeting": "",
     "voicemail_seconds": 120,
+    "transcribe": True,
     "hours": None,
 }
 
@@ -64,6 +65,7 @@ def read_values(form: Form) -> dict[str, Any]:
         "ring_seconds": form.number("ring_seconds"),
         "voicemail_seconds": form.number("voicemail_seconds"),
         "screen": form.ticked("screen"),
+        "transcribe": form.ticked("transcribe"),
         "has_hours": form.ticked("has_hours"),
         "spans": _pad({day: _read_spans(form, day) for day in DAYS}),
     }
@@ -73,7 +75,7 @@ def body_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """The body of POST and PATCH; all fields, so that what was emptied is cleared."""
     routing: dict[str, Any] = {
         name: values[name]
-        for name in ("mode", "on_failure", "ring_seconds", "screen", "voicemail_seconds")
+        for name in ("mode", "on_failure", "ring_seconds", "screen", "voicemail_seconds", "transcribe")
         if values[name] not in ("", None)
     }
     routing["voicemail_greeting"] = values["voicemail_greeting"] or None

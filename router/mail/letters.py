@@ -24,18 +24,34 @@ async def post(connection: Connection, letter: str, ids: Mapping[str, str | int]
     await enqueue(connection, SEND, {"letter": letter, **ids}, once=f"{SEND}/{letter}/{once}")
 
 
+Told: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""Is told what became of a letter, by the ids that it waited as."""
+
+
 class Letters:
     """Who writes which letter. Without a mailer they are let go: an operator who has set no server wants no mail."""
 
     def __init__(self, mailer: Mailer | None) -> None:
         self._mailer = mailer
         self._writers: dict[str, Writer] = {}
+        self._sent: dict[str, Told] = {}
+        self._given_up: dict[str, Told] = {}
 
-    def write(self, letter: str, writer: Writer) -> None:
+    @property
+    def are_sent(self) -> bool:
+        """Whether there is a mail server."""
+        return self._mailer is not None
+
+    def write(self, letter: str, writer: Writer, *, sent: Told | None = None, given_up: Told | None = None) -> None:
+        """`sent` is told that a server took the letter, `given_up` that none will."""
         self._writers[letter] = writer
+        if sent is not None:
+            self._sent[letter] = sent
+        if given_up is not None:
+            self._given_up[letter] = given_up
 
     def register(self, runner: JobRunner) -> None:
-        runner.handle(SEND, self._send, policy=_POLICY, at_once=_AT_ONCE)
+        runner.handle(SEND, self._send, policy=_POLICY, at_once=_AT_ONCE, given_up=self._give_up)
 
     async def _send(self, job: Job) -> None:
         writer = self._writers.get(job.payload["letter"])
@@ -53,3 +69,9 @@ class Letters:
                 raise GiveUp(error.kind) from None
             raise
         emit("mail.sent", letter=job.payload["letter"], agency_id=job.payload.get("agency_id"))
+        if told := self._sent.get(job.payload["letter"]):
+            await told(job.payload)
+
+    async def _give_up(self, job: Job) -> None:
+        if told := self._given_up.get(job.payload["letter"]):
+            await told(job.payload)

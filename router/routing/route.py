@@ -46,6 +46,7 @@ class Routing:
     screen: bool = True
     voicemail_greeting: str | None = None
     voicemail_seconds: int = 120
+    transcribe: bool = True
     hours: Hours | None = None
 
 

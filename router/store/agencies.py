@@ -20,13 +20,14 @@ class Agency:
     former_provider: str | None
     fallback_providers: tuple[str, ...] | None
     created_at: datetime
+    retention_days: int | None = None  # None: for ever
 
 
 async def insert_agency(connection: Connection, agency: Agency) -> None:
     await connection.execute(
         """
-        INSERT INTO agencies (id, name, alert_email, active_provider, former_provider, fallback_providers, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO agencies (id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         agency.id,
         agency.name,
@@ -34,6 +35,7 @@ async def insert_agency(connection: Connection, agency: Agency) -> None:
         agency.active_provider,
         agency.former_provider,
         agency.fallback_providers,
+        agency.retention_days,
         agency.created_at,
     )
 
@@ -46,7 +48,7 @@ async def agency_exists(connection: Connection, agency_id: str) -> bool:
 async def find_agency(connection: Connection, agency_id: str) -> Agency | None:
     row = await connection.fetchrow(
         """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
           FROM agencies
          WHERE id = $1
         """,
@@ -59,7 +61,7 @@ async def lock_agency(connection: Connection, agency_id: str) -> Agency | None:
     """Until the end of the transaction nobody else changes the agency, its keys, clients or numbers."""
     row = await connection.fetchrow(
         """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
           FROM agencies
          WHERE id = $1
            FOR NO KEY UPDATE
@@ -76,7 +78,7 @@ async def list_agencies(
     at, agency_id = after or (None, None)
     rows = await connection.fetch(
         """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, created_at
+        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
           FROM agencies
          WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
            AND ($4::text IS NULL OR id IN (SELECT n.agency_id FROM numbers n WHERE n.e164 = $4))
@@ -96,7 +98,8 @@ async def update_agency(connection: Connection, agency: Agency) -> None:
     await connection.execute(
         """
         UPDATE agencies
-           SET name = $2, alert_email = $3, active_provider = $4, former_provider = $5, fallback_providers = $6
+           SET name = $2, alert_email = $3, active_provider = $4, former_provider = $5, fallback_providers = $6,
+               retention_days = $7
          WHERE id = $1
         """,
         agency.id,
@@ -105,11 +108,15 @@ async def update_agency(connection: Connection, agency: Agency) -> None:
         agency.active_provider,
         agency.former_provider,
         agency.fallback_providers,
+        agency.retention_days,
     )
 
 
 async def delete_agency(connection: Connection, agency_id: str) -> None:
     """With everything that it owns."""
+    await connection.execute(
+        "DELETE FROM call_steps WHERE call_id IN (SELECT id FROM calls WHERE agency_id = $1)", agency_id
+    )
     await connection.execute("DELETE FROM agencies WHERE id = $1", agency_id)
 
 

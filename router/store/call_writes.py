@@ -213,8 +213,9 @@ def set_seconds(call_id: str, seconds: int) -> Write:
 
 INSERT_VOICEMAIL: Final = """
 WITH filed AS (
-    INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+    INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds,
+                            transcript_due)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
      WHERE EXISTS (SELECT FROM calls WHERE id = $4)
     ON CONFLICT (account_sid, recording_sid) DO NOTHING
     RETURNING id
@@ -242,6 +243,26 @@ def voicemail_arguments(
     from_number: str,
     at: datetime,
     seconds: int,
+    transcript_due: datetime | None = None,
 ) -> tuple[Any, ...]:
-    """The arguments of INSERT_VOICEMAIL."""
-    return (voicemail_id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
+    """The arguments of INSERT_VOICEMAIL. `transcript_due`: until when a transcript is waited for."""
+    return (
+        voicemail_id,
+        account_sid,
+        recording_sid,
+        call_id,
+        agency_id,
+        client_id,
+        from_number,
+        at,
+        seconds,
+        transcript_due,
+    )
+
+
+def set_transcript(voicemail_id: str, transcript: str | None) -> Write:
+    """What a message says; None: nobody could write it down. The first that comes stays."""
+    return Write(
+        "UPDATE voicemails SET transcript = coalesce(transcript, $2), transcript_due = NULL WHERE id = $1",
+        (voicemail_id, transcript),
+    )

@@ -44,6 +44,7 @@ def read_routing(value: dict[str, Any]) -> Routing:
         screen=value.get("screen", True),
         voicemail_greeting=value.get("voicemail_greeting"),
         voicemail_seconds=value.get("voicemail_seconds", 120),
+        transcribe=value.get("transcribe", True),
         hours=_read_hours(hours) if hours else None,
     )
 

@@ -145,9 +145,12 @@ async def list_numbers_on(pool: Pool, account_sid: str) -> list[OurNumber]:
 
 
 async def find_known_calls(pool: Pool, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
-    """Those of the account's calls that were recorded."""
+    """Those of the account's calls that were recorded, also if they were deleted here since."""
     rows = await pool.fetch(
-        "SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2)", account_sid, list(call_sids)
+        "SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2) "
+        "UNION SELECT call_sid FROM deleted_calls WHERE account_sid = $1 AND call_sid = ANY ($2)",
+        account_sid,
+        list(call_sids),
     )
     return frozenset(row["call_sid"] for row in rows)
 

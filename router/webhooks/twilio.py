@@ -39,6 +39,7 @@ _RUNGS: Final = {
     "transfer": "owner",
     "voicemail": "voicemail",
     "recording": "voicemail",
+    "transcription": "voicemail",
 }
 _STEP: Final = re.compile(rf"({'|'.join(_RUNGS)})-([0-9]{{1,4}})")
 _MARGIN_SECONDS: Final = 0.1
@@ -101,7 +102,7 @@ class TwilioWebhooks:
         kind = _step_of(request).partition("-")[0]
         if kind in ("screen", "accept"):
             return twiml.hang_up()
-        if kind in ("stream", "recording", "status"):
+        if kind in ("stream", "recording", "transcription", "status"):
             return twiml.nothing()
         if verified.progress.state is None:
             return None
@@ -150,6 +151,8 @@ class TwilioWebhooks:
                 document = await self.mailbox.finish(state, params, deadline)
             case "recording":
                 document = await self.mailbox.file(state, params, deadline)
+            case "transcription":
+                document = await self.mailbox.write_down(state, params, deadline)
             case _:
                 document = await self.flow.after_leg(state, params, deadline, verified.progress)
         return document

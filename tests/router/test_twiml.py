@@ -113,6 +113,13 @@ def test_a_recording_says_when_it_is_there_and_when_nobody_spoke():
     assert record.get("recordingStatusCallbackMethod") == "POST"
 
 
+def test_a_message_is_written_down_only_where_somebody_wants_to_hear_of_it():
+    _, record, _ = read(twiml.leave_message("Acme", None, "en-US", ACTION, "/recording", 60, "/transcription"))
+    assert (record.get("transcribe"), record.get("transcribeCallback")) == ("true", "/transcription")
+    _, record, _ = read(twiml.leave_message("Acme", None, "en-US", ACTION, "/recording", 60))
+    assert not {"transcribe", "transcribeCallback"} & set(record.attributes)
+
+
 @given(anything)
 def test_what_xml_cannot_carry_is_left_out_and_the_rest_is_kept(text: str):
     say, *_ = read(twiml.leave_message("Acme", f"a {text} z", "en", ACTION, None, 60))

@@ -12,7 +12,7 @@ from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.line import Line
 
-_ADDRESSES = ("action", "url", "statusCallback", "recordingStatusCallback")
+_ADDRESSES = ("action", "url", "statusCallback", "recordingStatusCallback", "transcribeCallback")
 
 
 async def let_ai_talk(line: Line, seconds: float, *, acts: bool, streaming: bool = False) -> None:

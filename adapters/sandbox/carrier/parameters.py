@@ -84,6 +84,24 @@ def recording_parameters(
     return found if seconds is None else found | {"RecordingDuration": str(seconds)}
 
 
+def transcription_parameters(
+    *, account_sid: str, call_sid: str, recording_sid: str, text: str | None
+) -> dict[str, str]:
+    """Twilio docs: TwiML Record, transcribeCallback. Without a text it failed."""
+    transcription_sid = new_sid("TR")
+    return {
+        "AccountSid": account_sid,
+        "CallSid": call_sid,
+        "RecordingSid": recording_sid,
+        "RecordingUrl": recording_url(account_sid, recording_sid),
+        "TranscriptionSid": transcription_sid,
+        "TranscriptionUrl": f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Transcriptions/{transcription_sid}",
+        "TranscriptionStatus": "failed" if text is None else "completed",
+        "TranscriptionType": "fast",
+        "TranscriptionText": text or "",
+    }
+
+
 def recording_url(account_sid: str, recording_sid: str) -> str:
     return f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
 

@@ -45,6 +45,7 @@ class Script:
     forwarded_from: bool = True  # whether the forwarded call says which phone sent it
     stream_given_up_after: float = 3
     message_seconds: int = 12
+    message_says: str | None = "This is Bob. Please call me back."  # as it is written down; None: it cannot be
     message_ends_with: Literal["hang-up", "silence", "key"] = "hang-up"
     accept_key: str = "1"
     decline_key: str = "2"

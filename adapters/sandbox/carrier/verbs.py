@@ -15,8 +15,15 @@ from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
-from adapters.sandbox.carrier.parameters import new_sid, recording_parameters, recording_url
+from adapters.sandbox.carrier.parameters import (
+    new_sid,
+    recording_parameters,
+    recording_url,
+    transcription_parameters,
+)
 from adapters.sandbox.carrier.speech import speak
+
+_TRANSCRIBED = range(2, 121)  # seconds
 
 Verb: TypeAlias = Callable[[Line, Document, Element, int], Awaitable[Outcome]]
 
@@ -81,6 +88,7 @@ async def _record(line: Line, document: Document, element: Element, _index: int)
         line.timeline.recordings.append(recording_sid)
         await line.surroundings.far_end.keep_recording(line.account.sid, line.timeline.call_sid, recording_sid, seconds)
         await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
+        _transcribe(line, document, element, recording_sid, seconds)
     said = {
         "RecordingSid": recording_sid,
         "RecordingUrl": recording_url(line.account.sid, recording_sid),
@@ -129,6 +137,21 @@ async def _tell_of_recording(
             line.after_the_end.append(tell)
         else:
             await tell()
+
+
+def _transcribe(line: Line, document: Document, element: Element, recording_sid: str, seconds: int) -> None:
+    """It takes a while: the call is over by the time that it is told of (Twilio docs: TwiML Record, transcribe)."""
+    url = element.get("transcribeCallback")
+    if not url or element.get("transcribe", "true") != "true" or seconds not in _TRANSCRIBED:
+        return
+    parameters = transcription_parameters(
+        account_sid=line.account.sid,
+        call_sid=line.timeline.call_sid,
+        recording_sid=recording_sid,
+        text=line.script.message_says,
+    )
+    tell = partial(line.tell, Fetch(document.locate(url), "transcription", "POST", parameters))
+    line.after_the_end += [tell] * line.quirks.recording_callback_copies
 
 
 async def _hang_up(line: Line, _document: Document, _element: Element, _index: int) -> Outcome:

@@ -151,6 +151,25 @@ CALL_PATH: Final[tuple[Event, ...]] = (
         RECORDING,
         SECONDS,
     ),
+    call_event(
+        "voicemail.transcribed",
+        "info",
+        "The carrier wrote a message down.",
+        Field("voicemail_id", "string", "our id of the message"),
+        RECORDING,
+    ),
+    call_event(
+        "voicemail.delivered",
+        "info",
+        "The client has a mail about a message; its id stands in step.",
+        Field("voicemail_id", "string", "our id of the message"),
+    ),
+    call_event(
+        "voicemail.undelivered",
+        "error",
+        "No mail server took the mail about a message for a day, or it was refused for good.",
+        Field("voicemail_id", "string", "our id of the message"),
+    ),
     call_event("voicemail.absent", "info", "The caller reached the voicemail and said nothing.", RECORDING),
     Event(
         "step.repeated",

@@ -36,6 +36,17 @@ SETTINGS: Final[tuple[Event, ...]] = (
         (needed(ACCOUNT), TO, CALL_SID),
     ),
     Event(
+        "retention.applied",
+        "info",
+        "What was said longer ago than the agency wants to keep it was deleted, at the carrier too.",
+        (
+            needed(AGENCY),
+            Field("messages", "integer", "how many messages"),
+            Field("calls", "integer", "of how many calls"),
+            Field("left", "integer", "messages that the carrier did not delete; they are tried again the next day"),
+        ),
+    ),
+    Event(
         "subaccount.made",
         "info",
         "A subaccount of the platform's Twilio account stands for an agency that has none of its own.",

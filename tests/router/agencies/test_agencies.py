@@ -18,6 +18,7 @@ async def test_an_agency_begins_without_a_provider_and_says_so(api):
         "active_provider": None,
         "fallback_providers": None,
         "alert_email": "ops@acme.example",
+        "retention_days": None,
         "created_at": "2026-03-02T12:00:00Z",
     }
     assert await api.get(f"/v1/agencies/{made['id']}") == made

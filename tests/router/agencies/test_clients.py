@@ -16,6 +16,7 @@ DEFAULT_ROUTING = {
     "screen": True,
     "voicemail_greeting": None,
     "voicemail_seconds": 120,
+    "transcribe": True,
     "hours": None,
 }
 ASSISTANT = {
@@ -67,6 +68,7 @@ async def test_everything_that_can_be_said_of_a_client_comes_back_as_it_was_said
         "screen": False,
         "voicemail_greeting": "Please leave a message.",
         "voicemail_seconds": 60,
+        "transcribe": False,
         "hours": {
             "timezone": "Europe/London",
             "open": [

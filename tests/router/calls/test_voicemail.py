@@ -213,3 +213,53 @@ async def test_a_message_for_a_client_that_was_deleted_meanwhile_is_nobody_s(wor
     await world.db.execute("DELETE FROM agencies WHERE id = $1", client.agency_id)
     assert verbs(await post_signed(world, callback, recording_form(form), client.auth_token)) == []
     assert await stored(world, client) == []
+
+
+async def transcripts(world: World, client: Client) -> list[tuple[str | None, bool]]:
+    """What the client's messages say, and whether more is waited for."""
+    rows = await world.db.fetch(
+        "SELECT transcript, transcript_due IS NOT NULL FROM voicemails WHERE client_id = $1", client.client_id
+    )
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(recording_callback="after-end", recording_callback_copies=2)])
+async def test_a_message_in_american_english_is_written_down_once(world: World, quirks):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, Script(message_says="Call me <back> & soon."), quirks=quirks)
+    assert await transcripts(world, client) == [("Call me <back> & soon.", False)]
+    assert [event for event, _, _ in await world.events(timeline)].count("voicemail.transcribed") == 1
+
+
+async def test_a_message_that_cannot_be_written_down_is_not_waited_for(world: World):
+    client = await world.add_client(routing=VOICEMAIL)
+    timeline = await world.call(client, Script(message_says=None))
+    assert await transcripts(world, client) == [(None, False)]
+    assert "voicemail.transcribed" not in [event for event, _, _ in await world.events(timeline)]
+
+
+@pytest.mark.parametrize(
+    ("routing", "languages"),
+    [({"transcribe": False}, ["en-US"]), ({"voicemail_seconds": 121}, ["en-US"]), ({}, ["en-GB"]), ({}, ["de-DE"])],
+)
+async def test_what_twilio_cannot_write_down_or_nobody_wants_to_is_not_asked_for(world: World, routing, languages):
+    client = await world.add_client(routing=VOICEMAIL | routing, assistant={"prompt": "Hi", "languages": languages})
+    timeline = await world.call(client)
+    assert "transcribe" not in "".join(timeline.documents)
+    assert await transcripts(world, client) == [(None, False)]
+
+
+async def test_what_a_message_says_is_believed_only_from_twilio_and_for_that_call(world: World):
+    client, other = await world.add_client(routing=VOICEMAIL), await world.add_client(routing=VOICEMAIL)
+    form, _, callback = await reach_voicemail(world, client)
+    await post_signed(world, callback, recording_form(form), client.auth_token)
+    said = recording_form(form) | {"TranscriptionStatus": "completed", "TranscriptionText": "Send me money."}
+    address = callback.replace("/recording-", "/transcription-")
+    refused = await post_signed(world, address, said, "0" * 32)
+    assert refused.status_code == 403
+    other_form, _, _ = await reach_voicemail(world, other)
+    elsewhere = said | {"CallSid": other_form["CallSid"]}
+    assert verbs(await post_signed(world, address, elsewhere, client.auth_token)) == []
+    assert await transcripts(world, client) == [(None, True)]
+    assert verbs(await post_signed(world, address, said, client.auth_token)) == []
+    assert await transcripts(world, client) == [("Send me money.", False)]

@@ -1,0 +1,111 @@
+"""Deleting what was said: messages, and what is kept of calls. Recordings at the carrier go first, by whoever calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from router.store.pool import Connection, Pool
+
+_DELETED_KNOWN: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class OldMessage:
+    """A message whose time has come, and where its recording is."""
+
+    id: str
+    account_sid: str
+    recording_sid: str
+    at: datetime
+
+
+async def list_retentions(pool: Pool) -> list[tuple[str, timedelta]]:
+    """Agencies that do not keep what was said for ever, and for how long they do."""
+    rows = await pool.fetch("SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id")
+    return [(row["id"], timedelta(days=row["retention_days"])) for row in rows]
+
+
+async def list_messages_before(
+    pool: Pool, agency_id: str, before: datetime | None, *, after: tuple[datetime, str] | None, limit: int
+) -> list[OldMessage]:
+    """Oldest first. `before` None: all."""
+    at, voicemail_id = after or (None, None)
+    rows = await pool.fetch(
+        """
+        SELECT id, account_sid, recording_sid, at
+          FROM voicemails
+         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR at < $2) AND ($3::timestamptz IS NULL OR (at, id) > ($3, $4))
+         ORDER BY at, id
+         LIMIT $5
+        """,
+        agency_id,
+        before,
+        at,
+        voicemail_id,
+        limit,
+    )
+    return [OldMessage(**row) for row in rows]
+
+
+async def list_messages_of_call(pool: Pool, agency_id: str, call_id: str) -> list[OldMessage]:
+    rows = await pool.fetch(
+        "SELECT id, account_sid, recording_sid, at FROM voicemails WHERE agency_id = $1 AND call_id = $2 ORDER BY at, id",
+        agency_id,
+        call_id,
+    )
+    return [OldMessage(**row) for row in rows]
+
+
+async def forget_calls_before(pool: Pool, agency_id: str, before: datetime, now: datetime, limit: int) -> int:
+    """Of calls that are over, what was said, who called and what happened. How many there were, `limit` at most."""
+    forgotten: int = await pool.fetchval(
+        """
+        WITH old AS (
+            SELECT id FROM calls
+             WHERE agency_id = $1 AND started_at < $2 AND forgotten_at IS NULL
+             ORDER BY started_at
+             LIMIT $4
+        ), told AS (
+            DELETE FROM call_events WHERE call_id IN (SELECT id FROM old)
+        ), stepped AS (
+            DELETE FROM call_steps WHERE call_id IN (SELECT id FROM old)
+        ), forgotten AS (
+            UPDATE calls
+               SET forgotten_at = $3, from_number = '', summary = NULL, transcript = NULL, provider_call_id = NULL,
+                   ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+             WHERE id IN (SELECT id FROM old)
+            RETURNING id
+        )
+        SELECT count(*) FROM forgotten
+        """,
+        agency_id,
+        before,
+        now,
+        limit,
+    )
+    return forgotten
+
+
+async def delete_call(connection: Connection, agency_id: str, call_id: str, now: datetime) -> None:
+    """With its messages, its events and the answers that were given on it. That it was deleted is known for a while."""
+    await connection.execute(
+        """
+        WITH gone AS (
+            DELETE FROM calls WHERE agency_id = $1 AND id = $2 RETURNING id, account_sid, call_sid
+        ), noted AS (
+            INSERT INTO deleted_calls (account_sid, call_sid, at) SELECT account_sid, call_sid, $3 FROM gone
+            ON CONFLICT DO NOTHING
+        )
+        DELETE FROM call_steps WHERE call_id IN (SELECT id FROM gone)
+        """,
+        agency_id,
+        call_id,
+        now,
+    )
+
+
+async def forget_deleted_calls(pool: Pool, now: datetime) -> None:
+    """Those that nobody would find at the carrier any more."""
+    await pool.execute("DELETE FROM deleted_calls WHERE at < $1", now - _DELETED_KNOWN)
