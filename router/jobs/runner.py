@@ -126,6 +126,7 @@ class JobRunner:
 
     async def _run_connected(self) -> None:
         async with open_plain_pool(self.dsn, _CONNECTIONS, "callrouter-jobs") as pool:
+            await pool.fetchval("SELECT 1")  # PgQueuer would cry for help at a database that is away
             driver = AsyncpgPoolDriver(pool)
             queries = open_queue(driver)
             queue = PgQueuer(driver, QUEUE.channel, queries=queries)

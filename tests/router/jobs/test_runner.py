@@ -386,7 +386,8 @@ async def test_work_goes_on_after_the_database_was_away(database, database_dsn, 
         runner.handle("test.work", handler)
         async with running(runner):
             await enqueue(database.settings, "test.work", {"id": "before"})
-            await wait_until(lambda: proxy.accepted > 0)
+            await wait_until(lambda: proxy.accepted > 1)
+            assert captured_events.all() == []
             proxy.go_on()
             await wait_until(lambda: done == ["before"])
             proxy.refuse()

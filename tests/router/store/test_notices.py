@@ -83,7 +83,7 @@ CHANGES = {
     "a number that is gone": "DELETE FROM numbers",
     "a registration": "INSERT INTO registrations (agency_id, e164, provider, remote_id) "
     "VALUES ('agency_1', '+15005550001', 'vapi', 'r')",
-    "an assistant": "UPDATE assistants SET state = 'synced'",
+    "an assistant": "UPDATE assistants SET usable = true",
     "a client that is gone": "DELETE FROM clients",
     "the agency itself": "DELETE FROM agencies WHERE id = 'agency_1'",
 }
