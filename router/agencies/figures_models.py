@@ -59,7 +59,7 @@ class LengthFigures(Output):
     """Seconds of calls, also those before somebody took them."""
 
     total: int
-    by_provider: Annotated[dict[str, int], Field(description="Calls that no provider had are in the total only")]
+    by_provider: Annotated[dict[str, int], Field(description="For how long its assistants had the caller")]
 
 
 class FiguresReply(Output):

@@ -23,17 +23,18 @@ FIGURES: Final = """
 WITH span AS MATERIALIZED (
     SELECT c.id, c.client_id, c.outcome, c.started_at, c.seconds, c.cost,
            extract(epoch FROM c.answered_at - c.started_at)::float8 AS waited,
-           coalesce(c.provider, CASE WHEN c.cost IS NOT NULL THEN (
+           coalesce(c.provider, CASE WHEN c.cost IS NOT NULL OR c.ai_seconds IS NOT NULL THEN (
                SELECT e.provider
                  FROM call_events e
                 WHERE e.call_id = c.id AND e.event = 'call.answered' AND e.provider IS NOT NULL
                 ORDER BY e.at DESC
-                LIMIT 1) END) AS provider
+                LIMIT 1) END) AS provider,
+           coalesce(round(c.ai_seconds)::bigint, CASE WHEN c.provider IS NOT NULL THEN c.seconds END) AS ai_seconds
       FROM calls c
      WHERE c.agency_id = $1 AND c.started_at >= $2 AND c.started_at < $3
        AND c.ended_at IS NOT NULL AND c.outcome <> 'rejected'
 ), by_provider AS (
-    SELECT provider, sum(cost) AS cost, sum(seconds) AS seconds
+    SELECT provider, sum(cost) AS cost, sum(ai_seconds) AS seconds
       FROM span
      WHERE provider IS NOT NULL
      GROUP BY provider
@@ -74,7 +75,10 @@ SELECT count(*) AS calls,
 
 @dataclass(frozen=True, slots=True)
 class ProviderFigures:
-    """Calls that a provider's assistant took last. `cost` in US dollars."""
+    """Calls that a provider's assistant took last, and for how long, as far as it says so, else until their end.
+
+    `cost` in US dollars.
+    """
 
     provider: str
     cost: float

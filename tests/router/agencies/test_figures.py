@@ -92,9 +92,11 @@ async def test_cost_and_length_are_told_by_provider_and_by_client(api, services,
 
 
 async def test_what_an_ai_cost_before_it_put_the_caller_through_is_still_its_provider_s(api, services, agency):
-    await file_ended(services, agency, "call_1", "owner", waited=1, cost=0.2)
+    await file_ended(services, agency, "call_1", "owner", waited=1, cost=0.2, length=300, ai_seconds=40.4)
     await note(services, "call_1", "call.answered", "ai", provider="retell")
-    assert (await api.get(f"{agency.path}/figures", params=MARCH))["cost"]["by_provider"] == {"retell": 0.2}
+    figures = await api.get(f"{agency.path}/figures", params=MARCH)
+    assert figures["cost"]["by_provider"] == {"retell": 0.2}
+    assert figures["seconds"] == {"total": 300, "by_provider": {"retell": 40}}
 
 
 async def test_minutes_of_an_outage_count_once_and_only_if_somebody_else_took_the_call(api, services, agency):

@@ -1,0 +1,31 @@
+"""Which jobs there are is told in docs/jobs.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from router.composition.background import make_runner
+from router.composition.outside import open_outside
+from tests.support.world import open_world
+
+pytestmark = pytest.mark.anyio
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "jobs.md"
+
+
+def documented() -> set[str]:
+    """The names in the table's first column; those that begin with a dot share the beginning of the one before."""
+    names: list[str] = []
+    for cell in re.findall(r"^\| (`[^|]+) \|", DOCUMENT.read_text(), re.MULTILINE):
+        for name in re.findall(r"`([a-z_.]+)`", cell):
+            names.append(names[-1].rpartition(".")[0] + name if name.startswith(".") else name)
+    return set(names)
+
+
+async def test_every_job_is_documented_and_no_other(database_dsn: str, tmp_path: Path):
+    async with open_world(database_dsn, tmp_path) as world, open_outside(world.settings, world.clock) as outside:
+        runner = make_runner(world.settings, outside)
+    assert documented() == {*runner._kinds, *runner._ticks, "jobs.clean_up"}
