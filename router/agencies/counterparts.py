@@ -9,46 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import Account, ApiKey, ErrorKind, ProviderError
-from adapters.portable import Copy, Counterpart, Credentials, NumberHost
-from crypto import OpenError, Secret
-from router.agencies.carriers import REQUEST_SECONDS, configure, open_account
-from router.agencies.numbering.accounts import ensure_carrier_key
+from adapters.base import Account, ErrorKind, ProviderError
+from adapters.portable import Copy, Counterpart, NumberHost
+from crypto import Secret
+from router.agencies.carriers import REQUEST_SECONDS, configure
+from router.agencies.numbering.credentials import CounterpartError, find_credentials, open_account_to_give, open_parts
 from router.agencies.numbering.former import delete_former_registrations
 from router.agencies.numbering.provider_keys import open_provider_key
+from router.agencies.numbering.refusals import UNCLEAR
 from router.agencies.providers import particulars_of
 from router.agencies.services import ApiServices
 from router.store.clients import find_client
+from router.store.former_registrations import FormerRegistration, has_former_registration, keep_stray
 from router.store.number_checks import postpone_look
 from router.store.numbers import Number, list_numbers
 from router.store.registrations import (
-    FormerRegistration,
     StoredRegistration,
     fail_registration,
-    find_connection,
     find_registration,
-    has_former_registration,
     keep_registration,
-    keep_stray,
     lease_registration,
     list_registrations,
 )
-from router.store.sealed import open_registration, seal_registration
+from router.store.sealed import seal_registration
 from router.telemetry import emit
+
+__all__ = ["CounterpartError", "ensure_counterpart", "list_counterparts"]
 
 OUR_LABEL: Final = "callrouter"
 _WRITES: Final = 3
-_UNCLEAR: Final = frozenset(
-    {ErrorKind.TIMEOUT, ErrorKind.UNREACHABLE, ErrorKind.PROVIDER_ERROR, ErrorKind.MALFORMED_REPLY}
-)
-
-
-class CounterpartError(Exception):
-    """A number has no counterpart at a provider. The text is for the agency and holds no secret."""
-
-    def __init__(self, text: str, *, again: bool = False) -> None:
-        super().__init__(text)
-        self.again = again  # a later attempt may go well by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,7 @@ async def ensure_counterpart(services: ApiServices, number: Number, provider: st
         await _note_failure(services, task, str(error), unclear=False)
         raise
     except ProviderError as error:
-        await _note_failure(services, task, _describe(task, error), unclear=error.kind in _UNCLEAR)
+        await _note_failure(services, task, _describe(task, error), unclear=error.kind in UNCLEAR)
         raise
 
 
@@ -132,7 +121,7 @@ def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
 async def _bring_about(services: ApiServices, task: _Task, before: StoredRegistration | None) -> None:
     """With the registration's row held. Raises CounterpartError, ProviderError."""
     number = task.number
-    account = await _open_account(services, task)
+    account = await open_account_to_give(services, task.number, task.label)
     await _clear_the_way(services, task)
     known = _read(services, before) if before is not None and before.remote_id is not None else None
     made: Counterpart | None = None
@@ -153,21 +142,6 @@ async def _bring_about(services: ApiServices, task: _Task, before: StoredRegistr
         number=number.e164,
         provider=task.provider,
     )
-
-
-async def _open_account(services: ApiServices, task: _Task) -> Account:
-    number, platform = task.number, services.platform_account
-    if platform is not None and number.account_sid.lower() == platform.sid.lower():
-        raise CounterpartError(
-            f"{number.e164} cannot be registered at {task.label} because the platform's main account never goes to a "
-            "provider: move the number to the agency's account, or give its counterpart by hand."
-        )
-    account = await open_account(services, number.agency_id, number.account_sid)
-    if account is None:
-        raise CounterpartError(
-            f"{number.e164} cannot be registered at {task.label} without a token for its Twilio account."
-        )
-    return account
 
 
 async def _clear_the_way(services: ApiServices, task: _Task) -> None:
@@ -207,38 +181,13 @@ async def _assign(task: _Task, there: Counterpart) -> Counterpart | None:
 
 async def _register(services: ApiServices, task: _Task, account: Account) -> Counterpart:
     """The provider points the number at itself: ours is written back whatever the answer is."""
-    credentials = await _find_credentials(services, task, account)
+    credentials = await find_credentials(services, task.number, task.provider, account)
     try:
         return await task.host.register_number(
             task.number.e164, credentials, task.copy, task.fallback, task.key, REQUEST_SECONDS
         )
     finally:
         await write_back(services, account, task.number)
-
-
-async def _find_credentials(services: ApiServices, task: _Task, account: Account) -> Credentials:
-    """Of the subaccount or the agency's account: `_open_account` has seen to that."""
-    agency_id = task.number.agency_id
-    if particulars_of(task.provider).takes_carrier_key:
-        key = await _ensure_carrier_key(services, task, account)
-        return Credentials(account.sid, account.auth_token, key.sid, key.secret)
-    connected = await find_connection(services.database.settings, agency_id, account.sid, task.provider)
-    if connected is None:
-        return Credentials(account.sid, account.auth_token)
-    e164, sealed = connected
-    parts = _open_parts(services, sealed, agency_id, e164, task.provider)
-    return Credentials(account.sid, account.auth_token, connection=parts)
-
-
-async def _ensure_carrier_key(services: ApiServices, task: _Task, account: Account) -> ApiKey:
-    """Raises CounterpartError: a refusal of the carrier's says nothing of the provider and its key."""
-    try:
-        return await ensure_carrier_key(services, task.number.agency_id, account, task.provider)
-    except ProviderError as error:
-        raise CounterpartError(
-            f"{task.number.e164} cannot be registered at {task.label}: Twilio has not made an API key for it ({error}).",
-            again=error.kind not in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST),
-        ) from None
 
 
 async def write_back(services: ApiServices, account: Account, number: Number) -> None:
@@ -307,17 +256,8 @@ def _describe(task: _Task, error: ProviderError) -> str:
 
 def _read(services: ApiServices, stored: StoredRegistration) -> Counterpart:
     parts = (
-        _open_parts(services, stored.sealed_parts, stored.agency_id, stored.e164, stored.provider)
+        open_parts(services, stored.sealed_parts, stored.agency_id, stored.e164, stored.provider)
         if stored.sealed_parts
         else {}
     )
     return Counterpart(stored.remote_id or "", stored.mode, parts)
-
-
-def _open_parts(services: ApiServices, sealed: str, agency_id: str, e164: str, provider: str) -> dict[str, str]:
-    """Empty for what does not open: it is made anew then."""
-    try:
-        return open_registration(services.keyring, sealed, agency_id, e164, provider)
-    except OpenError:
-        emit("key.unreadable", agency_id=agency_id, kind=provider, reason="registration")
-        return {}

@@ -10,19 +10,17 @@ from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Counterpart
-from crypto import OpenError
 from router.agencies.carriers import REQUEST_SECONDS, open_account
+from router.agencies.numbering.credentials import open_parts
 from router.agencies.numbering.provider_keys import open_provider_key
 from router.agencies.services import ApiServices
 from router.store.carrier_keys import StoredCarrierKey, delete_carrier_key, list_unused_carrier_keys
-from router.store.registrations import (
+from router.store.former_registrations import (
     FormerRegistration,
     forget_former_registration,
     lease_former_registrations,
     postpone_former_registration,
 )
-from router.store.sealed import open_registration
-from router.telemetry import emit
 
 _SOON: Final = timedelta(minutes=2)
 _LATER: Final = timedelta(hours=1)  # for what is refused until somebody changes something
@@ -71,14 +69,8 @@ def _wait_after(error: ProviderError) -> timedelta:
 
 
 def _read(services: ApiServices, former: FormerRegistration) -> Counterpart:
-    parts: dict[str, str] = {}
-    if former.sealed_parts is not None:
-        try:
-            parts = open_registration(
-                services.keyring, former.sealed_parts, former.agency_id, former.e164, former.provider
-            )
-        except OpenError:
-            emit("key.unreadable", agency_id=former.agency_id, kind=former.provider, reason="registration")
+    sealed = former.sealed_parts
+    parts = open_parts(services, sealed, former.agency_id, former.e164, former.provider) if sealed else {}
     return Counterpart(former.remote_id, former.mode, parts)
 
 

@@ -17,6 +17,8 @@ from router.agencies.carriers import REQUEST_SECONDS, open_account, refusal
 from router.agencies.numbering.accounts import close_subaccount
 from router.agencies.numbering.former import delete_former_registrations
 from router.agencies.numbering.provider_keys import open_provider_key
+from router.agencies.problems import Problem
+from router.agencies.providers import particulars_of
 from router.agencies.services import CARRIER, SUBACCOUNT, ApiServices
 from router.store.numbers import Number, delete_numbers
 from router.store.pool import Connection
@@ -85,11 +87,20 @@ async def _release(services: ApiServices, number: Number) -> None:
         else:
             await _clear_addresses(services, number)
     except ProviderError as error:
+        if error.kind is ErrorKind.BAD_REQUEST:
+            raise _explain(number, error) from None
         if error.kind is not ErrorKind.KEY_REJECTED:
             raise refusal(number.carrier, error) from None
         # Whoever has no key for it any more cannot give it back: it is theirs to do where they have one.
         kind = SUBACCOUNT if number.account == "platform" else number.carrier
         emit("key.failing", agency_id=number.agency_id, kind=kind, reason=error.kind.value)
+
+
+def _explain(number: Number, error: ProviderError) -> Problem:
+    """Asking again would not help: somebody has to do something there."""
+    label = particulars_of(number.carrier).label
+    said = f" It said: {error.said}." if error.said else ""
+    return Problem("conflict", f"{label} does not let go of {number.e164}.{said}")
 
 
 async def _release_native(services: ApiServices, number: Number) -> None:

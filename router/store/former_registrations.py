@@ -1,0 +1,113 @@
+"""Counterparts of ours that no number needs any more, until they are gone at their providers, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from router.store.pool import Connection
+
+_LEASE: Final = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True)
+class FormerRegistration:
+    """A counterpart that is to be deleted at the provider."""
+
+    agency_id: str
+    e164: str
+    provider: str
+    remote_id: str
+    mode: str | None
+    sealed_parts: str | None = field(default=None, repr=False)
+
+
+async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
+    """A counterpart that was made for nothing: it is to be deleted, too."""
+    await connection.execute(
+        """
+        INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
+        SELECT $1, $2, $3, $4, $5, $6, '-infinity' WHERE EXISTS (SELECT FROM agencies WHERE id = $1)
+        ON CONFLICT DO NOTHING
+        """,
+        stray.agency_id,
+        stray.e164,
+        stray.provider,
+        stray.remote_id,
+        stray.mode,
+        stray.sealed_parts,
+    )
+
+
+async def lease_former_registrations(
+    connection: Connection,
+    now: datetime,
+    *,
+    agency_id: str | None = None,
+    e164: str | None = None,
+    provider: str | None = None,
+    limit: int = 20,
+) -> list[FormerRegistration]:
+    """Those that are due, of those that match what is given; held for a while."""
+    rows = await connection.fetch(
+        """
+        UPDATE former_registrations f
+           SET look_after = $2
+          FROM (SELECT agency_id, e164, provider, remote_id
+                  FROM former_registrations
+                 WHERE look_after <= $1 AND ($3::text IS NULL OR agency_id = $3)
+                   AND ($4::text IS NULL OR e164 = $4) AND ($5::text IS NULL OR provider = $5)
+                 ORDER BY look_after
+                 LIMIT $6
+                   FOR UPDATE SKIP LOCKED) due
+         WHERE (f.agency_id, f.e164, f.provider, f.remote_id) = (due.agency_id, due.e164, due.provider, due.remote_id)
+        RETURNING f.agency_id, f.e164, f.provider, f.remote_id, f.mode, f.sealed_parts
+        """,
+        now,
+        now + _LEASE,
+        agency_id,
+        e164,
+        provider,
+        limit,
+    )
+    return [FormerRegistration(**row) for row in rows]
+
+
+async def has_former_registration(connection: Connection, agency_id: str, e164: str, provider: str) -> bool:
+    """Whether one is still to be deleted there, by us or by whoever holds it."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3)
+        """,
+        agency_id,
+        e164,
+        provider,
+    )
+    return found
+
+
+async def forget_former_registration(connection: Connection, former: FormerRegistration) -> None:
+    """It is gone there."""
+    await connection.execute(
+        "DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4",
+        former.agency_id,
+        former.e164,
+        former.provider,
+        former.remote_id,
+    )
+
+
+async def postpone_former_registration(connection: Connection, former: FormerRegistration, until: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE former_registrations
+           SET look_after = $5
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4
+        """,
+        former.agency_id,
+        former.e164,
+        former.provider,
+        former.remote_id,
+        until,
+    )
