@@ -29,7 +29,11 @@ UPDATE pgqueuer
  WHERE id = $1 AND status = 'picked'
 """
 
-_FORGET_LOG: Final = "DELETE FROM pgqueuer_log WHERE created < now() - $1::interval"
+_FORGET_LOG: Final = """
+DELETE FROM pgqueuer_log
+ WHERE id IN (SELECT id FROM pgqueuer_log WHERE created < now() - $1::interval ORDER BY created LIMIT $2)
+"""
+_FORGOTTEN_AT_ONCE: Final = 5000
 
 
 class JobQueries(Queries):
@@ -65,7 +69,8 @@ class JobQueries(Queries):
 
     async def forget_log(self, age: timedelta) -> None:
         """PgQueuer notes each picking and each end of a job, and keeps these notes for ever."""
-        await self.driver.execute(_FORGET_LOG, age)
+        while await self.driver.execute(_FORGET_LOG, age, _FORGOTTEN_AT_ONCE) != "DELETE 0":
+            continue
 
 
 def open_queue(driver: Driver) -> JobQueries:

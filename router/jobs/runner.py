@@ -33,7 +33,7 @@ _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
 _LOG_KEPT: Final = timedelta(hours=6)
 _CLEAN_UP: Final = "jobs.clean_up"
-_CLEAN_UP_AT: Final = "7 * * * *"
+_CLEAN_UP_AT: Final = "*/10 * * * *"
 _UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` that failed is told again
 _AWAY: Final = (*DATABASE_ERRORS, FailingListenerError)
 

@@ -438,6 +438,7 @@ async def test_a_tick_is_done_by_one_process_each_time(database_dsn, database):
 
 async def test_the_queues_own_notes_do_not_grow_for_ever(database, database_dsn, monkeypatch):
     monkeypatch.setattr("router.jobs.runner._CLEAN_UP_AT", "* * * * * *")
+    monkeypatch.setattr("router.jobs.queue._FORGOTTEN_AT_ONCE", 20)
 
     async def handler(_job):
         pass
