@@ -23,6 +23,7 @@ from router.telemetry import emit, metrics
 
 END: Final = "end"  # the step of a call's end, whoever tells it
 _MOST_KNOWN: Final = 10_000
+_DOUBTS: Final = (ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.AT_CAPACITY)
 
 
 def event_id_of(call_id: str, event: str, step: str, provider: str | None = None) -> str:
@@ -108,22 +109,26 @@ class CallEvents:
 
         return record
 
-    def _learn(self, state: CallState, attempt: Attempt) -> None:
-        """What an attempt teaches about the agency's key."""
+    def learn_of_failure(self, route: Route, provider: str, failure: ErrorKind) -> None:
+        """What a refused or lost call teaches about the agency's key."""
         if self._key_notes is None:
             return
-        route, provider = state.route, attempt.provider
-        key = KeyName(route.agency_id, provider, route.access(provider).key_version)
+        key = _key_of(route, provider)
+        if failure in _DOUBTS:
+            self._key_notes.note_refusal(key)
+        if failure is ErrorKind.AT_CAPACITY:
+            self._key_notes.note_overflow(key)
+
+    def _learn(self, route: Route, attempt: Attempt) -> None:
+        if self._key_notes is None:
+            return
         match attempt:
             case Ended(lines=Lines() as lines):
-                self._key_notes.note_lines(key, lines)
-            case Ended(reason=ErrorKind.AT_CAPACITY):
-                self._key_notes.note_refusal(key)
-                self._key_notes.note_overflow(key)
-            case Ended(reason=ErrorKind.KEY_REJECTED | ErrorKind.OUT_OF_CREDIT):
-                self._key_notes.note_refusal(key)
+                self._key_notes.note_lines(_key_of(route, attempt.provider), lines)
+            case Ended(reason=ErrorKind() as failure):
+                self.learn_of_failure(route, attempt.provider, failure)
             case Skipped(reason=SkipReason.AT_CAPACITY, no_line=True):
-                self._key_notes.note_overflow(key)
+                self._key_notes.note_overflow(_key_of(route, attempt.provider))
 
     def _is_known(self, mark: tuple[str, str, str, str | None]) -> bool:
         """Whether this process noted it lately. Other processes' repeats are left out by the timeline's unique key."""
@@ -136,7 +141,7 @@ class CallEvents:
 
     def _note_attempt(self, state: CallState, attempt: Attempt) -> None:
         provider = attempt.provider
-        self._learn(state, attempt)
+        self._learn(state.route, attempt)
         match attempt:
             case Started():
                 self.note(state, "handoff.requested", provider=provider)
@@ -168,6 +173,10 @@ class CallEvents:
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )
+
+
+def _key_of(route: Route, provider: str) -> KeyName:
+    return KeyName(route.agency_id, provider, route.access(provider).key_version)
 
 
 def tell_circuit(change: Change) -> None:

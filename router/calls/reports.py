@@ -93,12 +93,13 @@ class Reports:
         )
 
     async def count_failure(self, state: CallState, provider: str, failure: ErrorKind) -> None:
-        """The provider failed a call: its circuit hears of it, for the key that the call was made with."""
+        """The provider failed a call: its circuit hears of it, and whoever looks after the key that it was made with."""
         agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
         version = await find_key_version(self.database.settings, agency_id, provider, began)
         if version is not None:
             route = replace(state.route, accesses=(Access(provider, key_version=version),))
             self.dispatcher.report_leg(provider, route, failure)
+            self.events.learn_of_failure(route, provider, failure)
 
     async def _note(self, call: StoredCall, provider: str, event: ProviderEvent) -> None:
         state = state_of(call, SAID)

@@ -203,6 +203,23 @@ async def test_a_caller_who_was_moved_on_by_us_is_no_fault_of_the_provider(world
     assert (await show(world, client, call_id))["end_reason"] == ENDS[provider][1]
 
 
+async def test_a_call_that_ended_for_want_of_credit_has_the_key_looked_at(world: World):
+    client = await world.add_client(providers=["retell"])
+    await world.db.execute(
+        "UPDATE keys SET check_at = now() + interval '1 day', checked_at = now() - interval '1 hour' WHERE agency_id = $1",
+        client.agency_id,
+    )
+    call_id, call_sid = await start_call(world, client)
+    for report in samples("retell", call_id, call_sid):
+        report["call"]["disconnection_reason"] = "credit_exhausted"
+        await tell(world, "retell", client, report)
+
+    async def is_due() -> bool:
+        return await world.db.fetchval("SELECT check_at <= now() FROM keys WHERE agency_id = $1", client.agency_id)
+
+    await wait_for(is_due)
+
+
 async def test_faults_of_its_own_open_the_provider_s_circuit(world: World):
     """Calls that it takes on and then loses: after enough of them it is not asked any more."""
     clients = [await world.add_client(providers=["bland"]) for _ in range(2)]
