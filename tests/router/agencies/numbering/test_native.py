@@ -168,7 +168,7 @@ async def test_a_native_number_goes_back_when_it_is_deleted(shop, market, api):
 async def test_a_provider_that_keeps_a_number_is_quoted(market, api):
     shop = await open_shop(market, "retell")
     bought = await shop.buy()
-    market.sandbox.state.faults.set("retell", {"fault": "422", "operation": "numbers"})
+    market.sandbox.state.faults.set("retell", {"fault": "409", "operation": "numbers"})
     problem = await api.refusal("DELETE", number_path(market.agency, bought["e164"]))
     assert (problem.status, problem.name) == (409, "conflict")
     assert "Retell does not let go of" in problem.detail
