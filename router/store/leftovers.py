@@ -141,6 +141,13 @@ async def postpone_leftover(
     )
 
 
+async def hurry_leftovers(connection: Connection, agency_id: str, provider: str) -> None:
+    """Another key may do what the former one could not."""
+    await connection.execute(
+        "UPDATE leftovers SET retry_at = NULL WHERE agency_id = $1 AND provider = $2", agency_id, provider
+    )
+
+
 async def list_leftovers(connection: Connection, agency_id: str) -> list[Any]:
     """What is still to be deleted: (provider, client id, remote id) by column name; oldest first."""
     rows: list[Any] = await connection.fetch(

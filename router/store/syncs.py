@@ -57,6 +57,8 @@ class Claim:
 
 
 Outcome: TypeAlias = Literal["synced", "failed"]
+Which: TypeAlias = Literal["all", "faulty", "outdated"]
+"""Copies to be put anew: all; those that are outdated, failed or waiting; or the outdated ones alone."""
 
 # Whatever of a client's settings a copy is made of. `asked` holds a Place.
 _FINGERPRINT: Final = """
@@ -81,7 +83,9 @@ UPDATE assistants s
   FROM clients c, {_ASKED}
  WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
    AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
-   AND ($7 OR s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {_FINGERPRINT})
+   AND CASE $7 WHEN 'all' THEN true
+               WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {_FINGERPRINT}
+               ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {_FINGERPRINT} END
 """  # noqa: S608  (put together from constants)
 
 _WANT_NEW: Final = """
@@ -168,14 +172,11 @@ async def want_copies(
     now: datetime,
     *,
     client_id: str | None = None,
-    again: bool = False,
+    which: Which = "faulty",
     new: bool = True,
 ) -> None:
-    """Queue all clients, or the one, whose copy there is missing, outdated or failed.
-
-    `again`: also those with nothing to mend; without `new` none that has no row there yet.
-    """
-    await connection.execute(_WANT_AGAIN, *_values(place), now, client_id, again)
+    """Queue those of all clients, or of the one; without `new` none that has no row there yet."""
+    await connection.execute(_WANT_AGAIN, *_values(place), now, client_id, which)
     if new:
         await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
 
@@ -307,6 +308,19 @@ async def fail_pending(
 async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
     """Agencies and providers where something is due that nobody works on, and that have a key."""
     rows = await connection.fetch(LIST_UNATTENDED, now)
+    return [(row["agency_id"], row["provider"]) for row in rows]
+
+
+async def list_kept(connection: Connection) -> list[tuple[str, str]]:
+    """Agencies, and the providers at which they have a key and their assistants are kept up to date."""
+    rows = await connection.fetch(
+        """
+        SELECT s.agency_id, s.provider
+          FROM syncs s
+          JOIN keys k ON k.agency_id = s.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
+         ORDER BY s.agency_id, s.provider
+        """
+    )
     return [(row["agency_id"], row["provider"]) for row in rows]
 
 

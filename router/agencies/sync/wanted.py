@@ -16,7 +16,7 @@ from router.jobs import enqueue, hurry
 from router.store.agencies import Agency, find_agency
 from router.store.clients import Client
 from router.store.keys import StoredKey, find_key_in_use, list_keys_in_use
-from router.store.leftovers import leave_copies
+from router.store.leftovers import hurry_leftovers, leave_copies
 from router.store.pool import Connection
 from router.store.syncs import (
     fail_pending,
@@ -59,7 +59,8 @@ async def sync_after_key(connection: Connection, services: ApiServices, agency: 
         return
     now = services.clock()
     await start_sync(connection, agency.id, key.kind, now)
-    await want_copies(connection, make_place(services, key), now, again=True)
+    await want_copies(connection, make_place(services, key), now, which="all")
+    await hurry_leftovers(connection, agency.id, key.kind)
     await _nudge_in_order(connection, agency, key.kind)
 
 
@@ -77,6 +78,16 @@ async def sync_after_recovery(connection: Connection, services: ApiServices, age
     if key is None or provider not in services.assistant_hosts:
         return
     await want_copies(connection, make_place(services, key), services.clock(), new=False)
+    await hurry_leftovers(connection, agency_id, provider)
+    await nudge(connection, agency_id, provider)
+
+
+async def sync_outdated(connection: Connection, services: ApiServices, agency_id: str, provider: str) -> None:
+    """Our own address or our way of writing definitions may have changed: nothing of the agency's has to."""
+    key = await find_key_in_use(connection, agency_id, provider)
+    if key is None or provider not in services.assistant_hosts:
+        return
+    await want_copies(connection, make_place(services, key), services.clock(), which="outdated", new=False)
     await nudge(connection, agency_id, provider)
 
 

@@ -13,13 +13,14 @@ from router.agencies.services import ApiServices
 from router.agencies.sync.putting import put_assistant
 from router.agencies.sync.removing import remove_leftover
 from router.agencies.sync.site import LONGEST_WAIT, Site
-from router.agencies.sync.wanted import SYNC, nudge
+from router.agencies.sync.wanted import SYNC, nudge, sync_outdated
 from router.jobs import Again, Job, JobRunner
 from router.store.keys import find_key_in_use
 from router.store.leftovers import Leftover, claim_leftover
-from router.store.syncs import Claim, claim_copy, fail_pending, find_retry, list_unattended, lock_place
+from router.store.syncs import Claim, claim_copy, fail_pending, find_retry, list_kept, list_unattended, lock_place
 
 _NUDGE: Final = "assistants.nudge"
+_COMPARE: Final = "assistants.compare"
 _HANDFUL: Final = 10
 _AT_ONCE: Final = 20  # agencies and providers, over all processes
 _IN_A_ROW: Final = 3  # failures that look like the provider's own, until it is left in peace for a while
@@ -27,9 +28,10 @@ _BUSY_WAIT: Final = 5.0
 
 
 def register_sync_jobs(runner: JobRunner, services: ApiServices) -> None:
-    """The work, and the clock that finds work whose job was lost."""
+    """The work, and the clock that finds work whose job was lost, and copies that became outdated by our own doing."""
     runner.handle(SYNC, lambda job: sync_assistants(services, job), at_once=_AT_ONCE)
     runner.repeat(_NUDGE, "* * * * *", lambda: nudge_unattended(services))
+    runner.repeat(_COMPARE, "13 * * * *", lambda: compare_all(services))
 
 
 async def nudge_unattended(services: ApiServices) -> None:
@@ -38,6 +40,14 @@ async def nudge_unattended(services: ApiServices) -> None:
     for agency_id, provider in await list_unattended(pool, services.clock()):
         if provider in services.assistant_hosts:
             await nudge(pool, agency_id, provider)
+
+
+async def compare_all(services: ApiServices) -> None:
+    """With another public address, or a version that writes definitions in another way, copies are put anew."""
+    pool = services.database.settings
+    for agency_id, provider in await list_kept(pool):
+        async with pool.acquire() as connection, connection.transaction():
+            await sync_outdated(connection, services, agency_id, provider)
 
 
 async def sync_assistants(services: ApiServices, job: Job) -> None:

@@ -53,3 +53,22 @@ async def test_a_client_without_a_definition_any_more_and_a_deleted_one_leave_no
     await wait_until(lambda: len(bench.assistants_at(provider)) == 1)
     assert (await bench.row(agency, kept, provider))["state"] == "synced"
     assert (await bench.row(agency, emptied, provider))["state"] == "missing"
+
+
+async def test_what_an_assistant_is_made_of_is_told_and_nothing_else(bench):
+    agency = await bench.agency("retell")
+    client = await bench.client(agency)
+    await bench.wait(agency, "retell")
+    asked = len(bench.asked("retell"))
+    path = f"{agency.path}/clients/{client['id']}"
+    await bench.api.patch(path, {"notify_email": "bella@example.com", "personal_phone": "+14155550188"})
+    assert (await bench.progress(agency, "retell"))["state"] == "done"
+    hours = {"timezone": "Europe/London", "open": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}
+    await bench.api.patch(path, {"routing": {"hours": hours}})
+    await bench.wait(agency, "retell")
+    (versions,) = bench.assistants_at("retell")
+    assert versions[-1]["timezone"] == "Europe/London"
+    assert len(bench.asked("retell")) > asked
+    await bench.api.patch(path, {"assistant": DEFINITION | {"languages": ["es-ES"]}})
+    await bench.wait(agency, "retell")
+    assert "es-ES" in str(bench.assistants_at("retell")[0][-1]["language"])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import pytest
 
 from router.agencies.health.rounds import check_due_keys
-from router.agencies.sync.work import nudge_unattended
+from router.agencies.sync.wanted import SYNC
+from router.agencies.sync.work import compare_all, nudge_unattended, sync_assistants
+from router.jobs import Again, Job
 from tests.router.agencies.sync.conftest import DEFINITION
 from tests.support.waiting import wait_until
 
@@ -216,6 +221,21 @@ async def test_what_is_made_for_a_client_who_has_no_place_for_it_any_more_is_del
 
 async def nothing_left(bench):
     return not await bench.services.database.settings.fetchval("SELECT count(*) FROM leftovers")
+
+
+async def test_a_new_public_address_is_told_to_the_providers(bench):
+    agency = await bench.agency("vapi", clients=1)
+    async with bench.jobs():
+        await bench.wait(agency, "vapi")
+    moved = replace(bench.services, public_url="https://moved.example.com")
+    await compare_all(bench.services)
+    assert (await bench.progress(agency, "vapi"))["state"] == "done"
+    await compare_all(moved)
+    assert (await bench.progress(agency, "vapi"))["state"] == "running"
+    with suppress(Again):
+        await sync_assistants(moved, Job(SYNC, {"agency_id": agency.id, "provider": "vapi"}, 1))
+    (there,) = bench.assistants_at("vapi")
+    assert there["server"]["url"].startswith("https://moved.example.com/webhooks/vapi/")
 
 
 async def test_work_whose_job_was_lost_is_found_by_the_clock(bench):
