@@ -7,12 +7,12 @@ from typing import Final
 from starlette.routing import BaseRoute, Route
 
 from router.console import assistants, calls, clients, figures, hooks, keys, numbers, settings
+from router.console.assets import static_route
 from router.console.drawing import Drawing
 from router.console.gate import Gate
 from router.console.limits import SignInLimit
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
-from router.console.static import static_route
 from router.console.visit import Page
 
 _PAGES: Final[tuple[tuple[str, str, Page], ...]] = (

@@ -14,12 +14,12 @@ from starlette.routing import Router
 from router.agencies import ApiServices, api_routes
 from router.console import ConsoleServices, console_routes
 from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
-from tests.router.agencies.conftest import bulkheads, circuits, clock, sandbox, services
+from tests.router.agencies.conftest import bulkheads, circuits, clock, platform_keys, sandbox, services
 from tests.router.console.browsing import Browser
 from tests.support.log_capture import captured_events
 from tests.support.serving import listen, serve_app, url_of
 
-__all__ = ["bulkheads", "captured_events", "circuits", "clock", "sandbox", "services"]
+__all__ = ["bulkheads", "captured_events", "circuits", "clock", "platform_keys", "sandbox", "services"]
 
 
 class EndedInMemory:

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BROKE_KEYS, RETELL_KEY, VAPI_KEY
+from router.agencies import ApiServices
 from tests.router.agencies.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 
@@ -48,6 +49,19 @@ async def test_a_refused_key_is_not_saved_and_not_shown_again(browser: Browser, 
     assert "Vapi" in page.tree.find("div", role="alert").text
     assert "open" in page.tree.find("section", id="vapi").find("details").attributes
     assert (await api.get(f"{agency.path}/keys"))["items"] == []
+
+
+async def test_an_entered_key_is_in_no_log_and_no_row(browser: Browser, services: ApiServices, captured_events):
+    await save(browser, "vapi", key=CANARY)
+    await save(browser, "retell", key=RETELL_KEY, webhook_key=CANARY)
+    assert "key.saved" in captured_events.names()
+    assert CANARY not in captured_events.text()
+    assert RETELL_KEY not in captured_events.text()
+    tables = await services.database.settings.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    for table in tables:
+        rows = await services.database.settings.fetch(f"SELECT * FROM {table['tablename']}")  # noqa: S608
+        assert CANARY not in repr(rows)
+        assert RETELL_KEY not in repr(rows)
 
 
 async def test_a_key_that_makes_no_sense_is_told_at_its_field(browser: Browser):

@@ -168,6 +168,16 @@ async def test_without_its_database_the_page_says_that_calls_go_on(browser: Brow
     assert "Calls go on" in page.words
 
 
+async def test_when_the_api_has_no_database_the_page_says_that_calls_go_on(browser: Browser, services: ApiServices):
+    await services.database.settings.close()
+    page = await browser.open("keys")
+    assert page.status == 503
+    assert "Calls go on" in page.words
+    assert (await browser.open("/console/sign-in")).status == 503, (
+        "the session is on record, and the API is asked first"
+    )
+
+
 async def test_a_form_may_not_be_endless(browser: Browser):
     page = await browser.send("/console/sign-out", {"form_token": "x" * (4 << 20)})
     assert page.status == 403
