@@ -245,6 +245,7 @@ async def _note_failure(services: ApiServices, task: _Task, text: str, *, unclea
         number.e164,
         task.provider,
         text,
+        key_version=task.key_version,
         unclear_since=services.clock() if unclear else None,
     )
 

@@ -141,7 +141,14 @@ async def keep_registration(connection: Connection, registration: StoredRegistra
 
 
 async def fail_registration(
-    connection: Connection, agency_id: str, e164: str, provider: str, error: str, *, unclear_since: datetime | None
+    connection: Connection,
+    agency_id: str,
+    e164: str,
+    provider: str,
+    error: str,
+    *,
+    key_version: int,
+    unclear_since: datetime | None,
 ) -> None:
     """`error` is a sentence for people. What was there goes on taking calls. `unclear_since`: nobody knows what of it
     was done at the provider, so whoever comes next looks.
@@ -149,7 +156,8 @@ async def fail_registration(
     await connection.execute(
         """
         UPDATE registrations
-           SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END, error = $4, leased_until = $5
+           SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END,
+               key_version = CASE WHEN remote_id IS NULL THEN $6 ELSE key_version END, error = $4, leased_until = $5
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
         """,
         agency_id,
@@ -157,6 +165,7 @@ async def fail_registration(
         provider,
         error,
         unclear_since,
+        key_version,
     )
 
 
@@ -199,9 +208,9 @@ async def drop_registrations(
 async def list_unregistered(
     connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
 ) -> list[tuple[str, str, str]]:
-    """Numbers without a counterpart where their client has a linked assistant, or with one of ours that knows another
-    assistant or owner's phone: (agency id, E.164, provider). Those that were refused are left out, until something
-    changes.
+    """Numbers without a counterpart where their client has a linked assistant, or with one of ours that was made with
+    another key, or for another assistant or owner's phone: (agency id, E.164, provider). Those that were refused are
+    left out, until there is another key.
     """
     rows = await connection.fetch(
         """
@@ -214,8 +223,10 @@ async def list_unregistered(
          WHERE s.state = 'linked' AND s.usable AND s.provider = ANY ($1)
            AND (r.e164 IS NULL
                 OR r.ours AND r.leased_until <= $2
-                OR r.ours AND r.leased_until IS NULL AND r.error IS NULL
-                   AND (r.assistant_id, r.fallback) IS DISTINCT FROM (s.remote_id, c.personal_phone))
+                OR r.ours AND r.leased_until IS NULL
+                   AND (r.key_version IS DISTINCT FROM k.version
+                        OR r.error IS NULL
+                           AND (r.assistant_id, r.fallback) IS DISTINCT FROM (s.remote_id, c.personal_phone)))
          ORDER BY n.created_at
          LIMIT $3
         """,

@@ -23,7 +23,7 @@ from router.store.former_registrations import (
 )
 
 _SOON: Final = timedelta(minutes=2)
-_LATER: Final = timedelta(hours=1)  # for what is refused until somebody changes something
+_LATER: Final = timedelta(minutes=10)  # for what is refused until somebody changes something
 
 
 async def delete_former_registrations(

@@ -282,6 +282,21 @@ async def test_numbers_of_a_client_whose_assistant_is_linked_are_registered_by_t
     assert (there["number"], there["assistantId"]) == (SF, desk.copy().remote_id)
 
 
+async def test_a_linked_number_that_was_refused_is_registered_once_there_is_another_key(desk, market, api):
+    await market.buy(e164=SF)
+    path = f"{market.agency.path}/clients/{market.client['id']}/assistants/vapi"
+    await api.put(path, {"remote_id": desk.copy().remote_id, "manage": []})
+    market.sandbox.state.faults.set("vapi", {"fault": "401", "operation": "numbers"})
+    await desk.tidy()
+    market.sandbox.state.faults.clear()
+    await desk.tidy()
+    assert desk.vapi.phone_numbers == {}
+    assert "Vapi" in (await desk.shown(SF))["problems"][0]
+    await desk.key("vapi", VAPI_KEY)
+    await desk.tidy()
+    assert len(desk.vapi.phone_numbers) == 1
+
+
 async def test_a_number_without_an_assistant_keeps_no_counterpart_of_its_former_client(desk, market, api):
     await market.buy(e164=SF)
     await desk.ensure(SF)
