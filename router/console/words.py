@@ -109,6 +109,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "call.transfer_failed": "Could not be put through: the AI goes on",
     "call.unlimited": "The call could not be given a time limit",
     "voicemail.received": "A message was left",
+    "voicemail.transcribed": "The message was written down",
+    "voicemail.delivered": "The message was sent by mail",
+    "voicemail.undelivered": "The message could not be sent by mail",
     "voicemail.absent": "No message was left",
 }
 

@@ -30,6 +30,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "LATEST_STEP": (calls.LATEST_STEP, (ACCOUNT, CALL_SID)),
     "FACTS": (calls.FACTS, (CALL,)),
     "FIND_CALL": (calls.FIND_CALL, (ACCOUNT, CALL_SID)),
+    "LIVE_CALLS_OF": (calls.LIVE_CALLS_OF, (AGENCY, "vapi", "+1", AT)),
     "FIND_AGENCY_CALL": (calls.FIND_AGENCY_CALL, (CALL, AGENCY)),
     "ROUTE_OF_NUMBER": (calls.ROUTE_OF_NUMBER, (ACCOUNT, NUMBER)),
     "ROUTES_OF_NUMBERS": (calls.ROUTES_OF_NUMBERS, ([ACCOUNT, ACCOUNT], [NUMBER, "+1500778"])),
@@ -84,6 +85,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
         "end_call_later": call_writes.end_call_later(CALL, "e", AT, 9),
         "set_ended": call_writes.set_ended(CALL, AT, 9),
         "set_seconds": call_writes.set_seconds(CALL, 9),
+        "set_transcript": call_writes.set_transcript("voicemail_777", "said"),
         "set_story": reports.set_story(CALL, "vapi", summary="s", transcript="t", cost=0.1),
     }.items()
 }
@@ -118,6 +120,10 @@ SELECT 'AC' || n % 2000 + 1, 'CA' || n, step, 'call_' || n, now(), now()
 INSERT INTO call_events (id, call_id, at, event, step)
 SELECT 'event_' || n || step, 'call_' || n, now(), 'call.received', step
   FROM generate_series(1, 10000) n, unnest(ARRAY['inbound', 'ai-1']) step;
+INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
+SELECT 'voicemail_' || n, 'AC' || n % 2000 + 1, 'RE' || n, 'call_' || n, 'agency_' || n % 2000 + 1,
+       'client_' || n % 5000 + 1, '+1', now(), 9
+  FROM generate_series(1, 10000) n;
 ANALYZE;
 """
 
