@@ -133,8 +133,8 @@ class NativeCalls:
             seconds=event.seconds,
             provider_call_id=event.provider_call_id,
         )
-        if is_new and event.failure is not None:
-            await self.reports.count_failure(state, provider, event.failure)
+        if is_new:
+            await self.reports.count_end(state, provider, event.failure)
 
 
 def _as_e164(said: str | None) -> str | None:

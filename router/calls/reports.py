@@ -92,29 +92,30 @@ class Reports:
             state, "ai.reported", step=kind, provider=provider, reason=kind, provider_call_id=event.provider_call_id
         )
 
-    async def count_failure(self, state: CallState, provider: str, failure: ErrorKind) -> None:
-        """The provider failed a call: its circuit hears of it, and whoever looks after the key that it was made with."""
+    async def count_end(self, state: CallState, provider: str, failure: ErrorKind | None) -> None:
+        """The provider failed a call, or did not. Its circuit hears of it, and whoever looks after the key that the call
+        was made with.
+        """
         agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
         version = await find_key_version(self.database.settings, agency_id, provider, began)
         if version is not None:
             route = replace(state.route, accesses=(Access(provider, key_version=version),))
             self.dispatcher.report_leg(provider, route, failure)
-            self.events.learn_of_failure(route, provider, failure)
+            if failure is not None:
+                self.events.learn_of_failure(route, provider, failure)
 
     async def _note(self, call: StoredCall, provider: str, event: ProviderEvent) -> None:
         state = state_of(call, SAID)
         facts = await find_facts(self.database.settings, call.id)
-        failure = None
+        ended = event.kind == "ended" and self._note_end(state, provider, event, facts)
         if event.kind == "started":
             await self._note_start(call, state, provider, facts)
-        elif event.kind == "ended":
-            failure = self._note_end(call, state, provider, event, facts)
         elif event.kind == "other":
             self.keep_other(state, provider, event, facts)
         self.keep_story(call.id, provider, event)
         await self.recorder.flush(_FLUSH_SECONDS)
-        if failure is not None:
-            await self.count_failure(state, provider, failure)
+        if ended and _counts(call, provider, event.failure, facts):
+            await self.count_end(state, provider, event.failure)
 
     async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:
         """It answered, unless its leg is over by now, or somebody said so before."""
@@ -124,16 +125,14 @@ class Reports:
         if not await is_step_claimed(self.database.settings, call, step):
             self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
 
-    def _note_end(
-        self, call: StoredCall, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]
-    ) -> ErrorKind | None:
-        """One end a provider. Returns the failure that counts against it, if there is one."""
+    def _note_end(self, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> bool:
+        """One end a provider. Whether this is it, and not a repetition."""
         failure = None if is_being_moved(facts) else event.failure
         known = _ends(facts, provider)
         explained = failure is None or any(end.event == "ai.failed" or end.reason for end in known)
         if known and explained:
-            return None
-        is_new = self.events.note(
+            return False
+        return self.events.note(
             state,
             "ai.ended" if failure is None else "ai.failed",
             provider=provider,
@@ -141,7 +140,6 @@ class Reports:
             seconds=event.seconds,
             provider_call_id=event.provider_call_id,
         )
-        return failure if is_new and failure and _counts(call, provider, failure, facts) else None
 
     def _remember(self, mark: tuple[str | None, ...]) -> None:
         self._taken[mark] = None
@@ -166,9 +164,11 @@ def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> str | None:
     return None
 
 
-def _counts(call: StoredCall, provider: str, failure: ErrorKind, facts: tuple[Fact, ...]) -> bool:
-    """Not what counted already when its leg failed, nor a call whose caller hung up before it could answer."""
-    if any(fact.event == "handoff.failed" and fact.provider == provider for fact in facts):
+def _counts(call: StoredCall, provider: str, failure: ErrorKind | None, facts: tuple[Fact, ...]) -> bool:
+    """Not what counted already when its leg failed, what is our doing, or a caller who hung up before it could answer."""
+    if failure is None:
+        return True
+    if is_being_moved(facts) or any(fact.event == "handoff.failed" and fact.provider == provider for fact in facts):
         return False
     step = _step_of_leg(facts, provider)
     waited_for = call.ended_at is None or (step is not None and _is_answered(facts, step))

@@ -27,6 +27,7 @@ FIRST_WAIT_SECONDS: Final = 15.0
 LONGEST_WAIT_SECONDS: Final = 120.0
 _PROBE_SECONDS: Final = 60.0  # a probe that nobody reported on by then is given up
 _USER_SECONDS: Final = 600.0  # an agency that asked within this time uses the provider
+_LEGS_IN_A_ROW_SECONDS: Final = 600.0  # refusals on the line further apart than this are not in a row
 _FORGET_SECONDS: Final = 86_400.0  # a refused key that nobody has used since
 _MOST_AGENCIES: Final = 50_000
 _MOST_OUTCOMES: Final = 200
@@ -64,6 +65,7 @@ class Permit:
     """A call that was let through. No two are the same, so that a probe is known by its own."""
 
     usage: Usage
+    leg: bool = False  # it is about a call that was taken on, no request of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,28 @@ class _Circuit:
 
 @dataclass(slots=True)
 class _OfAgency:
-    """Exists from the first refusal of a key until that key works."""
+    """Exists from the first refusal of a key until that key works.
+
+    Some refuse no request, take the call on and drop it for want of money or lines: that a request goes well says
+    nothing then.
+    """
 
     usage: Usage
     used_at: float
     circuit: _Circuit = field(default_factory=_Circuit)
     refusals: int = 0
+    dropped: int = 0
+    dropped_at: float = 0.0
+
+    def count(self, permit: Permit, now: float) -> int:
+        """One more refusal. How many there are in a row now."""
+        if not permit.leg:
+            self.refusals += 1
+            return self.refusals
+        if now - self.dropped_at > _LEGS_IN_A_ROW_SECONDS:
+            self.dropped = 0
+        self.dropped, self.dropped_at = self.dropped + 1, now
+        return self.dropped
 
 
 @dataclass(slots=True)
@@ -195,9 +213,12 @@ class Circuits:
         self._judge_key(permit, failure, now)
         self._judge_provider(permit, failure, now)
 
-    def report_leg(self, usage: Usage, failure: ErrorKind) -> None:
-        """An admitted call went well, but the leg that it led to failed. Nobody's probe any more."""
-        self.report(Permit(usage), failure)
+    def report_leg(self, usage: Usage, failure: ErrorKind | None) -> None:
+        """What came of the leg that an admitted call led to. Nobody's probe any more; one that went well counted then."""
+        permit, now = Permit(usage, leg=True), self._clock()
+        self._judge_key(permit, failure, now)
+        if failure is not None:
+            self._judge_provider(permit, failure, now)
 
     def _judge_key(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
         agency = self._find_agency(permit.usage)
@@ -210,18 +231,31 @@ class Circuits:
         self._agencies.move_to_end((permit.usage.agency_id, permit.usage.provider))
         if agency.circuit.closed:
             if failure is None:
-                self._forget_agency(permit.usage, now)
-            elif refused:
-                agency.refusals += 1
-                if agency.refusals >= REFUSALS_IN_A_ROW:
-                    self._open("agency", agency.circuit, permit.usage, failure, now)
+                self._clear(agency, permit, now)
+            elif refused and agency.count(permit, now) >= REFUSALS_IN_A_ROW:
+                self._open("agency", agency.circuit, permit.usage, failure, now)
         elif agency.circuit.is_probed_by(permit):
             if failure is None:
-                self._forget_agency(permit.usage, now)
+                self._close_agency(agency, permit, now)
             elif refused:
                 agency.circuit.keep_open(now)
             else:
                 agency.circuit.release_probe()
+
+    def _clear(self, agency: _OfAgency, permit: Permit, now: float) -> None:
+        """A request, or a leg, went well."""
+        agency.refusals = 0
+        if permit.leg or not agency.dropped:
+            self._forget_agency(permit.usage, now)
+
+    def _close_agency(self, agency: _OfAgency, permit: Permit, now: float) -> None:
+        """The probe was taken on. Where calls were dropped, one more that is opens it again."""
+        if not agency.dropped:
+            self._forget_agency(permit.usage, now)
+            return
+        agency.refusals, agency.dropped_at = 0, now
+        agency.dropped = min(agency.dropped, REFUSALS_IN_A_ROW - 1)
+        self._close("agency", agency.circuit, permit.usage, now)
 
     def _judge_provider(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
         """A refusal is an answer, too: the provider is there. A bad request says nothing of it."""

@@ -118,8 +118,8 @@ class Dispatcher:
             return False
         return True
 
-    def report_leg(self, provider: str, route: Route, failure: ErrorKind) -> None:
-        """A handoff came, but the leg that it led to did not become a conversation."""
+    def report_leg(self, provider: str, route: Route, failure: ErrorKind | None) -> None:
+        """A handoff came; the leg that it led to did not become a conversation, or broke off. None: it went well."""
         self._circuits.report_leg(_usage(route, provider), failure)
 
     async def aclose(self) -> None:

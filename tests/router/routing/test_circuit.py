@@ -262,6 +262,41 @@ def test_a_leg_that_failed_counts_like_a_handoff_that_failed(scene: Scene):
     assert scene.changes() == [("provider", True)]
 
 
+DROPPED = ErrorKind.OUT_OF_CREDIT
+
+
+def test_calls_that_are_taken_on_and_dropped_for_want_of_money_open_the_agencys_circuit(scene: Scene):
+    """Every request goes well meanwhile."""
+    for _ in range(3):
+        assert scene.call(ONE, None) == 1
+        scene.circuits.report_leg(ONE, DROPPED)
+    assert scene.changes() == [("agency", True)]
+    assert scene.call(ONE, None) == 0
+    assert scene.call(TWO, None) == 1
+
+
+def test_after_a_probe_one_more_dropped_call_opens_it_again_and_one_that_goes_well_ends_the_matter(scene: Scene):
+    for _ in range(3):
+        scene.circuits.report_leg(ONE, DROPPED)
+    scene.now += 15
+    assert scene.call(ONE, None) == 1
+    scene.circuits.report_leg(ONE, DROPPED)
+    assert scene.changes() == [("agency", True), ("agency", False), ("agency", True)]
+    scene.now += 15
+    assert scene.call(ONE, None) == 1
+    scene.circuits.report_leg(ONE, None)
+    scene.circuits.report_leg(ONE, DROPPED)
+    scene.circuits.report_leg(ONE, DROPPED)
+    assert scene.call(ONE, None) == 1
+
+
+def test_dropped_calls_that_are_far_apart_are_not_in_a_row(scene: Scene):
+    for _ in range(9):
+        scene.circuits.report_leg(ONE, DROPPED)
+        scene.now += 601
+    assert scene.told == []
+
+
 def test_a_refused_key_that_nobody_uses_any_more_is_forgotten_after_a_day(scene: Scene):
     scene.call(ONE, *[REFUSED] * 3)
     scene.now += 86_401
@@ -324,6 +359,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.provider = ModelCircuit()
         self.keys: dict[str, ModelCircuit] = {name: ModelCircuit() for name in self.versions}
         self.refusals = dict.fromkeys(self.versions, 0)
+        self.dropped: dict[str, list[float]] = {name: [] for name in self.versions}
         self.asked_at: dict[str, float] = {}
         self.outcomes: list[tuple[float, str, bool]] = []
         self.open_now: set[tuple[str, str]] = set()
@@ -337,7 +373,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     def key_is_saved(self, agency: str) -> None:
         self.versions[agency] += 1
         self.keys[agency] = ModelCircuit()
-        self.refusals[agency] = 0
+        self.refusals[agency], self.dropped[agency] = 0, []
 
     @rule(target=calls, agency=AGENCIES, count=st.integers(1, 4))
     def calls_come_in(self, agency: str, count: int):
@@ -361,24 +397,31 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.scene.circuits.report(permit, outcome)
         self.judge(permit, outcome)
 
-    @rule(agency=AGENCIES, outcome=st.sampled_from(sorted(REFUSALS | FAILURES)))
-    def leg_fails(self, agency: str, outcome: ErrorKind) -> None:
+    @rule(agency=AGENCIES, outcome=st.sampled_from([None, *sorted(REFUSALS | FAILURES)]))
+    def leg_ends(self, agency: str, outcome: ErrorKind | None) -> None:
         usage = Usage(agency, "vapi", self.versions[agency])
         self.scene.circuits.report_leg(usage, outcome)
-        self.judge(Permit(usage), outcome)
+        self.judge(Permit(usage, leg=True), outcome)
 
     def judge(self, permit: Permit, outcome: ErrorKind | None) -> None:
+        if permit.usage.key_version == self.versions[permit.usage.agency_id]:
+            self.judge_key(permit, outcome)
+        if not permit.leg or outcome is not None:
+            self.judge_provider(permit, outcome)
+
+    def judge_key(self, permit: Permit, outcome: ErrorKind | None) -> None:
         now, agency = self.scene.now, permit.usage.agency_id
         key = self.keys[agency]
-        if permit.usage.key_version == self.versions[agency]:
+        if key.opened is None:
+            if self.count(permit, outcome) >= 3:
+                key.open_at(now)
+        elif key.probe and key.probe[0] is permit:
+            self.settle(key, now, failed=outcome in REFUSALS, well=outcome is None)
             if key.opened is None:
-                self.refusals[agency] = 0 if outcome is None else self.refusals[agency] + (outcome in REFUSALS)
-                if self.refusals[agency] >= 3:
-                    key.open_at(now)
-            elif key.probe and key.probe[0] is permit:
-                self.settle(key, now, failed=outcome in REFUSALS, well=outcome is None)
-                if key.opened is None:
-                    self.refusals[agency] = 0
+                self.refusals[agency], self.dropped[agency] = 0, [now for _ in self.dropped[agency][:2]]
+
+    def judge_provider(self, permit: Permit, outcome: ErrorKind | None) -> None:
+        now, agency = self.scene.now, permit.usage.agency_id
         if self.provider.opened is None:
             if outcome is not ErrorKind.BAD_REQUEST:
                 self.outcomes.append((now, agency, outcome not in FAILURES))
@@ -387,6 +430,21 @@ class AgainstTheModel(RuleBasedStateMachine):
                 self.provider.open_at(now)
         elif self.provider.probe and self.provider.probe[0] is permit:
             self.settle(self.provider, now, failed=outcome in FAILURES, well=outcome is None or outcome in REFUSALS)
+
+    def count(self, permit: Permit, outcome: ErrorKind | None) -> int:
+        """Refusals in a row, of requests or of calls that were taken on and dropped."""
+        now, agency = self.scene.now, permit.usage.agency_id
+        if outcome is None:
+            self.refusals[agency] = 0
+            self.dropped[agency] = [] if permit.leg else self.dropped[agency]
+        elif outcome in REFUSALS and not permit.leg:
+            self.refusals[agency] += 1
+            return self.refusals[agency]
+        elif outcome in REFUSALS:
+            stale = bool(self.dropped[agency]) and now - self.dropped[agency][-1] > 600
+            self.dropped[agency] = [*([] if stale else self.dropped[agency]), now]
+            return len(self.dropped[agency])
+        return 0
 
     @staticmethod
     def settle(circuit: ModelCircuit, now: float, *, failed: bool, well: bool) -> None:

@@ -232,3 +232,17 @@ async def test_faults_of_its_own_open_the_provider_s_circuit(world: World):
     skipped = "SELECT reason FROM call_events WHERE call_id = $1 AND event = 'handoff.skipped'"
     assert await world.db.fetchval(skipped, call_id) == "circuit_open"
     assert world.asked("bland") == asked
+
+
+async def test_calls_that_end_for_want_of_money_open_the_circuit_of_that_key(world: World):
+    """Retell takes each of them on, and drops it. A new key is asked at once."""
+    client, other = await world.add_client(providers=["retell"]), await world.add_client(providers=["retell"])
+    for _ in range(3):
+        call_id, call_sid = await start_call(world, client)
+        ended = samples("retell", call_id, call_sid)[2]
+        ended["call"]["disconnection_reason"] = "no_valid_payment"
+        await tell(world, "retell", client, ended)
+    assert world.asked_with(client, "retell") == 3
+    await start_call(world, client)
+    await start_call(world, other)
+    assert (world.asked_with(client, "retell"), world.asked_with(other, "retell")) == (3, 1)
