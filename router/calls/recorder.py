@@ -161,8 +161,7 @@ class Recorder:
 
     async def _spool_batch(self) -> bool:
         try:
-            await asyncio.to_thread(self._spool.append, tuple(self._batch))
-            await self._show_spool()
+            metrics.spool_bytes(await asyncio.to_thread(_append, self._spool, tuple(self._batch)))
         except Exception as error:  # noqa: BLE001  a full disk or a write that has no form there: they are kept here
             emit("recorder.failed", count=0, reason=type(error).__name__)
             return False
@@ -192,6 +191,7 @@ class Recorder:
             async with self._turn:
                 while file := await asyncio.to_thread(self._spool.take):
                     count += await self._replay_file(connection, file, _COMMIT_SECONDS)
+                metrics.spool_bytes(await asyncio.to_thread(self._spool.size))
                 if not self._guard.away:  # somebody may have lost it again, and writes are spooled since
                     self._behind.clear()
                 self._disconnect()
@@ -199,7 +199,6 @@ class Recorder:
         finally:
             if connection is not None:
                 connection.terminate()
-            await self._show_spool()
         if count:
             emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))
 
@@ -232,11 +231,14 @@ class Recorder:
             emit("recorder.failed", count=self._dropped, reason="full")
             self._dropped = 0
 
-    async def _show_spool(self) -> None:
-        metrics.spool_bytes(await asyncio.to_thread(self._spool.size))
-
     def _show_depth(self) -> None:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))
+
+
+def _append(spool: Spool, writes: Sequence[Write]) -> int:
+    """How many bytes are waiting there now."""
+    spool.append(writes)
+    return spool.size()
 
 
 async def _write_all(connection: Connection, batch: Sequence[Write], limit: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from crypto import Keyring, new_key_entry
 from router.calls import recorder as module
@@ -247,6 +248,7 @@ async def test_while_the_database_is_away_everything_is_kept_on_disk_and_arrives
             recorder.note(event(number), set_seconds(CALL, number))
             assert await recorder.flush(PATIENCE)
         assert recorder.spooling
+        assert REGISTRY.get_sample_value("callrouter_spool_bytes") == spool.size() > 0
         assert await events(db) == [0]
         proxy.go_on()
         await wait_until(lambda: not recorder.spooling)
@@ -254,7 +256,7 @@ async def test_while_the_database_is_away_everything_is_kept_on_disk_and_arrives
         assert await recorder.flush(PATIENCE)
     assert await events(db) == list(range(301))
     assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 299
-    assert spool.size() == 0
+    assert REGISTRY.get_sample_value("callrouter_spool_bytes") == spool.size() == 0
     assert sorted(captured_events.names()) == ["database.lost", "database.regained", "spool.replayed"]
 
 

@@ -19,7 +19,7 @@ from crypto import Keyring, Secret, new_key_entry
 from router.calls.fallback import Fallback, fallback_address
 from router.calls.mailbox import voicemail_id_of
 from router.calls.state import call_id_of
-from router.calls.sweep import OverdueCalls
+from router.calls.sweep import OverdueCalls, legs_of
 from router.calls.unseen import UnseenCalls, conclude
 from router.composition.outside import open_outside
 from router.composition.sweeping import make_sweep
@@ -280,6 +280,30 @@ async def test_calls_to_a_provider_s_own_number_are_left_to_the_provider(world, 
     await find_unseen(sweeps)
     assert (await call_row(world, call_sid))["ended_at"] is None
     assert await world.db.fetchval("SELECT count(*) FROM sweeps") == 0
+
+
+def test_a_call_s_longest_answered_leg_counts():
+    def leg(parent: str | None, status: Any, seconds: int | None) -> CarrierCall:
+        return CarrierCall(
+            new_sid("CA"),
+            "",
+            "",
+            status,
+            inbound=False,
+            started_at=None,
+            ended_at=None,
+            seconds=seconds,
+            parent_sid=parent,
+        )
+
+    legs = [
+        leg("CA1", "completed", 12),
+        leg("CA1", "completed", 90),
+        leg("CA1", "completed", 3),
+        leg("CA2", "no-answer", None),
+        leg(None, "completed", 600),
+    ]
+    assert legs_of(legs) == {"CA1": 90}
 
 
 @pytest.mark.parametrize(
