@@ -43,13 +43,15 @@ class Purchase:
         return f"callrouter {self.id}"
 
 
-async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
-    """Held by whoever makes it."""
-    await connection.execute(
+async def insert_purchase(connection: Connection, purchase: Purchase) -> bool:
+    """Held by whoever makes it. False: another one at that provider is open, and there may be one at a time."""
+    inserted = await connection.fetchval(
         """
         INSERT INTO purchases (id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted,
                                named, known, state, created_at, leased_until, claim)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14)
+        ON CONFLICT DO NOTHING
+        RETURNING id
         """,
         purchase.id,
         purchase.agency_id,
@@ -66,6 +68,7 @@ async def insert_purchase(connection: Connection, purchase: Purchase) -> None:
         purchase.created_at + LEASE,
         purchase.claim,
     )
+    return inserted is not None
 
 
 async def lease_like(
@@ -232,15 +235,6 @@ async def fail_purchase(connection: Connection, purchase_id: str, error: str) ->
     await connection.execute(
         "UPDATE purchases SET state = 'failed', error = $2 WHERE id = $1 AND state = 'open'", purchase_id, error
     )
-
-
-async def has_open_purchase(connection: Connection, agency_id: str, carrier: str) -> bool:
-    found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM purchases WHERE agency_id = $1 AND carrier = $2 AND state = 'open')",
-        agency_id,
-        carrier,
-    )
-    return found
 
 
 def _read(row: Any) -> Purchase:

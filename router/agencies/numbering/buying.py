@@ -20,6 +20,7 @@ from router.agencies.numbering.native_shop import NativeShop
 from router.agencies.numbering.refusals import UNCLEAR, explain, unclear
 from router.agencies.numbering.shops import Bought, Order, Shop
 from router.agencies.problems import Problem, invalid
+from router.agencies.providers import particulars_of
 from router.agencies.services import CARRIER, ApiServices
 from router.store.agencies import find_agency, lock_agency
 from router.store.audit import AuditEntry, insert_audit_entry
@@ -167,7 +168,13 @@ async def _begin(services: ApiServices, shop: Shop, order: Order) -> tuple[Purch
     except ProviderError as error:
         platform = services.platform_account
         raise explain(services, platform.sid if platform else "", order.carrier, error) from None
-    await insert_purchase(services.database.settings, purchase)
+    if not await insert_purchase(services.database.settings, purchase):
+        label = particulars_of(order.carrier).label
+        raise Problem(
+            "conflict",
+            f"Another purchase at {label} is still being made or looked for. Try again in a few minutes.",
+            headers={"Retry-After": "120"},
+        )
     return purchase, await _make(services, shop, purchase)
 
 

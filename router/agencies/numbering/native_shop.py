@@ -23,7 +23,7 @@ from router.agencies.sync.definition import make_wiring
 from router.store.assistants import find_usable_copy
 from router.store.clients import Client, find_client
 from router.store.numbers import Number, list_numbers_of_account
-from router.store.purchases import Purchase, has_open_purchase
+from router.store.purchases import Purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,6 @@ class NativeShop:
         if order.country not in host.sells_in:
             raise invalid("country", not_sold_in(self._label, order.country, host.sells_in))
         await find_answering_copy(self.services, order.client, self.provider)
-        pool = self.services.database.settings
-        if await has_open_purchase(pool, order.client.agency_id, self.provider):
-            raise Problem(
-                "conflict",
-                f"Another purchase at {self._label} is still being looked for. Try again in a few minutes.",
-                headers={"Retry-After": "120"},
-            )
         there = await host.list_native(key.secret, REQUEST_SECONDS)
         return Purchase(
             id=purchase_id,

@@ -118,6 +118,8 @@ CREATE TABLE purchases (
 );
 CREATE INDEX purchases_of_agency ON purchases (agency_id, created_at DESC);
 CREATE INDEX purchases_open ON purchases (leased_until) WHERE state = 'open';
+-- One at a time from a provider itself: its number may have to be told by being the new one.
+CREATE UNIQUE INDEX purchases_one_native ON purchases (agency_id, carrier) WHERE state = 'open' AND account = 'provider';
 
 -- Revocable API keys on carrier accounts, made for one provider each. Sealed; bound to agency, account and provider.
 CREATE TABLE carrier_keys (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from adapters.sandbox.world import BLAND_KEY, RETELL_KEY
@@ -131,6 +133,17 @@ async def test_while_nobody_knows_whether_it_was_sold_no_second_one_is_bought(sh
     bought = await planned.make(purchase)
     assert (await shop.buy(area_code="415"))["e164"] == bought.e164
     assert await shop.owned() - before == {bought.e164}
+
+
+async def test_of_two_who_buy_there_at_once_both_know_what_is_theirs(shop, market):
+    before = await shop.owned()
+    order = market.order(carrier=shop.provider)
+    answers = await asyncio.gather(*(market.api.send("POST", market.path, order) for _ in range(3)))
+    sold = [answer.json()["e164"] for answer in answers if answer.status_code == 201]
+    assert sold
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert await shop.owned() - before == set(sold)
+    assert {number["e164"] for number in await market.numbers()} == set(sold)
 
 
 async def test_a_number_that_somebody_bought_there_by_hand_is_not_taken_for_ours(market, services, clock):
