@@ -170,3 +170,19 @@ async def test_blands_one_report_brings_the_whole_call(world: World):
     assert (call["outcome"], call["seconds"], float(call["cost"])) == ("ai", 65, 0.09)
     assert (call["ended_at"] - call["started_at"]).total_seconds() == pytest.approx(65, abs=2)
     assert await timeline(world, call["id"]) == WHOLE
+
+
+async def test_what_came_of_a_call_is_told_after_its_end_and_kept(world: World):
+    client, number = await buy_from(world, "retell")
+    call_id = f"retell-{number}"
+    analysis = {"call_analysis": {"call_summary": "Wants a quote."}, "transcript": "Agent: Hello?"}
+    for report in (
+        retell("call_analyzed", number, call_id, **ENDED, **analysis),
+        retell("call_ended", number, call_id, **ENDED, transcript="Agent: Hel"),
+        retell("transcript_updated", number, call_id, transcript="Agent: Hello? And more"),
+    ):
+        await post(world, "retell", client.agency_id, report)
+    (call,) = await calls(world, client)
+    assert (call["summary"], call["transcript"]) == ("Wants a quote.", "Agent: Hello?")
+    assert (call["end_reason"], call["ai_seconds"], call["provider_call_id"]) == ("user_hangup", 42, call_id)
+    assert await timeline(world, call["id"]) == ["ai.ended", "ai.reported", *WHOLE[1:]]
