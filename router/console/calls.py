@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,6 +13,7 @@ from router.console.errors import NO_ERRORS, FormErrors, form_errors
 from router.console.visit import Page, Visit
 
 _PAGE: Final = 50
+_MOST_AT_ONCE: Final = 200
 
 
 async def show_calls(visit: Visit) -> Response:
@@ -30,15 +32,28 @@ async def follow(visit: Visit) -> ASGIApp:
     return visit.api.pass_on(visit.path("events"), visit.request)
 
 
-async def show_call(visit: Visit) -> Response:
+async def show_call(visit: Visit, errors: FormErrors = NO_ERRORS, status: int = 200) -> Response:
     call = await visit.api.get(visit.path("calls", visit.part("call")))
-    messages = await visit.api.get(visit.path("voicemails"), limit=200)
     return visit.render(
         "call.html",
+        status,
         call=call,
         names=await visit.client_names(),
-        messages=[one for one in messages["items"] if one["call_id"] == call["id"]],
+        message=await _find_message(visit, call),
+        errors=errors,
     )
+
+
+async def delete_call(visit: Visit) -> Response:
+    if not visit.confirmed:
+        return visit.ask("call", visit.url("calls", visit.part("call")))
+    try:
+        await visit.api.send("DELETE", visit.path("calls", visit.part("call")))
+    except ApiProblem as problem:
+        if not problem.is_refusal:
+            raise
+        return await show_call(visit, form_errors(problem), problem.status)
+    return visit.go("calls", done="call-deleted")
 
 
 async def show_voicemails(visit: Visit, errors: FormErrors = NO_ERRORS, status: int = 200) -> Response:
@@ -92,6 +107,25 @@ async def explain(visit: Visit) -> Response:
     )
 
 
+async def _find_message(visit: Visit, call: dict[str, Any]) -> dict[str, Any] | None:
+    """What its caller left. Messages come newest first, and none is older than its call."""
+    cursor: str | None = None
+    while call["outcome"] == "voicemail":
+        page = await visit.api.get(visit.path("voicemails"), limit=_MOST_AT_ONCE, cursor=cursor)
+        for message in page["items"]:
+            if message["call_id"] == call["id"]:
+                found: dict[str, Any] = message
+                return found
+        cursor = page["next_cursor"]
+        if cursor is None or _moment(page["items"][-1]["at"]) < _moment(call["started_at"]):
+            break
+    return None
+
+
+def _moment(at: str) -> datetime:
+    return datetime.fromisoformat(at)
+
+
 def _older(visit: Visit, name: str, page: dict[str, Any]) -> str | None:
     return visit.url(name, cursor=page["next_cursor"]) if page["next_cursor"] else None
 
@@ -100,6 +134,7 @@ PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
     ("GET", "/calls", show_calls),
     ("GET", "/calls/live", follow),
     ("GET", "/calls/{call}", show_call),
+    ("POST", "/calls/{call}/delete", delete_call),
     ("GET", "/voicemails", show_voicemails),
     ("GET", "/voicemails/{voicemail}/audio", play),
     ("POST", "/voicemails/{voicemail}/delete", delete_voicemail),

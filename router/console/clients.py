@@ -17,7 +17,8 @@ from router.console.visit import Page, Visit
 async def show_clients(visit: Visit) -> Response:
     clients = await visit.api.list_all(visit.path("clients"))
     numbers = Counter(one["client_id"] for one in await visit.api.list_all(visit.path("numbers")))
-    return visit.render("clients.html", clients=clients, numbers=numbers)
+    failed = await _list_failures(visit)
+    return visit.render("clients.html", clients=clients, numbers=numbers, failed=failed)
 
 
 async def show_new(visit: Visit) -> Response:
@@ -58,6 +59,15 @@ async def delete(visit: Visit) -> Response:
     except ApiProblem as problem:
         return await _draw_again(visit, client, client_form.values_of(client), problem)
     return visit.go("clients", done="client-deleted")
+
+
+async def _list_failures(visit: Visit) -> set[str]:
+    """Clients whose assistant is not at the active provider as it should be."""
+    active = visit.agency["active_provider"]
+    if active is None:
+        return set()
+    sync = await visit.api.get(visit.path("sync", active))
+    return {failure["client_id"] for failure in sync["failures"]}
 
 
 async def find_client(visit: Visit) -> dict[str, Any]:

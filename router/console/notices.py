@@ -62,6 +62,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "number-taken-over": "The number is set up: calls to it come here.",
     "number-bought": "The number is yours and set up: calls to it come here.",
     "registered": "Saved. Calls through that provider use it from the next one on.",
+    "call-deleted": "The call is deleted, with all that was said on it.",
     "voicemail-deleted": "The message is deleted, at the carrier too.",
     "replayed": "They are on their way again.",
     "endpoint-deleted": "The address is removed. Nothing is sent there any more.",
@@ -120,6 +121,12 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "Nothing is sent there any more, and what is still on its way is dropped. If you add it again it gets a new "
         "secret.",
         "Remove it",
+    ),
+    "call": Confirmation(
+        "Delete this call?",
+        "What happened on it, its transcript and its messages are deleted, recordings at the carrier too. They cannot "
+        "be brought back. Figures no longer count it.",
+        "Delete the call",
     ),
     "voicemail": Confirmation(
         "Delete this message?",

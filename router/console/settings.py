@@ -39,12 +39,14 @@ async def save(visit: Visit) -> Response:
     values = {
         "name": form.text("name"),
         "alert_email": form.text("alert_email"),
+        "retention_days": form.number("retention_days"),
         "stand_in": form.text("stand_in"),
         "order": order,
     }
     body = {
         "name": values["name"],
         "alert_email": values["alert_email"] or None,
+        "retention_days": values["retention_days"],
         "fallback_providers": {"all": None, "none": []}.get(form.text("stand_in"), order),
     }
     try:
@@ -103,6 +105,7 @@ def _values_of(agency: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": agency["name"],
         "alert_email": agency["alert_email"] or "",
+        "retention_days": agency["retention_days"],
         "stand_in": "all" if order is None else "order" if order else "none",
         "order": order or [],
         "token_name": "",

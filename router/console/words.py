@@ -160,6 +160,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "assistant.unlinked": "Assistant unlinked",
     "assistants.deleted": "Assistants at a provider deleted",
     "assistants.synced": "Assistants synced again",
+    "call.deleted": "Call deleted",
     "client.created": "Client created",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",

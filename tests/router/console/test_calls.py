@@ -86,6 +86,15 @@ async def test_a_message_is_deleted_only_after_a_question(visitor: Browser, api:
     assert sandbox.state.twilio.accounts[ACCOUNT_SID].recordings == {}
 
 
+async def test_a_call_is_deleted_only_after_a_question(visitor: Browser, api: Api, full: FullAgency, sandbox):
+    question = await visitor.fill_in(await visitor.open("calls/call_1"), "/call_1/delete")
+    assert question.heading == "Delete this call?"
+    assert len((await api.get(f"{full.agency.path}/calls"))["items"]) == 1
+    assert "No calls yet" in (await visitor.fill_in(question, "")).words
+    assert (await api.get(f"{full.agency.path}/calls"))["items"] == []
+    assert sandbox.state.twilio.accounts[ACCOUNT_SID].recordings == {}
+
+
 async def test_a_message_that_cannot_be_deleted_now_stays_and_says_why(visitor: Browser, sandbox):
     sandbox.state.faults.set("twilio", "503")
     question = await visitor.fill_in(await visitor.open("voicemails"), "/voicemail_1/delete")

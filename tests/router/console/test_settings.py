@@ -29,6 +29,15 @@ async def test_name_alerts_and_stand_ins_are_saved(browser: Browser, api: Api, a
         assert (await api.get(agency.path))["fallback_providers"] == kept
 
 
+async def test_how_long_messages_are_kept_is_the_agencys_choice(browser: Browser, api: Api, agency: Agency):
+    for days, kept in (("90", 90), ("", None)):
+        await browser.fill_in(await browser.open("settings"), "/settings", retention_days=days)
+        assert (await api.get(agency.path))["retention_days"] == kept
+    again = await browser.fill_in(await browser.open("settings"), "/settings", retention_days="soon")
+    assert again.tree.find("p", id="e-retention_days").text
+    assert again.tree.find("input", id="f-retention_days").attributes["value"] == "soon"
+
+
 async def test_what_is_wrong_is_told_at_its_field(browser: Browser):
     page = await browser.open("settings")
     again = await browser.fill_in(
