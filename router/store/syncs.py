@@ -1,35 +1,23 @@
 """Keeping clients' assistants at providers up to date: which rows are to be worked on, who works on one, what came of it.
 
-A row that is `pending` is work to do; jobs are nudges. What of a client's settings goes into a copy is compared by a
-fingerprint, made here and nowhere else. Rows that people linked are worked on only where they let us manage them.
+A row that is `pending` is work to do; jobs are nudges. Rows that people linked are worked on only where they let us
+manage them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from adapters.portable import Copy
 from router.store.clients import Client
+from router.store.places import ASKED, FINGERPRINT, Place, take_client
 from router.store.pool import Connection
 
 LEASE: Final = timedelta(seconds=120)
 """Longer than anybody may work on one row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A provider as an agency's assistants are kept there.
-
-    `form` stands for all that goes into a copy besides the client's own settings; `numbered`: its numbers matter, too.
-    """
-
-    agency_id: str
-    provider: str
-    form: str
-    numbered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +48,15 @@ Outcome: TypeAlias = Literal["synced", "failed"]
 Which: TypeAlias = Literal["all", "faulty", "outdated"]
 """Copies to be put anew: all; those that are outdated, failed or waiting; or the outdated ones alone."""
 
-# Whatever of a client's settings a copy is made of. `asked` holds a Place.
-_FINGERPRINT: Final = """
-encode(sha256(convert_to(jsonb_build_array(
-    asked.form, c.name, c.routing #> '{hours,timezone}', c.assistant - 'voice', c.assistant #> ARRAY['voice', asked.provider],
-    CASE WHEN asked.numbered THEN c.personal_phone END,
-    CASE WHEN asked.numbered THEN (
-        SELECT jsonb_agg(jsonb_build_array(n.e164, given.remote_id) ORDER BY n.e164)
-          FROM numbers n
-          LEFT JOIN registrations given ON given.agency_id = n.agency_id AND given.e164 = n.e164
-                                       AND given.provider = asked.provider AND NOT given.ours
-         WHERE n.agency_id = c.agency_id AND n.client_id = c.id)
-    END)::text, 'UTF8')), 'hex')
-"""
-_ASKED: Final = (
-    "(SELECT $1::text AS agency_id, $2::text AS provider, $3::text AS form, $4::boolean AS numbered) AS asked"
-)
-
 _WANT_AGAIN: Final = f"""
 UPDATE assistants s
    SET state = 'pending', tried = 0, retry_at = NULL, error = NULL, updated_at = $5
-  FROM clients c, {_ASKED}
+  FROM clients c, {ASKED}
  WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
    AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
    AND CASE $7 WHEN 'all' THEN true
-               WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {_FINGERPRINT}
-               ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {_FINGERPRINT} END
+               WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
+               ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {FINGERPRINT} END
 """  # noqa: S608  (put together from constants)
 
 _WANT_NEW: Final = """
@@ -114,7 +85,7 @@ SELECT greatest(
 _CLAIM: Final = f"""
 UPDATE assistants s
    SET leased_until = $6
-  FROM clients c, {_ASKED}
+  FROM clients c, {ASKED}
  WHERE c.id = s.client_id AND s.provider = asked.provider
    AND s.client_id = (
        SELECT due.client_id
@@ -129,21 +100,21 @@ UPDATE assistants s
           FOR UPDATE OF due SKIP LOCKED)
 RETURNING c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing, c.assistant,
           c.created_at, s.state = 'linked' AS linked, s.remote_id, s.parts, s.version, s.key_version, s.manage, s.tried,
-          {_FINGERPRINT} AS fingerprint
+          {FINGERPRINT} AS fingerprint
 """  # noqa: S608  (put together from constants)
 
 # What was changed while it was worked on is still to do.
 _SETTLE: Final = f"""
 UPDATE assistants s
    SET state = CASE WHEN s.state = 'linked' THEN 'linked'
-                    WHEN {_FINGERPRINT} = $6 AND EXISTS (
+                    WHEN {FINGERPRINT} = $6 AND EXISTS (
                          SELECT FROM keys k
                           WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
                             AND k.retired_at IS NULL)
                     THEN $8 ELSE 'pending' END,
        synced_hash = CASE WHEN s.state = 'linked' THEN asked.form WHEN $8 = 'synced' THEN $6 ELSE s.synced_hash END,
        error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
-  FROM clients c, {_ASKED}
+  FROM clients c, {ASKED}
  WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
 RETURNING s.state
 """  # noqa: S608  (put together from constants)
@@ -176,7 +147,7 @@ async def want_copies(
     new: bool = True,
 ) -> None:
     """Queue those of all clients, or of the one; without `new` none that has no row there yet."""
-    await connection.execute(_WANT_AGAIN, *_values(place), now, client_id, which)
+    await connection.execute(_WANT_AGAIN, *place.values, now, client_id, which)
     if new:
         await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
 
@@ -190,7 +161,7 @@ async def lock_place(connection: Connection, agency_id: str, provider: str, now:
 
 async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
     """A row to work on, those first whose clients have nothing there yet. None: nothing is due."""
-    row = await connection.fetchrow(_CLAIM, *_values(place), now, now + LEASE)
+    row = await connection.fetchrow(_CLAIM, *place.values, now, now + LEASE)
     return _read_claim(dict(row), place.provider, now + LEASE) if row else None
 
 
@@ -250,7 +221,7 @@ async def settle(
     """
     await connection.execute("SELECT FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
     state: str | None = await connection.fetchval(
-        _SETTLE, *_values(place), claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
+        _SETTLE, *place.values, claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
     )
     return state
 
@@ -311,119 +282,6 @@ async def list_unattended(connection: Connection, now: datetime) -> list[tuple[s
     return [(row["agency_id"], row["provider"]) for row in rows]
 
 
-async def list_kept(connection: Connection) -> list[tuple[str, str]]:
-    """Agencies, and the providers at which they have a key and their assistants are kept up to date."""
-    rows = await connection.fetch(
-        """
-        SELECT s.agency_id, s.provider
-          FROM syncs s
-          JOIN keys k ON k.agency_id = s.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
-         ORDER BY s.agency_id, s.provider
-        """
-    )
-    return [(row["agency_id"], row["provider"]) for row in rows]
-
-
-async def start_sync(connection: Connection, agency_id: str, provider: str, now: datetime) -> None:
-    """From now on the agency's assistants are kept up to date there, also those of clients yet to come."""
-    await connection.execute(
-        """
-        INSERT INTO syncs (agency_id, provider, started_at) VALUES ($1, $2, $3)
-        ON CONFLICT (agency_id, provider) DO UPDATE SET started_at = EXCLUDED.started_at
-        """,
-        agency_id,
-        provider,
-        now,
-    )
-
-
-async def stop_sync(connection: Connection, agency_id: str, provider: str) -> None:
-    await connection.execute("DELETE FROM syncs WHERE agency_id = $1 AND provider = $2", agency_id, provider)
-
-
-async def list_synced_providers(connection: Connection, agency_id: str) -> set[str]:
-    """Where the agency's assistants are kept up to date."""
-    rows = await connection.fetch("SELECT provider FROM syncs WHERE agency_id = $1", agency_id)
-    return {row["provider"] for row in rows}
-
-
-async def list_own_copies(connection: Connection, client_id: str) -> set[str]:
-    """Providers at which the client has an assistant that is ours, or is to have one."""
-    rows = await connection.fetch(
-        "SELECT provider FROM assistants WHERE client_id = $1 AND state <> 'linked'", client_id
-    )
-    return {row["provider"] for row in rows}
-
-
-async def list_copies(connection: Connection, agency_id: str) -> list[Any]:
-    """All copies of our making: client_id, the client's own provider, provider, remote_id."""
-    rows: list[Any] = await connection.fetch(
-        """
-        SELECT s.client_id, c.provider AS own, s.provider, s.remote_id
-          FROM assistants s
-          JOIN clients c ON c.id = s.client_id
-         WHERE c.agency_id = $1 AND s.state <> 'linked' AND s.usable
-         ORDER BY c.created_at, c.id, s.provider
-        """,
-        agency_id,
-    )
-    return rows
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A client and its row at a place. `current`: what is there is what is wanted."""
-
-    client: Client
-    state: str | None
-    remote_id: str | None
-    parts: Mapping[str, str]
-    current: bool
-    lost: tuple[str, ...]
-
-    @property
-    def is_there(self) -> bool:
-        """Whether a copy of ours is known to be there."""
-        return self.state == "synced" or self.remote_id is not None or bool(self.parts)
-
-
-async def survey(connection: Connection, place: Place) -> list[Standing]:
-    """All clients of the agency, oldest first."""
-    rows = await connection.fetch(
-        f"""
-        SELECT c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing,
-               c.assistant, c.created_at, s.state, s.remote_id, coalesce(s.parts, '{{}}') AS parts,
-               coalesce(s.synced_hash = {_FINGERPRINT}, false) AS current, coalesce(s.lost, '{{}}') AS lost
-          FROM {_ASKED}
-          JOIN clients c ON c.agency_id = asked.agency_id
-          LEFT JOIN assistants s ON s.client_id = c.id AND s.provider = asked.provider
-         ORDER BY c.created_at, c.id
-        """,  # noqa: S608  (put together from constants)
-        *_values(place),
-    )
-    return [_read_standing(dict(row)) for row in rows]
-
-
-def _values(place: Place) -> tuple[str, str, str, bool]:
-    return place.agency_id, place.provider, place.form, place.numbered
-
-
 def _read_claim(row: dict[str, Any], provider: str, until: datetime) -> Claim:
-    client = _read_client(row)
+    client = take_client(row)
     return Claim(**{**row, "manage": tuple(row["manage"])}, client=client, provider=provider, until=until)
-
-
-def _read_standing(row: dict[str, Any]) -> Standing:
-    client = _read_client(row)
-    return Standing(**{**row, "lost": tuple(row["lost"])}, client=client)
-
-
-_CLIENT_FIELDS: Final[Iterable[str]] = (
-    "id", "agency_id", "name", "personal_phone", "notify_email", "provider", "caller_id", "routing", "assistant",
-    "created_at",
-)  # fmt: skip
-
-
-def _read_client(row: dict[str, Any]) -> Client:
-    """Takes the client's columns out of the row."""
-    return Client(**{name: row.pop(name) for name in _CLIENT_FIELDS})

@@ -17,8 +17,8 @@ from router.store.agencies import Agency, find_agency, lock_agency
 from router.store.assistants import count_assistants, list_failures
 from router.store.clients import list_clients_with_provider
 from router.store.leftovers import leave_copies
+from router.store.places import stop_sync
 from router.store.pool import Connection
-from router.store.syncs import stop_sync
 
 
 def sync_endpoints(voice: Iterable[str]) -> list[Endpoint]:

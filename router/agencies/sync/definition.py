@@ -14,8 +14,8 @@ from router.agencies.definitions import AssistantDefinition
 from router.agencies.services import ApiServices
 from router.store.clients import Client
 from router.store.keys import StoredKey
+from router.store.places import Place
 from router.store.sealed import open_webhook_token
-from router.store.syncs import Place
 
 MAPPING: Final = 1
 """Counted up when definitions are written to providers in another way: then every copy is outdated."""

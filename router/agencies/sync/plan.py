@@ -21,7 +21,8 @@ from router.store.agencies import Agency
 from router.store.keys import StoredKey, find_pause, list_keys_in_use
 from router.store.leftovers import list_leftovers
 from router.store.numbers import list_numbers
-from router.store.syncs import Place, Standing, list_copies, list_synced_providers, survey
+from router.store.places import Place, list_synced_providers
+from router.store.standings import Standing, list_copies, survey
 
 _LOOKED_FOR: Final = 20  # clients without a copy whose marker is looked for; the work itself looks for all
 _LOOK_SECONDS: Final = 8.0

@@ -16,8 +16,8 @@ from router.agencies.sync.definition import make_place
 from router.jobs import Again, RetryPolicy
 from router.store.key_health import hasten_check
 from router.store.keys import StoredKey, find_pause, pause_key
+from router.store.places import Place
 from router.store.sealed import open_key
-from router.store.syncs import Place
 
 LIMIT: Final = 10.0
 """Seconds for each request."""

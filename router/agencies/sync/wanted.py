@@ -17,15 +17,10 @@ from router.store.agencies import Agency, find_agency
 from router.store.clients import Client
 from router.store.keys import StoredKey, find_key_in_use, list_keys_in_use
 from router.store.leftovers import hurry_leftovers, leave_copies
+from router.store.places import list_synced_providers, start_sync, stop_sync
 from router.store.pool import Connection
-from router.store.syncs import (
-    fail_pending,
-    list_own_copies,
-    list_synced_providers,
-    start_sync,
-    stop_sync,
-    want_copies,
-)
+from router.store.standings import list_own_copies
+from router.store.syncs import fail_pending, want_copies
 
 SYNC: Final = "assistants.sync"
 FIRST: Final = 10

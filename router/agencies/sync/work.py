@@ -17,7 +17,8 @@ from router.agencies.sync.wanted import SYNC, nudge, sync_outdated
 from router.jobs import Again, Job, JobRunner
 from router.store.keys import find_key_in_use
 from router.store.leftovers import Leftover, claim_leftover
-from router.store.syncs import Claim, claim_copy, fail_pending, find_retry, list_kept, list_unattended, lock_place
+from router.store.places import list_kept
+from router.store.syncs import Claim, claim_copy, fail_pending, find_retry, list_unattended, lock_place
 
 _NUDGE: Final = "assistants.nudge"
 _COMPARE: Final = "assistants.compare"
