@@ -161,6 +161,7 @@ async def test_without_script_everything_can_still_be_done(desk: Desk):
     await page.goto(f"{desk.world.urls[0]}/console")
     await page.get_by_label("Access token").fill(desk.token)
     await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("link", name="API keys").first.click()
     await page.get_by_text("Replace or delete the key").click()
     await page.get_by_role("button", name="Delete the key").click()
     await expect(page.get_by_role("heading", name="Delete the Vapi key?")).to_be_visible()
