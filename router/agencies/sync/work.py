@@ -99,10 +99,13 @@ async def _take_work(site: Site) -> Claim | Leftover | None:
 
 
 async def _wait_for_retry(site: Site) -> None:
-    """Raises Again if something waits for another attempt."""
-    at = await find_retry(site.services.database.settings, site.key.agency_id, site.provider)
-    if at is not None:
-        raise Again(_until(at, site.services.clock(), LONGEST_WAIT))
+    """Raises Again if something is soon to be tried again; what waits longer is found by the clock."""
+    at, now = (
+        await find_retry(site.services.database.settings, site.key.agency_id, site.provider),
+        site.services.clock(),
+    )
+    if at is not None and (at - now).total_seconds() <= LONGEST_WAIT:
+        raise Again(_until(at, now, LONGEST_WAIT))
 
 
 def _until(at: datetime, now: datetime, longest: float) -> float:

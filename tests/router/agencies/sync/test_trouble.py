@@ -112,7 +112,7 @@ async def test_a_provider_in_trouble_is_tried_again_and_in_the_end_the_client_fa
         await wait_until(lambda: tried(bench, attempt))  # noqa: B023 - waited for at once
         assert "could not do it now" in (await bench.row(agency, client, "retell"))["error"]
         clock.advance(3600)
-        await bench.services.database.settings.execute("UPDATE pgqueuer SET execute_after = now()")
+        await nudge_unattended(bench.services)
     await bench.wait(agency, "retell", "failed")
     bench.fault("retell", None)
     answer = await bench.api.post(f"{agency.path}/sync/retell", None, status=200)
