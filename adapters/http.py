@@ -61,7 +61,7 @@ class Limits:
 
     connections: int = 1000
     per_host: int = 300
-    keepalive: float = 15.0  # seconds; below what servers commonly use, so that they seldom close first
+    keepalive: float = 4.0  # seconds; servers close what is idle after five and more: a call must not meet such an end
     dns_cache: int = 60  # seconds
 
 

@@ -219,7 +219,7 @@ async def settle(
 
     Needs a transaction: whoever is changing the client is waited for.
     """
-    await connection.execute("SELECT FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
+    await connection.execute("SELECT id FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
     state: str | None = await connection.fetchval(
         _SETTLE, *place.values, claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
     )
