@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, create_model
 
+from adapters.features import all_offers
 from router.agencies.fields import E164, AccountSid, Input, RemoteId, SecretText
 
 
@@ -53,25 +54,15 @@ class Particulars:
     labels_purchases: bool = False
 
 
+def _offered(name: str, **rest: Any) -> Particulars:
+    offer = all_offers()[name]
+    return Particulars(offer.label, offer.find_key, **rest)
+
+
 _KNOWN: Final[Mapping[str, Particulars]] = {
-    "vapi": Particulars(
-        label="Vapi",
-        find_key="It takes the private key (not the public one): dashboard.vapi.ai, Settings, API Keys.",
-        registration=Registration,
-        takes_carrier_key=True,
-    ),
-    "retell": Particulars(
-        label="Retell",
-        find_key="It is in the Retell dashboard under Settings, API Keys.",
-        webhook_secret="webhook_key",  # noqa: S106 - the name of a field
-        labels_purchases=True,
-    ),
-    "bland": Particulars(
-        label="Bland",
-        find_key="It is in the Bland dashboard under API Keys.",
-        webhook_secret="signing_secret",  # noqa: S106 - the name of a field
-        registration=BlandRegistration,
-    ),
+    "vapi": _offered("vapi", registration=Registration, takes_carrier_key=True),
+    "retell": _offered("retell", webhook_secret="webhook_key", labels_purchases=True),  # noqa: S106 - a field's name
+    "bland": _offered("bland", webhook_secret="signing_secret", registration=BlandRegistration),  # noqa: S106 - as above
     "twilio": Particulars(
         label="Twilio",
         find_key="Account SID and auth token stand on the first page of the Twilio console; an API key will not do.",

@@ -157,7 +157,7 @@ class CallFlow:
         event = params.get("StreamEvent")
         if event == "stream-started":
             self._note_ai_answer(state, self._clock())
-        elif event == "stream-error":
+        elif event == "stream-error" and not await self._is_moved(state):
             self._note_leg_failure(state, params, answered=False)
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         if event == "stream-started":
@@ -273,6 +273,13 @@ class CallFlow:
         # A stream that fails is told of twice, and Twilio repeats itself: the provider failed once.
         if provider is not None and self._events.note(state, "handoff.failed", provider=provider, reason=reason):
             self._dispatcher.report_leg(provider, state.route, reason)
+
+    async def _is_moved(self, state: CallState) -> bool:
+        try:
+            facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
+        except DATABASE_ERRORS:
+            return False
+        return legs.is_being_moved(facts)
 
     async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:
         """Wait a moment for the provider's own account of why the call ended."""

@@ -6,7 +6,7 @@ Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from adapters.base import ErrorKind
@@ -56,6 +56,15 @@ def is_owner_on(state: CallState, params: Mapping[str, str], facts: Iterable[Fac
         return bridged == "true"
     accepted = any(fact.event == "owner.accepted" and fact.step == state.step for fact in facts)
     return accepted and bridged != "false"
+
+
+def count_transfers(facts: Collection[Fact]) -> int:
+    return sum(fact.event == "call.transferring" for fact in facts)
+
+
+def is_being_moved(facts: Collection[Fact]) -> bool:
+    """Whether we took the call away from its AI: how that leg ends then is our doing."""
+    return count_transfers(facts) > sum(fact.event == "call.transfer_failed" for fact in facts)
 
 
 def dial_seconds(params: Mapping[str, str]) -> float:

@@ -15,9 +15,9 @@ from typing import Final, Literal
 
 from adapters.base import ErrorKind, ProviderEvent
 from router.calls.events import CallEvents, state_of
+from router.calls.legs import is_being_moved
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
-from router.calls.transfer import is_being_moved
 from router.routing.circuit import REFUSALS
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access

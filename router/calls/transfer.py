@@ -2,7 +2,7 @@
 
 It is written down first, then the carrier is told to go on with our document, which rings the person as any owner is
 rung, and a voicemail after that. If the carrier refuses, the AI is told that nobody is available and talks on. That the
-AI's leg ends by this is our doing, and counts against nobody (router.webhooks.providers).
+AI's leg ends by this is our doing, and counts against nobody (router.calls.legs).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from adapters.base import ProviderError, TransferAsked
 from crypto import Keyring, OpenError
+from router.calls import legs
 from router.calls.claims import Claims
 from router.calls.control import LiveCalls
 from router.calls.desk import Desk
@@ -66,7 +67,7 @@ class Transfers:
             if state is None:
                 return False
             if state.transfer_to is not None:
-                return is_being_moved(facts)
+                return legs.is_being_moved(facts)
             if state.rung is None or state.rung.provider != provider:
                 return False
             return await self._move(state, facts, deadline)
@@ -101,7 +102,7 @@ class Transfers:
         claim = await self.claims.claim_step(state)
         if not claim.claimed:
             return False  # the AI's leg is over, or the caller is gone
-        answer = self.desk.put_through(state, phone, attempt=count_transfers(facts))
+        answer = self.desk.put_through(state, phone, attempt=legs.count_transfers(facts))
         moved = answer.state or state
         self.events.note(moved, "call.transferring", provider=state.rung.provider if state.rung else None)
         await self.steps.keep(state, answer, deadline)
@@ -124,12 +125,3 @@ class Transfers:
         """Absolute, since the carrier is told it over its API; our paths begin with that of the public address."""
         base = urlsplit(self.base_url)
         return f"{base.scheme}://{base.netloc}{self.desk.transfer_path(state)}"
-
-
-def count_transfers(facts: tuple[Fact, ...]) -> int:
-    return sum(fact.event == "call.transferring" for fact in facts)
-
-
-def is_being_moved(facts: tuple[Fact, ...]) -> bool:
-    """Whether we took the call away from its AI: how that leg ends then is our doing."""
-    return count_transfers(facts) > sum(fact.event == "call.transfer_failed" for fact in facts)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from adapters.base import ROUTER_CALL_ID
 from adapters.sandbox.carrier import Quirks, Script, Timeline
 from adapters.sandbox.carrier.script import EACH_QUIRK
+from tests.support.posting import PostedCall
 from tests.support.provider_reports import report_end
-from tests.support.world import OWNER, PROVIDERS, Client, World
+from tests.support.world import CALLER, OWNER, PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
 
@@ -189,6 +191,20 @@ async def test_how_the_leg_ends_that_we_ended_counts_against_nobody(world: World
     timeline = await world.call(client, during_ai=ask_and_blame)
     assert timeline.legs[-1].who == "owner"
     assert "ai.failed" not in await events_of(world, timeline)
+
+
+async def test_a_stream_that_breaks_off_because_we_moved_the_call_counts_against_nobody(world: World):
+    client = await world.add_client(assistant=ASSISTANT)
+    call = PostedCall(world, client)
+    connect = ET.fromstring((await call.ring()).body).find("Connect")  # noqa: S314 - our own
+    kept = world.sandbox.state.twilio.keep_call(client.account_sid, call.call_sid, CALLER, client.number, None)
+    kept.status = "in-progress"
+    call_id = await world.db.fetchval("SELECT id FROM calls WHERE call_sid = $1", call.call_sid)
+    assert "being put through" in await Assistant(world, client).ask("vapi", call_id)
+    reply = await call.post(connect.find("Stream").get("statusCallback"), StreamEvent="stream-error")
+    assert reply.status == 200
+    events = await world.db.fetch("SELECT event FROM call_events WHERE call_id = $1", call_id)
+    assert "handoff.failed" not in {row["event"] for row in events}
 
 
 async def test_another_agency_moves_nothing(world: World):

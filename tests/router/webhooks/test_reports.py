@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -206,8 +207,10 @@ async def test_a_caller_who_was_moved_on_by_us_is_no_fault_of_the_provider(world
 async def test_a_call_that_ended_for_want_of_credit_has_the_key_looked_at(world: World):
     client = await world.add_client(providers=["retell"])
     await world.db.execute(
-        "UPDATE keys SET check_at = now() + interval '1 day', checked_at = now() - interval '1 hour' WHERE agency_id = $1",
+        "UPDATE keys SET check_at = $2, checked_at = $3 WHERE agency_id = $1",
         client.agency_id,
+        world.clock() + timedelta(days=1),
+        world.clock() - timedelta(hours=1),
     )
     call_id, call_sid = await start_call(world, client)
     for report in samples("retell", call_id, call_sid):
@@ -215,7 +218,8 @@ async def test_a_call_that_ended_for_want_of_credit_has_the_key_looked_at(world:
         await tell(world, "retell", client, report)
 
     async def is_due() -> bool:
-        return await world.db.fetchval("SELECT check_at <= now() FROM keys WHERE agency_id = $1", client.agency_id)
+        check_at = await world.db.fetchval("SELECT check_at FROM keys WHERE agency_id = $1", client.agency_id)
+        return check_at <= world.clock()
 
     await wait_for(is_due)
 
