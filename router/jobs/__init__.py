@@ -5,8 +5,8 @@ What jobs do is not known here: app.py hands the handlers in.
 
 from __future__ import annotations
 
-from router.jobs.enqueue import enqueue, enqueue_many, hurry
+from router.jobs.enqueue import enqueue, enqueue_fresh, enqueue_many
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.jobs.runner import Job, JobRunner
 
-__all__ = ["Again", "GiveUp", "Job", "JobRunner", "RetryPolicy", "enqueue", "enqueue_many", "hurry"]
+__all__ = ["Again", "GiveUp", "Job", "JobRunner", "RetryPolicy", "enqueue", "enqueue_fresh", "enqueue_many"]

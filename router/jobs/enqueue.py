@@ -5,6 +5,7 @@ A payload holds ids only: it stands in the database as it is.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -41,8 +42,22 @@ async def enqueue(
     return job_id is not None
 
 
-async def hurry(connection: Connection, once: str) -> bool:
-    """Let the job with this text start now if it waits for a later time. Whether it waits at all."""
+async def enqueue_fresh(connection: Connection, name: str, payload: Payload, *, once: str, priority: int = 0) -> None:
+    """See to it that a job of this kind begins after this transaction: it sees what others have looked past.
+
+    One that waits is enough, and waits no longer. One that runs, or whose end is not written down yet, is not: behind
+    it stands another.
+    """
+    for place in itertools.count(1):
+        mark = once if place == 1 else f"{once}/{place}"
+        if await enqueue(connection, name, payload, once=mark, priority=priority) or await _hurry(connection, mark):
+            return
+
+
+async def _hurry(connection: Connection, once: str) -> bool:
+    """Let the job with this text start now if it waits for a later time. Whether it waits at all: then nobody takes it
+    before this transaction ends.
+    """
     waiting = await connection.fetchval(
         """
         UPDATE pgqueuer

@@ -122,7 +122,7 @@ async def list_call_events(connection: Connection, agency_id: str, call_id: str)
           FROM call_events e
           JOIN calls c ON c.id = e.call_id
          WHERE c.agency_id = $1 AND e.call_id = $2
-         ORDER BY e.at, e.id
+         ORDER BY e.at, e.seq
         """,
         agency_id,
         call_id,

@@ -109,7 +109,7 @@ def find_call_sid(body: dict[str, Any]) -> str:
 async def are_there(setting: Setting, call_sids: list[str]) -> dict[str, list[str]]:
     """The calls that are in the database, with their events in order."""
     rows = await setting.db.fetch(
-        "SELECT c.call_sid, array_agg(e.event ORDER BY e.at, e.id) AS events "
+        "SELECT c.call_sid, array_agg(e.event ORDER BY e.at, e.seq) AS events "
         "FROM calls c JOIN call_events e ON e.call_id = c.id WHERE c.call_sid = ANY ($1) GROUP BY c.id",
         call_sids,
     )

@@ -222,7 +222,7 @@ class World:
         """The call's timeline: event, provider, reason; in order."""
         rows = await self.db.fetch(
             "SELECT e.event, e.provider, e.reason FROM call_events e JOIN calls c ON c.id = e.call_id "
-            "WHERE c.call_sid = $1 ORDER BY e.at, e.id",
+            "WHERE c.call_sid = $1 ORDER BY e.at, e.seq",
             timeline.call_sid,
         )
         return [tuple(row) for row in rows]

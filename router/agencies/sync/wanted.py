@@ -12,7 +12,7 @@ from typing import Final
 
 from router.agencies.services import ApiServices
 from router.agencies.sync.definition import make_place
-from router.jobs import enqueue, hurry
+from router.jobs import enqueue_fresh
 from router.store.agencies import Agency, find_agency
 from router.store.clients import Client
 from router.store.keys import StoredKey, find_key_in_use, list_keys_in_use
@@ -28,12 +28,9 @@ FIRST: Final = 10
 
 
 async def nudge(connection: Connection, agency_id: str, provider: str, *, priority: int = 0) -> None:
-    """One job works at a provider of an agency, and one may wait behind it: it sees what the first has looked past."""
-    name = f"{SYNC}/{agency_id}/{provider}"
+    """Somebody is to look what there is to do there."""
     payload = {"agency_id": agency_id, "provider": provider}
-    if await enqueue(connection, SYNC, payload, once=name, priority=priority) or await hurry(connection, name):
-        return
-    await enqueue(connection, SYNC, payload, once=f"{name}/next", priority=priority)
+    await enqueue_fresh(connection, SYNC, payload, once=f"{SYNC}/{agency_id}/{provider}", priority=priority)
 
 
 def reachable_providers(

@@ -111,6 +111,22 @@ async def test_a_single_call_tells_its_events_in_order(api, services):
     assert call["outcome"] is None
 
 
+async def test_events_of_the_same_moment_come_in_the_order_in_which_they_were_noted(api, services):
+    """The carrier tells whole seconds, so what is found in its lists often happened at once."""
+    agency = await api.new_agency()
+    await file_call(services, agency, "call_1")
+    events = ("call.received", "voicemail.received", "call.ended")
+    for place, event in enumerate(events):
+        await services.database.settings.execute(
+            "INSERT INTO call_events (id, call_id, at, event, step) VALUES ($1, 'call_1', $2, $3, 'inbound')",
+            f"event_{9 - place}",
+            BEGAN,
+            event,
+        )
+    call = await api.get(f"{agency.path}/calls/call_1")
+    assert [event["event"] for event in call["events"]] == list(events)
+
+
 async def test_calls_come_newest_first_page_by_page(api, services):
     agency = await api.new_agency()
     for number in range(5):

@@ -257,7 +257,7 @@ async def test_a_call_that_came_before_the_outage_goes_on_from_what_twilio_carri
     await arrive(world, call.call_sid)
     events = await world.db.fetch(
         "SELECT e.event, e.step FROM call_events e JOIN calls c ON c.id = e.call_id WHERE c.call_sid = $1 "
-        "ORDER BY e.at, e.id",
+        "ORDER BY e.at, e.seq",
         call.call_sid,
     )
     told = [(row["event"], row["step"]) for row in events if row["event"] in ("call.received", "call.ended")]
@@ -387,7 +387,7 @@ async def test_every_step_may_reach_another_replica_that_has_not_lost_the_databa
         proxy.go_on()
         await arrive(world, message.call_sid, abandoned.call_sid)
         calls = await world.db.fetch(
-            "SELECT c.call_sid, c.outcome, c.seconds, c.answered_by, array_agg(e.event ORDER BY e.at, e.id) AS events "
+            "SELECT c.call_sid, c.outcome, c.seconds, c.answered_by, array_agg(e.event ORDER BY e.at, e.seq) AS events "
             "FROM calls c JOIN call_events e ON e.call_id = c.id WHERE c.call_sid = ANY ($1) GROUP BY c.id",
             [message.call_sid, abandoned.call_sid],
         )

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from pgqueuer.domain.settings import db_settings
 
-from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_many
+from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_fresh, enqueue_many
 from tests.router.jobs.conftest import running
 from tests.support.database_proxy import proxied
 from tests.support.waiting import wait_until
@@ -95,6 +95,39 @@ async def test_the_same_work_waits_only_once_and_may_come_again_when_it_is_done(
         assert await enqueue(database.settings, "test.work", {"id": 4}, once="the same")
         await wait_until(lambda: is_empty(database))
     assert sorted(done) == [1, 3, 4]
+
+
+async def test_however_many_jobs_run_already_another_one_begins_after_the_change(database, runner):
+    """A job that has looked, and whose end is not written down yet, will not see what is changed now."""
+    begun, go_on = [], asyncio.Event()
+
+    async def handler(job):
+        begun.append(job.payload["id"])
+        await go_on.wait()
+
+    runner.handle("test.work", handler)
+    async with running(runner):
+        for change in range(1, 4):
+            await enqueue_fresh(database.settings, "test.work", {"id": change}, once="the same")
+            await wait_until(lambda change=change: len(begun) == change)
+        go_on.set()
+        await wait_until(lambda: is_empty(database))
+    assert begun == [1, 2, 3]
+
+
+async def test_one_job_that_waits_is_enough_for_all_changes_and_waits_no_longer(database, runner):
+    done = []
+
+    async def handler(job):
+        done.append(job.payload["id"])
+
+    runner.handle("test.work", handler)
+    await enqueue(database.settings, "test.work", {"id": "tomorrow's"}, after=timedelta(days=1), once="the same")
+    for change in range(3):
+        await enqueue_fresh(database.settings, "test.work", {"id": change}, once="the same")
+    async with running(runner):
+        await wait_until(lambda: is_empty(database))
+    assert done == ["tomorrow's"]
 
 
 async def test_a_job_for_later_waits_for_its_time(database, runner):
