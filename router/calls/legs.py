@@ -14,6 +14,9 @@ from router.calls.state import CallState
 from router.store.calls import Fact
 
 LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
+# Where nobody said whether a stream began. How long the carrier tries to open one is not documented, and a caller whom
+# nobody answered must not be hung up on: in doubt the next rung gets the call.
+_UNTOLD_TALK_SECONDS: Final = 15.0
 _ON_THE_LINE: Final = frozenset({"ringing", "in-progress"})
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _SECONDS: Final = re.compile("[0-9]{1,6}")
@@ -82,7 +85,7 @@ def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Iterable
     if (failed or "DialCallStatus" in params) and not started:
         return None
     since = now - (started[0] if started else state.served_at)
-    if not started and since < LEAST_TALK_SECONDS:
+    if not started and since < _UNTOLD_TALK_SECONDS:
         return None
     return since
 

@@ -199,7 +199,7 @@ async def _place(stage: Stage, report: Report, client: Client, script: Script, n
         report.reasons[timeline.failures[0] if timeline.failures else "?"] += 1
     if _is_lost(timeline):
         report.lost += 1
-        report.details.append(f"lost: {timeline.call_sid} {timeline.answered_by} {timeline.failures}")
+        report.details.append(f"lost: {timeline.call_sid} {timeline.answered_by} {timeline.failures}\n{timeline}")
     slow = [request for request in timeline.requests if request.status == httpx.codes.OK and request.ms > DEADLINE_MS]
     report.over_deadline += len(slow)
     report.details += [f"over deadline: {request.describe()} ({timeline.call_sid})" for request in slow]

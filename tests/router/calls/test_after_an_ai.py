@@ -65,9 +65,11 @@ async def test_a_stream_that_comes_to_nothing_leads_to_the_owner_and_then_to_a_m
     assert world.asked("vapi") == 1
 
 
-async def test_a_stream_that_never_starts_is_given_up_without_any_callback_too(world: World):
+@pytest.mark.parametrize("seconds", [3, 14])
+async def test_a_stream_that_never_starts_is_given_up_without_any_callback_too(world: World, seconds: float):
     client = await world.add_client(providers=["vapi", "retell"])
-    timeline = await call_reported(world, client, Script(ai=("never-starts", "answers")))
+    script = Script(ai=("never-starts", "answers"), stream_given_up_after=seconds)
+    timeline = await call_reported(world, client, script)
     assert placed_legs(timeline) == [("vapi", "no-answer"), ("retell", "answered")]
     assert ("handoff.failed", "vapi", "unreachable") in await world.events(timeline)
 
