@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -49,6 +50,8 @@ from router.webhooks.token_watch import TokenWatch
 from router.webhooks.transfers import TransferWebhooks
 from router.webhooks.twilio import TwilioWebhooks
 from router.webhooks.verify import Verifier
+
+_VERSION: Final = version("callrouter")
 
 
 def create_app(settings: Settings, *, jobs: bool = True, clock: Clock = lambda: datetime.now(UTC)) -> Starlette:
@@ -191,7 +194,7 @@ def _fallback(settings: Settings) -> list[Route]:
 def _announce(settings: Settings) -> None:
     emit(
         "service.started",
-        version=version("callrouter"),
+        version=_VERSION,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,

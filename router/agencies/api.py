@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import cache
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,10 +31,10 @@ from router.agencies.voicemails import voicemail_endpoints
 from router.agencies.webhook_endpoints import webhook_endpoint_endpoints
 
 
-def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
-    """Every operation, for these voice providers."""
-    names = tuple(voice)
-    return [
+@cache
+def api_endpoints(names: tuple[str, ...]) -> tuple[Endpoint, ...]:
+    """Every operation, for the voice providers of these names."""
+    return (
         *agency_endpoints(),
         *token_endpoints(),
         *key_endpoints(names),
@@ -49,27 +50,33 @@ def api_endpoints(voice: Iterable[str]) -> list[Endpoint]:
         *live_endpoints(),
         *webhook_endpoint_endpoints(),
         *audit_endpoints(),
-    ]
+    )
 
 
 def api_routes(services: ApiServices) -> list[BaseRoute]:
     """/v1, /openapi.json and /docs."""
-    endpoints = api_endpoints(services.voice)
+    names = tuple(services.voice)
     by_path: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in endpoints:
+    for endpoint in api_endpoints(names):
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
     return [
         *(Route(path, Resource(services, path, methods)) for path, methods in by_path.items()),
         Route("/v1", Resource(services, "/v1", {})),
         Route("/v1/{rest:path}", Resource(services, "/v1/*", {})),
-        *_description_routes(endpoints, services.public_url),
+        *_description_routes(names, services.public_url),
     ]
 
 
-def _description_routes(endpoints: Iterable[Endpoint], public_url: str) -> list[BaseRoute]:
-    document = describe(endpoints, public_url)
-    as_json = render_document(document)
-    as_page = render_docs(document)
+@cache
+def _describe_api(names: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
+    """As data and as a page. Once in a process: it takes a quarter of a second, in which calls would wait."""
+    document = describe(api_endpoints(names))
+    return document, render_docs(document)
+
+
+def _description_routes(names: tuple[str, ...], public_url: str) -> list[BaseRoute]:
+    document, as_page = _describe_api(names)
+    as_json = render_document(document | {"servers": [{"url": public_url}]})
 
     async def show_document(_: Request) -> Response:
         return Response(as_json, media_type="application/json")

@@ -103,8 +103,8 @@ _PLACEHOLDERS: Final = {
 }
 
 
-def describe(endpoints: Iterable[Endpoint], public_url: str) -> dict[str, Any]:
-    """The document as plain data."""
+def describe(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """The document as plain data, but for where it is served."""
     declared = list(endpoints)
     references, schemas = _collect_schemas(declared)
     paths: dict[str, dict[str, Any]] = {}
@@ -122,7 +122,6 @@ def describe(endpoints: Iterable[Endpoint], public_url: str) -> dict[str, Any]:
                 "call. Errors are problems (RFC 9457)."
             ),
         },
-        "servers": [{"url": public_url}],
         "security": [{"token": []}],
         "paths": paths,
         "components": {

@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,40 +24,47 @@ class Drawing:
     """Draws pages for a console whose addresses begin with `home`."""
 
     def __init__(self, home: str) -> None:
-        environment = Environment(
-            loader=FileSystemLoader(_FOLDER / "templates"),
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=StrictUndefined,
-        )
-        environment.filters |= {
-            "when": write_time,
-            "clock": write_clock,
-            "phone": write_phone,
-            "money": write_money,
-            "seconds": write_seconds,
-            "count": write_count,
-            "share": lambda share: f"{share:.0%}",
-            "wait": lambda seconds: "–" if seconds is None else f"{seconds:.1f} s",
-            "pretty_json": write_json,
-            "said": words.say,
-            "sentence": write_sentence,
-            "country": lambda code: words.COUNTRIES.get(code, code),
-        }
-        environment.globals |= {
-            "home": home,
-            "asset": lambda name: f"{home}/static/{name}?v={fingerprint(name)}",
-            "notices": notices,
-            "words": words,
-            "fresh_key": lambda: secrets.token_urlsafe(18),
-        }
-        self._environment = environment
+        self._environment = _make_environment(home)
 
     def draw(self, template: str, **content: Any) -> str:
         return self._environment.get_template(template).render(content)
 
 
+@cache
+def _make_environment(home: str) -> Environment:
+    """One in a process, so that each template is compiled once."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER / "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "when": write_time,
+        "clock": write_clock,
+        "phone": write_phone,
+        "money": write_money,
+        "seconds": write_seconds,
+        "count": write_count,
+        "share": lambda share: f"{share:.0%}",
+        "wait": lambda seconds: "–" if seconds is None else f"{seconds:.1f} s",
+        "pretty_json": write_json,
+        "said": words.say,
+        "sentence": write_sentence,
+        "country": lambda code: words.COUNTRIES.get(code, code),
+    }
+    environment.globals |= {
+        "home": home,
+        "asset": lambda name: f"{home}/static/{name}?v={fingerprint(name)}",
+        "notices": notices,
+        "words": words,
+        "fresh_key": lambda: secrets.token_urlsafe(18),
+    }
+    return environment
+
+
+@cache
 def fingerprint(name: str) -> str:
     """Changes with the file, so that browsers may keep it for long."""
     return hashlib.sha256((_FOLDER / "static" / name).read_bytes()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
 
-ENDPOINTS = api_endpoints(["vapi", "retell", "bland"])
+ENDPOINTS = api_endpoints(("vapi", "retell", "bland"))
 OPERATIONS = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
 OF_AN_AGENCY = [(method, path) for method, path in OPERATIONS if "{agency}" in path]
 
