@@ -15,7 +15,6 @@ import socket
 import sys
 import zlib
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -36,13 +35,6 @@ KEY = Secret(CANARY)
 OK_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 SHORT = 0.2  # seconds, for what must run into its limit
 MAX = 10_000
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
 
 
 async def post(http: Http, url: str, auth: Auth | None = None, limit: float = 5) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -26,13 +25,6 @@ UNAUTHORIZED = {"data": None, "errors": [{"error": "AUTH_FAILURE", "message": "U
 
 def as_provider(http: Http, url: str, sip: str = SIP) -> VoiceProvider:
     return Bland(http, url, sip)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
 
 
 @pytest.mark.parametrize("mode", [None, "sip"])

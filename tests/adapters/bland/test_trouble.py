@@ -57,13 +57,6 @@ FINE_WHEN_GONE = {"find a counterpart", "delete an assistant", "unregister", "re
 VAGUE = {"404", "422", "an empty object", "echo in 400"}  # what these mean depends on what was asked
 
 
-@pytest.fixture
-async def http():
-    client = Http()
-    yield client
-    await client.aclose()
-
-
 def assert_keeps_secrets(error: ProviderError, *, frames: bool = True) -> None:
     for secret in SECRETS:
         assert_clean(error, secret, frames=frames)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from adapters.portable import Assistant, Function, Knowledge, Wiring
 from adapters.replies import Reply
 from adapters.retell import Retell
 from adapters.sandbox.retell.desk import RetellOrg
-from adapters.sandbox.server import RunningSandbox, running_sandbox
+from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 
@@ -88,19 +87,6 @@ class Account:
         agent = next(one for one in reversed(versions) if one["is_published"])
         engine = agent["response_engine"]
         return agent, self.org.llms[engine["llm_id"]][engine["version"]]
-
-
-@pytest.fixture
-async def box() -> AsyncIterator[RunningSandbox]:
-    async with running_sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
 
 
 def open_account(box: RunningSandbox, http: Http, key: str) -> Account:

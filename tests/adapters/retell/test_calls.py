@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -24,13 +23,6 @@ SIP = "sip.retellai.com;transport=tcp"
 
 def as_provider(http: Http, url: str, sip: str = SIP) -> VoiceProvider:
     return Retell(http, url, sip)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
 
 
 async def test_registers_a_call_and_dials_its_id(http: Http):

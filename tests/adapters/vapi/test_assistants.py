@@ -14,8 +14,8 @@ from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.vapi_org import VapiOrg
 from adapters.vapi import Vapi
 from tests.adapters.canary import assert_clean
+from tests.adapters.conftest import Clock
 from tests.adapters.refusals import error_of
-from tests.adapters.sandbox.conftest import Clock
 from tests.adapters.vapi.examples import ACME, FUNCTION, KEY, LIMIT, PLAIN, PRICES, WEBHOOK_SECRET, WIRING, die_when
 
 pytestmark = pytest.mark.anyio

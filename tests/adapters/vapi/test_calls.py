@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -36,13 +35,6 @@ def created(twiml: object = STREAM, **more: Any) -> dict[str, Any]:
 
 def as_provider(http: Http, url: str) -> VoiceProvider:
     return Vapi(http, url + "/")
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
-    yield client
-    await client.aclose()
 
 
 async def test_hands_a_call_off_as_a_bypass_call(http: Http):

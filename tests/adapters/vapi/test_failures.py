@@ -52,13 +52,6 @@ def made(http: Http, url: str) -> Vapi:
     return Vapi(http, url)
 
 
-@pytest.fixture
-async def http():
-    client = Http()
-    yield client
-    await client.aclose()
-
-
 @pytest.mark.parametrize(
     ("asking", "fault"),
     [(asking, fault) for asking in READING for fault in (FAULTS if asking in THOROUGH else TELLING)],
