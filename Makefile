@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: run test check lint clean
+.PHONY: run test check lint matrix chaos bench clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -20,6 +20,15 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+matrix: $(VENV)/.test
+	$(BIN)/python -m tests.matrix
+
+chaos: $(VENV)/.test
+	$(BIN)/python -m tests.chaos
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callrouter needs Python 3.11 or newer")'

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_WANTED: Final = {
+MEMORY_IS_OVERWRITTEN: Final = {
     "PYTHONMALLOC": "malloc",
     "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
 }
+"""The environment that makes it so."""
 
 _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
@@ -27,7 +28,7 @@ _PR_SET_DUMPABLE: Final = 4
 def is_memory_overwritten(environ: Mapping[str, str] | None = None) -> bool:
     """Whether this process was started so that freed memory is overwritten."""
     env = os.environ if environ is None else environ
-    return _has_glibc() and all(env.get(name) == value for name, value in _WANTED.items())
+    return _has_glibc() and all(env.get(name) == value for name, value in MEMORY_IS_OVERWRITTEN.items())
 
 
 def restart_with_hygiene(restart: Callable[[str, list[str], dict[str, str]], Any] = os.execve) -> None:
@@ -36,7 +37,7 @@ def restart_with_hygiene(restart: Callable[[str, list[str], dict[str, str]], Any
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    restart(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **_WANTED})
+    restart(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MEMORY_IS_OVERWRITTEN})
 
 
 def forbid_core_dumps() -> None:
