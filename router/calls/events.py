@@ -94,8 +94,11 @@ class CallEvents:
     def note_answer(
         self, state: CallState, by: Literal["ai", "owner", "voicemail"], provider: str | None, at: datetime
     ) -> None:
-        """Somebody or something has taken the call."""
-        if self.note(state, "call.answered", provider=provider, timeline_reason=by, by=by):
+        """Somebody or something has taken the call. `at` may be reckoned from lengths in whole seconds, as Twilio rounds
+        them; nobody answers before there is a call to answer.
+        """
+        at = max(at, datetime.fromtimestamp(max(state.started_at, state.served_at), at.tzinfo))
+        if self.note(state, "call.answered", provider=provider, timeline_reason=by, at=at, by=by):
             metrics.call_answered(by)
             if not self._is_known((state.call_id, "call.answered", "first", None)):
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from adapters.sandbox.carrier import Script, Timeline
+from tests.support.posting import PostedCall
 from tests.support.provider_reports import report_end, reporting, wait_for
 from tests.support.signed_requests import new_call_sid
 from tests.support.world import PROVIDERS, Client, World
@@ -191,6 +192,18 @@ async def test_the_blame_of_one_provider_is_not_laid_on_the_next(world: World):
     timeline = await world.call(client, script, call_sid=call_sid, meanwhile=meanwhile)
     assert (timeline.answered_by, timeline.provider) == ("ai", "retell")
     assert (await world.find_call(timeline))["outcome"] == "ai"
+
+
+async def test_nobody_answers_before_there_is_a_call(world: World):
+    """Twilio rounds lengths up to whole seconds, and the time of the answer is reckoned from them."""
+    client = await world.add_client(providers=["retell"])
+    call = PostedCall(world, client)
+    document = (await call.ring()).body.decode()
+    talked = {"CallStatus": "completed", "DialCallStatus": "completed", "DialBridged": "true", "DialCallDuration": "6"}
+    await call.go_on(document, **talked)
+    row = await world.db.fetchrow("SELECT * FROM calls WHERE call_sid = $1", call.call_sid)
+    assert (row["outcome"], row["answered_by"]) == ("ai", "ai")
+    assert row["answered_at"] >= row["started_at"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
