@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from adapters.base import ROUTER_CALL_ID
 from tests.support.world import Client, World
-
-_PATIENCE = 10.0
 
 _REASONS = {
     "vapi": ("assistant-ended-call", "pipeline-error-openai-llm-failed"),
@@ -59,12 +55,3 @@ def reporting(
             await report_end(world, client, call_sid, fault=fault)
 
     return meanwhile
-
-
-async def wait_for(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """Wait until the condition holds; fails after ten seconds."""
-    until = time.monotonic() + _PATIENCE
-    while not (found := await condition()):
-        assert time.monotonic() < until, "waited in vain"
-        await asyncio.sleep(0.02)
-    return found

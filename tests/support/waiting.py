@@ -10,13 +10,13 @@ from typing import Any
 PATIENCE = 30.0  # seconds
 
 
-async def wait_until(condition: Callable[[], Any]) -> None:
-    """`condition` may be asynchronous."""
+async def wait_until(condition: Callable[[], Any]) -> Any:
+    """What the condition, which may be asynchronous, says once it holds."""
     async with asyncio.timeout(PATIENCE):
         while True:
             holds = condition()
             if inspect.isawaitable(holds):
                 holds = await holds
             if holds:
-                return
+                return holds
             await asyncio.sleep(0.01)

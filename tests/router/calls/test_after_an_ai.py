@@ -8,8 +8,9 @@ import pytest
 
 from adapters.sandbox.carrier import Script, Timeline
 from tests.support.posting import PostedCall
-from tests.support.provider_reports import report_end, reporting, wait_for
+from tests.support.provider_reports import report_end, reporting
 from tests.support.signed_requests import new_call_sid
+from tests.support.waiting import wait_until
 from tests.support.world import PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
@@ -170,7 +171,7 @@ async def test_the_provider_s_word_counts_while_the_caller_waits_for_it(world: W
         )
 
     async def report() -> None:
-        await wait_for(is_asked)
+        await wait_until(is_asked)
         await report_end(world, client, call_sid, fault=fault)
 
     timeline, _ = await asyncio.gather(world.call(client, call_sid=call_sid), report())

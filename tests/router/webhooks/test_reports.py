@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from adapters.sandbox.carrier import Script
-from tests.support.provider_reports import wait_for
 from tests.support.provider_samples import COST, ENDS, SECONDS, SUMMARY, TRANSCRIPT, samples, tell
 from tests.support.signed_requests import VOICE, call_form, new_call_sid, post_signed
+from tests.support.waiting import wait_until
 from tests.support.world import ADMIN_TOKEN, PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
@@ -164,7 +164,7 @@ async def after_the_ai(
         )
 
     async def tell_then() -> None:
-        await report(samples(provider, await wait_for(is_asked), call_sid, fault=True))
+        await report(samples(provider, await wait_until(is_asked), call_sid, fault=True))
 
     timeline, _ = await asyncio.gather(world.call(client, call_sid=call_sid), tell_then())
     return timeline.answered_by
@@ -221,7 +221,7 @@ async def test_a_call_that_ended_for_want_of_credit_has_the_key_looked_at(world:
         check_at = await world.db.fetchval("SELECT check_at FROM keys WHERE agency_id = $1", client.agency_id)
         return check_at <= world.clock()
 
-    await wait_for(is_due)
+    await wait_until(is_due)
 
 
 async def test_faults_of_its_own_open_the_provider_s_circuit(world: World):
