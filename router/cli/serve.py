@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
 from typing import Annotated, Final
@@ -134,6 +136,22 @@ def run_server(app: Starlette, settings: Settings, listening: socket.socket) -> 
         DrainingServer(serving_config(app, settings), settings.drain_delay).run([listening])
     except SystemExit as stopped:  # uvicorn's own code for an application that does not start; why is in the log
         raise typer.Exit(FAILED if stopped.code else 0) from None
+
+
+@asynccontextmanager
+async def answering(app: Starlette, settings: Settings, listening: socket.socket) -> AsyncIterator[None]:
+    """Answer on that socket beside what else this process does; signals are for that to hear."""
+    config = serving_config(app, settings)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+        await server.shutdown(sockets=[listening])
 
 
 def configure_logging_of(settings: Settings) -> None:

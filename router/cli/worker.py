@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Annotated
 
-from router.cli.serve import configure_logging_of
+import typer
+from starlette.applications import Starlette
+
+from router.app import ServiceHealth
+from router.cli.serve import Host, answering, configure_logging_of, listen
 from router.cli.setup import (
     STOP_SIGNALS,
     check_data_dir,
@@ -18,40 +25,55 @@ from router.cli.setup import (
 )
 from router.composition.background import make_runner
 from router.composition.outside import open_outside
+from router.health import health_routes
 from router.hygiene import forbid_core_dumps, hide_memory
 from router.jobs import JobRunner
 from router.settings import Settings
 from router.telemetry import emit
 
+ProbesPort = Annotated[
+    int | None, typer.Option(help="Answer probes and /metrics on this port; 0 takes a free one. Left out: nowhere.")
+]
 
-def worker() -> None:
+
+def worker(host: Host = None, port: ProbesPort = None) -> None:
     """Do background jobs until told to stop. Answers no calls."""
-    settings = read_settings()
+    settings = read_settings(host=host, port=port)
     exit_when_told()
     forbid_core_dumps()
     hide_memory()
     check_data_dir(settings.data_dir)
+    listening = None
+    if port is not None:
+        listening, settings = listen(settings)
     settings = with_database(settings)
     prepare_schema(settings)
     configure_logging_of(settings)
-    asyncio.run(_work(settings))
+    asyncio.run(_work(settings, listening))
 
 
-async def _work(settings: Settings) -> None:
-    async with open_outside(settings, lambda: datetime.now(UTC)) as outside:
+async def _work(settings: Settings, listening: socket.socket | None) -> None:
+    health = ServiceHealth()
+    async with AsyncExitStack() as stack:
+        outside = await stack.enter_async_context(open_outside(settings, lambda: datetime.now(UTC)))
+        health.pool, health.starting = outside.database, False
+        if listening is not None:
+            await stack.enter_async_context(answering(Starlette(routes=health_routes(health)), settings, listening))
         runner = make_runner(settings, outside)
         stopping: set[asyncio.Task[None]] = set()
         for number in STOP_SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, _stop, runner, stopping)
-        emit("jobs.started", version=version("callrouter"))
+            asyncio.get_running_loop().add_signal_handler(number, _stop, runner, health, stopping)
+        at = {} if listening is None else {"port": settings.port}
+        emit("jobs.started", version=version("callrouter"), **at)
         await runner.run()
 
 
-def _stop(runner: JobRunner, stopping: set[asyncio.Task[None]]) -> None:
+def _stop(runner: JobRunner, health: ServiceHealth, stopping: set[asyncio.Task[None]]) -> None:
     """The first signal; a second one ends the process as signals do."""
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
+    health.draining = True
     emit("jobs.stopping")
     stopping.add(loop.create_task(runner.stop()))

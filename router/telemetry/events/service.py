@@ -135,7 +135,10 @@ SERVICE: Final[tuple[Event, ...]] = (
         "jobs.started",
         "info",
         "`callrouter worker` does background jobs.",
-        (Field("version", "string", "of callrouter", required=True),),
+        (
+            Field("version", "string", "of callrouter", required=True),
+            Field("port", "integer", "where it answers probes and /metrics; left out if nowhere"),
+        ),
     ),
     Event("jobs.stopping", "info", "`callrouter worker` was told to stop: it ends or gives back what it is doing."),
     Event(

@@ -8,7 +8,7 @@ import signal
 import asyncpg
 import pytest
 
-from tests.router.cli.commands import Commands, wait_for
+from tests.router.cli.commands import Commands, get, wait_for
 
 pytestmark = pytest.mark.timeout(300)  # some processes, on a machine that may be busy
 
@@ -45,6 +45,19 @@ def test_jobs_run_in_the_service_or_in_a_worker_as_told(external: Commands):
         assert (command.end(), command.stderr) == (0, "")
     assert worker.events("jobs.stopping")
     assert count_listeners(dsn) == 0
+
+
+def test_a_worker_answers_probes_and_counts_its_jobs_where_it_is_told_to(external: Commands):
+    assert external.run("migrate").end() == 0
+    worker = external.start("worker", "--port", "0")
+    (started,) = worker.wait_for_events("jobs.started")
+    url = f"http://127.0.0.1:{started['port']}"
+    assert get(f"{url}/livez").status_code == 200
+    wait_for(lambda: get(f"{url}/readyz").json()["status"] == "ok", "the database")
+    assert 'callrouter_jobs_total{job="assistants.sync",result="done"} 0.0' in get(f"{url}/metrics").text
+    assert get(f"{url}/v1/agencies").status_code == 404, "it is no service"
+    worker.tell(signal.SIGTERM)
+    assert (worker.end(), worker.stderr) == (0, "")
 
 
 def test_a_worker_waits_for_a_database_that_is_away_and_ends_when_told(external: Commands):
