@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.sandbox.app import create_app
+from adapters.sandbox.serving import serving
 from adapters.sandbox.state import Sandbox
 
 _GRACE = 1  # seconds that requests in flight get when the sandbox stops
@@ -46,18 +47,11 @@ async def running_sandbox(
         access_log=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    # What server.serve() does, but for its handling of signals: those belong to whoever runs the sandbox.
-    await server.startup(sockets=[listening])
-    ticking = asyncio.create_task(server.main_loop())
-    try:
-        yield RunningSandbox(f"http://{host}:{listening.getsockname()[1]}", sandbox)
-    finally:
-        ticking.cancel()
-        sandbox.stopping.set()
-        await server.shutdown(sockets=[listening])
+    async with serving(config, listening):
+        try:
+            yield RunningSandbox(f"http://{host}:{listening.getsockname()[1]}", sandbox)
+        finally:
+            sandbox.stopping.set()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from adapters.sandbox.serving import serving
 
 
 def listen() -> socket.socket:
@@ -36,15 +37,5 @@ async def serve_app(
         access_log=False,
         timeout_graceful_shutdown=1,
     )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    # What server.serve() does, but for its handling of signals: those belong to pytest.
-    await server.startup(sockets=[listening])
-    assert not server.should_exit, "the application did not start"
-    ticking = asyncio.create_task(server.main_loop())
-    try:
+    async with serving(config, listening):
         yield url_of(listening)
-    finally:
-        ticking.cancel()
-        await server.shutdown(sockets=[listening])
