@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route, Router
 
 from crypto import Keyring
-from router.agencies import api_routes
+from router.api.app import api_routes
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.route_file import RouteFile
 from router.composition.background import running_jobs
@@ -37,10 +37,10 @@ from router.console import ConsoleServices, console_routes
 from router.health import Check, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings
-from router.store.ended_sessions import SessionsOnRecord
-from router.store.feed import CHANNEL as CALL_EVENTS
+from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
 from router.store.pool import Database
+from router.store.tenants.ended_sessions import SessionsOnRecord
 from router.telemetry import emit, metrics
 from router.webhooks.accounts import Accounts
 from router.webhooks.fallback import fallback_routes

@@ -16,10 +16,10 @@ from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.routing.route import Route
-from router.store.account_tokens import SealedToken
-from router.store.call_writes import insert_call, insert_step
-from router.store.calls import CallClaim, StepClaim, claim_call, claim_step
+from router.store.calls.calls import CallClaim, StepClaim, claim_call, claim_step
+from router.store.calls.writes import insert_call, insert_step
 from router.store.guard import Guard
+from router.store.keys.account_tokens import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
 
 _NO_CAP: Final = 1_000_000  # for callers without a number: they are many

@@ -10,9 +10,9 @@ from adapters.base import Account, Carrier, ProviderError
 from crypto import Keyring, OpenError
 from router.calls.memory import RouteMemory
 from router.calls.state import CallState
-from router.store.account_tokens import SealedToken, find_account_tokens
 from router.store.guard import Guard
-from router.store.numbers import find_fallback_url
+from router.store.keys.account_tokens import SealedToken, find_account_tokens
+from router.store.numbers.numbers import find_fallback_url
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit

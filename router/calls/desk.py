@@ -19,7 +19,7 @@ from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL
 from router.routing.route import Route
-from router.store.call_writes import set_provider, set_ringing
+from router.store.calls.writes import set_provider, set_ringing
 from router.telemetry import metrics
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit

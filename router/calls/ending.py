@@ -16,9 +16,9 @@ from router.calls.events import END, CallEvents, event_id_of, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, call_id_of, open_answer
 from router.routing.dispatch import Deadline
-from router.store.call_writes import UnrecordedCallError, end_call, end_call_later, set_ended, set_outcome, set_seconds
-from router.store.calls import StoredCall, find_call, find_facts, find_latest_answer
-from router.store.early_ends import carry_out_early_ends
+from router.store.calls.calls import StoredCall, find_call, find_facts, find_latest_answer
+from router.store.calls.early_ends import carry_out_early_ends
+from router.store.calls.writes import UnrecordedCallError, end_call, end_call_later, set_ended, set_outcome, set_seconds
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import emit, metrics

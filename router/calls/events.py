@@ -17,8 +17,8 @@ from router.calls.state import CallState
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
 from router.routing.route import Route, SkipReason
-from router.store.call_writes import insert_event, mark_assistant, set_answered
-from router.store.calls import StoredCall
+from router.store.calls.calls import StoredCall
+from router.store.calls.writes import insert_event, mark_assistant, set_answered
 from router.telemetry import emit, metrics
 
 END: Final = "end"  # the step of a call's end, whoever tells it

@@ -26,8 +26,8 @@ from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState
 from router.routing.dispatch import Deadline, Dispatcher, Taken
 from router.routing.ladder import VOICEMAIL, build_ladder, human_rungs
-from router.store.call_writes import clear_ringing, set_outcome
-from router.store.calls import CallClaim, Fact, find_call, find_facts, find_route
+from router.store.calls.calls import CallClaim, Fact, find_call, find_facts, find_route
+from router.store.calls.writes import clear_ringing, set_outcome
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics

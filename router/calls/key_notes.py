@@ -17,7 +17,7 @@ from typing import Any, Final
 from adapters.portable import Lines
 from router.calls.recorder import Recorder
 from router.mail import post
-from router.store.key_health import hasten_check, note_lines, note_overflow
+from router.store.keys.health import hasten_check, note_lines, note_overflow
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit
 

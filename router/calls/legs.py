@@ -11,7 +11,7 @@ from typing import Final
 
 from adapters.base import ErrorKind
 from router.calls.state import CallState
-from router.store.calls import Fact
+from router.store.calls.calls import Fact
 
 LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
 # Where nobody said whether a stream began. How long the carrier tries to open one is not documented, and a caller whom

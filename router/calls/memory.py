@@ -16,9 +16,9 @@ from typing import Final, TypeVar
 
 from router.calls.route_file import MOST_ROUTES, KnownAccount, KnownRoute, Number, Remembered, RouteFile
 from router.routing.route import Route
-from router.store.account_tokens import SealedToken, find_account_tokens
-from router.store.calls import find_routes
+from router.store.calls.calls import find_routes
 from router.store.guard import DatabaseAwayError, Guard
+from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.pool import Database
 from router.telemetry import emit
 

@@ -19,9 +19,9 @@ from router.calls.recorder import Recorder
 from router.calls.reports import SAID, Reports
 from router.calls.state import CallState, call_id_of
 from router.routing.route import Route
-from router.store.answering import Answering, find_answering
-from router.store.call_writes import insert_call
-from router.store.calls import find_facts
+from router.store.calls.answering import Answering, find_answering
+from router.store.calls.calls import find_facts
+from router.store.calls.writes import insert_call
 from router.store.pool import Database
 from router.telemetry import metrics
 

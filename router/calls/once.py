@@ -1,6 +1,6 @@
 """Every step of a call is answered once: the first request's answer is stored, later ones find it.
 
-The claim itself is part of the statements in router.store.calls; what a repeat means for the call is router.calls.flow.
+The claim itself is part of the statements in router.store.calls.calls; what a repeat means for the call is router.calls.flow.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from crypto import Keyring
 from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
 from router.routing.dispatch import Deadline
-from router.store.call_writes import store_answer
-from router.store.calls import find_latest_answer, find_step, forget_step
+from router.store.calls.calls import find_latest_answer, find_step, forget_step
+from router.store.calls.writes import store_answer
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Pool
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import asyncpg
 
 from router.calls.spool import Spool, SpoolFile
-from router.store.call_writes import Write
+from router.store.calls.writes import Write
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS, Connection
 from router.telemetry import emit, metrics

@@ -21,10 +21,10 @@ from router.calls.state import CallState
 from router.routing.circuit import REFUSALS
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
-from router.store.calls import Fact, StoredCall, find_facts
+from router.store.calls.calls import Fact, StoredCall, find_facts
+from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed, set_story
 from router.store.guard import DatabaseAwayError
 from router.store.pool import Database
-from router.store.reports import find_key_version, find_reported_call, is_step_claimed, set_story
 
 SAID: Final = "provider"  # the step of what a provider says of its call as a whole
 _ENDS: Final = ("ai.ended", "ai.failed")

@@ -3,7 +3,7 @@
 A file holds records of length, CRC-32 and payload; the payload is sealed, as it carries callers' numbers. A record
 that was cut off by a crash, or changed, ends what is read of its file; such a file is kept aside and not deleted.
 Every process appends to a file of its own, locked while it lives; files that a dead process left behind are replayed
-by whoever comes first. Replaying twice does no harm: every write may be repeated (router.store.calls.Write).
+by whoever comes first. Replaying twice does no harm: every write may be repeated (router.store.calls.calls.Write).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from crypto import Keyring, OpenError
-from router.store.call_writes import Write
+from router.store.calls.writes import Write
 from router.telemetry import emit
 
 MOST_BYTES: Final = 256 * 1024 * 1024

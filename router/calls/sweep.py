@@ -17,9 +17,9 @@ from router.calls.ending import Closer
 from router.calls.events import END, state_of
 from router.jobs import JobRunner
 from router.routing.dispatch import Deadline
-from router.store.calls import StoredCall
+from router.store.calls.calls import StoredCall
+from router.store.calls.sweeps import OverdueCall, claim_overdue_calls
 from router.store.pool import Database
-from router.store.sweeps import OverdueCall, claim_overdue_calls
 from router.telemetry import emit
 
 OpenAccount: TypeAlias = Callable[[str, str], Awaitable[Account | None]]

@@ -24,7 +24,7 @@ from router.calls.once import StepKeeper
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, open_answer
 from router.routing.dispatch import Deadline
-from router.store.calls import (
+from router.store.calls.calls import (
     Fact,
     StoredCall,
     find_agency_call,

@@ -15,14 +15,13 @@ from typing import Final
 from adapters.base import Account, Carrier, CarrierCall, CarrierRecording, ErrorKind, ProviderError
 from router.calls.ending import Closer
 from router.calls.events import CallEvents, state_of
-from router.calls.mailbox import Mailbox
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.calls.sweep import REQUEST_SECONDS, OpenAccount, legs_of
 from router.jobs import JobRunner
+from router.messages.mailbox import Mailbox
 from router.routing.route import Route
-from router.store.pool import Database
-from router.store.sweeps import (
+from router.store.calls.sweeps import (
     AccountSweep,
     OurNumber,
     claim_sweeps,
@@ -34,6 +33,7 @@ from router.store.sweeps import (
     list_numbers_on,
     postpone_sweep,
 )
+from router.store.pool import Database
 from router.telemetry import emit
 
 FIND_UNSEEN: Final = "calls.find_unseen"

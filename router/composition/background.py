@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from router.agencies.jobs import register_agency_jobs
-from router.calls.deliveries import Deliveries
+from router.composition.agency_jobs import register_agency_jobs
 from router.composition.outside import Outside, api_services, direct_dsn, reveal
 from router.composition.sweeping import make_sweep
+from router.events.deliveries import Deliveries
 from router.jobs import JobRunner
 from router.mail import Letters, Mailer, read_smtp_url
 from router.settings import Settings
-from router.store.feed import CHANNEL as CALL_EVENTS
+from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
 
 

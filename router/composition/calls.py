@@ -12,12 +12,12 @@ from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.flow import CallFlow
 from router.calls.key_notes import KeyNotes
-from router.calls.mailbox import Mailbox
 from router.calls.native import NativeCalls
 from router.calls.once import StepKeeper
 from router.calls.reports import Reports
 from router.calls.transfer import Transfers
 from router.composition.outside import Outside, caps, platform_account
+from router.messages.mailbox import Mailbox
 from router.settings import Settings
 
 

@@ -22,16 +22,16 @@ from adapters.retell import Retell
 from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret
-from router.agencies import ApiServices
 from router.calls.claims import Caps
 from router.calls.events import tell_circuit
-from router.calls.feed import EventFeed
 from router.calls.memory import RouteMemory
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
+from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
+from router.services import ApiServices
 from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Connection, Database, open_database

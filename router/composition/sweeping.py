@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from router.agencies.carriers import open_account
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
-from router.calls.mailbox import Mailbox
 from router.calls.sweep import OverdueCalls
 from router.calls.unseen import UnseenCalls
 from router.composition.outside import Outside, api_services
+from router.messages.mailbox import Mailbox
+from router.numbers.carriers import open_account
 from router.settings import Settings
 
 

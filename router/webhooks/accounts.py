@@ -13,8 +13,8 @@ from adapters.base import Account
 from adapters.twilio import Form, verify
 from crypto import Keyring, OpenError, Secret
 from router.calls.memory import RouteMemory
-from router.store.account_tokens import SealedToken, find_account_tokens
 from router.store.guard import Guard
+from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.pool import AWAY_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics

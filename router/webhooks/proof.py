@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from adapters.base import VoiceProvider
 from crypto import Keyring, OpenError, Secret
+from router.store.keys.webhook_secrets import SealedSecrets, find_webhook_secrets
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
-from router.store.webhook_secrets import SealedSecrets, find_webhook_secrets
 from router.telemetry import emit, metrics
 
 _MOST_BYTES: Final = 4 * 1024 * 1024  # a long call's transcript, with every turn in it

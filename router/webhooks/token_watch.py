@@ -15,8 +15,8 @@ from typing import Final
 
 from adapters.base import Account, Carrier, ErrorKind, ProviderError
 from crypto import Keyring, OpenError
-from router.store.keys import StoredKey, list_account_keys_in_use, note_check
-from router.store.numbers import is_number_of_account
+from router.store.keys.versions import StoredKey, list_account_keys_in_use, note_check
+from router.store.numbers.numbers import is_number_of_account
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key
 from router.telemetry import emit, metrics

@@ -21,8 +21,8 @@ from router import twiml
 from router.calls.claims import Claims, Inbound, UnavailableError
 from router.calls.ending import Closer
 from router.calls.flow import CallFlow
-from router.calls.mailbox import Mailbox
 from router.calls.state import CallState, StateError, open_state
+from router.messages.mailbox import Mailbox
 from router.routing.dispatch import Deadline
 from router.telemetry import emit, metrics
 from router.webhooks.callers import phone_ending, read_caller

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from adapters.twilio import Form, FormError, read_form, read_text, request_url
 from router.calls.flow import Progress
 from router.routing.dispatch import Deadline
-from router.store.account_tokens import SealedToken
+from router.store.keys.account_tokens import SealedToken
 from router.webhooks.accounts import Accounts, UnknownAccountError, UnverifiableError, WrongSignatureError
 from router.webhooks.token_watch import TokenWatch
 

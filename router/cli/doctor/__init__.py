@@ -23,7 +23,7 @@ from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
 from router.composition.outside import platform_account, voice_providers
 from router.settings import Settings
-from router.store.keys import find_account_key
+from router.store.keys.versions import find_account_key
 from router.store.pool import DATABASE_ERRORS, Connection
 from router.store.schema import SchemaError, connect_to_schema
 from router.store.sealed import open_key

@@ -17,7 +17,7 @@ from adapters.base import Account, Carrier, ProviderError, VoiceProvider
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.routing.ladder import current_mode, is_unready, order_providers
 from router.routing.route import Mode, Route
-from router.store.calls import find_route
+from router.store.calls.calls import find_route
 from router.store.pool import Connection
 
 _REQUEST_SECONDS: Final = 10.0

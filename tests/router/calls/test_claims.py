@@ -22,8 +22,8 @@ from router.calls.state import Answer, CallState
 from router.routing.dispatch import Deadline
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Route
-from router.store.account_tokens import SealedToken
 from router.store.guard import Guard
+from router.store.keys.account_tokens import SealedToken
 from router.store.pool import Database, connect, open_database
 from tests.router.store.rows import ACCOUNT, NUMBER, insert, insert_client
 from tests.support.database_proxy import DatabaseProxy, proxied

@@ -15,7 +15,7 @@ from crypto import Keyring, new_key_entry
 from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
-from router.store.call_writes import set_provider
+from router.store.calls.writes import set_provider
 from router.store.guard import Guard
 from router.store.pool import Database, connect
 from tests.router.store.rows import AT, insert

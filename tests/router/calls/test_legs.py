@@ -10,7 +10,7 @@ from adapters.base import ErrorKind
 from router.calls import legs
 from router.calls.state import CallState
 from router.routing.route import Route, Routing
-from router.store.calls import Fact
+from router.store.calls.calls import Fact
 
 NOW = 1_000_000.0
 STEP = "ai-1"

@@ -20,8 +20,8 @@ from router.calls import route_file
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.route_file import Remembered, RouteFile
 from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Routing
-from router.store.account_tokens import SealedToken
 from router.store.guard import DatabaseAwayError, Guard
+from router.store.keys.account_tokens import SealedToken
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, NUMBER, insert, insert_client
 from tests.support.log_capture import CapturedEvents, captured_events

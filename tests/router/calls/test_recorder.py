@@ -18,7 +18,7 @@ from crypto import Keyring, new_key_entry
 from router.calls import recorder as module
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
-from router.store.call_writes import Write, insert_event, set_provider, set_seconds
+from router.store.calls.writes import Write, insert_event, set_provider, set_seconds
 from router.store.guard import Guard
 from router.store.pool import connect
 from tests.support.database_proxy import DatabaseProxy, proxied

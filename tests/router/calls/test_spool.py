@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from crypto import Keyring, new_key_entry
 from router.calls import spool as module
 from router.calls.spool import Spool, SpoolFullError
-from router.store.call_writes import Write, insert_event
+from router.store.calls.writes import Write, insert_event
 from tests.support.log_capture import CapturedEvents, captured_events
 
 __all__ = ["captured_events"]

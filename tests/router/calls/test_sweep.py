@@ -17,12 +17,12 @@ from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from adapters.sandbox.carrier.parameters import new_sid
 from crypto import Keyring, Secret, new_key_entry
 from router.calls.fallback import Fallback, fallback_address
-from router.calls.mailbox import voicemail_id_of
 from router.calls.state import call_id_of
 from router.calls.sweep import OverdueCalls, legs_of
 from router.calls.unseen import UnseenCalls, conclude
 from router.composition.outside import open_outside
 from router.composition.sweeping import make_sweep
+from router.messages.mailbox import voicemail_id_of
 from router.webhooks.fallback import fallback_routes
 from tests.support.serving import serve_app
 from tests.support.world import CALLER, Client, World, open_world

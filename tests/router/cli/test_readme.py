@@ -9,7 +9,7 @@ import pytest
 import typer
 from starlette.routing import compile_path
 
-from router.agencies.api import api_endpoints
+from router.api.app import api_endpoints
 from router.cli import app
 from router.settings import Settings, env_name
 from tests.router.cli.commands import ROOT

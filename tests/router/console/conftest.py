@@ -11,11 +11,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
 
-from router.agencies import ApiServices, api_routes
+from router.api.app import api_routes
 from router.console import ConsoleServices, console_routes
-from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
-from tests.router.agencies.conftest import bulkheads, circuits, clock, platform_keys, sandbox, services
+from router.services import ApiServices
+from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
+from tests.support.api_service import bulkheads, circuits, clock, platform_keys, sandbox, services
 from tests.support.log_capture import captured_events
 from tests.support.serving import listen, serve_app, url_of
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, NUMBERS, RETELL_KEY, VAPI_KEY
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency, Api
-from tests.router.agencies.test_history import BEGAN, file_call, file_voicemail
+from router.services import ApiServices
+from tests.router.api.client import Agency, Api
+from tests.router.api.test_calls import BEGAN, file_call, file_voicemail
 
 MARKUP = """<img src=x onerror=alert(1)>"'&{{7*7}}"""
 RECORDING = "RE" + "5" * 32

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency, Api
-from tests.router.agencies.test_history import BEGAN, file_call, file_voicemail
+from router.services import ApiServices
+from tests.router.api.client import Agency, Api
+from tests.router.api.test_calls import BEGAN, file_call, file_voicemail
 from tests.router.console.browsing import Browser
 from tests.router.console.full_agency import FullAgency, fill
 

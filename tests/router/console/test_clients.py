@@ -8,7 +8,7 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import RETELL_KEY
-from tests.router.agencies.client import Agency, Api
+from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 
 pytestmark = pytest.mark.anyio

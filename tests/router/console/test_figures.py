@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency
-from tests.router.agencies.test_history import BEGAN, file_call
+from router.services import ApiServices
+from tests.router.api.client import Agency
+from tests.router.api.test_calls import BEGAN, file_call
 from tests.router.console.browsing import Browser
 
 pytestmark = pytest.mark.anyio

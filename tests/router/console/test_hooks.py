@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency, Api
-from tests.router.agencies.test_history import file_call
+from router.services import ApiServices
+from tests.router.api.client import Agency, Api
+from tests.router.api.test_calls import file_call
 from tests.router.console.browsing import Browser, PageSeen
 
 pytestmark = pytest.mark.anyio

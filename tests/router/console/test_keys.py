@@ -6,8 +6,8 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BROKE_KEYS, RETELL_KEY, VAPI_KEY
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency, Api
+from router.services import ApiServices
+from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 
 pytestmark = pytest.mark.anyio

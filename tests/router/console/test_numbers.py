@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import NUMBERS
-from router.agencies import ApiServices
-from tests.router.agencies.client import Agency, Api, number_path
+from router.services import ApiServices
+from tests.router.api.client import Agency, Api, number_path
 from tests.router.console.browsing import Browser
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from adapters.sandbox.world import AUTH_TOKEN, RETELL_KEY, VAPI_KEY
-from tests.router.agencies.client import Agency, Api
+from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 from tests.router.console.full_agency import MARKUP, FullAgency, fill
 

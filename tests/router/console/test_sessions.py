@@ -7,11 +7,11 @@ import json
 import httpx
 import pytest
 
-from router.agencies import ApiServices
-from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
-from tests.router.agencies.conftest import Clock
+from router.services import ApiServices
+from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 from tests.router.console.conftest import EndedInMemory
+from tests.support.api_service import Clock
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.router.agencies.client import ADMIN_TOKEN, Agency, Api
+from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
 
 pytestmark = pytest.mark.anyio

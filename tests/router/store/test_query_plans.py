@@ -13,7 +13,10 @@ import asyncpg
 import pytest
 
 import router
-from router.store import account_tokens, answering, call_writes, calls, key_health, reports, webhook_secrets
+from router.store.calls import answering, calls, reports
+from router.store.calls import writes as call_writes
+from router.store.keys import account_tokens, webhook_secrets
+from router.store.keys import health as key_health
 from tests.router.store.rows import AT
 
 pytestmark = pytest.mark.anyio

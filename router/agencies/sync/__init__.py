@@ -1,1 +1,0 @@
-"""Clients' assistants at voice providers: what is wanted where, the work that brings it about, and what people see of it."""

@@ -1,0 +1,113 @@
+"""The job: puts clients' assistants to a provider and deletes what is left over there, one after the other.
+
+It takes a handful and comes back, so that an agency with many clients does not keep the others waiting. A worker may
+die anywhere: what it held is free once its lease ran out, and whoever goes on looks for our marker before creating.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from router.assistants.putting import put_assistant
+from router.assistants.removing import remove_leftover
+from router.assistants.site import LONGEST_WAIT, Site
+from router.assistants.wanted import SYNC, nudge, sync_outdated
+from router.jobs import Again, Job, JobRunner
+from router.services import ApiServices
+from router.store.assistants.leftovers import Leftover, claim_leftover
+from router.store.assistants.places import list_kept
+from router.store.assistants.syncs import Claim, claim_copy, fail_pending, find_retry, list_unattended, lock_place
+from router.store.keys.versions import find_key_in_use
+
+_NUDGE: Final = "assistants.nudge"
+_COMPARE: Final = "assistants.compare"
+_HANDFUL: Final = 10
+_AT_ONCE: Final = 20  # agencies and providers, over all processes
+_IN_A_ROW: Final = 3  # failures that look like the provider's own, until it is left in peace for a while
+_BUSY_WAIT: Final = 5.0
+
+
+def register_sync_jobs(runner: JobRunner, services: ApiServices) -> None:
+    """The work, and the clock that finds work whose job was lost, and copies that became outdated by our own doing."""
+    runner.handle(SYNC, lambda job: sync_assistants(services, job), at_once=_AT_ONCE)
+    runner.repeat(_NUDGE, "* * * * *", lambda: nudge_unattended(services))
+    runner.repeat(_COMPARE, "13 * * * *", lambda: compare_all(services))
+
+
+async def nudge_unattended(services: ApiServices) -> None:
+    """A job for everything that is due and that nobody works on."""
+    pool = services.database.settings
+    for agency_id, provider in await list_unattended(pool, services.clock()):
+        if provider in services.assistant_hosts:
+            await nudge(pool, agency_id, provider)
+
+
+async def compare_all(services: ApiServices) -> None:
+    """With another public address, or a version that writes definitions in another way, copies are put anew."""
+    pool = services.database.settings
+    for agency_id, provider in await list_kept(pool):
+        async with pool.acquire() as connection, connection.transaction():
+            await sync_outdated(connection, services, agency_id, provider)
+
+
+async def sync_assistants(services: ApiServices, job: Job) -> None:
+    """Payload: agency_id, provider. Raises Again while there is more to do."""
+    agency_id, provider = str(job.payload["agency_id"]), str(job.payload["provider"])
+    failures = 0
+    for _ in range(_HANDFUL):
+        site = await _open_site(services, agency_id, provider)
+        if site is None:
+            return
+        work = await _take_work(site)
+        if work is None:
+            await _wait_for_retry(site)
+            return
+        went_well = await (put_assistant(site, work) if isinstance(work, Claim) else remove_leftover(site, work))
+        failures = 0 if went_well else failures + 1
+        if failures == _IN_A_ROW:
+            raise Again(LONGEST_WAIT)
+    raise Again
+
+
+async def _open_site(services: ApiServices, agency_id: str, provider: str) -> Site | None:
+    """With the key that is in use now: it may have been replaced a moment ago. Raises Again while it is paused."""
+    host = services.assistant_hosts.get(provider)
+    if host is None:
+        return None
+    pool = services.database.settings
+    key = await find_key_in_use(pool, agency_id, provider)
+    if key is None:
+        error = "There is no key for it."
+        await fail_pending(pool, agency_id, provider, error, services.clock(), key_version=None)
+        return None
+    site = Site(services, host, key)
+    await site.wait_for_pause()
+    return site
+
+
+async def _take_work(site: Site) -> Claim | Leftover | None:
+    """Raises Again while somebody else works there."""
+    now, agency_id = site.services.clock(), site.key.agency_id
+    async with site.services.database.settings.acquire() as connection, connection.transaction():
+        busy_until = await lock_place(connection, agency_id, site.provider, now)
+        if busy_until is not None:
+            raise Again(_until(busy_until, now, _BUSY_WAIT))
+        return await claim_copy(connection, site.place, now) or await claim_leftover(
+            connection, agency_id, site.provider, now
+        )
+
+
+async def _wait_for_retry(site: Site) -> None:
+    """Raises Again if something is soon to be tried again; what waits longer is found by the clock."""
+    at, now = (
+        await find_retry(site.services.database.settings, site.key.agency_id, site.provider),
+        site.services.clock(),
+    )
+    if at is not None and (at - now).total_seconds() <= LONGEST_WAIT:
+        raise Again(_until(at, now, LONGEST_WAIT))
+
+
+def _until(at: datetime, now: datetime, longest: float) -> float:
+    """Seconds."""
+    return min(max((at - now).total_seconds(), 0.0), longest)

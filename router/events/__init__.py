@@ -1,0 +1,1 @@
+"""Call events for agencies' own programs: outgoing webhooks and the live feed."""

@@ -1,0 +1,85 @@
+"""Following an agency's call events as they happen, from any place in their order. Data only: SSE is router.api'.
+
+Each process listens once (router.store.notices) and wakes those who follow that agency; what they are told they read
+from the database, so that every replica tells the same, and a resumed stream has no gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final
+
+from router.store.events.feed import FeedEvent, Position, find_end, read_events
+from router.store.pool import Database
+
+_AT_A_TIME: Final = 100
+_HELD_BACK_SECONDS: Final = 0.2
+_LOOK_SECONDS: Final = 1.0  # how soon a stream ends when the service is told to stop
+_KEEPALIVE_SECONDS: Final = 15.0  # proxies close what is silent for longer
+
+
+class CrowdedError(Exception):
+    """The agency follows its events too often at once already."""
+
+
+class EventFeed:
+    """Who follows what. `is_stopping` is asked now and then, so that streams do not hold up a shutdown."""
+
+    def __init__(self, database: Database, is_stopping: Callable[[], bool], *, most_of_agency: int = 20) -> None:
+        self._database = database
+        self._is_stopping = is_stopping
+        self._most_of_agency = most_of_agency
+        self._followers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def hear(self, agency_id: str | None) -> None:
+        """A notice from the database; None: any agency may have missed some."""
+        heard = list(self._followers) if agency_id is None else [agency_id]
+        for one in heard:
+            for wake in self._followers.get(one, ()):
+                wake.set()
+
+    async def find_end(self) -> Position:
+        return await find_end(self._database.settings)
+
+    def admit(self, agency_id: str) -> None:
+        """Raises CrowdedError."""
+        if len(self._followers.get(agency_id, ())) >= self._most_of_agency:
+            raise CrowdedError
+
+    async def follow(self, agency_id: str, after: Position) -> AsyncIterator[FeedEvent | None]:
+        """Events behind that place, for ever; None now and then while there are none. Ends when the service stops."""
+        wake = asyncio.Event()
+        self._followers[agency_id].add(wake)
+        try:
+            while not self._is_stopping():
+                wake.clear()
+                stretch = await read_events(self._database.settings, agency_id, after, _AT_A_TIME)
+                for event in stretch.events:
+                    yield event
+                    after = event.position
+                if stretch.held_back:
+                    await asyncio.sleep(_HELD_BACK_SECONDS)
+                elif len(stretch.events) < _AT_A_TIME and not await self._wait(wake):
+                    yield None
+        finally:
+            self._leave(agency_id, wake)
+
+    async def _wait(self, wake: asyncio.Event) -> bool:
+        """Until something happens; False if nothing did for as long as a silence may last."""
+        for _ in range(round(_KEEPALIVE_SECONDS / _LOOK_SECONDS)):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await wake.wait()
+                    return True
+            if self._is_stopping():
+                return True
+        return False
+
+    def _leave(self, agency_id: str, wake: asyncio.Event) -> None:
+        followers = self._followers[agency_id]
+        followers.discard(wake)
+        if not followers:
+            del self._followers[agency_id]

@@ -1,0 +1,119 @@
+"""Letters to agencies about their keys: one that stopped working, and lines that do not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from router.calls.key_notes import CALLS_OVERFLOWED
+from router.mail import Letters, Mail
+from router.particulars import particulars_of
+from router.services import CARRIER, ApiServices
+from router.store.keys.versions import StoredKey, find_key_in_use
+from router.store.tenants.agencies import Agency, find_agency
+
+KEY_FAILING: Final = "key_failing"
+
+_REFUSED: Final = """\
+Hello {agency},
+
+{label} refuses your {what} ending in {last4}{said}
+
+{meanwhile}
+
+What to do: save a working one under {console}.
+{find_key}
+
+This is the only mail about it, unless it works again and then fails anew.
+"""
+
+_NO_CREDIT: Final = """\
+Hello {agency},
+
+{label} takes no more calls with your {what} ending in {last4}: no credit is left there{said}
+
+{meanwhile}
+
+What to do: add credit at {label}, and switch on automatic top-up if it has one. Nothing needs to be changed here.
+
+This is the only mail about it, unless it works again and then fails anew.
+"""
+
+_OVERFLOWED: Final = """\
+Hello {agency},
+
+All of your {limit}lines at {label} were in use, so a call went to the next in line: your other providers, then
+the client's own phone or a voicemail. No caller heard a busy tone.
+
+What to do: raise the number of concurrent calls at {label}, or save a key of a second provider under {console}.
+
+This is the only mail about it, until the number of lines changes.
+"""
+
+_NEXT_IN_LINE: Final = (
+    "Until then calls go to your other providers, and where you have none to the client's own phone or a voicemail."
+)
+_NO_PROOF: Final = "Until then calls to numbers on that account ring the client's own phone or reach a voicemail."
+
+
+def register_letters(letters: Letters, services: ApiServices) -> None:
+    async def write_failing(ids: Mapping[str, Any]) -> Mail | None:
+        return await write_key_failing(services, ids)
+
+    async def write_overflowed(ids: Mapping[str, Any]) -> Mail | None:
+        return await write_calls_overflowed(services, ids)
+
+    letters.write(KEY_FAILING, write_failing)
+    letters.write(CALLS_OVERFLOWED, write_overflowed)
+
+
+async def write_key_failing(services: ApiServices, ids: Mapping[str, Any]) -> Mail | None:
+    """None if it works again, or was replaced, or the agency wants no mail."""
+    found = await _find(services, ids)
+    if found is None or found[1].status == "valid":
+        return None
+    agency, key = found
+    particulars = particulars_of(key.kind)
+    failing, what = key.status == "failing", "token" if key.kind == CARRIER else "key"
+    text = (_REFUSED if failing else _NO_CREDIT).format(
+        agency=agency.name,
+        label=particulars.label,
+        what=what,
+        last4=key.last4,
+        said=f". It says: {key.problem}" if key.problem else ".",
+        meanwhile=_NO_PROOF if key.kind == CARRIER else _NEXT_IN_LINE,
+        console=_console(services),
+        find_key=particulars.find_key,
+    )
+    subject = f"{particulars.label} refuses your {what}" if failing else f"No credit left at {particulars.label}"
+    return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)
+
+
+async def write_calls_overflowed(services: ApiServices, ids: Mapping[str, Any]) -> Mail | None:
+    found = await _find(services, ids)
+    if found is None:
+        return None
+    agency, key = found
+    label = particulars_of(key.kind).label
+    limit = "" if key.lines_limit is None else f"{key.lines_limit} "
+    text = _OVERFLOWED.format(agency=agency.name, label=label, limit=limit, console=_console(services))
+    return Mail(_id(CALLS_OVERFLOWED, ids, key), agency.alert_email or "", f"All lines at {label} were in use", text)
+
+
+async def _find(services: ApiServices, ids: Mapping[str, Any]) -> tuple[Agency, StoredKey] | None:
+    pool = services.database.settings
+    agency = await find_agency(pool, ids["agency_id"])
+    key = await find_key_in_use(pool, ids["agency_id"], ids["kind"])
+    if agency is None or agency.alert_email is None or key is None or key.version != ids["version"]:
+        return None
+    return agency, key
+
+
+def _console(services: ApiServices) -> str:
+    return f"{services.public_url}/console"
+
+
+def _id(letter: str, ids: Mapping[str, Any], key: StoredKey) -> str:
+    """The same for a letter that is sent twice by accident."""
+    since = int(key.failing_since.timestamp()) if key.failing_since else 0
+    return f"{letter}.{ids['agency_id']}.{key.kind}.{key.version}.{since}"

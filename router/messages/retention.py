@@ -1,0 +1,101 @@
+"""How long what was said is kept: an agency's `retention_days`, and deleting at the carrier whatever is deleted here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from adapters.base import ErrorKind, ProviderError
+from router.numbers.carriers import REQUEST_SECONDS, open_account
+from router.services import ApiServices
+from router.store.messages.retention import (
+    OldMessage,
+    forget_calls_before,
+    forget_deleted_calls,
+    list_messages_before,
+    list_messages_of_call,
+    list_retentions,
+)
+from router.store.messages.voicemails import delete_voicemail
+from router.telemetry import emit
+
+_AT_A_TIME: Final = 200
+_SILENT: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNREACHABLE, ErrorKind.TIMEOUT})
+
+
+@dataclass(slots=True)
+class Deleted:
+    """How many messages are gone, how many are not, and how many are in accounts that do not let us in."""
+
+    gone: int = 0
+    left: int = 0
+    out_of_reach: int = 0
+
+
+async def apply_retention(services: ApiServices) -> None:
+    """For every agency that has set a time. What the carrier does not delete now is kept, and tried the next day."""
+    now, pool = services.clock(), services.database.settings
+    await forget_deleted_calls(pool, now)
+    for agency_id, kept_for in await list_retentions(pool):
+        deleted = await delete_messages(services, agency_id, now - kept_for)
+        forgotten = 0
+        while count := await forget_calls_before(pool, agency_id, now - kept_for, now, _AT_A_TIME):
+            forgotten += count
+        left = deleted.left + deleted.out_of_reach
+        if deleted.gone or left or forgotten:
+            emit("retention.applied", agency_id=agency_id, messages=deleted.gone, calls=forgotten, left=left)
+
+
+async def delete_messages(
+    services: ApiServices, agency_id: str, before: datetime | None, seconds: float = float("inf")
+) -> Deleted:
+    """Messages from before that time, or all: recording first, then the row. What is not reached within `seconds` is left."""
+    deleted, until = Deleted(), time.monotonic() + seconds
+    after: tuple[datetime, str] | None = None
+    while messages := await list_messages_before(
+        services.database.settings, agency_id, before, after=after, limit=_AT_A_TIME
+    ):
+        after = (messages[-1].at, messages[-1].id)
+        await _delete(services, agency_id, messages, deleted, until)
+        if time.monotonic() >= until:
+            break
+    return deleted
+
+
+async def delete_messages_of_call(services: ApiServices, agency_id: str, call_id: str) -> Deleted:
+    """The same for one call."""
+    deleted = Deleted()
+    messages = await list_messages_of_call(services.database.settings, agency_id, call_id)
+    await _delete(services, agency_id, messages, deleted, float("inf"))
+    return deleted
+
+
+async def _delete(
+    services: ApiServices, agency_id: str, messages: Iterable[OldMessage], deleted: Deleted, until: float
+) -> None:
+    """An account that refuses us is not asked again for the others, nor is a carrier that does not answer."""
+    closed: set[str] = set()
+    silent = False
+    for message in messages:
+        account = await open_account(services, agency_id, message.account_sid)
+        if account is None or message.account_sid in closed:
+            deleted.out_of_reach += 1
+            continue
+        if silent or time.monotonic() >= until:
+            deleted.left += 1
+            continue
+        try:
+            await services.carrier.delete_recording(account, message.recording_sid, REQUEST_SECONDS)
+        except ProviderError as error:
+            if error.kind is ErrorKind.KEY_REJECTED:
+                closed.add(message.account_sid)
+                deleted.out_of_reach += 1
+                continue
+            silent = error.kind in _SILENT
+            deleted.left += 1
+            continue
+        await delete_voicemail(services.database.settings, agency_id, message.id)
+        deleted.gone += 1

@@ -1,0 +1,1 @@
+"""Agencies' numbers: the accounts they are on, buying and taking over, registrations, drift, release."""

@@ -1,0 +1,186 @@
+"""Buying at the carrier: on the agency's own account if it has one, else on the platform's subaccount for it.
+
+A number is bought by its name, so buying the same one twice is impossible, and one that is there with our label was
+bought by us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from adapters.base import Account, AvailableNumber, NumberGone
+from router.api.problems import Problem, invalid, not_found
+from router.numbers.accounts import (
+    NoPlatformAccountError,
+    ensure_subaccount,
+    find_own_account,
+    find_subaccount,
+)
+from router.numbers.carriers import REQUEST_SECONDS, is_fallback_of, make_fallback_url, open_account
+from router.numbers.shops import Bought, Order, sold_out
+from router.services import CARRIER, ApiServices
+from router.store.numbers.numbers import Number
+from router.store.numbers.purchases import Purchase, want_number
+from router.store.tenants.clients import Client, find_client
+
+OFFERS: Final = 20
+_OTHERS: Final = 2  # numbers that are tried when others are faster
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierShop:
+    """A Shop."""
+
+    services: ApiServices
+
+    async def plan(self, order: Order, purchase_id: str) -> Purchase:
+        account, whose = await self._choose_account(order.client.agency_id)
+        wanted = order.wanted
+        if wanted is None:
+            wanted = await self._choose_number(account, whose, order)
+        return Purchase(
+            id=purchase_id,
+            agency_id=order.client.agency_id,
+            client_id=order.client.id,
+            carrier=CARRIER,
+            account=whose,
+            account_sid=account.sid,
+            country=order.country,
+            area_code=order.area_code,
+            wanted=wanted,
+            named=order.wanted is not None,
+            known=(),
+            created_at=self.services.clock(),
+        )
+
+    async def make(self, purchase: Purchase) -> Bought:
+        account, client = await self._open(purchase), await self._find_client(purchase)
+        wanted = purchase.wanted or ""
+        for _ in range(_OTHERS):
+            try:
+                return await self._buy(account, client, purchase, wanted)
+            except NumberGone:
+                if there := await self._look(account, purchase, wanted):
+                    return there
+                other = None if purchase.named else await self._choose_other(account, purchase, wanted)
+                if other is None:
+                    raise
+                wanted = other
+                await want_number(self.services.database.settings, purchase.id, wanted)
+        return await self._buy(account, client, purchase, wanted)
+
+    async def find(self, purchase: Purchase) -> Bought | None:
+        return await self._look(await self._open(purchase), purchase, purchase.wanted or "")
+
+    async def give_back(self, purchase: Purchase, bought: Bought) -> None:
+        await self.services.carrier.release_number(await self._open(purchase), bought.remote_id, REQUEST_SECONDS)
+
+    def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
+        """The carrier was given our addresses with the purchase; the client may have changed since."""
+        current = is_fallback_of(self.services, bought.fallback_url, client, bought.e164)
+        return Number(
+            account_sid=purchase.account_sid,
+            e164=bought.e164,
+            agency_id=purchase.agency_id,
+            client_id=client.id,
+            carrier=CARRIER,
+            account=purchase.account,
+            number_sid=bought.remote_id,
+            voice_url=self.services.voice_url,
+            fallback_url=bought.fallback_url if current else make_fallback_url(self.services, client, bought.e164),
+            status_url=self.services.status_url,
+            state="active",
+            fallback_state="ok" if current else "stale",
+            created_at=self.services.clock(),
+            bought=True,
+        )
+
+    async def _choose_account(self, agency_id: str) -> tuple[Account, Literal["platform", "agency"]]:
+        own = await find_own_account(self.services, agency_id)
+        if own is not None:
+            return own, "agency"
+        try:
+            return await ensure_subaccount(self.services, agency_id), "platform"
+        except NoPlatformAccountError:
+            raise no_account() from None
+        except LookupError:
+            raise not_found("agency") from None
+
+    async def _choose_number(self, account: Account, whose: str, order: Order) -> str:
+        offers = await search(self.services, account, order.country, order.area_code)
+        if not offers:
+            raise sold_out(order)
+        fitting = [offer for offer in offers if offer.needs_address == "none"]
+        if not fitting and whose == "platform":
+            raise invalid("country", needs_papers(order.country))
+        return (fitting or offers)[0].e164
+
+    async def _choose_other(self, account: Account, purchase: Purchase, gone: str) -> str | None:
+        """None if nothing like it is left."""
+        offers = await search(self.services, account, purchase.country, purchase.area_code)
+        return next((offer.e164 for offer in offers if offer.e164 != gone and offer.needs_address == "none"), None)
+
+    async def _buy(self, account: Account, client: Client, purchase: Purchase, e164: str) -> Bought:
+        number = await self.services.carrier.buy_number(
+            account,
+            e164,
+            voice_url=self.services.voice_url,
+            fallback_url=make_fallback_url(self.services, client, e164),
+            status_url=self.services.status_url,
+            friendly_name=purchase.label,
+            limit=REQUEST_SECONDS,
+        )
+        return Bought(number.e164, number.sid, number.fallback_url)
+
+    async def _look(self, account: Account, purchase: Purchase, e164: str) -> Bought | None:
+        there = await self.services.carrier.find_number(account, e164, REQUEST_SECONDS)
+        if there is None:
+            return None
+        if there.friendly_name != purchase.label:
+            raise Problem(
+                "conflict", f"{e164} is on that Twilio account already: take it over with e164, client_id and account."
+            )
+        return Bought(there.e164, there.sid, there.fallback_url)
+
+    async def _open(self, purchase: Purchase) -> Account:
+        account = await open_account(self.services, purchase.agency_id, purchase.account_sid)
+        if account is None:
+            raise Problem("no-key", "There is no token any more for the Twilio account on which it was to be bought.")
+        return account
+
+    async def _find_client(self, purchase: Purchase) -> Client:
+        client = await find_client(self.services.database.settings, purchase.agency_id, purchase.client_id)
+        if client is None:
+            raise invalid("client_id", "must be the id of a client of this agency")
+        return client
+
+
+async def find_search_account(
+    services: ApiServices, agency_id: str
+) -> tuple[Account, Literal["platform", "agency"]] | None:
+    """Looking around needs no subaccount yet."""
+    own = await find_own_account(services, agency_id)
+    if own is not None:
+        return own, "agency"
+    account = await find_subaccount(services, agency_id) or services.platform_account
+    return None if account is None else (account, "platform")
+
+
+async def search(services: ApiServices, account: Account, country: str, area_code: str | None) -> list[AvailableNumber]:
+    return await services.carrier.search_numbers(account, country, area_code, OFFERS, REQUEST_SECONDS)
+
+
+def no_account() -> Problem:
+    return Problem(
+        "no-key",
+        "The agency has no Twilio account here, and neither has the platform: save a Twilio key, or buy from Retell or "
+        "Bland.",
+    )
+
+
+def needs_papers(country: str) -> str:
+    return (
+        f"Twilio sells numbers in {country} only to those who have an address or a regulatory bundle on file: save the "
+        "key of a Twilio account that has"
+    )

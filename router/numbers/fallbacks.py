@@ -1,0 +1,88 @@
+"""The fallback of a client's numbers: noted as stale with the change that makes it so, then given to whoever has the number.
+
+The carrier gets an address, a provider that sold the number itself the owner's phone. What fails stays marked, and is
+tried again by the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from adapters.base import ProviderError
+from router.api.problems import Problem
+from router.numbers.carriers import configure, make_fallback_url, open_account
+from router.numbers.native_shop import assign_native
+from router.services import ApiServices
+from router.store.numbers.checks import lease_stale_native
+from router.store.numbers.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
+from router.store.pool import DATABASE_ERRORS, Connection
+from router.store.tenants.clients import Client, find_client
+from router.telemetry import emit
+
+_AT_ONCE: Final = 10  # requests for one request to us
+_ATTEMPTS: Final = 3
+_REWRITE_SECONDS: Final = 12.0
+_TRIED_EVERY: Final = timedelta(minutes=10)
+_REASONS: Final[dict[type[BaseException], str]] = {Problem: "refused"}
+
+
+async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> None:
+    """Within the change that makes them stale, so that no crash can hide it."""
+    numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
+    for number in numbers:
+        address = "" if number.is_native else make_fallback_url(services, client, number.e164)
+        await want_fallback(connection, number.agency_id, number.e164, address)
+
+
+async def rewrite_fallbacks(services: ApiServices, numbers: Sequence[Number]) -> None:
+    """Give the carrier the addresses that are wanted, and so on. Raises nothing: one that fails stays marked as stale."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def rewrite(number: Number) -> None:
+        try:
+            async with gate:
+                await _rewrite(services, number.agency_id, number.e164)
+        except (ProviderError, Problem, *DATABASE_ERRORS) as error:
+            reason = error.kind.value if isinstance(error, ProviderError) else _REASONS.get(type(error), "database")
+            emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
+
+    with suppress(TimeoutError):  # those not reached are stale, as they are marked
+        async with asyncio.timeout(_REWRITE_SECONDS):
+            await asyncio.gather(*(rewrite(number) for number in numbers))
+
+
+async def _rewrite(services: ApiServices, agency_id: str, e164: str) -> None:
+    """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
+    pool = services.database.settings
+    for _ in range(_ATTEMPTS):
+        number = await find_number(pool, agency_id, e164)
+        if number is None or not await _deliver(services, number):
+            return
+        if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
+            return
+
+
+async def rewrite_stale_native(services: ApiServices) -> None:
+    """Those at voice providers; the carrier's are delivered with the looks at their configuration."""
+    now = services.clock()
+    stale = await lease_stale_native(services.database.settings, now, now + _TRIED_EVERY)
+    await rewrite_fallbacks(services, stale)
+
+
+async def _deliver(services: ApiServices, number: Number) -> bool:
+    """False: there is nobody to give it to. Raises ProviderError, Problem."""
+    if number.is_native:
+        client = await find_client(services.database.settings, number.agency_id, number.client_id)
+        if client is None:
+            return False
+        await assign_native(services, number, client)
+        return True
+    account = await open_account(services, number.agency_id, number.account_sid)
+    if account is None:
+        return False
+    await configure(services, account, number)
+    return True

@@ -1,0 +1,194 @@
+"""Buying from a voice provider itself. Such a number never passes through us: that provider answers it, and no other.
+
+A provider can be asked for a country and an area code, not for a number, so a second purchase would be another number.
+One that was made is known by our label, or where there is no place for one as the number that was not there before;
+that is why there is one purchase at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import phonenumbers
+
+from adapters.portable import Copy, NativeNumber, NumberHost, Wiring
+from crypto import OpenError
+from router.api.problems import Problem, invalid
+from router.assistants.definition import make_wiring
+from router.numbers.carriers import REQUEST_SECONDS
+from router.numbers.provider_keys import OpenedKey, open_provider_key
+from router.numbers.shops import Bought, Order
+from router.particulars import particulars_of
+from router.services import ApiServices
+from router.store.assistants.copies import find_usable_copy
+from router.store.numbers.numbers import Number, list_numbers_of_account
+from router.store.numbers.purchases import Purchase
+from router.store.tenants.clients import Client, find_client
+
+
+@dataclass(frozen=True, slots=True)
+class NativeShop:
+    """A Shop."""
+
+    services: ApiServices
+    provider: str
+
+    async def plan(self, order: Order, purchase_id: str) -> Purchase:
+        host, key = self._host(), await self._open(order.client.agency_id)
+        if order.wanted is not None:
+            raise invalid("e164", f"cannot be chosen at {self._label}: it takes a country and an area code")
+        if order.country not in host.sells_in:
+            raise invalid("country", not_sold_in(self._label, order.country, host.sells_in))
+        await find_answering_copy(self.services, order.client, self.provider)
+        there = await host.list_native(key.secret, REQUEST_SECONDS)
+        return Purchase(
+            id=purchase_id,
+            agency_id=order.client.agency_id,
+            client_id=order.client.id,
+            carrier=self.provider,
+            account="provider",
+            account_sid=self.provider,
+            country=order.country,
+            area_code=order.area_code,
+            wanted=None,
+            named=False,
+            known=sorted(number.e164 for number in there),
+            created_at=self.services.clock(),
+        )
+
+    async def make(self, purchase: Purchase) -> Bought:
+        key = await self._open(purchase.agency_id)
+        client = await find_client(self.services.database.settings, purchase.agency_id, purchase.client_id)
+        if client is None:
+            raise invalid("client_id", "must be the id of a client of this agency")
+        copy = await find_answering_copy(self.services, client, self.provider)
+        bought = await self._host().buy_native(
+            purchase.country,
+            purchase.area_code,
+            purchase.label,
+            copy,
+            _wiring(self.services, key),
+            client.personal_phone,
+            key.secret,
+            REQUEST_SECONDS,
+        )
+        return Bought(bought.e164, bought.remote_id)
+
+    async def find(self, purchase: Purchase) -> Bought | None:
+        key = await self._open(purchase.agency_id)
+        there = await self._host().list_native(key.secret, REQUEST_SECONDS)
+        labelled = [number for number in there if number.label == purchase.label]
+        if labelled:
+            return Bought(labelled[0].e164, labelled[0].remote_id)
+        if particulars_of(self.provider).labels_purchases:
+            return None
+        pool = self.services.database.settings
+        known = {*purchase.known, *await list_numbers_of_account(pool, self.provider)}
+        new = [number for number in there if number.e164 not in known and _fits(number, purchase)]
+        if len(new) > 1:
+            raise Problem(
+                "conflict",
+                f"Several numbers are new at {self._label}, and none tells that it is ours: look there, and release "
+                "what is too many.",
+            )
+        return Bought(new[0].e164, new[0].remote_id) if new else None
+
+    async def give_back(self, purchase: Purchase, bought: Bought) -> None:
+        key = await self._open(purchase.agency_id)
+        number = NativeNumber(bought.e164, bought.remote_id)
+        await self._host().release_native(number, key.secret, REQUEST_SECONDS)
+
+    def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
+        return Number(
+            account_sid=self.provider,
+            e164=bought.e164,
+            agency_id=purchase.agency_id,
+            client_id=client.id,
+            carrier=self.provider,
+            account="provider",
+            number_sid=bought.remote_id,
+            voice_url="",
+            fallback_url="",
+            status_url="",
+            state="active",
+            fallback_state="ok",
+            created_at=self.services.clock(),
+            bought=True,
+        )
+
+    @property
+    def _label(self) -> str:
+        return particulars_of(self.provider).label
+
+    def _host(self) -> NumberHost:
+        host = self.services.number_hosts.get(self.provider)
+        if host is None or not host.sells_in:
+            raise invalid("carrier", f"{self._label} sells no numbers here")
+        return host
+
+    async def _open(self, agency_id: str) -> OpenedKey:
+        key = await open_provider_key(self.services, agency_id, self.provider)
+        if key is None:
+            raise no_key(self.provider)
+        return key
+
+
+async def find_answering_copy(services: ApiServices, client: Client, provider: str) -> Copy | None:
+    """Who is to answer a number of the provider's own. None where the assistant is put on the number afterwards.
+
+    Raises Problem if there is nobody: callers would hear nothing.
+    """
+    host = services.assistant_hosts.get(provider)
+    copy = await find_usable_copy(services.database.settings, client.agency_id, client.id, provider)
+    if copy is not None and copy.remote_id is not None:
+        return copy
+    if host is not None and host.lives_on_numbers and client.assistant is not None:
+        return copy
+    label = particulars_of(provider).label
+    raise Problem(
+        "conflict",
+        f"The client has no assistant at {label} yet, and nobody else could answer a number of {label}'s own: give it "
+        "one, and wait until it is synced.",
+    )
+
+
+async def assign_native(services: ApiServices, number: Number, client: Client) -> None:
+    """From now on this client's assistant answers. Raises Problem, ProviderError."""
+    key = await open_provider_key(services, number.agency_id, number.carrier)
+    host = services.number_hosts.get(number.carrier)
+    if key is None or host is None:
+        raise no_key(number.carrier)
+    copy = await find_answering_copy(services, client, number.carrier)
+    await host.assign_native(
+        NativeNumber(number.e164, number.number_sid),
+        copy,
+        _wiring(services, key),
+        client.personal_phone,
+        key.secret,
+        REQUEST_SECONDS,
+    )
+
+
+def no_key(provider: str) -> Problem:
+    label = particulars_of(provider).label
+    return Problem("no-key", f"The agency has no key for {label}: save one with PUT /keys/{provider} first.")
+
+
+def not_sold_in(label: str, country: str, sells_in: tuple[str, ...]) -> str:
+    return f"{label} sells numbers in {' and '.join(sells_in)} only, none in {country}"
+
+
+def _fits(number: NativeNumber, purchase: Purchase) -> bool:
+    beginning = f"+{phonenumbers.country_code_for_region(purchase.country)}{purchase.area_code or ''}"
+    return number.e164.startswith(beginning)
+
+
+def _wiring(services: ApiServices, key: OpenedKey) -> Wiring:
+    """Raises Problem: an address that cannot be read any more comes back with a new key."""
+    try:
+        return make_wiring(services, key.stored)
+    except OpenError:
+        label = particulars_of(key.stored.kind).label
+        raise Problem(
+            "no-key", f"The {label} key's webhook address cannot be read any more: save the key again."
+        ) from None

@@ -1,0 +1,66 @@
+"""What a purchase needs of whoever sells: a plan of it, the purchase itself, and a look whether it was made.
+
+There are two kinds of sellers: the carrier (carrier_shop) and voice providers themselves (native_shop).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from router.api.problems import Problem, invalid
+from router.particulars import particulars_of
+from router.store.numbers.numbers import Number
+from router.store.numbers.purchases import Purchase
+from router.store.tenants.clients import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked for. `wanted` is a number out of those that can be had; `claim`: see `Purchase`."""
+
+    client: Client
+    carrier: str
+    country: str
+    area_code: str | None
+    wanted: str | None
+    claim: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A number that is there, with its id at whoever sold it, and the fallback address that the carrier has of it."""
+
+    e164: str
+    remote_id: str
+    fallback_url: str = field(default="", repr=False)
+
+
+class Shop(Protocol):
+    """A seller. What can be known before money is spent is a Problem; the rest is a ProviderError."""
+
+    async def plan(self, order: Order, purchase_id: str) -> Purchase:
+        """The purchase as it will be made. Raises Problem, ProviderError."""
+        ...
+
+    async def make(self, purchase: Purchase) -> Bought:
+        """Spend the money, once. Raises Problem, ProviderError."""
+        ...
+
+    async def find(self, purchase: Purchase) -> Bought | None:
+        """Whether it was made. Raises Problem where nobody can tell, ProviderError."""
+        ...
+
+    async def give_back(self, purchase: Purchase, bought: Bought) -> None:
+        """Raises ProviderError."""
+        ...
+
+    def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
+        """The number's row."""
+        ...
+
+
+def sold_out(order: Order) -> Problem:
+    place = f"{order.country}, area code {order.area_code}" if order.area_code else order.country
+    field = "area_code" if order.area_code else "country"
+    return invalid(field, f"{particulars_of(order.carrier).label} has no number for sale in {place} now")

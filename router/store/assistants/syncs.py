@@ -1,0 +1,287 @@
+"""Keeping clients' assistants at providers up to date: which rows are to be worked on, who works on one, what came of it.
+
+A row that is `pending` is work to do; jobs are nudges. Rows that people linked are worked on only where they let us
+manage them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from adapters.portable import Copy
+from router.store.assistants.places import ASKED, FINGERPRINT, Place, take_client
+from router.store.pool import Connection
+from router.store.tenants.clients import Client
+
+LEASE: Final = timedelta(seconds=120)
+"""Longer than anybody may work on one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row to be worked on, and the client as it was when the work began. Nobody else works on it until `until`."""
+
+    client: Client
+    provider: str
+    linked: bool
+    remote_id: str | None
+    parts: Mapping[str, str]
+    version: str | None
+    key_version: int | None
+    manage: tuple[Literal["webhook", "transfer"], ...]
+    tried: int
+    fingerprint: str
+    until: datetime
+
+    @property
+    def copy(self) -> Copy | None:
+        """What is known to be there."""
+        if self.remote_id is None and not self.parts:
+            return None
+        return Copy(self.remote_id, self.parts, self.version)
+
+
+Outcome: TypeAlias = Literal["synced", "failed"]
+Which: TypeAlias = Literal["all", "faulty", "outdated"]
+"""Copies to be put anew: all; those that are outdated, failed or waiting; or the outdated ones alone."""
+
+_WANT_AGAIN: Final = f"""
+UPDATE assistants s
+   SET state = 'pending', tried = 0, retry_at = NULL, error = NULL, updated_at = $5
+  FROM clients c, {ASKED}
+ WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
+   AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
+   AND CASE $7 WHEN 'all' THEN true
+               WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
+               ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {FINGERPRINT} END
+"""  # noqa: S608  (put together from constants)
+
+_WANT_NEW: Final = """
+INSERT INTO assistants (client_id, provider, state, updated_at)
+SELECT c.id, $2, 'pending', $3
+  FROM clients c
+ WHERE c.agency_id = $1 AND c.assistant IS NOT NULL AND ($4::text IS NULL OR c.id = $4)
+ ORDER BY c.created_at, c.id
+ON CONFLICT (client_id, provider) DO NOTHING
+"""
+
+# One at a time at each provider of an agency: so many requests do not add up, and a pause is one for all.
+_LOCK_PLACE: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))"
+
+_BUSY_UNTIL: Final = """
+SELECT greatest(
+       (SELECT max(s.leased_until)
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE c.agency_id = $1 AND s.provider = $2 AND s.leased_until > $3),
+       (SELECT max(l.leased_until)
+          FROM leftovers l
+         WHERE l.agency_id = $1 AND l.provider = $2 AND l.leased_until > $3))
+"""
+
+_CLAIM: Final = f"""
+UPDATE assistants s
+   SET leased_until = $6
+  FROM clients c, {ASKED}
+ WHERE c.id = s.client_id AND s.provider = asked.provider
+   AND s.client_id = (
+       SELECT due.client_id
+         FROM assistants due
+         JOIN clients d ON d.id = due.client_id
+        WHERE d.agency_id = $1 AND due.provider = $2
+          AND (due.state = 'pending'
+               OR due.state = 'linked' AND due.manage <> '{{}}' AND due.synced_hash IS DISTINCT FROM $3)
+          AND (due.retry_at IS NULL OR due.retry_at <= $5)
+        ORDER BY due.usable, d.created_at, d.id
+        LIMIT 1
+          FOR UPDATE OF due SKIP LOCKED)
+RETURNING c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing, c.assistant,
+          c.created_at, s.state = 'linked' AS linked, s.remote_id, s.parts, s.version, s.key_version, s.manage, s.tried,
+          {FINGERPRINT} AS fingerprint
+"""  # noqa: S608  (put together from constants)
+
+# What was changed while it was worked on is still to do.
+_SETTLE: Final = f"""
+UPDATE assistants s
+   SET state = CASE WHEN s.state = 'linked' THEN 'linked'
+                    WHEN {FINGERPRINT} = $6 AND EXISTS (
+                         SELECT FROM keys k
+                          WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
+                            AND k.retired_at IS NULL)
+                    THEN $8 ELSE 'pending' END,
+       synced_hash = CASE WHEN s.state = 'linked' THEN asked.form WHEN $8 = 'synced' THEN $6 ELSE s.synced_hash END,
+       error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
+  FROM clients c, {ASKED}
+ WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
+RETURNING s.state
+"""  # noqa: S608  (put together from constants)
+
+LIST_UNATTENDED: Final = """
+WITH due AS (
+    SELECT client_id, provider, leased_until FROM assistants WHERE state = 'pending' AND retry_at IS NULL
+     UNION ALL
+    SELECT client_id, provider, leased_until FROM assistants WHERE retry_at <= $1
+)
+SELECT DISTINCT c.agency_id, due.provider
+  FROM due
+  JOIN clients c ON c.id = due.client_id
+ WHERE due.leased_until IS NULL OR due.leased_until <= $1
+ UNION
+SELECT l.agency_id, l.provider
+  FROM leftovers l
+  JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
+ WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
+"""
+
+
+async def want_copies(
+    connection: Connection,
+    place: Place,
+    now: datetime,
+    *,
+    client_id: str | None = None,
+    which: Which = "faulty",
+    new: bool = True,
+) -> None:
+    """Queue those of all clients, or of the one; without `new` none that has no row there yet."""
+    await connection.execute(_WANT_AGAIN, *place.values, now, client_id, which)
+    if new:
+        await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
+
+
+async def lock_place(connection: Connection, agency_id: str, provider: str, now: datetime) -> datetime | None:
+    """Whoever takes work there waits for this. Until when somebody works there already, if so. Needs a transaction."""
+    await connection.execute(_LOCK_PLACE, agency_id, provider)
+    busy_until: datetime | None = await connection.fetchval(_BUSY_UNTIL, agency_id, provider, now)
+    return busy_until
+
+
+async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
+    """A row to work on, those first whose clients have nothing there yet. None: nothing is due."""
+    row = await connection.fetchrow(_CLAIM, *place.values, now, now + LEASE)
+    return _read_claim(dict(row), place.provider, now + LEASE) if row else None
+
+
+async def find_retry(connection: Connection, agency_id: str, provider: str) -> datetime | None:
+    """When the next is due of those that wait for another attempt."""
+    at: datetime | None = await connection.fetchval(
+        """
+        SELECT least(
+               (SELECT min(s.retry_at)
+                  FROM assistants s
+                  JOIN clients c ON c.id = s.client_id
+                 WHERE c.agency_id = $1 AND s.provider = $2),
+               (SELECT min(l.retry_at) FROM leftovers l WHERE l.agency_id = $1 AND l.provider = $2))
+        """,
+        agency_id,
+        provider,
+    )
+    return at
+
+
+async def keep_copy(connection: Connection, claim: Claim, copy: Copy, lost: Sequence[str], key_version: int) -> bool:
+    """It is there: calls may go to it. False: the client has no place for it any more.
+
+    Also for a worker whose lease ran out: the marker is the client's, so the copy is, too.
+    """
+    kept = await connection.fetchval(
+        """
+        UPDATE assistants
+           SET remote_id = $3, parts = $4, version = $5, lost = $6, key_version = $7, usable = true
+         WHERE client_id = $1 AND provider = $2 AND state <> 'linked'
+        RETURNING client_id
+        """,
+        claim.client.id,
+        claim.provider,
+        copy.remote_id,
+        dict(copy.parts),
+        copy.version,
+        list(lost),
+        key_version,
+    )
+    return kept is not None
+
+
+async def settle(
+    connection: Connection,
+    place: Place,
+    claim: Claim,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    key_version: int,
+    error: str | None = None,
+) -> str | None:
+    """The work is done, and the row is let go. The state that it has now; None: it is not ours any more.
+
+    Needs a transaction: whoever is changing the client is waited for.
+    """
+    await connection.execute("SELECT id FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
+    state: str | None = await connection.fetchval(
+        _SETTLE, *place.values, claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
+    )
+    return state
+
+
+async def postpone(connection: Connection, claim: Claim, error: str, now: datetime, retry_at: datetime) -> None:
+    """It did not go well, and is tried again later."""
+    await connection.execute(
+        """
+        UPDATE assistants
+           SET error = $4, tried = tried + 1, retry_at = $5, leased_until = NULL, updated_at = $6
+         WHERE client_id = $1 AND provider = $2 AND leased_until = $3
+        """,
+        claim.client.id,
+        claim.provider,
+        claim.until,
+        error,
+        retry_at,
+        now,
+    )
+
+
+async def let_go(connection: Connection, claim: Claim) -> None:
+    """As if it had never been claimed."""
+    await connection.execute(
+        "UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3",
+        claim.client.id,
+        claim.provider,
+        claim.until,
+    )
+
+
+async def fail_pending(
+    connection: Connection, agency_id: str, provider: str, error: str, now: datetime, *, key_version: int | None
+) -> int:
+    """Nothing can be done there now: for that version of the key, if it is still the one in use; None: without any."""
+    rows = await connection.fetch(
+        """
+        UPDATE assistants s
+           SET state = 'failed', error = $3, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $4
+          FROM clients c
+         WHERE c.id = s.client_id AND c.agency_id = $1 AND s.provider = $2 AND s.state = 'pending'
+           AND $5::integer IS NOT DISTINCT FROM
+               (SELECT k.version FROM keys k WHERE k.agency_id = $1 AND k.kind = $2 AND k.retired_at IS NULL)
+        RETURNING s.client_id
+        """,
+        agency_id,
+        provider,
+        error,
+        now,
+        key_version,
+    )
+    return len(rows)
+
+
+async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """Agencies and providers where something is due that nobody works on, and that have a key."""
+    rows = await connection.fetch(LIST_UNATTENDED, now)
+    return [(row["agency_id"], row["provider"]) for row in rows]
+
+
+def _read_claim(row: dict[str, Any], provider: str, until: datetime) -> Claim:
+    client = take_client(row)
+    return Claim(**{**row, "manage": tuple(row["manage"])}, client=client, provider=provider, until=until)

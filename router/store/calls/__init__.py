@@ -1,0 +1,1 @@
+"""Rows of calls: claims, writes, ends, reports, history and figures."""

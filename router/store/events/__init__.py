@@ -1,0 +1,1 @@
+"""Call events as endpoints and live feeds read them, and the deliveries to endpoints."""

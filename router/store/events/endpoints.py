@@ -1,0 +1,283 @@
+"""Endpoints of agencies, to which call events are delivered, and what became of each delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from router.store.events.feed import Position
+from router.store.pool import Connection
+
+DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
+
+EVERYTHING: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """Where an agency wants events. `resting_until`: it failed lately, and is left alone until
+    then; `failures` in a row.
+    """
+
+    id: str
+    agency_id: str
+    url: str
+    events: Sequence[str]
+    sealed: str = field(repr=False)
+    position: Position
+    resting_until: datetime | None
+    failures: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one endpoint. `error` is ours, never what the receiver said."""
+
+    id: str
+    endpoint_id: str
+    event_id: str
+    event: str
+    state: DeliveryState
+    tried: int
+    status: int | None
+    error: str | None
+    created_at: datetime
+    tried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """All that is needed to make one delivery."""
+
+    id: str
+    state: DeliveryState
+    tried: int
+    event_id: str
+    endpoint: WebhookEndpoint
+
+
+_COLUMNS: Final = (
+    "id, agency_id, url, events, sealed, xid::text::bigint AS xid, seq, resting_until, failures, created_at"
+)
+
+
+def _read(row: dict[str, object]) -> WebhookEndpoint:
+    fields = dict(row)
+    position = Position(fields.pop("xid"), fields.pop("seq"))  # type: ignore[arg-type]
+    return WebhookEndpoint(position=position, **fields)  # type: ignore[arg-type]
+
+
+async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
+    await connection.execute(
+        """
+        INSERT INTO endpoints (id, agency_id, url, events, sealed, xid, seq, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6::text::xid8, $7, $8)
+        """,
+        endpoint.id,
+        endpoint.agency_id,
+        endpoint.url,
+        endpoint.events,
+        endpoint.sealed,
+        str(endpoint.position.xid),
+        endpoint.position.seq,
+        endpoint.created_at,
+    )
+
+
+async def find_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> WebhookEndpoint | None:
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM endpoints WHERE agency_id = $1 AND id = $2",  # noqa: S608  (a constant)
+        agency_id,
+        endpoint_id,
+    )
+    return _read(row) if row else None
+
+
+async def list_endpoints(
+    connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None = None, limit: int | None = None
+) -> list[WebhookEndpoint]:
+    """Oldest first."""
+    at, endpoint_id = after or (None, None)
+    rows = await connection.fetch(
+        f"""
+        SELECT {_COLUMNS}
+          FROM endpoints
+         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         ORDER BY created_at, id
+         LIMIT $4
+        """,  # noqa: S608  (a constant)
+        agency_id,
+        at,
+        endpoint_id,
+        limit,
+    )
+    return [_read(row) for row in rows]
+
+
+async def list_agencies_with_endpoints(connection: Connection) -> list[str]:
+    rows = await connection.fetch("SELECT DISTINCT agency_id FROM endpoints")
+    return [row["agency_id"] for row in rows]
+
+
+async def lock_endpoint(connection: Connection, endpoint_id: str) -> WebhookEndpoint | None:
+    """Until the end of the transaction nobody else makes deliveries of its events."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM endpoints WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608  (a constant)
+        endpoint_id,
+    )
+    return _read(row) if row else None
+
+
+async def move_endpoint(connection: Connection, endpoint_id: str, position: Position) -> None:
+    """Events up to there have become deliveries."""
+    await connection.execute(
+        "UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1",
+        endpoint_id,
+        str(position.xid),
+        position.seq,
+    )
+
+
+async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> bool:
+    """With its deliveries. Whether there was one."""
+    deleted = await connection.fetchval(
+        "DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id", agency_id, endpoint_id
+    )
+    return deleted is not None
+
+
+async def insert_deliveries(
+    connection: Connection, endpoint_id: str, deliveries: Sequence[tuple[str, str]], now: datetime
+) -> list[str]:
+    """(id, event id) of each; those that the endpoint has already are left out. The ids of the new ones."""
+    rows = await connection.fetch(
+        """
+        INSERT INTO deliveries (id, endpoint_id, event_id, state, created_at)
+        SELECT d.id, $1, d.event_id, 'waiting', $4 FROM unnest($2::text[], $3::text[]) AS d (id, event_id)
+        ON CONFLICT (endpoint_id, event_id) DO NOTHING
+        RETURNING id
+        """,
+        endpoint_id,
+        [delivery_id for delivery_id, _ in deliveries],
+        [event_id for _, event_id in deliveries],
+        now,
+    )
+    return [row["id"] for row in rows]
+
+
+async def find_delivery(connection: Connection, delivery_id: str) -> DueDelivery | None:
+    row = await connection.fetchrow(
+        """
+        SELECT d.id AS delivery_id, d.state, d.tried, d.event_id, e.id, e.agency_id, e.url, e.events, e.sealed,
+               e.xid::text::bigint AS xid, e.seq, e.resting_until, e.failures, e.created_at
+          FROM deliveries d
+          JOIN endpoints e ON e.id = d.endpoint_id
+         WHERE d.id = $1
+        """,
+        delivery_id,
+    )
+    if row is None:
+        return None
+    fields = dict(row)
+    own = {name: fields.pop(name) for name in ("state", "tried", "event_id")}
+    return DueDelivery(id=fields.pop("delivery_id"), endpoint=_read(fields), **own)
+
+
+async def note_delivered(connection: Connection, due: DueDelivery, status: int, now: datetime) -> None:
+    await connection.execute(
+        """
+        WITH rested AS (UPDATE endpoints SET resting_until = NULL, failures = 0 WHERE id = $4 AND failures > 0)
+        UPDATE deliveries SET state = 'delivered', tried = tried + 1, status = $2, error = NULL, tried_at = $3
+         WHERE id = $1
+        """,
+        due.id,
+        status,
+        now,
+        due.endpoint.id,
+    )
+
+
+async def note_failure(
+    connection: Connection, due: DueDelivery, status: int | None, error: str, now: datetime, rest_until: datetime
+) -> None:
+    await connection.execute(
+        """
+        WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1 WHERE id = $5)
+        UPDATE deliveries SET tried = tried + 1, status = $2, error = $3, tried_at = $4 WHERE id = $1
+        """,
+        due.id,
+        status,
+        error,
+        now,
+        due.endpoint.id,
+        rest_until,
+    )
+
+
+async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
+    await connection.execute("UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'", delivery_id)
+
+
+async def list_deliveries(
+    connection: Connection, agency_id: str, endpoint_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Delivery]:
+    """Newest first."""
+    at, delivery_id = after or (None, None)
+    rows = await connection.fetch(
+        """
+        SELECT d.id, d.endpoint_id, d.event_id, v.event, d.state, d.tried, d.status, d.error, d.created_at, d.tried_at
+          FROM deliveries d
+          JOIN endpoints e ON e.id = d.endpoint_id
+          JOIN call_events v ON v.id = d.event_id
+         WHERE e.agency_id = $1 AND d.endpoint_id = $2
+           AND ($3::timestamptz IS NULL OR (d.created_at, d.id) < ($3, $4))
+         ORDER BY d.created_at DESC, d.id DESC
+         LIMIT $5
+        """,
+        agency_id,
+        endpoint_id,
+        at,
+        delivery_id,
+        limit,
+    )
+    return [Delivery(**row) for row in rows]
+
+
+async def list_events_since(
+    connection: Connection, endpoint: WebhookEndpoint, since: datetime, limit: int
+) -> list[str]:
+    """Ids of the events that the endpoint wants, of calls and of all that happened since, oldest first."""
+    rows = await connection.fetch(
+        """
+        SELECT v.id
+          FROM call_events v
+         WHERE v.agency_id = $1 AND v.at >= $2 AND ('*' = ANY ($3::text[]) OR v.event = ANY ($3))
+         ORDER BY v.xid, v.seq
+         LIMIT $4
+        """,
+        endpoint.agency_id,
+        since,
+        endpoint.events,
+        limit,
+    )
+    return [row["id"] for row in rows]
+
+
+async def revive_deliveries(
+    connection: Connection, endpoint_id: str, event_ids: Sequence[str], now: datetime
+) -> list[str]:
+    """Deliver these events again, whatever became of them before. The deliveries' ids."""
+    rows = await connection.fetch(
+        """
+        UPDATE deliveries SET state = 'waiting', tried = 0, status = NULL, error = NULL, tried_at = NULL, created_at = $3
+         WHERE endpoint_id = $1 AND event_id = ANY ($2) AND state <> 'waiting'
+        RETURNING id
+        """,
+        endpoint_id,
+        event_ids,
+        now,
+    )
+    return [row["id"] for row in rows]

@@ -1,0 +1,1 @@
+"""Rows of messages, their mail and their retention."""

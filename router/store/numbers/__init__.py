@@ -1,0 +1,1 @@
+"""Rows of numbers, their registrations and purchases."""

@@ -1,0 +1,218 @@
+"""Phone numbers of clients. Their counterparts at providers are in router.store.numbers.registrations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from router.store.pool import Connection
+
+# Longer than any request may take: a number that is still being set up after that was left behind by a crash.
+ABANDONED_AFTER: Final = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet.
+
+    One that was bought at a voice provider (`account` provider) has its name as carrier and account, and no addresses.
+    `drift`: how the carrier's configuration differs from ours, as far as it could not be mended.
+    """
+
+    account_sid: str
+    e164: str
+    agency_id: str
+    client_id: str
+    carrier: str
+    account: Literal["platform", "agency", "provider"]
+    number_sid: str
+    voice_url: str
+    fallback_url: str = field(repr=False)
+    status_url: str
+    state: Literal["pending", "active"]
+    fallback_state: Literal["ok", "stale"]
+    created_at: datetime
+    bought: bool = False  # by us, for this agency
+    drift: str | None = None
+    checked_at: datetime | None = None
+    registrations: dict[str, dict[str, str]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()  # why it has no counterpart where it should have one
+
+    @property
+    def is_native(self) -> bool:
+        return self.account == "provider"
+
+    @property
+    def carrier_account_sid(self) -> str | None:
+        """None: it is on no carrier's account."""
+        return None if self.is_native else self.account_sid
+
+    @property
+    def whose_account(self) -> Literal["platform", "agency"] | None:
+        return None if self.account == "provider" else self.account
+
+
+async def claim_number(connection: Connection, number: Number) -> bool:
+    """Insert it unless the account's number, or the agency's same number elsewhere, is taken.
+
+    One that this agency began to set up and never finished is not taken.
+    """
+    await connection.execute(
+        """
+        DELETE FROM numbers
+         WHERE agency_id = $1 AND e164 = $2 AND state = 'pending' AND created_at < $3
+        """,
+        number.agency_id,
+        number.e164,
+        number.created_at - ABANDONED_AFTER,
+    )
+    inserted = await connection.fetchval(
+        """
+        INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url,
+                             fallback_url, status_url, state, fallback_state, created_at, bought)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT DO NOTHING
+        RETURNING e164
+        """,
+        number.account_sid,
+        number.e164,
+        number.agency_id,
+        number.client_id,
+        number.carrier,
+        number.account,
+        number.number_sid,
+        number.voice_url,
+        number.fallback_url,
+        number.status_url,
+        number.state,
+        number.fallback_state,
+        number.created_at,
+        number.bought,
+    )
+    return inserted is not None
+
+
+async def activate_number(connection: Connection, agency_id: str, e164: str) -> None:
+    """The carrier is configured."""
+    await connection.execute("UPDATE numbers SET state = 'active' WHERE agency_id = $1 AND e164 = $2", agency_id, e164)
+
+
+async def find_number(connection: Connection, agency_id: str, e164: str) -> Number | None:
+    rows = await list_numbers(connection, agency_id, e164=e164, limit=1)
+    return rows[0] if rows else None
+
+
+async def list_numbers(
+    connection: Connection,
+    agency_id: str,
+    *,
+    e164: str | None = None,
+    client_id: str | None = None,
+    account_sid: str | None = None,
+    after: tuple[datetime, str] | None = None,
+    limit: int | None = None,
+) -> list[Number]:
+    """Oldest first; those that match what is given."""
+    at, after_e164 = after or (None, None)
+    rows = await connection.fetch(
+        """
+        SELECT n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
+               n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift, n.checked_at,
+               (SELECT jsonb_object_agg(r.provider,
+                                        jsonb_strip_nulls(jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode)))
+                  FROM registrations r
+                 WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.remote_id IS NOT NULL) AS registrations,
+               ARRAY(SELECT r.error
+                       FROM registrations r
+                      WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.error IS NOT NULL
+                      ORDER BY r.provider) AS problems
+          FROM numbers n
+         WHERE n.agency_id = $1
+           AND ($2::text IS NULL OR n.e164 = $2)
+           AND ($3::text IS NULL OR n.client_id = $3)
+           AND ($4::text IS NULL OR n.account_sid = $4)
+           AND ($5::timestamptz IS NULL OR (n.created_at, n.e164) > ($5, $6))
+         ORDER BY n.created_at, n.e164
+         LIMIT $7
+        """,
+        agency_id,
+        e164,
+        client_id,
+        account_sid,
+        at,
+        after_e164,
+        limit,
+    )
+    return [read_number(row) for row in rows]
+
+
+async def list_numbers_of_account(connection: Connection, account_sid: str) -> list[str]:
+    """The numbers of all agencies on a carrier account, or at a voice provider."""
+    rows = await connection.fetch("SELECT e164 FROM numbers WHERE account_sid = $1", account_sid)
+    return [row["e164"] for row in rows]
+
+
+async def find_fallback_url(connection: Connection, account_sid: str, e164: str) -> str | None:
+    """What the carrier is to ask when we do not answer."""
+    url: str | None = await connection.fetchval(
+        "SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2", account_sid, e164
+    )
+    return url or None
+
+
+async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
+    """Whether some agency has set it up on that carrier account."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)", account_sid, e164
+    )
+    return found
+
+
+async def is_our_number(connection: Connection, e164: str) -> bool:
+    """Whether any agency has this number here: ringing it as somebody's phone could go round in circles."""
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)", e164)
+    return found
+
+
+async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:
+    """To another client of the agency."""
+    await connection.execute(
+        "UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2", agency_id, e164, client_id
+    )
+
+
+async def want_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> None:
+    """Note the address that the carrier is to be given."""
+    await connection.execute(
+        "UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2",
+        agency_id,
+        e164,
+        fallback_url,
+    )
+
+
+async def confirm_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> bool:
+    """The carrier has been given this address. False if another one is wanted by now."""
+    confirmed = await connection.fetchval(
+        """
+        UPDATE numbers
+           SET fallback_state = 'ok'
+         WHERE agency_id = $1 AND e164 = $2 AND fallback_url = $3
+        RETURNING e164
+        """,
+        agency_id,
+        e164,
+        fallback_url,
+    )
+    return confirmed is not None
+
+
+async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence[str]) -> None:
+    await connection.execute("DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)", agency_id, e164s)
+
+
+def read_number(row: Any) -> Number:
+    """A row with all of a number's columns, its `registrations` and `problems`."""
+    return Number(**{**row, "registrations": row["registrations"] or {}, "problems": tuple(row["problems"])})

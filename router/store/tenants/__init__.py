@@ -1,0 +1,1 @@
+"""Rows of agencies, clients, tokens, the audit log and repeated requests."""

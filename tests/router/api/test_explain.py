@@ -1,0 +1,77 @@
+"""GET …/explain as a request: what it is asked with, and who may ask. What it answers is in tests/router/calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.sandbox.world import NUMBERS, VAPI_KEY
+from tests.router.api.client import ADMIN_TOKEN
+
+pytestmark = pytest.mark.anyio
+
+NUMBER = NUMBERS[0]
+READY = {
+    "step": "ai",
+    "provider": "vapi",
+    "would_take": True,
+    "reason": "ready",
+    "notes": ["no_events", "no_transfer"],  # it is linked, and left alone
+}
+
+
+@pytest.fixture
+async def agency(api, sandbox):
+    agency = await api.new_agency()
+    remote_id = sandbox.state.vapi.add_assistant(sandbox.state.vapi.orgs.of(VAPI_KEY))
+    await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
+    client = await api.new_client(agency)
+    await api.put(f"{agency.path}/clients/{client['id']}/assistants/vapi", {"remote_id": remote_id, "manage": []})
+    await api.post(f"{agency.path}/numbers", {"e164": NUMBER, "client_id": client["id"], "account": "platform"})
+    number = NUMBER.replace("+", "%2B")
+    await api.put(f"{agency.path}/numbers/{number}/registrations/vapi", {"remote_id": "p1"})
+    return agency
+
+
+async def test_an_agency_may_ask_about_its_own_number(api, agency):
+    for token in (ADMIN_TOKEN, agency.token):
+        found = await api.get(f"{agency.path}/explain", params={"to": NUMBER, "from": "+14155550123"}, token=token)
+        assert found.keys() == {"rungs"}
+        assert found["rungs"][0] == READY
+
+
+async def test_a_plus_sign_that_was_not_encoded_is_understood(api, agency):
+    response = await api.http.get(
+        f"{agency.path}/explain?to={NUMBER}&from=+14155550123", headers={"authorization": f"Bearer {ADMIN_TOKEN}"}
+    )
+    assert response.json()["rungs"][0] == READY
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({}, "to"),
+        ({"to": ""}, "to"),
+        ({"to": "5005550101"}, "to"),
+        ({"to": "+1500555010x"}, "to"),
+        ({"to": NUMBER, "from": "Bella"}, "from"),
+        ({"to": NUMBER, "from": "+0000000000"}, "from"),
+    ],
+)
+async def test_what_is_no_number_is_said_to_be_none(api, agency, query, field):
+    problem = await api.refusal("GET", f"{agency.path}/explain", params=query)
+    assert (problem.status, problem.name, problem.fields) == (422, "invalid", (field,))
+
+
+async def test_a_number_that_is_not_the_agencys_is_not_found(api, agency):
+    other = await api.new_agency()
+    for path, number in ((other.path, NUMBER), (agency.path, NUMBERS[1])):
+        problem = await api.refusal("GET", f"{path}/explain", params={"to": number})
+        assert (problem.status, problem.name) == (404, "not-found")
+    assert (await api.refusal("GET", f"{agency.path}/explain", params={"to": NUMBER}, token=other.token)).status == 404
+
+
+async def test_a_full_bulkhead_is_a_reason(api, agency, bulkheads):
+    while bulkheads.has_room(agency.id, "vapi"):
+        bulkheads.enter(agency.id, "vapi")
+    rungs = (await api.get(f"{agency.path}/explain", params={"to": NUMBER}))["rungs"]
+    assert rungs[0] == READY | {"would_take": False, "reason": "at_capacity"}

@@ -1,0 +1,240 @@
+"""Registering webhook endpoints, and events on their way there: over the API, a real queue, and a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.receivers import Receivers
+from router.events import deliveries as module
+from router.events.deliveries import DELIVER, Deliveries
+from router.jobs import JobRunner, RetryPolicy
+from router.services import ApiServices, utc_now
+from router.store.calls.writes import insert_event
+from tests.router.api.client import Agency, Api
+from tests.router.store.rows import AT, insert
+from tests.support.serving import serve_app
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+
+
+class Receiver:
+    """Somebody's program, which fails as often as told before it takes anything."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.refused = 0
+        self.failing = 0
+
+    async def take(self, request: Request) -> Response:
+        body = await request.body()
+        if self.failing:
+            self.failing -= 1
+            self.refused += 1
+            return Response(status_code=503)
+        self.taken.append((dict(request.headers), body))
+        return Response(status_code=204)
+
+    @property
+    def ids(self) -> list[str]:
+        return [headers["webhook-id"] for headers, _ in self.taken]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def url(receiver: Receiver) -> AsyncIterator[str]:
+    async with serve_app(Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])) as url:
+        yield f"{url}/hook"
+
+
+@pytest.fixture
+async def agency(api: Api, services: ApiServices) -> Agency:
+    agency = await api.new_agency()
+    client = await api.new_client(agency)
+    await insert(
+        services.database.settings, "calls", id="call_1", call_sid="CA1", agency_id=agency.id, client_id=client["id"]
+    )
+    return agency
+
+
+@pytest.fixture
+async def deliveries(services: ApiServices, database_dsn: str, monkeypatch) -> AsyncIterator[Deliveries]:
+    """With a queue that works them off, quickly."""
+    monkeypatch.setattr(module, "POLICY", RetryPolicy(first=timedelta(milliseconds=50), factor=1, attempts=6))
+    monkeypatch.setattr(module, "_SHORT_REST", timedelta())
+    monkeypatch.setattr(module, "_REST", timedelta())
+    deliveries = Deliveries(services.database, services.keyring, services.receivers, utc_now)
+    runner = JobRunner(database_dsn)
+    runner.handle(DELIVER, deliveries.deliver, given_up=deliveries.give_up)
+    running = asyncio.create_task(runner.run())
+    yield deliveries
+    await runner.stop()
+    await running
+
+
+async def note(services: ApiServices, event_id: str, event: str = "call.answered") -> None:
+    write = insert_event(event_id, "call_1", AT, event, step=event_id, provider="vapi")
+    await services.database.settings.execute(write.statement, *write.arguments)
+
+
+async def register(api: Api, agency: Agency, url: str, **fields: Any) -> dict[str, Any]:
+    return await api.post(f"{agency.path}/endpoints", {"url": url, **fields}, token=agency.token)
+
+
+async def states(api: Api, agency: Agency, endpoint: dict[str, Any]) -> Counter[str]:
+    found = await api.get(f"{agency.path}/endpoints/{endpoint['id']}/deliveries", token=agency.token)
+    return Counter(item["state"] for item in found["items"])
+
+
+async def wait_for_states(api: Api, agency: Agency, endpoint: dict[str, Any], **wanted: int) -> None:
+    async def there() -> bool:
+        return await states(api, agency, endpoint) == Counter(wanted)
+
+    async with asyncio.timeout(60):
+        while not await there():  # noqa: ASYNC110  (it is asked over HTTP)
+            await asyncio.sleep(0.05)
+
+
+async def test_an_event_arrives_signed_with_its_call(api, services, agency, deliveries, receiver, url):
+    endpoint = await register(api, agency, url)
+    await note(services, "e1")
+    await deliveries.fan_out(agency.id)
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    [(headers, body)] = receiver.taken
+    event = Webhook(endpoint["secret"]).verify(body, headers)
+    assert headers["content-type"] == "application/cloudevents+json"
+    assert (event["specversion"], event["id"], event["type"]) == ("1.0", "e1", "call.answered")
+    assert event["source"] == agency.path
+    assert event["subject"] == event["data"]["event"]["call_id"] == event["data"]["call"]["id"] == "call_1"
+    assert event["data"]["call"]["from"] == "+14155550123"
+
+
+async def test_the_secret_is_shown_once_and_stored_sealed(api, services, agency, url, captured_events):
+    endpoint = await register(api, agency, url)
+    assert endpoint["secret"].startswith("whsec_")
+    listed = await api.get(f"{agency.path}/endpoints", token=agency.token)
+    rows = await services.database.settings.fetch("SELECT * FROM endpoints")
+    for place in (json.dumps(listed), str([dict(row) for row in rows]), str(captured_events)):
+        assert endpoint["secret"] not in place
+
+
+async def test_an_endpoint_gets_the_events_that_it_chose_and_none_from_before(
+    api, services, agency, deliveries, receiver, url
+):
+    await note(services, "before", "voicemail.received")
+    endpoint = await register(api, agency, url, events=["voicemail.received"])
+    await note(services, "e1", "call.answered")
+    await note(services, "e2", "voicemail.received")
+    await deliveries.fan_out(agency.id)
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    assert receiver.ids == ["e2"]
+
+
+async def test_a_receiver_that_fails_for_a_while_gets_every_event_once_by_id(
+    api, services, agency, deliveries, receiver, url
+):
+    endpoint = await register(api, agency, url)
+    receiver.failing = 7
+    events = [f"e{number}" for number in range(5)]
+    for event_id in events:
+        await note(services, event_id)
+    await asyncio.gather(*(deliveries.fan_out(agency.id) for _ in range(3)))
+    await wait_for_states(api, agency, endpoint, delivered=5)
+    assert receiver.refused == 7
+    assert sorted(receiver.ids) == events
+
+
+async def test_what_is_never_taken_is_dead_and_replay_brings_it_back(api, services, agency, deliveries, receiver, url):
+    endpoint = await register(api, agency, url)
+    receiver.failing = 6
+    await note(services, "e1")
+    await deliveries.fan_out(agency.id)
+    await wait_for_states(api, agency, endpoint, dead=1)
+    answer = await api.post(
+        f"{agency.path}/endpoints/{endpoint['id']}/replay", {"since": AT.isoformat()}, 200, token=agency.token
+    )
+    assert answer == {"deliveries": 1}
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    assert receiver.ids == ["e1"]
+
+
+async def test_replay_repeats_what_was_delivered_and_brings_what_was_before(
+    api, services, agency, deliveries, receiver, url
+):
+    await note(services, "before")
+    endpoint = await register(api, agency, url)
+    await note(services, "e1")
+    await deliveries.fan_out(agency.id)
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    await api.post(
+        f"{agency.path}/endpoints/{endpoint['id']}/replay", {"since": AT.isoformat()}, 200, token=agency.token
+    )
+    await wait_until(lambda: len(receiver.taken) == 3)
+    assert sorted(receiver.ids) == ["before", "e1", "e1"]
+
+
+async def test_an_address_inside_is_refused_at_saving(api, services, agency, monkeypatch):
+    monkeypatch.setattr(services.receivers, "_private", False)
+    for address in ("https://127.0.0.1/x", "https://[::1]/x", "https://169.254.169.254/latest", "http://example.com"):
+        problem = await api.refusal("POST", f"{agency.path}/endpoints", {"url": address}, token=agency.token)
+        assert (problem.status, problem.fields) == (422, ("url",))
+
+
+async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
+    api, services, agency, database_dsn, url, monkeypatch
+):
+    monkeypatch.setattr(module, "POLICY", RetryPolicy(attempts=1))
+    endpoint = await register(api, agency, url)
+    await note(services, "e1")
+    strict = Receivers()
+    strict_deliveries = Deliveries(services.database, services.keyring, strict, utc_now)
+    await strict_deliveries.fan_out(agency.id)
+    runner = JobRunner(database_dsn)
+    runner.handle(DELIVER, strict_deliveries.deliver, given_up=strict_deliveries.give_up)
+    running = asyncio.create_task(runner.run())
+    await wait_for_states(api, agency, endpoint, dead=1)
+    await runner.stop()
+    await running
+    await strict.aclose()
+    [item] = (await api.get(f"{agency.path}/endpoints/{endpoint['id']}/deliveries", token=agency.token))["items"]
+    assert "nothing is delivered there" in item["error"]
+
+
+async def test_names_of_events_that_there_are_not_are_refused(api, agency, url):
+    problem = await api.refusal("POST", f"{agency.path}/endpoints", {"url": url, "events": ["call.danced"]})
+    assert (problem.status, problem.fields) == (422, ("events",))
+
+
+async def test_another_agencys_endpoint_does_not_exist(api, agency, url):
+    endpoint = await register(api, agency, url)
+    other = await api.new_agency("Other")
+    path = f"{other.path}/endpoints/{endpoint['id']}"
+    for method, address in (("DELETE", path), ("GET", f"{path}/deliveries")):
+        assert (await api.refusal(method, address, token=other.token)).status == 404
+    since = {"since": AT.isoformat()}
+    assert (await api.refusal("POST", f"{path}/replay", since, token=other.token)).status == 404
+
+
+async def test_a_removed_endpoint_gets_nothing_more(api, services, agency, deliveries, receiver, url):
+    endpoint = await register(api, agency, url)
+    await note(services, "e1")
+    await api.delete(f"{agency.path}/endpoints/{endpoint['id']}", token=agency.token)
+    await api.delete(f"{agency.path}/endpoints/{endpoint['id']}", 404, token=agency.token)
+    await deliveries.fan_out(agency.id)
+    assert receiver.taken == []

@@ -1,0 +1,456 @@
+"""What a live call asks of the database: once is once, and nobody gets another one's route."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.base import Target
+from router.routing.route import Access, Hours, Mode, OpenSpan
+from router.store.calls import calls
+from router.store.calls import writes as call_writes
+from router.store.calls.calls import CallClaim, claim_call, claim_step
+from router.store.calls.writes import Write
+from router.store.keys import account_tokens
+from router.store.pool import Database
+from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.anyio
+
+OTHER_ACCOUNT = "AC" + "b" * 32
+CALLER = "+14155550123"
+PHONE = "+15005550123"
+
+
+@pytest.fixture
+async def db(database_dsn: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database_dsn)
+    yield connection
+    await connection.close()
+
+
+async def ring(database: Database, call_sid: str = "CA1", **changes: Any) -> CallClaim | None:
+    values = {
+        "account_sid": ACCOUNT,
+        "to": NUMBER,
+        "call_id": f"call_{call_sid}",
+        "call_sid": call_sid,
+        "from_number": CALLER,
+        "now": AT,
+        "forwarded_from": None,
+        "tokens": None,
+        "most_of_caller": 100,
+        "most_of_agency": 100,
+    }
+    return await claim_call(database.calls, **{**values, **changes})
+
+
+async def write(db: Any, *writes: Write) -> None:
+    for each in writes:
+        await db.execute(each.statement, *each.arguments)
+
+
+async def go_on(database: Database, step: str, call_sid: str = "CA1", **changes: Any) -> calls.StepClaim:
+    values = {
+        "account_sid": ACCOUNT,
+        "number": NUMBER,
+        "call_sid": call_sid,
+        "step": step,
+        "call_id": f"call_{call_sid}",
+        "now": AT,
+    }
+    return await claim_step(database.calls, **{**values, **changes})
+
+
+async def test_a_number_that_nobody_set_up_leaves_no_trace(database: Database, db):
+    assert await ring(database) is None
+    assert await db.fetchval("SELECT (SELECT count(*) FROM calls) + (SELECT count(*) FROM call_steps)") == 0
+
+
+async def test_of_twenty_at_once_one_has_the_call(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    claims = await asyncio.gather(*(ring(database) for _ in range(20)))
+    assert sorted(claim is not None and claim.claimed for claim in claims) == [False] * 19 + [True]
+    assert len({claim.route.client_id for claim in claims if claim}) == 1
+    assert await db.fetchval("SELECT count(*) FROM calls") == 1
+
+
+async def test_of_twenty_at_once_one_has_the_step(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    claims = await asyncio.gather(*(go_on(database, "ai-1") for _ in range(20)))
+    assert sorted(claim.claimed for claim in claims) == [False] * 19 + [True]
+    assert (await go_on(database, "ai-2")).claimed
+
+
+async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held_by_one_of_them(
+    database: Database, db, database_dsn
+):
+    """Both insert the call first and its step second: in any other order each could wait for the other."""
+    await insert_client(db, "agency_1", "client_1")
+    call = call_writes.insert_call(
+        "call_CA1",
+        account_sid=ACCOUNT,
+        call_sid="CA1",
+        agency_id="agency_1",
+        client_id="client_1",
+        from_number=CALLER,
+        to_number=NUMBER,
+        started_at=AT,
+    )
+    replay = db.transaction()
+    await replay.start()
+    await write(db, call)
+    repeated = asyncio.create_task(ring(database))
+    onlooker = await asyncpg.connect(database_dsn)
+    await wait_until(
+        lambda: onlooker.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    )
+    await onlooker.close()
+    await write(db, call_writes.insert_step(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
+    await replay.commit()
+    claim = await repeated
+    assert claim is not None
+    assert not claim.claimed
+
+
+async def test_two_calls_and_two_accounts_do_not_meet(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await insert_client(db, "agency_2", "client_2", account_sid=OTHER_ACCOUNT)
+    here, again, there = await asyncio.gather(
+        ring(database), ring(database, "CA2"), ring(database, call_id="call_there", account_sid=OTHER_ACCOUNT)
+    )
+    assert here is not None
+    assert again is not None
+    assert there is not None
+    assert (here.claimed, again.claimed, there.claimed) == (True, True, True)
+    assert (here.route.client_id, there.route.client_id) == ("client_1", "client_2")
+    assert (here.route.account_sid, there.route.account_sid) == (ACCOUNT, OTHER_ACCOUNT)
+
+
+async def test_a_route_has_all_that_a_call_needs(database: Database, db):
+    await insert(
+        db,
+        "agencies",
+        id="agency_1",
+        active_provider="vapi",
+        former_provider="bland",
+        fallback_providers=["retell"],
+    )
+    routing = {
+        "mode": "owner_first",
+        "on_failure": "ring_through",
+        "ring_seconds": 20,
+        "screen": False,
+        "voicemail_greeting": "Hello",
+        "voicemail_seconds": 30,
+        "hours": {
+            "timezone": "Europe/Berlin",
+            "open": [{"days": ["tue", "mon"], "from": "09:00", "to": "24:00"}],
+            "closed_mode": "ring_through",
+        },
+    }
+    await insert_client(
+        db,
+        "agency_1",
+        "client_1",
+        name="Acme",
+        personal_phone=PHONE,
+        provider="retell",
+        routing=routing,
+        assistant={"prompt": "…", "languages": ["de-DE", "en-US"], "max_seconds": 900},
+    )
+    for kind in ("vapi", "retell"):
+        await insert(db, "keys", agency_id="agency_1", kind=kind, sealed=f"old-{kind}", retired_at=AT)
+        await insert(db, "keys", agency_id="agency_1", kind=kind, sealed=f"sealed-{kind}", version=2)
+    await insert(db, "keys", agency_id="agency_1", kind="twilio", sealed="sealed-twilio", account_sid=ACCOUNT)
+    await insert(db, "assistants", client_id="client_1", provider="vapi", remote_id="a1", usable=True)
+    await insert(db, "assistants", client_id="client_1", provider="retell", remote_id="a2", usable=False)
+    await insert(db, "registrations", agency_id="agency_1", e164=NUMBER, provider="vapi", remote_id="p1", mode="sip")
+    claim = await ring(database)
+    assert claim is not None
+    route = claim.route
+    assert {access.provider: access for access in route.accesses} == {
+        "vapi": Access("vapi", Target("a1", "p1", "sip"), "sealed-vapi", 2),
+        "retell": Access("retell", Target(), "sealed-retell", 2),
+    }
+    assert (route.client_provider, route.active_provider, route.former_provider) == ("retell", "vapi", "bland")
+    assert (route.fallback_providers, route.language, route.max_seconds) == (("retell",), "de-DE", 900)
+    assert (route.personal_phone, route.caller_id, route.client_name) == (PHONE, "caller", "Acme")
+    assert route.routing.hours == Hours("Europe/Berlin", (OpenSpan((0, 1), 540, 1440),), Mode.RING_THROUGH)
+    assert (route.routing.mode, route.routing.screen, route.routing.voicemail_seconds) == (Mode.OWNER_FIRST, False, 30)
+    assert (await go_on(database, "ai-1")).route == route == await calls.find_route(database.calls, ACCOUNT, NUMBER)
+
+
+async def test_a_client_with_nothing_but_a_name_has_a_route(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    claim = await ring(database)
+    assert claim is not None
+    assert (claim.route.accesses, claim.route.language, claim.route.max_seconds) == ((), "en-US", None)
+    assert (claim.route.fallback_providers, claim.loop, claim.crowd) == (None, None, None)
+
+
+async def test_no_list_of_fallbacks_is_another_thing_than_an_empty_one(database: Database, db):
+    await insert(db, "agencies", id="agency_1", fallback_providers=[])
+    await insert_client(db, "agency_1", "client_1")
+    claim = await ring(database)
+    assert claim is not None
+    assert claim.route.fallback_providers == ()
+
+
+async def test_keys_of_another_agency_are_on_no_route(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await insert_client(db, "agency_2", "client_2", "+15005550002")
+    await insert(db, "keys", agency_id="agency_2", kind="vapi", sealed="theirs")
+    await insert(db, "assistants", client_id="client_2", provider="vapi")
+    await insert(db, "registrations", agency_id="agency_2", e164="+15005550002", provider="vapi")
+    claim = await ring(database)
+    assert claim is not None
+    assert claim.route.accesses == ()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "found"),
+    [
+        (["sealed-1"], True),
+        (["sealed-1-before"], True),
+        (["sealed-2", "sealed-1"], True),
+        (["sealed-2"], False),  # another agency's, that holds the same account
+        (["sealed-elsewhere"], False),
+        ([], False),
+        (None, True),  # the platform's own account
+    ],
+)
+async def test_a_number_answers_only_to_its_agencys_own_token(database: Database, db, tokens, found: bool):
+    await insert_client(db, "agency_1", "client_1")
+    await insert(db, "agencies", id="agency_2")
+    kind = {"kind": "twilio", "account_sid": ACCOUNT}
+    await insert(db, "keys", agency_id="agency_1", sealed="sealed-1-before", retired_at=AT, **kind)
+    await insert(db, "keys", agency_id="agency_1", sealed="sealed-1", version=2, **kind)
+    await insert(db, "keys", agency_id="agency_2", sealed="sealed-2", **kind)
+    elsewhere = {"kind": "twilio", "account_sid": OTHER_ACCOUNT}
+    await insert(db, "keys", agency_id="agency_1", sealed="sealed-elsewhere", version=3, retired_at=AT, **elsewhere)
+    assert (await ring(database, tokens=tokens) is not None) is found
+    assert await db.fetchval("SELECT count(*) FROM calls") == int(found)
+
+
+async def test_tokens_of_an_account_are_the_saved_ones_and_the_former_for_a_day(database: Database, db):
+    await insert(db, "agencies", id="agency_1")
+    await insert(db, "agencies", id="agency_2")
+    kind = {"kind": "twilio", "account_sid": ACCOUNT}
+    for version, hours_ago in ((1, 25), (2, 23), (3, None)):
+        retired = None if hours_ago is None else AT - timedelta(hours=hours_ago)
+        await insert(
+            db, "keys", agency_id="agency_1", sealed=f"one-{version}", version=version, retired_at=retired, **kind
+        )
+    await insert(db, "keys", agency_id="agency_2", sealed="two-1", saved_at=AT - timedelta(hours=1), **kind)
+    found = await account_tokens.find_account_tokens(database.calls, ACCOUNT, AT)
+    assert [token.sealed for token in found] == ["one-3", "two-1", "one-2"]
+    assert await account_tokens.find_account_tokens(database.calls, OTHER_ACCOUNT, AT) == ()
+
+
+async def test_a_call_that_the_rung_phone_forwards_is_a_loop(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    forwarded = await ring(database, "CA2", forwarded_from=PHONE)
+    by_its_end = await ring(database, "CA3", forwarded_from="5550123")
+    by_another = await ring(database, "CA4", forwarded_from="+15005550199")
+    same_caller = await ring(database, "CA5")
+    somebody_else = await ring(database, "CA6", from_number="+14155550199")
+    too_late = await ring(database, "CA7", now=AT + timedelta(seconds=26), forwarded_from=PHONE)
+    claims = (forwarded, by_its_end, by_another, same_caller, somebody_else, too_late)
+    assert [claim and claim.loop for claim in claims] == ["forwarded", "forwarded", None, "suspected", None, None]
+
+
+async def test_a_call_is_no_loop_of_itself_nor_of_one_that_is_over(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    until = AT + timedelta(seconds=25)
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
+    repeat = await ring(database, forwarded_from=PHONE)
+    await write(db, call_writes.clear_ringing("call_CA1"))
+    afterwards = await ring(database, "CA2", forwarded_from=PHONE)
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
+    await call_writes.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
+    after_its_end = await ring(database, "CA3", forwarded_from=PHONE)
+    assert [claim and claim.loop for claim in (repeat, afterwards, after_its_end)] == [None, None, None]
+
+
+async def test_a_phone_that_rings_for_another_client_makes_no_loop(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await insert_client(db, "agency_2", "client_2", "+15005550002")
+    await ring(database)
+    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    claim = await ring(database, "CA2", to="+15005550002", forwarded_from=PHONE)
+    assert claim is not None
+    assert claim.loop is None
+
+
+async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    for number in range(3):
+        await ring(database, f"CA{number}")
+    caps = {"most_of_caller": 3, "most_of_agency": 4}
+    caller = await ring(database, "CA3", **caps)
+    other = await ring(database, "CA4", from_number="+14155550199", **caps)
+    assert [claim and claim.crowd for claim in (caller, other)] == ["caller", "agency"]
+    for number in range(5):
+        await call_writes.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
+    after = await ring(database, "CA5", **caps)
+    assert after is not None
+    assert after.crowd is None
+
+
+async def test_a_later_step_hears_what_happened_before(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    noted = call_writes.insert_event(
+        "event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai"
+    )
+    await write(
+        db,
+        noted,
+        noted,
+        call_writes.insert_event("event_2", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi"),
+    )
+    claim = await go_on(database, "ai-1")
+    assert claim.facts == await calls.find_facts(database.calls, "call_CA1")
+    assert claim.facts == (calls.Fact("call.answered", "ai-1", "vapi", "ai", AT.timestamp()),)
+
+
+async def test_a_number_that_was_removed_meanwhile_has_no_route_any_more(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    await db.execute("DELETE FROM numbers")
+    claim = await go_on(database, "ai-1")
+    assert (claim.claimed, claim.route, claim.facts) == (True, None, ())
+
+
+async def test_events_of_a_call_that_is_gone_are_dropped_and_take_nothing_along(db):
+    await write(
+        db,
+        call_writes.insert_event("event_1", "call_gone", AT, "call.received"),
+        call_writes.set_outcome("call_gone", "ai"),
+        call_writes.insert_call(
+            "call_2",
+            account_sid=ACCOUNT,
+            call_sid="CA2",
+            agency_id="agency_gone",
+            client_id="client_1",
+            from_number=CALLER,
+            to_number=NUMBER,
+            started_at=AT,
+        ),
+    )
+    assert await db.fetchval("SELECT (SELECT count(*) FROM call_events) + (SELECT count(*) FROM calls)") == 0
+
+
+async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    await write(
+        db,
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
+        call_writes.store_answer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
+    )
+    stored = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
+    assert stored is not None
+    assert (stored.answer, stored.answered_at, stored.passed) == ("first", AT, False)
+    assert await calls.find_step(database.calls, OTHER_ACCOUNT, "CA1", "inbound") is None
+
+
+async def test_a_step_is_passed_once_a_later_one_came(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    await go_on(database, "ai-1", now=AT + timedelta(seconds=9))
+    await write(
+        db,
+        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        call_writes.store_answer(ACCOUNT, "CA1", "ai-1", AT + timedelta(seconds=9), "second"),
+    )
+    first = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
+    last = await calls.find_step(database.calls, ACCOUNT, "CA1", "ai-1")
+    assert first is not None
+    assert last is not None
+    assert (first.passed, last.passed) == (True, False)
+    assert await calls.find_latest_answer(database.calls, ACCOUNT, "CA1") == ("ai-1", "second")
+
+
+async def test_a_call_is_closed_by_one_of_twenty(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    closed = await asyncio.gather(
+        *(call_writes.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
+    )
+    assert sorted(closed, key=str) == [None] * 19 + ["abandoned"]
+    assert [fact.event for fact in await calls.find_facts(database.calls, "call_CA1")] == ["call.ended"]
+
+
+async def test_a_message_outweighs_a_caller_who_seemed_gone_and_nothing_else_does(db):
+    await insert(db, "agencies", id="agency_1")
+    for call_id, outcomes, expected in (
+        ("call_1", ["abandoned", "voicemail", "abandoned"], "voicemail"),
+        ("call_2", ["ai", "voicemail"], "ai"),
+    ):
+        await insert(db, "calls", id=call_id, call_sid=call_id, agency_id="agency_1", client_id="client_1")
+        await write(db, *(call_writes.set_outcome(call_id, outcome) for outcome in outcomes))
+        assert await db.fetchval("SELECT outcome FROM calls WHERE id = $1", call_id) == expected
+
+
+async def test_a_recording_is_filed_once(db):
+    await insert(db, "agencies", id="agency_1")
+    await insert(db, "calls", id="call_1", call_sid="CA1", agency_id="agency_1", client_id="client_1")
+    place = {
+        "account_sid": ACCOUNT,
+        "recording_sid": "RE1",
+        "call_id": "call_1",
+        "agency_id": "agency_1",
+        "client_id": "client_1",
+        "from_number": CALLER,
+        "at": AT,
+        "seconds": 9,
+    }
+    filed = [
+        await db.fetchval(
+            call_writes.INSERT_VOICEMAIL, *call_writes.voicemail_arguments(f"voicemail_{number}", **place)
+        )
+        for number in range(3)
+    ]
+    assert filed == ["voicemail_0", None, None]
+    of_a_gone_call = call_writes.voicemail_arguments(
+        "voicemail_9", **{**place, "call_id": "gone", "recording_sid": "RE2"}
+    )
+    assert await db.fetchval(call_writes.INSERT_VOICEMAIL, *of_a_gone_call) is None
+
+
+async def test_a_call_is_found_by_its_own_account_and_its_own_agency_alone(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    await ring(database)
+    found = await calls.find_call(database.calls, ACCOUNT, "CA1")
+    assert found is not None
+    assert (found.id, found.agency_id, found.from_number, found.ended_at) == ("call_CA1", "agency_1", CALLER, None)
+    assert await calls.find_call(database.calls, OTHER_ACCOUNT, "CA1") is None
+    assert await calls.find_agency_call(database.calls, "agency_1", "call_CA1") == found
+    assert await calls.find_agency_call(database.calls, "agency_2", "call_CA1") is None
+
+
+@pytest.mark.parametrize("hostile", ["'; DROP TABLE calls; --", "' OR '1'='1", "\\", "%", "$1"])
+async def test_what_a_request_says_is_never_part_of_a_statement(database: Database, db, hostile: str):
+    await insert_client(db, "agency_1", "client_1")
+    assert await ring(database, to=hostile) is None
+    assert await ring(database, account_sid=hostile) is None
+    assert await ring(database, tokens=[hostile]) is None
+    claim = await ring(database, hostile, from_number=hostile, forwarded_from=hostile)
+    assert claim is not None
+    assert await db.fetchval("SELECT from_number FROM calls") == hostile
+    assert await calls.find_step(database.calls, hostile, hostile, hostile) is None
