@@ -49,7 +49,7 @@ AWAY_ERRORS: Final = (
 )
 
 
-class _PooledConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+class _PooledConnection(asyncpg.Connection):
     """A pool lets go of old connections in the background, where nobody hears that one was dead already."""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  (the driver's own)

@@ -1,0 +1,32 @@
+"""Ids and tokens that we make: opaque, with a prefix that says what they stand for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from typing import Final
+
+from crypto import Secret
+
+_BYTES: Final = 15  # 24 characters of base32, without padding
+_SECRET_BYTES: Final = 32
+
+
+def new_id(prefix: str) -> str:
+    """An id with 120 random bits: it cannot be guessed."""
+    return f"{prefix}_{_text(os.urandom(_BYTES))}"
+
+
+def derive_id(prefix: str, name: str) -> str:
+    """The id of something that has this name: the same wherever and however often it is derived."""
+    return f"{prefix}_{_text(hashlib.sha256(name.encode()).digest()[:_BYTES])}"
+
+
+def new_secret(prefix: str) -> Secret:
+    """256 random bits behind a prefix by which scanners find a leaked one."""
+    return Secret(f"{prefix}_{base64.urlsafe_b64encode(os.urandom(_SECRET_BYTES)).decode().rstrip('=')}")
+
+
+def _text(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().lower()
