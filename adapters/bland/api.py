@@ -30,7 +30,6 @@ LISTS: Final = 16 << 20
 """Bytes that a list may have: an agency's numbers come with all their prompts."""
 
 _NOT_FOUND: Final = 404
-_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class Api:
@@ -87,11 +86,6 @@ class Api:
         if _is_error(answer):
             raise refusal(reply, REFUSALS, *hidden)
         return answer
-
-
-def is_number(written: str) -> bool:
-    """Whether it is E.164, and so fit for a path and for a carrier."""
-    return bool(_E164.fullmatch(written))
 
 
 def number_path(e164: str) -> str:

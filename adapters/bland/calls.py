@@ -27,7 +27,8 @@ from adapters.base import (
     TransferAsked,
 )
 from adapters.bland import webhooks
-from adapters.bland.api import REFUSALS, Api, is_number, number_path, read_object
+from adapters.bland.api import REFUSALS, Api, number_path, read_object
+from adapters.phone import is_e164
 from adapters.replies import find, is_out_of_credit, is_sip_address, malformed, number
 from crypto.secret import Secret
 
@@ -47,7 +48,7 @@ class Calls(Api):
 
     async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
         registration = target.registration or ""
-        if not is_number(registration):
+        if not is_e164(registration):
             raise ProviderError(ErrorKind.BAD_REQUEST, said="the registration at Bland is not an E.164 number")
         if target.mode == "number":
             return await self._number(registration, key, limit)

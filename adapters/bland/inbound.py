@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.bland.api import LISTS, Api, is_gone, is_number, listed, number_path
+from adapters.bland.api import LISTS, Api, is_gone, listed, number_path
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
+from adapters.phone import is_e164
 from adapters.portable import Counterpart, Wiring
 from crypto.secret import Secret
 
@@ -26,7 +27,7 @@ class Inbound(Api):
         self, e164: str, key: Secret, limit: float, account: Secret | None = None
     ) -> dict[str, Any] | None:
         """None if this key has no such number."""
-        if not is_number(e164):
+        if not is_e164(e164):
             raise ProviderError(ErrorKind.BAD_REQUEST, said="a number at Bland is written like +14155550100")
         try:
             answer = await self.ask("GET", number_path(e164), key, limit, account=account)
@@ -50,7 +51,7 @@ class Inbound(Api):
         """All numbers that the key owns there, with what Bland shows of their settings."""
         answer = await self.ask("GET", "/v1/inbound", key, limit, max_bytes=LISTS)
         numbers = ((each.get("phone_number"), each) for each in listed(answer, "inbound_numbers"))
-        return [(e164, settings) for e164, settings in numbers if isinstance(e164, str) and is_number(e164)]
+        return [(e164, settings) for e164, settings in numbers if is_e164(e164)]
 
     async def write_settings(
         self,

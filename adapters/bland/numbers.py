@@ -11,9 +11,10 @@ import re
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.bland.api import is_gone, is_number, number_path
+from adapters.bland.api import is_gone, number_path
 from adapters.bland.inbound import ACCOUNT, Inbound, account_of
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
+from adapters.phone import is_e164
 from adapters.portable import Copy, Counterpart, Credentials, Lines, NativeNumber, Wiring
 from adapters.replies import text
 from crypto.secret import Secret
@@ -119,7 +120,7 @@ class Numbers(Inbound):
                 raise
             answer = await self.ask("POST", _PURCHASES[1], key, limit, json=order, secrets=secrets)
         e164 = answer.get("phone_number")
-        if not isinstance(e164, str) or not is_number(e164):
+        if not is_e164(e164):
             raise ProviderError(ErrorKind.MALFORMED_REPLY)
         return NativeNumber(e164, e164)
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from adapters.base import ErrorKind, ProviderError
+from adapters.phone import is_e164
 from adapters.portable import Copy, Counterpart, Credentials, NativeNumber, Wiring
 from adapters.replies import text
 from adapters.retell.api import Api
 from crypto.secret import Secret
 
-_E164: Final = re.compile(r"\+[1-9][0-9]{1,14}")
 _AREA_CODE: Final = re.compile(r"[2-9][0-9]{2}")
 _IMPORTED: Final = "custom"
 
@@ -107,7 +107,7 @@ def _area_code(country: str, area_code: str) -> int:
 
 def _native(item: dict[str, Any]) -> NativeNumber:
     e164 = item.get("phone_number")
-    if not isinstance(e164, str) or not _E164.fullmatch(e164):
+    if not is_e164(e164):
         raise ProviderError(ErrorKind.MALFORMED_REPLY)
     return NativeNumber(e164, e164, text(item.get("nickname")))
 

@@ -22,6 +22,7 @@ from adapters.base import (
     PapersRequired,
     ProviderError,
 )
+from adapters.phone import is_e164
 from adapters.replies import find, text
 from adapters.twilio.rest import MAX_NAME, Resource, TwilioError, check_sid, home, malformed_record, read_sid
 
@@ -38,7 +39,6 @@ _ADDRESSES: Final[dict[str, AddressNeed]] = {"none": "none", "any": "any", "loca
 _WITH_AREA_CODES: Final = frozenset({"US", "CA"})  # where the AreaCode parameter works
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _AREA_CODE: Final = re.compile(r"[0-9]{1,6}")
-_E164: Final = re.compile(r"\+[1-9][0-9]{4,14}")
 _GONE: Final = frozenset({21422})
 _PAPERS: Final = frozenset({21613, 21615, 21631, 21649, 21651})
 
@@ -178,7 +178,7 @@ def _read_offers(answer: Any, country: str, area_code: str | None, kind: Kind) -
 
 def _read_offer(record: Any, country: str, kind: Kind) -> AvailableNumber | None:
     e164 = find(record, "phone_number")
-    if not isinstance(e164, str) or not _E164.fullmatch(e164):
+    if not is_e164(e164):
         return None
     return AvailableNumber(
         e164=e164,
