@@ -1,18 +1,16 @@
-"""What the four stand-ins have in common: the request as they see it, their endpoints, their orgs, their refusals.
+"""What the four stand-ins have in common: the request as they see it, their endpoints and their refusals.
 
-Nothing here knows a provider; each provider's paths, bodies and words are in its own module.
+Nothing here knows a provider; each provider's paths, bodies and words are in its own package.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast, get_args
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
@@ -20,8 +18,6 @@ from starlette.responses import Response
 Operation: TypeAlias = Literal["handoff", "check", "assistants", "numbers", "other"]
 Clock: TypeAlias = Callable[[], datetime]
 Json: TypeAlias = dict[str, Any]
-
-E164 = re.compile(r"\+[1-9]\d{1,14}")
 
 
 def utc_now() -> datetime:
@@ -130,73 +126,3 @@ class Api(Protocol):
     def bend(self, fault: str, answer: Json) -> Json:
         """A success as this provider would give it under a fault of its own kind; unchanged if it has none."""
         ...
-
-
-@dataclass(slots=True)
-class Org:
-    """A customer of a provider: one key, what it may do, and what it owns."""
-
-    name: str
-    key: str
-    id: str
-    balance: float = 25.0  # US dollars; nothing is handed off at or below zero
-    concurrency_limit: int = 10
-    concurrency_used: int = 0  # set by tests; the sandbox's calls last no time
-    scopes: frozenset[Operation] = frozenset(get_args(Operation))
-
-    @property
-    def has_credit(self) -> bool:
-        return self.balance > 0
-
-    @property
-    def has_free_line(self) -> bool:
-        return self.concurrency_used < self.concurrency_limit
-
-
-OrgT = TypeVar("OrgT", bound=Org)
-
-
-class Orgs(Generic[OrgT]):
-    """The orgs of one provider by key; keys are compared exactly."""
-
-    def __init__(self) -> None:
-        self._by_key: dict[str, OrgT] = {}
-
-    def add(self, org: OrgT) -> OrgT:
-        if org.key in self._by_key:
-            raise ValueError(f"the sandbox has an org with that key already: {self._by_key[org.key].name}")
-        self._by_key[org.key] = org
-        return org
-
-    def of(self, key: str) -> OrgT:
-        """Raises Refusal (401) for a key of nobody's."""
-        org = self._by_key.get(key)
-        if org is None:
-            raise Refusal(401)
-        return org
-
-    def revoke(self, key: str) -> None:
-        """From now on the key is answered with 401."""
-        del self._by_key[key]
-
-    def rotate(self, old: str, new: str) -> None:
-        """The org keeps all it owns under a new key; the old one is answered with 401."""
-        org = self._by_key.pop(old)
-        org.key = new
-        self.add(org)
-
-    def __iter__(self) -> Iterator[OrgT]:
-        return iter(self._by_key.values())
-
-    def __len__(self) -> int:
-        return len(self._by_key)
-
-
-def bearer(asked: Asked) -> str:
-    """The token of an `Authorization: Bearer` header; empty if there is none."""
-    scheme, _, token = asked.headers.get("authorization", "").partition(" ")
-    return token if scheme == "Bearer" else ""
-
-
-def fresh_hex(prefix: str = "", digits: int = 32) -> str:
-    return prefix + secrets.token_hex(digits // 2)

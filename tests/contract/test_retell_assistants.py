@@ -31,7 +31,7 @@ from adapters.portable import Copy
 from adapters.retell import Retell
 from adapters.retell.languages import LOCALES
 from adapters.sandbox.api import Asked
-from adapters.sandbox.retell.desk import RetellOrg
+from adapters.sandbox.retell import RetellOrg
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto.secret import Secret
 from tests.adapters.retell.conftest import ACME, WEBHOOK, WIRING

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from adapters.sandbox.carrier import Quirks
-from adapters.sandbox.carrier.parameters import inbound_parameters, new_sid
+from adapters.sandbox.carrier.parameters import inbound_parameters
 from adapters.sandbox.carrier.requests import Reply, Requests
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import DemoWorld
 from crypto import Secret, new_key_entry
@@ -125,7 +126,7 @@ async def test_one_of_two_that_is_killed_loses_no_call_and_has_nobody_asked_twic
     lanes = asyncio.Semaphore(AT_ONCE)
 
     async def ring(number: int) -> Reply:
-        call_sid = new_sid("CA")
+        call_sid = new_id("CA")
         async with lanes:
             if len(answered) == CALLS // 3 and one.process.poll() is None:
                 one.process.kill()
@@ -151,7 +152,7 @@ async def test_one_that_is_told_to_stop_says_so_and_answers_what_comes_until_the
     url = await url_of(serving)
     await provision(url, ADMIN_TOKEN, setting.world)
     setting.sandbox.state.faults.set("bland", {"fault": "late", "seconds": 0.5})
-    call_sids = [new_sid("CA") for _ in range(20)]
+    call_sids = [new_id("CA") for _ in range(20)]
     ringing = [asyncio.create_task(setting.post(url, VOICE, call_sid)) for call_sid in call_sids[:10]]
     await wait_until(lambda: len(setting.asked()) == 10)
     serving.tell(signal.SIGTERM)
@@ -174,7 +175,7 @@ async def test_one_that_is_told_to_stop_while_the_database_says_nothing_stops_an
     await provision(url, ADMIN_TOKEN, setting.world)
     assert (await place_call(url, setting.world)).answered_by == "ai"
     proxy.stall()
-    call_sid = new_sid("CA")
+    call_sid = new_id("CA")
     assert (await setting.post(url, VOICE, call_sid)).status == 200
     serving.tell(signal.SIGTERM)
     assert await asyncio.to_thread(serving.end) == 0
@@ -197,13 +198,13 @@ async def test_a_start_without_the_database_serves_what_the_last_run_remembered(
     url = await url_of(empty)
     probe = await asyncio.to_thread(get, f"{url}/readyz")
     assert (probe.status_code, probe.json()["status"]) == (503, "unavailable")
-    assert (await setting.post(url, VOICE, new_sid("CA"))).status == 503
+    assert (await setting.post(url, VOICE, new_id("CA"))).status == 503
 
     url = await url_of(serving)
     assert len(serving.events("database.lost")) == 1
     probe = await asyncio.to_thread(get, f"{url}/readyz")
     assert (probe.status_code, probe.json()["status"]) == (200, "degraded")
-    call_sid = new_sid("CA")
+    call_sid = new_id("CA")
     assert (await setting.post(url, VOICE, call_sid)).status == 200
     assert setting.asked().count(call_sid) == 1
     serving.process.kill()

@@ -9,8 +9,9 @@ from urllib.parse import urljoin
 from xml.etree import ElementTree as ET
 
 from adapters.sandbox.carrier import Quirks
-from adapters.sandbox.carrier.parameters import inbound_parameters, new_sid
+from adapters.sandbox.carrier.parameters import inbound_parameters
 from adapters.sandbox.carrier.requests import Reply, Requests
+from adapters.sandbox.ids import new_id
 from crypto import Secret
 from tests.support.signed_requests import VOICE
 from tests.support.world import CALLER, Client, World
@@ -24,7 +25,7 @@ class PostedCall:
 
     world: World
     client: Client
-    call_sid: str = field(default_factory=lambda: new_sid("CA"))
+    call_sid: str = field(default_factory=lambda: new_id("CA"))
 
     @property
     def parameters(self) -> dict[str, str]:

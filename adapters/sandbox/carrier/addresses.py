@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urljoin, urlsplit
 
+from adapters.phone import is_e164
+
 MAX_SIP_URI = 255
 MAX_SIP_HEADERS = 1024
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SIP_CALLER = re.compile(r"[A-Za-z0-9+\-_.]+", re.ASCII)
 _SIP_URI = re.compile(
     r"sips?:(?P<user>[^@\s;?<>\"]+)@(?P<host>[A-Za-z0-9.\-_]+)(?::(?P<port>[0-9]{1,5}))?(?P<parameters>(?:;[^;?\s]+)*)",
@@ -25,10 +26,6 @@ _SIP_PARAMETERS = {
     "user": {"phone"},
 }
 _SIP_HEADERS = {"user-to-user", "remote-party-id", "p-preferred-identity", "p-called-party-id"}
-
-
-def is_e164(value: str) -> bool:
-    return _E164.fullmatch(value) is not None
 
 
 def resolve_url(base: str, reference: str) -> str:

@@ -11,12 +11,13 @@ from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import go_on
-from adapters.sandbox.carrier.parameters import new_sid, progress_parameters
+from adapters.sandbox.carrier.parameters import progress_parameters
 from adapters.sandbox.carrier.requests import Requests
 from adapters.sandbox.carrier.script import Quirks, Script
 from adapters.sandbox.carrier.surroundings import Account, Act, Clock, PassTime, Surroundings
 from adapters.sandbox.carrier.timeline import CarrierViolation, Timeline
 from adapters.sandbox.carrier.verbs import execute
+from adapters.sandbox.ids import new_id
 from crypto.secret import Secret
 
 
@@ -76,7 +77,7 @@ class Carrier:
         Raises CarrierViolation, with the timeline, if the carrier is strict and the router broke a rule.
         """
         caller = self._quirks.withheld if from_ is None else from_
-        timeline = Timeline(call_sid=call_sid or new_sid("CA"), from_=caller, to=to)
+        timeline = Timeline(call_sid=call_sid or new_id("CA"), from_=caller, to=to)
         if self._client is not None:
             await self._place(self._client, timeline, script or Script(), forwarded_from)
         else:
@@ -96,11 +97,10 @@ class Carrier:
             quirks=self._quirks,
             pass_time=self._pass_time,
             pass_stream_time=self._pass_stream_time,
-            call_in=call_in,
             during_ai=self._during_ai,
             watch_every=self._watch_every,
         )
-        await call_in(Line(surroundings, script, Clock(), timeline, forwarded_from))
+        await call_in(Line(surroundings, script, Clock(), timeline, call_in, forwarded_from))
 
 
 async def call_in(line: Line) -> None:

@@ -14,8 +14,9 @@ from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import ask_action, let_ai_talk
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
-from adapters.sandbox.carrier.parameters import new_sid, stream_parameters
+from adapters.sandbox.carrier.parameters import stream_parameters
 from adapters.sandbox.carrier.timeline import Leg
+from adapters.sandbox.ids import new_id
 
 _HANDSHAKE = 1.0  # seconds until a socket is up or refused
 _CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
@@ -45,7 +46,7 @@ class _Stream:
     line: Line
     document: Document
     element: Element
-    sid: str = field(default_factory=lambda: new_sid("MZ"))
+    sid: str = field(default_factory=lambda: new_id("MZ"))
 
     async def run(self) -> None:
         line = self.line

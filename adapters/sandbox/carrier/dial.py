@@ -16,8 +16,9 @@ from adapters.sandbox.carrier.legs import CLOSED_AFTER, LegEnd, PlannedLeg, plan
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import ask_action, let_ai_talk
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
-from adapters.sandbox.carrier.parameters import child_parameters, new_sid, progress_parameters
+from adapters.sandbox.carrier.parameters import child_parameters, progress_parameters
 from adapters.sandbox.carrier.screening import screen
+from adapters.sandbox.ids import new_id
 
 _EVENTS = ("initiated", "ringing", "answered", "completed")
 HIDDEN_SECONDS = 5  # what Twilio adds to a Dial's timeout
@@ -81,7 +82,7 @@ class _Dialling:
         if self.line.quirks.dial_bridged:
             found["DialBridged"] = str(result.bridged).lower()
         if result.leg.kind == "sip":
-            found["DialSipCallId"] = f"{new_sid('')}@0.0.0.0"
+            found["DialSipCallId"] = f"{new_id()}@0.0.0.0"
             found["DialSipResponseCode"] = str(result.leg.sip_code)
         if self.line.status == "ringing":
             found["CallStatus"] = self.line.quirks.unbridged_status

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from adapters.sandbox.carrier.legs import PlannedLeg
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.parameters import new_sid
 from adapters.sandbox.carrier.timeline import Timeline
+from adapters.sandbox.ids import new_id
 
 
 async def forward_back(line: Line, leg: PlannedLeg, shown: str, limit: float) -> PlannedLeg:
@@ -18,17 +18,18 @@ async def forward_back(line: Line, leg: PlannedLeg, shown: str, limit: float) ->
     if line.is_forwarded:
         line.violate("the owner's phone is rung by a call that it has forwarded itself: an endless loop")
         return replace(leg, end="busy", sip_code=486)
-    timeline = Timeline(call_sid=new_sid("CA"), from_=shown, to=line.timeline.to)
+    timeline = Timeline(call_sid=new_id("CA"), from_=shown, to=line.timeline.to)
     second = Line(
         surroundings=line.surroundings,
         script=replace(line.script, caller="stays", message_ends_with="hang-up"),
         clock=line.clock,
         timeline=timeline,
+        call_in=line.call_in,
         forwarded_from=leg.address if line.script.forwarded_from else None,
         is_forwarded=True,
     )
     line.note("leg", f"the owner's phone forwards the call to {line.timeline.to}")
-    await line.surroundings.call_in(second)
+    await line.call_in(second)
     line.timeline.forwarded = timeline
     line.timeline.violations += [f"forwarded call: {violation}" for violation in timeline.violations]
     line.timeline.failures += [f"forwarded call: {failure}" for failure in timeline.failures]

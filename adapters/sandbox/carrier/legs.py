@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from adapters.sandbox.carrier.addresses import caller_id_fault, is_e164, sip_headers, sip_uri_fault
+from adapters.phone import is_e164
+from adapters.sandbox.carrier.addresses import caller_id_fault, sip_headers, sip_uri_fault
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.far_end import LegVerdict
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.parameters import new_sid
 from adapters.sandbox.carrier.timeline import Leg
+from adapters.sandbox.ids import new_id
 
 LegEnd: TypeAlias = Literal["answered", "busy", "no-answer", "failed", "canceled", "forwards"]
 CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
@@ -38,7 +39,7 @@ class PlannedLeg:
     provider: str | None = None
     reason: str = ""
     provider_call_id: str | None = None
-    call_sid: str = field(default_factory=lambda: new_sid("CA"))
+    call_sid: str = field(default_factory=lambda: new_id("CA"))
 
     @property
     def address(self) -> str:

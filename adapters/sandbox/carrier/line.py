@@ -6,7 +6,6 @@ The verbs act on it; what they do is in `verbs.py`, `connect.py` and `dial.py`.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -21,6 +20,7 @@ from adapters.sandbox.carrier.rules import check_document
 from adapters.sandbox.carrier.script import AiOutcome, Quirks, Script
 from adapters.sandbox.carrier.surroundings import Account, Clock, Surroundings
 from adapters.sandbox.carrier.timeline import Entry, EntryKind, Leg, Request, Timeline
+from adapters.sandbox.ids import new_id
 
 Status: TypeAlias = Literal["ringing", "in-progress", "completed", "busy", "no-answer", "canceled"]
 
@@ -35,6 +35,7 @@ class Line:
     script: Script
     clock: Clock
     timeline: Timeline
+    call_in: Callable[[Line], Awaitable[None]]  # runs a call, be it this one or one that this one causes, to its end
     forwarded_from: str | None = None
     is_forwarded: bool = False  # the call is another call's leg that came back to us
     status: Status = "ringing"
@@ -48,7 +49,7 @@ class Line:
     began_at: float = field(init=False)
     fallback_url: str | None = field(init=False)
     time_limit: int | None = None  # seconds from the beginning, set by the carrier's API
-    _call_token: str = field(default_factory=lambda: secrets.token_hex(16))
+    _call_token: str = field(default_factory=new_id)
     _documents: int = 0
 
     def __post_init__(self) -> None:

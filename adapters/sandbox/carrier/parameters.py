@@ -5,18 +5,14 @@ Sources: Twilio docs: TwiML (request parameters), TwiML Dial, Number, Stream and
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-from adapters.sandbox.carrier.addresses import is_e164
+from adapters.phone import is_e164
+from adapters.sandbox.ids import new_id
 
 _PLACES = ("City", "State", "Zip", "Country")
-
-
-def new_sid(prefix: str) -> str:
-    return prefix + secrets.token_hex(16)
 
 
 def inbound_parameters(
@@ -88,7 +84,7 @@ def transcription_parameters(
     *, account_sid: str, call_sid: str, recording_sid: str, text: str | None
 ) -> dict[str, str]:
     """Twilio docs: TwiML Record, transcribeCallback. Without a text it failed."""
-    transcription_sid = new_sid("TR")
+    transcription_sid = new_id("TR")
     return {
         "AccountSid": account_sid,
         "CallSid": call_sid,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -19,6 +18,7 @@ from twilio.request_validator import RequestValidator
 from adapters.sandbox.carrier.addresses import resolve_url
 from adapters.sandbox.carrier.document import MAX_BYTES
 from adapters.sandbox.carrier.script import Quirks
+from adapters.sandbox.ids import new_uuid
 from crypto.secret import Secret
 
 LIMIT = 15.0  # seconds of real time until an answer must be there in full
@@ -104,7 +104,7 @@ class Requests:
             "User-Agent": "TwilioProxy/1.1",
             "Accept": "*/*",
             "X-Twilio-Signature": validator.compute_signature(signed, form),
-            "I-Twilio-Idempotency-Token": str(uuid.uuid4()),
+            "I-Twilio-Idempotency-Token": new_uuid(),
             "X-Home-Region": "us1",
         }
         return self._client.build_request(method, target, data=form or None, headers=headers, timeout=LIMIT)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from adapters.sandbox.carrier.far_end import FarEnd
 from adapters.sandbox.carrier.requests import Requests
 from adapters.sandbox.carrier.script import Quirks
 from adapters.sandbox.carrier.timeline import Timeline
-
-if TYPE_CHECKING:
-    from adapters.sandbox.carrier.line import Line
 
 PassTime: TypeAlias = Callable[[float], Awaitable[None]]
 Act: TypeAlias = Callable[[Timeline], Awaitable[None]]
@@ -46,6 +43,5 @@ class Surroundings:
     quirks: Quirks
     pass_time: PassTime
     pass_stream_time: PassTime
-    call_in: Callable[[Line], Awaitable[None]]  # runs a call from its first request to its end
     during_ai: Act | None = None  # called once in each AI's talk
     watch_every: float | None = None  # real seconds between looks for an update while a stream is up

@@ -16,12 +16,12 @@ from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import (
-    new_sid,
     recording_parameters,
     recording_url,
     transcription_parameters,
 )
 from adapters.sandbox.carrier.speech import speak
+from adapters.sandbox.ids import new_id
 
 _TRANSCRIBED = range(2, 121)  # seconds
 
@@ -71,7 +71,7 @@ async def _gather(line: Line, _document: Document, element: Element, _index: int
 async def _record(line: Line, document: Document, element: Element, _index: int) -> Outcome:
     line.answer()
     line.reached("voicemail")
-    recording_sid = new_sid("RE")
+    recording_sid = new_id("RE")
     if line.script.voicemail == "silent":
         await line.pass_time(element.number("timeout", 5))
         line.note("caller", "the caller says nothing")

@@ -1,65 +1,9 @@
-"""Stand-in for Retell's API and its SIP edge; each module beside this one has a part of it."""
+"""Stand-in for Retell's API; each module has a part of it."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import ClassVar
+from adapters.sandbox.retell.api import Retell
+from adapters.sandbox.retell.calls import SIP_HOST
+from adapters.sandbox.retell.org import RetellOrg
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Orgs, Refusal, bearer, fresh_hex
-from adapters.sandbox.legs import Leg, SipAddress
-from adapters.sandbox.retell.agents import Agents
-from adapters.sandbox.retell.calls import NO_LINE, Calls
-from adapters.sandbox.retell.desk import MESSAGES, RetellOrg
-from adapters.sandbox.retell.knowledge import KnowledgeBases
-from adapters.sandbox.retell.llms import Llms
-from adapters.sandbox.retell.numbers import PhoneNumbers
-
-SIP_HOST = "sip.retellai.com"
-
-
-class Retell:
-    """The API under /retell and all that its orgs own."""
-
-    name = "retell"
-    vital = frozenset({"call_id", "org_id"})
-    words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(402), "concurrency": Refusal(429, NO_LINE)}
-
-    def __init__(self, clock: Clock) -> None:
-        self.orgs: Orgs[RetellOrg] = Orgs()
-        self._calls = Calls(self.orgs, clock)
-        self._agents = Agents(self.orgs, clock)
-        self._llms = Llms(self.orgs, clock)
-        self._others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock))
-
-    def add_org(self, key: str | None = None, name: str = "A Retell org", *, balance: float = 25.0) -> RetellOrg:
-        return self.orgs.add(RetellOrg(name, key or fresh_hex("key_", 28), fresh_hex("org_", 16), balance))
-
-    def add_agent(self, org: RetellOrg, name: str = "Front desk", *, published: bool = True) -> str:
-        """The new agent's id."""
-        llm = self._llms.add(org, {"general_prompt": "You answer the phone.", "start_speaker": "agent"})
-        engine = {"type": "retell-llm", "llm_id": llm["llm_id"], "version": 0}
-        body = {"agent_name": name, "voice_id": "11labs-Adrian", "response_engine": engine}
-        agent = self._agents.add(org, body)
-        if published:
-            self._agents.publish(org, agent)
-        return str(agent["agent_id"])
-
-    def endpoints(self) -> list[Endpoint]:
-        parts = (self._calls, self._agents, self._llms, *self._others)
-        return [endpoint for part in parts for endpoint in part.endpoints()]
-
-    def key_of(self, asked: Asked) -> str:
-        return bearer(asked)
-
-    def refuse(self, refusal: Refusal) -> Response:
-        message = refusal.message or MESSAGES.get(refusal.status, HTTPStatus(refusal.status).phrase)
-        return JSONResponse({"status": "error", "message": message}, refusal.status)
-
-    def bend(self, fault: str, answer: Json) -> Json:
-        unfit = fault.endswith("-twiml") and "call_id" in answer
-        return answer | {"call_id": "nobody@evil.example;transport=udp"} if unfit else answer
-
-    def answer_sip(self, address: SipAddress) -> Leg:
-        return self._calls.answer_sip(address)
+__all__ = ["SIP_HOST", "Retell", "RetellOrg"]

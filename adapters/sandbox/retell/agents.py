@@ -10,14 +10,15 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, fresh_hex
-from adapters.sandbox.retell.desk import BAD_FORMAT, Desk, RetellOrg, asked_version, page_of, pick_version
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
 _VOICES = ("11labs-", "cartesia-", "custom_voice_", "minimax-", "openai-", "retell-")
 _SHORTEST, _LONGEST = 60_000, 7_200_000  # milliseconds of a call
 
 
-class Agents(Desk):
+class Agents(RetellPart):
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/create-agent", self._create, "assistants"),
@@ -31,7 +32,7 @@ class Agents(Desk):
         ]
 
     def add(self, org: RetellOrg, body: Json) -> Json:
-        agent_id = fresh_hex("agent_", 28)
+        agent_id = new_id("agent_", 28)
         agent = {"language": "en-US", **body, "agent_id": agent_id, "version": 0, "is_published": False}
         org.agents[agent_id] = [agent | self._touched()]
         return org.agents[agent_id][0]
@@ -43,7 +44,7 @@ class Agents(Desk):
             llm["is_published"] = True
 
     def _create(self, asked: Asked) -> Response:
-        org, body = self._org(asked), asked.json()
+        org, body = self._orgs.asking(asked), asked.json()
         engine = body.get("response_engine")
         if not isinstance(engine, dict) or not body.get("voice_id"):
             raise Refusal(400)
@@ -59,7 +60,7 @@ class Agents(Desk):
         query = (asked.json().get("filter_criteria") or {}).get("query", "") if asked.raw else ""
         found = [
             self._summary(versions[-1])
-            for agent_id, versions in self._org(asked).agents.items()
+            for agent_id, versions in self._orgs.asking(asked).agents.items()
             if query.lower() in str(versions[-1].get("agent_name") or "").lower() or query in agent_id
         ]
         return JSONResponse(page_of(found, "agent_id", asked.query))
@@ -75,7 +76,7 @@ class Agents(Desk):
         }
 
     def _versions(self, asked: Asked) -> list[Json]:
-        versions = self._org(asked).agents.get(asked.parameters["id"])
+        versions = self._orgs.asking(asked).agents.get(asked.parameters["id"])
         if versions is None:
             raise Refusal(404)
         return versions
@@ -99,7 +100,7 @@ class Agents(Desk):
         return JSONResponse(draft)
 
     def _create_version(self, asked: Asked) -> Response:
-        org, versions = self._org(asked), self._versions(asked)
+        org, versions = self._orgs.asking(asked), self._versions(asked)
         base = pick_version(versions, asked.json().get("base_version"))
         changes: Json = {"version": len(versions), "base_version": base["version"], "is_published": False}
         llm = _llm_of(org, base)
@@ -119,12 +120,12 @@ class Agents(Desk):
         agent = pick_version(self._versions(asked), version)
         if agent["is_published"]:
             raise Refusal(400, "The version is published already.")
-        self.publish(self._org(asked), agent)
+        self.publish(self._orgs.asking(asked), agent)
         return Response(status_code=200)
 
     def _delete(self, asked: Asked) -> Response:
         self._versions(asked)
-        del self._org(asked).agents[asked.parameters["id"]]
+        del self._orgs.asking(asked).agents[asked.parameters["id"]]
         return Response(status_code=204)
 
 

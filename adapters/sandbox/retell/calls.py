@@ -9,12 +9,16 @@ from datetime import timedelta
 
 from starlette.responses import JSONResponse, Response
 
+from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import Leg, SipAddress
-from adapters.sandbox.retell.desk import BAD_FORMAT, Call, Desk, pick_version
+from adapters.sandbox.orgs import Part
+from adapters.sandbox.retell.org import BAD_FORMAT, Call, RetellOrg, pick_version
 
 NO_LINE = "The concurrency limit of your workspace is reached."
+SIP_HOST = "sip.retellai.com"
 DIAL_WITHIN = timedelta(minutes=5)
 
 _CALL_FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -29,7 +33,7 @@ _CALL_FIELDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class Calls(Desk):
+class Calls(Part[RetellOrg]):
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/v2/register-phone-call", self._register, "handoff"),
@@ -40,7 +44,7 @@ class Calls(Desk):
         ]
 
     def _register(self, asked: Asked) -> Response:
-        org = self._org(asked, "handoff")
+        org = self._orgs.asking(asked)
         body = asked.json()
         _check_call(body)
         versions = org.agents.get(body["agent_id"])
@@ -51,7 +55,7 @@ class Calls(Desk):
             raise Refusal(402)
         if not org.has_free_line:
             raise Refusal(429, NO_LINE)
-        call_id = fresh_hex("call_", 28)
+        call_id = new_id("call_", 28)
         kept = {name: value for name, value in body.items() if name not in {"agent_version", "agent_override"}}
         record = {
             "call_id": call_id,
@@ -66,7 +70,7 @@ class Calls(Desk):
         return JSONResponse(record, 201)
 
     def _call(self, asked: Asked) -> Call:
-        call = self._org(asked, "other").calls.get(asked.parameters["id"])
+        call = self._orgs.asking(asked).calls.get(asked.parameters["id"])
         if call is None:
             raise Refusal(422)
         return call
@@ -78,11 +82,11 @@ class Calls(Desk):
         return Response(status_code=204)
 
     def _key_info(self, asked: Asked) -> Response:
-        org = self._org(asked, "check")
+        org = self._orgs.asking(asked)
         return JSONResponse({"org_id": org.id, "org_name": org.name, "api_key_name": "sandbox"})
 
     def _concurrency(self, asked: Asked) -> Response:
-        org = self._org(asked, "check")
+        org = self._orgs.asking(asked)
         return JSONResponse(
             {
                 "current_concurrency": org.concurrency_used,
@@ -125,5 +129,5 @@ def _check_call(body: Json) -> None:
     if body.get("direction", "inbound") not in {"inbound", "outbound"}:
         raise Refusal(400, f"{BAD_FORMAT} (direction)")
     for name in ("from_number", "to_number"):
-        if name in body and not E164.fullmatch(body[name]):
+        if name in body and not is_e164(body[name]):
             raise Refusal(400, f"{BAD_FORMAT} ({name}: not E.164)")

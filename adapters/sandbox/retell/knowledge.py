@@ -10,13 +10,15 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, fresh_hex
-from adapters.sandbox.retell.desk import BAD_FORMAT, Desk, KnowledgeBase
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.orgs import Part
+from adapters.sandbox.retell.org import BAD_FORMAT, KnowledgeBase, RetellOrg
 
 _NAME_BELOW = 40
 
 
-class KnowledgeBases(Desk):
+class KnowledgeBases(Part[RetellOrg]):
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/create-knowledge-base", self._create, "assistants"),
@@ -26,24 +28,24 @@ class KnowledgeBases(Desk):
         ]
 
     def _create(self, asked: Asked) -> Response:
-        org = self._org(asked)
+        org = self._orgs.asking(asked)
         if not isinstance(asked.body, list):
             raise Refusal(400, f"{BAD_FORMAT} (a multipart form is wanted)")
         fields = {part["name"]: part["content"] for part in asked.body if part["filename"] is None}
         name, texts = fields.get("knowledge_base_name", ""), _texts(fields.get("knowledge_base_texts", "[]"))
         if not 0 < len(name) < _NAME_BELOW:
             raise Refusal(400, "Knowledge base name must be less than 40 characters.")
-        kb_id = fresh_hex("knowledge_base_", 16)
+        kb_id = new_id("knowledge_base_", 16)
         record = {"knowledge_base_id": kb_id, "knowledge_base_name": name, "status": "in_progress"}
         made = KnowledgeBase(record, texts, org.knowledge_looks, org.knowledge_outcome)
         org.knowledge_bases[kb_id] = made
         return JSONResponse(record, 201)
 
     def _list(self, asked: Asked) -> Response:
-        return JSONResponse([_look(one) for one in self._org(asked).knowledge_bases.values()])
+        return JSONResponse([_look(one) for one in self._orgs.asking(asked).knowledge_bases.values()])
 
     def _one(self, asked: Asked) -> KnowledgeBase:
-        found = self._org(asked).knowledge_bases.get(asked.parameters["id"])
+        found = self._orgs.asking(asked).knowledge_bases.get(asked.parameters["id"])
         if found is None:
             raise Refusal(422)
         return found
@@ -53,7 +55,7 @@ class KnowledgeBases(Desk):
 
     def _delete(self, asked: Asked) -> Response:
         self._one(asked)
-        del self._org(asked).knowledge_bases[asked.parameters["id"]]
+        del self._orgs.asking(asked).knowledge_bases[asked.parameters["id"]]
         return Response(status_code=204)
 
 

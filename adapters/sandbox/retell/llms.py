@@ -10,14 +10,15 @@ import re
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, fresh_hex
-from adapters.sandbox.retell.desk import BAD_FORMAT, Desk, RetellOrg, asked_version, page_of, pick_version
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPEAKERS = ("agent", "user")
 
 
-class Llms(Desk):
+class Llms(RetellPart):
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/create-retell-llm", self._create, "assistants"),
@@ -28,24 +29,24 @@ class Llms(Desk):
         ]
 
     def add(self, org: RetellOrg, body: Json) -> Json:
-        llm_id = fresh_hex("llm_", 28)
+        llm_id = new_id("llm_", 28)
         llm = {"model": "gpt-4.1", **body, "llm_id": llm_id, "version": 0, "is_published": False, **self._touched()}
         org.llms[llm_id] = [llm]
         return llm
 
     def _create(self, asked: Asked) -> Response:
-        org, body = self._org(asked), asked.json()
+        org, body = self._orgs.asking(asked), asked.json()
         if body.get("start_speaker") not in _SPEAKERS:
             raise Refusal(400, f"{BAD_FORMAT} (start_speaker)")
         _check(org, body)
         return JSONResponse(self.add(org, body), 201)
 
     def _list(self, asked: Asked) -> Response:
-        latest = [versions[-1] for versions in self._org(asked).llms.values()]
+        latest = [versions[-1] for versions in self._orgs.asking(asked).llms.values()]
         return JSONResponse(page_of(latest, "llm_id", asked.query))
 
     def _version(self, asked: Asked) -> Json:
-        versions = self._org(asked).llms.get(asked.parameters["id"])
+        versions = self._orgs.asking(asked).llms.get(asked.parameters["id"])
         if versions is None:
             raise Refusal(422)
         return pick_version(versions, asked_version(asked))
@@ -54,12 +55,12 @@ class Llms(Desk):
         llm, body = self._version(asked), asked.json()
         if llm["is_published"]:
             raise Refusal(400, "Cannot update published LLM")
-        _check(self._org(asked), body)
+        _check(self._orgs.asking(asked), body)
         llm.update(body, **self._touched())
         return JSONResponse(llm)
 
     def _delete(self, asked: Asked) -> Response:
-        org, llm_id = self._org(asked), asked.parameters["id"]
+        org, llm_id = self._orgs.asking(asked), asked.parameters["id"]
         if llm_id not in org.llms:
             raise Refusal(404)
         used = any(

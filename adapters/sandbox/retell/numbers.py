@@ -5,12 +5,12 @@ Sources: Retell's OpenAPI (create, list, update, delete phone number) and the ty
 
 from __future__ import annotations
 
-import secrets
-
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal
-from adapters.sandbox.retell.desk import BAD_FORMAT, Desk, RetellOrg, page_of
+from adapters.phone import is_e164
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_number
+from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, page_of
 
 _COUNTRIES = ("US", "CA")
 _CANADIAN = 416
@@ -19,7 +19,7 @@ _SETTINGS = {"inbound_agents", "outbound_agents", "inbound_webhook_url", "fallba
 _PURCHASE = {"country_code", "area_code", "number_provider", "phone_number", "toll_free"}
 
 
-class PhoneNumbers(Desk):
+class PhoneNumbers(RetellPart):
     def endpoints(self) -> list[Endpoint]:
         return [
             Endpoint("POST", "/create-phone-number", self._create, "numbers"),
@@ -30,7 +30,7 @@ class PhoneNumbers(Desk):
         ]
 
     def _create(self, asked: Asked) -> Response:
-        org, body = self._org(asked, "numbers"), asked.json()
+        org, body = self._orgs.asking(asked), asked.json()
         country, area_code = body.get("country_code", "US"), body.get("area_code")
         if set(body) - _SETTINGS - _PURCHASE or country not in _COUNTRIES:
             raise Refusal(400)
@@ -41,7 +41,7 @@ class PhoneNumbers(Desk):
         _check(org, body)
         if not org.has_credit:
             raise Refusal(402)
-        e164 = f"+1{area_code or (415 if country == 'US' else _CANADIAN)}{secrets.randbelow(10**7):07}"
+        e164 = new_number(area_code or (415 if country == "US" else _CANADIAN))
         settings = {name: value for name, value in body.items() if name in _SETTINGS}
         org.numbers[e164] = {
             "phone_number": e164,
@@ -54,11 +54,11 @@ class PhoneNumbers(Desk):
         return JSONResponse(org.numbers[e164], 201)
 
     def _list(self, asked: Asked) -> Response:
-        numbers = list(self._org(asked, "numbers").numbers.values())
+        numbers = list(self._orgs.asking(asked).numbers.values())
         return JSONResponse(page_of(numbers, "phone_number", asked.query))
 
     def _one(self, asked: Asked) -> Json:
-        number = self._org(asked, "numbers").numbers.get(asked.parameters["id"])
+        number = self._orgs.asking(asked).numbers.get(asked.parameters["id"])
         if number is None:
             raise Refusal(404)
         return number
@@ -69,13 +69,13 @@ class PhoneNumbers(Desk):
             raise Refusal(400)
         if body.get("fallback_number") == number["phone_number"]:
             raise Refusal(400, "A number cannot be its own fallback.")
-        _check(self._org(asked, "numbers"), body)
+        _check(self._orgs.asking(asked), body)
         number.update(body, **self._touched())
         return JSONResponse(number)
 
     def _delete(self, asked: Asked) -> Response:
         number = self._one(asked)
-        del self._org(asked, "numbers").numbers[number["phone_number"]]
+        del self._orgs.asking(asked).numbers[number["phone_number"]]
         return Response(status_code=204)
 
 
@@ -86,5 +86,5 @@ def _check(org: RetellOrg, body: Json) -> None:
     if not all(agent.get("agent_id") in org.agents for agent in agents):
         raise Refusal(422)
     fallback = body.get("fallback_number")
-    if fallback is not None and not E164.fullmatch(fallback):
+    if fallback is not None and not is_e164(fallback):
         raise Refusal(400, f"{BAD_FORMAT} (fallback_number)")

@@ -6,7 +6,8 @@ from email.utils import format_datetime
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.paging import page_of
 from adapters.sandbox.twilio.records import ROOT, Account
 from adapters.sandbox.twilio.register import Register, not_found
@@ -88,7 +89,7 @@ class AccountsApi:
 
     def _create_key(self, asked: Asked) -> Response:
         account = self._keys_of(asked)
-        sid, secret = fresh_hex("SK"), fresh_hex()
+        sid, secret = new_id("SK"), new_id()
         account.api_keys[sid] = secret
         account.key_names[sid] = asked.form().get("FriendlyName", "")
         return JSONResponse(self._describe_key(account, sid) | {"secret": secret}, 201)

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal, fresh_hex
+from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.accounts import AccountsApi
 from adapters.sandbox.twilio.calls import CallsApi
 from adapters.sandbox.twilio.numbers import NumbersApi, new_number
@@ -54,7 +55,7 @@ class Twilio:
 
     def add_number(self, account: Account, e164: str, *, sid: str | None = None, voice_url: str = "") -> Json:
         """The number as the API shows it; change it in place to play somebody who meddles in Twilio's console."""
-        number = new_number(account.sid, e164, sid or fresh_hex("PN"), voice_url, self._clock())
+        number = new_number(account.sid, e164, sid or new_id("PN"), voice_url, self._clock())
         account.numbers[number["sid"]] = number
         return number
 

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.phone import is_e164
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.paging import is_within, page_of
 from adapters.sandbox.twilio.records import ROOT, Call
 from adapters.sandbox.twilio.register import Register, not_found
@@ -54,14 +56,14 @@ class CallsApi:
         """Whoever plays the network (`Twilio.when_placed`) is told of it; what comes of the call is theirs."""
         account, form = self._register.asked_for(asked), asked.form()
         for name in ("From", "To"):
-            if not E164.fullmatch(form.get(name, "")):
+            if not is_e164(form.get(name)):
                 raise Refusal(400, f"{name} is not a phone number", _INVALID_NUMBER)
         if account.number_called(form["From"]) is None:
             raise Refusal(400, f"{form['From']} is not a number of this account", _NOT_OURS)
         if not form.keys() & {"Url", "Twiml"}:
             raise Refusal(400, "Url or Twiml is missing", _INVALID)
         _check_update(form)
-        call = Call(fresh_hex("CA"), form["From"], form["To"], self._register.clock())
+        call = Call(new_id("CA"), form["From"], form["To"], self._register.clock())
         if self._register.when_placed is not None:
             self._register.when_placed(account, call)
         return JSONResponse(_describe(account.sid, call) | {"direction": "outbound-api"}, 201)

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import E164, Asked, Endpoint, Json, Refusal, fresh_hex
+from adapters.phone import is_e164
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.paging import page_of
 from adapters.sandbox.twilio.records import ROOT
 from adapters.sandbox.twilio.register import Register, not_found
@@ -111,7 +113,7 @@ class NumbersApi:
         if payer.balance < shelf.price:
             raise Refusal(402, "The account has not enough money for this number")
         payer.balance -= shelf.price
-        number = new_number(account.sid, e164, fresh_hex("PN"), "", self._register.clock())
+        number = new_number(account.sid, e164, new_id("PN"), "", self._register.clock())
         number.update(changes, address_requirements=shelf.address)
         account.numbers[number["sid"]] = number
         return JSONResponse(number, 201)
@@ -125,7 +127,7 @@ class NumbersApi:
             if found is None:
                 raise Refusal(400, "No phone numbers found in this area code", 21452)
             return found
-        if not E164.fullmatch(e164):
+        if not is_e164(e164):
             raise Refusal(400, f"{e164} is not a valid number", 21421)
         shelf = shelf_of(e164)
         if shelf is None or (shelf, e164) not in set(self._for_sale([shelf])):

@@ -6,7 +6,8 @@ import base64
 import binascii
 from collections.abc import Callable
 
-from adapters.sandbox.api import Asked, Clock, Refusal, fresh_hex
+from adapters.sandbox.api import Asked, Clock, Refusal
+from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.records import Account, Call
 
 
@@ -19,7 +20,7 @@ class Register:
         self.when_placed: Callable[[Account, Call], object] | None = None
 
     def add(self, sid: str | None, auth_token: str | None, parent: str | None) -> Account:
-        account = Account(sid or fresh_hex("AC"), auth_token or fresh_hex(), self.clock(), parent=parent)
+        account = Account(sid or new_id("AC"), auth_token or new_id(), self.clock(), parent=parent)
         self.accounts[account.sid] = account
         return account
 

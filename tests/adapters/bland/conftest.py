@@ -6,7 +6,7 @@ import pytest
 
 from adapters.bland import Bland
 from adapters.http import Http
-from adapters.sandbox.bland_org import BlandOrg
+from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.canary import CANARY
 

@@ -13,7 +13,7 @@ from adapters.bland import Bland
 from adapters.bland.settings import NEUTRAL
 from adapters.portable import Assistant, Copy, Counterpart, Knowledge
 from adapters.sandbox.api import Json
-from adapters.sandbox.bland_org import BlandOrg
+from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.bland.conftest import SIP
 from tests.adapters.bland.examples import (
@@ -250,7 +250,7 @@ async def test_knowledge_that_bland_could_not_read_is_sent_again(host: Host, org
 async def test_where_bland_makes_no_more_knowledge_bases_the_prompt_takes_what_fits(
     host: Host, box: RunningSandbox, org: BlandOrg
 ):
-    box.state.bland.parts.most_bases = 0
+    box.state.bland.knowledge.most = 0
     await put(host, ACME)
     assert org.numbers[NUMBER]["prompt"] == "You answer the phone for Acme.\n\n# Prices\n\nA visit is $80."
     much = replace(ACME, knowledge=(Knowledge("All", "Much to know. " * 2000),))
@@ -261,7 +261,7 @@ async def test_where_bland_makes_no_more_knowledge_bases_the_prompt_takes_what_f
 async def test_a_second_knowledge_base_too_soon_is_a_matter_of_waiting(
     host: Host, box: RunningSandbox, org: BlandOrg, clock
 ):
-    box.state.bland.parts.pause = timedelta(seconds=10)
+    box.state.bland.knowledge.pause = timedelta(seconds=10)
     await put(host, ACME)
     other = replace(ACME, marker="client_2")
     assert (await error_of(put(host, other, numbers=on(SECOND)))).kind is ErrorKind.RATE_LIMITED

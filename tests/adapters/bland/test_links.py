@@ -8,7 +8,7 @@ import pytest
 
 from adapters.base import ErrorKind
 from adapters.bland import Bland
-from adapters.sandbox.bland_org import BlandOrg
+from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
 from tests.adapters.bland.conftest import SIP

@@ -9,8 +9,8 @@ from adapters.bland import Bland
 from adapters.bland.settings import NEUTRAL
 from adapters.features import all_offers
 from adapters.portable import Copy, Counterpart, Credentials, NativeNumber
-from adapters.sandbox.bland_numbers import PRICE
-from adapters.sandbox.bland_org import BlandOrg
+from adapters.sandbox.bland import BlandOrg
+from adapters.sandbox.bland.numbers import PRICE
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.twilio import Account
 from crypto.secret import Secret

@@ -263,7 +263,7 @@ async def test_a_tool_that_bland_would_refuse_is_refused(client, headers, change
 
 
 async def test_a_knowledge_base_is_learnt_paged_and_kept_as_deleted(client, box, headers, clock):
-    box.state.bland.parts.pause = timedelta(seconds=10)
+    box.state.bland.knowledge.pause = timedelta(seconds=10)
     body = {"type": "text", "name": "Prices", "text": "A visit is $80."}
     learnt = (await client.post("/bland/v1/knowledge/learn", headers=headers, json=body)).json()["data"]
     assert learnt["status"] == "PROCESSING"

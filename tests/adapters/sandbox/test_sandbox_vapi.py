@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi_numbers import INBOUND_URL
+from adapters.sandbox.vapi.numbers import INBOUND_URL
 from adapters.sandbox.world import DemoWorld
 
 pytestmark = pytest.mark.anyio

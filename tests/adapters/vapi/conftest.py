@@ -6,7 +6,7 @@ import pytest
 
 from adapters.http import Http
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi_org import VapiOrg
+from adapters.sandbox.vapi import VapiOrg
 from adapters.vapi import Vapi
 from tests.adapters.canary import CANARY
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, AssistantHost, Copy, Knowledge
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi_org import VapiOrg
+from adapters.sandbox.vapi import VapiOrg
 from adapters.vapi import Vapi
 from tests.adapters.canary import assert_clean
 from tests.adapters.conftest import Clock

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.base import ErrorKind
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi_org import VapiOrg
+from adapters.sandbox.vapi import VapiOrg
 from adapters.vapi import Vapi
 from tests.adapters.refusals import error_of
 from tests.adapters.vapi.examples import KEY, LIMIT, WEBHOOK_SECRET, WIRING

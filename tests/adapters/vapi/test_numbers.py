@@ -11,7 +11,7 @@ import pytest
 from adapters.base import ErrorKind
 from adapters.portable import Copy, Counterpart, Credentials, NativeNumber
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi_org import VapiOrg
+from adapters.sandbox.vapi import VapiOrg
 from adapters.vapi import Vapi
 from crypto.secret import Secret
 from tests.adapters.canary import assert_clean

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from adapters.base import CarrierCall
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
-from adapters.sandbox.carrier.parameters import new_sid
+from adapters.sandbox.ids import new_id
 from crypto import Keyring, Secret, new_key_entry
 from router.calls.fallback import Fallback, fallback_address
 from router.calls.state import call_id_of
@@ -97,7 +97,7 @@ async def call_while_away(world: World, client: Client, script: Script) -> Timel
 
 async def keep_open_call(world: World, client: Client, status: str | None, *, account_sid: str | None = None) -> str:
     """A recorded call without an end; at the carrier it stands like that, None: it is not there."""
-    call_sid, account = new_sid("CA"), account_sid or client.account_sid
+    call_sid, account = new_id("CA"), account_sid or client.account_sid
     await world.db.execute(
         "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -156,7 +156,7 @@ async def test_a_call_and_its_message_that_only_the_fallback_took_are_filed_once
 
 async def test_a_call_that_is_still_on_is_filed_when_it_is_over(world, sweeps):
     client = await world.add_client()
-    call_sid = new_sid("CA")
+    call_sid = new_id("CA")
     call = world.sandbox.state.twilio.keep_call(client.account_sid, call_sid, CALLER, client.number, None)
     call.began_at, call.status = world.clock(), "in-progress"
     world.clock.advance(30 * 60)
@@ -173,7 +173,7 @@ async def test_a_call_that_is_still_on_is_filed_when_it_is_over(world, sweeps):
 async def test_a_message_of_a_call_that_we_know_is_filed_if_nobody_told_us_of_it(world, sweeps):
     client = await world.add_client()
     call_sid = await keep_open_call(world, client, "completed")
-    recording = world.sandbox.state.twilio.add_recording(client.account_sid, call_sid, new_sid("RE"), 7.0)
+    recording = world.sandbox.state.twilio.add_recording(client.account_sid, call_sid, new_id("RE"), 7.0)
     world.clock.advance(A_WHILE)
     for _ in range(2):
         await find_unseen(sweeps)
@@ -187,7 +187,7 @@ async def test_a_message_of_a_call_that_we_know_is_filed_if_nobody_told_us_of_it
 async def test_calls_from_before_the_number_was_ours_are_nobody_s_business(world, sweeps):
     client = await world.add_client()
     for to, minutes in ((client.number, -30), ("+15005559999", 1)):
-        call = world.sandbox.state.twilio.keep_call(client.account_sid, new_sid("CA"), CALLER, to, None)
+        call = world.sandbox.state.twilio.keep_call(client.account_sid, new_id("CA"), CALLER, to, None)
         call.began_at = world.clock() + timedelta(minutes=minutes)
         call.stands("completed", 60, 60)
     world.clock.advance(10 * 60)
@@ -285,7 +285,7 @@ async def test_calls_to_a_provider_s_own_number_are_left_to_the_provider(world, 
 def test_a_call_s_longest_answered_leg_counts():
     def leg(parent: str | None, status: Any, seconds: int | None) -> CarrierCall:
         return CarrierCall(
-            new_sid("CA"),
+            new_id("CA"),
             "",
             "",
             status,

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.sandbox.carrier import Quirks, Script, Timeline
-from adapters.sandbox.carrier.parameters import new_sid
 from adapters.sandbox.carrier.requests import Reply
+from adapters.sandbox.ids import new_id
 from crypto import Keyring
 from router.app import create_app
 from router.calls import ending
@@ -375,7 +375,7 @@ async def test_every_step_may_reach_another_replica_that_has_not_lost_the_databa
         assert taker_of(only_document([await abandoned.ring()])) == "retell"
         voicemail = only_document([await message.go_on(first, replica=other)])
         assert taker_of(voicemail) == "voicemail"
-        recording = {"RecordingSid": new_sid("RE"), "RecordingStatus": "completed", "RecordingDuration": "9"}
+        recording = {"RecordingSid": new_id("RE"), "RecordingStatus": "completed", "RecordingDuration": "9"}
         callback = recording_callback_of(voicemail)
         for _ in range(2):
             assert (await message.post(callback, replica=other, **recording)).status == 200

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Copy, Credentials
-from adapters.sandbox.vapi_numbers import INBOUND_URL
+from adapters.sandbox.vapi.numbers import INBOUND_URL
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY, NUMBERS, VAPI_KEY
 from crypto import Secret
 from router.numbers.counterparts import CounterpartError, ensure_counterpart, list_counterparts

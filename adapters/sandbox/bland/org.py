@@ -1,4 +1,4 @@
-"""A customer of the Bland stand-in: what it owns there, and how a request finds it."""
+"""What an org owns at the stand-in for Bland, and how Bland reads what it is sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from adapters.sandbox.api import Asked, Json, Operation, Org, Orgs, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal
+from adapters.sandbox.orgs import Org
 
 _US_DIGITS = 10
 _OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
@@ -36,13 +37,6 @@ class BlandOrg(Org):
 def key_of(asked: Asked) -> str:
     """The bare key; Bland's API pages name no scheme."""
     return asked.headers.get("authorization", "")
-
-
-def org_of(orgs: Orgs[BlandOrg], asked: Asked, operation: Operation = "other") -> BlandOrg:
-    org = orgs.of(key_of(asked))
-    if operation not in org.scopes:
-        raise Refusal(403)
-    return org
 
 
 def as_e164(written: str) -> str:

@@ -1,4 +1,4 @@
-"""What the parts of Retell's stand-in share: the org that asks, pages of a list, and Retell's own words.
+"""What an org owns at the stand-in for Retell, and what all parts of its API share: pages, versions, Retell's words.
 
 Sources: Retell's OpenAPI (shared error responses, paged lists) and the types of retell-sdk 6.
 """
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from adapters.sandbox.api import Asked, Clock, Json, Operation, Org, Orgs, Refusal, bearer
+from adapters.sandbox.api import Asked, Json, Refusal
+from adapters.sandbox.orgs import Org, Part
 
 BAD_FORMAT = "Invalid request format, please check API reference."
 MESSAGES: Mapping[int, str] = {
@@ -59,18 +60,8 @@ class RetellOrg(Org):
     knowledge_outcome: Literal["complete", "error"] = "complete"  # likewise
 
 
-class Desk:
-    """A part of the API, over the orgs that all parts share."""
-
-    def __init__(self, orgs: Orgs[RetellOrg], clock: Clock) -> None:
-        self._orgs = orgs
-        self._clock = clock
-
-    def _org(self, asked: Asked, operation: Operation = "assistants") -> RetellOrg:
-        org = self._orgs.of(bearer(asked))
-        if operation not in org.scopes:
-            raise Refusal(403)
-        return org
+class RetellPart(Part[RetellOrg]):
+    """A part of the API whose things say when they were last changed."""
 
     def _touched(self) -> Json:
         return {"last_modification_timestamp": int(self._clock().timestamp() * 1000)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.sandbox.api import Asked, Json, Org, Orgs, Refusal, bearer, iso
+from adapters.sandbox.api import Asked, Json, Refusal, iso
+from adapters.sandbox.ids import new_uuid
+from adapters.sandbox.orgs import Org
 
 _BOUNDS = {"Lt": datetime.__lt__, "Le": datetime.__le__, "Gt": datetime.__gt__, "Ge": datetime.__ge__}
 _MOST = 1000
@@ -34,16 +35,8 @@ class VapiOrg(Org):
     )  # of things by id, finer than their records tell
 
 
-def org_of(orgs: Orgs[VapiOrg], asked: Asked) -> VapiOrg:
-    """Raises Refusal (401, 403)."""
-    org = orgs.of(bearer(asked))
-    if asked.operation not in org.scopes:
-        raise Refusal(403)
-    return org
-
-
 def fresh_record(org: VapiOrg, now: datetime) -> Json:
-    return {"id": str(uuid.uuid4()), "orgId": org.id, "createdAt": iso(now), "updatedAt": iso(now)}
+    return {"id": new_uuid(), "orgId": org.id, "createdAt": iso(now), "updatedAt": iso(now)}
 
 
 def keep(org: VapiOrg, shelf: dict[str, Json], body: Json, now: datetime) -> Json:

@@ -6,27 +6,25 @@ people report of importing a number twice.
 
 from __future__ import annotations
 
-import secrets
-
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox import vapi_checks as checks
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Orgs, Refusal
-from adapters.sandbox.twilio import Twilio
-from adapters.sandbox.vapi_org import VapiOrg, change, keep, org_of, owned, page
+from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_number
+from adapters.sandbox.orgs import CarrierAccounts, Orgs, Part
+from adapters.sandbox.vapi import checks
+from adapters.sandbox.vapi.org import VapiOrg, change, keep, owned, page
 
 INBOUND_URL = "https://api.vapi.ai/twilio/inbound_call"  # what Vapi writes on a number that it imports
 SMS_URL = "https://api.vapi.ai/twilio/sms"
 _OPENING = ("twilioAuthToken", "twilioApiKey", "twilioApiSecret")
 
 
-class PhoneNumbers:
+class PhoneNumbers(Part[VapiOrg]):
     """/phone-number."""
 
-    def __init__(self, orgs: Orgs[VapiOrg], twilio: Twilio, clock: Clock) -> None:
-        self._orgs = orgs
-        self._twilio = twilio
-        self._clock = clock
+    def __init__(self, orgs: Orgs[VapiOrg], carrier: CarrierAccounts, clock: Clock) -> None:
+        super().__init__(orgs, clock)
+        self._carrier = carrier
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -38,11 +36,11 @@ class PhoneNumbers:
         ]
 
     def _list(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked)
+        org = self._orgs.asking(asked)
         return JSONResponse(page(org, org.phone_numbers, asked))
 
     def _create(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked)
+        org = self._orgs.asking(asked)
         body = asked.json()
         checks.accept(checks.of_number(body))
         _check_assistant(org, body)
@@ -50,14 +48,14 @@ class PhoneNumbers:
             _check_new(org, body)
             self._take_over(body)
         elif body["provider"] == "vapi" and "sipUri" not in body:
-            body = {"number": f"+1{body.get('numberDesiredAreaCode', '415')}{secrets.randbelow(10**7):07d}", **body}
+            body = {"number": new_number(body.get("numberDesiredAreaCode", "415")), **body}
         return JSONResponse(keep(org, org.phone_numbers, {"status": "active", **body}, self._clock()), 201)
 
     def _get(self, asked: Asked) -> Response:
-        return JSONResponse(owned(org_of(self._orgs, asked).phone_numbers, asked))
+        return JSONResponse(owned(self._orgs.asking(asked).phone_numbers, asked))
 
     def _update(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked)
+        org = self._orgs.asking(asked)
         number, body = owned(org.phone_numbers, asked), asked.json()
         checks.accept(checks.of_number_change(body))
         _check_assistant(org, body)
@@ -67,7 +65,7 @@ class PhoneNumbers:
         return JSONResponse(change(org, number, body, self._clock()))
 
     def _delete(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked)
+        org = self._orgs.asking(asked)
         return JSONResponse(org.phone_numbers.pop(owned(org.phone_numbers, asked)["id"]))
 
     def _take_over(self, body: Json) -> None:
@@ -76,7 +74,7 @@ class PhoneNumbers:
         """
         user = body.get("twilioApiKey") or body["twilioAccountSid"]
         secret = body.get("twilioApiSecret") or body["twilioAuthToken"]
-        account = self._twilio.account_for(user, secret)
+        account = self._carrier.account_for(user, secret)
         if account is None or account.sid != body["twilioAccountSid"]:
             raise Refusal(400, "Couldn't Import Twilio Number. The Twilio Credentials Are Not Valid.")
         number = account.number_called(body["number"])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import uuid
 
-from adapters.sandbox.api import E164, Json, Refusal
-from adapters.sandbox.vapi_assistant_checks import ASSISTANT_FIELDS
+from adapters.phone import is_e164
+from adapters.sandbox.api import Json, Refusal
+from adapters.sandbox.vapi.assistant_checks import ASSISTANT_FIELDS
 
 _CALL_FIELDS = frozenset(
     "assistantId assistant squadId squad workflowId workflow assistantOverrides squadOverrides workflowOverrides"
@@ -72,7 +73,7 @@ def _of_customer(customer: object) -> list[str]:
         complaints.append(
             "customer.number must be longer than or equal to 3 and shorter than or equal to 40 characters"
         )
-    elif customer.get("numberE164CheckEnabled", True) and not E164.fullmatch(number):
+    elif customer.get("numberE164CheckEnabled", True) and not is_e164(number):
         complaints.append(
             "customer.number must be a valid phone number in the E.164 format."
             " Hot tip, you may be missing the country code (Eg. US: +1)."
@@ -111,7 +112,7 @@ def _of_number_settings(body: Json) -> list[str]:
         return complaints
     if not isinstance(fallback, dict) or fallback.get("type") not in ("number", "sip"):
         return [*complaints, "fallbackDestination.type must be one of the following values: number, sip"]
-    if fallback["type"] == "number" and not E164.fullmatch(str(fallback.get("number", ""))):
+    if fallback["type"] == "number" and not is_e164(fallback.get("number")):
         complaints.append("fallbackDestination.number must be a valid phone number in the E.164 format")
     return complaints
 

@@ -1,4 +1,4 @@
-"""Bland's inbound numbers: settings, numbers brought along from a Twilio account, and numbers bought there.
+"""The part of the stand-in for Bland that keeps inbound numbers: settings, numbers brought along from a Twilio account, and numbers bought there.
 
 Sources: Bland docs (Update Inbound Number Details, Number Details, Create and Delete Encrypted Key, Upload and Delete
 Inbound Numbers, Purchase Inbound Number) and Bland's command line program, which releases numbers.
@@ -13,9 +13,11 @@ from zoneinfo import available_timezones
 
 from starlette.responses import JSONResponse, Response
 
-from adapters.sandbox.api import E164, Asked, Clock, Endpoint, Json, Orgs, Refusal, fresh_hex, iso
-from adapters.sandbox.bland_org import BlandOrg, as_e164, is_https, org_of, refuse_unknown
-from adapters.sandbox.twilio import Account, Twilio
+from adapters.phone import is_e164
+from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal, iso
+from adapters.sandbox.bland.org import BlandOrg, as_e164, is_https, refuse_unknown
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs, Part
 
 PRICE = 15.0  # US dollars a month
 
@@ -44,13 +46,12 @@ _ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 _AREA_CODE = re.compile(r"[2-9]\d{2}")
 
 
-class BlandNumbers:
+class InboundNumbers(Part[BlandOrg]):
     """/v1/inbound and /v1/accounts. `purchase_path`: where numbers are sold, of the two places that are documented."""
 
-    def __init__(self, orgs: Orgs[BlandOrg], twilio: Twilio, clock: Clock) -> None:
-        self._orgs = orgs
-        self._twilio = twilio
-        self._clock = clock
+    def __init__(self, orgs: Orgs[BlandOrg], carrier: CarrierAccounts, clock: Clock) -> None:
+        super().__init__(orgs, clock)
+        self._carrier = carrier
         self.purchase_path = "/numbers/purchase"
 
     def endpoints(self) -> list[Endpoint]:
@@ -88,14 +89,14 @@ class BlandNumbers:
         return e164
 
     def _list(self, asked: Asked) -> Response:
-        return JSONResponse({"inbound_numbers": list(org_of(self._orgs, asked, "numbers").numbers.values())})
+        return JSONResponse({"inbound_numbers": list(self._orgs.asking(asked).numbers.values())})
 
     def _get(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "handoff")
+        org = self._orgs.asking(asked)
         return JSONResponse(org.numbers[_number_of(org, asked)])
 
     def _update(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "assistants")
+        org = self._orgs.asking(asked)
         e164, body = _number_of(org, asked), asked.json()
         _prove_account(org, e164, asked)
         _check_settings(org, body)
@@ -107,42 +108,42 @@ class BlandNumbers:
         )
 
     def _connect(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         body = asked.json()
         refuse_unknown(body, frozenset({"account_sid", "auth_token", "restricted_account_sid", "s3_role_arn"}))
         sid, token = body.get("account_sid"), body.get("auth_token")
         if not isinstance(sid, str) or not _ACCOUNT_SID.fullmatch(sid):
             raise Refusal(400, "Invalid Account SID")
-        account = self._twilio.account_for(sid, token) if isinstance(token, str) else None
+        account = self._carrier.account_for(sid, token) if isinstance(token, str) else None
         if account is None:
             raise Refusal(400, "Invalid Twilio credentials")
         if account.status != "active":
             raise Refusal(400, "Twilio account is not active")
-        encrypted_key = fresh_hex("enc-", 96)
+        encrypted_key = new_id("enc-", 96)
         org.accounts[encrypted_key] = account.sid
         return JSONResponse({"status": "success", "encrypted_key": encrypted_key, "s3_external_id": None})
 
     def _disconnect(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         if org.accounts.pop(asked.headers.get("encrypted_key", ""), None) is None:
             raise Refusal(400, "Error deleting Twilio credentials")
         return JSONResponse({"status": "success"})
 
     def _insert(self, asked: Asked) -> Response:
         """Bland docs: numbers that are there already, or not on that account, are left out of `inserted`."""
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         encrypted_key = asked.headers.get("encrypted_key", "")
-        account = self._twilio.accounts.get(org.accounts.get(encrypted_key, ""))
+        account = self._carrier.accounts.get(org.accounts.get(encrypted_key, ""))
         if account is None:
             raise Refusal(400, "Invalid encrypted_key")
         wanted = asked.json().get("numbers")
-        if not isinstance(wanted, list) or not all(isinstance(each, str) and E164.fullmatch(each) for each in wanted):
+        if not isinstance(wanted, list) or not all(map(is_e164, wanted)):
             raise Refusal(400, "numbers must be an array of phone numbers")
         inserted = [e164 for e164 in wanted if self._take(org, account, e164, encrypted_key)]
         message = "Successfully inserted numbers" if inserted else "No numbers were inserted"
         return JSONResponse({"status": "success", "message": message, "inserted": inserted})
 
-    def _take(self, org: BlandOrg, account: Account, e164: str, encrypted_key: str) -> bool:
+    def _take(self, org: BlandOrg, account: CarrierAccount, e164: str, encrypted_key: str) -> bool:
         """Bland points the number at itself, whatever it was pointed at."""
         at_twilio = account.number_called(e164)
         if at_twilio is None or any(e164 in other.numbers for other in self._orgs):
@@ -154,7 +155,7 @@ class BlandNumbers:
         return True
 
     def _remove(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         e164 = _number_of(org, asked)
         if e164 not in org.uploaded:
             raise Refusal(400, "encrypted_key is required")
@@ -163,7 +164,7 @@ class BlandNumbers:
         return JSONResponse({"status": "success", "message": f"Successfully deleted number from database: {e164}"})
 
     def _release(self, asked: Asked) -> Response:
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         e164 = _number_of(org, asked)
         if e164 in org.uploaded:
             raise Refusal(400, "This number was not purchased from Bland")
@@ -173,7 +174,7 @@ class BlandNumbers:
     def _purchase(self, asked: Asked) -> Response:
         if asked.path != self.purchase_path:
             raise Refusal(404, f"Cannot POST {asked.path}")
-        org = org_of(self._orgs, asked, "numbers")
+        org = self._orgs.asking(asked)
         body = asked.json()
         refuse_unknown(body, _ORDER)
         if body.get("country_code", "US") not in {"US", "CA"}:
@@ -183,7 +184,7 @@ class BlandNumbers:
         if org.balance < PRICE:
             raise Refusal(402)
         e164 = body.get("phone_number") or self._free_number(str(body.get("area_code", "415")))
-        if not E164.fullmatch(e164) or any(e164 in other.numbers for other in self._orgs):
+        if not is_e164(e164) or any(e164 in other.numbers for other in self._orgs):
             raise Refusal(400, "This number is not available")
         org.balance -= PRICE
         self.add(org, e164, prompt=body.get("prompt", ""), webhook=body.get("webhook"))

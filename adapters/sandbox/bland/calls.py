@@ -1,0 +1,91 @@
+"""The part of the stand-in for Bland that takes calls: sessions, who answers its numbers and its SIP edge, the account.
+
+Sources: Bland docs (Account; Create Inbound Session; SIP Integration; the error list of Send Call). A leg that arrives
+at the SIP edge as the SIP page asks is taken; nobody documents the way from Twilio's Dial to it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.phone import is_e164
+from adapters.sandbox import legs
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, iso
+from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
+from adapters.sandbox.ids import new_uuid
+from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.orgs import Part
+
+SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
+SESSION_HEADER = "x-bland-session-id"
+SESSION_LIFETIME = timedelta(hours=1)
+NO_LINE = "Concurrency limit reached."
+_SIP_PORT = 5061
+_SESSION_FIELDS = frozenset({"phone_number", "request_data", "voice"})
+
+
+class Calls(Part[BlandOrg]):
+    """/v1/me and /v1/inbound/session, and the far end of legs."""
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("GET", "/v1/me", self._me, "check"),
+            Endpoint("POST", "/v1/inbound/session", self._create_session, "handoff"),
+        ]
+
+    def _me(self, asked: Asked) -> Response:
+        org = self._orgs.asking(asked)
+        billing = {"current_balance": org.balance, "refill_to": None}
+        return JSONResponse({"status": "active", "billing": billing, "total_calls": len(org.calls)})
+
+    def _create_session(self, asked: Asked) -> Response:
+        org = self._orgs.asking(asked)
+        body = asked.json()
+        refuse_unknown(body, _SESSION_FIELDS)
+        e164 = body.get("phone_number")
+        if not is_e164(e164):
+            raise Refusal(400, "phone_number must be in E.164 format")
+        if not isinstance(body.get("request_data", {}), dict):
+            raise Refusal(400, "request_data must be an object")
+        if e164 not in org.numbers:
+            raise Refusal(404)
+        if not org.has_credit:
+            raise Refusal(402)
+        if not org.has_free_line:
+            raise Refusal(429, NO_LINE)
+        token = new_uuid()
+        session = Session(e164, body.get("request_data", {}), self._clock() + SESSION_LIFETIME)
+        org.sessions[token] = session
+        return JSONResponse({"token": token, "expires_at": iso(session.expires_at)})
+
+    def answer_sip(self, address: SipAddress) -> Leg:
+        """Bland docs, SIP Integration: TLS on port 5061 with SRTP, a number of Bland's, and the session's token."""
+        if address.port != _SIP_PORT or address.parameters.get("transport") != "tls":
+            return legs.rejected("bland", legs.UNAVAILABLE, "only TLS on port 5061 is served")
+        if address.parameters.get("secure") != "true":
+            return legs.rejected("bland", legs.NOT_ACCEPTABLE, "plain RTP is refused; secure=true is missing")
+        org = self._owner_of(address.user)
+        if org is None:
+            return legs.rejected("bland", legs.NOT_FOUND, f"no such number: {address.user}")
+        session = org.sessions.get(address.headers.get(SESSION_HEADER, ""))
+        if session is None or session.e164 != address.user:
+            return legs.rejected("bland", legs.FORBIDDEN, f"no session of this number in {SESSION_HEADER}")
+        if self._clock() > session.expires_at:
+            return legs.rejected("bland", legs.FORBIDDEN, "the session has expired")
+        return self._pick_up(org, address.user, session.request_data)
+
+    def answer_number(self, e164: str) -> Leg:
+        org = self._owner_of(e164)
+        if org is None:
+            return legs.rejected(None, legs.NOT_FOUND, f"nobody in the sandbox has the number {e164}")
+        return self._pick_up(org, e164, {})
+
+    def _owner_of(self, e164: str) -> BlandOrg | None:
+        return next((org for org in self._orgs if e164 in org.numbers), None)
+
+    def _pick_up(self, org: BlandOrg, e164: str, request_data: Json) -> Leg:
+        call_id = new_uuid()
+        org.calls[call_id] = {"call_id": call_id, "to": e164, "inbound": True, "request_data": request_data}
+        return legs.answered("bland", call_id)

@@ -1,0 +1,65 @@
+"""The API under /retell: its parts in one, its error bodies, and what a test puts into it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.orgs import Orgs
+from adapters.sandbox.retell.agents import Agents
+from adapters.sandbox.retell.calls import NO_LINE, Calls
+from adapters.sandbox.retell.knowledge import KnowledgeBases
+from adapters.sandbox.retell.llms import Llms
+from adapters.sandbox.retell.numbers import PhoneNumbers
+from adapters.sandbox.retell.org import MESSAGES, RetellOrg
+
+
+class Retell:
+    """Retell's stand-in and all that its orgs own."""
+
+    name = "retell"
+    vital = frozenset({"call_id", "org_id"})
+    words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(402), "concurrency": Refusal(429, NO_LINE)}
+
+    def __init__(self, clock: Clock) -> None:
+        self.orgs: Orgs[RetellOrg] = Orgs()
+        self._calls = Calls(self.orgs, clock)
+        self._agents = Agents(self.orgs, clock)
+        self._llms = Llms(self.orgs, clock)
+        self._others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock))
+
+    def add_org(self, key: str | None = None, name: str = "A Retell org", *, balance: float = 25.0) -> RetellOrg:
+        return self.orgs.add(RetellOrg(name, key or new_id("key_", 28), new_id("org_", 16), balance))
+
+    def add_agent(self, org: RetellOrg, name: str = "Front desk", *, published: bool = True) -> str:
+        """The new agent's id."""
+        llm = self._llms.add(org, {"general_prompt": "You answer the phone.", "start_speaker": "agent"})
+        engine = {"type": "retell-llm", "llm_id": llm["llm_id"], "version": 0}
+        body = {"agent_name": name, "voice_id": "11labs-Adrian", "response_engine": engine}
+        agent = self._agents.add(org, body)
+        if published:
+            self._agents.publish(org, agent)
+        return str(agent["agent_id"])
+
+    def endpoints(self) -> list[Endpoint]:
+        parts = (self._calls, self._agents, self._llms, *self._others)
+        return [endpoint for part in parts for endpoint in part.endpoints()]
+
+    def key_of(self, asked: Asked) -> str:
+        return self.orgs.key_of(asked)
+
+    def refuse(self, refusal: Refusal) -> Response:
+        message = refusal.message or MESSAGES.get(refusal.status, HTTPStatus(refusal.status).phrase)
+        return JSONResponse({"status": "error", "message": message}, refusal.status)
+
+    def bend(self, fault: str, answer: Json) -> Json:
+        unfit = fault.endswith("-twiml") and "call_id" in answer
+        return answer | {"call_id": "nobody@evil.example;transport=udp"} if unfit else answer
+
+    def answer_sip(self, address: SipAddress) -> Leg:
+        return self._calls.answer_sip(address)

@@ -1,0 +1,126 @@
+"""The part of the stand-in for Vapi that takes calls: bypass calls, and who answers their streams.
+
+Sources: Vapi docs (Calls: Handling with Vapi and Twilio) and its OpenAPI (CreateCallDTO, CreateCustomerDTO,
+SubscriptionLimits). The bypass fields stand in the prose docs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from xml.sax.saxutils import quoteattr
+
+from starlette.responses import JSONResponse, Response
+
+from adapters.sandbox import legs
+from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.ids import new_id
+from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.orgs import Part
+from adapters.sandbox.vapi import checks
+from adapters.sandbox.vapi.org import Call, VapiOrg, fresh_record
+
+SIP_HOST = "sip.vapi.ai"
+NO_CREDIT = "Wallet Balance is -0.01. Purchase more credits or upgrade your subscription to make more calls."
+
+
+class Calls(Part[VapiOrg]):
+    """/call, and the far end of its legs."""
+
+    def endpoints(self) -> list[Endpoint]:
+        return [
+            Endpoint("POST", "/call", self._create, "handoff"),
+            Endpoint("GET", "/call/{id}", self._get),
+            Endpoint("DELETE", "/call/{id}", self._delete),
+        ]
+
+    def _create(self, asked: Asked) -> Response:
+        org = self._orgs.asking(asked)
+        body = asked.json()
+        checks.accept(checks.of_call(body))
+        self._check_owned(org, body)
+        if not org.has_credit:
+            raise Refusal(400, NO_CREDIT)
+        record = fresh_record(org, self._clock()) | {
+            "type": "inboundPhoneCall",
+            "status": "queued",
+            "phoneCallProvider": "twilio",
+            "phoneCallTransport": "pstn",
+            **{name: value for name, value in body.items() if name != "phoneCallProviderBypassEnabled"},
+        }
+        call = Call(record, {"callToken": new_id(), "region": "us-west-2"})
+        call.state = "waiting" if org.has_free_line else "blocked"
+        org.calls[record["id"]] = call
+        remaining = max(0, org.concurrency_limit - org.concurrency_used - 1)
+        answer = record | {
+            "subscriptionLimits": limits(
+                blocked=call.state == "blocked", limit=org.concurrency_limit, remaining=remaining
+            )
+        }
+        if body.get("phoneCallProviderBypassEnabled") is True:
+            answer["phoneCallProviderDetails"] = {"twiml": _twiml(org, call)}
+        return JSONResponse(answer, 201)
+
+    def _check_owned(self, org: VapiOrg, body: Json) -> None:
+        assistant_id = body.get("assistantId")
+        if assistant_id is not None and assistant_id not in org.assistants:
+            raise Refusal(400, f"Couldn't Get Assistant. `assistantId` {assistant_id} Does Not Exist.")
+        number = org.phone_numbers.get(body["phoneNumberId"])
+        if number is None:
+            raise Refusal(400, f"Couldn't Get Phone Number. `phoneNumberId` {body['phoneNumberId']} Does Not Exist.")
+        if body.get("phoneCallProviderBypassEnabled") and number["provider"] != "twilio":
+            raise Refusal(400, "`phoneCallProviderBypassEnabled` Is Only Supported For Twilio Phone Numbers.")
+
+    def _call(self, asked: Asked) -> Call:
+        call = self._orgs.asking(asked).calls.get(asked.parameters["id"])
+        if call is None or call.state == "deleted":
+            raise Refusal(404)
+        return call
+
+    def _get(self, asked: Asked) -> Response:
+        return JSONResponse(self._call(asked).record)
+
+    def _delete(self, asked: Asked) -> Response:
+        call = self._call(asked)
+        call.state = "deleted"
+        return JSONResponse(call.record | {"status": "ended"})
+
+    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> Leg:
+        """A stream is taken once, for a created call, and only with the Parameters that its TwiML named."""
+        parts = urlsplit(url)
+        call_id = parts.path.strip("/").removesuffix("/transport")
+        if parts.scheme != "wss" or parts.query:
+            return legs.rejected("vapi", legs.FORBIDDEN, "a stream is wss and takes no query string")
+        return self._pick_up(call_id, parameters)
+
+    def answer_sip(self, address: SipAddress) -> Leg:
+        return self._pick_up(address.user, None)
+
+    def _pick_up(self, call_id: str, parameters: Mapping[str, str] | None) -> Leg:
+        call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)
+        if call is None or call.state == "deleted":
+            return legs.rejected("vapi", legs.NOT_FOUND, f"no such call: {call_id}")
+        if call.state == "blocked":
+            return legs.rejected("vapi", legs.UNAVAILABLE, "blocked by the concurrency limit", call_id)
+        if call.state == "answered":
+            return legs.rejected("vapi", legs.BUSY, "the call was taken already", call_id)
+        if parameters is not None and (lost := sorted(set(call.parameters.items()) - set(parameters.items()))):
+            return legs.rejected("vapi", legs.FORBIDDEN, f"Parameter {lost[0][0]} is missing or changed", call_id)
+        call.state = "answered"
+        call.record["status"] = "in-progress"
+        return legs.answered("vapi", call_id)
+
+
+def limits(*, blocked: bool, limit: int, remaining: int) -> Json:
+    return {"concurrencyBlocked": blocked, "concurrencyLimit": limit, "remainingConcurrentCalls": remaining}
+
+
+def _twiml(org: VapiOrg, call: Call) -> str:
+    call_id = call.record["id"]
+    if org.handoff_form == "sip":
+        return f"<Response><Dial><Sip>sip:{call_id}@{SIP_HOST}</Sip></Dial></Response>"
+    parameters = "".join(
+        f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in call.parameters.items()
+    )
+    stream = f'<Stream url="wss://api.vapi.ai/{call_id}/transport" name="vapi-{call_id}">{parameters}</Stream>'
+    return f'<?xml version="1.0" encoding="UTF-8"?><Response><Connect>{stream}</Connect></Response>'
