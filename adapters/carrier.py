@@ -135,10 +135,6 @@ class CarrierAccounts(Protocol):
         """A real request that proves SID and token, and that the account is active."""
         ...
 
-    async def read_balance(self, account: Account, limit: float) -> float | None:
-        """US dollars. None where the carrier does not tell, for whatever reason: never raises ProviderError."""
-        ...
-
     async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
         """The open one of exactly that name; the oldest if two were made at once."""
         ...
@@ -146,12 +142,6 @@ class CarrierAccounts(Protocol):
     async def create_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account:
         """`friendly_name` has at most 64 characters."""
         ...
-
-    async def suspend_subaccount(self, main: Account, sid: str, limit: float) -> None:
-        """Its calls stop until it is resumed; its numbers stay."""
-        ...
-
-    async def resume_subaccount(self, main: Account, sid: str, limit: float) -> None: ...
 
     async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
         """For ever, and its numbers go back to the carrier."""
@@ -170,10 +160,6 @@ class CarrierAccounts(Protocol):
 
 class CarrierNumbers(Protocol):
     """Numbers: what could be bought, what an account has, and where its calls go."""
-
-    async def list_countries(self, account: Account, limit: float) -> list[str]:
-        """Where numbers can be bought: ISO 3166-1 alpha-2, sorted."""
-        ...
 
     async def search_numbers(
         self, account: Account, country: str, area_code: str | None, count: int, limit: float
@@ -202,10 +188,6 @@ class CarrierNumbers(Protocol):
     async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None: ...
 
     async def find_number_by_sid(self, account: Account, number_sid: str, limit: float) -> CarrierNumber | None: ...
-
-    def list_numbers(self, account: Account, limit: float) -> AsyncIterator[CarrierNumber]:
-        """All numbers of the account."""
-        ...
 
     async def configure_number(
         self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float
@@ -239,19 +221,6 @@ class CarrierCalls(Protocol):
 
         `fallback_url` is for when that one fails; `seconds`: a new limit, as in `limit_call`. Raises CallOver.
         """
-        ...
-
-    async def instruct_call(
-        self,
-        account: Account,
-        call_sid: str,
-        twiml: str,
-        *,
-        fallback_url: str | None = None,
-        seconds: int | None = None,
-        limit: float,
-    ) -> None:
-        """Likewise with a document at hand: at most 4,000 characters, and all its addresses absolute."""
         ...
 
     async def end_call(self, account: Account, call_sid: str, limit: float) -> None:

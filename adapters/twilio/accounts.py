@@ -1,8 +1,8 @@
 """Twilio accounts, the subaccounts of the platform's one, and API keys.
 
-A subaccount is made, changed and closed with the main account's credentials, which go nowhere but to Twilio; whatever
+A subaccount is made and closed with the main account's credentials, which go nowhere but to Twilio; whatever
 calls itself a subaccount but is the main account is refused, so that its token can never be mistaken for one that
-may be given away. Twilio docs: Usage / API / Account, Subaccounts, Balance; IAM / API keys (v2010).
+may be given away. Twilio docs: Usage / API / Account, Subaccounts; IAM / API keys (v2010).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from adapters.base import Account, ApiKey, ErrorKind, KeyCheck, ProviderError
-from adapters.replies import find, number, text
+from adapters.replies import find, text
 from adapters.twilio.rest import Resource, check_sid, home, malformed_record, read_sid, read_time
 from crypto.secret import Secret
 
@@ -31,14 +31,6 @@ class Accounts(Resource):
             raise malformed_record()
         return KeyCheck("valid")
 
-    async def read_balance(self, account: Account, limit: float) -> float | None:
-        """None also for a balance in another currency. Restricted keys and subaccounts may not see one."""
-        try:
-            answer = await self._rest.ask(account, "GET", f"{home(account)}/Balance.json", limit)
-        except ProviderError:  # whoever shows a balance shows none then
-            return None
-        return number(find(answer, "balance")) if find(answer, "currency") == "USD" else None
-
     async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
         """One that is suspended is open, too, but comes behind an active one."""
         path = "/Accounts.json"
@@ -50,14 +42,11 @@ class Accounts(Resource):
         answer = await self._rest.ask(main, "POST", "/Accounts.json", limit, {"FriendlyName": friendly_name})
         return _read_subaccount(answer, main)
 
-    async def suspend_subaccount(self, main: Account, sid: str, limit: float) -> None:
-        await self._set_status(main, sid, "suspended", limit)
-
-    async def resume_subaccount(self, main: Account, sid: str, limit: float) -> None:
-        await self._set_status(main, sid, "active", limit)
-
     async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
-        await self._set_status(main, sid, "closed", limit)
+        check_sid("AC", sid)
+        if sid.lower() == main.sid.lower():
+            raise ProviderError(ErrorKind.BAD_REQUEST, said="this is the main account and no subaccount")
+        await self._rest.ask(main, "POST", f"/Accounts/{sid}.json", limit, {"Status": "closed"})
 
     async def create_api_key(self, account: Account, friendly_name: str, limit: float) -> ApiKey:
         path = f"{home(account)}/Keys.json"
@@ -74,12 +63,6 @@ class Accounts(Resource):
     async def delete_api_key(self, account: Account, key_sid: str, limit: float) -> None:
         check_sid("SK", key_sid)
         await self._rest.delete(account, f"{home(account)}/Keys/{key_sid}.json", limit)
-
-    async def _set_status(self, main: Account, sid: str, status: str, limit: float) -> None:
-        check_sid("AC", sid)
-        if sid.lower() == main.sid.lower():
-            raise ProviderError(ErrorKind.BAD_REQUEST, said="this is the main account and no subaccount")
-        await self._rest.ask(main, "POST", f"/Accounts/{sid}.json", limit, {"Status": status})
 
 
 def _is_open_child(record: Any, main: Account, friendly_name: str) -> bool:

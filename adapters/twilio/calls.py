@@ -57,20 +57,6 @@ class Calls(Resource):
         form = {"Url": url, "Method": "POST"} | _options(fallback_url, seconds)
         await self._update(account, call_sid, form, limit)
 
-    async def instruct_call(
-        self,
-        account: Account,
-        call_sid: str,
-        twiml: str,
-        *,
-        fallback_url: str | None = None,
-        seconds: int | None = None,
-        limit: float,
-    ) -> None:
-        if len(twiml) > MAX_TWIML:
-            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"TwiML may have {MAX_TWIML} characters")
-        await self._update(account, call_sid, {"Twiml": twiml} | _options(fallback_url, seconds), limit)
-
     async def end_call(self, account: Account, call_sid: str, limit: float) -> None:
         try:
             await self._update(account, call_sid, {"Status": "completed"}, limit)

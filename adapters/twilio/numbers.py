@@ -6,7 +6,6 @@ Twilio docs: Phone Numbers / AvailablePhoneNumber and IncomingPhoneNumber resour
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -45,12 +44,6 @@ _PAPERS: Final = frozenset({21613, 21615, 21631, 21649, 21651})
 
 class Numbers(Resource):
     """`CarrierNumbers`."""
-
-    async def list_countries(self, account: Account, limit: float) -> list[str]:
-        path = f"{home(account)}/AvailablePhoneNumbers.json"
-        records = self._rest.records(account, path, {}, "countries", limit)
-        codes = [find(record, "country_code") async for record in records]
-        return sorted({code for code in codes if isinstance(code, str) and _COUNTRY.fullmatch(code)})
 
     async def search_numbers(
         self, account: Account, country: str, area_code: str | None, count: int, limit: float
@@ -109,11 +102,6 @@ class Numbers(Resource):
     async def find_number_by_sid(self, account: Account, number_sid: str, limit: float) -> CarrierNumber | None:
         answer = await self._rest.ask_for(account, _path(account, number_sid), limit)
         return None if answer is None else _read_number(answer)
-
-    async def list_numbers(self, account: Account, limit: float) -> AsyncIterator[CarrierNumber]:
-        path = f"{home(account)}/IncomingPhoneNumbers.json"
-        async for record in self._rest.records(account, path, {}, "incoming_phone_numbers", limit):
-            yield _read_number(record)
 
     async def configure_number(
         self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float

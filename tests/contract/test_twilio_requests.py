@@ -55,11 +55,6 @@ OURS_AND_THEIRS: dict[str, tuple[Any, Callable[[Twilio], Awaitable[object]], Cal
         lambda ours: ours.check_account(ACCOUNT, 5),
         lambda theirs: theirs.api.accounts(SID).fetch(),
     ),
-    "read a balance": (
-        {"balance": "1", "currency": "USD"},
-        lambda ours: ours.read_balance(ACCOUNT, 5),
-        lambda theirs: theirs.balance.fetch(),
-    ),
     "make a subaccount": (
         SUBACCOUNT,
         lambda ours: ours.create_subaccount(ACCOUNT, "agency_1", 5),
@@ -116,11 +111,6 @@ OURS_AND_THEIRS: dict[str, tuple[Any, Callable[[Twilio], Awaitable[object]], Cal
         lambda ours: ours.find_number_by_sid(ACCOUNT, NUMBER_SID, 5),
         lambda theirs: theirs.incoming_phone_numbers(NUMBER_SID).fetch(),
     ),
-    "list numbers": (
-        {"incoming_phone_numbers": [NUMBER]},
-        lambda ours: every(ours.list_numbers(ACCOUNT, 5)),
-        lambda theirs: theirs.incoming_phone_numbers.list(**PAGE),
-    ),
     "configure a number": (
         NUMBER,
         lambda ours: ours.configure_number(ACCOUNT, NUMBER_SID, **URLS, limit=5),
@@ -139,11 +129,6 @@ OURS_AND_THEIRS: dict[str, tuple[Any, Callable[[Twilio], Awaitable[object]], Cal
         lambda theirs: theirs.calls(CALL_SID).update(
             url=E164, method="POST", fallback_url="https://f/", fallback_method="POST", time_limit=60
         ),
-    ),
-    "instruct a call": (
-        CALL,
-        lambda ours: ours.instruct_call(ACCOUNT, CALL_SID, "<Response/>", limit=5),
-        lambda theirs: theirs.calls(CALL_SID).update(twiml="<Response/>"),
     ),
     "end a call": (
         CALL,
@@ -242,9 +227,10 @@ async def test_a_subaccount_of_ours_is_one_for_twilios_client_too(ours: Twilio, 
     listed = await asyncio.to_thread(client_of(main).api.accounts.list, friendly_name="agency_2")
     assert [account.sid for account in listed] != [made.sid]
 
-    await ours.suspend_subaccount(main, made.sid, 5)
-    assert (await asyncio.to_thread(client_of(main).api.accounts(made.sid).fetch)).status == "suspended"
-    await ours.resume_subaccount(main, made.sid, 5)
+    await asyncio.to_thread(client_of(main).api.accounts(made.sid).update, status="suspended")
+    suspended = await ours.find_subaccount(main, "agency_1", 5)
+    assert suspended is not None
+    assert suspended.sid == made.sid
     await ours.close_subaccount(main, made.sid, 5)
     assert await ours.find_subaccount(main, "agency_1", 5) is None
 
@@ -283,7 +269,6 @@ async def test_an_api_key_of_ours_opens_its_account_until_it_is_deleted(
 
 async def test_a_number_of_ours_is_read_back_by_twilios_client(ours: Twilio, main: Account, client_of: Any) -> None:
     account = await ours.create_subaccount(main, "agency_1", 5)
-    assert {"US", "GB", "LT"} <= set(await ours.list_countries(account, 5))
     [offer] = await ours.search_numbers(account, "US", "415", 1, 5)
     bought = await ours.buy_number(account, offer.e164, **URLS, friendly_name="Acme", limit=5)
 
@@ -291,7 +276,6 @@ async def test_a_number_of_ours_is_read_back_by_twilios_client(ours: Twilio, mai
     assert (read.phone_number, read.friendly_name, read.capabilities["voice"]) == (offer.e164, "Acme", True)
     assert (read.voice_url, read.voice_method) == (URLS["voice_url"], "POST")
     assert (read.voice_fallback_url, read.status_callback) == (URLS["fallback_url"], URLS["status_url"])
-    assert [number.e164 async for number in ours.list_numbers(account, 5)] == [offer.e164]
     assert await ours.find_number_by_sid(account, bought.sid, 5) == bought
 
     await asyncio.to_thread(read.update, voice_method="GET", trunk_sid="TK" + "1" * 32)
@@ -316,7 +300,8 @@ async def test_a_number_is_sold_once_and_paid_by_the_main_account(ours: Twilio, 
     theirs = client_of(main).available_phone_numbers("US").local
     left = await asyncio.to_thread(theirs.list, area_code=415, voice_enabled=True, limit=1)
     assert [number.phone_number for number in left] == [offers[1].e164]
-    assert await ours.read_balance(main, 5) == pytest.approx(before - 1.15)
+    after = float((await asyncio.to_thread(client_of(main).balance.fetch)).balance)
+    assert after == pytest.approx(before - 1.15)
 
 
 async def test_without_money_nothing_is_bought(ours: Twilio, main: Account, box: RunningSandbox) -> None:

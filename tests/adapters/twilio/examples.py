@@ -94,23 +94,18 @@ REQUESTS: dict[str, Ask] = {
     "check_account": lambda t, limit: t.check_account(ACCOUNT, limit),
     "find_subaccount": lambda t, limit: t.find_subaccount(ACCOUNT, "agency_1", limit),
     "create_subaccount": lambda t, limit: t.create_subaccount(ACCOUNT, "agency_1", limit),
-    "suspend_subaccount": lambda t, limit: t.suspend_subaccount(ACCOUNT, CHILD, limit),
-    "resume_subaccount": lambda t, limit: t.resume_subaccount(ACCOUNT, CHILD, limit),
     "close_subaccount": lambda t, limit: t.close_subaccount(ACCOUNT, CHILD, limit),
     "create_api_key": lambda t, limit: t.create_api_key(ACCOUNT, "vapi", limit),
     "find_api_keys": lambda t, limit: t.find_api_keys(ACCOUNT, "vapi", limit),
     "delete_api_key": lambda t, limit: t.delete_api_key(ACCOUNT, KEY_SID, limit),
-    "list_countries": lambda t, limit: t.list_countries(ACCOUNT, limit),
     "search_numbers": lambda t, limit: t.search_numbers(ACCOUNT, "US", "415", 5, limit),
     "buy_number": lambda t, limit: t.buy_number(ACCOUNT, E164, **URLS, friendly_name="Acme", limit=limit),
     "find_number": lambda t, limit: t.find_number(ACCOUNT, E164, limit),
     "find_number_by_sid": lambda t, limit: t.find_number_by_sid(ACCOUNT, NUMBER_SID, limit),
-    "list_numbers": lambda t, limit: every(t.list_numbers(ACCOUNT, limit)),
     "configure_number": lambda t, limit: t.configure_number(ACCOUNT, NUMBER_SID, **URLS, limit=limit),
     "release_number": lambda t, limit: t.release_number(ACCOUNT, NUMBER_SID, limit),
     "limit_call": lambda t, limit: t.limit_call(ACCOUNT, CALL_SID, 900, limit),
     "redirect_call": lambda t, limit: t.redirect_call(ACCOUNT, CALL_SID, URLS["voice_url"], limit=limit),
-    "instruct_call": lambda t, limit: t.instruct_call(ACCOUNT, CALL_SID, "<Response/>", limit=limit),
     "end_call": lambda t, limit: t.end_call(ACCOUNT, CALL_SID, limit),
     "find_call": lambda t, limit: t.find_call(ACCOUNT, CALL_SID, limit),
     "list_calls": lambda t, limit: every(t.list_calls(ACCOUNT, E164, SINCE, limit)),
@@ -118,13 +113,11 @@ REQUESTS: dict[str, Ask] = {
     "stream_recording": lambda t, limit: every(t.stream_recording(ACCOUNT, RECORDING_SID, None, limit)),
     "delete_recording": lambda t, limit: t.delete_recording(ACCOUNT, RECORDING_SID, limit),
 }
-"""All but `read_balance`, which never fails. Each is one request that asks for the account's token."""
+"""Each is one request that asks for the account's token."""
 
 LISTS = {
     "find_subaccount": "accounts",
     "find_api_keys": "keys",
-    "list_countries": "countries",
-    "list_numbers": "incoming_phone_numbers",
     "list_calls": "calls",
     "list_recordings": "recordings",
 }

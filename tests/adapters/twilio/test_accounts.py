@@ -50,28 +50,6 @@ class TestChecks:
         assert (await refused(twilio.check_account(ACCOUNT, 5))).kind == ErrorKind.MALFORMED_REPLY
 
 
-class TestBalance:
-    async def test_a_balance_is_in_dollars(self, twilio, scripted):
-        scripted.answers(200, {"account_sid": SID, "balance": "12.345", "currency": "USD"})
-
-        assert await twilio.read_balance(ACCOUNT, 5) == 12.345
-        assert scripted.asked[0].target == f"{HOME}/Balance.json"
-
-    @pytest.mark.parametrize(
-        "answer", [{"balance": "12", "currency": "EUR"}, {"balance": "much", "currency": "USD"}, {"balance": 3}, []]
-    )
-    async def test_what_is_no_amount_of_dollars_is_not_shown(self, twilio, scripted, answer):
-        scripted.answers(200, answer)
-
-        assert await twilio.read_balance(ACCOUNT, 5) is None
-
-    @pytest.mark.parametrize("status", [302, 401, 403, 404, 429, 500])
-    async def test_a_balance_that_is_not_told_is_no_failure(self, twilio, scripted, status):
-        scripted.answers(status, {"code": 20003, "message": "Authenticate"})
-
-        assert await twilio.read_balance(ACCOUNT, 5) is None
-
-
 class TestSubaccounts:
     async def test_one_is_made_by_the_main_account_and_comes_with_its_own_token(self, twilio, scripted):
         scripted.answers(201, SUBACCOUNT)
@@ -140,22 +118,17 @@ class TestSubaccounts:
             scripted.answers(200, {"accounts": order})
             assert (await twilio.find_subaccount(ACCOUNT, "agency_1", 5)).sid == CHILD
 
-    @pytest.mark.parametrize(
-        ("change", "status"),
-        [("suspend_subaccount", "suspended"), ("resume_subaccount", "active"), ("close_subaccount", "closed")],
-    )
-    async def test_its_status_is_set_with_the_main_accounts_token(self, twilio, scripted, change, status):
+    async def test_it_is_closed_with_the_main_accounts_token(self, twilio, scripted):
         scripted.answers(200, SUBACCOUNT)
 
-        await getattr(twilio, change)(ACCOUNT, CHILD, 5)
+        await twilio.close_subaccount(ACCOUNT, CHILD, 5)
 
         [asked] = scripted.asked
-        assert (asked.method, asked.target, asked.form) == ("POST", f"{ROOT}/{CHILD}.json", [("Status", status)])
+        assert (asked.method, asked.target, asked.form) == ("POST", f"{ROOT}/{CHILD}.json", [("Status", "closed")])
 
     @pytest.mark.parametrize("sid", [SID, "AC" + SID[2:].upper()])
-    @pytest.mark.parametrize("change", ["suspend_subaccount", "close_subaccount"])
-    async def test_the_main_account_itself_is_never_closed(self, twilio, scripted, change, sid):
-        error = await refused(getattr(twilio, change)(ACCOUNT, sid, 5))
+    async def test_the_main_account_itself_is_never_closed(self, twilio, scripted, sid):
+        error = await refused(twilio.close_subaccount(ACCOUNT, sid, 5))
 
         assert error.kind == ErrorKind.BAD_REQUEST
         assert scripted.asked == []

@@ -46,13 +46,11 @@ class TestLiveCalls:
         scripted.answers(200, CALL)
 
         await twilio.redirect_call(ACCOUNT, CALL_SID, URL, limit=5)
-        await twilio.instruct_call(ACCOUNT, CALL_SID, "<Response><Hangup/></Response>", limit=5)
         await twilio.limit_call(ACCOUNT, CALL_SID, 960, 5)
         await twilio.end_call(ACCOUNT, CALL_SID, 5)
 
         assert [asked.form for asked in scripted.asked] == [
             [("Url", URL), ("Method", "POST")],
-            [("Twiml", "<Response><Hangup/></Response>")],
             [("TimeLimit", "960")],
             [("Status", "completed")],
         ]
@@ -62,7 +60,6 @@ class TestLiveCalls:
         scripted.answers(status, body)
         for attempt in (
             twilio.redirect_call(ACCOUNT, CALL_SID, URL, limit=5),
-            twilio.instruct_call(ACCOUNT, CALL_SID, "<Response/>", limit=5),
             twilio.limit_call(ACCOUNT, CALL_SID, 5, 5),
         ):
             with pytest.raises(CallOver) as caught:
@@ -87,7 +84,7 @@ class TestLiveCalls:
 
     async def test_a_document_that_twilio_would_not_take_is_not_sent(self, twilio, scripted):
         with pytest.raises(ProviderError) as caught:
-            await twilio.instruct_call(ACCOUNT, CALL_SID, "x" * 4001, limit=5)
+            await twilio.place_call(ACCOUNT, CALL["to"], CALL["from"], "x" * 4001, seconds=30, limit=5)
         assert caught.value.kind == ErrorKind.BAD_REQUEST
         assert scripted.asked == []
 

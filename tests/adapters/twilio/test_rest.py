@@ -18,7 +18,8 @@ from tests.adapters.twilio.examples import (
     CHILD,
     HOME,
     LISTS,
-    NUMBER,
+    RECORDING,
+    RECORDING_SID,
     REQUESTS,
     SID,
     TOKEN,
@@ -140,14 +141,13 @@ BAD_SIDS = ["", SID, "https://evil.example/x", f"PN{'0' * 31}/", f"{'PN' + 'a' *
 async def test_a_malformed_sid_is_refused_before_anything_is_sent(twilio, scripted, sid):
     carrier = as_carrier(twilio)
     attempts = [
-        carrier.suspend_subaccount(ACCOUNT, sid.removeprefix("AC"), 5),
+        carrier.close_subaccount(ACCOUNT, sid.removeprefix("AC"), 5),
         carrier.delete_api_key(ACCOUNT, sid, 5),
         carrier.find_number_by_sid(ACCOUNT, sid, 5),
         carrier.configure_number(ACCOUNT, sid, voice_url="", fallback_url="", status_url="", limit=5),
         carrier.release_number(ACCOUNT, sid, 5),
         carrier.limit_call(ACCOUNT, sid, 5, 5),
         carrier.redirect_call(ACCOUNT, sid, "https://x.example/", limit=5),
-        carrier.instruct_call(ACCOUNT, sid, "<Response/>", limit=5),
         carrier.end_call(ACCOUNT, sid, 5),
         carrier.find_call(ACCOUNT, sid, 5),
         every(carrier.list_recordings(ACCOUNT, sid, None, 5)),
@@ -163,27 +163,27 @@ async def test_a_malformed_sid_is_refused_before_anything_is_sent(twilio, script
 
 class TestLists:
     def page(self, *records: object, following: object = None) -> dict[str, object]:
-        return {"incoming_phone_numbers": list(records), "next_page_uri": following}
+        return {"recordings": list(records), "next_page_uri": following}
 
     async def test_a_list_is_read_to_its_end(self, twilio, scripted):
-        second = NUMBER | {"phone_number": "+15550002222"}
-        following = f"{HOME}/IncomingPhoneNumbers.json?PageSize=50&Page=1&PageToken=PAabc"
-        scripted.answers_in_turn(self.page(NUMBER, following=following), self.page(second))
+        second = RECORDING | {"sid": "RE" + "2" * 32}
+        following = f"{HOME}/Recordings.json?PageSize=50&Page=1&PageToken=PAabc"
+        scripted.answers_in_turn(self.page(RECORDING, following=following), self.page(second))
 
-        found = await every(twilio.list_numbers(ACCOUNT, 5))
+        found = await every(twilio.list_recordings(ACCOUNT, None, None, 5))
 
-        assert [number.e164 for number in found] == [NUMBER["phone_number"], "+15550002222"]
+        assert [recording.sid for recording in found] == [RECORDING_SID, second["sid"]]
         first, next_one = scripted.asked
         assert first.query == {"PageSize": "250"}
         assert next_one.query == {"PageSize": "250", "Page": "1", "PageToken": "PAabc"}
-        assert first.path == next_one.path == f"{HOME}/IncomingPhoneNumbers.json"
+        assert first.path == next_one.path == f"{HOME}/Recordings.json"
 
     async def test_a_page_that_nobody_reads_is_not_asked_for(self, twilio, scripted):
-        scripted.answers(200, self.page(NUMBER, following="/x?Page=1"))
+        scripted.answers(200, self.page(RECORDING, following="/x?Page=1"))
 
-        numbers = twilio.list_numbers(ACCOUNT, 5)
-        await anext(numbers)
-        await numbers.aclose()
+        recordings = twilio.list_recordings(ACCOUNT, None, None, 5)
+        await anext(recordings)
+        await recordings.aclose()
 
         assert len(scripted.asked) == 1
 
@@ -196,10 +196,10 @@ class TestLists:
         ],
     )
     async def test_the_token_goes_nowhere_that_a_page_points_to(self, twilio, scripted, following):
-        scripted.answers_in_turn(self.page(NUMBER, following=following), self.page())
+        scripted.answers_in_turn(self.page(RECORDING, following=following), self.page())
 
-        assert len(await every(twilio.list_numbers(ACCOUNT, 5))) == 1
-        assert scripted.asked[1].target == f"{HOME}/IncomingPhoneNumbers.json?PageSize=250&Page=1"
+        assert len(await every(twilio.list_recordings(ACCOUNT, None, None, 5))) == 1
+        assert scripted.asked[1].target == f"{HOME}/Recordings.json?PageSize=250&Page=1"
 
     @pytest.mark.parametrize(
         "following", ["/x", "?", "/x?Page=", f"/x?Page={'9' * 300}", f"/x?Page={quote('é')}", "http://[/?Page=1"]
@@ -207,12 +207,12 @@ class TestLists:
     async def test_a_next_page_that_is_none_is_malformed(self, twilio, scripted, following):
         scripted.answers(200, self.page(following=following))
 
-        assert (await failure_of(twilio, "list_numbers")).kind == ErrorKind.MALFORMED_REPLY
+        assert (await failure_of(twilio, "list_recordings")).kind == ErrorKind.MALFORMED_REPLY
 
     async def test_a_list_that_leads_in_circles_is_left(self, twilio, scripted):
-        scripted.answers(200, self.page(NUMBER, following="/x?Page=1&PageToken=PA1"))
+        scripted.answers(200, self.page(RECORDING, following="/x?Page=1&PageToken=PA1"))
 
-        assert (await failure_of(twilio, "list_numbers")).kind == ErrorKind.MALFORMED_REPLY
+        assert (await failure_of(twilio, "list_recordings")).kind == ErrorKind.MALFORMED_REPLY
         assert len(scripted.asked) == 2
 
     @pytest.mark.parametrize(("name", "key"), LISTS.items())
@@ -221,9 +221,7 @@ class TestLists:
             scripted.answers(200, body)
             assert (await failure_of(twilio, name)).kind == ErrorKind.MALFORMED_REPLY
 
-    @pytest.mark.parametrize(
-        ("name", "key"), [(n, k) for n, k in LISTS.items() if n.startswith("list_") and n != "list_countries"]
-    )
+    @pytest.mark.parametrize(("name", "key"), [(n, k) for n, k in LISTS.items() if n.startswith("list_")])
     async def test_a_record_without_a_sid_is_malformed(self, twilio, scripted, name, key):
         for record in (None, 1, {}, {"sid": 7}, {"sid": "PN../"}, {"sid": "RE" + "0" * 31}):
             scripted.answers(200, {key: [record]})
