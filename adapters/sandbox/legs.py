@@ -18,22 +18,22 @@ NOT_ACCEPTABLE = 488
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """Whether somebody answered, and the SIP status that a carrier would report (streams use the same numbers)."""
+class LegVerdict:
+    """Whether a leg's address is good for a call. A stream's `sip_code` is that of a SIP leg in the same trouble."""
 
-    provider: str | None
     result: Literal["answered", "rejected"]
-    sip_code: int
-    reason: str
+    sip_code: int = OK
+    provider: str | None = None
+    reason: str = ""
     provider_call_id: str | None = None
 
 
-def answered(provider: str, provider_call_id: str | None) -> Leg:
-    return Leg(provider, "answered", OK, "the assistant answered", provider_call_id)
+def answered(provider: str, provider_call_id: str | None) -> LegVerdict:
+    return LegVerdict("answered", OK, provider, "the assistant answered", provider_call_id)
 
 
-def rejected(provider: str | None, sip_code: int, reason: str, provider_call_id: str | None = None) -> Leg:
-    return Leg(provider, "rejected", sip_code, reason, provider_call_id)
+def rejected(provider: str | None, sip_code: int, reason: str, provider_call_id: str | None = None) -> LegVerdict:
+    return LegVerdict("rejected", sip_code, provider, reason, provider_call_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from adapters.sandbox import bland, legs, retell, vapi
 from adapters.sandbox.api import Api, Asked, Clock, utc_now
 from adapters.sandbox.bland import Bland
 from adapters.sandbox.faults import Faults
-from adapters.sandbox.legs import Leg, LegKind, SipAddress, parse_sip
+from adapters.sandbox.legs import LegKind, LegVerdict, SipAddress, parse_sip
 from adapters.sandbox.retell import Retell
 from adapters.sandbox.twilio import Twilio
 from adapters.sandbox.vapi import Vapi
@@ -46,7 +46,7 @@ class Sandbox:
             and (operation is None or asked.operation == operation)
         ]
 
-    def answer_leg(self, kind: LegKind, address: str, parameters: Mapping[str, str] | None = None) -> Leg:
+    def answer_leg(self, kind: LegKind, address: str, parameters: Mapping[str, str] | None = None) -> LegVerdict:
         """The far end's verdict on a leg of the simulated carrier.
 
         `address` is a stream's URL, a SIP URI or an E.164 number; `parameters` are those of a stream, or SIP headers
@@ -61,7 +61,7 @@ class Sandbox:
         except ValueError as problem:
             return legs.rejected(None, legs.NOT_FOUND, f"no SIP address ({problem}): {address}")
 
-    def _answer_sip(self, address: SipAddress) -> Leg:
+    def _answer_sip(self, address: SipAddress) -> LegVerdict:
         match self.sip_hosts.get(address.host):
             case "vapi":
                 return self.vapi.answer_sip(address)

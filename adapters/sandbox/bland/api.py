@@ -17,7 +17,7 @@ from adapters.sandbox.bland.numbers import InboundNumbers
 from adapters.sandbox.bland.org import BlandOrg, key_of
 from adapters.sandbox.bland.tools import Tools
 from adapters.sandbox.ids import new_id, new_uuid
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 
 _MESSAGES = {
@@ -87,8 +87,8 @@ class Bland:
         }
         return answer | {name: value for name, value in unfit.items() if name in answer}
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         return self._calls.answer_sip(address)
 
-    def answer_number(self, e164: str) -> Leg:
+    def answer_number(self, e164: str) -> LegVerdict:
         return self._calls.answer_number(e164)

@@ -15,7 +15,7 @@ from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, iso
 from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
 from adapters.sandbox.ids import new_uuid
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import Part
 
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
@@ -60,7 +60,7 @@ class Calls(Part[BlandOrg]):
         org.sessions[token] = session
         return JSONResponse({"token": token, "expires_at": iso(session.expires_at)})
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         """Bland docs, SIP Integration: TLS on port 5061 with SRTP, a number of Bland's, and the session's token."""
         if address.port != _SIP_PORT or address.parameters.get("transport") != "tls":
             return legs.rejected("bland", legs.UNAVAILABLE, "only TLS on port 5061 is served")
@@ -76,7 +76,7 @@ class Calls(Part[BlandOrg]):
             return legs.rejected("bland", legs.FORBIDDEN, "the session has expired")
         return self._pick_up(org, address.user, session.request_data)
 
-    def answer_number(self, e164: str) -> Leg:
+    def answer_number(self, e164: str) -> LegVerdict:
         org = self._owner_of(e164)
         if org is None:
             return legs.rejected(None, legs.NOT_FOUND, f"nobody in the sandbox has the number {e164}")
@@ -85,7 +85,7 @@ class Calls(Part[BlandOrg]):
     def _owner_of(self, e164: str) -> BlandOrg | None:
         return next((org for org in self._orgs if e164 in org.numbers), None)
 
-    def _pick_up(self, org: BlandOrg, e164: str, request_data: Json) -> Leg:
+    def _pick_up(self, org: BlandOrg, e164: str, request_data: Json) -> LegVerdict:
         call_id = new_uuid()
         org.calls[call_id] = {"call_id": call_id, "to": e164, "inbound": True, "request_data": request_data}
         return legs.answered("bland", call_id)

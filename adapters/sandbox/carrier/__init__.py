@@ -6,9 +6,10 @@ It is strict where Twilio is lenient, scripted where people decide, and never sl
 from __future__ import annotations
 
 from adapters.sandbox.carrier.carrier import Carrier
-from adapters.sandbox.carrier.far_end import Anybody, FarEnd, LegVerdict, SandboxControl, SandboxError, Standing
+from adapters.sandbox.carrier.far_end import Anybody, FarEnd, SandboxControl, SandboxError, Standing
 from adapters.sandbox.carrier.script import EACH_QUIRK, Quirks, Script
 from adapters.sandbox.carrier.timeline import CarrierViolation, Entry, Leg, Request, Timeline
+from adapters.sandbox.legs import LegVerdict
 
 __all__ = [
     "EACH_QUIRK",

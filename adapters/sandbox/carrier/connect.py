@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.far_end import LegVerdict
-from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
 from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import ask_action, let_ai_talk
-from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import stream_parameters
 from adapters.sandbox.carrier.timeline import Leg
 from adapters.sandbox.ids import new_id
+from adapters.sandbox.legs import LegVerdict
 
 _HANDSHAKE = 1.0  # seconds until a socket is up or refused
 _CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays

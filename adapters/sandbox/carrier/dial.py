@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
 from adapters.sandbox.carrier.forwarding import forward_back
 from adapters.sandbox.carrier.interruption import Interrupted
 from adapters.sandbox.carrier.legs import CLOSED_AFTER, LegEnd, PlannedLeg, plan_leg
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import ask_action, let_ai_talk
-from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import child_parameters, progress_parameters
 from adapters.sandbox.carrier.screening import screen
 from adapters.sandbox.ids import new_id

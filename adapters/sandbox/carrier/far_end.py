@@ -7,25 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
 
+from adapters.sandbox.legs import LegKind, LegVerdict
 from crypto.secret import Secret
-
-LegKind: TypeAlias = Literal["stream", "sip", "number"]
-
-
-@dataclass(frozen=True, slots=True)
-class LegVerdict:
-    """Whether a leg's address is good for a call. A stream's `sip_code` is that of a SIP leg in the same trouble."""
-
-    result: Literal["answered", "rejected"]
-    sip_code: int = 200
-    provider: str | None = None
-    reason: str = ""
-    provider_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
-"""A document that is to be requested, and one that can be executed."""
+"""A document that is to be requested, one that can be executed, and how its execution goes on after a verb."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal, TypeAlias
 from urllib.parse import urljoin
 
 from adapters.sandbox.carrier.document import Element
@@ -39,3 +41,14 @@ class Document:
     def action(self, element: Element, purpose: str, parameters: Mapping[str, str]) -> Fetch:
         """What is requested when an element is done; without an action, this document once more."""
         return Fetch(self.locate(element.get("action")), purpose, element.get("method", "POST"), parameters)
+
+
+class _Mark(Enum):
+    NEXT = "next"
+    END = "end"
+
+
+NEXT: Final = _Mark.NEXT  # with the verb behind it
+END: Final = _Mark.END  # not at all: the call is over
+
+Outcome: TypeAlias = Fetch | Literal[_Mark.NEXT, _Mark.END]

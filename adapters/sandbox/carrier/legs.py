@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 from adapters.phone import is_e164
 from adapters.sandbox.carrier.addresses import caller_id_fault, sip_headers, sip_uri_fault
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.far_end import LegVerdict
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.timeline import Leg
 from adapters.sandbox.ids import new_id
+from adapters.sandbox.legs import LegVerdict
 
 LegEnd: TypeAlias = Literal["answered", "busy", "no-answer", "failed", "canceled", "forwards"]
 CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays

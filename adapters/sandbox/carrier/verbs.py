@@ -12,9 +12,8 @@ from typing import TypeAlias
 from adapters.sandbox.carrier.connect import connect
 from adapters.sandbox.carrier.dial import dial
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.fetching import Document, Fetch
+from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.outcomes import END, NEXT, Outcome
 from adapters.sandbox.carrier.parameters import (
     recording_parameters,
     recording_url,

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import Orgs
 from adapters.sandbox.retell.agents import Agents
 from adapters.sandbox.retell.calls import NO_LINE, Calls
@@ -61,5 +61,5 @@ class Retell:
         unfit = fault.endswith("-twiml") and "call_id" in answer
         return answer | {"call_id": "nobody@evil.example;transport=udp"} if unfit else answer
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         return self._calls.answer_sip(address)

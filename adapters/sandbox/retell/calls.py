@@ -13,7 +13,7 @@ from adapters.phone import is_e164
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import Part
 from adapters.sandbox.retell.org import BAD_FORMAT, Call, RetellOrg, pick_version
 
@@ -101,7 +101,7 @@ class Calls(Part[RetellOrg]):
             }
         )
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         """Retell docs, Custom telephony: dial sip:{call_id} within five minutes of registering it."""
         call_id = address.user
         call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)

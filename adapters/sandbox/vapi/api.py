@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
 from adapters.sandbox.ids import new_uuid
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 from adapters.sandbox.vapi.assistants import Assistants
 from adapters.sandbox.vapi.calls import NO_CREDIT, Calls, limits
@@ -84,8 +84,8 @@ class Vapi:
             return answer | {"phoneCallProviderDetails": {"twiml": _BAD_TWIML[fault]}}
         return answer
 
-    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> Leg:
+    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
         return self._calls.answer_stream(url, parameters)
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         return self._calls.answer_sip(address)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.legs import Leg, SipAddress
+from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import Part
 from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Call, VapiOrg, fresh_record
@@ -85,7 +85,7 @@ class Calls(Part[VapiOrg]):
         call.state = "deleted"
         return JSONResponse(call.record | {"status": "ended"})
 
-    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> Leg:
+    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
         """A stream is taken once, for a created call, and only with the Parameters that its TwiML named."""
         parts = urlsplit(url)
         call_id = parts.path.strip("/").removesuffix("/transport")
@@ -93,10 +93,10 @@ class Calls(Part[VapiOrg]):
             return legs.rejected("vapi", legs.FORBIDDEN, "a stream is wss and takes no query string")
         return self._pick_up(call_id, parameters)
 
-    def answer_sip(self, address: SipAddress) -> Leg:
+    def answer_sip(self, address: SipAddress) -> LegVerdict:
         return self._pick_up(address.user, None)
 
-    def _pick_up(self, call_id: str, parameters: Mapping[str, str] | None) -> Leg:
+    def _pick_up(self, call_id: str, parameters: Mapping[str, str] | None) -> LegVerdict:
         call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)
         if call is None or call.state == "deleted":
             return legs.rejected("vapi", legs.NOT_FOUND, f"no such call: {call_id}")
