@@ -7,22 +7,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from adapters.base import Account, Carrier, VoiceProvider
 from adapters.portable import AssistantHost, LineTeller, NumberHost
 from adapters.receivers import Receivers
 from crypto import Keyring, Secret
+from router.addresses import Addresses
 from router.calls.claims import Caps
+from router.composition.areas import Areas, make_areas
 from router.events.feed import EventFeed
 from router.routing.dispatch import Dispatcher
 from router.store.pool import Database
-
-CARRIER: Final = "twilio"
-"""The kind of key that opens a carrier account."""
-
-SUBACCOUNT: Final = "subaccount"
-"""The kind of key that opens the account which the platform made for an agency; people neither save nor see it."""
 
 _ID_BYTES: Final = 15  # 24 characters of base32, no padding
 
@@ -31,7 +28,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ApiServices:
     """`voice` by name, in the order in which providers stand in for each other. URLs have no slash at the end.
 
@@ -74,3 +71,19 @@ class ApiServices:
     @property
     def status_url(self) -> str:
         return f"{self.public_url}/webhooks/twilio/status"
+
+    @cached_property
+    def areas(self) -> Areas:
+        return make_areas(
+            database=self.database,
+            keyring=self.keyring,
+            fallback_keyring=self.fallback_keyring,
+            addresses=Addresses(self.public_url, self.fallback_url),
+            carrier=self.carrier,
+            platform=self.platform_account,
+            providers=self.voice,
+            assistant_hosts=self.assistant_hosts,
+            number_hosts=self.number_hosts,
+            line_tellers=self.line_tellers,
+            clock=self.clock,
+        )

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from router.api.models import CallList, CallReply, CallWithEvents
 from router.api.operations import Answer, ApiRequest, Endpoint
 from router.api.problems import Problem, not_found
-from router.messages.retention import delete_messages_of_call
 from router.store.calls.history import find_call, list_call_events, list_calls
 from router.store.calls.reports import find_story
 from router.store.messages.retention import delete_call
@@ -60,7 +59,7 @@ async def remove_call(request: ApiRequest[None]) -> Answer:
         raise not_found("call")
     if call.ended_at is None:
         raise Problem("conflict", "The call is still on.")
-    deleted = await delete_messages_of_call(request.services, request.agency_id, call.id)
+    deleted = await request.services.areas.retention.delete_messages_of_call(request.agency_id, call.id)
     if deleted.left:
         raise Problem("provider-unreachable", "Its messages could not be deleted at Twilio. Try again soon.")
     async with request.changes() as changes:

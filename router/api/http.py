@@ -20,17 +20,19 @@ from starlette.types import Receive, Scope, Send
 
 from router.api.auth import Actor, authenticate
 from router.api.idempotency import answer_once
-from router.api.operations import WRITES, Answer, ApiRequest, Endpoint
+from router.api.operations import WRITES, Answer, ApiRequest, Endpoint, Handler
 from router.api.pages import Page, read_page
 from router.api.problems import (
     MEDIA_TYPE,
     Problem,
+    explain_error,
     explain_validation,
     invalid,
     is_database_away,
     not_found,
     unavailable,
 )
+from router.errors import DomainError
 from router.services import ApiServices
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
@@ -93,8 +95,8 @@ class Resource:
             claim=None,
         )
         if endpoint.writes and "idempotency-key" in request.headers:
-            return _respond(await answer_once(asked, request.method, request.url.path, endpoint.handle))
-        return _respond(await endpoint.handle(asked))
+            return _respond(await answer_once(asked, request.method, request.url.path, _with_problems(endpoint.handle)))
+        return _respond(await _with_problems(endpoint.handle)(asked))
 
     def _choose(self, method: str) -> Endpoint:
         if not self._endpoints:
@@ -116,6 +118,16 @@ class Resource:
             return
         if not actor.is_admin or not await agency_exists(self._services.database.settings, agency_id):
             raise not_found("agency")
+
+
+def _with_problems(handle: Handler) -> Handler:
+    async def handle_or_explain(asked: ApiRequest[Any]) -> Answer | Response:
+        try:
+            return await handle(asked)
+        except DomainError as error:
+            raise explain_error(error) from None
+
+    return handle_or_explain
 
 
 def _respond(answer: Answer | Response) -> Response:

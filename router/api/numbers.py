@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Mapping
 
-from adapters.base import ProviderError
-from router.api.models import NewNumber, NumberChange, NumberList, NumberReply
-from router.api.operations import Answer, ApiRequest, Changes, Endpoint
-from router.api.problems import invalid, not_found
-from router.numbers.after import after_moved_number
-from router.numbers.buying import buy_number
-from router.numbers.carriers import make_fallback_url, refusal
-from router.numbers.fallbacks import rewrite_fallbacks
-from router.numbers.market import market_endpoint
-from router.numbers.native_shop import assign_native
-from router.numbers.release import forget_numbers, release_numbers
-from router.numbers.taking_over import take_over
-from router.store.numbers.numbers import Number, find_number, list_numbers, move_number, want_fallback
-from router.store.tenants.agencies import lock_agency
-from router.store.tenants.clients import Client, find_client, lock_client
+from router.api.models import AvailableList, NewNumber, NumberChange, NumberList, NumberReply
+from router.api.operations import Answer, ApiRequest, Endpoint
+from router.api.problems import invalid
+from router.numbers.buying import Wish
+from router.numbers.taking_over import Claim
+from router.store.numbers.numbers import Number, list_numbers
 
 
 def number_endpoints() -> list[Endpoint]:
@@ -41,7 +33,16 @@ def number_endpoints() -> list[Endpoint]:
             "Without `country` the number must be in the agency's own Twilio account or, for the platform's operator, "
             "in the platform's. The carrier is configured before the answer.",
         ),
-        market_endpoint(),
+        Endpoint(
+            "GET",
+            f"{path}/available",
+            "Show which numbers could be bought, and from whom",
+            show_available,
+            reply=AvailableList,
+            query=("country", "area_code"),
+            description="`not_sold` says for everybody else why not. A voice provider takes a country and an area code and "
+            "chooses the number itself: `e164` is null there.",
+        ),
         Endpoint("GET", one, "Show a number", show_number, reply=NumberReply),
         Endpoint(
             "PATCH",
@@ -74,68 +75,46 @@ async def show_numbers(request: ApiRequest[None]) -> Answer:
 
 
 async def show_number(request: ApiRequest[None]) -> Answer:
-    return Answer.of(200, _show(await _find(request)))
+    changes = request.services.areas.number_changes
+    return Answer.of(200, _show(await changes.find(request.agency_id, request.path["e164"])))
 
 
 async def add_number(request: ApiRequest[NewNumber]) -> Answer:
-    return await (take_over(request) if request.body.country is None else buy_number(request))
+    body, areas, author = request.body, request.services.areas, request.author(201, NumberReply)
+    if body.country is not None:
+        wish = Wish(body.client_id, body.carrier, body.country, body.area_code, body.e164)
+        return Answer.of(201, _show(await areas.purchases.buy(request.agency_id, wish, author)))
+    if body.e164 is None or body.account is None:  # the model has seen to that
+        raise invalid("e164", "is required")
+    claim = Claim(body.e164, body.account, body.client_id)
+    return Answer.of(201, _show(await areas.taking_over.take_over(request.agency_id, claim, author)))
 
 
 async def change_number(request: ApiRequest[NumberChange]) -> Answer:
-    services, number = request.services, await _find(request)
-    if number.is_native:
-        await _assign(request, number)
-    async with request.changes() as changes:
-        await lock_agency(changes.connection, request.agency_id)
-        client = await _lock_client(changes, request.agency_id, request.body.client_id)
-        await move_number(changes.connection, number.agency_id, number.e164, client.id)
-        if not number.is_native:
-            fallback_url = make_fallback_url(services, client, number.e164)
-            await want_fallback(changes.connection, number.agency_id, number.e164, fallback_url)
-        await after_moved_number(changes.connection, services, client, number.e164)
-        await changes.record("number.changed", number.e164)
-    if not number.is_native:
-        await rewrite_fallbacks(services, [number])
-    async with request.changes() as changes:
-        moved = await find_number(changes.connection, number.agency_id, number.e164)
-        if moved is None:
-            raise not_found("number")
-        return changes.answer(200, _show(moved))
+    changes, author = request.services.areas.number_changes, request.author(200, NumberReply)
+    moved = await changes.move(request.agency_id, request.path["e164"], request.body.client_id, author)
+    return Answer.of(200, _show(moved))
 
 
 async def remove_number(request: ApiRequest[None]) -> Answer:
-    number = await _find(request)
-    await release_numbers(request.services, [number])
-    async with request.changes() as changes:
-        await forget_numbers(changes.connection, [number])
-        await changes.record("number.deleted", number.e164)
-        return changes.answer(204)
+    await request.services.areas.number_changes.let_go(request.agency_id, request.path["e164"], request.author())
+    return Answer.of(204)
 
 
-async def _assign(request: ApiRequest[NumberChange], number: Number) -> None:
-    """A number of a provider's own: its provider has to agree first. Raises Problem."""
-    services = request.services
-    client = await find_client(services.database.settings, request.agency_id, request.body.client_id)
-    if client is None:
-        raise invalid("client_id", "must be the id of a client of this agency")
-    try:
-        await assign_native(services, number, client)
-    except ProviderError as error:
-        raise refusal(number.carrier, error) from None
+async def show_available(request: ApiRequest[None]) -> Answer:
+    country, area_code = _read_query(request.query)
+    offers = await request.services.areas.market.look(request.agency_id, country, area_code)
+    return Answer.of(200, AvailableList.model_validate(offers))
 
 
-async def _find(request: ApiRequest[Any]) -> Number:
-    number = await find_number(request.services.database.settings, request.agency_id, request.path["e164"])
-    if number is None:
-        raise not_found("number")
-    return number
-
-
-async def _lock_client(changes: Changes, agency_id: str, client_id: str) -> Client:
-    client = await lock_client(changes.connection, agency_id, client_id)
-    if client is None:
-        raise invalid("client_id", "must be the id of a client of this agency")
-    return client
+def _read_query(query: Mapping[str, str]) -> tuple[str, str | None]:
+    """Raises Problem."""
+    country, area_code = query.get("country", ""), query.get("area_code") or None
+    if not re.fullmatch(r"[A-Z]{2}", country):
+        raise invalid("country", "is required: two capital letters, such as US (ISO 3166-1)")
+    if area_code is not None and not re.fullmatch(r"[0-9]{1,6}", area_code):
+        raise invalid("area_code", "must be up to six digits, without a leading zero")
+    return country, area_code
 
 
 def _show(number: Number) -> NumberReply:

@@ -5,6 +5,7 @@ Not here: HTTP (router.api.http) and the OpenAPI document (router.api.openapi), 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from router.api.auth import Actor
 from router.api.pages import Page
 from router.services import ApiServices
+from router.store.changes import Author
 from router.store.pool import COMMAND_SECONDS, Connection
 from router.store.sealed import seal_reply
 from router.store.tenants.audit import AuditEntry, insert_audit_entry
@@ -64,6 +66,21 @@ class ApiRequest(Generic[_Body]):
     @property
     def agency_id(self) -> str:
         return self.path["agency"]
+
+    def author(self, status: int = 204, reply: type[BaseModel] | None = None) -> Author:
+        """Who asks, for the domain's changes; with a receipt where the request may be repeated."""
+        name, address, is_operator = self.actor.name, self.address, self.actor.is_admin
+        claim, keyring = self.claim, self.services.keyring
+        if claim is None:
+            return Author(name, address, is_operator)
+
+        async def keep(connection: Connection, outcome: Any) -> None:
+            answer = Answer.of(status, None if reply is None else reply.model_validate(outcome))
+            sealed = seal_reply(keyring, answer.body, claim.scope, claim.key)
+            await store_reply(connection, claim.scope, claim.key, status, sealed)
+
+        digest = hashlib.sha256(f"{claim.scope}\n{claim.key}".encode()).hexdigest()
+        return Author(name, address, is_operator, digest, keep)
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[Changes]:

@@ -9,6 +9,17 @@ from typing import Any, Final
 import asyncpg
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from router.errors import (
+    ConflictError,
+    CrowdedError,
+    DomainError,
+    InvalidError,
+    KeyRejectedError,
+    NoKeyError,
+    NotFoundError,
+    NumberNotFoundError,
+    UnreachableError,
+)
 from router.store.pool import DATABASE_ERRORS
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -135,3 +146,22 @@ def is_database_away(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_AWAY)
     return isinstance(error, DATABASE_ERRORS)
+
+
+_NAMES: Final[Mapping[type[DomainError], str]] = {
+    NotFoundError: "not-found",
+    InvalidError: "invalid",
+    ConflictError: "conflict",
+    NoKeyError: "no-key",
+    KeyRejectedError: "key-rejected",
+    UnreachableError: "provider-unreachable",
+    NumberNotFoundError: "number-not-found",
+    CrowdedError: "rate-limited",
+}
+
+
+def explain_error(error: DomainError) -> Problem:
+    """What HTTP makes of it."""
+    errors = [FieldError(field=error.field, message=error.message)] if isinstance(error, InvalidError) else []
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return Problem(_NAMES[type(error)], error.detail, errors=errors, headers=headers)

@@ -10,11 +10,11 @@ from typing import Final
 from starlette.responses import Response, StreamingResponse
 
 from adapters.base import Account, ProviderError, RecordingPart
+from router.accounts import CARRIER, REQUEST_SECONDS
 from router.api.models import VoicemailList, VoicemailReply
 from router.api.operations import Answer, ApiRequest, Endpoint
 from router.api.problems import Problem, not_found
-from router.numbers.carriers import REQUEST_SECONDS, open_account, refusal
-from router.services import CARRIER
+from router.refusals import explain_refusal
 from router.store.messages.voicemails import Voicemail, delete_voicemail, find_voicemail, list_voicemails
 
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,12}-[0-9]{0,12}|-[0-9]{1,12})")
@@ -70,7 +70,7 @@ async def play_voicemail(request: ApiRequest[None]) -> Response:
     except ProviderError as error:
         if error.status == _NOT_FOUND:
             raise Problem("not-found", "The carrier no longer has this recording.") from None
-        raise refusal(CARRIER, error) from None
+        raise explain_refusal(CARRIER, error) from None
     return StreamingResponse(_pass_on(parts), head.status, _headers(head, voicemail), _AUDIO)
 
 
@@ -79,7 +79,7 @@ async def remove_voicemail(request: ApiRequest[None]) -> Answer:
     try:
         await request.services.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
     except ProviderError as error:
-        raise refusal(CARRIER, error) from None
+        raise explain_refusal(CARRIER, error) from None
     async with request.changes() as changes:
         await delete_voicemail(changes.connection, request.agency_id, voicemail.id)
         await changes.record("voicemail.deleted", voicemail.id)
@@ -92,7 +92,7 @@ async def _find(request: ApiRequest[None]) -> tuple[Voicemail, Account]:
     voicemail = await find_voicemail(services.database.settings, request.agency_id, request.path["voicemail"])
     if voicemail is None:
         raise not_found("voicemail")
-    account = await open_account(services, request.agency_id, voicemail.account_sid)
+    account = await services.areas.accounts.open(request.agency_id, voicemail.account_sid)
     if account is None:
         raise Problem(
             "no-key", f"The recording is in the account {voicemail.account_sid}, whose token is not saved here."

@@ -1,4 +1,4 @@
-"""From a client's row to the portable assistant, and where a provider reaches us about it."""
+"""From a client's row to the portable assistant."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlencode
 
-from adapters.portable import Assistant, Function, Knowledge, Wiring
-from crypto import OpenError, Secret
+from adapters.portable import Assistant, Function, Knowledge
 from router.definitions import AssistantDefinition
-from router.services import ApiServices
-from router.store.assistants.places import Place
-from router.store.keys.versions import StoredKey
-from router.store.sealed import open_webhook_token
 from router.store.tenants.clients import Client
-
-MAPPING: Final = 1
-"""Counted up when definitions are written to providers in another way: then every copy is outdated."""
 
 _FIT: Final = re.compile(r"[a-z0-9_]{1,40}")
 
@@ -57,30 +48,3 @@ def read_assistant(client: Client, provider: str) -> Assistant | None:
 
 def _voice_at(voices: Mapping[str, Mapping[str, Any]] | None, provider: str) -> Mapping[str, Any]:
     return (voices or {}).get(provider, {})
-
-
-def make_wiring(services: ApiServices, key: StoredKey) -> Wiring:
-    """Raises crypto.OpenError: the address cannot be read any more, and a new key brings a new one."""
-    token = open_webhook_token(services.keyring, key.webhook_token_sealed or "", key.agency_id, key.kind)
-    base, query = f"{services.public_url}/webhooks/{key.kind}/{key.agency_id}", _query(token)
-    return Wiring(webhook_url=f"{base}?{query}", transfer_url=f"{base}/transfer?{query}", secret=token)
-
-
-def _query(token: Secret) -> str:
-    return urlencode({"token": token.reveal()})
-
-
-def make_place(services: ApiServices, key: StoredKey) -> Place:
-    """The key's provider as the agency's assistants are kept there."""
-    host, numbers = services.assistant_hosts.get(key.kind), services.number_hosts.get(key.kind)
-    try:
-        address = make_wiring(services, key).webhook_url
-    except OpenError:  # whoever is to write it somewhere says so
-        address = "unreadable"
-    written = f"{MAPPING} {address}"
-    return Place(
-        agency_id=key.agency_id,
-        provider=key.kind,
-        form=hashlib.sha256(written.encode()).hexdigest(),
-        numbered=bool((host and host.lives_on_numbers) or (numbers and numbers.registers_numbers)),
-    )

@@ -8,12 +8,10 @@ from typing import Literal
 
 from adapters.base import ErrorKind, ProviderError
 from crypto import OpenError
-from router.api.problems import Problem, invalid
-from router.assistants.definition import make_wiring
-from router.assistants.site import LIMIT, Site
-from router.numbers.carriers import refusal
+from router.assistants.site import LIMIT, Sites
+from router.errors import InvalidError, NoKeyError
 from router.particulars import particulars_of
-from router.services import ApiServices
+from router.refusals import explain_refusal
 from router.store.keys.versions import find_key_in_use
 
 
@@ -25,35 +23,37 @@ class Link:
     managed: str | None = None
 
 
-async def prepare_link(
-    services: ApiServices,
-    agency_id: str,
-    provider: str,
-    remote_id: str,
-    manage: Sequence[Literal["webhook", "transfer"]],
-) -> Link:
-    """Look whether it can take calls, and set on it what we may. Raises Problem.
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Looks at assistants that are to be linked."""
 
-    Without a key nobody can look; then it is taken as it is given, and nothing can be set on it.
-    """
-    host = services.assistant_hosts.get(provider)
-    if host is None:
-        return Link()
-    key = await find_key_in_use(services.database.settings, agency_id, provider)
-    if key is None and manage:
-        label = particulars_of(provider).label
-        raise Problem("no-key", f"Setting something on it takes a key for {label}: save one with PUT /keys/{provider}.")
-    if key is None:
-        return Link(host.lost_of_link(manage))
-    site = Site(services, host, key)
-    try:
-        await host.check_link(remote_id, site.open(), LIMIT)
-        if manage:
-            await host.manage_link(remote_id, manage, make_wiring(services, key), site.open(), LIMIT)
-    except ProviderError as error:
-        if error.kind is ErrorKind.BAD_REQUEST:
-            raise invalid("remote_id", site.explain(error)) from None
-        raise refusal(provider, error) from None
-    except OpenError:
-        raise Problem("no-key", "The saved key cannot be read any more: save it again.") from None
-    return Link(host.lost_of_link(manage), site.place.form if manage else None)
+    sites: Sites
+
+    async def prepare(
+        self, agency_id: str, provider: str, remote_id: str, manage: Sequence[Literal["webhook", "transfer"]]
+    ) -> Link:
+        """Look whether it can take calls, and set on it what we may. Raises DomainError.
+
+        Without a key it is taken as it is given, and nothing can be set on it.
+        """
+        host = self.sites.places.assistant_hosts.get(provider)
+        if host is None:
+            return Link()
+        key = await find_key_in_use(self.sites.database.settings, agency_id, provider)
+        if key is None and manage:
+            label = particulars_of(provider).label
+            raise NoKeyError(f"Setting something on it takes a key for {label}: save one with PUT /keys/{provider}.")
+        site = self.sites.open(key) if key is not None else None
+        if site is None:
+            return Link(host.lost_of_link(manage))
+        try:
+            await host.check_link(remote_id, site.open(), LIMIT)
+            if manage:
+                await host.manage_link(remote_id, manage, site.wire(), site.open(), LIMIT)
+        except ProviderError as error:
+            if error.kind is ErrorKind.BAD_REQUEST:
+                raise InvalidError("remote_id", site.explain(error)) from None
+            raise explain_refusal(provider, error) from None
+        except OpenError:
+            raise NoKeyError("The saved key cannot be read any more: save it again.") from None
+        return Link(host.lost_of_link(manage), site.place.form if manage else None)

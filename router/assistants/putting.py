@@ -9,9 +9,10 @@ from typing import Final
 from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, Copy, Counterpart
 from crypto import OpenError
-from router.assistants.definition import make_wiring, read_assistant
+from router.assistants.definition import read_assistant
 from router.assistants.site import KEY_IS_BAD, LIMIT, POLICY, TOO_MUCH, Site
-from router.numbers.counterparts import CounterpartError, ensure_counterpart, list_counterparts
+from router.numbers.credentials import RegistrationError
+from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import leave_copy
 from router.store.assistants.syncs import Claim, Outcome, fail_pending, keep_copy, let_go, postpone, settle
 from router.store.numbers.numbers import list_numbers
@@ -23,7 +24,7 @@ _UNREADABLE: Final = "The saved key cannot be read any more: save it again."
 _OUR_MISTAKE: Final = "This is our mistake, and it has been noted. It is tried again."
 
 
-async def put_assistant(site: Site, claim: Claim) -> bool:
+async def put_assistant(registrations: Registrations, site: Site, claim: Claim) -> bool:
     """Whether it went well, or failed for reasons of its own; False: the provider seems to be in trouble.
 
     Raises Again after the provider asked for patience, and DATABASE_ERRORS; then the lease runs out.
@@ -31,15 +32,15 @@ async def put_assistant(site: Site, claim: Claim) -> bool:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(_WORK_SECONDS):
-            await (_manage(site, claim) if claim.linked else _put(site, claim))
+            await (_manage(site, claim) if claim.linked else _put(registrations, site, claim))
     except ProviderError as error:
         return await _note_refusal(site, claim, error)
-    except CounterpartError as error:
-        return await _note_counterpart(site, claim, error)
+    except RegistrationError as error:
+        return await _note_registration(site, claim, error)
     except OpenError:
         return await _note_unreadable(site, claim)
     except asyncio.CancelledError:
-        await let_go(site.services.database.settings, claim)
+        await let_go(site.database.settings, claim)
         raise
     except TimeoutError:
         return await _note_refusal(site, claim, ProviderError(ErrorKind.TIMEOUT))
@@ -54,16 +55,16 @@ async def put_assistant(site: Site, claim: Claim) -> bool:
     return True
 
 
-async def _put(site: Site, claim: Claim) -> None:
-    services, client = site.services, claim.client
+async def _put(registrations: Registrations, site: Site, claim: Claim) -> None:
+    client = claim.client
     assistant = read_assistant(client, site.provider)
     if assistant is None:  # taken away a moment ago, and its row with it
         return
-    there = await list_counterparts(services, client.agency_id, client.id, site.provider)
+    there = await registrations.list_known(client.agency_id, client.id, site.provider)
     copy = await _put_copy(site, claim, assistant, await _find_copy(site, claim, assistant), there)
-    await _ensure_counterparts(site, claim, copy)
+    await _register_numbers(registrations, site, claim, copy)
     if site.host.lives_on_numbers:
-        now_there = await list_counterparts(services, client.agency_id, client.id, site.provider)
+        now_there = await registrations.list_known(client.agency_id, client.id, site.provider)
         if now_there != there:
             await _put_copy(site, claim, assistant, copy, now_there)
 
@@ -80,36 +81,36 @@ async def _find_copy(site: Site, claim: Claim, assistant: Assistant) -> Copy | N
 async def _put_copy(
     site: Site, claim: Claim, assistant: Assistant, copy: Copy | None, there: list[Counterpart]
 ) -> Copy:
-    wiring = make_wiring(site.services, site.key)
+    wiring = site.wire()
     copy = await site.host.put_copy(assistant, wiring, copy, there, site.open(), LIMIT)
-    pool, client = site.services.database.settings, claim.client
+    pool, client = site.database.settings, claim.client
     if not await keep_copy(pool, claim, copy, site.host.lost_features(assistant), site.key.version):
-        await leave_copy(pool, client.agency_id, client.id, site.provider, copy, site.services.clock())
+        await leave_copy(pool, client.agency_id, client.id, site.provider, copy, site.clock())
     return copy
 
 
-async def _ensure_counterparts(site: Site, claim: Claim, copy: Copy) -> None:
-    """For all numbers, whatever is the matter with one. Raises CounterpartError, ProviderError."""
-    services, problems, again = site.services, [], False
-    numbers = await list_numbers(services.database.settings, claim.client.agency_id, client_id=claim.client.id)
+async def _register_numbers(registrations: Registrations, site: Site, claim: Claim, copy: Copy) -> None:
+    """For all numbers, whatever is the matter with one. Raises RegistrationError, ProviderError."""
+    problems, again = [], False
+    numbers = await list_numbers(site.database.settings, claim.client.agency_id, client_id=claim.client.id)
     for number in numbers:
         try:
-            await ensure_counterpart(services, number, site.provider, copy)
-        except CounterpartError as error:
+            await registrations.ensure(number, site.provider, copy)
+        except RegistrationError as error:
             problems.append(str(error))
             again = again or error.again
     if problems:
-        raise CounterpartError(" ".join(problems), again=again)
+        raise RegistrationError(" ".join(problems), again=again)
 
 
 async def _manage(site: Site, claim: Claim) -> None:
-    wiring = make_wiring(site.services, site.key)
+    wiring = site.wire()
     await site.host.manage_link(claim.remote_id or "", claim.manage, wiring, site.open(), LIMIT)
 
 
 async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:
     if error.kind in TOO_MUCH:
-        await let_go(site.services.database.settings, claim)
+        await let_go(site.database.settings, claim)
         raise await site.pause(error)
     _tell(site, claim, error.kind.value)
     text = site.explain(error)
@@ -124,7 +125,7 @@ async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:
     return False
 
 
-async def _note_counterpart(site: Site, claim: Claim, error: CounterpartError) -> bool:
+async def _note_registration(site: Site, claim: Claim, error: RegistrationError) -> bool:
     _tell(site, claim, "counterpart")
     if error.again:
         await _try_later(site, claim, str(error))
@@ -134,7 +135,6 @@ async def _note_counterpart(site: Site, claim: Claim, error: CounterpartError) -
 
 
 async def _note_unreadable(site: Site, claim: Claim) -> bool:
-    emit("key.unreadable", agency_id=site.key.agency_id, kind=site.provider, key_version=site.key.version)
     _tell(site, claim, "key_unreadable")
     await _fail_all(site, claim, _UNREADABLE)
     return True
@@ -142,14 +142,14 @@ async def _note_unreadable(site: Site, claim: Claim) -> bool:
 
 async def _fail_all(site: Site, claim: Claim, text: str) -> None:
     """None would fare better with this key; with another one that came meanwhile they may."""
-    services, key = site.services, site.key
+    key = site.key
     if claim.linked:
         await _settle(site, claim, "failed", text)
     failed = await fail_pending(
-        services.database.settings, key.agency_id, key.kind, text, services.clock(), key_version=key.version
+        site.database.settings, key.agency_id, key.kind, text, site.clock(), key_version=key.version
     )
     if not failed:
-        await let_go(services.database.settings, claim)
+        await let_go(site.database.settings, claim)
 
 
 async def _try_later(site: Site, claim: Claim, text: str) -> None:
@@ -157,15 +157,14 @@ async def _try_later(site: Site, claim: Claim, text: str) -> None:
     if wait is None:
         await _settle(site, claim, "failed", text)
         return
-    now = site.services.clock()
-    await postpone(site.services.database.settings, claim, text, now, now + wait)
+    now = site.clock()
+    await postpone(site.database.settings, claim, text, now, now + wait)
 
 
 async def _settle(site: Site, claim: Claim, outcome: Outcome, error: str | None = None) -> str | None:
-    services = site.services
-    async with services.database.settings.acquire() as connection, connection.transaction():
+    async with site.database.settings.acquire() as connection, connection.transaction():
         return await settle(
-            connection, site.place, claim, outcome, services.clock(), key_version=site.key.version, error=error
+            connection, site.place, claim, outcome, site.clock(), key_version=site.key.version, error=error
         )
 
 

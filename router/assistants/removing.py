@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
 from crypto import OpenError
 from router.assistants.definition import marker_of
-from router.assistants.site import KEY_IS_BAD, LIMIT, POLICY, TOO_MUCH, Site
-from router.numbers.counterparts import list_counterparts
-from router.services import ApiServices
+from router.assistants.site import KEY_IS_BAD, LIMIT, POLICY, TOO_MUCH, Site, Sites
+from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import (
     Leftover,
     claim_leftover,
@@ -28,15 +28,15 @@ _WORK_SECONDS: Final = 100.0
 _MUCH_LATER: Final = timedelta(hours=6)
 
 
-async def remove_leftover(site: Site, leftover: Leftover) -> bool:
+async def remove_leftover(registrations: Registrations, site: Site, leftover: Leftover) -> bool:
     """Whether it went well, or failed for reasons of its own; False: the provider seems to be in trouble.
 
     Raises Again after the provider asked for patience, and DATABASE_ERRORS; then the lease runs out.
     """
-    pool = site.services.database.settings
+    pool = site.database.settings
     try:
         async with asyncio.timeout(_WORK_SECONDS):
-            await _remove(site, leftover)
+            await _remove(registrations, site, leftover)
     except ProviderError as error:
         return await _note_refusal(site, leftover, error)
     except OpenError:
@@ -57,48 +57,50 @@ async def remove_leftover(site: Site, leftover: Leftover) -> bool:
     return True
 
 
-async def remove_all(services: ApiServices, agency_id: str, seconds: float) -> None:
-    """Everything of our making at all providers, as far as that time allows: the agency is about to be deleted.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Deletes all that an agency has, before the agency itself is deleted."""
 
-    What cannot be deleted now stays at the provider, in the agency's own account there. Raises DATABASE_ERRORS.
-    """
-    pool = services.database.settings
-    await leave_copies(pool, agency_id, services.clock())
-    sites = [
-        Site(services, services.assistant_hosts[key.kind], key)
-        for key in await list_keys_in_use(pool, agency_id)
-        if key.kind in services.assistant_hosts
-    ]
-    working = [asyncio.create_task(_remove_all_at(site)) for site in sites]
-    if working:
-        _, late = await asyncio.wait(working, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+    sites: Sites
+    registrations: Registrations
+
+    async def remove_all(self, agency_id: str, seconds: float) -> None:
+        """Everything of our making at all providers, as far as that time allows: the agency is about to be deleted.
+
+        What cannot be deleted now stays at the provider, in the agency's own account there. Raises DATABASE_ERRORS.
+        """
+        pool = self.sites.database.settings
+        await leave_copies(pool, agency_id, self.sites.clock())
+        sites = [self.sites.open(key) for key in await list_keys_in_use(pool, agency_id)]
+        working = [asyncio.create_task(_remove_all_at(self.registrations, site)) for site in sites if site is not None]
+        if working:
+            _, late = await asyncio.wait(working, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
 
 
-async def _remove_all_at(site: Site) -> None:
+async def _remove_all_at(registrations: Registrations, site: Site) -> None:
     """Until nothing is left that could be deleted."""
-    pool = site.services.database.settings
-    while leftover := await claim_leftover(pool, site.key.agency_id, site.provider, site.services.clock()):
-        await remove_leftover(site, leftover)
+    pool = site.database.settings
+    while leftover := await claim_leftover(pool, site.key.agency_id, site.provider, site.clock()):
+        await remove_leftover(registrations, site, leftover)
 
 
-async def _remove(site: Site, leftover: Leftover) -> None:
-    services = site.services
-    if await is_wanted_again(services.database.settings, leftover):
+async def _remove(registrations: Registrations, site: Site, leftover: Leftover) -> None:
+    if await is_wanted_again(site.database.settings, leftover):
         return
     copy = leftover.copy or await site.host.find_copy(marker_of(leftover.client_id), site.open(), LIMIT)
     if copy is None:
         return
-    there = await list_counterparts(services, leftover.agency_id, leftover.client_id, site.provider)
+    there = await registrations.list_known(leftover.agency_id, leftover.client_id, site.provider)
     await site.host.delete_copy(copy, there, site.open(), LIMIT)
     emit("assistant.removed", agency_id=leftover.agency_id, client_id=leftover.client_id, provider=leftover.provider)
 
 
 async def _note_refusal(site: Site, leftover: Leftover, error: ProviderError) -> bool:
     """It is never given up: the longest wait is repeated."""
-    pool = site.services.database.settings
+    pool = site.database.settings
     if error.kind in TOO_MUCH:
         await postpone_leftover(pool, leftover, None, None)
         raise await site.pause(error)
@@ -110,7 +112,7 @@ async def _note_refusal(site: Site, leftover: Leftover, error: ProviderError) ->
 
 
 def _later(site: Site, wait: timedelta) -> datetime:
-    return site.services.clock() + wait
+    return site.clock() + wait
 
 
 def _tell(leftover: Leftover, reason: str, error: Exception | None = None) -> None:

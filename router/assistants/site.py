@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import AssistantHost
+from adapters.portable import AssistantHost, Wiring
 from crypto import Secret
-from router.assistants.definition import make_place
+from router.clock import Clock
 from router.jobs import Again, RetryPolicy
 from router.particulars import particulars_of
-from router.services import ApiServices
 from router.store.assistants.places import Place
 from router.store.keys.health import hasten_check
 from router.store.keys.versions import StoredKey, find_pause, pause_key
-from router.store.sealed import open_key
+from router.store.pool import Database
+from router.wanted import Places
 
 LIMIT: Final = 10.0
 """Seconds for each request."""
@@ -35,9 +35,11 @@ _OUR_TOKENS: Final = re.compile(r"(token=|hook_)[^\s\"'<>]*")
 class Site:
     """Where work is done with one version of a key."""
 
-    services: ApiServices
     host: AssistantHost
     key: StoredKey
+    database: Database
+    places: Places
+    clock: Clock
 
     @property
     def provider(self) -> str:
@@ -47,13 +49,17 @@ class Site:
     def label(self) -> str:
         return particulars_of(self.key.kind).label
 
+    def wire(self) -> Wiring:
+        """Raises crypto.OpenError."""
+        return self.places.wirings.make(self.key)
+
     @property
     def place(self) -> Place:
-        return make_place(self.services, self.key)
+        return self.places.of(self.key)
 
     def open(self) -> Secret:
         """For one request: nobody keeps it. Raises crypto.OpenError."""
-        return open_key(self.services.keyring, self.key.sealed, self.key.agency_id, self.key.kind, self.key.version)
+        return self.places.wirings.vault.open_key(self.key)
 
     def explain(self, error: ProviderError) -> str:
         """What people read of a failure. A provider may repeat the address that we gave it, with its token."""
@@ -71,19 +77,33 @@ class Site:
 
     async def wait_for_pause(self) -> None:
         """Raises Again while nobody is to ask with this key."""
-        until = await find_pause(self.services.database.settings, self.key)
-        now = self.services.clock()
+        until = await find_pause(self.database.settings, self.key)
+        now = self.clock()
         if until is not None and until > now:
             raise Again(min((until - now).total_seconds(), LONGEST_WAIT))
 
     async def pause(self, error: ProviderError) -> Again:
         """Nobody asks before the provider wants to be asked again. To be raised."""
         seconds = error.retry_after if error.retry_after is not None else _DEFAULT_PAUSE
-        until = self.services.clock() + timedelta(seconds=seconds)
-        await pause_key(self.services.database.settings, self.key, until)
+        until = self.clock() + timedelta(seconds=seconds)
+        await pause_key(self.database.settings, self.key, until)
         return Again(min(seconds, LONGEST_WAIT))
 
     async def doubt_key(self) -> None:
         """Let it be looked at: whether it is the key that is bad, or what it may not do, only that tells."""
-        key, services = self.key, self.services
-        await hasten_check(services.database.settings, key.agency_id, key.kind, key.version, services.clock())
+        key = self.key
+        await hasten_check(self.database.settings, key.agency_id, key.kind, key.version, self.clock())
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Opens sites."""
+
+    database: Database
+    places: Places
+    clock: Clock
+
+    def open(self, key: StoredKey) -> Site | None:
+        """None: we keep no assistants at that provider."""
+        host = self.places.assistant_hosts.get(key.kind)
+        return None if host is None else Site(host, key, self.database, self.places, self.clock)

@@ -6,19 +6,20 @@ die anywhere: what it held is free once its lease ran out, and whoever goes on l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from router.assistants.putting import put_assistant
 from router.assistants.removing import remove_leftover
-from router.assistants.site import LONGEST_WAIT, Site
-from router.assistants.wanted import SYNC, nudge, sync_outdated
+from router.assistants.site import LONGEST_WAIT, Site, Sites
 from router.jobs import Again, Job, JobRunner
-from router.services import ApiServices
+from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import Leftover, claim_leftover
 from router.store.assistants.places import list_kept
 from router.store.assistants.syncs import Claim, claim_copy, fail_pending, find_retry, list_unattended, lock_place
 from router.store.keys.versions import find_key_in_use
+from router.wanted import SYNC, WantedAssistants, nudge
 
 _NUDGE: Final = "assistants.nudge"
 _COMPARE: Final = "assistants.compare"
@@ -28,68 +29,75 @@ _IN_A_ROW: Final = 3  # failures that look like the provider's own, until it is 
 _BUSY_WAIT: Final = 5.0
 
 
-def register_sync_jobs(runner: JobRunner, services: ApiServices) -> None:
-    """The work, and the clock that finds work whose job was lost, and copies that became outdated by our own doing."""
-    runner.handle(SYNC, lambda job: sync_assistants(services, job), at_once=_AT_ONCE)
-    runner.repeat(_NUDGE, "* * * * *", lambda: nudge_unattended(services))
-    runner.repeat(_COMPARE, "13 * * * *", lambda: compare_all(services))
+@dataclass(frozen=True, slots=True)
+class SyncWork:
+    """Does the work, and finds work whose job was lost."""
 
+    sites: Sites
+    registrations: Registrations
+    wanted: WantedAssistants
 
-async def nudge_unattended(services: ApiServices) -> None:
-    """A job for everything that is due and that nobody works on."""
-    pool = services.database.settings
-    for agency_id, provider in await list_unattended(pool, services.clock()):
-        if provider in services.assistant_hosts:
-            await nudge(pool, agency_id, provider)
+    def register(self, runner: JobRunner) -> None:
+        """The work, and the clock that finds work whose job was lost, and copies that became outdated by our own doing."""
+        runner.handle(SYNC, self.sync_assistants, at_once=_AT_ONCE)
+        runner.repeat(_NUDGE, "* * * * *", self.nudge_unattended)
+        runner.repeat(_COMPARE, "13 * * * *", self.compare_all)
 
+    async def nudge_unattended(self) -> None:
+        """A job for everything that is due and that nobody works on."""
+        pool = self.sites.database.settings
+        for agency_id, provider in await list_unattended(pool, self.sites.clock()):
+            if provider in self.sites.places.assistant_hosts:
+                await nudge(pool, agency_id, provider)
 
-async def compare_all(services: ApiServices) -> None:
-    """With another public address, or a version that writes definitions in another way, copies are put anew."""
-    pool = services.database.settings
-    for agency_id, provider in await list_kept(pool):
-        async with pool.acquire() as connection, connection.transaction():
-            await sync_outdated(connection, services, agency_id, provider)
+    async def compare_all(self) -> None:
+        """With another public address, or a version that writes definitions in another way, copies are put anew."""
+        pool = self.sites.database.settings
+        for agency_id, provider in await list_kept(pool):
+            async with pool.acquire() as connection, connection.transaction():
+                await self.wanted.want_outdated(connection, agency_id, provider)
 
+    async def sync_assistants(self, job: Job) -> None:
+        """Payload: agency_id, provider. Raises Again while there is more to do."""
+        agency_id, provider = str(job.payload["agency_id"]), str(job.payload["provider"])
+        failures = 0
+        for _ in range(_HANDFUL):
+            site = await self._open_site(agency_id, provider)
+            if site is None:
+                return
+            work = await _take_work(site)
+            if work is None:
+                await _wait_for_retry(site)
+                return
+            went_well = await self._do(site, work)
+            failures = 0 if went_well else failures + 1
+            if failures == _IN_A_ROW:
+                raise Again(LONGEST_WAIT)
+        raise Again
 
-async def sync_assistants(services: ApiServices, job: Job) -> None:
-    """Payload: agency_id, provider. Raises Again while there is more to do."""
-    agency_id, provider = str(job.payload["agency_id"]), str(job.payload["provider"])
-    failures = 0
-    for _ in range(_HANDFUL):
-        site = await _open_site(services, agency_id, provider)
-        if site is None:
-            return
-        work = await _take_work(site)
-        if work is None:
-            await _wait_for_retry(site)
-            return
-        went_well = await (put_assistant(site, work) if isinstance(work, Claim) else remove_leftover(site, work))
-        failures = 0 if went_well else failures + 1
-        if failures == _IN_A_ROW:
-            raise Again(LONGEST_WAIT)
-    raise Again
+    async def _open_site(self, agency_id: str, provider: str) -> Site | None:
+        """With the key that is in use now: it may have been replaced a moment ago. Raises Again while it is paused."""
+        pool = self.sites.database.settings
+        key = await find_key_in_use(pool, agency_id, provider)
+        if key is None:
+            error = "There is no key for it."
+            await fail_pending(pool, agency_id, provider, error, self.sites.clock(), key_version=None)
+            return None
+        site = self.sites.open(key)
+        if site is not None:
+            await site.wait_for_pause()
+        return site
 
-
-async def _open_site(services: ApiServices, agency_id: str, provider: str) -> Site | None:
-    """With the key that is in use now: it may have been replaced a moment ago. Raises Again while it is paused."""
-    host = services.assistant_hosts.get(provider)
-    if host is None:
-        return None
-    pool = services.database.settings
-    key = await find_key_in_use(pool, agency_id, provider)
-    if key is None:
-        error = "There is no key for it."
-        await fail_pending(pool, agency_id, provider, error, services.clock(), key_version=None)
-        return None
-    site = Site(services, host, key)
-    await site.wait_for_pause()
-    return site
+    async def _do(self, site: Site, work: Claim | Leftover) -> bool:
+        if isinstance(work, Claim):
+            return await put_assistant(self.registrations, site, work)
+        return await remove_leftover(self.registrations, site, work)
 
 
 async def _take_work(site: Site) -> Claim | Leftover | None:
     """Raises Again while somebody else works there."""
-    now, agency_id = site.services.clock(), site.key.agency_id
-    async with site.services.database.settings.acquire() as connection, connection.transaction():
+    now, agency_id = site.clock(), site.key.agency_id
+    async with site.database.settings.acquire() as connection, connection.transaction():
         busy_until = await lock_place(connection, agency_id, site.provider, now)
         if busy_until is not None:
             raise Again(_until(busy_until, now, _BUSY_WAIT))
@@ -101,8 +109,8 @@ async def _take_work(site: Site) -> Claim | Leftover | None:
 async def _wait_for_retry(site: Site) -> None:
     """Raises Again if something is soon to be tried again; what waits longer is found by the clock."""
     at, now = (
-        await find_retry(site.services.database.settings, site.key.agency_id, site.provider),
-        site.services.clock(),
+        await find_retry(site.database.settings, site.key.agency_id, site.provider),
+        site.clock(),
     )
     if at is not None and (at - now).total_seconds() <= LONGEST_WAIT:
         raise Again(_until(at, now, LONGEST_WAIT))

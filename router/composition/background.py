@@ -26,7 +26,7 @@ def make_runner(settings: Settings, outside: Outside) -> JobRunner:
     runner = JobRunner(dsn)
     letters = Letters(_mailer(settings))
     letters.register(runner)
-    register_agency_jobs(runner, letters, api_services(settings, outside))
+    register_agency_jobs(runner, letters, api_services(settings, outside).areas)
     deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
     deliveries.register(runner)
     for sweep in make_sweep(settings, outside):

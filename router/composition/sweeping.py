@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.sweep import OverdueCalls
 from router.calls.unseen import UnseenCalls
 from router.composition.outside import Outside, api_services
 from router.messages.mailbox import Mailbox
-from router.numbers.carriers import open_account
 from router.settings import Settings
 
 
 def make_sweep(settings: Settings, outside: Outside) -> tuple[OverdueCalls, UnseenCalls]:
     database, guard, recorder, clock = outside.database, outside.guard, outside.recorder, outside.clock
-    opened = partial(open_account, api_services(settings, outside))
+    opened = api_services(settings, outside).areas.accounts.open
     events = CallEvents(recorder, clock)
     closer = Closer(
         database=database, guard=guard, keyring=outside.keyring, recorder=recorder, events=events, clock=clock

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from router.accounts import CARRIER
+from router.addresses import Addresses
 from router.calls.key_notes import CALLS_OVERFLOWED
 from router.mail import Letters, Mail
 from router.particulars import particulars_of
-from router.services import CARRIER, ApiServices
 from router.store.keys.versions import StoredKey, find_key_in_use
+from router.store.pool import Database
 from router.store.tenants.agencies import Agency, find_agency
 
 KEY_FAILING: Final = "key_failing"
@@ -56,61 +59,57 @@ _NEXT_IN_LINE: Final = (
 _NO_PROOF: Final = "Until then calls to numbers on that account ring the client's own phone or reach a voicemail."
 
 
-def register_letters(letters: Letters, services: ApiServices) -> None:
-    async def write_failing(ids: Mapping[str, Any]) -> Mail | None:
-        return await write_key_failing(services, ids)
+@dataclass(frozen=True, slots=True)
+class KeyLetters:
+    """Writes letters."""
 
-    async def write_overflowed(ids: Mapping[str, Any]) -> Mail | None:
-        return await write_calls_overflowed(services, ids)
+    database: Database
+    addresses: Addresses
 
-    letters.write(KEY_FAILING, write_failing)
-    letters.write(CALLS_OVERFLOWED, write_overflowed)
+    def register(self, letters: Letters) -> None:
+        letters.write(KEY_FAILING, self.write_failing)
+        letters.write(CALLS_OVERFLOWED, self.write_overflowed)
 
+    async def write_failing(self, ids: Mapping[str, Any]) -> Mail | None:
+        """None if it works again, or was replaced, or the agency wants no mail."""
+        found = await self._find(ids)
+        if found is None or found[1].status == "valid":
+            return None
+        agency, key = found
+        particulars = particulars_of(key.kind)
+        failing, what = key.status == "failing", "token" if key.kind == CARRIER else "key"
+        text = (_REFUSED if failing else _NO_CREDIT).format(
+            agency=agency.name,
+            label=particulars.label,
+            what=what,
+            last4=key.last4,
+            said=f". It says: {key.problem}" if key.problem else ".",
+            meanwhile=_NO_PROOF if key.kind == CARRIER else _NEXT_IN_LINE,
+            console=self.addresses.console,
+            find_key=particulars.find_key,
+        )
+        subject = f"{particulars.label} refuses your {what}" if failing else f"No credit left at {particulars.label}"
+        return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)
 
-async def write_key_failing(services: ApiServices, ids: Mapping[str, Any]) -> Mail | None:
-    """None if it works again, or was replaced, or the agency wants no mail."""
-    found = await _find(services, ids)
-    if found is None or found[1].status == "valid":
-        return None
-    agency, key = found
-    particulars = particulars_of(key.kind)
-    failing, what = key.status == "failing", "token" if key.kind == CARRIER else "key"
-    text = (_REFUSED if failing else _NO_CREDIT).format(
-        agency=agency.name,
-        label=particulars.label,
-        what=what,
-        last4=key.last4,
-        said=f". It says: {key.problem}" if key.problem else ".",
-        meanwhile=_NO_PROOF if key.kind == CARRIER else _NEXT_IN_LINE,
-        console=_console(services),
-        find_key=particulars.find_key,
-    )
-    subject = f"{particulars.label} refuses your {what}" if failing else f"No credit left at {particulars.label}"
-    return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)
+    async def write_overflowed(self, ids: Mapping[str, Any]) -> Mail | None:
+        found = await self._find(ids)
+        if found is None:
+            return None
+        agency, key = found
+        label = particulars_of(key.kind).label
+        limit = "" if key.lines_limit is None else f"{key.lines_limit} "
+        text = _OVERFLOWED.format(agency=agency.name, label=label, limit=limit, console=self.addresses.console)
+        return Mail(
+            _id(CALLS_OVERFLOWED, ids, key), agency.alert_email or "", f"All lines at {label} were in use", text
+        )
 
-
-async def write_calls_overflowed(services: ApiServices, ids: Mapping[str, Any]) -> Mail | None:
-    found = await _find(services, ids)
-    if found is None:
-        return None
-    agency, key = found
-    label = particulars_of(key.kind).label
-    limit = "" if key.lines_limit is None else f"{key.lines_limit} "
-    text = _OVERFLOWED.format(agency=agency.name, label=label, limit=limit, console=_console(services))
-    return Mail(_id(CALLS_OVERFLOWED, ids, key), agency.alert_email or "", f"All lines at {label} were in use", text)
-
-
-async def _find(services: ApiServices, ids: Mapping[str, Any]) -> tuple[Agency, StoredKey] | None:
-    pool = services.database.settings
-    agency = await find_agency(pool, ids["agency_id"])
-    key = await find_key_in_use(pool, ids["agency_id"], ids["kind"])
-    if agency is None or agency.alert_email is None or key is None or key.version != ids["version"]:
-        return None
-    return agency, key
-
-
-def _console(services: ApiServices) -> str:
-    return f"{services.public_url}/console"
+    async def _find(self, ids: Mapping[str, Any]) -> tuple[Agency, StoredKey] | None:
+        pool = self.database.settings
+        agency = await find_agency(pool, ids["agency_id"])
+        key = await find_key_in_use(pool, ids["agency_id"], ids["kind"])
+        if agency is None or agency.alert_email is None or key is None or key.version != ids["version"]:
+            return None
+        return agency, key
 
 
 def _id(letter: str, ids: Mapping[str, Any], key: StoredKey) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from router.services import ApiServices
+from router.clock import Clock
 from router.store.keys.versions import erase_retired_keys
+from router.store.pool import Database
 from router.telemetry import emit
 
 
-async def erase_retired(services: ApiServices) -> None:
+async def erase_retired(database: Database, clock: Clock) -> None:
     """Versions of keys that were replaced, and that no call needs any more. Raises DATABASE_ERRORS."""
-    for agency_id, kind, version in await erase_retired_keys(services.database.settings, services.clock()):
+    for agency_id, kind, version in await erase_retired_keys(database.settings, clock()):
         emit("key.erased", agency_id=agency_id, kind=kind, key_version=version)

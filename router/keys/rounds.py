@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
 from crypto import OpenError
-from router.assistants.wanted import sync_after_recovery
+from router.accounts import CARRIER, SUBACCOUNT
+from router.clock import Clock
 from router.jobs import JobRunner
-from router.keys.checks import UntoldError, look_at
+from router.keys.checks import KeyChecks, UntoldError
 from router.keys.letters import KEY_FAILING
 from router.mail import post
-from router.services import CARRIER, SUBACCOUNT, ApiServices
 from router.store.keys.health import DueKey, Finding, Noted, claim_due_keys, note_finding, put_off
+from router.store.pool import Database
 from router.telemetry import emit, metrics
+from router.wanted import WantedAssistants
 
 AT_ONCE: Final = 8  # keys of one kind that are looked at together
 _ROUNDS_AT: Final = "* * * * * */15"  # croniter: seconds come last
@@ -33,59 +36,65 @@ _SPREAD: Final = 0.1
 _ROUND_SECONDS: Final = 50.0
 
 
-def register_health_jobs(runner: JobRunner, services: ApiServices) -> None:
-    for kind in (*services.voice, CARRIER, SUBACCOUNT):
-        runner.repeat(f"keys.check.{kind}", _ROUNDS_AT, partial(check_due_keys, services, kind))
+@dataclass(frozen=True, slots=True)
+class KeyRounds:
+    """Rounds over keys."""
+
+    database: Database
+    checks: KeyChecks
+    wanted: WantedAssistants
+    clock: Clock
+
+    def register(self, runner: JobRunner) -> None:
+        for kind in (*self.checks.providers, CARRIER, SUBACCOUNT):
+            runner.repeat(f"keys.check.{kind}", _ROUNDS_AT, partial(self.check_due, kind))
+
+    async def check_due(self, kind: str) -> None:
+        """One round. It ends early if the provider answers nobody: it is down, and will be asked again later.
+
+        Raises DATABASE_ERRORS.
+        """
+        ends = time.monotonic() + _ROUND_SECONDS
+        while time.monotonic() < ends:
+            now = self.clock()
+            keys = await claim_due_keys(self.database.settings, kind, now, now + _LEASE, AT_ONCE)
+            told = await asyncio.gather(*(self.check(key) for key in keys))
+            if not any(told):
+                return
+
+    async def check(self, key: DueKey) -> bool:
+        """Look at it, write down what was found, tell who has to know. False: nothing could be found out."""
+        pool = self.database.settings
+        try:
+            finding = await self.checks.look_at(key)
+        except OpenError:
+            await put_off(pool, key, self.clock() + _spread(period_of(key.kind)))
+            return True
+        except UntoldError as untold:
+            metrics.key_checked(key.kind, "untold")
+            wait = _UNTOLD if untold.seconds is None else timedelta(seconds=min(untold.seconds, 3600.0))
+            await put_off(pool, key, self.clock() + _spread(wait))
+            return False
+        metrics.key_checked(key.kind, finding.status)
+        noted = await self._note(key, finding)
+        _tell(key, finding, noted)
+        return True
+
+    async def _note(self, key: DueKey, finding: Finding) -> Noted:
+        now = self.clock()
+        async with self.database.settings.acquire() as connection, connection.transaction():
+            noted = await note_finding(connection, key, finding, now, now + _spread(period_of(key.kind)))
+            if noted.alert and key.kind != SUBACCOUNT:  # that one is the platform's own affair
+                ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.kind, "version": key.version}
+                await post(connection, KEY_FAILING, ids, once=f"{key.agency_id}/{key.kind}/{key.version}")
+            if noted.change == "recovered":
+                await self.wanted.want_after_recovery(connection, key.agency_id, key.kind)
+        return noted
 
 
 def period_of(kind: str) -> timedelta:
     """How often keys of this kind are looked at."""
     return _ACCOUNTS_EVERY if kind in (CARRIER, SUBACCOUNT) else _EVERY
-
-
-async def check_due_keys(services: ApiServices, kind: str) -> None:
-    """One round. It ends early if the provider answers nobody: it is down, and will be asked again later.
-
-    Raises DATABASE_ERRORS.
-    """
-    ends = time.monotonic() + _ROUND_SECONDS
-    while time.monotonic() < ends:
-        now = services.clock()
-        keys = await claim_due_keys(services.database.settings, kind, now, now + _LEASE, AT_ONCE)
-        told = await asyncio.gather(*(check_key(services, key) for key in keys))
-        if not any(told):
-            return
-
-
-async def check_key(services: ApiServices, key: DueKey) -> bool:
-    """Look at it, write down what was found, tell who has to know. False: nothing could be found out."""
-    pool = services.database.settings
-    try:
-        finding = await look_at(services, key)
-    except OpenError:
-        await put_off(pool, key, services.clock() + _spread(period_of(key.kind)))
-        return True
-    except UntoldError as untold:
-        metrics.key_checked(key.kind, "untold")
-        wait = _UNTOLD if untold.seconds is None else timedelta(seconds=min(untold.seconds, 3600.0))
-        await put_off(pool, key, services.clock() + _spread(wait))
-        return False
-    metrics.key_checked(key.kind, finding.status)
-    noted = await _note(services, key, finding)
-    _tell(key, finding, noted)
-    return True
-
-
-async def _note(services: ApiServices, key: DueKey, finding: Finding) -> Noted:
-    now = services.clock()
-    async with services.database.settings.acquire() as connection, connection.transaction():
-        noted = await note_finding(connection, key, finding, now, now + _spread(period_of(key.kind)))
-        if noted.alert and key.kind != SUBACCOUNT:  # that one is the platform's own affair
-            ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.kind, "version": key.version}
-            await post(connection, KEY_FAILING, ids, once=f"{key.agency_id}/{key.kind}/{key.version}")
-        if noted.change == "recovered":
-            await sync_after_recovery(connection, services, key.agency_id, key.kind)
-    return noted
 
 
 def _tell(key: DueKey, finding: Finding, noted: Noted) -> None:

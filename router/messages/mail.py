@@ -14,16 +14,16 @@ from datetime import UTC, timedelta
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import Carrier, ErrorKind, ProviderError
+from router.accounts import REQUEST_SECONDS, Accounts
 from router.calls.events import event_id_of
+from router.clock import Clock
 from router.jobs import Job, JobRunner
 from router.mail import Attachment, Letters, Mail, post
 from router.messages.mailbox import MAIL_DUE
-from router.numbers.carriers import REQUEST_SECONDS, open_account
-from router.services import ApiServices
 from router.store.calls.writes import insert_event
 from router.store.messages.mail import Message, claim_due_mail, find_message, set_mail_state
-from router.store.pool import COMMAND_SECONDS
+from router.store.pool import COMMAND_SECONDS, Database
 from router.telemetry import emit
 
 VOICEMAIL: Final = "voicemail"  # the kind of letter
@@ -57,113 +57,114 @@ class _Audio:
     data: bytes = b""
 
 
-def register_voicemail_mail(runner: JobRunner, letters: Letters, services: ApiServices) -> None:
-    async def post_now(_: Job) -> None:
-        await post_due(services, letters)
+@dataclass(frozen=True, slots=True)
+class MessageMail:
+    """Writes and settles mail about messages."""
 
-    async def write(ids: Mapping[str, Any]) -> Mail | None:
-        return await write_mail(services, ids["voicemail_id"])
+    database: Database
+    clock: Clock
+    accounts: Accounts
+    carrier: Carrier
 
-    async def sent(ids: Mapping[str, Any]) -> None:
-        await settle(services, ids["voicemail_id"], delivered=True)
+    def register(self, runner: JobRunner, letters: Letters) -> None:
+        async def post_now(_: Job) -> None:
+            await self.post_due(letters)
 
-    async def given_up(ids: Mapping[str, Any]) -> None:
-        await settle(services, ids["voicemail_id"], delivered=False)
+        letters.write(VOICEMAIL, self.write, sent=self.note_delivered, given_up=self.note_undelivered)
+        runner.handle(MAIL_DUE, post_now)
+        runner.repeat(f"{MAIL_DUE}_overlooked", "* * * * *", lambda: self.post_due(letters))
 
-    letters.write(VOICEMAIL, write, sent=sent, given_up=given_up)
-    runner.handle(MAIL_DUE, post_now)
-    runner.repeat(f"{MAIL_DUE}_overlooked", "* * * * *", lambda: post_due(services, letters))
+    async def post_due(self, letters: Letters) -> None:
+        """A letter about each message that has none; one whose transcript is waited for has a little time."""
+        while True:
+            async with (
+                self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection,
+                connection.transaction(),
+            ):
+                due = await claim_due_mail(connection, self.clock(), _AT_A_TIME, wanted=letters.are_sent)
+                for each in due:
+                    if each.wanted:
+                        ids = {"voicemail_id": each.voicemail_id, "agency_id": each.agency_id}
+                        await post(connection, VOICEMAIL, ids, once=each.voicemail_id)
+            if len(due) < _AT_A_TIME:
+                return
 
+    async def write(self, ids: Mapping[str, Any]) -> Mail | None:
+        """None: the message is gone, or has been told of, or the client wants no mail any more.
 
-async def post_due(services: ApiServices, letters: Letters) -> None:
-    """A letter about each message that has none; one whose transcript is waited for has a little time."""
-    while True:
-        async with (
-            services.database.settings.acquire(timeout=COMMAND_SECONDS) as connection,
-            connection.transaction(),
-        ):
-            due = await claim_due_mail(connection, services.clock(), _AT_A_TIME, wanted=letters.are_sent)
-            for each in due:
-                if each.wanted:
-                    ids = {"voicemail_id": each.voicemail_id, "agency_id": each.agency_id}
-                    await post(connection, VOICEMAIL, ids, once=each.voicemail_id)
-        if len(due) < _AT_A_TIME:
+        Raises ProviderError while there is hope for the recording.
+        """
+        message = await find_message(self.database.settings, ids["voicemail_id"])
+        if message is None or message.mail_state != "posted":
+            return None
+        if message.notify_email is None:
+            await set_mail_state(self.database.settings, message.id, "none")
+            return None
+        audio = await self._fetch_audio(message)
+        caller = message.from_number if _NUMBER.fullmatch(message.from_number) else "a withheld number"
+        text = _TEXT.format(
+            client=message.client_name,
+            caller=caller,
+            when=_local_time(message),
+            length=f"{message.seconds} seconds",
+            transcript=f"\n{message.transcript}\n" if message.transcript else "",
+            recording=_RECORDINGS[audio.found],
+        )
+        attached = Attachment(f"{message.id}.mp3", "audio/mpeg", audio.data)
+        return Mail(
+            id=message.id,
+            to=message.notify_email,
+            subject=f"Message for {' '.join(message.client_name.split())} from {caller}",
+            text=text,
+            attachments=(attached,) if audio.found == "attached" else (),
+        )
+
+    async def note_delivered(self, ids: Mapping[str, Any]) -> None:
+        await self._settle(ids["voicemail_id"], "voicemail.delivered")
+
+    async def note_undelivered(self, ids: Mapping[str, Any]) -> None:
+        await self._settle(ids["voicemail_id"], "voicemail.undelivered")
+
+    async def _settle(self, voicemail_id: str, event: Literal["voicemail.delivered", "voicemail.undelivered"]) -> None:
+        """The mail is with a server, or never will be: in the row and in the call's timeline, at once."""
+        message = await find_message(self.database.settings, voicemail_id)
+        if message is None:
             return
+        told = insert_event(
+            event_id_of(message.call_id, event, message.id), message.call_id, self.clock(), event, step=message.id
+        )
+        async with self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
+            await set_mail_state(connection, message.id, event.removeprefix("voicemail."))
+            await connection.execute(told.statement, *told.arguments)
+        emit(
+            event,
+            call_id=message.call_id,
+            call_sid=message.call_sid,
+            agency_id=message.agency_id,
+            client_id=message.client_id,
+            step=message.id,
+            voicemail_id=message.id,
+        )
 
-
-async def write_mail(services: ApiServices, voicemail_id: str) -> Mail | None:
-    """None: the message is gone, or has been told of, or the client wants no mail any more.
-
-    Raises ProviderError while there is hope for the recording.
-    """
-    message = await find_message(services.database.settings, voicemail_id)
-    if message is None or message.mail_state != "posted":
-        return None
-    if message.notify_email is None:
-        await set_mail_state(services.database.settings, message.id, "none")
-        return None
-    audio = await _fetch_audio(services, message)
-    caller = message.from_number if _NUMBER.fullmatch(message.from_number) else "a withheld number"
-    text = _TEXT.format(
-        client=message.client_name,
-        caller=caller,
-        when=_local_time(message),
-        length=f"{message.seconds} seconds",
-        transcript=f"\n{message.transcript}\n" if message.transcript else "",
-        recording=_RECORDINGS[audio.found],
-    )
-    attached = Attachment(f"{message.id}.mp3", "audio/mpeg", audio.data)
-    return Mail(
-        id=message.id,
-        to=message.notify_email,
-        subject=f"Message for {' '.join(message.client_name.split())} from {caller}",
-        text=text,
-        attachments=(attached,) if audio.found == "attached" else (),
-    )
-
-
-async def settle(services: ApiServices, voicemail_id: str, *, delivered: bool) -> None:
-    """The mail is with a server, or never will be: in the row and in the call's timeline, at once."""
-    message = await find_message(services.database.settings, voicemail_id)
-    if message is None:
-        return
-    event = "voicemail.delivered" if delivered else "voicemail.undelivered"
-    told = insert_event(
-        event_id_of(message.call_id, event, message.id), message.call_id, services.clock(), event, step=message.id
-    )
-    async with services.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
-        await set_mail_state(connection, message.id, event.removeprefix("voicemail."))
-        await connection.execute(told.statement, *told.arguments)
-    emit(
-        event,
-        call_id=message.call_id,
-        call_sid=message.call_sid,
-        agency_id=message.agency_id,
-        client_id=message.client_id,
-        step=message.id,
-        voicemail_id=message.id,
-    )
-
-
-async def _fetch_audio(services: ApiServices, message: Message) -> _Audio:
-    """With the credentials of the account that holds it."""
-    account = await open_account(services, message.agency_id, message.account_sid)
-    if account is None:
-        return _Audio("out_of_reach")
-    data = bytearray()
-    try:
-        async with aclosing(
-            services.carrier.stream_recording(account, message.recording_sid, None, REQUEST_SECONDS)
-        ) as parts:  # type: ignore[type-var]
-            async for part in parts:
-                data += part.data
-                if max(len(data), part.content_length or 0) > _MOST_BYTES:
-                    return _Audio("too_large")
-    except ProviderError as error:
-        if services.clock() - message.at < _AUDIO_PATIENCE:
-            raise  # it may not be ready yet
-        return _Audio("gone" if error.kind is ErrorKind.BAD_REQUEST else "out_of_reach")
-    return _Audio("attached", bytes(data))
+    async def _fetch_audio(self, message: Message) -> _Audio:
+        """With the credentials of the account that holds it."""
+        account = await self.accounts.open(message.agency_id, message.account_sid)
+        if account is None:
+            return _Audio("out_of_reach")
+        data = bytearray()
+        try:
+            async with aclosing(
+                self.carrier.stream_recording(account, message.recording_sid, None, REQUEST_SECONDS)
+            ) as parts:  # type: ignore[type-var]
+                async for part in parts:
+                    data += part.data
+                    if max(len(data), part.content_length or 0) > _MOST_BYTES:
+                        return _Audio("too_large")
+        except ProviderError as error:
+            if self.clock() - message.at < _AUDIO_PATIENCE:
+                raise  # it may not be ready yet
+            return _Audio("gone" if error.kind is ErrorKind.BAD_REQUEST else "out_of_reach")
+        return _Audio("attached", bytes(data))
 
 
 def _local_time(message: Message) -> str:

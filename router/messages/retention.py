@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from adapters.base import ErrorKind, ProviderError
-from router.numbers.carriers import REQUEST_SECONDS, open_account
-from router.services import ApiServices
+from adapters.base import Carrier, ErrorKind, ProviderError
+from router.accounts import REQUEST_SECONDS, Accounts
+from router.clock import Clock
 from router.store.messages.retention import (
     OldMessage,
     forget_calls_before,
@@ -20,6 +20,7 @@ from router.store.messages.retention import (
     list_retentions,
 )
 from router.store.messages.voicemails import delete_voicemail
+from router.store.pool import Database
 from router.telemetry import emit
 
 _AT_A_TIME: Final = 200
@@ -35,67 +36,69 @@ class Deleted:
     out_of_reach: int = 0
 
 
-async def apply_retention(services: ApiServices) -> None:
-    """For every agency that has set a time. What the carrier does not delete now is kept, and tried the next day."""
-    now, pool = services.clock(), services.database.settings
-    await forget_deleted_calls(pool, now)
-    for agency_id, kept_for in await list_retentions(pool):
-        deleted = await delete_messages(services, agency_id, now - kept_for)
-        forgotten = 0
-        while count := await forget_calls_before(pool, agency_id, now - kept_for, now, _AT_A_TIME):
-            forgotten += count
-        left = deleted.left + deleted.out_of_reach
-        if deleted.gone or left or forgotten:
-            emit("retention.applied", agency_id=agency_id, messages=deleted.gone, calls=forgotten, left=left)
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Deletes what was said."""
 
+    clock: Clock
+    database: Database
+    accounts: Accounts
+    carrier: Carrier
 
-async def delete_messages(
-    services: ApiServices, agency_id: str, before: datetime | None, seconds: float = float("inf")
-) -> Deleted:
-    """Messages from before that time, or all: recording first, then the row. What is not reached within `seconds` is left."""
-    deleted, until = Deleted(), time.monotonic() + seconds
-    after: tuple[datetime, str] | None = None
-    while messages := await list_messages_before(
-        services.database.settings, agency_id, before, after=after, limit=_AT_A_TIME
-    ):
-        after = (messages[-1].at, messages[-1].id)
-        await _delete(services, agency_id, messages, deleted, until)
-        if time.monotonic() >= until:
-            break
-    return deleted
+    async def apply(self) -> None:
+        """For every agency that has set a time. What the carrier does not delete now is kept, and tried the next day."""
+        now, pool = self.clock(), self.database.settings
+        await forget_deleted_calls(pool, now)
+        for agency_id, kept_for in await list_retentions(pool):
+            deleted = await self.delete_messages(agency_id, now - kept_for)
+            forgotten = 0
+            while count := await forget_calls_before(pool, agency_id, now - kept_for, now, _AT_A_TIME):
+                forgotten += count
+            left = deleted.left + deleted.out_of_reach
+            if deleted.gone or left or forgotten:
+                emit("retention.applied", agency_id=agency_id, messages=deleted.gone, calls=forgotten, left=left)
 
+    async def delete_messages(self, agency_id: str, before: datetime | None, seconds: float = float("inf")) -> Deleted:
+        """Messages from before that time, or all: recording first, then the row. What is not reached within `seconds` is left."""
+        deleted, until = Deleted(), time.monotonic() + seconds
+        after: tuple[datetime, str] | None = None
+        while messages := await list_messages_before(
+            self.database.settings, agency_id, before, after=after, limit=_AT_A_TIME
+        ):
+            after = (messages[-1].at, messages[-1].id)
+            await self._delete(agency_id, messages, deleted, until)
+            if time.monotonic() >= until:
+                break
+        return deleted
 
-async def delete_messages_of_call(services: ApiServices, agency_id: str, call_id: str) -> Deleted:
-    """The same for one call."""
-    deleted = Deleted()
-    messages = await list_messages_of_call(services.database.settings, agency_id, call_id)
-    await _delete(services, agency_id, messages, deleted, float("inf"))
-    return deleted
+    async def delete_messages_of_call(self, agency_id: str, call_id: str) -> Deleted:
+        """The same for one call."""
+        deleted = Deleted()
+        messages = await list_messages_of_call(self.database.settings, agency_id, call_id)
+        await self._delete(agency_id, messages, deleted, float("inf"))
+        return deleted
 
-
-async def _delete(
-    services: ApiServices, agency_id: str, messages: Iterable[OldMessage], deleted: Deleted, until: float
-) -> None:
-    """An account that refuses us is not asked again for the others, nor is a carrier that does not answer."""
-    closed: set[str] = set()
-    silent = False
-    for message in messages:
-        account = await open_account(services, agency_id, message.account_sid)
-        if account is None or message.account_sid in closed:
-            deleted.out_of_reach += 1
-            continue
-        if silent or time.monotonic() >= until:
-            deleted.left += 1
-            continue
-        try:
-            await services.carrier.delete_recording(account, message.recording_sid, REQUEST_SECONDS)
-        except ProviderError as error:
-            if error.kind is ErrorKind.KEY_REJECTED:
-                closed.add(message.account_sid)
+    async def _delete(self, agency_id: str, messages: Iterable[OldMessage], deleted: Deleted, until: float) -> None:
+        """An account that refuses us is not asked again for the others, nor is a carrier that does not answer."""
+        closed: set[str] = set()
+        silent = False
+        for message in messages:
+            account = await self.accounts.open(agency_id, message.account_sid)
+            if account is None or message.account_sid in closed:
                 deleted.out_of_reach += 1
                 continue
-            silent = error.kind in _SILENT
-            deleted.left += 1
-            continue
-        await delete_voicemail(services.database.settings, agency_id, message.id)
-        deleted.gone += 1
+            if silent or time.monotonic() >= until:
+                deleted.left += 1
+                continue
+            try:
+                await self.carrier.delete_recording(account, message.recording_sid, REQUEST_SECONDS)
+            except ProviderError as error:
+                if error.kind is ErrorKind.KEY_REJECTED:
+                    closed.add(message.account_sid)
+                    deleted.out_of_reach += 1
+                    continue
+                silent = error.kind in _SILENT
+                deleted.left += 1
+                continue
+            await delete_voicemail(self.database.settings, agency_id, message.id)
+            deleted.gone += 1

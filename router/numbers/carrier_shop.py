@@ -9,19 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from adapters.base import Account, AvailableNumber, NumberGone
-from router.api.problems import Problem, invalid, not_found
-from router.numbers.accounts import (
-    NoPlatformAccountError,
-    ensure_subaccount,
-    find_own_account,
-    find_subaccount,
-)
-from router.numbers.carriers import REQUEST_SECONDS, is_fallback_of, make_fallback_url, open_account
+from adapters.base import Account, AvailableNumber, Carrier, NumberGone
+from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
+from router.clock import Clock
+from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError
+from router.numbers.configuration import FallbackUrls
 from router.numbers.shops import Bought, Order, sold_out
-from router.services import CARRIER, ApiServices
+from router.numbers.subaccounts import NoPlatformAccountError, Subaccounts
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Purchase, want_number
+from router.store.pool import Database
 from router.store.tenants.clients import Client, find_client
 
 OFFERS: Final = 20
@@ -29,10 +26,35 @@ _OTHERS: Final = 2  # numbers that are tried when others are faster
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierOffers:
+    """What the carrier has for sale."""
+
+    accounts: Accounts
+    carrier: Carrier
+
+    async def find_account(self, agency_id: str) -> tuple[Account, Literal["platform", "agency"]] | None:
+        """The account to search with. Looking around needs no subaccount yet."""
+        own = await self.accounts.find_own(agency_id)
+        if own is not None:
+            return own, "agency"
+        account = await self.accounts.find_subaccount(agency_id) or self.accounts.platform
+        return None if account is None else (account, "platform")
+
+    async def search(self, account: Account, country: str, area_code: str | None) -> list[AvailableNumber]:
+        """Raises ProviderError."""
+        return await self.carrier.search_numbers(account, country, area_code, OFFERS, REQUEST_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
 class CarrierShop:
     """A Shop."""
 
-    services: ApiServices
+    database: Database
+    accounts: Accounts
+    subaccounts: Subaccounts
+    offers: CarrierOffers
+    fallback_urls: FallbackUrls
+    clock: Clock
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
         account, whose = await self._choose_account(order.client.agency_id)
@@ -51,7 +73,7 @@ class CarrierShop:
             wanted=wanted,
             named=order.wanted is not None,
             known=(),
-            created_at=self.services.clock(),
+            created_at=self.clock(),
         )
 
     async def make(self, purchase: Purchase) -> Bought:
@@ -67,18 +89,18 @@ class CarrierShop:
                 if other is None:
                     raise
                 wanted = other
-                await want_number(self.services.database.settings, purchase.id, wanted)
+                await want_number(self.database.settings, purchase.id, wanted)
         return await self._buy(account, client, purchase, wanted)
 
     async def find(self, purchase: Purchase) -> Bought | None:
         return await self._look(await self._open(purchase), purchase, purchase.wanted or "")
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
-        await self.services.carrier.release_number(await self._open(purchase), bought.remote_id, REQUEST_SECONDS)
+        await self.offers.carrier.release_number(await self._open(purchase), bought.remote_id, REQUEST_SECONDS)
 
     def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
         """The carrier was given our addresses with the purchase; the client may have changed since."""
-        current = is_fallback_of(self.services, bought.fallback_url, client, bought.e164)
+        current = self.fallback_urls.is_current(bought.fallback_url, client, bought.e164)
         return Number(
             account_sid=purchase.account_sid,
             e164=bought.e164,
@@ -87,93 +109,77 @@ class CarrierShop:
             carrier=CARRIER,
             account=purchase.account,
             number_sid=bought.remote_id,
-            voice_url=self.services.voice_url,
-            fallback_url=bought.fallback_url if current else make_fallback_url(self.services, client, bought.e164),
-            status_url=self.services.status_url,
+            voice_url=self.fallback_urls.addresses.voice,
+            fallback_url=bought.fallback_url if current else self.fallback_urls.make(client, bought.e164),
+            status_url=self.fallback_urls.addresses.status,
             state="active",
             fallback_state="ok" if current else "stale",
-            created_at=self.services.clock(),
+            created_at=self.clock(),
             bought=True,
         )
 
     async def _choose_account(self, agency_id: str) -> tuple[Account, Literal["platform", "agency"]]:
-        own = await find_own_account(self.services, agency_id)
+        own = await self.accounts.find_own(agency_id)
         if own is not None:
             return own, "agency"
         try:
-            return await ensure_subaccount(self.services, agency_id), "platform"
+            return await self.subaccounts.ensure(agency_id), "platform"
         except NoPlatformAccountError:
             raise no_account() from None
         except LookupError:
-            raise not_found("agency") from None
+            raise NotFoundError("agency") from None
 
     async def _choose_number(self, account: Account, whose: str, order: Order) -> str:
-        offers = await search(self.services, account, order.country, order.area_code)
+        offers = await self.offers.search(account, order.country, order.area_code)
         if not offers:
             raise sold_out(order)
         fitting = [offer for offer in offers if offer.needs_address == "none"]
         if not fitting and whose == "platform":
-            raise invalid("country", needs_papers(order.country))
+            raise InvalidError("country", needs_papers(order.country))
         return (fitting or offers)[0].e164
 
     async def _choose_other(self, account: Account, purchase: Purchase, gone: str) -> str | None:
         """None if nothing like it is left."""
-        offers = await search(self.services, account, purchase.country, purchase.area_code)
+        offers = await self.offers.search(account, purchase.country, purchase.area_code)
         return next((offer.e164 for offer in offers if offer.e164 != gone and offer.needs_address == "none"), None)
 
     async def _buy(self, account: Account, client: Client, purchase: Purchase, e164: str) -> Bought:
-        number = await self.services.carrier.buy_number(
+        number = await self.offers.carrier.buy_number(
             account,
             e164,
-            voice_url=self.services.voice_url,
-            fallback_url=make_fallback_url(self.services, client, e164),
-            status_url=self.services.status_url,
+            voice_url=self.fallback_urls.addresses.voice,
+            fallback_url=self.fallback_urls.make(client, e164),
+            status_url=self.fallback_urls.addresses.status,
             friendly_name=purchase.label,
             limit=REQUEST_SECONDS,
         )
         return Bought(number.e164, number.sid, number.fallback_url)
 
     async def _look(self, account: Account, purchase: Purchase, e164: str) -> Bought | None:
-        there = await self.services.carrier.find_number(account, e164, REQUEST_SECONDS)
+        there = await self.offers.carrier.find_number(account, e164, REQUEST_SECONDS)
         if there is None:
             return None
         if there.friendly_name != purchase.label:
-            raise Problem(
-                "conflict", f"{e164} is on that Twilio account already: take it over with e164, client_id and account."
+            raise ConflictError(
+                f"{e164} is on that Twilio account already: take it over with e164, client_id and account."
             )
         return Bought(there.e164, there.sid, there.fallback_url)
 
     async def _open(self, purchase: Purchase) -> Account:
-        account = await open_account(self.services, purchase.agency_id, purchase.account_sid)
+        account = await self.accounts.open(purchase.agency_id, purchase.account_sid)
         if account is None:
-            raise Problem("no-key", "There is no token any more for the Twilio account on which it was to be bought.")
+            raise NoKeyError("There is no token any more for the Twilio account on which it was to be bought.")
         return account
 
     async def _find_client(self, purchase: Purchase) -> Client:
-        client = await find_client(self.services.database.settings, purchase.agency_id, purchase.client_id)
+        client = await find_client(self.database.settings, purchase.agency_id, purchase.client_id)
         if client is None:
-            raise invalid("client_id", "must be the id of a client of this agency")
+            raise InvalidError("client_id", "must be the id of a client of this agency")
         return client
 
 
-async def find_search_account(
-    services: ApiServices, agency_id: str
-) -> tuple[Account, Literal["platform", "agency"]] | None:
-    """Looking around needs no subaccount yet."""
-    own = await find_own_account(services, agency_id)
-    if own is not None:
-        return own, "agency"
-    account = await find_subaccount(services, agency_id) or services.platform_account
-    return None if account is None else (account, "platform")
-
-
-async def search(services: ApiServices, account: Account, country: str, area_code: str | None) -> list[AvailableNumber]:
-    return await services.carrier.search_numbers(account, country, area_code, OFFERS, REQUEST_SECONDS)
-
-
-def no_account() -> Problem:
-    return Problem(
-        "no-key",
+def no_account() -> NoKeyError:
+    return NoKeyError(
         "The agency has no Twilio account here, and neither has the platform: save a Twilio key, or buy from Retell or "
         "Bland.",
     )

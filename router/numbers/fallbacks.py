@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from adapters.base import ProviderError
-from router.api.problems import Problem
-from router.numbers.carriers import configure, make_fallback_url, open_account
-from router.numbers.native_shop import assign_native
-from router.services import ApiServices
+from adapters.base import Carrier, ProviderError
+from router.accounts import Accounts
+from router.clock import Clock
+from router.errors import DomainError
+from router.numbers.configuration import FallbackUrls, configure
+from router.numbers.native import NativeNumbers
 from router.store.numbers.checks import lease_stale_native
 from router.store.numbers.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
-from router.store.pool import DATABASE_ERRORS, Connection
+from router.store.pool import DATABASE_ERRORS, Connection, Database
 from router.store.tenants.clients import Client, find_client
 from router.telemetry import emit
 
@@ -27,62 +29,77 @@ _AT_ONCE: Final = 10  # requests for one request to us
 _ATTEMPTS: Final = 3
 _REWRITE_SECONDS: Final = 12.0
 _TRIED_EVERY: Final = timedelta(minutes=10)
-_REASONS: Final[dict[type[BaseException], str]] = {Problem: "refused"}
 
 
-async def note_stale_fallbacks(services: ApiServices, connection: Connection, client: Client) -> None:
-    """Within the change that makes them stale, so that no crash can hide it."""
-    numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
-    for number in numbers:
-        address = "" if number.is_native else make_fallback_url(services, client, number.e164)
-        await want_fallback(connection, number.agency_id, number.e164, address)
+@dataclass(frozen=True, slots=True)
+class Fallbacks:
+    """Delivers fallbacks."""
 
+    carrier: Carrier
+    fallback_urls: FallbackUrls
+    database: Database
+    clock: Clock
+    natives: NativeNumbers
+    accounts: Accounts
 
-async def rewrite_fallbacks(services: ApiServices, numbers: Sequence[Number]) -> None:
-    """Give the carrier the addresses that are wanted, and so on. Raises nothing: one that fails stays marked as stale."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+    async def note_stale(self, connection: Connection, client: Client) -> None:
+        """Within the change that makes them stale, so that no crash can hide it."""
+        numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
+        for number in numbers:
+            address = "" if number.is_native else self.fallback_urls.make(client, number.e164)
+            await want_fallback(connection, number.agency_id, number.e164, address)
 
-    async def rewrite(number: Number) -> None:
-        try:
-            async with gate:
-                await _rewrite(services, number.agency_id, number.e164)
-        except (ProviderError, Problem, *DATABASE_ERRORS) as error:
-            reason = error.kind.value if isinstance(error, ProviderError) else _REASONS.get(type(error), "database")
-            emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
+    async def rewrite(self, numbers: Sequence[Number]) -> None:
+        """Give the carrier the addresses that are wanted, and so on. Raises nothing: one that fails stays marked as stale."""
+        gate = asyncio.Semaphore(_AT_ONCE)
 
-    with suppress(TimeoutError):  # those not reached are stale, as they are marked
-        async with asyncio.timeout(_REWRITE_SECONDS):
-            await asyncio.gather(*(rewrite(number) for number in numbers))
+        async def rewrite(number: Number) -> None:
+            try:
+                async with gate:
+                    await self._rewrite_one(number.agency_id, number.e164)
+            except (ProviderError, DomainError, *DATABASE_ERRORS) as error:
+                reason = _name_reason(error)
+                emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
 
+        with suppress(TimeoutError):  # those not reached are stale, as they are marked
+            async with asyncio.timeout(_REWRITE_SECONDS):
+                await asyncio.gather(*(rewrite(number) for number in numbers))
 
-async def _rewrite(services: ApiServices, agency_id: str, e164: str) -> None:
-    """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
-    pool = services.database.settings
-    for _ in range(_ATTEMPTS):
-        number = await find_number(pool, agency_id, e164)
-        if number is None or not await _deliver(services, number):
-            return
-        if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
-            return
+    async def _rewrite_one(self, agency_id: str, e164: str) -> None:
+        """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
+        pool = self.database.settings
+        for _ in range(_ATTEMPTS):
+            number = await find_number(pool, agency_id, e164)
+            if number is None or not await self._deliver(number):
+                return
+            if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
+                return
 
+    async def rewrite_stale_native(self) -> None:
+        """Those at voice providers; the carrier's are delivered with the looks at their configuration."""
+        now = self.clock()
+        stale = await lease_stale_native(self.database.settings, now, now + _TRIED_EVERY)
+        await self.rewrite(stale)
 
-async def rewrite_stale_native(services: ApiServices) -> None:
-    """Those at voice providers; the carrier's are delivered with the looks at their configuration."""
-    now = services.clock()
-    stale = await lease_stale_native(services.database.settings, now, now + _TRIED_EVERY)
-    await rewrite_fallbacks(services, stale)
-
-
-async def _deliver(services: ApiServices, number: Number) -> bool:
-    """False: there is nobody to give it to. Raises ProviderError, Problem."""
-    if number.is_native:
-        client = await find_client(services.database.settings, number.agency_id, number.client_id)
-        if client is None:
+    async def _deliver(self, number: Number) -> bool:
+        """False: there is nobody to give it to. Raises ProviderError, DomainError."""
+        if number.is_native:
+            client = await find_client(self.database.settings, number.agency_id, number.client_id)
+            if client is None:
+                return False
+            await self.natives.assign(number, client)
+            return True
+        account = await self.accounts.open(number.agency_id, number.account_sid)
+        if account is None:
             return False
-        await assign_native(services, number, client)
+        await configure(self.carrier, account, number)
         return True
-    account = await open_account(services, number.agency_id, number.account_sid)
-    if account is None:
-        return False
-    await configure(services, account, number)
-    return True
+
+
+def _name_reason(error: Exception) -> str:
+    match error:
+        case ProviderError():
+            return error.kind.value
+        case DomainError():
+            return "refused"
+    return "database"

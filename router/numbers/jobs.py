@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from router.jobs import JobRunner
-from router.numbers.buying import finish_open_purchases
-from router.numbers.drift import look_at_numbers
-from router.numbers.fallbacks import rewrite_stale_native
-from router.numbers.former import delete_former_registrations, revoke_unused_carrier_keys
-from router.numbers.linked import register_linked
-from router.services import ApiServices
+from router.numbers.buying import Purchases
+from router.numbers.carrier_keys import CarrierKeys
+from router.numbers.drift import DriftWatch
+from router.numbers.fallbacks import Fallbacks
+from router.numbers.registrations import Registrations
 
-LOOK = "numbers.look"
-PURCHASES = "numbers.purchases"
-COUNTERPARTS = "numbers.counterparts"
-_EVERY_MINUTE = "* * * * *"
-
-
-def register_number_jobs(runner: JobRunner, services: ApiServices) -> None:
-    runner.repeat(LOOK, _EVERY_MINUTE, lambda: look_at_all_due(services))
-    runner.repeat(PURCHASES, _EVERY_MINUTE, lambda: finish_open_purchases(services))
-    runner.repeat(COUNTERPARTS, _EVERY_MINUTE, lambda: tidy_counterparts(services))
+LOOK: Final = "numbers.look"
+PURCHASES: Final = "numbers.purchases"
+REGISTRATIONS: Final = "numbers.counterparts"
+_EVERY_MINUTE: Final = "* * * * *"
 
 
-async def look_at_all_due(services: ApiServices) -> None:
-    """Handful by handful, as long as there are any."""
-    while await look_at_numbers(services):
-        pass
+@dataclass(frozen=True, slots=True)
+class NumberJobs:
+    """Tells the runner of them."""
 
+    drift: DriftWatch
+    purchases: Purchases
+    registrations: Registrations
+    carrier_keys: CarrierKeys
+    fallbacks: Fallbacks
 
-async def tidy_counterparts(services: ApiServices) -> None:
-    """What is there for nothing goes; what is missing for linked assistants, or out of date, comes."""
-    await delete_former_registrations(services)
-    await revoke_unused_carrier_keys(services)
-    await register_linked(services)
-    await rewrite_stale_native(services)
+    def register(self, runner: JobRunner) -> None:
+        runner.repeat(LOOK, _EVERY_MINUTE, self.look_at_all_due)
+        runner.repeat(PURCHASES, _EVERY_MINUTE, self.purchases.finish_open)
+        runner.repeat(REGISTRATIONS, _EVERY_MINUTE, self.tidy_registrations)
+
+    async def look_at_all_due(self) -> None:
+        """Handful by handful, as long as there are any."""
+        while await self.drift.look_at_numbers():
+            pass
+
+    async def tidy_registrations(self) -> None:
+        """Delete what no number needs any more; register what linked assistants lack; deliver stale fallbacks."""
+        await self.registrations.former.delete()
+        await self.carrier_keys.revoke_unused()
+        await self.registrations.register_linked()
+        await self.fallbacks.rewrite_stale_native()

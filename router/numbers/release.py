@@ -7,22 +7,23 @@ addresses. One that was bought here on the platform's money, or from a voice pro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import ErrorKind, ProviderError
-from adapters.portable import NativeNumber
-from router.api.problems import Problem
-from router.numbers.accounts import close_subaccount
-from router.numbers.carriers import REQUEST_SECONDS, open_account, refusal
-from router.numbers.former import delete_former_registrations
-from router.numbers.provider_keys import open_provider_key
+from adapters.base import Carrier, ErrorKind, ProviderError
+from adapters.portable import NativeNumber, NumberHost
+from router.accounts import CARRIER, REQUEST_SECONDS, SUBACCOUNT, Accounts
+from router.errors import ConflictError
+from router.numbers.former import FormerRegistrations
+from router.numbers.provider_keys import ProviderKeys
+from router.numbers.subaccounts import Subaccounts
 from router.particulars import particulars_of
-from router.services import CARRIER, SUBACCOUNT, ApiServices
+from router.refusals import explain_refusal, quote
 from router.store.numbers.numbers import Number, delete_numbers
 from router.store.numbers.registrations import drop_registrations
-from router.store.pool import Connection
+from router.store.pool import Connection, Database
 from router.telemetry import emit
 
 _AT_ONCE: Final = 10  # requests for one request to us
@@ -30,17 +31,104 @@ _MOST_AT_ONCE: Final = 200
 _LEAVE_SECONDS: Final = 6.0
 
 
-async def release_numbers(services: ApiServices, numbers: Sequence[Number]) -> None:
-    """May be repeated. Raises Problem; then some may be released."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Lets go of numbers."""
 
-    async def release(number: Number) -> None:
-        async with gate:
-            await _release(services, number)
+    former: FormerRegistrations
+    database: Database
+    subaccounts: Subaccounts
+    number_hosts: Mapping[str, NumberHost]
+    provider_keys: ProviderKeys
+    accounts: Accounts
+    carrier: Carrier
 
-    for outcome in await asyncio.gather(*(release(number) for number in numbers), return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+    async def release_numbers(self, numbers: Sequence[Number]) -> None:
+        """May be repeated. Raises DomainError; then some may be released."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def release(number: Number) -> None:
+            async with gate:
+                await self._release(number)
+
+        for outcome in await asyncio.gather(*(release(number) for number in numbers), return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def leave_provider(self, agency_id: str, provider: str) -> None:
+        """While there still is a key: our counterparts of the agency's numbers go, as far as a few seconds allow.
+
+        Raises no ProviderError. What stays opens nothing, once its carrier key is revoked.
+        """
+        async with self.database.settings.acquire() as connection, connection.transaction():
+            await drop_registrations(connection, agency_id, provider=provider)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self.former.delete(agency_id=agency_id, provider=provider, limit=_MOST_AT_ONCE)
+
+    async def leave_for_good(self, agency_id: str, numbers: Sequence[Number]) -> None:
+        """All that an agency has outside, before it is deleted with its keys. Raises DomainError; then some may be gone.
+
+        Counterparts that a provider does not let go of now stay on the agency's own account there, and open nothing.
+        """
+        await self.release_numbers(numbers)
+        async with self.database.settings.acquire() as connection, connection.transaction():
+            await forget_numbers(connection, numbers)
+        await self.former.delete(agency_id=agency_id, limit=len(numbers) * len(self.number_hosts))
+        try:
+            await self.subaccounts.close(agency_id)
+        except ProviderError as error:
+            raise explain_refusal(CARRIER, error) from None
+
+    async def _release(self, number: Number) -> None:
+        """Raises DomainError."""
+        try:
+            if number.is_native:
+                await self._release_native(number)
+            elif number.account == "platform" and number.bought:
+                await self._release_at_carrier(number)
+            else:
+                await self._clear_addresses(number)
+        except ProviderError as error:
+            if error.kind is ErrorKind.BAD_REQUEST:
+                raise _explain(number, error) from None
+            if error.kind is not ErrorKind.KEY_REJECTED:
+                raise explain_refusal(number.carrier, error) from None
+            # Whoever has no key for it any more cannot give it back: it is theirs to do where they have one.
+            kind = SUBACCOUNT if number.account == "platform" else number.carrier
+            emit("key.failing", agency_id=number.agency_id, kind=kind, reason=error.kind.value)
+
+    async def _release_native(self, number: Number) -> None:
+        key = await self.provider_keys.open(number.agency_id, number.carrier)
+        host = self.number_hosts.get(number.carrier)
+        if key is None or host is None:
+            return
+        await host.release_native(NativeNumber(number.e164, number.number_sid), key.secret, REQUEST_SECONDS)
+        _tell(number)
+
+    async def _release_at_carrier(self, number: Number) -> None:
+        account = await self.accounts.open(number.agency_id, number.account_sid)
+        if account is None:
+            return
+        await self.carrier.release_number(account, number.number_sid, REQUEST_SECONDS)
+        _tell(number)
+
+    async def _clear_addresses(self, number: Number) -> None:
+        """Where they are still ours."""
+        account = await self.accounts.open(number.agency_id, number.account_sid)
+        if account is None:
+            return
+        there = await self.carrier.find_number(account, number.e164, REQUEST_SECONDS)
+        if there is None or there.voice_url != number.voice_url or there.trunk_sid or there.application_sid:
+            return
+        await self.carrier.configure_number(
+            account,
+            there.sid,
+            voice_url="",
+            fallback_url="",
+            status_url="" if there.status_url == number.status_url else there.status_url,
+            limit=REQUEST_SECONDS,
+        )
 
 
 async def forget_numbers(connection: Connection, numbers: Sequence[Number]) -> None:
@@ -50,92 +138,10 @@ async def forget_numbers(connection: Connection, numbers: Sequence[Number]) -> N
         await delete_numbers(connection, number.agency_id, [number.e164])
 
 
-async def leave_provider(services: ApiServices, agency_id: str, provider: str) -> None:
-    """While there still is a key: our counterparts of the agency's numbers go, as far as a few seconds allow.
-
-    Raises no ProviderError. What stays opens nothing, once its carrier key is revoked.
-    """
-    async with services.database.settings.acquire() as connection, connection.transaction():
-        await drop_registrations(connection, agency_id, provider=provider)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LEAVE_SECONDS):
-            await delete_former_registrations(services, agency_id=agency_id, provider=provider, limit=_MOST_AT_ONCE)
-
-
-async def leave_for_good(services: ApiServices, agency_id: str, numbers: Sequence[Number]) -> None:
-    """All that an agency has outside, before it is deleted with its keys. Raises Problem; then some may be gone.
-
-    Counterparts that a provider does not let go of now stay on the agency's own account there, and open nothing.
-    """
-    await release_numbers(services, numbers)
-    async with services.database.settings.acquire() as connection, connection.transaction():
-        await forget_numbers(connection, numbers)
-    await delete_former_registrations(services, agency_id=agency_id, limit=len(numbers) * len(services.number_hosts))
-    try:
-        await close_subaccount(services, agency_id)
-    except ProviderError as error:
-        raise refusal(CARRIER, error) from None
-
-
-async def _release(services: ApiServices, number: Number) -> None:
-    """Raises Problem."""
-    try:
-        if number.is_native:
-            await _release_native(services, number)
-        elif number.account == "platform" and number.bought:
-            await _release_at_carrier(services, number)
-        else:
-            await _clear_addresses(services, number)
-    except ProviderError as error:
-        if error.kind is ErrorKind.BAD_REQUEST:
-            raise _explain(number, error) from None
-        if error.kind is not ErrorKind.KEY_REJECTED:
-            raise refusal(number.carrier, error) from None
-        # Whoever has no key for it any more cannot give it back: it is theirs to do where they have one.
-        kind = SUBACCOUNT if number.account == "platform" else number.carrier
-        emit("key.failing", agency_id=number.agency_id, kind=kind, reason=error.kind.value)
-
-
-def _explain(number: Number, error: ProviderError) -> Problem:
+def _explain(number: Number, error: ProviderError) -> ConflictError:
     """Asking again would not help: somebody has to do something there."""
     label = particulars_of(number.carrier).label
-    said = f" It said: {error.said}." if error.said else ""
-    return Problem("conflict", f"{label} does not let go of {number.e164}.{said}")
-
-
-async def _release_native(services: ApiServices, number: Number) -> None:
-    key = await open_provider_key(services, number.agency_id, number.carrier)
-    host = services.number_hosts.get(number.carrier)
-    if key is None or host is None:
-        return
-    await host.release_native(NativeNumber(number.e164, number.number_sid), key.secret, REQUEST_SECONDS)
-    _tell(number)
-
-
-async def _release_at_carrier(services: ApiServices, number: Number) -> None:
-    account = await open_account(services, number.agency_id, number.account_sid)
-    if account is None:
-        return
-    await services.carrier.release_number(account, number.number_sid, REQUEST_SECONDS)
-    _tell(number)
-
-
-async def _clear_addresses(services: ApiServices, number: Number) -> None:
-    """Where they are still ours."""
-    account = await open_account(services, number.agency_id, number.account_sid)
-    if account is None:
-        return
-    there = await services.carrier.find_number(account, number.e164, REQUEST_SECONDS)
-    if there is None or there.voice_url != number.voice_url or there.trunk_sid or there.application_sid:
-        return
-    await services.carrier.configure_number(
-        account,
-        there.sid,
-        voice_url="",
-        fallback_url="",
-        status_url="" if there.status_url == number.status_url else there.status_url,
-        limit=REQUEST_SECONDS,
-    )
+    return ConflictError(f"{label} does not let go of {number.e164}.{quote(error)}")
 
 
 def _tell(number: Number) -> None:

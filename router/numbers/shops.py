@@ -5,10 +5,12 @@ There are two kinds of sellers: the carrier (carrier_shop) and voice providers t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from router.api.problems import Problem, invalid
+from router.accounts import CARRIER
+from router.errors import InvalidError
 from router.particulars import particulars_of
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Purchase
@@ -37,18 +39,18 @@ class Bought:
 
 
 class Shop(Protocol):
-    """A seller. What can be known before money is spent is a Problem; the rest is a ProviderError."""
+    """A seller. What can be known before money is spent is a DomainError; the rest is a ProviderError."""
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
-        """The purchase as it will be made. Raises Problem, ProviderError."""
+        """The purchase as it will be made. Raises DomainError, ProviderError."""
         ...
 
     async def make(self, purchase: Purchase) -> Bought:
-        """Spend the money, once. Raises Problem, ProviderError."""
+        """Spend the money, once. Raises DomainError, ProviderError."""
         ...
 
     async def find(self, purchase: Purchase) -> Bought | None:
-        """Whether it was made. Raises Problem where nobody can tell, ProviderError."""
+        """Whether it was made. Raises DomainError where that cannot be told, ProviderError."""
         ...
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
@@ -60,7 +62,24 @@ class Shop(Protocol):
         ...
 
 
-def sold_out(order: Order) -> Problem:
+def sold_out(order: Order) -> InvalidError:
     place = f"{order.country}, area code {order.area_code}" if order.area_code else order.country
     field = "area_code" if order.area_code else "country"
-    return invalid(field, f"{particulars_of(order.carrier).label} has no number for sale in {place} now")
+    return InvalidError(field, f"{particulars_of(order.carrier).label} has no number for sale in {place} now")
+
+
+@dataclass(frozen=True, slots=True)
+class Shops:
+    """`carrier` sells the carrier's numbers; `native` holds the voice providers that sell numbers, by name."""
+
+    carrier: Shop
+    native: Mapping[str, Shop]
+
+    def open(self, seller: str) -> Shop:
+        """Raises InvalidError for one that sells no numbers."""
+        if seller == CARRIER:
+            return self.carrier
+        shop = self.native.get(seller)
+        if shop is None:
+            raise InvalidError("carrier", f"{particulars_of(seller).label} sells no numbers here")
+        return shop

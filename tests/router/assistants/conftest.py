@@ -17,7 +17,6 @@ import pytest
 from adapters.sandbox.api import Asked
 from adapters.sandbox.server import RunningSandbox
 from crypto import new_key_entry
-from router.assistants.work import register_sync_jobs
 from router.jobs import JobRunner
 from router.services import ApiServices
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Agency, Api
@@ -137,7 +136,7 @@ class Bench:
     async def jobs(self) -> AsyncIterator[JobRunner]:
         """A worker for as long as the block runs."""
         runner = JobRunner(self.dsn, heartbeat=2.0)
-        register_sync_jobs(runner, self.services)
+        self.services.areas.sync_work.register(runner)
         running = asyncio.create_task(runner.run())
         try:
             yield runner

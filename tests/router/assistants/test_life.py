@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from router.assistants.wanted import SYNC
-from router.assistants.work import sync_assistants
 from router.jobs import Again, Job
+from router.wanted import SYNC
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -93,7 +92,7 @@ class Life:
     async def work(self) -> None:
         """A job's handful."""
         with suppress(Again):
-            await sync_assistants(self.bench.services, self.job)
+            await self.bench.services.areas.sync_work.sync_assistants(self.job)
 
     async def die(self) -> None:
         """A worker that is stopped somewhere on its way."""
@@ -109,7 +108,7 @@ class Life:
         for _ in range(50):
             self.clock.advance(8 * 3600)
             try:
-                await sync_assistants(self.bench.services, self.job)
+                await self.bench.services.areas.sync_work.sync_assistants(self.job)
             except Again:
                 continue
             return

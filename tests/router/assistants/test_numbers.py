@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from router.numbers.jobs import tidy_counterparts
 from tests.router.api.client import number_path
 from tests.support.waiting import wait_until
 
@@ -123,7 +122,7 @@ async def test_a_number_bought_from_retell_is_answered_by_the_clients_agent_and_
     await bench.api.patch(f"{agency.path}/clients/{client['id']}", {"personal_phone": "+14155550177"})
     assert (await bench.api.get(number_path(agency, bought["e164"])))["fallback"] == "stale"
     bench.sandbox.state.faults.clear()
-    await tidy_counterparts(bench.services)
+    await bench.services.areas.number_jobs.tidy_registrations()
     assert there["fallback_number"] == "+14155550177"
     assert (await bench.api.get(number_path(agency, bought["e164"])))["fallback"] == "ok"
     plan = await bench.api.get(f"{agency.path}/plan", params={"provider": "vapi"})

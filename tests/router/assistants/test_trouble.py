@@ -8,10 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.assistants.wanted import SYNC
-from router.assistants.work import compare_all, nudge_unattended, sync_assistants
 from router.jobs import Again, Job
-from router.keys.rounds import check_due_keys
+from router.wanted import SYNC
 from tests.router.assistants.conftest import DEFINITION
 from tests.support.waiting import wait_until
 
@@ -114,7 +112,7 @@ async def test_a_provider_in_trouble_is_tried_again_and_in_the_end_the_client_fa
         await wait_until(lambda: tried(bench, attempt))  # noqa: B023 - waited for at once
         assert "could not do it now" in (await bench.row(agency, client, "retell"))["error"]
         clock.advance(3600)
-        await nudge_unattended(bench.services)
+        await bench.services.areas.sync_work.nudge_unattended()
     await bench.wait(agency, "retell", "failed")
     bench.fault("retell", None)
     answer = await bench.api.post(f"{agency.path}/sync/retell", None, status=200)
@@ -150,12 +148,12 @@ async def test_a_key_that_works_again_brings_what_failed_meanwhile(bench, clock,
     await bench.client(agency)
     await bench.wait(agency, "vapi", "failed")
     for _ in range(2):  # a bad finding counts once it was found twice
-        await check_due_keys(bench.services, "vapi")
+        await bench.services.areas.key_rounds.check_due("vapi")
         clock.advance(120)
     assert (await bench.api.get(f"{agency.path}/keys/vapi"))["status"] == "out_of_credit"
     bench.sandbox.state.faults.clear()
     clock.advance(3600)
-    await check_due_keys(bench.services, "vapi")
+    await bench.services.areas.key_rounds.check_due("vapi")
     assert (await bench.wait(agency, "vapi"))["done"] == 1
     assert captured_events.named("key.recovered")
 
@@ -230,12 +228,12 @@ async def test_a_new_public_address_is_told_to_the_providers(bench):
     async with bench.jobs():
         await bench.wait(agency, "vapi")
     moved = replace(bench.services, public_url="https://moved.example.com")
-    await compare_all(bench.services)
+    await bench.services.areas.sync_work.compare_all()
     assert (await bench.progress(agency, "vapi"))["state"] == "done"
-    await compare_all(moved)
+    await moved.areas.sync_work.compare_all()
     assert (await bench.progress(agency, "vapi"))["state"] == "running"
     with suppress(Again):
-        await sync_assistants(moved, Job(SYNC, {"agency_id": agency.id, "provider": "vapi"}, 1))
+        await moved.areas.sync_work.sync_assistants(Job(SYNC, {"agency_id": agency.id, "provider": "vapi"}, 1))
     (there,) = bench.assistants_at("vapi")
     assert there["server"]["url"].startswith("https://moved.example.com/webhooks/vapi/")
 
@@ -244,7 +242,7 @@ async def test_work_whose_job_was_lost_is_found_by_the_clock(bench):
     agency = await bench.agency("retell", clients=1)
     await bench.services.database.settings.execute("DELETE FROM pgqueuer")
     async with bench.jobs():
-        await nudge_unattended(bench.services)
+        await bench.services.areas.sync_work.nudge_unattended()
         await bench.wait(agency, "retell")
 
 

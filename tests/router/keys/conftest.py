@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import BLAND_KEY, RETELL_KEY, VAPI_KEY
-from router.keys.rounds import check_due_keys
 from tests.support.api_service import api, bulkheads, captured_events, circuits, clock, platform_keys, sandbox, services
 
 __all__ = ["api", "bulkheads", "captured_events", "circuits", "clock", "platform_keys", "sandbox", "services"]
@@ -29,7 +28,7 @@ def look(services, clock, agency):  # noqa: ARG001  there has to be something to
 
     async def look(kind, *, minutes=20.0):
         clock.move(minutes=minutes)
-        await check_due_keys(services, kind)
+        await services.areas.key_rounds.check_due(kind)
 
     return look
 

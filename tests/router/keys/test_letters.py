@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import RETELL_KEY, VAPI_KEY
-from router.keys.letters import write_calls_overflowed, write_key_failing
 from tests.router.api.client import PUBLIC_URL
 from tests.router.keys.conftest import ALERTS
 
@@ -26,7 +25,7 @@ async def failing(look, sandbox):
 
 @pytest.mark.usefixtures("failing")
 async def test_it_says_what_happened_what_callers_get_and_what_to_do(services, ids, show):
-    mail = await write_key_failing(services, ids)
+    mail = await services.areas.key_letters.write_failing(ids)
     assert (mail.to, mail.subject) == (ALERTS, "Vapi refuses your key")
     assert "Acme Voice" in mail.text
     assert f"ending in {VAPI_KEY[-4:]}" in mail.text
@@ -34,26 +33,26 @@ async def test_it_says_what_happened_what_callers_get_and_what_to_do(services, i
     assert f"{PUBLIC_URL}/console" in mail.text
     assert "dashboard.vapi.ai" in mail.text
     assert VAPI_KEY not in mail.text
-    assert mail == await write_key_failing(services, ids)
+    assert mail == await services.areas.key_letters.write_failing(ids)
 
 
 @pytest.mark.usefixtures("failing")
 async def test_nothing_is_sent_that_is_no_longer_so(services, ids, sandbox, look, api, agency):
     await api.patch(agency.path, {"alert_email": None})
-    assert await write_key_failing(services, ids) is None
+    assert await services.areas.key_letters.write_failing(ids) is None
     await api.patch(agency.path, {"alert_email": ALERTS})
-    assert await write_key_failing(services, ids | {"version": 2}) is None
-    assert await write_key_failing(services, ids | {"agency_id": "agency_gone"}) is None
+    assert await services.areas.key_letters.write_failing(ids | {"version": 2}) is None
+    assert await services.areas.key_letters.write_failing(ids | {"agency_id": "agency_gone"}) is None
     sandbox.state.faults.clear()
     await look("vapi")
-    assert await write_key_failing(services, ids) is None
+    assert await services.areas.key_letters.write_failing(ids) is None
 
 
 async def test_no_credit_is_another_letter(services, ids, sandbox, look):
     sandbox.state.faults.set("vapi", {"fault": "wallet", "operation": "check"})
     await look("vapi")
     await look("vapi", minutes=1.01)
-    mail = await write_key_failing(services, ids)
+    mail = await services.areas.key_letters.write_failing(ids)
     assert mail.subject == "No credit left at Vapi"
     assert "add credit" in mail.text
 
@@ -61,8 +60,8 @@ async def test_no_credit_is_another_letter(services, ids, sandbox, look):
 async def test_lines_that_do_not_suffice(services, ids, sandbox, look):
     sandbox.state.retell.orgs.of(RETELL_KEY).concurrency_limit = 3
     await look("retell")
-    mail = await write_calls_overflowed(services, ids | {"kind": "retell"})
+    mail = await services.areas.key_letters.write_overflowed(ids | {"kind": "retell"})
     assert (mail.to, mail.subject) == (ALERTS, "All lines at Retell were in use")
     assert "All of your 3 lines" in mail.text
-    unknown = await write_calls_overflowed(services, ids)
+    unknown = await services.areas.key_letters.write_overflowed(ids)
     assert "All of your lines" in unknown.text

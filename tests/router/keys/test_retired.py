@@ -19,7 +19,7 @@ CALLS = count()
 
 @pytest.fixture
 def erase(services):
-    return partial(erase_retired, services)
+    return partial(erase_retired, services.database, services.clock)
 
 
 @pytest.fixture

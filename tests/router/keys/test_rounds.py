@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from adapters.sandbox.world import RETELL_KEY, VAPI_KEY
-from router.keys.rounds import check_due_keys
-from router.services import CARRIER
+from router.accounts import CARRIER
 from tests.router.keys.conftest import KEYS
 
 pytestmark = pytest.mark.anyio
@@ -157,7 +156,7 @@ async def test_a_carrier_account_is_looked_at_hourly(api, look, sandbox, letters
 async def test_several_processes_look_at_each_key_once(services, sandbox, clock):
     seen = checks(sandbox, "bland")
     clock.move(minutes=20)
-    await asyncio.gather(*(check_due_keys(services, "bland") for _ in range(3)))
+    await asyncio.gather(*(services.areas.key_rounds.check_due("bland") for _ in range(3)))
     assert checks(sandbox, "bland") == seen + 1
 
 

@@ -9,7 +9,6 @@ import pytest
 from adapters.sandbox.world import ACCOUNT_SID
 from router.jobs import JobRunner, RetryPolicy
 from router.mail import Letters, Mailer, read_smtp_url
-from router.messages.mail import post_due, register_voicemail_mail, write_mail
 from tests.router.api.test_calls import BEGAN, CALLER, file_call, file_voicemail
 from tests.router.jobs.conftest import running
 from tests.support.mail_server import running_mail_server
@@ -41,7 +40,7 @@ def runner(database_dsn, letters, services, monkeypatch):
 def make_runner(dsn, letters, services):
     runner = JobRunner(dsn)
     letters.register(runner)
-    register_voicemail_mail(runner, letters, services)
+    services.areas.message_mail.register(runner, letters)
     return runner
 
 
@@ -57,7 +56,7 @@ async def leave_message(api, services, sandbox, *, notify_email=OWNER, routing=N
 
 
 async def deliver(services, letters, runner):
-    await post_due(services, letters)
+    await services.areas.message_mail.post_due(letters)
     async with running(runner):
         await wait_until(lambda: is_empty(services.database))
 
@@ -80,7 +79,7 @@ async def test_the_client_gets_the_recording_and_what_it_says(
     hours = {"timezone": "America/New_York", "open": [], "closed_mode": "voicemail"}
     await leave_message(api, services, sandbox, transcript="Please call me back.", routing={"hours": hours})
     await deliver(services, letters, runner)
-    await post_due(services, letters)
+    await services.areas.message_mail.post_due(letters)
     assert await is_empty(services.database)
     (mail,) = server.mails
     assert mail.recipients == [OWNER]
@@ -98,7 +97,7 @@ async def test_the_client_gets_the_recording_and_what_it_says(
 
 async def test_a_transcript_is_waited_for_but_not_for_long(api, services, sandbox, letters, runner, server, clock):
     await leave_message(api, services, sandbox, transcript_due=clock() + timedelta(minutes=2))
-    await post_due(services, letters)
+    await services.areas.message_mail.post_due(letters)
     assert (await is_empty(services.database), await state(services)) == (True, "new")
     clock.move(minutes=2)
     await deliver(services, letters, runner)
@@ -120,9 +119,9 @@ async def test_a_recording_that_is_not_there_yet_is_waited_for_an_hour(api, serv
     await leave_message(api, services, sandbox, at=clock(), mail_state="posted")
     sandbox.state.twilio.accounts[ACCOUNT_SID].recordings.clear()
     with pytest.raises(Exception, match="404"):
-        await write_mail(services, "voicemail_1")
+        await services.areas.message_mail.write({"voicemail_id": "voicemail_1"})
     clock.move(hours=1)
-    mail = await write_mail(services, "voicemail_1")
+    mail = await services.areas.message_mail.write({"voicemail_id": "voicemail_1"})
     assert mail is not None
     assert mail.attachments == ()
     assert "no longer there" in mail.text

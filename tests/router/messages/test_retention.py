@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
-from router.messages.retention import apply_retention
 from router.store.calls.sweeps import find_known_calls
 from tests.router.api.test_calls import file_call, file_voicemail
 
@@ -104,8 +103,8 @@ async def test_after_that_time_it_is_gone_everywhere_and_what_is_newer_stays(
     await file_all(services, sandbox, other, kept, clock() - timedelta(days=300), name="kept")
     everywhere = ["call_events", "call_steps", "calls", "voicemails"]
     assert await tables_with(services, f"{CANARY} old") == everywhere
-    await apply_retention(services)
-    await apply_retention(services)
+    await services.areas.retention.apply()
+    await services.areas.retention.apply()
     assert await tables_with(services, f"{CANARY} old") == []
     assert await tables_with(services, f"{CANARY} new") == everywhere
     assert await tables_with(services, f"{CANARY} kept") == everywhere
@@ -121,10 +120,10 @@ async def test_what_the_carrier_does_not_delete_is_tried_the_next_day(api, servi
     await api.patch(agency.path, {"retention_days": 30})
     await file_all(services, sandbox, agency, OLD, clock() - timedelta(days=31), name="old")
     sandbox.state.faults.set("twilio", "503")
-    await apply_retention(services)
+    await services.areas.retention.apply()
     assert await tables_with(services, f"{CANARY} old") == ["voicemails"]
     sandbox.state.faults.clear()
-    await apply_retention(services)
+    await services.areas.retention.apply()
     assert await tables_with(services, f"{CANARY} old") == []
     assert recordings(sandbox) == set()
 

@@ -9,8 +9,6 @@ import pytest
 from adapters.portable import Assistant, Copy
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY
 from crypto import Secret
-from router.assistants.definition import make_wiring
-from router.numbers.counterparts import ensure_counterpart, list_counterparts
 from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import find_number
 from tests.router.numbers.conftest import OWN_TOKEN
@@ -30,7 +28,7 @@ async def at_bland(market):
     for e164 in NUMBERS:
         await market.buy(e164=e164)
         number = await find_number(pool, market.agency.id, e164)
-        await ensure_counterpart(market.services, number, "bland", Copy(None))
+        await market.services.areas.registrations.ensure(number, "bland", Copy(None))
     return market.sandbox.state.bland.orgs.of(BLAND_KEY)
 
 
@@ -45,8 +43,8 @@ async def test_numbers_are_uploaded_by_one_connection_and_point_at_us_again(mark
 
 async def test_the_assistant_reaches_every_uploaded_number_and_leaves_it(market, services, at_bland):
     key = await find_key_in_use(services.database.settings, market.agency.id, "bland")
-    counterparts = await list_counterparts(services, market.agency.id, market.client["id"], "bland")
-    host, wiring = services.assistant_hosts["bland"], make_wiring(services, key)
+    counterparts = await services.areas.registrations.list_known(market.agency.id, market.client["id"], "bland")
+    host, wiring = services.assistant_hosts["bland"], services.areas.wanted.places.wirings.make(key)
     copy = await host.put_copy(ASSISTANT, wiring, None, counterparts, Secret(BLAND_KEY), 60)
     assert {at_bland.numbers[e164]["prompt"] for e164 in NUMBERS} == {"You answer for Acme."}
     assert {at_bland.numbers[e164]["webhook"] for e164 in NUMBERS} == {wiring.webhook_url}

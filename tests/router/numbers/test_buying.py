@@ -9,8 +9,6 @@ import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN
 from router.calls.fallback import open_fallback
-from router.numbers.buying import finish_open_purchases
-from router.numbers.carrier_shop import CarrierShop
 from router.numbers.shops import Order
 from router.store.numbers.purchases import insert_purchase
 from router.store.tenants.clients import find_client
@@ -25,7 +23,7 @@ SF = "+14155550100"
 async def leave_half_way(market, **order):
     """A purchase whose process died when Twilio had sold the number."""
     client = await find_client(market.services.database.settings, market.agency.id, market.client["id"])
-    shop = CarrierShop(market.services)
+    shop = market.services.areas.purchases.shops.carrier
     purchase = await shop.plan(Order(client, "twilio", "US", order.get("area_code"), order.get("e164")), "purchase_x")
     await insert_purchase(market.services.database.settings, purchase)
     await shop.make(purchase)
@@ -106,10 +104,10 @@ async def test_what_was_sold_to_a_process_that_died_is_found_by_the_same_request
 
 async def test_what_was_sold_to_a_process_that_died_is_found_by_the_clock(market, clock, services, captured_events):
     await leave_half_way(market)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     assert await market.numbers() == []  # whoever is at it has a minute
     clock.move(seconds=61)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     (number,) = await market.numbers()
     assert [number["e164"]] == market.sold()
     assert (number["state"], number["fallback"]) == ("active", "ok")
@@ -127,7 +125,7 @@ async def test_a_request_that_comes_again_after_the_clock_has_finished_it_buys_n
     assert first.status_code == 503
     market.sandbox.state.faults.clear()
     clock.move(seconds=61)
-    await finish_open_purchases(market.services)
+    await market.services.areas.purchases.finish_open()
     assert [number["e164"] for number in await market.numbers()] == [SF]
     again = await market.api.post(market.path, order, headers=headers)
     assert (again["e164"], market.sold()) == (SF, [SF])
@@ -154,17 +152,17 @@ async def test_what_was_bought_for_a_client_that_is_gone_is_given_back(market, c
     await market.api.delete(f"{market.agency.path}/clients/{market.client['id']}")
     assert len(market.sold()) == 1
     clock.move(seconds=61)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     assert market.sold() == []
     assert await market.numbers() == []
 
 
 async def test_a_purchase_that_was_never_made_is_given_up(market, clock, services):
     client = await find_client(services.database.settings, market.agency.id, market.client["id"])
-    purchase = await CarrierShop(services).plan(Order(client, "twilio", "US", None, SF), "purchase_x")
+    purchase = await services.areas.purchases.shops.carrier.plan(Order(client, "twilio", "US", None, SF), "purchase_x")
     await insert_purchase(services.database.settings, replace(purchase, wanted=SF))
     clock.move(minutes=11)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     assert await services.database.settings.fetchval("SELECT state FROM purchases") == "failed"
     assert market.sold() == []
 

@@ -12,8 +12,7 @@ from adapters.portable import Copy, Credentials
 from adapters.sandbox.vapi.numbers import INBOUND_URL
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY, NUMBERS, VAPI_KEY
 from crypto import Secret
-from router.numbers.counterparts import CounterpartError, ensure_counterpart, list_counterparts
-from router.numbers.jobs import tidy_counterparts
+from router.numbers.credentials import RegistrationError
 from router.store.numbers.numbers import find_number
 from router.store.numbers.registrations import lease_registration
 from tests.router.api.client import number_path
@@ -43,7 +42,7 @@ class Desk:
         return await find_number(self.market.services.database.settings, self.market.agency.id, e164)
 
     async def ensure(self, e164, provider="vapi", copy=None):
-        await ensure_counterpart(self.market.services, await self.number(e164), provider, copy or self.copy())
+        await self.market.services.areas.registrations.ensure(await self.number(e164), provider, copy or self.copy())
 
     def copy(self):
         return Copy(next(iter(self.vapi.assistants)))
@@ -52,7 +51,7 @@ class Desk:
         return await self.market.api.get(number_path(self.market.agency, e164))
 
     async def tidy(self):
-        await tidy_counterparts(self.market.services)
+        await self.market.services.areas.number_jobs.tidy_registrations()
 
     def asked(self, provider, method=None):
         asked = self.market.sandbox.state.requests_to(provider)
@@ -108,7 +107,7 @@ async def test_bland_gets_the_subaccounts_token_once_for_all_its_numbers(desk, m
     assert desk.bland.accounts[encrypted] == market.subaccounts()[0].sid
     assert {SF, NY} <= set(desk.bland.numbers)
     assert len([each for each in desk.asked("bland") if each.path == "/v1/accounts"]) == 1
-    opened = await list_counterparts(services, market.agency.id, market.client["id"], "bland")
+    opened = await services.areas.registrations.list_known(market.agency.id, market.client["id"], "bland")
     assert [encrypted in each.parts.values() for each in opened] == [True, True]
     rows = await services.database.settings.fetch("SELECT r::text AS text FROM registrations r")
     assert not any(encrypted in row["text"] for row in rows)
@@ -121,7 +120,7 @@ async def test_nothing_of_the_platforms_main_account_ever_reaches_a_provider(des
     body = {"e164": NUMBERS[0], "client_id": market.client["id"], "account": "platform"}
     await api.post(market.path, body)
     for provider in ("vapi", "bland"):
-        with pytest.raises(CounterpartError, match="platform's main account never goes to a provider"):
+        with pytest.raises(RegistrationError, match="platform's main account never goes to a provider"):
             await desk.ensure(NUMBERS[0], provider)
     assert "by hand" in (await desk.shown(NUMBERS[0]))["problems"][0]
     pair = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
@@ -167,7 +166,7 @@ async def test_a_process_that_died_half_way_leaves_no_second_counterpart(desk, m
     (subaccount,) = market.subaccounts()
     opening = Credentials(subaccount.sid, Secret(subaccount.auth_token))
     await services.number_hosts["vapi"].register_number(SF, opening, None, None, Secret(VAPI_KEY), 5)
-    with pytest.raises(CounterpartError) as busy:
+    with pytest.raises(RegistrationError) as busy:
         await desk.ensure(SF)
     assert busy.value.again
     clock.move(minutes=3)
@@ -196,7 +195,7 @@ async def test_a_provider_that_refuses_is_quoted_and_a_later_try_mends_it(desk, 
 async def test_a_carrier_that_makes_no_key_is_not_blamed_on_the_provider(desk, market):
     await market.buy(e164=SF)
     market.sandbox.state.faults.set("twilio", "503")
-    with pytest.raises(CounterpartError, match="Twilio has not made an API key") as refused:
+    with pytest.raises(RegistrationError, match="Twilio has not made an API key") as refused:
         await desk.ensure(SF)
     assert refused.value.again
 

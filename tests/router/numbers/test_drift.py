@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from router.numbers.drift import look_at_numbers
-from router.numbers.jobs import look_at_all_due
 from tests.router.api.client import number_path
 
 pytestmark = pytest.mark.anyio
@@ -27,14 +25,14 @@ async def shown(market, e164=SF):
 
 async def test_a_number_as_we_want_it_is_looked_at_every_ten_minutes(market, number, services, clock, captured_events):
     sandbox = market.sandbox.state
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["checked_at"] == "2026-03-02T12:00:00Z"
     sandbox.requests.clear()
     clock.move(minutes=9)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert sandbox.requests_to("twilio") == []
     clock.move(minutes=1)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert [each.method for each in sandbox.requests_to("twilio")] == ["GET"]
     assert captured_events.named("number.drifted") == []
     assert number["voice_url"] == (await shown(market))["voice_url"]
@@ -55,7 +53,7 @@ async def test_a_number_as_we_want_it_is_looked_at_every_ten_minutes(market, num
 async def test_what_was_changed_is_told_and_mended(market, number, services, captured_events, change, reason):
     before = dict(number)
     number.update(change)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert {name: number[name] for name in change} == {name: before[name] for name in change}
     assert captured_events.only("number.drifted")["reason"] == reason
     assert (await shown(market))["drift"] is None
@@ -68,12 +66,12 @@ async def test_what_cannot_be_mended_is_shown_until_it_can(market, services, clo
     await market.api.delete(f"{market.agency.path}/keys/twilio")
     own.number_called(NY)["voice_url"] = "https://elsewhere.example/voice"
     for _ in range(2):
-        await look_at_all_due(services)
+        await services.areas.number_jobs.look_at_all_due()
         assert (await shown(market, NY))["drift"] == "no token for its account"
         clock.move(minutes=10)
     assert captured_events.only("number.drifted")["reason"] == "no token for its account"
     await market.use_own_account()
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market, NY))["drift"] is None
     assert own.number_called(NY)["voice_url"] == (await shown(market, NY))["voice_url"]
 
@@ -81,7 +79,7 @@ async def test_what_cannot_be_mended_is_shown_until_it_can(market, services, clo
 @pytest.mark.usefixtures("number")
 async def test_a_number_that_is_gone_at_the_carrier_is_called_that(market, services, captured_events):
     market.subaccounts()[0].numbers.clear()
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["drift"] == "gone"
     assert captured_events.only("number.drifted")["reason"] == "gone"
 
@@ -91,7 +89,7 @@ async def test_a_number_that_came_back_under_another_id_is_found(market, service
     subaccount = market.subaccounts()[0]
     subaccount.numbers.clear()
     there = market.sandbox.state.twilio.add_number(subaccount, SF)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert there["voice_url"] == (await shown(market))["voice_url"]
     assert (await shown(market))["drift"] is None
 
@@ -100,7 +98,7 @@ async def test_a_subaccounts_new_token_is_fetched(market, number, services):
     subaccount = market.subaccounts()[0]
     subaccount.auth_token = "f" * 32
     number["voice_url"] = "https://elsewhere.example/voice"
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["drift"] is None
     assert number["voice_url"] == (await shown(market))["voice_url"]
 
@@ -109,7 +107,7 @@ async def test_a_refused_token_of_the_agencys_own_is_shown(market, services):
     own = await market.use_own_account()
     await market.buy(e164=NY)
     own.auth_token = "rotated"
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market, NY))["drift"] == "the token of its account is refused"
 
 
@@ -119,7 +117,7 @@ async def test_a_stale_fallback_address_is_delivered_without_an_alarm(market, nu
     assert (await shown(market))["fallback"] == "stale"
     market.sandbox.state.faults.clear()
     told = len(captured_events.named("number.drifted"))
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["fallback"] == "ok"
     assert number["voice_fallback_url"] == (await shown(market))["fallback_url"]
     assert len(captured_events.named("number.drifted")) == told
@@ -131,14 +129,14 @@ async def test_a_carrier_that_asks_for_a_pause_gets_it_for_the_whole_account(mar
     state = market.sandbox.state
     state.requests.clear()
     state.faults.set("twilio", {"fault": "429", "retry_after": 90})
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert len(state.requests_to("twilio")) == 1
     state.faults.clear()
     clock.move(seconds=89)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert len(state.requests_to("twilio")) == 1
     clock.move(seconds=1)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert len(state.requests_to("twilio")) == 3
     assert (await shown(market))["checked_at"] is not None
 
@@ -146,11 +144,11 @@ async def test_a_carrier_that_asks_for_a_pause_gets_it_for_the_whole_account(mar
 @pytest.mark.usefixtures("number")
 async def test_a_carrier_that_cannot_be_asked_is_asked_again_soon(market, services, clock):
     market.sandbox.state.faults.set("twilio", "503")
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["checked_at"] is None
     market.sandbox.state.faults.clear()
     clock.move(minutes=2)
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert (await shown(market))["checked_at"] is not None
 
 
@@ -159,6 +157,6 @@ async def test_two_who_look_at_once_share_the_numbers(market, services):
     for e164 in (NY, "+15125550100"):
         await market.buy(e164=e164)
     market.sandbox.state.requests.clear()
-    first, second = await look_at_numbers(services), await look_at_numbers(services)
+    first, second = await services.areas.drift.look_at_numbers(), await services.areas.drift.look_at_numbers()
     assert (first, second) == (3, 0)
     assert len(market.sandbox.state.requests_to("twilio")) == 3

@@ -8,9 +8,6 @@ import pytest
 
 from adapters.sandbox.world import BLAND_KEY, RETELL_KEY
 from crypto import Secret
-from router.numbers.buying import finish_open_purchases
-from router.numbers.jobs import look_at_all_due
-from router.numbers.native_shop import NativeShop
 from router.numbers.shops import Order
 from router.store.numbers.purchases import insert_purchase
 from router.store.tenants.clients import find_client
@@ -38,7 +35,7 @@ class Shop:
     async def plan(self):
         pool = self.market.services.database.settings
         client = await find_client(pool, self.market.agency.id, self.market.client["id"])
-        shop = NativeShop(self.market.services, self.provider)
+        shop = self.market.services.areas.purchases.shops.native[self.provider]
         purchase = await shop.plan(Order(client, self.provider, "US", "415", None), "purchase_x")
         await insert_purchase(pool, purchase)
         return shop, purchase
@@ -118,7 +115,7 @@ async def test_what_was_sold_to_a_process_that_died_is_recorded_by_the_clock(sho
     planned, purchase = await shop.plan()
     bought = await planned.make(purchase)
     clock.move(seconds=61)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     assert [number["e164"] for number in await market.numbers()] == [bought.e164]
 
 
@@ -152,7 +149,7 @@ async def test_a_number_that_somebody_bought_there_by_hand_is_not_taken_for_ours
     await planned.make(purchase)
     market.sandbox.state.bland.add_number(shop.org, "+14155559999")
     clock.move(minutes=11)
-    await finish_open_purchases(services)
+    await services.areas.purchases.finish_open()
     assert await market.numbers() == []
     assert await services.database.settings.fetchval("SELECT state FROM purchases") == "failed"
 
@@ -212,7 +209,7 @@ async def test_a_native_number_is_given_to_a_client_with_an_assistant_there_and_
 async def test_nobody_looks_for_a_native_number_at_the_carrier(shop, market, services):
     await shop.buy()
     market.sandbox.state.requests.clear()
-    await look_at_all_due(services)
+    await services.areas.number_jobs.look_at_all_due()
     assert market.sandbox.state.requests_to("twilio") == []
 
 

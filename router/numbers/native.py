@@ -7,39 +7,43 @@ that is why there is one purchase at a time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import phonenumbers
 
-from adapters.portable import Copy, NativeNumber, NumberHost, Wiring
+from adapters.portable import AssistantHost, Copy, NativeNumber, NumberHost, Wiring
 from crypto import OpenError
-from router.api.problems import Problem, invalid
-from router.assistants.definition import make_wiring
-from router.numbers.carriers import REQUEST_SECONDS
-from router.numbers.provider_keys import OpenedKey, open_provider_key
+from router.accounts import REQUEST_SECONDS
+from router.clock import Clock
+from router.errors import ConflictError, InvalidError, NoKeyError
+from router.numbers.provider_keys import OpenedKey, ProviderKeys
 from router.numbers.shops import Bought, Order
 from router.particulars import particulars_of
-from router.services import ApiServices
+from router.refusals import explain_no_key
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.numbers import Number, list_numbers_of_account
 from router.store.numbers.purchases import Purchase
+from router.store.pool import Database
 from router.store.tenants.clients import Client, find_client
+from router.wanted import Wirings
 
 
 @dataclass(frozen=True, slots=True)
 class NativeShop:
     """A Shop."""
 
-    services: ApiServices
     provider: str
+    natives: NativeNumbers
+    clock: Clock
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
         host, key = self._host(), await self._open(order.client.agency_id)
         if order.wanted is not None:
-            raise invalid("e164", f"cannot be chosen at {self._label}: it takes a country and an area code")
+            raise InvalidError("e164", f"cannot be chosen at {self._label}: it takes a country and an area code")
         if order.country not in host.sells_in:
-            raise invalid("country", not_sold_in(self._label, order.country, host.sells_in))
-        await find_answering_copy(self.services, order.client, self.provider)
+            raise InvalidError("country", not_sold_in(self._label, order.country, host.sells_in))
+        await self.natives.find_answering_copy(order.client, self.provider)
         there = await host.list_native(key.secret, REQUEST_SECONDS)
         return Purchase(
             id=purchase_id,
@@ -53,21 +57,21 @@ class NativeShop:
             wanted=None,
             named=False,
             known=sorted(number.e164 for number in there),
-            created_at=self.services.clock(),
+            created_at=self.clock(),
         )
 
     async def make(self, purchase: Purchase) -> Bought:
         key = await self._open(purchase.agency_id)
-        client = await find_client(self.services.database.settings, purchase.agency_id, purchase.client_id)
+        client = await find_client(self.natives.database.settings, purchase.agency_id, purchase.client_id)
         if client is None:
-            raise invalid("client_id", "must be the id of a client of this agency")
-        copy = await find_answering_copy(self.services, client, self.provider)
+            raise InvalidError("client_id", "must be the id of a client of this agency")
+        copy = await self.natives.find_answering_copy(client, self.provider)
         bought = await self._host().buy_native(
             purchase.country,
             purchase.area_code,
             purchase.label,
             copy,
-            _wiring(self.services, key),
+            self.natives.wire(key),
             client.personal_phone,
             key.secret,
             REQUEST_SECONDS,
@@ -82,12 +86,11 @@ class NativeShop:
             return Bought(labelled[0].e164, labelled[0].remote_id)
         if particulars_of(self.provider).labels_purchases:
             return None
-        pool = self.services.database.settings
+        pool = self.natives.database.settings
         known = {*purchase.known, *await list_numbers_of_account(pool, self.provider)}
         new = [number for number in there if number.e164 not in known and _fits(number, purchase)]
         if len(new) > 1:
-            raise Problem(
-                "conflict",
+            raise ConflictError(
                 f"Several numbers are new at {self._label}, and none tells that it is ours: look there, and release "
                 "what is too many.",
             )
@@ -112,7 +115,7 @@ class NativeShop:
             status_url="",
             state="active",
             fallback_state="ok",
-            created_at=self.services.clock(),
+            created_at=self.clock(),
             bought=True,
         )
 
@@ -121,57 +124,70 @@ class NativeShop:
         return particulars_of(self.provider).label
 
     def _host(self) -> NumberHost:
-        host = self.services.number_hosts.get(self.provider)
+        host = self.natives.number_hosts.get(self.provider)
         if host is None or not host.sells_in:
-            raise invalid("carrier", f"{self._label} sells no numbers here")
+            raise InvalidError("carrier", f"{self._label} sells no numbers here")
         return host
 
     async def _open(self, agency_id: str) -> OpenedKey:
-        key = await open_provider_key(self.services, agency_id, self.provider)
+        key = await self.natives.provider_keys.open(agency_id, self.provider)
         if key is None:
-            raise no_key(self.provider)
+            raise explain_no_key(self.provider)
         return key
 
 
-async def find_answering_copy(services: ApiServices, client: Client, provider: str) -> Copy | None:
-    """Who is to answer a number of the provider's own. None where the assistant is put on the number afterwards.
+@dataclass(frozen=True, slots=True)
+class NativeNumbers:
+    """Numbers that voice providers sell, and who answers them."""
 
-    Raises Problem if there is nobody: callers would hear nothing.
-    """
-    host = services.assistant_hosts.get(provider)
-    copy = await find_usable_copy(services.database.settings, client.agency_id, client.id, provider)
-    if copy is not None and copy.remote_id is not None:
-        return copy
-    if host is not None and host.lives_on_numbers and client.assistant is not None:
-        return copy
-    label = particulars_of(provider).label
-    raise Problem(
-        "conflict",
-        f"The client has no assistant at {label} yet, and nobody else could answer a number of {label}'s own: give it "
-        "one, and wait until it is synced.",
-    )
+    assistant_hosts: Mapping[str, AssistantHost]
+    database: Database
+    provider_keys: ProviderKeys
+    number_hosts: Mapping[str, NumberHost]
+    wirings: Wirings
 
+    async def find_answering_copy(self, client: Client, provider: str) -> Copy | None:
+        """Who is to answer a number of the provider's own. None where the assistant is put on the number afterwards.
 
-async def assign_native(services: ApiServices, number: Number, client: Client) -> None:
-    """From now on this client's assistant answers. Raises Problem, ProviderError."""
-    key = await open_provider_key(services, number.agency_id, number.carrier)
-    host = services.number_hosts.get(number.carrier)
-    if key is None or host is None:
-        raise no_key(number.carrier)
-    copy = await find_answering_copy(services, client, number.carrier)
-    await host.assign_native(
-        NativeNumber(number.e164, number.number_sid),
-        copy,
-        _wiring(services, key),
-        client.personal_phone,
-        key.secret,
-        REQUEST_SECONDS,
-    )
+        Raises DomainError if there is nobody: callers would hear nothing.
+        """
+        host = self.assistant_hosts.get(provider)
+        copy = await find_usable_copy(self.database.settings, client.agency_id, client.id, provider)
+        if copy is not None and copy.remote_id is not None:
+            return copy
+        if host is not None and host.lives_on_numbers and client.assistant is not None:
+            return copy
+        label = particulars_of(provider).label
+        raise ConflictError(
+            f"The client has no assistant at {label} yet, and nobody else could answer a number of {label}'s own: give it "
+            "one, and wait until it is synced.",
+        )
 
+    async def assign(self, number: Number, client: Client) -> None:
+        """From now on this client's assistant answers. Raises DomainError, ProviderError."""
+        key = await self.provider_keys.open(number.agency_id, number.carrier)
+        host = self.number_hosts.get(number.carrier)
+        if key is None or host is None:
+            raise explain_no_key(number.carrier)
+        copy = await self.find_answering_copy(client, number.carrier)
+        await host.assign_native(
+            NativeNumber(number.e164, number.number_sid),
+            copy,
+            self.wire(key),
+            client.personal_phone,
+            key.secret,
+            REQUEST_SECONDS,
+        )
 
-def no_key(provider: str) -> Problem:
-    label = particulars_of(provider).label
-    return Problem("no-key", f"The agency has no key for {label}: save one with PUT /keys/{provider} first.")
+    def wire(self, key: OpenedKey) -> Wiring:
+        """Raises DomainError: an address that cannot be read any more comes back with a new key."""
+        try:
+            return self.wirings.make(key.stored)
+        except OpenError:
+            label = particulars_of(key.stored.kind).label
+            raise NoKeyError(
+                f"The {label} key's webhook address cannot be read any more: save the key again."
+            ) from None
 
 
 def not_sold_in(label: str, country: str, sells_in: tuple[str, ...]) -> str:
@@ -181,14 +197,3 @@ def not_sold_in(label: str, country: str, sells_in: tuple[str, ...]) -> str:
 def _fits(number: NativeNumber, purchase: Purchase) -> bool:
     beginning = f"+{phonenumbers.country_code_for_region(purchase.country)}{purchase.area_code or ''}"
     return number.e164.startswith(beginning)
-
-
-def _wiring(services: ApiServices, key: OpenedKey) -> Wiring:
-    """Raises Problem: an address that cannot be read any more comes back with a new key."""
-    try:
-        return make_wiring(services, key.stored)
-    except OpenError:
-        label = particulars_of(key.stored.kind).label
-        raise Problem(
-            "no-key", f"The {label} key's webhook address cannot be read any more: save the key again."
-        ) from None

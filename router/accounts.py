@@ -1,0 +1,60 @@
+"""Carrier accounts opened for one piece of work: the platform's, an agency's own, or the subaccount made for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from adapters.base import Account
+from crypto import OpenError
+from router.store.keys.versions import StoredKey, find_account_key, find_key_in_use
+from router.store.pool import Connection, Database
+from router.vault import Vault
+
+CARRIER: Final = "twilio"
+"""The kind of key that opens a carrier account."""
+
+SUBACCOUNT: Final = "subaccount"
+"""The kind of key that opens the account which the platform made for an agency; people neither save nor see it."""
+
+REQUEST_SECONDS: Final = 8.0
+"""For one request to the carrier, or to a provider about a number, while an agency waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """`platform` None: the platform has no carrier account, so only agencies' own work."""
+
+    database: Database
+    vault: Vault
+    platform: Account | None = field(repr=False)
+
+    async def open(self, agency_id: str, account_sid: str) -> Account | None:
+        """None: there is no token for it."""
+        if self.is_platform(account_sid):
+            return self.platform
+        key = await find_account_key(self.database.settings, agency_id, account_sid)
+        return None if key is None else self.open_key(key)
+
+    async def find_own(self, agency_id: str) -> Account | None:
+        """The agency's own account, if it saved a key for one."""
+        return await self.find(self.database.settings, agency_id, CARRIER)
+
+    async def find_subaccount(self, agency_id: str) -> Account | None:
+        """The platform's subaccount for this agency, if it was needed before."""
+        return await self.find(self.database.settings, agency_id, SUBACCOUNT)
+
+    async def find(self, connection: Connection, agency_id: str, kind: str) -> Account | None:
+        key = await find_key_in_use(connection, agency_id, kind)
+        return None if key is None or key.account_sid is None else self.open_key(key)
+
+    def open_key(self, key: StoredKey) -> Account | None:
+        """None for one that does not open."""
+        try:
+            return Account(key.account_sid or "", self.vault.open_key(key))
+        except OpenError:
+            return None
+
+    def is_platform(self, account_sid: str) -> bool:
+        """Whether this is the platform's main account, which never goes to a provider."""
+        return self.platform is not None and self.platform.sid.lower() == account_sid.lower()

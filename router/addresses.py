@@ -1,0 +1,41 @@
+"""Our own addresses as the outside knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from crypto import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """`public_url` and `fallback_url` (the base of the static fallback's address) have no slash at the end."""
+
+    public_url: str
+    fallback_url: str
+
+    @property
+    def voice(self) -> str:
+        """Where the carrier announces calls."""
+        return f"{self.public_url}/webhooks/twilio/voice"
+
+    @property
+    def status(self) -> str:
+        """Where the carrier tells how calls end."""
+        return f"{self.public_url}/webhooks/twilio/status"
+
+    @property
+    def console(self) -> str:
+        return f"{self.public_url}/console"
+
+    def provider_webhook(self, provider: str, agency_id: str, token: Secret) -> str:
+        """Where a provider tells about calls. The token makes the address the agency's secret."""
+        return f"{self._provider(provider, agency_id)}?{urlencode({'token': token.reveal()})}"
+
+    def transfer(self, provider: str, agency_id: str, token: Secret) -> str:
+        """What an assistant asks to put its caller through to a person."""
+        return f"{self._provider(provider, agency_id)}/transfer?{urlencode({'token': token.reveal()})}"
+
+    def _provider(self, provider: str, agency_id: str) -> str:
+        return f"{self.public_url}/webhooks/{provider}/{agency_id}"

@@ -1,0 +1,181 @@
+"""What agencies' settings are worked on with: each object of keys, assistants, numbers, messages and tenants, made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapters.base import Account, Carrier, VoiceProvider
+from adapters.portable import AssistantHost, LineTeller, NumberHost
+from crypto import Keyring
+from router.accounts import Accounts
+from router.addresses import Addresses
+from router.assistants.linking import ClientAssistants
+from router.assistants.links import Links
+from router.assistants.plan import SwitchPlans
+from router.assistants.removing import Removal
+from router.assistants.site import Sites
+from router.assistants.work import SyncWork
+from router.clock import Clock
+from router.keys.checks import KeyChecks
+from router.keys.letters import KeyLetters
+from router.keys.rounds import KeyRounds
+from router.keys.saving import Keys
+from router.keys.shown import KeyViews
+from router.messages.mail import MessageMail
+from router.messages.retention import Retention
+from router.numbers.buying import Purchases
+from router.numbers.carrier_keys import CarrierKeys
+from router.numbers.carrier_shop import CarrierOffers, CarrierShop
+from router.numbers.changing import NumberChanges
+from router.numbers.configuration import FallbackUrls
+from router.numbers.credentials import CredentialsToGive
+from router.numbers.drift import DriftWatch
+from router.numbers.fallbacks import Fallbacks
+from router.numbers.former import FormerRegistrations
+from router.numbers.given import GivenRegistrations
+from router.numbers.jobs import NumberJobs
+from router.numbers.market import Market
+from router.numbers.native import NativeNumbers, NativeShop
+from router.numbers.provider_keys import ProviderKeys
+from router.numbers.registrations import Registrations
+from router.numbers.release import Release
+from router.numbers.shops import Shops
+from router.numbers.subaccounts import Subaccounts
+from router.numbers.taking_over import TakingOver
+from router.store.changes import Changes
+from router.store.pool import Database
+from router.tenants.agencies import Agencies
+from router.tenants.clients import Clients
+from router.vault import Vault
+from router.wanted import Places, WantedAssistants, Wirings
+
+
+@dataclass(frozen=True, slots=True)
+class Areas:
+    """For the composition root and tests: whoever needs one of these is handed it, not the whole."""
+
+    accounts: Accounts
+    agencies: Agencies
+    changes: Changes
+    client_assistants: ClientAssistants
+    clients: Clients
+    drift: DriftWatch
+    fallbacks: Fallbacks
+    given_registrations: GivenRegistrations
+    key_checks: KeyChecks
+    key_letters: KeyLetters
+    key_rounds: KeyRounds
+    key_views: KeyViews
+    keys: Keys
+    market: Market
+    message_mail: MessageMail
+    number_changes: NumberChanges
+    number_jobs: NumberJobs
+    plans: SwitchPlans
+    purchases: Purchases
+    registrations: Registrations
+    retention: Retention
+    subaccounts: Subaccounts
+    sync_work: SyncWork
+    taking_over: TakingOver
+    wanted: WantedAssistants
+
+
+def make_areas(
+    *,
+    database: Database,
+    keyring: Keyring,
+    fallback_keyring: Keyring,
+    addresses: Addresses,
+    carrier: Carrier,
+    platform: Account | None,
+    providers: Mapping[str, VoiceProvider],
+    assistant_hosts: Mapping[str, AssistantHost],
+    number_hosts: Mapping[str, NumberHost],
+    line_tellers: Mapping[str, LineTeller],
+    clock: Clock,
+) -> Areas:
+    """`providers` in the order in which they stand in for each other."""
+    names = tuple(providers)
+    vault, changes = Vault(keyring), Changes(database, clock)
+    accounts, provider_keys = Accounts(database, vault, platform), ProviderKeys(database, vault)
+    wirings = Wirings(vault, addresses)
+    places = Places(wirings, assistant_hosts, number_hosts)
+    wanted = WantedAssistants(places, names, clock)
+    subaccounts = Subaccounts(database, carrier, accounts, clock)
+    carrier_keys = CarrierKeys(database, accounts, carrier)
+    former = FormerRegistrations(database, provider_keys, number_hosts, clock)
+    registrations = Registrations(
+        database=database,
+        number_hosts=number_hosts,
+        provider_keys=provider_keys,
+        credentials=CredentialsToGive(accounts, carrier_keys),
+        former=former,
+        assistant_hosts=assistant_hosts,
+        carrier=carrier,
+        clock=clock,
+    )
+    natives = NativeNumbers(
+        assistant_hosts=assistant_hosts,
+        database=database,
+        provider_keys=provider_keys,
+        number_hosts=number_hosts,
+        wirings=wirings,
+    )
+    fallback_urls = FallbackUrls(fallback_keyring, addresses)
+    fallbacks = Fallbacks(
+        carrier=carrier,
+        fallback_urls=fallback_urls,
+        database=database,
+        clock=clock,
+        natives=natives,
+        accounts=accounts,
+    )
+    release = Release(
+        database=database,
+        former=former,
+        subaccounts=subaccounts,
+        accounts=accounts,
+        carrier=carrier,
+        provider_keys=provider_keys,
+        number_hosts=number_hosts,
+    )
+    offers = CarrierOffers(accounts, carrier)
+    shops = Shops(
+        carrier=CarrierShop(database, accounts, subaccounts, offers, fallback_urls, clock),
+        native={name: NativeShop(name, natives, clock) for name, host in number_hosts.items() if host.sells_in},
+    )
+    purchases = Purchases(changes, accounts, shops, wanted)
+    drift = DriftWatch(database=database, clock=clock, accounts=accounts, subaccounts=subaccounts, carrier=carrier)
+    sites = Sites(database, places, clock)
+    retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
+    checks = KeyChecks(providers=providers, carrier=carrier, line_tellers=line_tellers, vault=vault)
+    views = KeyViews(database, wirings, names)
+    return Areas(
+        accounts=accounts,
+        agencies=Agencies(changes, names, wanted, retention, release, Removal(sites, registrations)),
+        changes=changes,
+        client_assistants=ClientAssistants(changes, Links(sites), wanted, names),
+        clients=Clients(changes, names, wanted, fallbacks, release),
+        drift=drift,
+        fallbacks=fallbacks,
+        given_registrations=GivenRegistrations(changes, wanted),
+        key_checks=checks,
+        key_letters=KeyLetters(database, addresses),
+        key_rounds=KeyRounds(database, checks, wanted, clock),
+        key_views=views,
+        keys=Keys(changes, vault, providers, carrier, platform, wanted, release, views),
+        market=Market(database, offers, number_hosts),
+        message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
+        number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted),
+        number_jobs=NumberJobs(drift, purchases, registrations, carrier_keys, fallbacks),
+        plans=SwitchPlans(sites, names),
+        purchases=purchases,
+        registrations=registrations,
+        retention=retention,
+        subaccounts=subaccounts,
+        sync_work=SyncWork(sites, registrations, wanted),
+        taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
+        wanted=wanted,
+    )

@@ -1,0 +1,218 @@
+"""Saving and erasing agencies' keys.
+
+A key is tried with a real request before it is saved; if the other system refuses it or cannot be asked, nothing is
+saved and what was there stays in use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError, VoiceProvider
+from crypto import OpenError, Secret
+from router.accounts import CARRIER
+from router.errors import ConflictError, InvalidError, NotFoundError
+from router.ids import new_secret
+from router.keys.active import activate_provider
+from router.keys.shown import KeyViews, ShownKey
+from router.numbers.release import Release
+from router.particulars import particulars_of
+from router.refusals import explain_refusal
+from router.store.changes import Author, Change, Changes
+from router.store.keys.health import Finding
+from router.store.keys.versions import (
+    StoredKey,
+    erase_key,
+    find_key_in_use,
+    list_keys_in_use,
+    replace_key,
+    take_version,
+)
+from router.store.numbers.numbers import list_numbers
+from router.store.pool import Connection
+from router.store.sealed import seal_key, seal_webhook_secret, seal_webhook_token
+from router.store.tenants.agencies import Agency, lock_agency, update_agency
+from router.telemetry import emit
+from router.vault import Vault
+from router.wanted import WantedAssistants
+
+_CHECK_SECONDS: Final = 8.0  # of the ten in which a save is answered
+_GRACE: Final = 0.5  # for an adapter to end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What an agency saves. `webhook_secret_given`: `webhook_secret` was sent, perhaps to clear what was there.
+
+    `compromised`: all earlier versions are erased at once.
+    """
+
+    kind: str
+    secret: Secret = field(repr=False)
+    account_sid: str | None = None
+    activate: bool = False
+    compromised: bool = False
+    webhook_secret: Secret | None = field(default=None, repr=False)
+    webhook_secret_given: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Saves and erases keys."""
+
+    changes: Changes
+    vault: Vault
+    providers: Mapping[str, VoiceProvider]
+    carrier: Carrier
+    platform: Account | None = field(repr=False)
+    wanted: WantedAssistants
+    release: Release
+    views: KeyViews
+
+    async def save(self, agency_id: str, key: NewKey, author: Author) -> ShownKey:
+        """Raises DomainError."""
+        found = await self._check(agency_id, key)
+        async with self.changes.begin(author, agency_id) as change:
+            agency = await _lock(change, agency_id)
+            if key.account_sid is not None:
+                await _protect_numbers(change.connection, agency_id, keep=key.account_sid)
+            stored = await self._store(change.connection, agency_id, key, found)
+            if key.activate:
+                agency = activate_provider(agency, key.kind)
+                await update_agency(change.connection, agency)
+            if key.kind != CARRIER:
+                await self.wanted.want_after_key(change.connection, agency, stored)
+            await change.record("key.saved", key.kind)
+            shown = change.done(await self.views.show(change.connection, agency, stored))
+        emit(
+            "key.saved",
+            agency_id=agency_id,
+            kind=key.kind,
+            version=stored.version,
+            status=found.status,
+            active=shown.active,
+        )
+        return shown
+
+    async def erase(self, agency_id: str, kind: str, author: Author) -> None:
+        """All versions at once. Raises DomainError."""
+        if kind != CARRIER:
+            await self.release.leave_provider(agency_id, kind)
+        async with self.changes.begin(author, agency_id) as change:
+            agency = await _lock(change, agency_id)
+            if not await erase_key(change.connection, agency_id, kind):
+                raise NotFoundError("key")
+            agency = await self._forget_provider(change.connection, agency, kind)
+            await self.wanted.end_without_key(change.connection, agency, kind)
+            await self.wanted.want_after_switch(change.connection, agency, [agency.active_provider])
+            await change.record("key.deleted", kind)
+            change.done(None)
+        emit("key.deleted", agency_id=agency_id, kind=kind)
+
+    async def _check(self, agency_id: str, key: NewKey) -> Finding:
+        """What the key's owner says of it."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS + _GRACE):
+                check = await self._ask(key)
+                return Finding(check.status, balance=check.balance)
+        except ProviderError as failed:
+            error = failed
+        except TimeoutError:
+            error = ProviderError(ErrorKind.TIMEOUT)
+        if error.kind is ErrorKind.OUT_OF_CREDIT:
+            return Finding("out_of_credit", error.said or None)
+        emit("key.rejected", agency_id=agency_id, kind=key.kind, reason=error.kind.value, status=error.status)
+        raise explain_refusal(key.kind, error)
+
+    def _ask(self, key: NewKey) -> Awaitable[KeyCheck]:
+        if key.account_sid is None:
+            return self.providers[key.kind].check_key(key.secret, _CHECK_SECONDS)
+        if self.platform is not None and self.platform.sid.lower() == key.account_sid.lower():
+            raise InvalidError("account_sid", "is the platform's own account, which no agency may use as its own")
+        return self.carrier.check_account(Account(key.account_sid, key.secret), _CHECK_SECONDS)
+
+    async def _store(self, connection: Connection, agency_id: str, key: NewKey, found: Finding) -> StoredKey:
+        """Put the new version in use."""
+        before = await find_key_in_use(connection, agency_id, key.kind)
+        if key.compromised:
+            await erase_key(connection, agency_id, key.kind)
+        version, now = await take_version(connection, agency_id, key.kind), self.changes.clock()
+        stored = StoredKey(
+            agency_id=agency_id,
+            kind=key.kind,
+            version=version,
+            sealed=seal_key(self.vault.keyring, key.secret, agency_id, key.kind, version),
+            webhook_sealed=self._seal_webhook_secret(agency_id, key, before, version),
+            webhook_token_sealed=None if key.kind == CARRIER else self._webhook_token(agency_id, key.kind, before),
+            account_sid=key.account_sid,
+            last4=key.secret.last4(),
+            status=found.status,
+            checked_at=now,
+            saved_at=now,
+            problem=found.problem,
+            balance=found.balance,
+            failing_since=None if found.status == "valid" else now,
+        )
+        await replace_key(connection, stored)
+        return stored
+
+    def _seal_webhook_secret(self, agency_id: str, key: NewKey, before: StoredKey | None, version: int) -> str | None:
+        """What was sent; else the one before, bound to its new version."""
+        if particulars_of(key.kind).webhook_secret is None:
+            return None
+        secret = key.webhook_secret
+        if not key.webhook_secret_given and before is not None and before.webhook_sealed is not None:
+            try:
+                secret = self.vault.open_webhook_secret(agency_id, key.kind, before.version, before.webhook_sealed)
+            except OpenError:
+                return None
+        if secret is None:
+            return None
+        return seal_webhook_secret(self.vault.keyring, secret, agency_id, key.kind, version)
+
+    def _webhook_token(self, agency_id: str, kind: str, before: StoredKey | None) -> str:
+        """Made once and kept over versions: it is part of an address that was given to the provider by hand."""
+        if before is not None and before.webhook_token_sealed and self._opens(before):
+            return before.webhook_token_sealed
+        return seal_webhook_token(self.vault.keyring, new_secret("hook"), agency_id, kind)
+
+    def _opens(self, key: StoredKey) -> bool:
+        try:
+            self.vault.open_webhook_token(key)
+        except OpenError:
+            return False
+        return True
+
+    async def _forget_provider(self, connection: Connection, agency: Agency, kind: str) -> Agency:
+        """No call goes to a provider without a key; the next one with a key becomes the active one."""
+        if agency.former_provider == kind:
+            agency = replace(agency, former_provider=None)
+        if agency.active_provider == kind:
+            with_key = {key.kind for key in await list_keys_in_use(connection, agency.id)}
+            order = (*(agency.fallback_providers or ()), *self.providers)
+            successor = next((provider for provider in order if provider in with_key), None)
+            former = None if successor == agency.former_provider else agency.former_provider
+            agency = replace(agency, active_provider=successor, former_provider=former)
+        await update_agency(connection, agency)
+        return agency
+
+
+async def _lock(change: Change, agency_id: str) -> Agency:
+    agency = await lock_agency(change.connection, agency_id)
+    if agency is None:
+        raise NotFoundError("agency")
+    return agency
+
+
+async def _protect_numbers(connection: Connection, agency_id: str, keep: str) -> None:
+    """With another account's token in its place, calls to these numbers would be refused without a sign of it."""
+    numbers = await list_numbers(connection, agency_id)
+    held = [number.e164 for number in numbers if number.account == "agency" and number.account_sid != keep]
+    if held:
+        raise ConflictError(
+            f"Calls to {', '.join(held)} need this account's token. Delete these numbers here first, "
+            "or save another token of the same account."
+        )

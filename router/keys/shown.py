@@ -1,0 +1,98 @@
+"""Keys as people may see them: everything but the key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from crypto import OpenError
+from router.accounts import CARRIER
+from router.errors import NotFoundError
+from router.store.assistants.copies import Progress, count_assistants
+from router.store.keys.versions import KeyStatus, StoredKey, find_key_in_use, list_keys_in_use
+from router.store.pool import Connection, Database
+from router.store.tenants.agencies import Agency, find_agency
+from router.wanted import Wirings
+
+
+@dataclass(frozen=True, slots=True)
+class LinesInUse:
+    """Calls at once, as the provider counts them; `used` None: it does not tell."""
+
+    limit: int
+    used: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownKey:
+    """`webhook_url` is for assistants that were linked by hand; None: it cannot be read any more."""
+
+    kind: str
+    last4: str
+    status: KeyStatus
+    problem: str | None
+    failing_since: datetime | None
+    balance: float | None
+    lines: LinesInUse | None
+    checked_at: datetime
+    version: int
+    active: bool
+    sync: Progress
+    webhook_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyViews:
+    """Shows an agency's keys. `providers`: the voice providers in their order."""
+
+    database: Database
+    wirings: Wirings
+    providers: Collection[str]
+
+    async def show_all(self, agency_id: str) -> Sequence[ShownKey]:
+        """Raises NotFoundError."""
+        pool = self.database.settings
+        agency = await self._find_agency(agency_id)
+        keys = {key.kind: key for key in await list_keys_in_use(pool, agency.id)}
+        order = (*self.providers, CARRIER)
+        return [await self.show(pool, agency, keys[kind]) for kind in order if kind in keys]
+
+    async def show_one(self, agency_id: str, kind: str) -> ShownKey:
+        """Raises NotFoundError."""
+        agency = await self._find_agency(agency_id)
+        key = await find_key_in_use(self.database.settings, agency_id, kind)
+        if key is None:
+            raise NotFoundError("key")
+        return await self.show(self.database.settings, agency, key)
+
+    async def show(self, connection: Connection, agency: Agency, key: StoredKey) -> ShownKey:
+        is_voice = key.kind in self.providers
+        return ShownKey(
+            kind=key.kind,
+            last4=key.last4,
+            status=key.status,
+            problem=key.problem,
+            failing_since=key.failing_since,
+            balance=key.balance,
+            lines=None if key.lines_limit is None else LinesInUse(key.lines_limit, key.lines_used),
+            checked_at=key.checked_at,
+            version=key.version,
+            active=key.kind == agency.active_provider,
+            sync=await count_assistants(connection, agency.id, key.kind) if is_voice else Progress(),
+            webhook_url=self._webhook_url(key),
+        )
+
+    def _webhook_url(self, key: StoredKey) -> str | None:
+        if key.kind == CARRIER:
+            return self.wirings.addresses.voice
+        try:
+            return self.wirings.make(key).webhook_url
+        except OpenError:
+            return None
+
+    async def _find_agency(self, agency_id: str) -> Agency:
+        agency = await find_agency(self.database.settings, agency_id)
+        if agency is None:
+            raise NotFoundError("agency")
+        return agency

@@ -1,0 +1,63 @@
+"""What we set up on a carrier's number: our addresses, and the static fallback that answers when we cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from adapters.base import Account, Carrier
+from crypto import Keyring, OpenError
+from router.accounts import REQUEST_SECONDS
+from router.addresses import Addresses
+from router.calls.fallback import Fallback, fallback_address, open_fallback
+from router.routing.route import Mode
+from router.store.numbers.numbers import Number
+from router.store.tenants.clients import Client, read_routing
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackUrls:
+    """Makes the addresses that carry a number's static fallback, sealed with `keyring`."""
+
+    keyring: Keyring = field(repr=False)
+    addresses: Addresses
+
+    def make(self, client: Client, e164: str) -> str:
+        return fallback_address(self.keyring, self.addresses.fallback_url, make_fallback(client, e164))
+
+    def is_current(self, url: str, client: Client, e164: str) -> bool:
+        """Whether this address says of the number what is to be done now. Two such addresses are never equal as texts."""
+        try:
+            there = open_fallback(self.keyring, url.rpartition("?t=")[2])
+        except OpenError:
+            return False
+        return url.startswith(self.addresses.fallback_url) and there == make_fallback(client, e164)
+
+
+def make_fallback(client: Client, e164: str) -> Fallback:
+    """What the carrier is to do when we do not answer: ring the owner, unless the client wants no ringing at all."""
+    routing = read_routing(client.routing)
+    return Fallback(
+        agency_id=client.agency_id,
+        client_id=client.id,
+        client_name=client.name,
+        number=e164,
+        phone=None if routing.mode is Mode.VOICEMAIL else client.personal_phone,
+        ring_seconds=routing.ring_seconds,
+        screen=routing.screen,
+        caller_id="number" if client.caller_id == "number" else "caller",
+        language=client.language,
+        greeting=routing.voicemail_greeting,
+        voicemail_seconds=routing.voicemail_seconds,
+    )
+
+
+async def configure(carrier: Carrier, account: Account, number: Number) -> None:
+    """Point the number at us. Raises ProviderError."""
+    await carrier.configure_number(
+        account,
+        number.number_sid,
+        voice_url=number.voice_url,
+        fallback_url=number.fallback_url,
+        status_url=number.status_url,
+        limit=REQUEST_SECONDS,
+    )

@@ -1,0 +1,292 @@
+"""A carrier's numbers as providers know them: whether each has what calls to it need there, and what it has of ours.
+
+Only a subaccount's or the agency's own credentials ever go to a provider, as a revocable key where that is enough.
+A provider that takes a number over points it at itself: our addresses are written back at once, and read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from adapters.portable import AssistantHost, Copy, Counterpart, NumberHost
+from crypto import Secret
+from router.accounts import REQUEST_SECONDS
+from router.clock import Clock
+from router.numbers.configuration import configure
+from router.numbers.credentials import (
+    CredentialsToGive,
+    RegistrationError,
+)
+from router.numbers.former import FormerRegistrations
+from router.numbers.provider_keys import ProviderKeys
+from router.numbers.sale_refusals import UNCLEAR
+from router.particulars import particulars_of
+from router.store.assistants.copies import find_usable_copy
+from router.store.numbers.checks import postpone_look
+from router.store.numbers.former_registrations import FormerRegistration, has_former_registration, keep_stray
+from router.store.numbers.numbers import Number, find_number, list_numbers
+from router.store.numbers.registrations import (
+    StoredRegistration,
+    fail_registration,
+    find_registration,
+    keep_registration,
+    lease_registration,
+    list_registrations,
+    list_unregistered,
+)
+from router.store.pool import Database
+from router.store.sealed import seal_registration
+from router.store.tenants.clients import find_client
+from router.telemetry import emit
+
+OUR_LABEL: Final = "callrouter"
+_WRITES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One number that is to have its counterpart at one provider."""
+
+    number: Number
+    provider: str
+    host: NumberHost
+    copy: Copy
+    fallback: str | None
+    key: Secret
+    key_version: int
+
+    @property
+    def label(self) -> str:
+        return particulars_of(self.provider).label
+
+
+@dataclass(frozen=True, slots=True)
+class Registrations:
+    """Brings numbers' registrations about."""
+
+    database: Database
+    number_hosts: Mapping[str, NumberHost]
+    provider_keys: ProviderKeys
+    credentials: CredentialsToGive
+    former: FormerRegistrations
+    assistant_hosts: Mapping[str, AssistantHost]
+    carrier: Carrier
+    clock: Clock
+
+    async def ensure(self, number: Number, provider: str, copy: Copy) -> None:
+        """See to it that calls to this number can be handed to `copy` at the provider. May be repeated at will.
+
+        Raises RegistrationError, and ProviderError where the provider itself refused or failed; the number shows why.
+        """
+        host = self.number_hosts.get(provider)
+        if host is None or not host.registers_numbers or number.is_native:
+            return
+        pool = self.database.settings
+        before = await find_registration(pool, number.agency_id, number.e164, provider)
+        if before is not None and not before.ours:
+            return
+        task = await self._prepare(number, provider, host, copy)
+        if before is not None and _is_as_wanted(before, task):
+            return
+        if not await lease_registration(pool, number.agency_id, number.e164, provider, self.clock()):
+            raise RegistrationError(f"{number.e164} is being registered at {task.label} already.", again=True)
+        try:
+            await self._bring_about(task, before)
+        except RegistrationError as error:
+            await self._note_failure(task, str(error), unclear=False)
+            raise
+        except ProviderError as error:
+            await self._note_failure(task, _describe(task, error), unclear=error.kind in UNCLEAR)
+            raise
+
+    async def list_known(self, agency_id: str, client_id: str, provider: str) -> list[Counterpart]:
+        """All of the client's numbers as the provider knows them: registrations, and those bought from itself."""
+        pool = self.database.settings
+        native = [
+            Counterpart(number.number_sid)
+            for number in await list_numbers(pool, agency_id, client_id=client_id)
+            if number.is_native and number.carrier == provider
+        ]
+        registered = await list_registrations(pool, agency_id, client_id, provider)
+        return [*(self._read(one) for one in registered), *native]
+
+    async def register_linked(self) -> None:
+        """For numbers whose client has an assistant that somebody made at the provider and linked here.
+
+        Raises nothing about a single one: the number shows why, and what may go well later is tried again.
+        """
+        pool = self.database.settings
+        providers = [name for name, host in self.number_hosts.items() if host.registers_numbers]
+        refusing: set[tuple[str, str]] = set()
+        for agency_id, e164, provider in await list_unregistered(pool, providers, self.clock()):
+            number = await find_number(pool, agency_id, e164)
+            if number is None or (agency_id, provider) in refusing:
+                continue
+            copy: Copy | None = await find_usable_copy(pool, agency_id, number.client_id, provider)
+            if copy is None:
+                continue
+            try:
+                await self.ensure(number, provider, copy)
+            except RegistrationError:
+                continue
+            except ProviderError:  # what it refuses now it may refuse for the agency's other numbers, too
+                refusing.add((agency_id, provider))
+
+    async def _prepare(self, number: Number, provider: str, host: NumberHost, copy: Copy) -> _Task:
+        """Raises RegistrationError without a key or a client."""
+        pool = self.database.settings
+        label = particulars_of(provider).label
+        key = await self.provider_keys.open(number.agency_id, provider)
+        client = await find_client(pool, number.agency_id, number.client_id)
+        if key is None or client is None:
+            raise RegistrationError(f"{number.e164} cannot be registered at {label} without a key for it.")
+        return _Task(number, provider, host, copy, client.personal_phone, key.secret, key.stored.version)
+
+    async def _bring_about(self, task: _Task, before: StoredRegistration | None) -> None:
+        """With the registration's row held. Raises RegistrationError, ProviderError."""
+        number = task.number
+        account = await self.credentials.open_account(task.number, task.label)
+        await self._clear_the_way(task)
+        known = self._read(before) if before is not None and before.remote_id is not None else None
+        made: Counterpart | None = None
+        if known is not None and before is not None and before.key_version == task.key_version:
+            made = None if self._needs_parts(task, known) else await _assign(task, known)
+        elif not (before is not None and before.interrupted):
+            there = await task.host.find_counterpart(number.e164, task.key, REQUEST_SECONDS)
+            if there is not None and not self._may_take_over(task, there, known):
+                await self._keep(task, there, ours=False)  # somebody's own: good for calls, and left alone
+                return
+        if made is None:
+            made = await self._register(task, account)
+        await self._keep(task, made, ours=True)
+        emit(
+            "number.registered",
+            agency_id=number.agency_id,
+            client_id=number.client_id,
+            number=number.e164,
+            provider=task.provider,
+        )
+
+    async def _clear_the_way(self, task: _Task) -> None:
+        """One that is to be deleted there must not be taken for the new one, nor the new one for it."""
+        number = task.number
+        await self.former.delete(agency_id=number.agency_id, e164=number.e164, provider=task.provider)
+        if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider):
+            raise RegistrationError(f"{number.e164} is still being taken off {task.label}.", again=True)
+
+    def _may_take_over(self, task: _Task, there: Counterpart, known: Counterpart | None) -> bool:
+        """It is ours; or it is the place of an assistant, which nobody else can be at home in."""
+        marked = there.label is not None and there.label.startswith(OUR_LABEL)
+        return marked or self._lives_on_numbers(task) or (known is not None and known.remote_id == there.remote_id)
+
+    def _lives_on_numbers(self, task: _Task) -> bool:
+        host = self.assistant_hosts.get(task.provider)
+        return host is not None and host.lives_on_numbers
+
+    def _needs_parts(self, task: _Task, there: Counterpart) -> bool:
+        """What opens it for an assistant is shown only when it is made."""
+        return self._lives_on_numbers(task) and not there.parts
+
+    async def _register(self, task: _Task, account: Account) -> Counterpart:
+        """The provider points the number at itself: ours is written back whatever the answer is."""
+        credentials = await self.credentials.find(task.number, task.provider, account)
+        try:
+            return await task.host.register_number(
+                task.number.e164, credentials, task.copy, task.fallback, task.key, REQUEST_SECONDS
+            )
+        finally:
+            await self.write_back(account, task.number)
+
+    async def write_back(self, account: Account, number: Number) -> None:
+        """Our addresses again, read back. Raises no ProviderError: what cannot be mended now is drift, and looked at soon."""
+        try:
+            for _ in range(_WRITES):
+                await configure(self.carrier, account, number)
+                there = await self.carrier.find_number_by_sid(account, number.number_sid, REQUEST_SECONDS)
+                if there is not None and there.voice_url == number.voice_url:
+                    break
+        except ProviderError as error:
+            emit(
+                "number.drifted",
+                agency_id=number.agency_id,
+                client_id=number.client_id,
+                number=number.e164,
+                reason=f"voice_url: {error.kind.value}",
+            )
+        # Whether it was written back or not: the provider may write once more after its answer.
+        await postpone_look(self.database.settings, number.agency_id, number.e164, self.clock())
+
+    async def _keep(self, task: _Task, made: Counterpart, *, ours: bool) -> None:
+        number = task.number
+        sealed = (
+            seal_registration(
+                self.provider_keys.vault.keyring, made.parts, number.agency_id, number.e164, task.provider
+            )
+            if made.parts
+            else None
+        )
+        kept = await keep_registration(
+            self.database.settings,
+            StoredRegistration(
+                agency_id=number.agency_id,
+                e164=number.e164,
+                provider=task.provider,
+                remote_id=made.remote_id,
+                mode=made.mode,
+                ours=ours,
+                sealed_parts=sealed,
+                assistant_id=task.copy.remote_id,
+                fallback=task.fallback,
+                key_version=task.key_version,
+            ),
+        )
+        if not kept and ours:
+            stray = FormerRegistration(number.agency_id, number.e164, task.provider, made.remote_id, made.mode, sealed)
+            await keep_stray(self.database.settings, stray)
+
+    async def _note_failure(self, task: _Task, text: str, *, unclear: bool) -> None:
+        number = task.number
+        await fail_registration(
+            self.database.settings,
+            number.agency_id,
+            number.e164,
+            task.provider,
+            text,
+            key_version=task.key_version,
+            unclear_since=self.clock() if unclear else None,
+        )
+
+    def _read(self, stored: StoredRegistration) -> Counterpart:
+        sealed, vault = stored.sealed_parts, self.provider_keys.vault
+        parts = vault.open_registration(sealed, stored.agency_id, stored.e164, stored.provider) if sealed else {}
+        return Counterpart(stored.remote_id or "", stored.mode, parts)
+
+
+def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
+    return (
+        before.remote_id is not None
+        and before.error is None
+        and not before.interrupted
+        and before.key_version == task.key_version
+        and before.assistant_id == task.copy.remote_id
+        and before.fallback == task.fallback
+    )
+
+
+async def _assign(task: _Task, there: Counterpart) -> Counterpart | None:
+    """None: it is gone."""
+    try:
+        await task.host.assign_counterpart(there, task.copy, task.fallback, task.key, REQUEST_SECONDS)
+    except ProviderError as error:
+        if error.kind is not ErrorKind.BAD_REQUEST:
+            raise
+        return None
+    return there
+
+
+def _describe(task: _Task, error: ProviderError) -> str:
+    said = f" It said: {error.said}." if error.said else ""
+    return f"{task.label} has not taken {task.number.e164} ({error}).{said}"

@@ -1,0 +1,131 @@
+"""Subaccounts of the platform's carrier account, one for each agency whose numbers the platform buys.
+
+One is looked for by its name before it is made, and two requests at once make one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from router.accounts import REQUEST_SECONDS, SUBACCOUNT, Accounts
+from router.clock import Clock
+from router.store.keys.versions import StoredKey, find_key_in_use, replace_key, take_version
+from router.store.locks import try_lock
+from router.store.pool import COMMAND_SECONDS, Connection, Database
+from router.store.sealed import seal_key
+from router.store.tenants.agencies import agency_exists
+from router.telemetry import emit
+
+_PATIENCE: Final = 20.0  # seconds that one waits for another who makes the same
+_LOOK_EVERY: Final = 0.1
+
+
+class NoPlatformAccountError(LookupError):
+    """The platform has no carrier account: only agencies' own work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subaccounts:
+    """The platform's subaccounts, one for each agency that needs one."""
+
+    database: Database
+    carrier: Carrier
+    accounts: Accounts
+    clock: Clock
+
+    async def ensure(self, agency_id: str) -> Account:
+        """Found or made. Raises NoPlatformAccountError, ProviderError, and LookupError for an agency that is gone."""
+        there = await self.accounts.find_subaccount(agency_id)
+        if there is not None:
+            return there
+        main = self.accounts.platform
+        if main is None:
+            raise NoPlatformAccountError
+        async with alone(self.database, f"subaccount/{agency_id}") as connection:
+            there = await self.accounts.find(connection, agency_id, SUBACCOUNT)
+            if there is not None:
+                return there
+            if not await agency_exists(connection, agency_id):
+                raise LookupError
+            name = subaccount_name(agency_id)
+            account = await self.carrier.find_subaccount(main, name, REQUEST_SECONDS)
+            if account is None:
+                account = await self.carrier.create_subaccount(main, name, REQUEST_SECONDS)
+            await self._keep_subaccount(connection, agency_id, account)
+        emit("subaccount.made", agency_id=agency_id, account_sid=account.sid)
+        return account
+
+    async def renew(self, agency_id: str) -> Account | None:
+        """Its token as the platform's account knows it now, if that is another one. Raises ProviderError."""
+        main, known = self.accounts.platform, await self.accounts.find_subaccount(agency_id)
+        if main is None or known is None:
+            return None
+        async with alone(self.database, f"subaccount/{agency_id}") as connection:
+            there = await self.carrier.find_subaccount(main, subaccount_name(agency_id), REQUEST_SECONDS)
+            if there is None or there.sid != known.sid or there.auth_token == known.auth_token:
+                return None
+            await self._keep_subaccount(connection, agency_id, there)
+            return there
+
+    async def close(self, agency_id: str) -> None:
+        """For ever, with all numbers that are left on it. Nothing if there is none. Raises ProviderError."""
+        key = await find_key_in_use(self.database.settings, agency_id, SUBACCOUNT)
+        main = self.accounts.platform
+        if key is None or key.account_sid is None or main is None:
+            return
+        try:
+            await self.carrier.close_subaccount(main, key.account_sid, REQUEST_SECONDS)
+        except ProviderError as error:
+            # Closed by hand, or made by an account that the platform has no longer: nothing is left for us to do.
+            if error.kind not in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST):
+                raise
+            emit("key.failing", agency_id=agency_id, kind=SUBACCOUNT, reason=error.kind.value)
+
+    async def _keep_subaccount(self, connection: Connection, agency_id: str, account: Account) -> None:
+        now = self.clock()
+        version = await take_version(connection, agency_id, SUBACCOUNT)
+        await replace_key(
+            connection,
+            StoredKey(
+                agency_id=agency_id,
+                kind=SUBACCOUNT,
+                version=version,
+                sealed=seal_key(self.accounts.vault.keyring, account.auth_token, agency_id, SUBACCOUNT, version),
+                webhook_sealed=None,
+                webhook_token_sealed=None,
+                account_sid=account.sid,
+                last4=account.auth_token.last4(),
+                status="valid",
+                checked_at=now,
+                saved_at=now,
+            ),
+        )
+
+
+def subaccount_name(agency_id: str) -> str:
+    """What a subaccount is found by at the carrier."""
+    return f"callrouter {agency_id}"
+
+
+@asynccontextmanager
+async def alone(database: Database, name: str) -> AsyncIterator[Connection]:
+    """A transaction in which nobody else, in no process, does what has this name.
+
+    Raises ProviderError(TIMEOUT) when somebody else takes too long.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _PATIENCE
+    pool = database.settings
+    while True:
+        async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
+            if await try_lock(connection, name):
+                yield connection
+                return
+        if loop.time() > until:
+            raise ProviderError(ErrorKind.TIMEOUT)
+        await asyncio.sleep(_LOOK_EVERY)

@@ -1,0 +1,110 @@
+"""Agencies: made, changed, and deleted with everything that they have, here and outside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from router.assistants.removing import Removal
+from router.errors import InvalidError, NotFoundError, UnreachableError
+from router.ids import new_id
+from router.keys.active import activate_provider, require_key
+from router.messages.retention import Retention
+from router.numbers.release import Release
+from router.store.changes import Author, Changes
+from router.store.numbers.numbers import list_numbers
+from router.store.pool import Connection
+from router.store.tenants.agencies import Agency, delete_agency, find_agency, insert_agency, lock_agency, update_agency
+from router.wanted import WantedAssistants
+
+_RECORDINGS_SECONDS: Final = 8.0
+_REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
+
+
+@dataclass(frozen=True, slots=True)
+class Agencies:
+    """Makes, changes and deletes agencies. `providers`: the voice providers in their order."""
+
+    changes: Changes
+    providers: Collection[str]
+    wanted: WantedAssistants
+    retention: Retention
+    release: Release
+    removal: Removal
+
+    async def find(self, agency_id: str) -> Agency:
+        """Raises NotFoundError."""
+        agency = await find_agency(self.changes.database.settings, agency_id)
+        if agency is None:
+            raise NotFoundError("agency")
+        return agency
+
+    async def create(self, name: str, alert_email: str | None, author: Author) -> Agency:
+        agency = Agency(
+            id=new_id("agency"),
+            name=name,
+            alert_email=alert_email,
+            active_provider=None,
+            former_provider=None,
+            fallback_providers=None,
+            created_at=self.changes.clock(),
+        )
+        async with self.changes.begin(author, agency.id) as change:
+            await insert_agency(change.connection, agency)
+            await change.record("agency.created", agency.id)
+            return change.done(agency)
+
+    async def change(self, agency_id: str, wanted: Mapping[str, Any], author: Author) -> Agency:
+        """`wanted` holds the fields that are to be changed, by name. Raises DomainError."""
+        self._check_providers(wanted)
+        async with self.changes.begin(author, agency_id) as change:
+            agency = await lock_agency(change.connection, agency_id)
+            if agency is None:
+                raise NotFoundError("agency")
+            if wanted.get("active_provider") is not None:
+                await require_key(change.connection, agency.id, wanted["active_provider"])
+            changed = _merge(agency, wanted)
+            await update_agency(change.connection, changed)
+            await self._want_newly_reached(change.connection, agency, changed)
+            await change.record("agency.changed", agency.id)
+            return change.done(changed)
+
+    async def delete(self, agency_id: str, author: Author) -> None:
+        """Recordings first, then numbers, assistants and the rows. Raises DomainError; then some may be gone."""
+        deleted = await self.retention.delete_messages(agency_id, None, _RECORDINGS_SECONDS)
+        if deleted.left:
+            raise UnreachableError(f"{deleted.left} messages could not be deleted at Twilio yet. Try again soon.")
+        numbers = await list_numbers(self.changes.database.settings, agency_id)
+        await self.release.leave_for_good(agency_id, numbers)
+        await self.removal.remove_all(agency_id, _REMOVE_SECONDS)
+        async with self.changes.begin(author, agency_id) as change:
+            await delete_agency(change.connection, agency_id)
+            change.done(None)
+
+    async def _want_newly_reached(self, connection: Connection, before: Agency, after: Agency) -> None:
+        """The provider that was activated, and those that may stand in for it now and could not before."""
+        reached: list[str | None] = []
+        if after.active_provider != before.active_provider:
+            reached.append(after.active_provider)
+        if after.fallback_providers is None and before.fallback_providers is not None:
+            reached += self.providers
+        elif after.fallback_providers is not None:
+            reached += [name for name in after.fallback_providers if name not in (before.fallback_providers or ())]
+        await self.wanted.want_after_switch(connection, after, reached)
+
+    def _check_providers(self, wanted: Mapping[str, Any]) -> None:
+        known = ", ".join(self.providers)
+        if wanted.get("active_provider") is not None and wanted["active_provider"] not in self.providers:
+            raise InvalidError("active_provider", f"must be one of {known}")
+        if any(provider not in self.providers for provider in wanted.get("fallback_providers") or ()):
+            raise InvalidError("fallback_providers", f"may only contain {known}")
+
+
+def _merge(agency: Agency, wanted: Mapping[str, Any]) -> Agency:
+    fields = dict(wanted)
+    if "active_provider" in fields:
+        agency = activate_provider(agency, fields.pop("active_provider"))
+    if fields.get("fallback_providers") is not None:
+        fields["fallback_providers"] = tuple(fields["fallback_providers"])
+    return replace(agency, **fields)

@@ -1,0 +1,117 @@
+"""Clients of agencies: made, changed, and deleted with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from router.definitions import RoutingSettings
+from router.errors import InvalidError, NotFoundError
+from router.ids import new_id
+from router.numbers.configuration import make_fallback
+from router.numbers.fallbacks import Fallbacks
+from router.numbers.release import Release, forget_numbers
+from router.store.changes import Author, Changes
+from router.store.numbers.numbers import is_our_number, list_numbers
+from router.store.pool import Connection
+from router.store.tenants.agencies import lock_agency
+from router.store.tenants.clients import (
+    Client,
+    delete_client,
+    find_client,
+    insert_client,
+    lock_client,
+    update_client,
+)
+from router.wanted import WantedAssistants
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Makes, changes and deletes clients. `providers`: the voice providers in their order."""
+
+    changes: Changes
+    providers: Collection[str]
+    wanted: WantedAssistants
+    fallbacks: Fallbacks
+    release: Release
+
+    async def find(self, agency_id: str, client_id: str) -> Client:
+        """Raises NotFoundError."""
+        client = await find_client(self.changes.database.settings, agency_id, client_id)
+        if client is None:
+            raise NotFoundError("client")
+        return client
+
+    async def create(self, agency_id: str, fields: Mapping[str, Any], author: Author) -> Client:
+        """`fields`: the client's settings by name, `routing` as RoutingSettings. Raises DomainError."""
+        client = Client(id=new_id("client"), agency_id=agency_id, created_at=self.changes.clock(), **_store(fields))
+        self._check(client)
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            await _refuse_our_number(change.connection, client)
+            await insert_client(change.connection, client)
+            await self.wanted.want_client(change.connection, client)
+            await change.record("client.created", client.id)
+            return change.done(client)
+
+    async def change(self, agency_id: str, client_id: str, fields: Mapping[str, Any], author: Author) -> Client:
+        """`fields`: those to be changed; a routing or an assistant is replaced as a whole. Raises DomainError."""
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            client = await lock_client(change.connection, agency_id, client_id)
+            if client is None:
+                raise NotFoundError("client")
+            changed = replace(client, **_store(fields))
+            self._check(changed)
+            if changed.personal_phone != client.personal_phone:
+                await _refuse_our_number(change.connection, changed)
+            await update_client(change.connection, changed)
+            await self.wanted.want_client(change.connection, changed)
+            if make_fallback(client, "") != make_fallback(changed, ""):
+                await self.fallbacks.note_stale(change.connection, changed)
+            numbers = await list_numbers(change.connection, agency_id, client_id=client.id)
+            await change.record("client.changed", client.id)
+            change.done(changed)
+        await self.fallbacks.rewrite([number for number in numbers if number.fallback_state == "stale"])
+        return changed
+
+    async def delete(self, agency_id: str, client_id: str, author: Author) -> None:
+        """Its numbers are let go first. Raises DomainError."""
+        numbers = await list_numbers(self.changes.database.settings, agency_id, client_id=client_id)
+        await self.release.release_numbers(numbers)
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            client = await lock_client(change.connection, agency_id, client_id)
+            if client is None:
+                raise NotFoundError("client")
+            await forget_numbers(change.connection, numbers)
+            await self.wanted.leave_client(change.connection, agency_id, client.id)
+            await delete_client(change.connection, agency_id, client.id)
+            await change.record("client.deleted", client_id)
+            change.done(None)
+
+    def _check(self, client: Client) -> None:
+        known = ", ".join(self.providers)
+        if client.provider is not None and client.provider not in self.providers:
+            raise InvalidError("provider", f"must be one of {known}, or null")
+        if any(provider not in self.providers for provider in (client.assistant or {}).get("voice") or ()):
+            raise InvalidError("assistant.voice", f"may only contain {known}")
+        rings = RoutingSettings.model_validate(client.routing).rings
+        if rings and client.personal_phone is None:
+            raise InvalidError("personal_phone", f"is required when {rings} rings the owner")
+
+
+def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """As the row has them: routing as plain JSON with its defaults."""
+    stored = dict(fields)
+    if "routing" in stored:
+        stored["routing"] = (stored["routing"] or RoutingSettings()).model_dump(mode="json", by_alias=True)
+    return stored
+
+
+async def _refuse_our_number(connection: Connection, client: Client) -> None:
+    """It would call us, and we would ring it again."""
+    if client.personal_phone and await is_our_number(connection, client.personal_phone):
+        raise InvalidError("personal_phone", "must be a person's phone, not a number that is answered here")

@@ -1,0 +1,192 @@
+"""Which assistant is wanted at which provider: rows that say so, written within the change that makes work necessary.
+
+An assistant is kept at every provider that the client's ladder may reach: the client's own or the agency's active one,
+and the fallbacks, as far as the agency has a key there. Saving a key, activating its provider or asking for a sync
+starts keeping the agency's assistants there; removing them ends it.
+
+This stands below keys, numbers and clients, because all of them make assistants wanted; who does the work
+(router.assistants) stands above. The row ties them together, and a job is only the nudge.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from adapters.portable import AssistantHost, NumberHost, Wiring
+from crypto import OpenError
+from router.addresses import Addresses
+from router.jobs import enqueue_fresh
+from router.store.assistants.copies import has_assistant
+from router.store.assistants.leftovers import hurry_leftovers, leave_copies
+from router.store.assistants.places import Place, list_synced_providers, start_sync, stop_sync
+from router.store.assistants.standings import list_own_copies
+from router.store.assistants.syncs import fail_pending, want_copies
+from router.store.keys.versions import StoredKey, find_key_in_use, list_keys_in_use
+from router.store.numbers.registrations import drop_registrations
+from router.store.pool import Connection
+from router.store.tenants.agencies import Agency, find_agency
+from router.store.tenants.clients import Client
+from router.vault import Vault
+
+MAPPING: Final = 1
+"""Counted up when definitions are written to providers in another way: then every copy is outdated."""
+
+SYNC: Final = "assistants.sync"
+"""The job that works on one provider of one agency."""
+
+FIRST: Final = 10
+"""Priority of the provider that takes the calls; those that stand by come after it."""
+
+
+async def nudge(connection: Connection, agency_id: str, provider: str, *, priority: int = 0) -> None:
+    """Let a job look at what there is to do there."""
+    payload = {"agency_id": agency_id, "provider": provider}
+    await enqueue_fresh(connection, SYNC, payload, once=f"{SYNC}/{agency_id}/{provider}", priority=priority)
+
+
+def reachable_providers(
+    agency: Agency, own: str | None, with_key: Collection[str], kept: Collection[str], order: Iterable[str]
+) -> list[str]:
+    """Where a client's assistant is to be, in the order of its ladder. `kept`: where the agency's assistants are kept;
+    the first of the ladder needs no such start.
+    """
+    first = own or agency.active_provider
+    fallbacks = order if agency.fallback_providers is None else agency.fallback_providers
+    ladder = [*([first] if first else []), *(name for name in fallbacks if name in kept)]
+    return [name for name in dict.fromkeys(ladder) if name in with_key]
+
+
+@dataclass(frozen=True, slots=True)
+class Wirings:
+    """Where a provider reaches us about one agency's calls."""
+
+    vault: Vault
+    addresses: Addresses
+
+    def make(self, key: StoredKey) -> Wiring:
+        """Raises crypto.OpenError: the address cannot be read any more; saving the key again makes a new one."""
+        token = self.vault.open_webhook_token(key)
+        return Wiring(
+            webhook_url=self.addresses.provider_webhook(key.kind, key.agency_id, token),
+            transfer_url=self.addresses.transfer(key.kind, key.agency_id, token),
+            secret=token,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Providers as agencies' assistants are kept there."""
+
+    wirings: Wirings
+    assistant_hosts: Mapping[str, AssistantHost]
+    number_hosts: Mapping[str, NumberHost]
+
+    def of(self, key: StoredKey) -> Place:
+        host, numbers = self.assistant_hosts.get(key.kind), self.number_hosts.get(key.kind)
+        try:
+            address = self.wirings.make(key).webhook_url
+        except OpenError:  # told already, and told to people by the work itself
+            address = "unreadable"
+        written = f"{MAPPING} {address}"
+        return Place(
+            agency_id=key.agency_id,
+            provider=key.kind,
+            form=hashlib.sha256(written.encode()).hexdigest(),
+            numbered=bool((host and host.lives_on_numbers) or (numbers and numbers.registers_numbers)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAssistants:
+    """All methods are called within the transaction of a change, with the agency locked."""
+
+    places: Places
+    providers: tuple[str, ...]  # in the order in which they stand in for each other
+    clock: Callable[[], datetime]
+
+    async def want_after_key(self, connection: Connection, agency: Agency, key: StoredKey) -> None:
+        """A voice key was saved: all of the agency's assistants are put there with it."""
+        if key.kind not in self.places.assistant_hosts:
+            return
+        now = self.clock()
+        await start_sync(connection, agency.id, key.kind, now)
+        await want_copies(connection, self.places.of(key), now, which="all")
+        await hurry_leftovers(connection, agency.id, key.kind)
+        await _nudge_in_order(connection, agency, key.kind)
+
+    async def end_without_key(self, connection: Connection, agency: Agency, provider: str) -> None:
+        """The key is gone: what was still to do there cannot be done. What is there stays."""
+        await stop_sync(connection, agency.id, provider)
+        error = "There is no key for it any more."
+        await fail_pending(connection, agency.id, provider, error, self.clock(), key_version=None)
+
+    async def want_after_recovery(self, connection: Connection, agency_id: str, provider: str) -> None:
+        """The key works again: what failed there is tried again."""
+        key = await find_key_in_use(connection, agency_id, provider)
+        if key is None or provider not in self.places.assistant_hosts:
+            return
+        await want_copies(connection, self.places.of(key), self.clock(), new=False)
+        await hurry_leftovers(connection, agency_id, provider)
+        await nudge(connection, agency_id, provider)
+
+    async def want_outdated(self, connection: Connection, agency_id: str, provider: str) -> None:
+        """Our own address or our way of writing definitions may have changed: nothing of the agency's has to."""
+        key = await find_key_in_use(connection, agency_id, provider)
+        if key is None or provider not in self.places.assistant_hosts:
+            return
+        await want_copies(connection, self.places.of(key), self.clock(), which="outdated", new=False)
+        await nudge(connection, agency_id, provider)
+
+    async def want_after_switch(self, connection: Connection, agency: Agency, providers: Iterable[str | None]) -> None:
+        """These take calls from now on, or stand by: what is missing or outdated there is put there."""
+        keys = {key.kind: key for key in await list_keys_in_use(connection, agency.id)}
+        for provider in dict.fromkeys(providers):
+            if provider in keys and provider in self.places.assistant_hosts:
+                now = self.clock()
+                await start_sync(connection, agency.id, provider, now)
+                await want_copies(connection, self.places.of(keys[provider]), now)
+                await _nudge_in_order(connection, agency, provider)
+
+    async def want_client(self, connection: Connection, client: Client) -> None:
+        """The client is new, or something of it or of its numbers changed: wherever it has an assistant, or is to have
+        one.
+        """
+        agency = await find_agency(connection, client.agency_id)
+        if agency is None:
+            return
+        if client.assistant is None:
+            await self.leave_client(connection, client.agency_id, client.id)
+            return
+        keys = {key.kind: key for key in await list_keys_in_use(connection, agency.id)}
+        kept = await list_synced_providers(connection, agency.id)
+        wanted = reachable_providers(agency, client.provider, keys, kept, self.providers)
+        there = await list_own_copies(connection, client.id)
+        for provider in dict.fromkeys((*wanted, *(name for name in keys if name in there))):
+            if provider in self.places.assistant_hosts:
+                place = self.places.of(keys[provider])
+                await want_copies(connection, place, self.clock(), client_id=client.id)
+                await nudge(connection, agency.id, provider, priority=FIRST if wanted[:1] == [provider] else 0)
+
+    async def want_moved_number(self, connection: Connection, client: Client, e164: str) -> None:
+        """A number went to this client. Without an assistant the former client's would go on answering a registration
+        of ours, so that goes.
+        """
+        if not await has_assistant(connection, client.id):
+            await drop_registrations(connection, client.agency_id, e164=e164)
+        await self.want_client(connection, client)
+
+    async def leave_client(
+        self, connection: Connection, agency_id: str, client_id: str, provider: str | None = None
+    ) -> None:
+        """Its assistants of our making, or the one at this provider, are to be deleted there."""
+        places = await leave_copies(connection, agency_id, self.clock(), client_id=client_id, provider=provider)
+        for place in places:
+            await nudge(connection, agency_id, place)
+
+
+async def _nudge_in_order(connection: Connection, agency: Agency, provider: str) -> None:
+    await nudge(connection, agency.id, provider, priority=FIRST if provider == agency.active_provider else 0)
