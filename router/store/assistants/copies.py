@@ -143,7 +143,7 @@ async def has_assistant(connection: Connection, client_id: str) -> bool:
 
 
 async def count_assistants(connection: Connection, agency_id: str, provider: str) -> Progress:
-    row = await connection.fetchrow(
+    [row] = await connection.fetch(
         """
         SELECT count(*) FILTER (WHERE c.assistant IS NOT NULL OR s.state = 'linked') AS total,
                count(*) FILTER (WHERE s.state IN ('linked', 'synced')) AS done,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+import asyncpg
+
 from adapters.base import Target
 from router.routing.route import Access, Route
-from router.store.pool import Pool
+from router.store.pool import Connection
 from router.store.tenants.clients import read_routing
 
 # Lines that others use (the agency's own outbound calls, say) count as long as it is fresh news.
@@ -227,7 +229,7 @@ class StoredCall:
 
 
 async def claim_call(
-    pool: Pool,
+    connection: Connection,
     *,
     account_sid: str,
     to: str,
@@ -244,7 +246,7 @@ async def claim_call(
 
     `forwarded_from` is what the number of the phone that forwarded the call ends with, as far as it is known.
     """
-    row = await pool.fetchrow(
+    row = await connection.fetchrow(
         CLAIM_CALL,
         account_sid,
         to,
@@ -263,75 +265,82 @@ async def claim_call(
 
 
 async def preview_call(
-    pool: Pool, *, agency_id: str, to: str, caller: str | None, now: datetime, most_of_caller: int, most_of_agency: int
+    connection: Connection,
+    *,
+    agency_id: str,
+    to: str,
+    caller: str | None,
+    now: datetime,
+    most_of_caller: int,
+    most_of_agency: int,
 ) -> CallClaim | None:
     """What claiming such a call would say. Writes nothing. None: the agency has no such number."""
-    row = await pool.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
+    row = await connection.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
     return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
 async def claim_step(
-    pool: Pool, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
+    connection: Connection, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
 ) -> StepClaim:
     """Claim a later step, and learn the route as it is now and what happened so far."""
-    row = await pool.fetchrow(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
+    [row] = await connection.fetch(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
     route = None if row["agency_id"] is None else read_route(row)
     facts = tuple(Fact(*fact) for fact in row["facts"] or ()) if row["recorded"] else None
     return StepClaim(row["claimed"], route, facts)
 
 
-async def find_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
-    row = await pool.fetchrow(FIND_STEP, account_sid, call_sid, step)
+async def find_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
+    row = await connection.fetchrow(FIND_STEP, account_sid, call_sid, step)
     return None if row is None else StoredStep(**row)
 
 
-async def forget_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> None:
-    await pool.execute(
+async def forget_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> None:
+    await connection.execute(
         "DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3", account_sid, call_sid, step
     )
 
 
-async def find_latest_answer(pool: Pool, account_sid: str, call_sid: str) -> tuple[str, str] | None:
+async def find_latest_answer(connection: Connection, account_sid: str, call_sid: str) -> tuple[str, str] | None:
     """The step answered last on a call, and its sealed answer."""
-    row = await pool.fetchrow(LATEST_STEP, account_sid, call_sid)
+    row = await connection.fetchrow(LATEST_STEP, account_sid, call_sid)
     return None if row is None or row["answer"] is None else (row["step"], row["answer"])
 
 
-async def find_facts(pool: Pool, call_id: str) -> tuple[Fact, ...]:
-    return tuple(Fact(**row) for row in await pool.fetch(FACTS, call_id))
+async def find_facts(connection: Connection, call_id: str) -> tuple[Fact, ...]:
+    return tuple(Fact(**row) for row in await connection.fetch(FACTS, call_id))
 
 
-async def find_call(pool: Pool, account_sid: str, call_sid: str) -> StoredCall | None:
-    row = await pool.fetchrow(FIND_CALL, account_sid, call_sid)
+async def find_call(connection: Connection, account_sid: str, call_sid: str) -> StoredCall | None:
+    row = await connection.fetchrow(FIND_CALL, account_sid, call_sid)
     return None if row is None else StoredCall(**row)
 
 
-async def find_agency_call(pool: Pool, agency_id: str, call_id: str) -> StoredCall | None:
+async def find_agency_call(connection: Connection, agency_id: str, call_id: str) -> StoredCall | None:
     """The call, if it is that agency's."""
-    row = await pool.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
+    row = await connection.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
     return None if row is None else StoredCall(**row)
 
 
 async def find_live_call(
-    pool: Pool, agency_id: str, provider: str, from_number: str, since: datetime
+    connection: Connection, agency_id: str, provider: str, from_number: str, since: datetime
 ) -> StoredCall | None:
     """The one call of that caller which the provider has now; None also where there are several."""
-    rows = await pool.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
+    rows = await connection.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
     return StoredCall(**rows[0]) if len(rows) == 1 else None
 
 
-async def find_route(pool: Pool, account_sid: str, number: str) -> Route | None:
-    row = await pool.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
+async def find_route(connection: Connection, account_sid: str, number: str) -> Route | None:
+    row = await connection.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
     return None if row is None else read_route(row)
 
 
-async def find_routes(pool: Pool, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
+async def find_routes(connection: Connection, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
     """The routes of those of the numbers, each with its account, that are still there."""
     accounts, e164s = [account for account, _ in numbers], [e164 for _, e164 in numbers]
-    return tuple(read_route(row) for row in await pool.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
+    return tuple(read_route(row) for row in await connection.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
 
 
-def read_route(row: Mapping[str, Any]) -> Route:
+def read_route(row: asyncpg.Record) -> Route:
     """A row of the route query as the decision knows it."""
     fallbacks = row["fallback_providers"]
     return Route(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Pool
+from router.store.pool import Connection
 
 _KEPT: Final = timedelta(days=7)  # some calls never come: those that we could not take, and Twilio's fallback did
 
@@ -40,7 +40,7 @@ ON CONFLICT DO NOTHING
 _FORGET: Final = "DELETE FROM early_ends WHERE at < $1"
 
 
-async def carry_out_early_ends(pool: Pool, now: datetime) -> None:
+async def carry_out_early_ends(connection: Connection, now: datetime) -> None:
     """End the calls that have come since. Ends of calls that never came are forgotten after a week."""
-    await pool.execute(_CARRY_OUT)
-    await pool.execute(_FORGET, now - _KEPT)
+    await connection.execute(_CARRY_OUT)
+    await connection.execute(_FORGET, now - _KEPT)

@@ -127,7 +127,8 @@ async def read_figures(connection: Connection, agency_id: str, since: datetime, 
 
     Rejected ones are left out: these are owners' phones that forward a call back to us, not callers.
     """
-    row = dict(await connection.fetchrow(FIGURES, agency_id, since, until, list(OUTAGE_KINDS)))
+    [record] = await connection.fetch(FIGURES, agency_id, since, until, list(OUTAGE_KINDS))
+    row = dict(record)
     by_provider = tuple(ProviderFigures(*one) for one in row.pop("by_provider") or ())
     by_client = tuple(ClientFigures(*one) for one in row.pop("by_client") or ())
     return Figures(**row, by_provider=by_provider, by_client=by_client)

@@ -11,7 +11,7 @@ from typing import Final
 
 from router.store.calls.calls import StoredCall
 from router.store.calls.writes import Write
-from router.store.pool import Connection, Pool
+from router.store.pool import Connection
 
 _LONGEST_TRANSCRIPT: Final = 500_000  # characters: hours of talk
 _LONGEST_SUMMARY: Final = 20_000
@@ -49,27 +49,27 @@ class CallStory:
 
 
 async def find_reported_call(
-    pool: Pool, agency_id: str, call_id: str | None, provider_call_id: str | None
+    connection: Connection, agency_id: str, call_id: str | None, provider_call_id: str | None
 ) -> StoredCall | None:
     """The call with our id, *whosever it is*; without such an id, the agency's call with the provider's."""
     if call_id is not None:
-        row = await pool.fetchrow(FIND_REPORTED_CALL, call_id)
+        row = await connection.fetchrow(FIND_REPORTED_CALL, call_id)
     elif provider_call_id is not None:
-        row = await pool.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
+        row = await connection.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
     else:
         return None
     return None if row is None else StoredCall(**row)
 
 
-async def is_step_claimed(pool: Pool, call: StoredCall, step: str) -> bool:
+async def is_step_claimed(connection: Connection, call: StoredCall, step: str) -> bool:
     """Whether Twilio has asked what comes after the leg of that step."""
-    claimed: bool = await pool.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step)
+    claimed: bool = await connection.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step)
     return claimed
 
 
-async def find_key_version(pool: Pool, agency_id: str, kind: str, at: datetime) -> int | None:
+async def find_key_version(connection: Connection, agency_id: str, kind: str, at: datetime) -> int | None:
     """Which version of a key a call that began then was made with. None: it is deleted."""
-    version: int | None = await pool.fetchval(FIND_KEY_VERSION, agency_id, kind, at)
+    version: int | None = await connection.fetchval(FIND_KEY_VERSION, agency_id, kind, at)
     return version
 
 

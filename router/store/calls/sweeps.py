@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.calls.calls import StoredCall
-from router.store.pool import Pool
+from router.store.pool import Connection
 
 _FIRST_REACH: Final = timedelta(days=1)  # how far back an account is looked through that never was
 
@@ -100,10 +100,10 @@ class OurNumber:
 
 
 async def claim_overdue_calls(
-    pool: Pool, now: datetime, *, silent_since: datetime, not_since: datetime, of_account: int, limit: int
+    connection: Connection, now: datetime, *, silent_since: datetime, not_since: datetime, of_account: int, limit: int
 ) -> list[OverdueCall]:
     """Calls without an end or a step since `silent_since`, claimed until somebody's `not_since` is past `now`."""
-    rows = await pool.fetch(CLAIM_OVERDUE, now, silent_since, not_since, of_account, limit)
+    rows = await connection.fetch(CLAIM_OVERDUE, now, silent_since, not_since, of_account, limit)
     return [_read_overdue(dict(row)) for row in rows]
 
 
@@ -112,19 +112,19 @@ def _read_overdue(row: dict[str, object]) -> OverdueCall:
     return OverdueCall(StoredCall(**row), last_step_at)  # type: ignore[arg-type]  # the columns of the statement
 
 
-async def enrol_accounts(pool: Pool, now: datetime) -> None:
+async def enrol_accounts(connection: Connection, now: datetime) -> None:
     """Every account that has numbers of ours, from the first of them on; no other."""
-    await pool.execute(_ENROL, now, now - _FIRST_REACH)
-    await pool.execute(_FORGET)
+    await connection.execute(_ENROL, now, now - _FIRST_REACH)
+    await connection.execute(_FORGET)
 
 
-async def claim_sweeps(pool: Pool, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
-    rows = await pool.fetch(_CLAIM_SWEEPS, now, leased_until, limit)
+async def claim_sweeps(connection: Connection, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
+    rows = await connection.fetch(_CLAIM_SWEEPS, now, leased_until, limit)
     return [AccountSweep(**row) for row in rows]
 
 
-async def finish_sweep(pool: Pool, account_sid: str, swept_until: datetime, next_at: datetime) -> None:
-    await pool.execute(
+async def finish_sweep(connection: Connection, account_sid: str, swept_until: datetime, next_at: datetime) -> None:
+    await connection.execute(
         "UPDATE sweeps SET swept_until = greatest(swept_until, $2), next_at = $3 WHERE account_sid = $1",
         account_sid,
         swept_until,
@@ -132,21 +132,21 @@ async def finish_sweep(pool: Pool, account_sid: str, swept_until: datetime, next
     )
 
 
-async def postpone_sweep(pool: Pool, account_sid: str, next_at: datetime) -> None:
+async def postpone_sweep(connection: Connection, account_sid: str, next_at: datetime) -> None:
     """It could not be looked through; the next time all of it is."""
-    await pool.execute("UPDATE sweeps SET next_at = $2 WHERE account_sid = $1", account_sid, next_at)
+    await connection.execute("UPDATE sweeps SET next_at = $2 WHERE account_sid = $1", account_sid, next_at)
 
 
-async def list_numbers_on(pool: Pool, account_sid: str) -> list[OurNumber]:
-    rows = await pool.fetch(
+async def list_numbers_on(connection: Connection, account_sid: str) -> list[OurNumber]:
+    rows = await connection.fetch(
         "SELECT e164, agency_id, client_id, created_at FROM numbers WHERE account_sid = $1", account_sid
     )
     return [OurNumber(**row) for row in rows]
 
 
-async def find_known_calls(pool: Pool, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
+async def find_known_calls(connection: Connection, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
     """Those of the account's calls that were recorded, also if they were deleted here since."""
-    rows = await pool.fetch(
+    rows = await connection.fetch(
         "SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2) "
         "UNION SELECT call_sid FROM deleted_calls WHERE account_sid = $1 AND call_sid = ANY ($2)",
         account_sid,
@@ -156,16 +156,16 @@ async def find_known_calls(pool: Pool, account_sid: str, call_sids: Sequence[str
 
 
 async def find_unfiled(
-    pool: Pool, account_sid: str, recordings: Sequence[tuple[str, str]]
+    connection: Connection, account_sid: str, recordings: Sequence[tuple[str, str]]
 ) -> list[tuple[str, StoredCall]]:
     """Of recordings (each with its CallSid) those of recorded calls that are no message yet, with the call."""
     sids, calls = [sid for sid, _ in recordings], [call_sid for _, call_sid in recordings]
-    rows = [dict(row) for row in await pool.fetch(_FIND_UNFILED, account_sid, sids, calls)]
+    rows = [dict(row) for row in await connection.fetch(_FIND_UNFILED, account_sid, sids, calls)]
     return [(row.pop("recording_sid"), StoredCall(**row)) for row in rows]
 
 
 async def insert_found_call(
-    pool: Pool,
+    connection: Connection,
     call_id: str,
     *,
     account_sid: str,
@@ -176,7 +176,7 @@ async def insert_found_call(
     now: datetime,
 ) -> bool:
     """Record a call that had passed us by. False: somebody has recorded it meanwhile, or its agency is gone."""
-    found = await pool.fetchval(
+    found = await connection.fetchval(
         _INSERT_FOUND,
         call_id,
         account_sid,

@@ -166,7 +166,7 @@ async def end_call(
 
     Raises UnrecordedCallError.
     """
-    row = await pool.fetchrow(END_CALL, call_id, at, outcome, seconds, event_id)
+    [row] = await pool.fetch(END_CALL, call_id, at, outcome, seconds, event_id)
     if not row["recorded"]:
         raise UnrecordedCallError
     closed: str | None = row["outcome"]
@@ -226,7 +226,7 @@ SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $4) AS
 
 async def insert_voicemail(pool: Pool, arguments: tuple[Any, ...]) -> bool:
     """File a message; False if it is there already. Raises UnrecordedCallError."""
-    row = await pool.fetchrow(INSERT_VOICEMAIL, *arguments)
+    [row] = await pool.fetch(INSERT_VOICEMAIL, *arguments)
     if not row["recorded"]:
         raise UnrecordedCallError
     return row["id"] is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+
+import asyncpg
 
 from router.store.events.feed import Position
 from router.store.pool import Connection
@@ -64,10 +66,10 @@ _COLUMNS: Final = (
 )
 
 
-def _read(row: dict[str, object]) -> WebhookEndpoint:
+def _read(row: Mapping[str, Any] | asyncpg.Record) -> WebhookEndpoint:
     fields = dict(row)
-    position = Position(fields.pop("xid"), fields.pop("seq"))  # type: ignore[arg-type]
-    return WebhookEndpoint(position=position, **fields)  # type: ignore[arg-type]
+    position = Position(fields.pop("xid"), fields.pop("seq"))
+    return WebhookEndpoint(position=position, **fields)
 
 
 async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:

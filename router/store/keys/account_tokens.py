@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Pool
+from router.store.pool import Connection
 
 ACCOUNT_TOKENS: Final = """
 SELECT agency_id, kind, version, sealed
@@ -28,6 +28,6 @@ class SealedToken:
     sealed: str
 
 
-async def find_account_tokens(pool: Pool, account_sid: str, now: datetime) -> tuple[SealedToken, ...]:
+async def find_account_tokens(connection: Connection, account_sid: str, now: datetime) -> tuple[SealedToken, ...]:
     """All tokens that may have signed for this account: the saved ones, and during a rotation the former."""
-    return tuple(SealedToken(**row) for row in await pool.fetch(ACCOUNT_TOKENS, account_sid, now - _ROTATION))
+    return tuple(SealedToken(**row) for row in await connection.fetch(ACCOUNT_TOKENS, account_sid, now - _ROTATION))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Pool
+from router.store.pool import Connection
 
 _FORMER: Final = timedelta(hours=24)
 
@@ -30,10 +30,10 @@ class SealedSecrets:
 
 
 async def find_webhook_secrets(
-    pool: Pool, agency_id: str, kind: str, now: datetime
+    connection: Connection, agency_id: str, kind: str, now: datetime
 ) -> tuple[SealedSecrets, ...] | None:
     """None: there is no such agency. Empty: it has no key of that kind."""
-    rows = await pool.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - _FORMER)
+    rows = await connection.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - _FORMER)
     if not rows:
         return None
     return tuple(SealedSecrets(**row) for row in rows if row["version"] is not None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from router.store.pool import Connection, Pool
+from router.store.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
     return [Due(**row) for row in rows]
 
 
-async def find_message(pool: Pool, voicemail_id: str) -> Message | None:
-    row = await pool.fetchrow(
+async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
+    row = await connection.fetchrow(
         """
         SELECT v.id, v.agency_id, v.client_id, v.call_id, k.call_sid, v.account_sid, v.recording_sid, v.from_number,
                v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email, c.routing
