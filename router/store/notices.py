@@ -59,7 +59,7 @@ class Notices:
             async with asyncio.timeout(_ALIVE_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
-            await connection.fetchval("SELECT 1")
+            await connection.fetchval("""SELECT 1""")
         self._wake.clear()
         while self._changed:
             await self._hear(self._changed.pop())

@@ -29,10 +29,10 @@ async def migrate(dsn: str) -> None:
     engine = _engine(dsn)
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            await connection.execute(text("""SELECT pg_advisory_lock(:lock)"""), {"lock": _LOCK})
             await connection.commit()
             await connection.run_sync(_upgrade)
-            await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+            await connection.execute(text("""SELECT pg_advisory_unlock(:lock)"""), {"lock": _LOCK})
             await connection.commit()
     finally:
         await engine.dispose()
@@ -57,7 +57,7 @@ async def connect_to_schema(dsn: str) -> asyncpg.Connection:
 
 async def _find_version(connection: asyncpg.Connection) -> str | None:
     try:
-        version: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        version: str | None = await connection.fetchval("""SELECT version_num FROM alembic_version""")
     except asyncpg.UndefinedTableError:
         return None
     return version

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import read
 
 FIND_ANSWERING: Final = """
 SELECT n.e164, n.account_sid, n.client_id, c.name AS client_name,
@@ -30,4 +31,4 @@ class Answering:
 
 async def find_answering(connection: Connection, agency_id: str, e164: str, provider: str) -> Answering | None:
     row = await connection.fetchrow(FIND_ANSWERING, agency_id, e164, provider)
-    return None if row is None else Answering(**row)
+    return None if row is None else read(Answering, row)

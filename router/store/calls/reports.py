@@ -12,6 +12,7 @@ from typing import Final
 from router.store.calls.calls import StoredCall
 from router.store.calls.writes import Write
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _LONGEST_TRANSCRIPT: Final = 500_000  # characters: hours of talk
 _LONGEST_SUMMARY: Final = 20_000
@@ -19,13 +20,19 @@ _LONGEST_WORD: Final = 300
 _MOST_DOLLARS: Final = 100_000.0
 _MOST_SECONDS: Final = 1_000_000.0
 
-_CALL: Final = """
-SELECT id, account_sid, call_sid, agency_id, client_id, from_number, to_number, answered_by, outcome, started_at,
-       ended_at
+FIND_REPORTED_CALL: Final = f"""
+SELECT {columns(StoredCall)}
   FROM calls
+ WHERE id = $1
 """
-FIND_REPORTED_CALL: Final = f"{_CALL} WHERE id = $1"
-FIND_PROVIDERS_CALL: Final = f"{_CALL} WHERE provider_call_id = $1 AND agency_id = $2 ORDER BY started_at DESC LIMIT 1"
+
+FIND_PROVIDERS_CALL: Final = f"""
+SELECT {columns(StoredCall)}
+  FROM calls
+ WHERE provider_call_id = $1 AND agency_id = $2
+ ORDER BY started_at DESC
+ LIMIT 1
+"""
 
 STEP_IS_CLAIMED: Final = """
 SELECT EXISTS (SELECT FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3)
@@ -48,6 +55,9 @@ class CallStory:
     ai_seconds: float | None
 
 
+_STORY: Final = columns(CallStory)
+
+
 async def find_reported_call(
     connection: Connection, agency_id: str, call_id: str | None, provider_call_id: str | None
 ) -> StoredCall | None:
@@ -58,7 +68,7 @@ async def find_reported_call(
         row = await connection.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
     else:
         return None
-    return None if row is None else StoredCall(**row)
+    return None if row is None else read(StoredCall, row)
 
 
 async def is_step_claimed(connection: Connection, call: StoredCall, step: str) -> bool:
@@ -75,15 +85,15 @@ async def find_key_version(connection: Connection, agency_id: str, kind: str, at
 
 async def find_story(connection: Connection, agency_id: str, call_id: str) -> CallStory:
     row = await connection.fetchrow(
-        """
-        SELECT provider_call_id, end_reason, summary, transcript, ai_seconds
+        f"""
+        SELECT {_STORY}
           FROM calls
          WHERE agency_id = $1 AND id = $2
         """,
         agency_id,
         call_id,
     )
-    return CallStory(**row) if row else CallStory(None, None, None, None, None)
+    return read(CallStory, row) if row else CallStory(None, None, None, None, None)
 
 
 def set_story(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from router.store.pool import Connection
+from router.store.rows import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
         limit,
         wanted,
     )
-    return [Due(**row) for row in rows]
+    return [read(Due, row) for row in rows]
 
 
 async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
@@ -80,8 +81,8 @@ async def find_message(connection: Connection, voicemail_id: str) -> Message | N
         """,
         voicemail_id,
     )
-    return Message(**row) if row else None
+    return read(Message, row) if row else None
 
 
 async def set_mail_state(connection: Connection, voicemail_id: str, state: str) -> None:
-    await connection.execute("UPDATE voicemails SET mail_state = $2 WHERE id = $1", voicemail_id, state)
+    await connection.execute("""UPDATE voicemails SET mail_state = $2 WHERE id = $1""", voicemail_id, state)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _DELETED_KNOWN: Final = timedelta(days=30)
 
@@ -21,10 +22,13 @@ class OldMessage:
     at: datetime
 
 
+_MESSAGE: Final = columns(OldMessage)
+
+
 async def list_retentions(connection: Connection) -> list[tuple[str, timedelta]]:
     """Agencies that do not keep what was said for ever, and for how long they do."""
     rows = await connection.fetch(
-        "SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id"
+        """SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id"""
     )
     return [(row["id"], timedelta(days=row["retention_days"])) for row in rows]
 
@@ -35,8 +39,8 @@ async def list_messages_before(
     """Oldest first. `before` None: all."""
     at, voicemail_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, account_sid, recording_sid, at
+        f"""
+        SELECT {_MESSAGE}
           FROM voicemails
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR at < $2) AND ($3::timestamptz IS NULL OR (at, id) > ($3, $4))
          ORDER BY at, id
@@ -48,16 +52,21 @@ async def list_messages_before(
         voicemail_id,
         limit,
     )
-    return [OldMessage(**row) for row in rows]
+    return [read(OldMessage, row) for row in rows]
 
 
 async def list_messages_of_call(connection: Connection, agency_id: str, call_id: str) -> list[OldMessage]:
     rows = await connection.fetch(
-        "SELECT id, account_sid, recording_sid, at FROM voicemails WHERE agency_id = $1 AND call_id = $2 ORDER BY at, id",
+        f"""
+        SELECT {_MESSAGE}
+          FROM voicemails
+         WHERE agency_id = $1 AND call_id = $2
+         ORDER BY at, id
+        """,
         agency_id,
         call_id,
     )
-    return [OldMessage(**row) for row in rows]
+    return [read(OldMessage, row) for row in rows]
 
 
 async def forget_calls_before(
@@ -112,4 +121,4 @@ async def delete_call(connection: Connection, agency_id: str, call_id: str, now:
 
 async def forget_deleted_calls(connection: Connection, now: datetime) -> None:
     """Those that nobody would find at the carrier any more."""
-    await connection.execute("DELETE FROM deleted_calls WHERE at < $1", now - _DELETED_KNOWN)
+    await connection.execute("""DELETE FROM deleted_calls WHERE at < $1""", now - _DELETED_KNOWN)
