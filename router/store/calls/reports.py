@@ -112,11 +112,13 @@ def set_story(
     Reports come in any order and more than once: the first reason stays, of all else what says the most.
     """
     return Write(
-        "UPDATE calls SET provider_call_id = coalesce(provider_call_id, $3), "
-        "end_reason = coalesce(end_reason, $4), summary = coalesce($5, summary), "
-        "transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END, "
-        "cost = greatest(cost, ($7::float8)::numeric), ai_seconds = greatest(ai_seconds, $8) "
-        "WHERE id = $1 AND (provider IS NULL OR provider = $2)",
+        """
+        UPDATE calls SET provider_call_id = coalesce(provider_call_id, $3),
+        end_reason = coalesce(end_reason, $4), summary = coalesce($5, summary),
+        transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END,
+        cost = greatest(cost, ($7::float8)::numeric), ai_seconds = greatest(ai_seconds, $8)
+        WHERE id = $1 AND (provider IS NULL OR provider = $2)
+        """,
         (
             call_id,
             provider,
