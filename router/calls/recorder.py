@@ -17,11 +17,12 @@ from itertools import groupby
 from typing import Any, Final
 
 import asyncpg
+from asyncpg import Connection
 
 from router.calls.spool import Spool, SpoolFile
 from router.store.calls.writes import Write
 from router.store.guard import Guard
-from router.store.pool import AWAY_ERRORS, Connection
+from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
 
 _MOST_IN_A_BATCH: Final = 500
@@ -195,9 +196,9 @@ class Recorder:
                 if not self._guard.away:  # somebody may have lost it again, and writes are spooled since
                     self._behind.clear()
                 self._disconnect()
-                self._connection, connection = connection, None
+                self._connection = connection
         finally:
-            if connection is not None:
+            if self._connection is not connection:
                 connection.terminate()
         if count:
             emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))

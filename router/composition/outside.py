@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
+import asyncpg
 from pydantic import SecretStr
 
 from adapters.base import Account
@@ -34,7 +35,7 @@ from router.routing.route import Access
 from router.services import ApiServices
 from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
-from router.store.pool import Connection, Database, open_database
+from router.store.pool import Database, open_database
 from router.store.schema import connect_to_schema
 from router.store.sealed import open_key
 from router.telemetry import metrics
@@ -158,7 +159,7 @@ def reveal(secret: SecretStr | None) -> str:
     return secret.get_secret_value() if secret is not None else ""
 
 
-async def _connect_anew(dsn: str, database: Database) -> Connection:
+async def _connect_anew(dsn: str, database: Database) -> asyncpg.Connection:
     """The recorder's own connection: it is the one that finds the database again. Raises SchemaError."""
     connection = await connect_to_schema(dsn)
     await database.renew()

@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from router.store.pool import DATABASE_ERRORS, Connection, connect
+import asyncpg
+
+from router.store.pool import DATABASE_ERRORS, connect
 from router.telemetry import emit
 
 CHANNEL: Final = "callrouter_settings"
@@ -51,19 +53,19 @@ class Notices:
         finally:
             connection.terminate()
 
-    async def _hear_next(self, connection: Connection) -> None:
+    async def _hear_next(self, connection: asyncpg.Connection) -> None:
         """What has changed; now and then a look whether the connection is still there."""
         try:
             async with asyncio.timeout(_ALIVE_SECONDS):
                 await self._wake.wait()
         except TimeoutError:
-            await connection.fetchval("SELECT 1")
+            await connection.fetchval("""SELECT 1""")
         self._wake.clear()
         while self._changed:
             await self._hear(self._changed.pop())
 
-    def _note(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
-        self._changed.add(payload)
+    def _note(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        self._changed.add(str(payload))
         self._wake.set()
 
     def _note_end(self, _connection: Any) -> None:

@@ -12,12 +12,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
-Pool: TypeAlias = Any  # asyncpg has no types
-Connection: TypeAlias = Any
+Pool: TypeAlias = asyncpg.Pool
+Connection: TypeAlias = Pool | asyncpg.Connection | PoolConnectionProxy
+"""What runs a statement. A pool lends one of its connections for it; a transaction needs a connection."""
 
 COMMAND_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 2.0
@@ -103,7 +105,7 @@ async def open_plain_pool(dsn: str, size: int, name: str) -> AsyncIterator[Pool]
         await _close(pool)
 
 
-async def connect(dsn: str) -> Connection:
+async def connect(dsn: str) -> asyncpg.Connection:
     """A connection of its own, for the recorder and for LISTEN."""
     connection = await asyncpg.connect(dsn, command_timeout=COMMAND_SECONDS, timeout=COMMAND_SECONDS)
     await _read_json(connection)
@@ -130,5 +132,5 @@ async def _close(pool: Pool) -> None:
             await pool.close()  # given up, it closes all connections at once
 
 
-async def _read_json(connection: Connection) -> None:
+async def _read_json(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

@@ -39,57 +39,114 @@ class Place:
 PLACES: Final = (
     Place(
         ("keys", "sealed"),
-        "SELECT agency_id, kind, version, sealed AS value FROM keys ORDER BY agency_id, kind, version",
-        "UPDATE keys SET sealed = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $5",
+        """
+        SELECT agency_id, kind, version, sealed AS value
+          FROM keys
+         ORDER BY agency_id, kind, version
+        """,
+        """
+        UPDATE keys
+           SET sealed = $4
+         WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $5
+        """,
         lambda row: key_context(row["agency_id"], row["kind"], row["version"]),
     ),
     Place(
         ("keys", "webhook_sealed"),
-        "SELECT agency_id, kind, version, webhook_sealed AS value FROM keys ORDER BY agency_id, kind, version",
-        "UPDATE keys SET webhook_sealed = $4 "
-        "WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_sealed = $5",
+        """
+        SELECT agency_id, kind, version, webhook_sealed AS value
+          FROM keys
+         ORDER BY agency_id, kind, version
+        """,
+        """
+        UPDATE keys
+           SET webhook_sealed = $4
+         WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_sealed = $5
+        """,
         lambda row: webhook_secret_context(row["agency_id"], row["kind"], row["version"]),
     ),
     Place(
         ("keys", "webhook_token_sealed"),
-        "SELECT agency_id, kind, version, webhook_token_sealed AS value FROM keys ORDER BY agency_id, kind, version",
-        "UPDATE keys SET webhook_token_sealed = $4 "
-        "WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_token_sealed = $5",
+        """
+        SELECT agency_id, kind, version, webhook_token_sealed AS value
+          FROM keys
+         ORDER BY agency_id, kind, version
+        """,
+        """
+        UPDATE keys
+           SET webhook_token_sealed = $4
+         WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_token_sealed = $5
+        """,
         lambda row: webhook_token_context(row["agency_id"], row["kind"]),
     ),
     Place(
         ("carrier_keys", "sealed"),
-        "SELECT agency_id, account_sid, provider, sealed AS value FROM carrier_keys "
-        "ORDER BY agency_id, account_sid, provider",
-        "UPDATE carrier_keys SET sealed = $4 "
-        "WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND sealed = $5",
+        """
+        SELECT agency_id, account_sid, provider, sealed AS value
+          FROM carrier_keys
+         ORDER BY agency_id, account_sid, provider
+        """,
+        """
+        UPDATE carrier_keys
+           SET sealed = $4
+         WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND sealed = $5
+        """,
         lambda row: carrier_key_context(row["agency_id"], row["account_sid"], row["provider"]),
     ),
     Place(
         ("registrations", "sealed_parts"),
-        "SELECT agency_id, e164, provider, sealed_parts AS value FROM registrations ORDER BY agency_id, e164, provider",
-        "UPDATE registrations SET sealed_parts = $4 "
-        "WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_parts = $5",
+        """
+        SELECT agency_id, e164, provider, sealed_parts AS value
+          FROM registrations
+         ORDER BY agency_id, e164, provider
+        """,
+        """
+        UPDATE registrations
+           SET sealed_parts = $4
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_parts = $5
+        """,
         lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
     ),
     Place(
         ("former_registrations", "sealed_parts"),
-        "SELECT agency_id, e164, provider, remote_id, sealed_parts AS value FROM former_registrations "
-        "ORDER BY agency_id, e164, provider, remote_id",
-        "UPDATE former_registrations SET sealed_parts = $5 "
-        "WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND sealed_parts = $6",
+        """
+        SELECT agency_id, e164, provider, remote_id, sealed_parts AS value
+          FROM former_registrations
+         ORDER BY agency_id, e164, provider, remote_id
+        """,
+        """
+        UPDATE former_registrations
+           SET sealed_parts = $5
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND sealed_parts = $6
+        """,
         lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
     ),
     Place(
         ("endpoints", "sealed"),
-        "SELECT agency_id, id, sealed AS value FROM endpoints ORDER BY agency_id, id",
-        "UPDATE endpoints SET sealed = $3 WHERE agency_id = $1 AND id = $2 AND sealed = $4",
+        """
+        SELECT agency_id, id, sealed AS value
+          FROM endpoints
+         ORDER BY agency_id, id
+        """,
+        """
+        UPDATE endpoints
+           SET sealed = $3
+         WHERE agency_id = $1 AND id = $2 AND sealed = $4
+        """,
         lambda row: endpoint_secret_context(row["agency_id"], row["id"]),
     ),
     Place(
         ("idempotency_keys", "reply"),
-        "SELECT scope, key, reply AS value FROM idempotency_keys ORDER BY scope, key",
-        "UPDATE idempotency_keys SET reply = $3 WHERE scope = $1 AND key = $2 AND reply = $4",
+        """
+        SELECT scope, key, reply AS value
+          FROM idempotency_keys
+         ORDER BY scope, key
+        """,
+        """
+        UPDATE idempotency_keys
+           SET reply = $3
+         WHERE scope = $1 AND key = $2 AND reply = $4
+        """,
         lambda row: reply_context(row["scope"], row["key"]),
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from router.store.pool import Connection, connect
+from router.store.pool import connect
 
 _LOCK: Final = 7_331_046_155  # any number, the same in every process: one migrates, the others wait
 
@@ -30,10 +29,10 @@ async def migrate(dsn: str) -> None:
     engine = _engine(dsn)
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _LOCK})
+            await connection.execute(text("""SELECT pg_advisory_lock(:lock)"""), {"lock": _LOCK})
             await connection.commit()
             await connection.run_sync(_upgrade)
-            await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
+            await connection.execute(text("""SELECT pg_advisory_unlock(:lock)"""), {"lock": _LOCK})
             await connection.commit()
     finally:
         await engine.dispose()
@@ -45,7 +44,7 @@ async def check_schema(dsn: str) -> None:
     connection.terminate()
 
 
-async def connect_to_schema(dsn: str) -> Connection:
+async def connect_to_schema(dsn: str) -> asyncpg.Connection:
     """A connection to a database that has what this code needs. Raises SchemaError."""
     connection = await connect(dsn)
     try:
@@ -56,9 +55,9 @@ async def connect_to_schema(dsn: str) -> Connection:
     return connection
 
 
-async def _find_version(connection: Connection) -> str | None:
+async def _find_version(connection: asyncpg.Connection) -> str | None:
     try:
-        version: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
+        version: str | None = await connection.fetchval("""SELECT version_num FROM alembic_version""")
     except asyncpg.UndefinedTableError:
         return None
     return version
@@ -75,11 +74,6 @@ def _compare(current: str | None) -> None:
 @cache
 def _newest() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
-def migrate_now(dsn: str) -> None:
-    """`migrate` for callers without an event loop."""
-    asyncio.run(migrate(dsn))
 
 
 def _upgrade(connection: AlchemyConnection) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
 
 from adapters.base import Account, Carrier, CarrierNumber, ErrorKind, ProviderError
 from crypto import Keyring, OpenError
@@ -46,7 +48,7 @@ class NumberCheck:
             return findings
         return [fine("numbers", f"all {len(rows)} lead here, with their fallback")]
 
-    async def _look_at(self, row: Mapping[str, Any]) -> Sequence[Finding]:
+    async def _look_at(self, row: asyncpg.Record) -> Sequence[Finding]:
         subject = f"number {row['e164']} ({row['agency']})"
         try:
             account = self._open(row)
@@ -62,7 +64,7 @@ class NumberCheck:
             return [self._explain(subject, row, error)]
         return self._compare(subject, row, there)
 
-    def _open(self, row: Mapping[str, Any]) -> Account | None:
+    def _open(self, row: asyncpg.Record) -> Account | None:
         if self._platform and self._platform.sid == row["account_sid"]:
             return self._platform
         if row["sealed"] is None:
@@ -70,13 +72,13 @@ class NumberCheck:
         token = open_key(self._keyring, row["sealed"], row["key_agency_id"], row["kind"], row["version"])
         return Account(row["account_sid"], token)
 
-    def _explain(self, subject: str, row: Mapping[str, Any], error: ProviderError) -> Finding:
+    def _explain(self, subject: str, row: asyncpg.Record, error: ProviderError) -> Finding:
         if error.kind is ErrorKind.KEY_REJECTED:
             mend = "save the account's new token: until then its calls go to their fallback"
             return problem(subject, f"Twilio refuses the token of its account {row['account_sid']}", mend)
         return problem(subject, f"Twilio could not be asked ({error})", "try again")
 
-    def _compare(self, subject: str, row: Mapping[str, Any], there: CarrierNumber | None) -> list[Finding]:
+    def _compare(self, subject: str, row: asyncpg.Record, there: CarrierNumber | None) -> list[Finding]:
         if there is None:
             mend = "delete it here, or get it back at Twilio"
             return [problem(subject, f"is not in the account {row['account_sid']} any more", mend)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from adapters.portable import Copy
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class StoredAssistant:
     state: str
     error: str | None
     lost: Sequence[str]
+
+
+_ASSISTANT: Final = columns(StoredAssistant, "s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,16 @@ async def link_assistant(
 ) -> StoredAssistant | None:
     """None if the agency has no such client. `managed`: what of ours was set on it, as a Place's `form`."""
     row = await connection.fetchrow(
-        """
-        INSERT INTO assistants (client_id, provider, remote_id, state, usable, manage, lost, synced_hash, updated_at)
+        f"""
+        INSERT INTO assistants AS s (client_id, provider, remote_id, state, usable, manage, lost, synced_hash,
+                                     updated_at)
         SELECT id, $3, $4, 'linked', true, $5, $6, $7, $8 FROM clients WHERE agency_id = $1 AND id = $2
         ON CONFLICT (client_id, provider) DO UPDATE
            SET remote_id = EXCLUDED.remote_id, state = EXCLUDED.state, usable = EXCLUDED.usable,
-               manage = EXCLUDED.manage, lost = EXCLUDED.lost, synced_hash = EXCLUDED.synced_hash, parts = '{}',
+               manage = EXCLUDED.manage, lost = EXCLUDED.lost, synced_hash = EXCLUDED.synced_hash, parts = '{{}}',
                version = NULL, key_version = NULL, refused_hash = NULL, leased_until = NULL, retry_at = NULL,
                tried = 0, updated_at = EXCLUDED.updated_at, error = NULL
-        RETURNING provider, remote_id, state, error, lost
+        RETURNING {_ASSISTANT}
         """,
         agency_id,
         client_id,
@@ -81,7 +86,7 @@ async def link_assistant(
         managed,
         now,
     )
-    return StoredAssistant(**row) if row else None
+    return read(StoredAssistant, row) if row else None
 
 
 async def unlink_assistant(connection: Connection, agency_id: str, client_id: str, provider: str) -> bool:
@@ -102,8 +107,8 @@ async def unlink_assistant(connection: Connection, agency_id: str, client_id: st
 
 async def list_assistants(connection: Connection, agency_id: str, client_id: str) -> list[StoredAssistant]:
     rows = await connection.fetch(
-        """
-        SELECT s.provider, s.remote_id, s.state, s.error, s.lost
+        f"""
+        SELECT {_ASSISTANT}
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
          WHERE c.agency_id = $1 AND s.client_id = $2
@@ -111,7 +116,7 @@ async def list_assistants(connection: Connection, agency_id: str, client_id: str
         agency_id,
         client_id,
     )
-    return [StoredAssistant(**row) for row in rows]
+    return [read(StoredAssistant, row) for row in rows]
 
 
 async def find_usable_copy(connection: Connection, agency_id: str, client_id: str, provider: str) -> Copy | None:
@@ -143,7 +148,7 @@ async def has_assistant(connection: Connection, client_id: str) -> bool:
 
 
 async def count_assistants(connection: Connection, agency_id: str, provider: str) -> Progress:
-    row = await connection.fetchrow(
+    [row] = await connection.fetch(
         """
         SELECT count(*) FILTER (WHERE c.assistant IS NOT NULL OR s.state = 'linked') AS total,
                count(*) FILTER (WHERE s.state IN ('linked', 'synced')) AS done,
@@ -156,7 +161,7 @@ async def count_assistants(connection: Connection, agency_id: str, provider: str
         agency_id,
         provider,
     )
-    return Progress(**row)
+    return read(Progress, row)
 
 
 async def list_failures(connection: Connection, agency_id: str, provider: str) -> list[Failure]:
@@ -171,4 +176,4 @@ async def list_failures(connection: Connection, agency_id: str, provider: str) -
         agency_id,
         provider,
     )
-    return [Failure(**row) for row in rows]
+    return [read(Failure, row) for row in rows]

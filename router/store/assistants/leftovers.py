@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from adapters.portable import Copy
 from router.store.assistants.syncs import LEASE
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Leftover:
     remote_id: str | None
     parts: Mapping[str, str]
     tried: int
-    until: datetime
+    until: datetime = field(metadata=sql("t.leased_until"))
 
     @property
     def copy(self) -> Copy | None:
@@ -31,6 +32,9 @@ class Leftover:
         if self.remote_id is None and not self.parts:
             return None
         return Copy(self.remote_id, self.parts)
+
+
+_LEFTOVER: Final = columns(Leftover)
 
 
 async def leave_copies(
@@ -79,7 +83,7 @@ async def leave_copy(
 async def claim_leftover(connection: Connection, agency_id: str, provider: str, now: datetime) -> Leftover | None:
     """One to be deleted, with the place locked; None: nothing is due."""
     row = await connection.fetchrow(
-        """
+        f"""
         UPDATE leftovers
            SET leased_until = $4
          WHERE id = (
@@ -89,14 +93,14 @@ async def claim_leftover(connection: Connection, agency_id: str, provider: str, 
                 ORDER BY created_at, id
                 LIMIT 1
                   FOR UPDATE SKIP LOCKED)
-        RETURNING id, agency_id, client_id, provider, remote_id, parts, tried, leased_until AS until
+        RETURNING {_LEFTOVER}
         """,
         agency_id,
         provider,
         now,
         now + LEASE,
     )
-    return Leftover(**row) if row else None
+    return read(Leftover, row) if row else None
 
 
 async def is_wanted_again(connection: Connection, leftover: Leftover) -> bool:
@@ -121,7 +125,7 @@ async def is_wanted_again(connection: Connection, leftover: Leftover) -> bool:
 
 
 async def forget_leftover(connection: Connection, leftover: Leftover) -> None:
-    await connection.execute("DELETE FROM leftovers WHERE id = $1", leftover.id)
+    await connection.execute("""DELETE FROM leftovers WHERE id = $1""", leftover.id)
 
 
 async def postpone_leftover(
@@ -144,7 +148,7 @@ async def postpone_leftover(
 async def hurry_leftovers(connection: Connection, agency_id: str, provider: str) -> None:
     """Another key may do what the former one could not."""
     await connection.execute(
-        "UPDATE leftovers SET retry_at = NULL WHERE agency_id = $1 AND provider = $2", agency_id, provider
+        """UPDATE leftovers SET retry_at = NULL WHERE agency_id = $1 AND provider = $2""", agency_id, provider
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from router.store.pool import Connection
-from router.store.tenants.clients import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,9 @@ encode(sha256(convert_to(jsonb_build_array(
          WHERE n.agency_id = c.agency_id AND n.client_id = c.id)
     END)::text, 'UTF8')), 'hex')
 """
-ASKED: Final = (
-    "(SELECT $1::text AS agency_id, $2::text AS provider, $3::text AS form, $4::boolean AS numbered) AS asked"
-)
+ASKED: Final = """
+(SELECT $1::text AS agency_id, $2::text AS provider, $3::text AS form, $4::boolean AS numbered) AS asked
+"""
 
 
 async def list_kept(connection: Connection) -> list[tuple[str, str]]:
@@ -74,21 +72,10 @@ async def start_sync(connection: Connection, agency_id: str, provider: str, now:
 
 
 async def stop_sync(connection: Connection, agency_id: str, provider: str) -> None:
-    await connection.execute("DELETE FROM syncs WHERE agency_id = $1 AND provider = $2", agency_id, provider)
+    await connection.execute("""DELETE FROM syncs WHERE agency_id = $1 AND provider = $2""", agency_id, provider)
 
 
 async def list_synced_providers(connection: Connection, agency_id: str) -> set[str]:
     """Where the agency's assistants are kept up to date."""
-    rows = await connection.fetch("SELECT provider FROM syncs WHERE agency_id = $1", agency_id)
+    rows = await connection.fetch("""SELECT provider FROM syncs WHERE agency_id = $1""", agency_id)
     return {row["provider"] for row in rows}
-
-
-_CLIENT_FIELDS: Final[Iterable[str]] = (
-    "id", "agency_id", "name", "personal_phone", "notify_email", "provider", "caller_id", "routing", "assistant",
-    "created_at",
-)  # fmt: skip
-
-
-def take_client(row: dict[str, Any]) -> Client:
-    """Takes the client's columns out of the row."""
-    return Client(**{name: row.pop(name) for name in _CLIENT_FIELDS})

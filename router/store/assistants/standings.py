@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from router.store.assistants.places import ASKED, FINGERPRINT, Place, take_client
+from router.store.assistants.places import ASKED, FINGERPRINT, Place
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 from router.store.tenants.clients import Client
 
 
 async def list_own_copies(connection: Connection, client_id: str) -> set[str]:
     """Providers at which the client has an assistant that is ours, or is to have one."""
     rows = await connection.fetch(
-        "SELECT provider FROM assistants WHERE client_id = $1 AND state <> 'linked'", client_id
+        """SELECT provider FROM assistants WHERE client_id = $1 AND state <> 'linked'""", client_id
     )
     return {row["provider"] for row in rows}
 
@@ -41,9 +42,9 @@ class Standing:
     client: Client
     state: str | None
     remote_id: str | None
-    parts: Mapping[str, str]
+    parts: Mapping[str, str] = field(metadata=sql("coalesce(t.parts, '{}')"))
     current: bool
-    lost: tuple[str, ...]
+    lost: tuple[str, ...] = field(metadata=sql("coalesce(t.lost, '{}')"))
 
     @property
     def is_there(self) -> bool:
@@ -51,23 +52,19 @@ class Standing:
         return self.state == "synced" or self.remote_id is not None or bool(self.parts)
 
 
+_STANDING: Final = f"""{columns(Client, "c")}, {columns(Standing, "s", without=("client", "current"))}"""
+
+
 async def survey(connection: Connection, place: Place) -> list[Standing]:
     """All clients of the agency, oldest first."""
     rows = await connection.fetch(
         f"""
-        SELECT c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing,
-               c.assistant, c.created_at, s.state, s.remote_id, coalesce(s.parts, '{{}}') AS parts,
-               coalesce(s.synced_hash = {FINGERPRINT}, false) AS current, coalesce(s.lost, '{{}}') AS lost
+        SELECT {_STANDING}, coalesce(s.synced_hash = {FINGERPRINT}, false) AS current
           FROM {ASKED}
           JOIN clients c ON c.agency_id = asked.agency_id
           LEFT JOIN assistants s ON s.client_id = c.id AND s.provider = asked.provider
          ORDER BY c.created_at, c.id
-        """,  # noqa: S608  (put together from constants)
+        """,
         *place.values,
     )
-    return [_read_standing(dict(row)) for row in rows]
-
-
-def _read_standing(row: dict[str, Any]) -> Standing:
-    client = take_client(row)
-    return Standing(**{**row, "lost": tuple(row["lost"])}, client=client)
+    return [read(Standing, row, client=read(Client, row)) for row in rows]

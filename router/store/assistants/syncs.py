@@ -7,13 +7,14 @@ manage them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from adapters.portable import Copy
-from router.store.assistants.places import ASKED, FINGERPRINT, Place, take_client
+from router.store.assistants.places import ASKED, FINGERPRINT, Place
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 from router.store.tenants.clients import Client
 
 LEASE: Final = timedelta(seconds=120)
@@ -26,7 +27,7 @@ class Claim:
 
     client: Client
     provider: str
-    linked: bool
+    linked: bool = field(metadata=sql("t.state = 'linked'"))
     remote_id: str | None
     parts: Mapping[str, str]
     version: str | None
@@ -44,97 +45,13 @@ class Claim:
         return Copy(self.remote_id, self.parts, self.version)
 
 
+_CLAIM: Final = f"""
+{columns(Client, "c")}, {columns(Claim, "s", without=("client", "provider", "fingerprint", "until"))}
+"""
+
 Outcome: TypeAlias = Literal["synced", "failed"]
 Which: TypeAlias = Literal["all", "faulty", "outdated"]
 """Copies to be put anew: all; those that are outdated, failed or waiting; or the outdated ones alone."""
-
-_WANT_AGAIN: Final = f"""
-UPDATE assistants s
-   SET state = 'pending', tried = 0, retry_at = NULL, error = NULL, updated_at = $5
-  FROM clients c, {ASKED}
- WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
-   AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
-   AND CASE $7 WHEN 'all' THEN true
-               WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
-               ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {FINGERPRINT} END
-"""  # noqa: S608  (put together from constants)
-
-_WANT_NEW: Final = """
-INSERT INTO assistants (client_id, provider, state, updated_at)
-SELECT c.id, $2, 'pending', $3
-  FROM clients c
- WHERE c.agency_id = $1 AND c.assistant IS NOT NULL AND ($4::text IS NULL OR c.id = $4)
- ORDER BY c.created_at, c.id
-ON CONFLICT (client_id, provider) DO NOTHING
-"""
-
-# One at a time at each provider of an agency: so many requests do not add up, and a pause is one for all.
-_LOCK_PLACE: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))"
-
-_BUSY_UNTIL: Final = """
-SELECT greatest(
-       (SELECT max(s.leased_until)
-          FROM assistants s
-          JOIN clients c ON c.id = s.client_id
-         WHERE c.agency_id = $1 AND s.provider = $2 AND s.leased_until > $3),
-       (SELECT max(l.leased_until)
-          FROM leftovers l
-         WHERE l.agency_id = $1 AND l.provider = $2 AND l.leased_until > $3))
-"""
-
-_CLAIM: Final = f"""
-UPDATE assistants s
-   SET leased_until = $6
-  FROM clients c, {ASKED}
- WHERE c.id = s.client_id AND s.provider = asked.provider
-   AND s.client_id = (
-       SELECT due.client_id
-         FROM assistants due
-         JOIN clients d ON d.id = due.client_id
-        WHERE d.agency_id = $1 AND due.provider = $2
-          AND (due.state = 'pending'
-               OR due.state = 'linked' AND due.manage <> '{{}}' AND due.synced_hash IS DISTINCT FROM $3)
-          AND (due.retry_at IS NULL OR due.retry_at <= $5)
-        ORDER BY due.usable, d.created_at, d.id
-        LIMIT 1
-          FOR UPDATE OF due SKIP LOCKED)
-RETURNING c.id, c.agency_id, c.name, c.personal_phone, c.notify_email, c.provider, c.caller_id, c.routing, c.assistant,
-          c.created_at, s.state = 'linked' AS linked, s.remote_id, s.parts, s.version, s.key_version, s.manage, s.tried,
-          {FINGERPRINT} AS fingerprint
-"""  # noqa: S608  (put together from constants)
-
-# What was changed while it was worked on is still to do.
-_SETTLE: Final = f"""
-UPDATE assistants s
-   SET state = CASE WHEN s.state = 'linked' THEN 'linked'
-                    WHEN {FINGERPRINT} = $6 AND EXISTS (
-                         SELECT FROM keys k
-                          WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
-                            AND k.retired_at IS NULL)
-                    THEN $8 ELSE 'pending' END,
-       synced_hash = CASE WHEN s.state = 'linked' THEN asked.form WHEN $8 = 'synced' THEN $6 ELSE s.synced_hash END,
-       error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
-  FROM clients c, {ASKED}
- WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
-RETURNING s.state
-"""  # noqa: S608  (put together from constants)
-
-LIST_UNATTENDED: Final = """
-WITH due AS (
-    SELECT client_id, provider, leased_until FROM assistants WHERE state = 'pending' AND retry_at IS NULL
-     UNION ALL
-    SELECT client_id, provider, leased_until FROM assistants WHERE retry_at <= $1
-)
-SELECT DISTINCT c.agency_id, due.provider
-  FROM due
-  JOIN clients c ON c.id = due.client_id
- WHERE due.leased_until IS NULL OR due.leased_until <= $1
- UNION
-SELECT l.agency_id, l.provider
-  FROM leftovers l
-  JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
- WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
-"""
 
 
 async def want_copies(
@@ -147,22 +64,91 @@ async def want_copies(
     new: bool = True,
 ) -> None:
     """Queue those of all clients, or of the one; without `new` none that has no row there yet."""
-    await connection.execute(_WANT_AGAIN, *place.values, now, client_id, which)
+    await connection.execute(
+        f"""
+        UPDATE assistants s
+           SET state = 'pending', tried = 0, retry_at = NULL, error = NULL, updated_at = $5
+          FROM clients c, {ASKED}
+         WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
+           AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
+           AND CASE $7 WHEN 'all' THEN true
+                       WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
+                       ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {FINGERPRINT} END
+        """,
+        *place.values,
+        now,
+        client_id,
+        which,
+    )
     if new:
-        await connection.execute(_WANT_NEW, place.agency_id, place.provider, now, client_id)
+        await connection.execute(
+            """
+            INSERT INTO assistants (client_id, provider, state, updated_at)
+            SELECT c.id, $2, 'pending', $3
+              FROM clients c
+             WHERE c.agency_id = $1 AND c.assistant IS NOT NULL AND ($4::text IS NULL OR c.id = $4)
+             ORDER BY c.created_at, c.id
+            ON CONFLICT (client_id, provider) DO NOTHING
+            """,
+            place.agency_id,
+            place.provider,
+            now,
+            client_id,
+        )
 
 
 async def lock_place(connection: Connection, agency_id: str, provider: str, now: datetime) -> datetime | None:
     """Whoever takes work there waits for this. Until when somebody works there already, if so. Needs a transaction."""
-    await connection.execute(_LOCK_PLACE, agency_id, provider)
-    busy_until: datetime | None = await connection.fetchval(_BUSY_UNTIL, agency_id, provider, now)
+    # One at a time at each provider of an agency: so many requests do not add up, and a pause is one for all.
+    await connection.execute(
+        """SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))""", agency_id, provider
+    )
+    busy_until: datetime | None = await connection.fetchval(
+        """
+        SELECT greatest(
+               (SELECT max(s.leased_until)
+                  FROM assistants s
+                  JOIN clients c ON c.id = s.client_id
+                 WHERE c.agency_id = $1 AND s.provider = $2 AND s.leased_until > $3),
+               (SELECT max(l.leased_until)
+                  FROM leftovers l
+                 WHERE l.agency_id = $1 AND l.provider = $2 AND l.leased_until > $3))
+        """,
+        agency_id,
+        provider,
+        now,
+    )
     return busy_until
 
 
 async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
     """A row to work on, those first whose clients have nothing there yet. None: nothing is due."""
-    row = await connection.fetchrow(_CLAIM, *place.values, now, now + LEASE)
-    return _read_claim(dict(row), place.provider, now + LEASE) if row else None
+    row = await connection.fetchrow(
+        f"""
+        UPDATE assistants s
+           SET leased_until = $6
+          FROM clients c, {ASKED}
+         WHERE c.id = s.client_id AND s.provider = asked.provider
+           AND s.client_id = (
+               SELECT due.client_id
+                 FROM assistants due
+                 JOIN clients d ON d.id = due.client_id
+                WHERE d.agency_id = $1 AND due.provider = $2
+                  AND (due.state = 'pending'
+                       OR due.state = 'linked' AND due.manage <> '{{}}' AND due.synced_hash IS DISTINCT FROM $3)
+                  AND (due.retry_at IS NULL OR due.retry_at <= $5)
+                ORDER BY due.usable, d.created_at, d.id
+                LIMIT 1
+                  FOR UPDATE OF due SKIP LOCKED)
+        RETURNING {_CLAIM}, {FINGERPRINT} AS fingerprint
+        """,
+        *place.values,
+        now,
+        now + LEASE,
+    )
+    if row is None:
+        return None
+    return read(Claim, row, client=read(Client, row), provider=place.provider, until=now + LEASE)
 
 
 async def find_retry(connection: Connection, agency_id: str, provider: str) -> datetime | None:
@@ -219,9 +205,33 @@ async def settle(
 
     Needs a transaction: whoever is changing the client is waited for.
     """
-    await connection.execute("SELECT id FROM clients WHERE id = $1 FOR SHARE", claim.client.id)
+    await connection.execute("""SELECT id FROM clients WHERE id = $1 FOR SHARE""", claim.client.id)
+    # What was changed while it was worked on is still to do.
     state: str | None = await connection.fetchval(
-        _SETTLE, *place.values, claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until
+        f"""
+        UPDATE assistants s
+           SET state = CASE WHEN s.state = 'linked' THEN 'linked'
+                            WHEN {FINGERPRINT} = $6 AND EXISTS (
+                                 SELECT FROM keys k
+                                  WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
+                                    AND k.retired_at IS NULL)
+                            THEN $8 ELSE 'pending' END,
+               synced_hash = CASE WHEN s.state = 'linked' THEN asked.form
+                                  WHEN $8 = 'synced' THEN $6
+                                  ELSE s.synced_hash END,
+               error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
+          FROM clients c, {ASKED}
+         WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
+        RETURNING s.state
+        """,
+        *place.values,
+        claim.client.id,
+        claim.fingerprint,
+        key_version,
+        outcome,
+        error,
+        now,
+        claim.until,
     )
     return state
 
@@ -246,7 +256,7 @@ async def postpone(connection: Connection, claim: Claim, error: str, now: dateti
 async def let_go(connection: Connection, claim: Claim) -> None:
     """As if it had never been claimed."""
     await connection.execute(
-        "UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3",
+        """UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3""",
         claim.client.id,
         claim.provider,
         claim.until,
@@ -278,10 +288,23 @@ async def fail_pending(
 
 async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
     """Agencies and providers where something is due that nobody works on, and that have a key."""
-    rows = await connection.fetch(LIST_UNATTENDED, now)
+    rows = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT client_id, provider, leased_until FROM assistants WHERE state = 'pending' AND retry_at IS NULL
+             UNION ALL
+            SELECT client_id, provider, leased_until FROM assistants WHERE retry_at <= $1
+        )
+        SELECT DISTINCT c.agency_id, due.provider
+          FROM due
+          JOIN clients c ON c.id = due.client_id
+         WHERE due.leased_until IS NULL OR due.leased_until <= $1
+         UNION
+        SELECT l.agency_id, l.provider
+          FROM leftovers l
+          JOIN keys k ON k.agency_id = l.agency_id AND k.kind = l.provider AND k.retired_at IS NULL
+         WHERE (l.retry_at IS NULL OR l.retry_at <= $1) AND (l.leased_until IS NULL OR l.leased_until <= $1)
+        """,
+        now,
+    )
     return [(row["agency_id"], row["provider"]) for row in rows]
-
-
-def _read_claim(row: dict[str, Any], provider: str, until: datetime) -> Claim:
-    client = take_client(row)
-    return Claim(**{**row, "manage": tuple(row["manage"])}, client=client, provider=provider, until=until)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from router.store.pool import Pool
+from router.store.pool import Connection
+from router.store.rows import read
 
 FIND_ANSWERING: Final = """
 SELECT n.e164, n.account_sid, n.client_id, c.name AS client_name,
@@ -28,6 +29,6 @@ class Answering:
     assistant_id: str | None
 
 
-async def find_answering(pool: Pool, agency_id: str, e164: str, provider: str) -> Answering | None:
-    row = await pool.fetchrow(FIND_ANSWERING, agency_id, e164, provider)
-    return None if row is None else Answering(**row)
+async def find_answering(connection: Connection, agency_id: str, e164: str, provider: str) -> Answering | None:
+    row = await connection.fetchrow(FIND_ANSWERING, agency_id, e164, provider)
+    return None if row is None else read(Answering, row)

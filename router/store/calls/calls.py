@@ -6,153 +6,17 @@ What is written behind it is router.store.calls.writes; lists for people are rou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
+import asyncpg
+
 from adapters.base import Target
 from router.routing.route import Access, Route
-from router.store.pool import Pool
+from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 from router.store.tenants.clients import read_routing
-
-# Lines that others use (the agency's own outbound calls, say) count as long as it is fresh news.
-_LINES_FREE: Final = """
-    CASE WHEN k.lines_limit IS NOT NULL
-         THEN k.lines_limit
-              - CASE WHEN k.lines_at > now() - interval '1 minute' THEN coalesce(k.lines_others, 0) ELSE 0 END
-              - (SELECT count(*)
-                   FROM calls l
-                  WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
-                    AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour')
-    END
-"""
-
-_ROUTE: Final = f"""
-    SELECT n.agency_id, n.client_id, n.account_sid, n.e164, c.name AS client_name, c.personal_phone, c.caller_id,
-           c.provider AS client_provider, c.routing, c.assistant #>> '{{languages,0}}' AS language,
-           c.assistant ->> 'transfer_to' AS transfer_to,
-           (c.assistant ->> 'max_seconds')::integer AS max_seconds,
-           a.active_provider, a.former_provider, a.fallback_providers,
-           (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version, {_LINES_FREE}))
-              FROM keys k
-             WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
-           (SELECT jsonb_object_agg(s.provider, s.remote_id)
-              FROM assistants s
-             WHERE s.client_id = n.client_id AND s.usable) AS assistants,
-           (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode))
-              FROM registrations r
-             WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
-      FROM numbers n
-      JOIN clients c ON c.id = n.client_id
-      JOIN agencies a ON a.id = n.agency_id
-"""  # noqa: S608  (put together from constants)
-
-# What stands against placing the call that was `asked` for.
-_AGAINST: Final = """
-       (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
-                    WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
-          FROM calls r
-         WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
-           AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop,
-       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = asked.caller) >= asked.most_of_caller THEN 'caller'
-                    WHEN count(*) >= asked.most_of_agency THEN 'agency' END
-          FROM (SELECT l.from_number
-                  FROM calls l
-                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
-                   AND l.started_at > asked.now - interval '1 hour' AND l.call_sid <> asked.call_sid
-                 LIMIT asked.most_of_agency) AS live) AS crowd
-"""
-
-# The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
-# Counting makes the step wait for the call: who replays a spool inserts them in that order, too (no deadlock).
-CLAIM_CALL: Final = f"""
-WITH route AS MATERIALIZED ({_ROUTE}
-     WHERE n.account_sid = $1 AND n.e164 = $2
-       AND ($8::text[] IS NULL OR EXISTS (
-           SELECT FROM keys t
-            WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)
-              AND (t.retired_at IS NULL OR t.retired_at > $6::timestamptz - interval '24 hours')))
-), started AS (
-    INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
-    SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
-    ON CONFLICT DO NOTHING
-    RETURNING id
-), claimed AS (
-    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
-    SELECT $1, $4, 'inbound', $3, $6 FROM route WHERE (SELECT count(*) FROM started) >= 0
-    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
-    RETURNING step
-)
-SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_AGAINST}
-  FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded,
-                      $9::bigint AS most_of_caller, $10::bigint AS most_of_agency) AS asked
-"""  # noqa: S608  (put together from constants)
-
-# The same of a call that nobody has placed; $3 is null where nothing is known of the caller.
-PREVIEW_CALL: Final = f"""
-WITH route AS MATERIALIZED ({_ROUTE} WHERE n.agency_id = $1 AND n.e164 = $2)
-SELECT route.*, false AS claimed, {_AGAINST}
-  FROM route, (SELECT '' AS call_sid, $3::text AS caller, $4::timestamptz AS now, NULL::text AS forwarded,
-                      $5::bigint AS most_of_caller, $6::bigint AS most_of_agency) AS asked
-"""  # noqa: S608  (put together from constants)
-
-CLAIM_STEP: Final = f"""
-WITH claimed AS (
-    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
-    VALUES ($1, $3, $4, $5, $6)
-    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
-    RETURNING step
-)
-SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*, EXISTS (SELECT FROM calls WHERE id = $5) AS recorded,
-       (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
-          FROM call_events e
-         WHERE e.call_id = $5) AS facts
-  FROM (SELECT 1) AS one
-  LEFT JOIN ({_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2) AS route ON true
-"""  # noqa: S608  (put together from constants)
-
-FIND_STEP: Final = """
-SELECT s.call_id, s.claimed_at, s.answered_at, s.answer,
-       EXISTS (SELECT FROM call_steps l WHERE l.call_id = s.call_id AND l.claimed_at > s.claimed_at) AS passed
-  FROM call_steps s
- WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.step = $3
-"""
-
-LATEST_STEP: Final = """
-SELECT s.call_id, s.step, s.answer
-  FROM call_steps s
- WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.answered_at IS NOT NULL
- ORDER BY s.claimed_at DESC
- LIMIT 1
-"""
-
-FACTS: Final = """
-SELECT e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)::float8 AS at
-  FROM call_events e
- WHERE e.call_id = $1
-"""
-
-_CALL: Final = """
-SELECT id, account_sid, call_sid, agency_id, client_id, from_number, to_number, answered_by, outcome, started_at,
-       ended_at
-  FROM calls
-"""
-
-FIND_CALL: Final = f"{_CALL} WHERE account_sid = $1 AND call_sid = $2"
-
-FIND_AGENCY_CALL: Final = f"{_CALL} WHERE id = $1 AND agency_id = $2"
-
-LIVE_CALLS_OF: Final = f"""{_CALL}
-WHERE agency_id = $1 AND provider = $2 AND from_number = $3 AND ended_at IS NULL AND started_at > $4
-LIMIT 2
-"""
-
-ROUTE_OF_NUMBER: Final = f"{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"
-
-ROUTES_OF_NUMBERS: Final = f"""{_ROUTE}
-WHERE (n.account_sid, n.e164) IN (SELECT asked.account_sid, asked.e164
-                                    FROM unnest($1::text[], $2::text[]) AS asked (account_sid, e164))
-"""  # noqa: S608  (put together from constants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +27,7 @@ class Fact:
     step: str | None
     provider: str | None
     reason: str | None
-    at: float
+    at: float = field(metadata=sql("extract(epoch FROM t.at)::float8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +90,156 @@ class StoredCall:
     ended_at: datetime | None
 
 
+# Lines that others use (the agency's own outbound calls, say) count as long as it is fresh news.
+_LINES_FREE: Final = """
+    CASE WHEN k.lines_limit IS NOT NULL
+         THEN k.lines_limit
+              - CASE WHEN k.lines_at > now() - interval '1 minute' THEN coalesce(k.lines_others, 0) ELSE 0 END
+              - (SELECT count(*)
+                   FROM calls l
+                  WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
+                    AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour')
+    END
+"""
+
+_ROUTE: Final = f"""
+    SELECT n.agency_id, n.client_id, n.account_sid, n.e164, c.name AS client_name, c.personal_phone, c.caller_id,
+           c.provider AS client_provider, c.routing, c.assistant #>> '{{languages,0}}' AS language,
+           c.assistant ->> 'transfer_to' AS transfer_to,
+           (c.assistant ->> 'max_seconds')::integer AS max_seconds,
+           a.active_provider, a.former_provider, a.fallback_providers,
+           (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version, {_LINES_FREE}))
+              FROM keys k
+             WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
+           (SELECT jsonb_object_agg(s.provider, s.remote_id)
+              FROM assistants s
+             WHERE s.client_id = n.client_id AND s.usable) AS assistants,
+           (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode))
+              FROM registrations r
+             WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
+      FROM numbers n
+      JOIN clients c ON c.id = n.client_id
+      JOIN agencies a ON a.id = n.agency_id
+"""
+
+# What stands against placing the call that was `asked` for.
+_AGAINST: Final = """
+       (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
+                    WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
+          FROM calls r
+         WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
+           AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop,
+       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = asked.caller) >= asked.most_of_caller THEN 'caller'
+                    WHEN count(*) >= asked.most_of_agency THEN 'agency' END
+          FROM (SELECT l.from_number
+                  FROM calls l
+                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
+                   AND l.started_at > asked.now - interval '1 hour' AND l.call_sid <> asked.call_sid
+                 LIMIT asked.most_of_agency) AS live) AS crowd
+"""
+
+# The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
+# Counting makes the step wait for the call: who replays a spool inserts them in that order, too (no deadlock).
+CLAIM_CALL: Final = f"""
+WITH route AS MATERIALIZED ({_ROUTE}
+     WHERE n.account_sid = $1 AND n.e164 = $2
+       AND ($8::text[] IS NULL OR EXISTS (
+           SELECT FROM keys t
+            WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)
+              AND (t.retired_at IS NULL OR t.retired_at > $6::timestamptz - interval '24 hours')))
+), started AS (
+    INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
+    SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), claimed AS (
+    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
+    SELECT $1, $4, 'inbound', $3, $6 FROM route WHERE (SELECT count(*) FROM started) >= 0
+    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
+    RETURNING step
+)
+SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_AGAINST}
+  FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded,
+                      $9::bigint AS most_of_caller, $10::bigint AS most_of_agency) AS asked
+"""
+
+# The same of a call that nobody has placed; $3 is null where nothing is known of the caller.
+PREVIEW_CALL: Final = f"""
+WITH route AS MATERIALIZED ({_ROUTE} WHERE n.agency_id = $1 AND n.e164 = $2)
+SELECT route.*, false AS claimed, {_AGAINST}
+  FROM route, (SELECT '' AS call_sid, $3::text AS caller, $4::timestamptz AS now, NULL::text AS forwarded,
+                      $5::bigint AS most_of_caller, $6::bigint AS most_of_agency) AS asked
+"""
+
+CLAIM_STEP: Final = f"""
+WITH claimed AS (
+    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
+    VALUES ($1, $3, $4, $5, $6)
+    ON CONFLICT (account_sid, call_sid, step) DO NOTHING
+    RETURNING step
+)
+SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*, EXISTS (SELECT FROM calls WHERE id = $5) AS recorded,
+       (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
+          FROM call_events e
+         WHERE e.call_id = $5) AS facts
+  FROM (SELECT 1) AS one
+  LEFT JOIN ({_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2) AS route ON true
+"""
+
+FIND_STEP: Final = f"""
+SELECT {columns(StoredStep, "s", without=("passed",))},
+       EXISTS (SELECT FROM call_steps l WHERE l.call_id = s.call_id AND l.claimed_at > s.claimed_at) AS passed
+  FROM call_steps s
+ WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.step = $3
+"""
+
+LATEST_STEP: Final = """
+SELECT s.call_id, s.step, s.answer
+  FROM call_steps s
+ WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.answered_at IS NOT NULL
+ ORDER BY s.claimed_at DESC
+ LIMIT 1
+"""
+
+FACTS: Final = f"""
+SELECT {columns(Fact, "e")}
+  FROM call_events e
+ WHERE e.call_id = $1
+"""
+
+FIND_CALL: Final = f"""
+SELECT {columns(StoredCall)}
+  FROM calls
+ WHERE account_sid = $1 AND call_sid = $2
+"""
+
+FIND_AGENCY_CALL: Final = f"""
+SELECT {columns(StoredCall)}
+  FROM calls
+ WHERE id = $1 AND agency_id = $2
+"""
+
+LIVE_CALLS_OF: Final = f"""
+SELECT {columns(StoredCall)}
+  FROM calls
+ WHERE agency_id = $1 AND provider = $2 AND from_number = $3 AND ended_at IS NULL AND started_at > $4
+ LIMIT 2
+"""
+
+ROUTE_OF_NUMBER: Final = f"""
+{_ROUTE}
+ WHERE n.account_sid = $1 AND n.e164 = $2
+"""
+
+ROUTES_OF_NUMBERS: Final = f"""
+{_ROUTE}
+ WHERE (n.account_sid, n.e164) IN (SELECT asked.account_sid, asked.e164
+                                     FROM unnest($1::text[], $2::text[]) AS asked (account_sid, e164))
+"""
+
+
 async def claim_call(
-    pool: Pool,
+    connection: Connection,
     *,
     account_sid: str,
     to: str,
@@ -244,7 +256,7 @@ async def claim_call(
 
     `forwarded_from` is what the number of the phone that forwarded the call ends with, as far as it is known.
     """
-    row = await pool.fetchrow(
+    row = await connection.fetchrow(
         CLAIM_CALL,
         account_sid,
         to,
@@ -263,75 +275,82 @@ async def claim_call(
 
 
 async def preview_call(
-    pool: Pool, *, agency_id: str, to: str, caller: str | None, now: datetime, most_of_caller: int, most_of_agency: int
+    connection: Connection,
+    *,
+    agency_id: str,
+    to: str,
+    caller: str | None,
+    now: datetime,
+    most_of_caller: int,
+    most_of_agency: int,
 ) -> CallClaim | None:
     """What claiming such a call would say. Writes nothing. None: the agency has no such number."""
-    row = await pool.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
+    row = await connection.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
     return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
 async def claim_step(
-    pool: Pool, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
+    connection: Connection, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
 ) -> StepClaim:
     """Claim a later step, and learn the route as it is now and what happened so far."""
-    row = await pool.fetchrow(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
+    [row] = await connection.fetch(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
     route = None if row["agency_id"] is None else read_route(row)
     facts = tuple(Fact(*fact) for fact in row["facts"] or ()) if row["recorded"] else None
     return StepClaim(row["claimed"], route, facts)
 
 
-async def find_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
-    row = await pool.fetchrow(FIND_STEP, account_sid, call_sid, step)
-    return None if row is None else StoredStep(**row)
+async def find_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
+    row = await connection.fetchrow(FIND_STEP, account_sid, call_sid, step)
+    return None if row is None else read(StoredStep, row)
 
 
-async def forget_step(pool: Pool, account_sid: str, call_sid: str, step: str) -> None:
-    await pool.execute(
-        "DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3", account_sid, call_sid, step
+async def forget_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> None:
+    await connection.execute(
+        """DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3""", account_sid, call_sid, step
     )
 
 
-async def find_latest_answer(pool: Pool, account_sid: str, call_sid: str) -> tuple[str, str] | None:
+async def find_latest_answer(connection: Connection, account_sid: str, call_sid: str) -> tuple[str, str] | None:
     """The step answered last on a call, and its sealed answer."""
-    row = await pool.fetchrow(LATEST_STEP, account_sid, call_sid)
+    row = await connection.fetchrow(LATEST_STEP, account_sid, call_sid)
     return None if row is None or row["answer"] is None else (row["step"], row["answer"])
 
 
-async def find_facts(pool: Pool, call_id: str) -> tuple[Fact, ...]:
-    return tuple(Fact(**row) for row in await pool.fetch(FACTS, call_id))
+async def find_facts(connection: Connection, call_id: str) -> tuple[Fact, ...]:
+    return tuple(read(Fact, row) for row in await connection.fetch(FACTS, call_id))
 
 
-async def find_call(pool: Pool, account_sid: str, call_sid: str) -> StoredCall | None:
-    row = await pool.fetchrow(FIND_CALL, account_sid, call_sid)
-    return None if row is None else StoredCall(**row)
+async def find_call(connection: Connection, account_sid: str, call_sid: str) -> StoredCall | None:
+    row = await connection.fetchrow(FIND_CALL, account_sid, call_sid)
+    return None if row is None else read(StoredCall, row)
 
 
-async def find_agency_call(pool: Pool, agency_id: str, call_id: str) -> StoredCall | None:
+async def find_agency_call(connection: Connection, agency_id: str, call_id: str) -> StoredCall | None:
     """The call, if it is that agency's."""
-    row = await pool.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
-    return None if row is None else StoredCall(**row)
+    row = await connection.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
+    return None if row is None else read(StoredCall, row)
 
 
 async def find_live_call(
-    pool: Pool, agency_id: str, provider: str, from_number: str, since: datetime
+    connection: Connection, agency_id: str, provider: str, from_number: str, since: datetime
 ) -> StoredCall | None:
     """The one call of that caller which the provider has now; None also where there are several."""
-    rows = await pool.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
-    return StoredCall(**rows[0]) if len(rows) == 1 else None
+    rows = await connection.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
+    return read(StoredCall, rows[0]) if len(rows) == 1 else None
 
 
-async def find_route(pool: Pool, account_sid: str, number: str) -> Route | None:
-    row = await pool.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
+async def find_route(connection: Connection, account_sid: str, number: str) -> Route | None:
+    row = await connection.fetchrow(ROUTE_OF_NUMBER, account_sid, number)
     return None if row is None else read_route(row)
 
 
-async def find_routes(pool: Pool, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
+async def find_routes(connection: Connection, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
     """The routes of those of the numbers, each with its account, that are still there."""
     accounts, e164s = [account for account, _ in numbers], [e164 for _, e164 in numbers]
-    return tuple(read_route(row) for row in await pool.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
+    return tuple(read_route(row) for row in await connection.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
 
 
-def read_route(row: Mapping[str, Any]) -> Route:
+def read_route(row: asyncpg.Record) -> Route:
     """A row of the route query as the decision knows it."""
     fallbacks = row["fallback_providers"]
     return Route(

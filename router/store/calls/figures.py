@@ -8,6 +8,7 @@ from typing import Final
 
 from adapters.base import ErrorKind
 from router.store.pool import Connection
+from router.store.rows import read
 
 OUTAGE_KINDS: Final = (
     ErrorKind.TIMEOUT.value,
@@ -127,7 +128,7 @@ async def read_figures(connection: Connection, agency_id: str, since: datetime, 
 
     Rejected ones are left out: these are owners' phones that forward a call back to us, not callers.
     """
-    row = dict(await connection.fetchrow(FIGURES, agency_id, since, until, list(OUTAGE_KINDS)))
-    by_provider = tuple(ProviderFigures(*one) for one in row.pop("by_provider") or ())
-    by_client = tuple(ClientFigures(*one) for one in row.pop("by_client") or ())
-    return Figures(**row, by_provider=by_provider, by_client=by_client)
+    [row] = await connection.fetch(FIGURES, agency_id, since, until, list(OUTAGE_KINDS))
+    by_provider = tuple(ProviderFigures(*one) for one in row["by_provider"] or ())
+    by_client = tuple(ClientFigures(*one) for one in row["by_client"] or ())
+    return read(Figures, row, by_provider=by_provider, by_client=by_client)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,19 @@ class PastCallEvent(PastEvent):
         }
 
 
+_CALL: Final = columns(PastCall)
+_EVENT: Final = columns(PastEvent, "e")
+_CALL_EVENT: Final = columns(PastCallEvent)
+
+
 async def list_calls(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[PastCall]:
     """Newest first."""
     at, call_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, call_sid, client_id, from_number, to_number, provider, outcome, started_at, answered_at, ended_at,
-               seconds, cost
+        f"""
+        SELECT {_CALL}
           FROM calls
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
          ORDER BY started_at DESC, id DESC
@@ -97,28 +102,27 @@ async def list_calls(
         call_id,
         limit,
     )
-    return [PastCall(**row) for row in rows]
+    return [read(PastCall, row) for row in rows]
 
 
 async def find_call(connection: Connection, agency_id: str, call_id: str) -> PastCall | None:
     row = await connection.fetchrow(
-        """
-        SELECT id, call_sid, client_id, from_number, to_number, provider, outcome, started_at, answered_at, ended_at,
-               seconds, cost
+        f"""
+        SELECT {_CALL}
           FROM calls
          WHERE agency_id = $1 AND id = $2
         """,
         agency_id,
         call_id,
     )
-    return PastCall(**row) if row else None
+    return read(PastCall, row) if row else None
 
 
 async def list_call_events(connection: Connection, agency_id: str, call_id: str) -> list[PastEvent]:
     """In the order in which they happened."""
     rows = await connection.fetch(
-        """
-        SELECT e.id, e.at, e.event, e.step, e.provider, e.reason, e.duration_ms
+        f"""
+        SELECT {_EVENT}
           FROM call_events e
           JOIN calls c ON c.id = e.call_id
          WHERE c.agency_id = $1 AND e.call_id = $2
@@ -127,17 +131,17 @@ async def list_call_events(connection: Connection, agency_id: str, call_id: str)
         agency_id,
         call_id,
     )
-    return [PastEvent(**row) for row in rows]
+    return [read(PastEvent, row) for row in rows]
 
 
 async def find_call_event(connection: Connection, agency_id: str, event_id: str) -> PastCallEvent | None:
     row = await connection.fetchrow(
-        """
-        SELECT id, at, event, step, provider, reason, duration_ms, call_id
+        f"""
+        SELECT {_CALL_EVENT}
           FROM call_events
          WHERE id = $1 AND agency_id = $2
         """,
         event_id,
         agency_id,
     )
-    return PastCallEvent(**row) if row else None
+    return read(PastCallEvent, row) if row else None

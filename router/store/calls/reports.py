@@ -11,7 +11,8 @@ from typing import Final
 
 from router.store.calls.calls import StoredCall
 from router.store.calls.writes import Write
-from router.store.pool import Connection, Pool
+from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _LONGEST_TRANSCRIPT: Final = 500_000  # characters: hours of talk
 _LONGEST_SUMMARY: Final = 20_000
@@ -19,13 +20,19 @@ _LONGEST_WORD: Final = 300
 _MOST_DOLLARS: Final = 100_000.0
 _MOST_SECONDS: Final = 1_000_000.0
 
-_CALL: Final = """
-SELECT id, account_sid, call_sid, agency_id, client_id, from_number, to_number, answered_by, outcome, started_at,
-       ended_at
+FIND_REPORTED_CALL: Final = f"""
+SELECT {columns(StoredCall)}
   FROM calls
+ WHERE id = $1
 """
-FIND_REPORTED_CALL: Final = f"{_CALL} WHERE id = $1"
-FIND_PROVIDERS_CALL: Final = f"{_CALL} WHERE provider_call_id = $1 AND agency_id = $2 ORDER BY started_at DESC LIMIT 1"
+
+FIND_PROVIDERS_CALL: Final = f"""
+SELECT {columns(StoredCall)}
+  FROM calls
+ WHERE provider_call_id = $1 AND agency_id = $2
+ ORDER BY started_at DESC
+ LIMIT 1
+"""
 
 STEP_IS_CLAIMED: Final = """
 SELECT EXISTS (SELECT FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3)
@@ -48,42 +55,45 @@ class CallStory:
     ai_seconds: float | None
 
 
+_STORY: Final = columns(CallStory)
+
+
 async def find_reported_call(
-    pool: Pool, agency_id: str, call_id: str | None, provider_call_id: str | None
+    connection: Connection, agency_id: str, call_id: str | None, provider_call_id: str | None
 ) -> StoredCall | None:
     """The call with our id, *whosever it is*; without such an id, the agency's call with the provider's."""
     if call_id is not None:
-        row = await pool.fetchrow(FIND_REPORTED_CALL, call_id)
+        row = await connection.fetchrow(FIND_REPORTED_CALL, call_id)
     elif provider_call_id is not None:
-        row = await pool.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
+        row = await connection.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
     else:
         return None
-    return None if row is None else StoredCall(**row)
+    return None if row is None else read(StoredCall, row)
 
 
-async def is_step_claimed(pool: Pool, call: StoredCall, step: str) -> bool:
+async def is_step_claimed(connection: Connection, call: StoredCall, step: str) -> bool:
     """Whether Twilio has asked what comes after the leg of that step."""
-    claimed: bool = await pool.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step)
+    claimed: bool = await connection.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step)
     return claimed
 
 
-async def find_key_version(pool: Pool, agency_id: str, kind: str, at: datetime) -> int | None:
+async def find_key_version(connection: Connection, agency_id: str, kind: str, at: datetime) -> int | None:
     """Which version of a key a call that began then was made with. None: it is deleted."""
-    version: int | None = await pool.fetchval(FIND_KEY_VERSION, agency_id, kind, at)
+    version: int | None = await connection.fetchval(FIND_KEY_VERSION, agency_id, kind, at)
     return version
 
 
 async def find_story(connection: Connection, agency_id: str, call_id: str) -> CallStory:
     row = await connection.fetchrow(
-        """
-        SELECT provider_call_id, end_reason, summary, transcript, ai_seconds
+        f"""
+        SELECT {_STORY}
           FROM calls
          WHERE agency_id = $1 AND id = $2
         """,
         agency_id,
         call_id,
     )
-    return CallStory(**row) if row else CallStory(None, None, None, None, None)
+    return read(CallStory, row) if row else CallStory(None, None, None, None, None)
 
 
 def set_story(
@@ -102,11 +112,13 @@ def set_story(
     Reports come in any order and more than once: the first reason stays, of all else what says the most.
     """
     return Write(
-        "UPDATE calls SET provider_call_id = coalesce(provider_call_id, $3), "
-        "end_reason = coalesce(end_reason, $4), summary = coalesce($5, summary), "
-        "transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END, "
-        "cost = greatest(cost, ($7::float8)::numeric), ai_seconds = greatest(ai_seconds, $8) "
-        "WHERE id = $1 AND (provider IS NULL OR provider = $2)",
+        """
+        UPDATE calls SET provider_call_id = coalesce(provider_call_id, $3),
+        end_reason = coalesce(end_reason, $4), summary = coalesce($5, summary),
+        transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END,
+        cost = greatest(cost, ($7::float8)::numeric), ai_seconds = greatest(ai_seconds, $8)
+        WHERE id = $1 AND (provider IS NULL OR provider = $2)
+        """,
         (
             call_id,
             provider,

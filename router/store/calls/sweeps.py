@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.calls.calls import StoredCall
-from router.store.pool import Pool
+from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _FIRST_REACH: Final = timedelta(days=1)  # how far back an account is looked through that never was
 
 # Silent ones, and of each account only some, so that no account's troubles keep the others waiting.
-CLAIM_OVERDUE: Final = """
+CLAIM_OVERDUE: Final = f"""
 WITH overdue AS (
     SELECT c.id, row_number() OVER (PARTITION BY c.account_sid ORDER BY coalesce(c.swept_at, c.started_at)) AS place
       FROM calls c
@@ -30,46 +31,8 @@ UPDATE calls c
    SET swept_at = $1
   FROM chosen
  WHERE c.id = chosen.id AND c.ended_at IS NULL AND (c.swept_at IS NULL OR c.swept_at < $3)
-RETURNING c.id, c.account_sid, c.call_sid, c.agency_id, c.client_id, c.from_number, c.to_number, c.answered_by,
-          c.outcome, c.started_at, c.ended_at,
+RETURNING {columns(StoredCall, "c")},
           (SELECT max(s.claimed_at) FROM call_steps s WHERE s.call_id = c.id) AS last_step_at
-"""
-
-_ENROL: Final = """
-INSERT INTO sweeps (account_sid, swept_until, next_at)
-SELECT n.account_sid, greatest(min(n.created_at), $2), $1
-  FROM numbers n
- WHERE n.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
- GROUP BY n.account_sid
-ON CONFLICT DO NOTHING
-"""
-
-_FORGET: Final = """
-DELETE FROM sweeps s WHERE NOT EXISTS (SELECT FROM numbers n WHERE n.account_sid = s.account_sid)
-"""
-
-_CLAIM_SWEEPS: Final = """
-WITH due AS (
-    SELECT account_sid FROM sweeps WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
-)
-UPDATE sweeps s SET next_at = $2 FROM due WHERE s.account_sid = due.account_sid
-RETURNING s.account_sid, s.swept_until
-"""
-
-_FIND_UNFILED: Final = """
-SELECT asked.recording_sid, c.id, c.account_sid, c.call_sid, c.agency_id, c.client_id, c.from_number, c.to_number,
-       c.answered_by, c.outcome, c.started_at, c.ended_at
-  FROM unnest($2::text[], $3::text[]) AS asked (recording_sid, call_sid)
-  JOIN calls c ON c.account_sid = $1 AND c.call_sid = asked.call_sid
- WHERE NOT EXISTS (SELECT FROM voicemails v WHERE v.account_sid = $1 AND v.recording_sid = asked.recording_sid)
-"""
-
-_INSERT_FOUND: Final = """
-INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at, swept_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
- WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
-ON CONFLICT DO NOTHING
-RETURNING id
 """
 
 
@@ -99,56 +62,93 @@ class OurNumber:
     created_at: datetime
 
 
+_CALL: Final = columns(StoredCall, "c")
+_SWEEP: Final = columns(AccountSweep, "s")
+_NUMBER: Final = columns(OurNumber)
+
+
 async def claim_overdue_calls(
-    pool: Pool, now: datetime, *, silent_since: datetime, not_since: datetime, of_account: int, limit: int
+    connection: Connection, now: datetime, *, silent_since: datetime, not_since: datetime, of_account: int, limit: int
 ) -> list[OverdueCall]:
     """Calls without an end or a step since `silent_since`, claimed until somebody's `not_since` is past `now`."""
-    rows = await pool.fetch(CLAIM_OVERDUE, now, silent_since, not_since, of_account, limit)
-    return [_read_overdue(dict(row)) for row in rows]
+    rows = await connection.fetch(CLAIM_OVERDUE, now, silent_since, not_since, of_account, limit)
+    return [read(OverdueCall, row, call=read(StoredCall, row)) for row in rows]
 
 
-def _read_overdue(row: dict[str, object]) -> OverdueCall:
-    last_step_at = row.pop("last_step_at")
-    return OverdueCall(StoredCall(**row), last_step_at)  # type: ignore[arg-type]  # the columns of the statement
-
-
-async def enrol_accounts(pool: Pool, now: datetime) -> None:
+async def enrol_accounts(connection: Connection, now: datetime) -> None:
     """Every account that has numbers of ours, from the first of them on; no other."""
-    await pool.execute(_ENROL, now, now - _FIRST_REACH)
-    await pool.execute(_FORGET)
+    await connection.execute(
+        """
+        INSERT INTO sweeps (account_sid, swept_until, next_at)
+        SELECT n.account_sid, greatest(min(n.created_at), $2), $1
+          FROM numbers n
+         WHERE n.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
+         GROUP BY n.account_sid
+        ON CONFLICT DO NOTHING
+        """,
+        now,
+        now - _FIRST_REACH,
+    )
+    await connection.execute(
+        """
+        DELETE FROM sweeps s WHERE NOT EXISTS (SELECT FROM numbers n WHERE n.account_sid = s.account_sid)
+        """
+    )
 
 
-async def claim_sweeps(pool: Pool, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
-    rows = await pool.fetch(_CLAIM_SWEEPS, now, leased_until, limit)
-    return [AccountSweep(**row) for row in rows]
+async def claim_sweeps(connection: Connection, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
+    rows = await connection.fetch(
+        f"""
+        WITH due AS (
+            SELECT account_sid FROM sweeps WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
+        )
+        UPDATE sweeps s
+           SET next_at = $2
+          FROM due
+         WHERE s.account_sid = due.account_sid
+        RETURNING {_SWEEP}
+        """,
+        now,
+        leased_until,
+        limit,
+    )
+    return [read(AccountSweep, row) for row in rows]
 
 
-async def finish_sweep(pool: Pool, account_sid: str, swept_until: datetime, next_at: datetime) -> None:
-    await pool.execute(
-        "UPDATE sweeps SET swept_until = greatest(swept_until, $2), next_at = $3 WHERE account_sid = $1",
+async def finish_sweep(connection: Connection, account_sid: str, swept_until: datetime, next_at: datetime) -> None:
+    await connection.execute(
+        """UPDATE sweeps SET swept_until = greatest(swept_until, $2), next_at = $3 WHERE account_sid = $1""",
         account_sid,
         swept_until,
         next_at,
     )
 
 
-async def postpone_sweep(pool: Pool, account_sid: str, next_at: datetime) -> None:
+async def postpone_sweep(connection: Connection, account_sid: str, next_at: datetime) -> None:
     """It could not be looked through; the next time all of it is."""
-    await pool.execute("UPDATE sweeps SET next_at = $2 WHERE account_sid = $1", account_sid, next_at)
+    await connection.execute("""UPDATE sweeps SET next_at = $2 WHERE account_sid = $1""", account_sid, next_at)
 
 
-async def list_numbers_on(pool: Pool, account_sid: str) -> list[OurNumber]:
-    rows = await pool.fetch(
-        "SELECT e164, agency_id, client_id, created_at FROM numbers WHERE account_sid = $1", account_sid
+async def list_numbers_on(connection: Connection, account_sid: str) -> list[OurNumber]:
+    rows = await connection.fetch(
+        f"""
+        SELECT {_NUMBER}
+          FROM numbers
+         WHERE account_sid = $1
+        """,
+        account_sid,
     )
-    return [OurNumber(**row) for row in rows]
+    return [read(OurNumber, row) for row in rows]
 
 
-async def find_known_calls(pool: Pool, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
+async def find_known_calls(connection: Connection, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
     """Those of the account's calls that were recorded, also if they were deleted here since."""
-    rows = await pool.fetch(
-        "SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2) "
-        "UNION SELECT call_sid FROM deleted_calls WHERE account_sid = $1 AND call_sid = ANY ($2)",
+    rows = await connection.fetch(
+        """
+        SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2)
+         UNION
+        SELECT call_sid FROM deleted_calls WHERE account_sid = $1 AND call_sid = ANY ($2)
+        """,
         account_sid,
         list(call_sids),
     )
@@ -156,16 +156,26 @@ async def find_known_calls(pool: Pool, account_sid: str, call_sids: Sequence[str
 
 
 async def find_unfiled(
-    pool: Pool, account_sid: str, recordings: Sequence[tuple[str, str]]
+    connection: Connection, account_sid: str, recordings: Sequence[tuple[str, str]]
 ) -> list[tuple[str, StoredCall]]:
     """Of recordings (each with its CallSid) those of recorded calls that are no message yet, with the call."""
     sids, calls = [sid for sid, _ in recordings], [call_sid for _, call_sid in recordings]
-    rows = [dict(row) for row in await pool.fetch(_FIND_UNFILED, account_sid, sids, calls)]
-    return [(row.pop("recording_sid"), StoredCall(**row)) for row in rows]
+    rows = await connection.fetch(
+        f"""
+        SELECT asked.recording_sid, {_CALL}
+          FROM unnest($2::text[], $3::text[]) AS asked (recording_sid, call_sid)
+          JOIN calls c ON c.account_sid = $1 AND c.call_sid = asked.call_sid
+         WHERE NOT EXISTS (SELECT FROM voicemails v WHERE v.account_sid = $1 AND v.recording_sid = asked.recording_sid)
+        """,
+        account_sid,
+        sids,
+        calls,
+    )
+    return [(row["recording_sid"], read(StoredCall, row)) for row in rows]
 
 
 async def insert_found_call(
-    pool: Pool,
+    connection: Connection,
     call_id: str,
     *,
     account_sid: str,
@@ -176,8 +186,15 @@ async def insert_found_call(
     now: datetime,
 ) -> bool:
     """Record a call that had passed us by. False: somebody has recorded it meanwhile, or its agency is gone."""
-    found = await pool.fetchval(
-        _INSERT_FOUND,
+    found = await connection.fetchval(
+        """
+        INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at,
+                           swept_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+         WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+        """,
         call_id,
         account_sid,
         call_sid,

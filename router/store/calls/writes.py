@@ -38,9 +38,11 @@ def insert_event(
 ) -> Write:
     """A call event; the same event of the same step and provider is kept once. Gone calls take theirs along."""
     return Write(
-        "INSERT INTO call_events (id, call_id, at, event, step, provider, reason, duration_ms) "
-        "SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM calls WHERE id = $2) "
-        "ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO call_events (id, call_id, at, event, step, provider, reason, duration_ms)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM calls WHERE id = $2)
+        ON CONFLICT DO NOTHING
+        """,
         (event_id, call_id, at, event, step, provider, reason, duration_ms),
     )
 
@@ -58,9 +60,11 @@ def insert_call(
 ) -> Write:
     """For a call that came in while the database was away, here or in another process."""
     return Write(
-        "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
-        "SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM agencies WHERE id = $4) "
-        "ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8 WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
+        ON CONFLICT DO NOTHING
+        """,
         (call_id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at),
     )
 
@@ -68,16 +72,20 @@ def insert_call(
 def insert_step(account_sid: str, call_sid: str, step: str, call_id: str, at: datetime) -> Write:
     """Likewise for a claim."""
     return Write(
-        "INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at) VALUES ($1, $2, $3, $4, $5) "
-        "ON CONFLICT DO NOTHING",
+        """
+        INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT DO NOTHING
+        """,
         (account_sid, call_sid, step, call_id, at),
     )
 
 
 def store_answer(account_sid: str, call_sid: str, step: str, at: datetime, sealed: str) -> Write:
     return Write(
-        "UPDATE call_steps SET answered_at = $4, answer = $5 "
-        "WHERE account_sid = $1 AND call_sid = $2 AND step = $3 AND answer IS NULL",
+        """
+        UPDATE call_steps SET answered_at = $4, answer = $5
+        WHERE account_sid = $1 AND call_sid = $2 AND step = $3 AND answer IS NULL
+        """,
         (account_sid, call_sid, step, at, sealed),
     )
 
@@ -85,10 +93,12 @@ def store_answer(account_sid: str, call_sid: str, step: str, at: datetime, seale
 def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> Write:
     """Who took the call last, and when somebody first did. A spool may tell the earlier after the later."""
     return Write(
-        "UPDATE calls "
-        "SET answered_by = CASE WHEN answered_at >= $4 THEN answered_by ELSE $2 END, "
-        "provider = CASE WHEN answered_at >= $4 THEN provider ELSE $3 END, answered_at = least(answered_at, $4) "
-        "WHERE id = $1",
+        """
+        UPDATE calls
+        SET answered_by = CASE WHEN answered_at >= $4 THEN answered_by ELSE $2 END,
+        provider = CASE WHEN answered_at >= $4 THEN provider ELSE $3 END, answered_at = least(answered_at, $4)
+        WHERE id = $1
+        """,
         (call_id, by, provider, at),
     )
 
@@ -96,8 +106,10 @@ def set_answered(call_id: str, by: str, provider: str | None, at: datetime) -> W
 def set_provider(call_id: str, provider: str, at: datetime, provider_call_id: str | None = None) -> Write:
     """Who has the call now, answered or not, and as what; unless a step has been taken since."""
     return Write(
-        "UPDATE calls SET provider = $2, provider_call_id = $4 WHERE id = $1 "
-        "AND NOT EXISTS (SELECT FROM call_steps WHERE call_id = $1 AND claimed_at > $3)",
+        """
+        UPDATE calls SET provider = $2, provider_call_id = $4 WHERE id = $1
+        AND NOT EXISTS (SELECT FROM call_steps WHERE call_id = $1 AND claimed_at > $3)
+        """,
         (call_id, provider, at, provider_call_id),
     )
 
@@ -108,10 +120,12 @@ def mark_assistant(client_id: str, provider: str, at: datetime) -> Write:
     One of ours is put there anew, once: should that not help, neither would doing so after every call.
     """
     return Write(
-        "UPDATE assistants SET error = 'refused a call as a bad request', updated_at = $3, "
-        "state = CASE WHEN state = 'synced' AND refused_hash IS DISTINCT FROM synced_hash THEN 'pending' ELSE state END, "
-        "refused_hash = CASE WHEN state = 'synced' THEN synced_hash ELSE refused_hash END "
-        "WHERE client_id = $1 AND provider = $2",
+        """
+        UPDATE assistants SET error = 'refused a call as a bad request', updated_at = $3,
+        state = CASE WHEN state = 'synced' AND refused_hash IS DISTINCT FROM synced_hash THEN 'pending' ELSE state END,
+        refused_hash = CASE WHEN state = 'synced' THEN synced_hash ELSE refused_hash END
+        WHERE client_id = $1 AND provider = $2
+        """,
         (client_id, provider, at),
     )
 
@@ -166,7 +180,7 @@ async def end_call(
 
     Raises UnrecordedCallError.
     """
-    row = await pool.fetchrow(END_CALL, call_id, at, outcome, seconds, event_id)
+    [row] = await pool.fetch(END_CALL, call_id, at, outcome, seconds, event_id)
     if not row["recorded"]:
         raise UnrecordedCallError
     closed: str | None = row["outcome"]
@@ -201,8 +215,10 @@ def end_call_later(call_id: str, event_id: str, at: datetime, seconds: int | Non
 
 def set_ended(call_id: str, at: datetime, seconds: int | None) -> Write:
     return Write(
-        "UPDATE calls SET ended_at = $2, seconds = coalesce($3, seconds), "
-        "ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL WHERE id = $1 AND ended_at IS NULL",
+        """
+        UPDATE calls SET ended_at = $2, seconds = coalesce($3, seconds),
+        ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL WHERE id = $1 AND ended_at IS NULL
+        """,
         (call_id, at, seconds),
     )
 
@@ -226,7 +242,7 @@ SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $4) AS
 
 async def insert_voicemail(pool: Pool, arguments: tuple[Any, ...]) -> bool:
     """File a message; False if it is there already. Raises UnrecordedCallError."""
-    row = await pool.fetchrow(INSERT_VOICEMAIL, *arguments)
+    [row] = await pool.fetch(INSERT_VOICEMAIL, *arguments)
     if not row["recorded"]:
         raise UnrecordedCallError
     return row["id"] is not None

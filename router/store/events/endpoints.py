@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+import asyncpg
+
 from router.store.events.feed import Position
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
 
@@ -48,6 +51,9 @@ class Delivery:
     tried_at: datetime | None
 
 
+_DELIVERY: Final = columns(Delivery, "d", without=("event",))
+
+
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
     """All that is needed to make one delivery."""
@@ -59,15 +65,11 @@ class DueDelivery:
     endpoint: WebhookEndpoint
 
 
-_COLUMNS: Final = (
-    "id, agency_id, url, events, sealed, xid::text::bigint AS xid, seq, resting_until, failures, created_at"
-)
+_ENDPOINT: Final = f"""{columns(WebhookEndpoint, "e", without=("position",))}, {columns(Position, "e")}"""
 
 
-def _read(row: dict[str, object]) -> WebhookEndpoint:
-    fields = dict(row)
-    position = Position(fields.pop("xid"), fields.pop("seq"))  # type: ignore[arg-type]
-    return WebhookEndpoint(position=position, **fields)  # type: ignore[arg-type]
+def _read(row: asyncpg.Record) -> WebhookEndpoint:
+    return read(WebhookEndpoint, row, position=read(Position, row))
 
 
 async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
@@ -89,7 +91,11 @@ async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> 
 
 async def find_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> WebhookEndpoint | None:
     row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM endpoints WHERE agency_id = $1 AND id = $2",  # noqa: S608  (a constant)
+        f"""
+        SELECT {_ENDPOINT}
+          FROM endpoints e
+         WHERE e.agency_id = $1 AND e.id = $2
+        """,
         agency_id,
         endpoint_id,
     )
@@ -103,12 +109,12 @@ async def list_endpoints(
     at, endpoint_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_COLUMNS}
-          FROM endpoints
+        SELECT {_ENDPOINT}
+          FROM endpoints e
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
          ORDER BY created_at, id
          LIMIT $4
-        """,  # noqa: S608  (a constant)
+        """,
         agency_id,
         at,
         endpoint_id,
@@ -118,14 +124,19 @@ async def list_endpoints(
 
 
 async def list_agencies_with_endpoints(connection: Connection) -> list[str]:
-    rows = await connection.fetch("SELECT DISTINCT agency_id FROM endpoints")
+    rows = await connection.fetch("""SELECT DISTINCT agency_id FROM endpoints""")
     return [row["agency_id"] for row in rows]
 
 
 async def lock_endpoint(connection: Connection, endpoint_id: str) -> WebhookEndpoint | None:
     """Until the end of the transaction nobody else makes deliveries of its events."""
     row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM endpoints WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608  (a constant)
+        f"""
+        SELECT {_ENDPOINT}
+          FROM endpoints e
+         WHERE e.id = $1
+           FOR NO KEY UPDATE
+        """,
         endpoint_id,
     )
     return _read(row) if row else None
@@ -134,7 +145,7 @@ async def lock_endpoint(connection: Connection, endpoint_id: str) -> WebhookEndp
 async def move_endpoint(connection: Connection, endpoint_id: str, position: Position) -> None:
     """Events up to there have become deliveries."""
     await connection.execute(
-        "UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1",
+        """UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1""",
         endpoint_id,
         str(position.xid),
         position.seq,
@@ -144,7 +155,7 @@ async def move_endpoint(connection: Connection, endpoint_id: str, position: Posi
 async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> bool:
     """With its deliveries. Whether there was one."""
     deleted = await connection.fetchval(
-        "DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id", agency_id, endpoint_id
+        """DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, endpoint_id
     )
     return deleted is not None
 
@@ -170,20 +181,15 @@ async def insert_deliveries(
 
 async def find_delivery(connection: Connection, delivery_id: str) -> DueDelivery | None:
     row = await connection.fetchrow(
-        """
-        SELECT d.id AS delivery_id, d.state, d.tried, d.event_id, e.id, e.agency_id, e.url, e.events, e.sealed,
-               e.xid::text::bigint AS xid, e.seq, e.resting_until, e.failures, e.created_at
+        f"""
+        SELECT d.id AS delivery_id, d.state, d.tried, d.event_id, {_ENDPOINT}
           FROM deliveries d
           JOIN endpoints e ON e.id = d.endpoint_id
          WHERE d.id = $1
         """,
         delivery_id,
     )
-    if row is None:
-        return None
-    fields = dict(row)
-    own = {name: fields.pop(name) for name in ("state", "tried", "event_id")}
-    return DueDelivery(id=fields.pop("delivery_id"), endpoint=_read(fields), **own)
+    return read(DueDelivery, row, id=row["delivery_id"], endpoint=_read(row)) if row else None
 
 
 async def note_delivered(connection: Connection, due: DueDelivery, status: int, now: datetime) -> None:
@@ -218,7 +224,9 @@ async def note_failure(
 
 
 async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
-    await connection.execute("UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'", delivery_id)
+    await connection.execute(
+        """UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'""", delivery_id
+    )
 
 
 async def list_deliveries(
@@ -227,8 +235,8 @@ async def list_deliveries(
     """Newest first."""
     at, delivery_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT d.id, d.endpoint_id, d.event_id, v.event, d.state, d.tried, d.status, d.error, d.created_at, d.tried_at
+        f"""
+        SELECT {_DELIVERY}, v.event
           FROM deliveries d
           JOIN endpoints e ON e.id = d.endpoint_id
           JOIN call_events v ON v.id = d.event_id
@@ -243,7 +251,7 @@ async def list_deliveries(
         delivery_id,
         limit,
     )
-    return [Delivery(**row) for row in rows]
+    return [read(Delivery, row) for row in rows]
 
 
 async def list_events_since(

@@ -8,11 +8,12 @@ that takes hours in another database of the same server must not hold anything b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Self
 
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 
 CHANNEL: Final = "callrouter_events"
 _POSITION: Final = re.compile(r"([0-9]{1,19})\.([0-9]{1,18})", re.ASCII)
@@ -22,7 +23,7 @@ _POSITION: Final = re.compile(r"([0-9]{1,19})\.([0-9]{1,18})", re.ASCII)
 class Position:
     """A place between two events."""
 
-    xid: int
+    xid: int = field(metadata=sql("t.xid::text::bigint"))
     seq: int
 
     def __str__(self) -> str:
@@ -59,19 +60,9 @@ class Stretch:
     held_back: bool
 
 
-# Whoever gets a number after this statement began gets `newest` or a higher one. Of numbers only the lower 32 bits are
-# shown: `behind` is how far one lies below `newest`, and in the upper half of its range for one above.
-_HORIZON: Final = """
-WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest),
-     open AS (SELECT (now.newest - a.backend_xid::text::bigint) & 4294967295 AS behind
-                FROM now, pg_stat_activity a
-               WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid())
-SELECT now.newest - coalesce((SELECT max(behind) FROM open WHERE behind < 2147483648), 0) FROM now
-"""
-
-READ_EVENTS: Final = """
-SELECT e.xid::text::bigint AS xid, e.seq, e.id, e.call_id, c.client_id, e.at, e.event, e.step, e.provider, e.reason,
-       e.duration_ms, e.xid < $5::text::xid8 AS settled
+READ_EVENTS: Final = f"""
+SELECT {columns(FeedEvent, "e", without=("position", "client_id"))}, c.client_id, {columns(Position, "e")},
+       e.xid < $5::text::xid8 AS settled
   FROM call_events e
   JOIN calls c ON c.id = e.call_id
  WHERE e.agency_id = $1 AND (e.xid, e.seq) > ($2::text::xid8, $3)
@@ -89,27 +80,21 @@ async def read_events(connection: Connection, agency_id: str, after: Position, l
     horizon = await _find_horizon(connection)  # in a statement before the one that reads
     rows = await connection.fetch(READ_EVENTS, agency_id, str(after.xid), after.seq, limit, str(horizon))
     settled = [row for row in rows if row["settled"]]
-    return Stretch(
-        tuple(
-            FeedEvent(
-                Position(row["xid"], row["seq"]),
-                row["id"],
-                row["call_id"],
-                row["client_id"],
-                row["at"],
-                row["event"],
-                row["step"],
-                row["provider"],
-                row["reason"],
-                row["duration_ms"],
-            )
-            for row in settled
-        ),
-        held_back=len(settled) < len(rows),
-    )
+    events = tuple(read(FeedEvent, row, position=read(Position, row)) for row in settled)
+    return Stretch(events, held_back=len(settled) < len(rows))
 
 
 async def _find_horizon(connection: Connection) -> int:
     """All transactions of this database with a lower number are over."""
-    horizon: int = await connection.fetchval(_HORIZON)
+    # Whoever gets a number after this statement began gets `newest` or a higher one. Of numbers only the lower 32 bits
+    # are shown: `behind` is how far one lies below `newest`, and in the upper half of its range for one above.
+    horizon: int = await connection.fetchval(
+        """
+        WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest),
+             open AS (SELECT (now.newest - a.backend_xid::text::bigint) & 4294967295 AS behind
+                        FROM now, pg_stat_activity a
+                       WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid())
+        SELECT now.newest - coalesce((SELECT max(behind) FROM open WHERE behind < 2147483648), 0) FROM now
+        """
+    )
     return horizon

@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Pool
-
-ACCOUNT_TOKENS: Final = """
-SELECT agency_id, kind, version, sealed
-  FROM keys
- WHERE account_sid = $1 AND (retired_at IS NULL OR retired_at > $2)
- ORDER BY retired_at NULLS FIRST, saved_at DESC
-"""
+from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _ROTATION: Final = timedelta(hours=24)
 
@@ -28,6 +22,14 @@ class SealedToken:
     sealed: str
 
 
-async def find_account_tokens(pool: Pool, account_sid: str, now: datetime) -> tuple[SealedToken, ...]:
+ACCOUNT_TOKENS: Final = f"""
+SELECT {columns(SealedToken)}
+  FROM keys
+ WHERE account_sid = $1 AND (retired_at IS NULL OR retired_at > $2)
+ ORDER BY retired_at NULLS FIRST, saved_at DESC
+"""
+
+
+async def find_account_tokens(connection: Connection, account_sid: str, now: datetime) -> tuple[SealedToken, ...]:
     """All tokens that may have signed for this account: the saved ones, and during a rotation the former."""
-    return tuple(SealedToken(**row) for row in await pool.fetch(ACCOUNT_TOKENS, account_sid, now - _ROTATION))
+    return tuple(read(SealedToken, row) for row in await connection.fetch(ACCOUNT_TOKENS, account_sid, now - _ROTATION))

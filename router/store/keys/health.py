@@ -9,6 +9,7 @@ from typing import Final, Literal
 from adapters.portable import Lines
 from router.store.keys.versions import KeyStatus
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 CHECK_AGAIN: Final = timedelta(minutes=1)
 """How long after a first bad finding the key is looked at again, before it is believed."""
@@ -52,7 +53,7 @@ class Noted:
     alert: bool = False
 
 
-CLAIM_DUE_KEYS: Final = """
+CLAIM_DUE_KEYS: Final = f"""
 WITH due AS (
     SELECT agency_id, kind, version
       FROM keys
@@ -65,7 +66,7 @@ UPDATE keys k
    SET check_at = $3
   FROM due
  WHERE k.agency_id = due.agency_id AND k.kind = due.kind AND k.version = due.version
-RETURNING k.agency_id, k.kind, k.version, k.sealed, k.account_sid, k.status
+RETURNING {columns(DueKey, "k")}
 """
 
 
@@ -74,13 +75,13 @@ async def claim_due_keys(
 ) -> list[DueKey]:
     """Those that wait longest. They are the caller's until then; what nobody looked at by then is due again."""
     rows = await connection.fetch(CLAIM_DUE_KEYS, kind, now, leased_until, limit)
-    return [DueKey(**row) for row in rows]
+    return [read(DueKey, row) for row in rows]
 
 
 async def put_off(connection: Connection, key: DueKey, until: datetime) -> None:
     """Nothing was found out."""
     await connection.execute(
-        "UPDATE keys SET check_at = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3",
+        """UPDATE keys SET check_at = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3""",
         key.agency_id,
         key.kind,
         key.version,
@@ -152,7 +153,7 @@ UPDATE keys k
        lines_others = greatest($6::integer - ({_OWN_LINES}), 0),
        overflow_told_at = CASE WHEN k.lines_limit < $5 THEN NULL ELSE k.overflow_told_at END
  WHERE k.agency_id = $1 AND k.kind = $2 AND k.version = $3 AND k.retired_at IS NULL
-"""  # noqa: S608  (put together from constants)
+"""
 
 
 async def note_lines(

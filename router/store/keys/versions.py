@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 
 KeyStatus: TypeAlias = Literal["valid", "out_of_credit", "failing"]
 
@@ -42,45 +43,45 @@ class StoredKey:
     checked_at: datetime
     saved_at: datetime
     problem: str | None = None
-    balance: float | None = None
+    balance: float | None = field(default=None, metadata=sql("t.balance::float8"))
     lines_limit: int | None = None
     lines_used: int | None = None
     failing_since: datetime | None = None
 
 
+_KEY: Final = columns(StoredKey)
+
+
 async def list_keys_in_use(connection: Connection, agency_id: str) -> list[StoredKey]:
     rows = await connection.fetch(
-        """
-        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
+        f"""
+        SELECT {_KEY}
           FROM keys
          WHERE agency_id = $1 AND retired_at IS NULL
         """,
         agency_id,
     )
-    return [StoredKey(**row) for row in rows]
+    return [read(StoredKey, row) for row in rows]
 
 
 async def find_key_in_use(connection: Connection, agency_id: str, kind: str) -> StoredKey | None:
     row = await connection.fetchrow(
-        """
-        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
+        f"""
+        SELECT {_KEY}
           FROM keys
          WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL
         """,
         agency_id,
         kind,
     )
-    return StoredKey(**row) if row else None
+    return read(StoredKey, row) if row else None
 
 
 async def find_account_key(connection: Connection, agency_id: str, account_sid: str) -> StoredKey | None:
     """The newest version of the agency's key that opens this carrier account, also if another one is in use now."""
     row = await connection.fetchrow(
-        """
-        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
+        f"""
+        SELECT {_KEY}
           FROM keys
          WHERE agency_id = $1 AND account_sid = $2
          ORDER BY version DESC
@@ -89,7 +90,7 @@ async def find_account_key(connection: Connection, agency_id: str, account_sid: 
         agency_id,
         account_sid,
     )
-    return StoredKey(**row) if row else None
+    return read(StoredKey, row) if row else None
 
 
 async def take_version(connection: Connection, agency_id: str, kind: str) -> int:
@@ -113,13 +114,13 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
     Nothing is left of how the one before it was. Who saves a key that fails knows of it: no letter tells him.
     """
     await connection.execute(
-        "UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL",
+        """UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL""",
         key.agency_id,
         key.kind,
         key.saved_at,
     )
     await connection.execute(
-        "DELETE FROM keys WHERE agency_id = $1 AND kind = $2 AND retired_at < $3",
+        """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 AND retired_at < $3""",
         key.agency_id,
         key.kind,
         key.saved_at - RETIRED_KEPT,
@@ -151,31 +152,33 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
     )
 
 
-# A call may have used a version if it came in while that one was in use, and its provider was asked. Which of an
-# account's tokens Twilio signs with, nobody tells us: the former one until the agency promotes the new one.
-ERASE_RETIRED: Final = """
-DELETE FROM keys k
- WHERE k.retired_at < $1
-   AND (k.retired_at < $2
-        OR k.account_sid IS NULL
-           AND NOT EXISTS (
-               SELECT FROM calls c
-                WHERE c.agency_id = k.agency_id
-                  AND c.started_at BETWEEN k.retired_at - $3::interval AND k.retired_at + $4::interval
-                  AND (c.ended_at IS NULL OR c.ended_at > $1)
-                  AND EXISTS (SELECT FROM call_events e
-                               WHERE e.call_id = c.id AND e.event = 'handoff.requested' AND e.provider = k.kind)))
-RETURNING k.agency_id, k.kind, k.version
-"""
-
-
 async def erase_retired_keys(connection: Connection, now: datetime) -> list[tuple[str, str, int]]:
     """Versions that nothing needs any more: (agency id, kind, version). Several may run it at once.
 
     One stays until an hour after the last call that may have used it, a carrier account's token for the whole day.
     """
+    # A call may have used a version if it came in while that one was in use, and its provider was asked. Which of an
+    # account's tokens Twilio signs with, nobody tells us: the former one until the agency promotes the new one.
     rows = await connection.fetch(
-        ERASE_RETIRED, now - KEPT_AFTER_CALL, now - RETIRED_KEPT, RETIRED_KEPT, _CLOCKS_DIFFER
+        """
+        DELETE FROM keys k
+         WHERE k.retired_at < $1
+           AND (k.retired_at < $2
+                OR k.account_sid IS NULL
+                   AND NOT EXISTS (
+                       SELECT FROM calls c
+                        WHERE c.agency_id = k.agency_id
+                          AND c.started_at BETWEEN k.retired_at - $3::interval AND k.retired_at + $4::interval
+                          AND (c.ended_at IS NULL OR c.ended_at > $1)
+                          AND EXISTS (
+                              SELECT FROM call_events e
+                               WHERE e.call_id = c.id AND e.event = 'handoff.requested' AND e.provider = k.kind)))
+        RETURNING k.agency_id, k.kind, k.version
+        """,
+        now - KEPT_AFTER_CALL,
+        now - RETIRED_KEPT,
+        RETIRED_KEPT,
+        _CLOCKS_DIFFER,
     )
     return [(row["agency_id"], row["kind"], row["version"]) for row in rows]
 
@@ -183,16 +186,15 @@ async def erase_retired_keys(connection: Connection, now: datetime) -> list[tupl
 async def list_account_keys_in_use(connection: Connection, account_sid: str) -> list[StoredKey]:
     """Those of all agencies that use this carrier account."""
     rows = await connection.fetch(
-        """
-        SELECT agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4, status,
-               checked_at, saved_at, problem, balance::float8, lines_limit, lines_used, failing_since
+        f"""
+        SELECT {_KEY}
           FROM keys
          WHERE account_sid = $1 AND retired_at IS NULL
          ORDER BY agency_id
         """,
         account_sid,
     )
-    return [StoredKey(**row) for row in rows]
+    return [read(StoredKey, row) for row in rows]
 
 
 async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, at: datetime) -> bool:
@@ -220,7 +222,9 @@ async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, 
 async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
     """All versions at once. Whether there was one in use."""
     rows = await connection.fetch(
-        "DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL AS in_use", agency_id, kind
+        """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL AS in_use""",
+        agency_id,
+        kind,
     )
     return any(row["in_use"] for row in rows)
 
@@ -228,7 +232,7 @@ async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
 async def find_pause(connection: Connection, key: StoredKey) -> datetime | None:
     """Until when the provider wants not to be asked for settings with this key."""
     until: datetime | None = await connection.fetchval(
-        "SELECT paused_until FROM keys WHERE agency_id = $1 AND kind = $2 AND version = $3",
+        """SELECT paused_until FROM keys WHERE agency_id = $1 AND kind = $2 AND version = $3""",
         key.agency_id,
         key.kind,
         key.version,

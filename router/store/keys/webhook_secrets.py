@@ -6,17 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Pool
+from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _FORMER: Final = timedelta(hours=24)
-
-FIND_WEBHOOK_SECRETS: Final = """
-SELECT k.version, k.sealed, k.webhook_sealed, k.webhook_token_sealed
-  FROM agencies a
-  LEFT JOIN keys k ON k.agency_id = a.id AND k.kind = $2 AND (k.retired_at IS NULL OR k.retired_at > $3)
- WHERE a.id = $1
- ORDER BY k.version DESC
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +22,20 @@ class SealedSecrets:
     webhook_token_sealed: str | None
 
 
+FIND_WEBHOOK_SECRETS: Final = f"""
+SELECT {columns(SealedSecrets, "k")}
+  FROM agencies a
+  LEFT JOIN keys k ON k.agency_id = a.id AND k.kind = $2 AND (k.retired_at IS NULL OR k.retired_at > $3)
+ WHERE a.id = $1
+ ORDER BY k.version DESC
+"""
+
+
 async def find_webhook_secrets(
-    pool: Pool, agency_id: str, kind: str, now: datetime
+    connection: Connection, agency_id: str, kind: str, now: datetime
 ) -> tuple[SealedSecrets, ...] | None:
     """None: there is no such agency. Empty: it has no key of that kind."""
-    rows = await pool.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - _FORMER)
+    rows = await connection.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - _FORMER)
     if not rows:
         return None
-    return tuple(SealedSecrets(**row) for row in rows if row["version"] is not None)
+    return tuple(read(SealedSecrets, row) for row in rows if row["version"] is not None)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from router.store.pool import Connection, Pool
+from router.store.pool import Connection
+from router.store.rows import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,11 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
         limit,
         wanted,
     )
-    return [Due(**row) for row in rows]
+    return [read(Due, row) for row in rows]
 
 
-async def find_message(pool: Pool, voicemail_id: str) -> Message | None:
-    row = await pool.fetchrow(
+async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
+    row = await connection.fetchrow(
         """
         SELECT v.id, v.agency_id, v.client_id, v.call_id, k.call_sid, v.account_sid, v.recording_sid, v.from_number,
                v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email, c.routing
@@ -80,8 +81,8 @@ async def find_message(pool: Pool, voicemail_id: str) -> Message | None:
         """,
         voicemail_id,
     )
-    return Message(**row) if row else None
+    return read(Message, row) if row else None
 
 
 async def set_mail_state(connection: Connection, voicemail_id: str, state: str) -> None:
-    await connection.execute("UPDATE voicemails SET mail_state = $2 WHERE id = $1", voicemail_id, state)
+    await connection.execute("""UPDATE voicemails SET mail_state = $2 WHERE id = $1""", voicemail_id, state)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.pool import Connection, Pool
+from router.store.pool import Connection
+from router.store.rows import columns, read
 
 _DELETED_KNOWN: Final = timedelta(days=30)
 
@@ -21,20 +22,25 @@ class OldMessage:
     at: datetime
 
 
-async def list_retentions(pool: Pool) -> list[tuple[str, timedelta]]:
+_MESSAGE: Final = columns(OldMessage)
+
+
+async def list_retentions(connection: Connection) -> list[tuple[str, timedelta]]:
     """Agencies that do not keep what was said for ever, and for how long they do."""
-    rows = await pool.fetch("SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id")
+    rows = await connection.fetch(
+        """SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id"""
+    )
     return [(row["id"], timedelta(days=row["retention_days"])) for row in rows]
 
 
 async def list_messages_before(
-    pool: Pool, agency_id: str, before: datetime | None, *, after: tuple[datetime, str] | None, limit: int
+    connection: Connection, agency_id: str, before: datetime | None, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[OldMessage]:
     """Oldest first. `before` None: all."""
     at, voicemail_id = after or (None, None)
-    rows = await pool.fetch(
-        """
-        SELECT id, account_sid, recording_sid, at
+    rows = await connection.fetch(
+        f"""
+        SELECT {_MESSAGE}
           FROM voicemails
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR at < $2) AND ($3::timestamptz IS NULL OR (at, id) > ($3, $4))
          ORDER BY at, id
@@ -46,21 +52,28 @@ async def list_messages_before(
         voicemail_id,
         limit,
     )
-    return [OldMessage(**row) for row in rows]
+    return [read(OldMessage, row) for row in rows]
 
 
-async def list_messages_of_call(pool: Pool, agency_id: str, call_id: str) -> list[OldMessage]:
-    rows = await pool.fetch(
-        "SELECT id, account_sid, recording_sid, at FROM voicemails WHERE agency_id = $1 AND call_id = $2 ORDER BY at, id",
+async def list_messages_of_call(connection: Connection, agency_id: str, call_id: str) -> list[OldMessage]:
+    rows = await connection.fetch(
+        f"""
+        SELECT {_MESSAGE}
+          FROM voicemails
+         WHERE agency_id = $1 AND call_id = $2
+         ORDER BY at, id
+        """,
         agency_id,
         call_id,
     )
-    return [OldMessage(**row) for row in rows]
+    return [read(OldMessage, row) for row in rows]
 
 
-async def forget_calls_before(pool: Pool, agency_id: str, before: datetime, now: datetime, limit: int) -> int:
+async def forget_calls_before(
+    connection: Connection, agency_id: str, before: datetime, now: datetime, limit: int
+) -> int:
     """Of calls that are over, what was said, who called and what happened. How many there were, `limit` at most."""
-    forgotten: int = await pool.fetchval(
+    forgotten: int = await connection.fetchval(
         """
         WITH old AS (
             SELECT id FROM calls
@@ -106,6 +119,6 @@ async def delete_call(connection: Connection, agency_id: str, call_id: str, now:
     )
 
 
-async def forget_deleted_calls(pool: Pool, now: datetime) -> None:
+async def forget_deleted_calls(connection: Connection, now: datetime) -> None:
     """Those that nobody would find at the carrier any more."""
-    await pool.execute("DELETE FROM deleted_calls WHERE at < $1", now - _DELETED_KNOWN)
+    await connection.execute("""DELETE FROM deleted_calls WHERE at < $1""", now - _DELETED_KNOWN)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,17 @@ class Voicemail:
     transcript: str | None
 
 
+_VOICEMAIL: Final = columns(Voicemail)
+
+
 async def list_voicemails(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[Voicemail]:
     """Newest first."""
     at, voicemail_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, account_sid, recording_sid, call_id, client_id, from_number, at, seconds, transcript
+        f"""
+        SELECT {_VOICEMAIL}
           FROM voicemails
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
          ORDER BY at DESC, id DESC
@@ -41,21 +46,21 @@ async def list_voicemails(
         voicemail_id,
         limit,
     )
-    return [Voicemail(**row) for row in rows]
+    return [read(Voicemail, row) for row in rows]
 
 
 async def find_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> Voicemail | None:
     row = await connection.fetchrow(
-        """
-        SELECT id, account_sid, recording_sid, call_id, client_id, from_number, at, seconds, transcript
+        f"""
+        SELECT {_VOICEMAIL}
           FROM voicemails
          WHERE agency_id = $1 AND id = $2
         """,
         agency_id,
         voicemail_id,
     )
-    return Voicemail(**row) if row else None
+    return read(Voicemail, row) if row else None
 
 
 async def delete_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> None:
-    await connection.execute("DELETE FROM voicemails WHERE agency_id = $1 AND id = $2", agency_id, voicemail_id)
+    await connection.execute("""DELETE FROM voicemails WHERE agency_id = $1 AND id = $2""", agency_id, voicemail_id)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,16 @@ class StoredCarrierKey:
     sealed: str = field(repr=False)
 
 
+_KEY: Final = columns(StoredCarrierKey)
+_PARAMETERS: Final = parameters(StoredCarrierKey)
+
+
 async def find_carrier_key(
     connection: Connection, agency_id: str, account_sid: str, provider: str
 ) -> StoredCarrierKey | None:
     row = await connection.fetchrow(
-        """
-        SELECT agency_id, account_sid, provider, key_sid, sealed
+        f"""
+        SELECT {_KEY}
           FROM carrier_keys
          WHERE agency_id = $1 AND account_sid = $2 AND provider = $3
         """,
@@ -31,29 +37,25 @@ async def find_carrier_key(
         account_sid,
         provider,
     )
-    return StoredCarrierKey(**row) if row else None
+    return read(StoredCarrierKey, row) if row else None
 
 
 async def save_carrier_key(connection: Connection, key: StoredCarrierKey) -> None:
     await connection.execute(
-        """
-        INSERT INTO carrier_keys (agency_id, account_sid, provider, key_sid, sealed, created_at)
-        VALUES ($1, $2, $3, $4, $5, now())
+        f"""
+        INSERT INTO carrier_keys ({_KEY}, created_at)
+        VALUES ({_PARAMETERS}, now())
         ON CONFLICT (agency_id, account_sid, provider) DO UPDATE
            SET key_sid = EXCLUDED.key_sid, sealed = EXCLUDED.sealed, created_at = EXCLUDED.created_at
         """,
-        key.agency_id,
-        key.account_sid,
-        key.provider,
-        key.key_sid,
-        key.sealed,
+        *values(key),
     )
 
 
 async def delete_carrier_key(connection: Connection, key: StoredCarrierKey) -> None:
     """Unless another one took its place."""
     await connection.execute(
-        "DELETE FROM carrier_keys WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND key_sid = $4",
+        """DELETE FROM carrier_keys WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND key_sid = $4""",
         key.agency_id,
         key.account_sid,
         key.provider,
@@ -64,8 +66,8 @@ async def delete_carrier_key(connection: Connection, key: StoredCarrierKey) -> N
 async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> list[StoredCarrierKey]:
     """Those whose provider has no key of the agency any more, or no number of the account: they are to be revoked."""
     rows = await connection.fetch(
-        """
-        SELECT c.agency_id, c.account_sid, c.provider, c.key_sid, c.sealed
+        f"""
+        SELECT {_KEY}
           FROM carrier_keys c
          WHERE NOT EXISTS (SELECT FROM keys k
                             WHERE k.agency_id = c.agency_id AND k.kind = c.provider AND k.retired_at IS NULL)
@@ -80,4 +82,4 @@ async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> l
         """,
         limit,
     )
-    return [StoredCarrierKey(**row) for row in rows]
+    return [read(StoredCarrierKey, row) for row in rows]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from router.store.numbers.numbers import Number, read_number
+from router.store.numbers.numbers import NUMBER, Number
 from router.store.pool import Connection
+from router.store.rows import read
 
 _LEASE: Final = timedelta(seconds=120)
 
@@ -15,7 +16,7 @@ _LEASE: Final = timedelta(seconds=120)
 async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_account: int, limit: int) -> list[Number]:
     """Carrier numbers whose look is due, longest ago first, so many of each account; held for a while."""
     rows = await connection.fetch(
-        """
+        f"""
         WITH due AS (
             SELECT agency_id, e164, look_after,
                    row_number() OVER (PARTITION BY account_sid ORDER BY look_after NULLS FIRST, e164) AS place
@@ -29,22 +30,20 @@ async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_acco
           FROM chosen
          WHERE n.agency_id = chosen.agency_id AND n.e164 = chosen.e164
            AND (n.look_after IS NULL OR n.look_after <= $1)
-        RETURNING n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
-                  n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift,
-                  n.checked_at, NULL::jsonb AS registrations, '{}'::text[] AS problems
+        RETURNING {NUMBER}
         """,
         now,
         now + _LEASE,
         of_an_account,
         limit,
     )
-    return [read_number(row) for row in rows]
+    return [read(Number, row, registrations={}, problems=()) for row in rows]
 
 
 async def lease_stale_native(connection: Connection, now: datetime, until: datetime, limit: int = 50) -> list[Number]:
     """Numbers at voice providers whose fallback is not there yet; nobody else tries before `until`."""
     rows = await connection.fetch(
-        """
+        f"""
         UPDATE numbers n
            SET look_after = $2
          WHERE (n.agency_id, n.e164) IN (
@@ -54,15 +53,13 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
                 ORDER BY look_after NULLS FIRST
                 LIMIT $3
                   FOR UPDATE SKIP LOCKED)
-        RETURNING n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
-                  n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift,
-                  n.checked_at, NULL::jsonb AS registrations, '{}'::text[] AS problems
+        RETURNING {NUMBER}
         """,
         now,
         until,
         limit,
     )
-    return [read_number(row) for row in rows]
+    return [read(Number, row, registrations={}, problems=()) for row in rows]
 
 
 async def note_look(
@@ -70,7 +67,7 @@ async def note_look(
 ) -> None:
     """What was seen, unless the number has been given away."""
     await connection.execute(
-        "UPDATE numbers SET drift = $3, checked_at = $4, look_after = $5 WHERE agency_id = $1 AND e164 = $2",
+        """UPDATE numbers SET drift = $3, checked_at = $4, look_after = $5 WHERE agency_id = $1 AND e164 = $2""",
         number.agency_id,
         number.e164,
         drift,
@@ -82,7 +79,7 @@ async def note_look(
 async def postpone_look(connection: Connection, agency_id: str, e164: str, until: datetime) -> None:
     """Nothing was seen: the carrier could not be asked."""
     await connection.execute(
-        "UPDATE numbers SET look_after = $3 WHERE agency_id = $1 AND e164 = $2", agency_id, e164, until
+        """UPDATE numbers SET look_after = $3 WHERE agency_id = $1 AND e164 = $2""", agency_id, e164, until
     )
 
 
@@ -103,7 +100,7 @@ async def postpone_account(connection: Connection, account_sid: str, e164s: Sequ
 async def note_new_sid(connection: Connection, number: Number, number_sid: str) -> None:
     """The carrier has the number under another id: it was given back and bought again."""
     await connection.execute(
-        "UPDATE numbers SET number_sid = $3 WHERE agency_id = $1 AND e164 = $2",
+        """UPDATE numbers SET number_sid = $3 WHERE agency_id = $1 AND e164 = $2""",
         number.agency_id,
         number.e164,
         number_sid,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 _LEASE: Final = timedelta(seconds=120)
 
@@ -23,20 +24,20 @@ class FormerRegistration:
     sealed_parts: str | None = field(default=None, repr=False)
 
 
+FORMER: Final = columns(FormerRegistration)
+_DUE: Final = columns(FormerRegistration, "f")
+_PARAMETERS: Final = parameters(FormerRegistration)
+
+
 async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
     """A counterpart that was made for nothing: it is to be deleted, too."""
     await connection.execute(
-        """
-        INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
-        SELECT $1, $2, $3, $4, $5, $6, '-infinity' WHERE EXISTS (SELECT FROM agencies WHERE id = $1)
+        f"""
+        INSERT INTO former_registrations ({FORMER}, look_after)
+        SELECT {_PARAMETERS}, '-infinity' WHERE EXISTS (SELECT FROM agencies WHERE id = $1)
         ON CONFLICT DO NOTHING
         """,
-        stray.agency_id,
-        stray.e164,
-        stray.provider,
-        stray.remote_id,
-        stray.mode,
-        stray.sealed_parts,
+        *values(stray),
     )
 
 
@@ -51,7 +52,7 @@ async def lease_former_registrations(
 ) -> list[FormerRegistration]:
     """Those that are due, of those that match what is given; held for a while."""
     rows = await connection.fetch(
-        """
+        f"""
         UPDATE former_registrations f
            SET look_after = $2
           FROM (SELECT agency_id, e164, provider, remote_id
@@ -62,7 +63,7 @@ async def lease_former_registrations(
                  LIMIT $6
                    FOR UPDATE SKIP LOCKED) due
          WHERE (f.agency_id, f.e164, f.provider, f.remote_id) = (due.agency_id, due.e164, due.provider, due.remote_id)
-        RETURNING f.agency_id, f.e164, f.provider, f.remote_id, f.mode, f.sealed_parts
+        RETURNING {_DUE}
         """,
         now,
         now + _LEASE,
@@ -71,7 +72,7 @@ async def lease_former_registrations(
         provider,
         limit,
     )
-    return [FormerRegistration(**row) for row in rows]
+    return [read(FormerRegistration, row) for row in rows]
 
 
 async def has_former_registration(connection: Connection, agency_id: str, e164: str, provider: str) -> bool:
@@ -90,7 +91,7 @@ async def has_former_registration(connection: Connection, agency_id: str, e164: 
 async def forget_former_registration(connection: Connection, former: FormerRegistration) -> None:
     """It is gone there."""
     await connection.execute(
-        "DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4",
+        """DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4""",
         former.agency_id,
         former.e164,
         former.provider,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 # Longer than any request may take: a number that is still being set up after that was left behind by a crash.
 ABANDONED_AFTER: Final = timedelta(seconds=60)
@@ -54,6 +55,10 @@ class Number:
         return None if self.account == "provider" else self.account
 
 
+NUMBER: Final = columns(Number, "n", without=("registrations", "problems"))
+"""Of a number alone, without its counterparts."""
+
+
 async def claim_number(connection: Connection, number: Number) -> bool:
     """Insert it unless the account's number, or the agency's same number elsewhere, is taken.
 
@@ -96,7 +101,9 @@ async def claim_number(connection: Connection, number: Number) -> bool:
 
 async def activate_number(connection: Connection, agency_id: str, e164: str) -> None:
     """The carrier is configured."""
-    await connection.execute("UPDATE numbers SET state = 'active' WHERE agency_id = $1 AND e164 = $2", agency_id, e164)
+    await connection.execute(
+        """UPDATE numbers SET state = 'active' WHERE agency_id = $1 AND e164 = $2""", agency_id, e164
+    )
 
 
 async def find_number(connection: Connection, agency_id: str, e164: str) -> Number | None:
@@ -117,11 +124,10 @@ async def list_numbers(
     """Oldest first; those that match what is given."""
     at, after_e164 = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT n.account_sid, n.e164, n.agency_id, n.client_id, n.carrier, n.account, n.number_sid, n.voice_url,
-               n.fallback_url, n.status_url, n.state, n.fallback_state, n.created_at, n.bought, n.drift, n.checked_at,
-               (SELECT jsonb_object_agg(r.provider,
-                                        jsonb_strip_nulls(jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode)))
+        f"""
+        SELECT {NUMBER},
+               (SELECT coalesce(jsonb_object_agg(r.provider, jsonb_strip_nulls(
+                           jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode))), '{{}}')
                   FROM registrations r
                  WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.remote_id IS NOT NULL) AS registrations,
                ARRAY(SELECT r.error
@@ -145,19 +151,19 @@ async def list_numbers(
         after_e164,
         limit,
     )
-    return [read_number(row) for row in rows]
+    return [read(Number, row) for row in rows]
 
 
 async def list_numbers_of_account(connection: Connection, account_sid: str) -> list[str]:
     """The numbers of all agencies on a carrier account, or at a voice provider."""
-    rows = await connection.fetch("SELECT e164 FROM numbers WHERE account_sid = $1", account_sid)
+    rows = await connection.fetch("""SELECT e164 FROM numbers WHERE account_sid = $1""", account_sid)
     return [row["e164"] for row in rows]
 
 
 async def find_fallback_url(connection: Connection, account_sid: str, e164: str) -> str | None:
     """What the carrier is to ask when we do not answer."""
     url: str | None = await connection.fetchval(
-        "SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2", account_sid, e164
+        """SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2""", account_sid, e164
     )
     return url or None
 
@@ -165,28 +171,28 @@ async def find_fallback_url(connection: Connection, account_sid: str, e164: str)
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
     """Whether some agency has set it up on that carrier account."""
     found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)", account_sid, e164
+        """SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)""", account_sid, e164
     )
     return found
 
 
 async def is_our_number(connection: Connection, e164: str) -> bool:
     """Whether any agency has this number here: ringing it as somebody's phone could go round in circles."""
-    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)", e164)
+    found: bool = await connection.fetchval("""SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)""", e164)
     return found
 
 
 async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:
     """To another client of the agency."""
     await connection.execute(
-        "UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2", agency_id, e164, client_id
+        """UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2""", agency_id, e164, client_id
     )
 
 
 async def want_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> None:
     """Note the address that the carrier is to be given."""
     await connection.execute(
-        "UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2",
+        """UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2""",
         agency_id,
         e164,
         fallback_url,
@@ -210,9 +216,4 @@ async def confirm_fallback(connection: Connection, agency_id: str, e164: str, fa
 
 
 async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence[str]) -> None:
-    await connection.execute("DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)", agency_id, e164s)
-
-
-def read_number(row: Any) -> Number:
-    """A row with all of a number's columns, its `registrations` and `problems`."""
-    return Number(**{**row, "registrations": row["registrations"] or {}, "problems": tuple(row["problems"])})
+    await connection.execute("""DELETE FROM numbers WHERE agency_id = $1 AND e164 = ANY ($2)""", agency_id, e164s)

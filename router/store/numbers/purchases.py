@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 LEASE: Final = timedelta(seconds=60)
 ASKED_AGAIN: Final = timedelta(minutes=15)  # whoever got no answer asks in the same words
@@ -43,30 +44,22 @@ class Purchase:
         return f"callrouter {self.id}"
 
 
+_COLUMNS: Final = columns(Purchase)
+_PARAMETERS: Final = parameters(Purchase)
+_PURCHASE: Final = columns(Purchase, "p")
+
+
 async def insert_purchase(connection: Connection, purchase: Purchase) -> bool:
     """Held by whoever makes it. False: another one at that provider is open, and there may be one at a time."""
     inserted = await connection.fetchval(
-        """
-        INSERT INTO purchases (id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted,
-                               named, known, state, created_at, leased_until, claim)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', $12, $13, $14)
+        f"""
+        INSERT INTO purchases ({_COLUMNS}, state, leased_until)
+        VALUES ({_PARAMETERS}, 'open', $14)
         ON CONFLICT DO NOTHING
         RETURNING id
         """,
-        purchase.id,
-        purchase.agency_id,
-        purchase.client_id,
-        purchase.carrier,
-        purchase.account,
-        purchase.account_sid,
-        purchase.country,
-        purchase.area_code,
-        purchase.wanted,
-        purchase.named,
-        list(purchase.known),
-        purchase.created_at,
+        *values(purchase),
         purchase.created_at + LEASE,
-        purchase.claim,
     )
     return inserted is not None
 
@@ -85,7 +78,7 @@ async def lease_like(
 ) -> Purchase | None:
     """An open one that nobody is at and that was asked for in the same words: a second try of it."""
     row = await connection.fetchrow(
-        """
+        f"""
         UPDATE purchases p
            SET leased_until = $8
           FROM (SELECT id
@@ -98,8 +91,7 @@ async def lease_like(
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED) found
          WHERE p.id = found.id
-        RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.named, p.known, p.created_at, p.claim
+        RETURNING {_PURCHASE}
         """,
         agency_id,
         client_id,
@@ -111,7 +103,7 @@ async def lease_like(
         now + LEASE,
         claim,
     )
-    return _read(row) if row else None
+    return read(Purchase, row) if row else None
 
 
 async def take_made(
@@ -163,7 +155,7 @@ async def take_made(
 async def lease_open_purchases(connection: Connection, now: datetime, limit: int = 20) -> list[Purchase]:
     """Those that somebody left half way."""
     rows = await connection.fetch(
-        """
+        f"""
         UPDATE purchases p
            SET leased_until = $2
           FROM (SELECT id
@@ -173,39 +165,39 @@ async def lease_open_purchases(connection: Connection, now: datetime, limit: int
                  LIMIT $3
                    FOR UPDATE SKIP LOCKED) due
          WHERE p.id = due.id
-        RETURNING p.id, p.agency_id, p.client_id, p.carrier, p.account, p.account_sid, p.country, p.area_code, p.wanted,
-                  p.named, p.known, p.created_at, p.claim
+        RETURNING {_PURCHASE}
         """,
         now,
         now + LEASE,
         limit,
     )
-    return [_read(row) for row in rows]
+    return [read(Purchase, row) for row in rows]
 
 
 async def find_purchase(connection: Connection, purchase_id: str) -> Purchase | None:
     """While it is open."""
     row = await connection.fetchrow(
-        """
-        SELECT id, agency_id, client_id, carrier, account, account_sid, country, area_code, wanted, named, known,
-               created_at, claim
-          FROM purchases
+        f"""
+        SELECT {_PURCHASE}
+          FROM purchases p
          WHERE id = $1 AND state = 'open'
         """,
         purchase_id,
     )
-    return _read(row) if row else None
+    return read(Purchase, row) if row else None
 
 
 async def want_number(connection: Connection, purchase_id: str, wanted: str) -> None:
     """Another number is asked for: the one before was certainly not sold."""
-    await connection.execute("UPDATE purchases SET wanted = $2 WHERE id = $1 AND state = 'open'", purchase_id, wanted)
+    await connection.execute(
+        """UPDATE purchases SET wanted = $2 WHERE id = $1 AND state = 'open'""", purchase_id, wanted
+    )
 
 
 async def release_purchase(connection: Connection, purchase_id: str, now: datetime) -> None:
     """Nobody is at it now, and nobody knows whether it was made: whoever comes next looks."""
     await connection.execute(
-        "UPDATE purchases SET leased_until = $2 WHERE id = $1 AND state = 'open'", purchase_id, now
+        """UPDATE purchases SET leased_until = $2 WHERE id = $1 AND state = 'open'""", purchase_id, now
     )
 
 
@@ -227,15 +219,11 @@ async def finish_purchase(connection: Connection, purchase_id: str, e164: str, *
 
 async def note_told(connection: Connection, purchase_id: str) -> None:
     """Somebody else recorded it, but whoever asked is answered with it."""
-    await connection.execute("UPDATE purchases SET told = true WHERE id = $1", purchase_id)
+    await connection.execute("""UPDATE purchases SET told = true WHERE id = $1""", purchase_id)
 
 
 async def fail_purchase(connection: Connection, purchase_id: str, error: str) -> None:
     """It was certainly not made. `error` is a word for people who look into the table."""
     await connection.execute(
-        "UPDATE purchases SET state = 'failed', error = $2 WHERE id = $1 AND state = 'open'", purchase_id, error
+        """UPDATE purchases SET state = 'failed', error = $2 WHERE id = $1 AND state = 'open'""", purchase_id, error
     )
-
-
-def _read(row: Any) -> Purchase:
-    return Purchase(**row)

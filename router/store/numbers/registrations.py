@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from router.store.numbers.former_registrations import FORMER
 from router.store.pool import Connection
+from router.store.rows import columns, read, sql
 
 _LEASE: Final = timedelta(seconds=120)
 
@@ -33,7 +35,10 @@ class StoredRegistration:
     fallback: str | None = None
     key_version: int | None = None
     error: str | None = None
-    interrupted: bool = False
+    interrupted: bool = field(default=False, metadata=sql("t.leased_until IS NOT NULL"))
+
+
+_REGISTRATION: Final = columns(StoredRegistration, "r")
 
 
 async def save_registration(
@@ -61,17 +66,16 @@ async def find_registration(
     connection: Connection, agency_id: str, e164: str, provider: str
 ) -> StoredRegistration | None:
     row = await connection.fetchrow(
-        """
-        SELECT agency_id, e164, provider, remote_id, mode, ours, sealed_parts, assistant_id, fallback, key_version, error,
-               leased_until IS NOT NULL AS interrupted
-          FROM registrations
+        f"""
+        SELECT {_REGISTRATION}
+          FROM registrations r
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3
         """,
         agency_id,
         e164,
         provider,
     )
-    return StoredRegistration(**row) if row else None
+    return read(StoredRegistration, row) if row else None
 
 
 async def list_registrations(
@@ -79,9 +83,8 @@ async def list_registrations(
 ) -> list[StoredRegistration]:
     """Those of a client's numbers at one provider, as far as there is something there."""
     rows = await connection.fetch(
-        """
-        SELECT r.agency_id, r.e164, r.provider, r.remote_id, r.mode, r.ours, r.sealed_parts, r.assistant_id, r.fallback,
-               r.key_version, r.error, r.leased_until IS NOT NULL AS interrupted
+        f"""
+        SELECT {_REGISTRATION}
           FROM registrations r
           JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
          WHERE r.agency_id = $1 AND n.client_id = $2 AND r.provider = $3 AND r.remote_id IS NOT NULL
@@ -91,7 +94,7 @@ async def list_registrations(
         client_id,
         provider,
     )
-    return [StoredRegistration(**row) for row in rows]
+    return [read(StoredRegistration, row) for row in rows]
 
 
 async def lease_registration(connection: Connection, agency_id: str, e164: str, provider: str, now: datetime) -> bool:
@@ -239,9 +242,9 @@ async def list_unregistered(
 
 async def _keep_former(connection: Connection, agency_id: str, e164: str | None, provider: str | None) -> None:
     await connection.execute(
-        """
-        INSERT INTO former_registrations (agency_id, e164, provider, remote_id, mode, sealed_parts, look_after)
-        SELECT agency_id, e164, provider, remote_id, mode, sealed_parts, '-infinity'
+        f"""
+        INSERT INTO former_registrations ({FORMER}, look_after)
+        SELECT {FORMER}, '-infinity'
           FROM registrations
          WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3)
            AND ours AND remote_id IS NOT NULL

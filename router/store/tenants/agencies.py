@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +24,49 @@ class Agency:
     retention_days: int | None = None  # None: for ever
 
 
+_AGENCY: Final = columns(Agency)
+_PARAMETERS: Final = parameters(Agency)
+
+
 async def insert_agency(connection: Connection, agency: Agency) -> None:
     await connection.execute(
-        """
-        INSERT INTO agencies (id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        f"""
+        INSERT INTO agencies ({_AGENCY})
+        VALUES ({_PARAMETERS})
         """,
-        agency.id,
-        agency.name,
-        agency.alert_email,
-        agency.active_provider,
-        agency.former_provider,
-        agency.fallback_providers,
-        agency.retention_days,
-        agency.created_at,
+        *values(agency),
     )
 
 
 async def agency_exists(connection: Connection, agency_id: str) -> bool:
-    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM agencies WHERE id = $1)", agency_id)
+    found: bool = await connection.fetchval("""SELECT EXISTS (SELECT FROM agencies WHERE id = $1)""", agency_id)
     return found
 
 
 async def find_agency(connection: Connection, agency_id: str) -> Agency | None:
     row = await connection.fetchrow(
-        """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
+        f"""
+        SELECT {_AGENCY}
           FROM agencies
          WHERE id = $1
         """,
         agency_id,
     )
-    return _read(row) if row else None
+    return read(Agency, row) if row else None
 
 
 async def lock_agency(connection: Connection, agency_id: str) -> Agency | None:
     """Until the end of the transaction nobody else changes the agency, its keys, clients or numbers."""
     row = await connection.fetchrow(
-        """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
+        f"""
+        SELECT {_AGENCY}
           FROM agencies
          WHERE id = $1
            FOR NO KEY UPDATE
         """,
         agency_id,
     )
-    return _read(row) if row else None
+    return read(Agency, row) if row else None
 
 
 async def list_agencies(
@@ -77,8 +75,8 @@ async def list_agencies(
     """Oldest first; `only` one agency, and those that have this number, if given."""
     at, agency_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, name, alert_email, active_provider, former_provider, fallback_providers, retention_days, created_at
+        f"""
+        SELECT {_AGENCY}
           FROM agencies
          WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
            AND ($4::text IS NULL OR id IN (SELECT n.agency_id FROM numbers n WHERE n.e164 = $4))
@@ -91,7 +89,7 @@ async def list_agencies(
         number,
         limit,
     )
-    return [_read(row) for row in rows]
+    return [read(Agency, row) for row in rows]
 
 
 async def update_agency(connection: Connection, agency: Agency) -> None:
@@ -115,11 +113,6 @@ async def update_agency(connection: Connection, agency: Agency) -> None:
 async def delete_agency(connection: Connection, agency_id: str) -> None:
     """With everything that it owns."""
     await connection.execute(
-        "DELETE FROM call_steps WHERE call_id IN (SELECT id FROM calls WHERE agency_id = $1)", agency_id
+        """DELETE FROM call_steps WHERE call_id IN (SELECT id FROM calls WHERE agency_id = $1)""", agency_id
     )
-    await connection.execute("DELETE FROM agencies WHERE id = $1", agency_id)
-
-
-def _read(row: Any) -> Agency:
-    fallback = row["fallback_providers"]
-    return Agency(**{**row, "fallback_providers": None if fallback is None else tuple(fallback)})
+    await connection.execute("""DELETE FROM agencies WHERE id = $1""", agency_id)

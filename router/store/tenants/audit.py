@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,18 @@ class AuditEntry:
     address: str | None
 
 
+_ENTRY: Final = columns(AuditEntry)
+_PARAMETERS: Final = parameters(AuditEntry)
+
+
 async def insert_audit_entry(connection: Connection, agency_id: str, entry: AuditEntry) -> None:
     await connection.execute(
-        """
-        INSERT INTO audit (id, agency_id, at, actor, action, target, address)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        f"""
+        INSERT INTO audit ({_ENTRY}, agency_id)
+        VALUES ({_PARAMETERS}, $7)
         """,
-        entry.id,
+        *values(entry),
         agency_id,
-        entry.at,
-        entry.actor,
-        entry.action,
-        entry.target,
-        entry.address,
     )
 
 
@@ -42,8 +43,8 @@ async def list_audit_entries(
     """Newest first."""
     at, entry_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, at, actor, action, target, address
+        f"""
+        SELECT {_ENTRY}
           FROM audit
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
          ORDER BY at DESC, id DESC
@@ -54,4 +55,4 @@ async def list_audit_entries(
         entry_id,
         limit,
     )
-    return [AuditEntry(**row) for row in rows]
+    return [read(AuditEntry, row) for row in rows]

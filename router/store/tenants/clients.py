@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from router.routing.route import Hours, Mode, OpenSpan, Routing
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -32,6 +33,10 @@ class Client:
         """The language in which callers are spoken to, as a BCP 47 tag."""
         languages = (self.assistant or {}).get("languages") or ["en-US"]
         return str(languages[0])
+
+
+_CLIENT: Final = columns(Client)
+_PARAMETERS: Final = parameters(Client)
 
 
 def read_routing(value: dict[str, Any]) -> Routing:
@@ -70,42 +75,32 @@ def _read_minutes(clock: str) -> int:
 
 async def insert_client(connection: Connection, client: Client) -> None:
     await connection.execute(
-        """
-        INSERT INTO clients (id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing,
-                             assistant, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        f"""
+        INSERT INTO clients ({_CLIENT})
+        VALUES ({_PARAMETERS})
         """,
-        client.id,
-        client.agency_id,
-        client.name,
-        client.personal_phone,
-        client.notify_email,
-        client.provider,
-        client.caller_id,
-        client.routing,
-        client.assistant,
-        client.created_at,
+        *values(client),
     )
 
 
 async def find_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
     row = await connection.fetchrow(
-        """
-        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+        f"""
+        SELECT {_CLIENT}
           FROM clients
          WHERE agency_id = $1 AND id = $2
         """,
         agency_id,
         client_id,
     )
-    return Client(**row) if row else None
+    return read(Client, row) if row else None
 
 
 async def lock_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
     """Until the end of the transaction nobody else changes the client."""
     row = await connection.fetchrow(
-        """
-        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+        f"""
+        SELECT {_CLIENT}
           FROM clients
          WHERE agency_id = $1 AND id = $2
            FOR NO KEY UPDATE
@@ -113,7 +108,7 @@ async def lock_client(connection: Connection, agency_id: str, client_id: str) ->
         agency_id,
         client_id,
     )
-    return Client(**row) if row else None
+    return read(Client, row) if row else None
 
 
 async def list_clients(
@@ -122,8 +117,8 @@ async def list_clients(
     """Oldest first."""
     at, client_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, agency_id, name, personal_phone, notify_email, provider, caller_id, routing, assistant, created_at
+        f"""
+        SELECT {_CLIENT}
           FROM clients
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
          ORDER BY created_at, id
@@ -134,13 +129,13 @@ async def list_clients(
         client_id,
         limit,
     )
-    return [Client(**row) for row in rows]
+    return [read(Client, row) for row in rows]
 
 
 async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -> bool:
     """Whether one of the agency's clients has its owner's phone there."""
     found: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM clients WHERE agency_id = $1 AND personal_phone = $2)", agency_id, e164
+        """SELECT EXISTS (SELECT FROM clients WHERE agency_id = $1 AND personal_phone = $2)""", agency_id, e164
     )
     return found
 
@@ -148,7 +143,14 @@ async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -
 async def list_clients_with_provider(connection: Connection, agency_id: str, provider: str) -> list[str]:
     """Names of those that have this one as their own."""
     rows = await connection.fetch(
-        "SELECT name FROM clients WHERE agency_id = $1 AND provider = $2 ORDER BY created_at, id", agency_id, provider
+        """
+        SELECT name
+          FROM clients
+         WHERE agency_id = $1 AND provider = $2
+         ORDER BY created_at, id
+        """,
+        agency_id,
+        provider,
     )
     return [row["name"] for row in rows]
 
@@ -176,6 +178,6 @@ async def update_client(connection: Connection, client: Client) -> None:
 async def delete_client(connection: Connection, agency_id: str, client_id: str) -> bool:
     """With its assistants and numbers. Whether there was one."""
     deleted = await connection.fetchval(
-        "DELETE FROM clients WHERE agency_id = $1 AND id = $2 RETURNING id", agency_id, client_id
+        """DELETE FROM clients WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, client_id
     )
     return deleted is not None

@@ -37,7 +37,7 @@ class SessionsOnRecord:
         async def read() -> bool:
             return bool(
                 await self._database.settings.fetchval(
-                    "SELECT EXISTS (SELECT FROM ended_sessions WHERE id = $1)", session_id
+                    """SELECT EXISTS (SELECT FROM ended_sessions WHERE id = $1)""", session_id
                 )
             )
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, read
 
 KEPT: Final = timedelta(hours=24)
 ABANDONED_AFTER: Final = timedelta(seconds=60)
@@ -24,6 +25,9 @@ class StoredReply:
     request_hash: bytes
     status: int | None
     reply: str | None = field(repr=False)
+
+
+_REPLY: Final = columns(StoredReply)
 
 
 async def claim_key(connection: Connection, scope: str, key: str, request_hash: bytes, now: datetime) -> bool:
@@ -51,21 +55,31 @@ async def claim_key(connection: Connection, scope: str, key: str, request_hash: 
 
 async def find_reply(connection: Connection, scope: str, key: str) -> StoredReply | None:
     row = await connection.fetchrow(
-        "SELECT request_hash, status, reply FROM idempotency_keys WHERE scope = $1 AND key = $2", scope, key
+        f"""
+        SELECT {_REPLY}
+          FROM idempotency_keys
+         WHERE scope = $1 AND key = $2
+        """,
+        scope,
+        key,
     )
-    return StoredReply(**row) if row else None
+    return read(StoredReply, row) if row else None
 
 
 async def store_reply(connection: Connection, scope: str, key: str, status: int, reply: str) -> None:
     await connection.execute(
-        "UPDATE idempotency_keys SET status = $3, reply = $4 WHERE scope = $1 AND key = $2", scope, key, status, reply
+        """UPDATE idempotency_keys SET status = $3, reply = $4 WHERE scope = $1 AND key = $2""",
+        scope,
+        key,
+        status,
+        reply,
     )
 
 
 async def release_key(connection: Connection, scope: str, key: str) -> None:
     """Nothing was done: whoever comes next may try."""
     await connection.execute(
-        "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL", scope, key
+        """DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL""", scope, key
     )
 
 

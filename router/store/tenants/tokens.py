@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from crypto import Secret
 from router.store.pool import Connection
+from router.store.rows import columns, parameters, read, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +22,32 @@ class Token:
     created_at: datetime
 
 
+_TOKEN: Final = columns(Token)
+_PARAMETERS: Final = parameters(Token)
+
+
 async def insert_token(connection: Connection, token: Token, secret: Secret) -> None:
     await connection.execute(
-        "INSERT INTO tokens (id, agency_id, name, hash, created_at) VALUES ($1, $2, $3, $4, $5)",
-        token.id,
-        token.agency_id,
-        token.name,
+        f"""
+        INSERT INTO tokens ({_TOKEN}, hash)
+        VALUES ({_PARAMETERS}, $5)
+        """,
+        *values(token),
         _digest(secret),
-        token.created_at,
     )
 
 
 async def find_token(connection: Connection, secret: Secret) -> Token | None:
     """The token that this text is."""
     row = await connection.fetchrow(
-        "SELECT id, agency_id, name, created_at FROM tokens WHERE hash = $1", _digest(secret)
+        f"""
+        SELECT {_TOKEN}
+          FROM tokens
+         WHERE hash = $1
+        """,
+        _digest(secret),
     )
-    return Token(**row) if row else None
+    return read(Token, row) if row else None
 
 
 async def list_tokens(
@@ -45,8 +56,8 @@ async def list_tokens(
     """Oldest first."""
     at, token_id = after or (None, None)
     rows = await connection.fetch(
-        """
-        SELECT id, agency_id, name, created_at
+        f"""
+        SELECT {_TOKEN}
           FROM tokens
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
          ORDER BY created_at, id
@@ -57,13 +68,13 @@ async def list_tokens(
         token_id,
         limit,
     )
-    return [Token(**row) for row in rows]
+    return [read(Token, row) for row in rows]
 
 
 async def delete_token(connection: Connection, agency_id: str, token_id: str) -> bool:
     """Whether there was one."""
     deleted = await connection.fetchval(
-        "DELETE FROM tokens WHERE agency_id = $1 AND id = $2 RETURNING id", agency_id, token_id
+        """DELETE FROM tokens WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, token_id
     )
     return deleted is not None
 

@@ -1,10 +1,9 @@
-"""Statements of the call path stay on their indexes however many rows there are, and hold no values."""
+"""Statements of the call path stay on their indexes however many rows there are."""
 
 from __future__ import annotations
 
 import ast
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-import router
 from router.store.calls import answering, calls, reports
 from router.store.calls import writes as call_writes
 from router.store.keys import account_tokens, webhook_secrets
@@ -21,7 +19,6 @@ from tests.router.store.rows import AT
 
 pytestmark = pytest.mark.anyio
 
-SOURCES = Path(router.__file__).parent
 ACCOUNT, NUMBER, AGENCY, CLIENT, CALL, CALL_SID = "AC7", "+1500777", "agency_7", "client_77", "call_777", "CA777"
 
 CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -186,72 +183,3 @@ def test_every_statement_of_the_module_is_looked_at():
         if isinstance(node, ast.FunctionDef) and isinstance(node.returns, ast.Name) and node.returns.id == "Write"
     }
     assert writers <= set(CALL_PATH)
-
-
-SQL = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH|WHERE|FROM|ORDER BY|VALUES|SET)\b")
-RUNS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "prepare", "cursor"}
-
-
-def is_constant(node: ast.expr) -> bool:
-    """A literal, a module's constant by its name, or literals and constants put together."""
-    match node:
-        case ast.Constant():
-            return True
-        case ast.Name(id=name):
-            return name.isupper()
-        case ast.Attribute(attr=name):  # a Write carries its statement along, a Place of rotation both of its own
-            return name.isupper() or name in {"statement", "find", "update"}
-        case ast.Call(func=ast.Name(id="text"), args=[argument]):  # SQLAlchemy's way to say that it is a statement
-            return is_constant(argument)
-        case ast.JoinedStr(values=values):
-            return all(is_constant(each.value if isinstance(each, ast.FormattedValue) else each) for each in values)
-    return False
-
-
-def composed(tree: ast.AST) -> Iterator[ast.expr]:
-    """Texts with SQL in them that something is put into, and statements that are run without being constants."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.JoinedStr(values=values):
-                words = "".join(str(each.value) for each in values if isinstance(each, ast.Constant))
-                if SQL.search(words) and not is_constant(node):
-                    yield node
-            case ast.BinOp(left=left, right=right, op=ast.Add() | ast.Mod()):
-                sides = [
-                    side for side in (left, right) if isinstance(side, ast.Constant) and isinstance(side.value, str)
-                ]
-                if any(SQL.search(side.value) for side in sides):
-                    yield node
-            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(words)), attr="format" | "join")):
-                if SQL.search(words):
-                    yield node
-            case ast.Call(func=ast.Attribute(attr=method), args=[statement, *_]) if method in RUNS:
-                if not is_constant(statement) and not (isinstance(statement, ast.Name) and statement.id == "statement"):
-                    yield statement
-
-
-def test_no_statement_is_put_together_from_values():
-    """Migrations run before anybody sends anything; all else hands its values over as parameters."""
-    found = [
-        f"{path.relative_to(SOURCES)}:{node.lineno}"
-        for path in sorted(SOURCES.rglob("*.py"))
-        if "migrations" not in path.parts
-        for node in composed(ast.parse(path.read_text()))
-    ]
-    assert found == []
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        'f"SELECT * FROM calls WHERE id = {call_id}"',
-        '"SELECT * FROM calls WHERE id = " + call_id',
-        '"SELECT * FROM calls WHERE id = %s" % call_id',
-        '"DELETE FROM calls WHERE id = {}".format(call_id)',
-        '" WHERE ".join(parts)',
-        "pool.fetch(query, call_id)",
-        "pool.fetch(build(call_id))",
-    ],
-)
-def test_a_statement_put_together_from_values_would_be_noticed(code: str):
-    assert len(list(composed(ast.parse(code)))) == 1
