@@ -217,6 +217,7 @@ async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorde
     recorder.note(event(3))
     assert await recorder.flush(PATIENCE)
     await arrive(db, 1, 2, 3)
+    await wait_until(lambda: not recorder.spooling)
     assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 7
     # Noticed while writing, or before: then the connection is simply opened again.
     assert sorted(captured_events.names()) in ([], ["database.lost", "database.regained", "spool.replayed"])
