@@ -1,15 +1,20 @@
-"""The ladder with each of Twilio's open questions answered the other way: the caller ends up in the same place."""
+"""The ladder with each of Twilio's open questions answered the other way: the caller ends up in the same place.
+
+Each switch is tried on the calls on which Twilio would behave differently, and a few together. Any of them together
+is tests/router/calls/test_life_of_a_call.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from adapters.sandbox.carrier import EACH_QUIRK, Quirks, Script
+from tests.support.circuits import let_circuits_forget
 from tests.support.databases import fresh_database
 from tests.support.provider_reports import reporting
 from tests.support.signed_requests import new_call_sid
@@ -104,20 +109,99 @@ SCENARIOS = {
 }
 
 
-@pytest.fixture(scope="module", params=EACH_QUIRK.values(), ids=EACH_QUIRK)
+STREAMS = (
+    "a stream takes the call",
+    "a stream never starts",
+    "a stream closes at once",
+    "the caller hangs up on a stream",
+    "the caller hangs up before the stream is there",
+)
+UNANSWERED = (
+    "the caller hangs up before the stream is there",
+    "the caller hangs up while the SIP leg rings",
+    "the caller hangs up while the owner's phone rings",
+)
+SCREENED_OUT = ("the owner's mailbox answers", "a withheld caller is not taken by the owner")
+WITHHELD = ("a withheld caller reaches the AI", "a withheld caller is not taken by the owner")
+RECORDED = (*SCREENED_OUT, "every AI fails", "the caller ends the message with a key")
+
+# The calls on which a switch makes a difference; those of a REST update are tests/router/calls/test_transfer's.
+DIFFERENT: Mapping[str, Iterable[str]] = {
+    "as expected": SCENARIOS,
+    "no stream callbacks": STREAMS,
+    "unbridged is in-progress": (
+        *SCREENED_OUT,
+        "a SIP leg is busy, the owner is there",
+        "every AI fails",
+        "the owner ignores it, the AI takes it",
+    ),
+    "screened out is no-answer": SCREENED_OUT,
+    "no DialBridged": (
+        *SCREENED_OUT,
+        "a SIP leg takes the call",
+        "a number takes the call",
+        "a SIP leg closes at once",
+        "the owner accepts",
+        "the owner accepts without screening",
+    ),
+    "no dial action after a hang-up": (*UNANSWERED[1:], "the caller hangs up on a SIP leg"),
+    "no connect action after a hang-up": ("the caller hangs up on a stream", UNANSWERED[0]),
+    "abandoned is canceled": UNANSWERED,
+    "abandoned is completed": UNANSWERED,
+    "withheld is +266696687": WITHHELD,
+    "withheld is restricted": WITHHELD,
+    "withheld is empty": WITHHELD,
+    "standard port signed": ("a stream takes the call",),
+    "everything twice": SCENARIOS,
+    "everything three times at once": (*STREAMS[:2], *SCREENED_OUT, "a SIP leg takes the call", "the owner accepts"),
+    "recording told after the end, twice": (*RECORDED, "the caller says nothing to the voicemail"),
+}
+TOGETHER = {
+    "no DialBridged, screened out is no-answer": (
+        Quirks(dial_bridged=False, screened_out_status="no-answer"),
+        SCREENED_OUT,
+    ),
+    "no DialBridged, unbridged is in-progress": (
+        Quirks(dial_bridged=False, unbridged_status="in-progress"),
+        ("every AI fails", "the owner's mailbox answers"),
+    ),
+    "no stream callbacks, no connect action after a hang-up": (
+        Quirks(stream_callbacks=False, connect_action_after_hangup=False),
+        ("the caller hangs up on a stream",),
+    ),
+    "everything twice, recording told after the end, twice": (
+        Quirks(copies=2, recording_callback="after-end", recording_callback_copies=2),
+        RECORDED,
+    ),
+}
+CELLS = [
+    pytest.param(SCENARIOS[scenario], quirks, id=f"{scenario}-{name}")
+    for name, (quirks, scenarios) in {
+        **{name: (EACH_QUIRK[name], scenarios) for name, scenarios in DIFFERENT.items()},
+        **TOGETHER,
+    }.items()
+    for scenario in scenarios
+]
+
+
+@pytest.fixture(scope="module")
 async def quirky(
-    request: pytest.FixtureRequest, postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[World, Quirks]]:
-    """One service for all scenarios under a quirk: too few of them fail for a provider's circuit to open."""
-    folder = tmp_path_factory.mktemp("quirk")
-    async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
-        yield world, request.param
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[World, Callable[[], None]]]:
+    """One service for all calls, and what makes its circuits forget those before."""
+    with pytest.MonkeyPatch.context() as patch:
+        pass_an_hour = let_circuits_forget(patch)
+        folder = tmp_path_factory.mktemp("quirks")
+        async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
+            yield world, pass_an_hour
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
-async def test_the_caller_ends_up_where_the_ladder_says(quirky: tuple[World, Quirks], scenario: Scenario):
-    world, quirks = quirky
-    world.sandbox.state.requests.clear()
+@pytest.mark.parametrize(("scenario", "quirks"), CELLS)
+async def test_the_caller_ends_up_where_the_ladder_says(
+    quirky: tuple[World, Callable[[], None]], scenario: Scenario, quirks: Quirks
+):
+    world, pass_an_hour = quirky
+    pass_an_hour()
     world.sandbox.state.faults.clear()
     client = await world.add_client(
         providers=scenario.providers, routing=dict(scenario.routing), **dict(scenario.settings)
@@ -135,7 +219,7 @@ async def test_the_caller_ends_up_where_the_ladder_says(quirky: tuple[World, Qui
     )
     assert (timeline.answered_by, timeline.provider) == (scenario.answered_by, scenario.provider)
     assert timeline.failures == []
-    asked = Counter(name for name in PROVIDERS for _ in range(world.asked(name)))
+    asked = Counter(name for name in scenario.providers for _ in range(world.asked_with(client, name)))
     assert asked == Counter(scenario.asked)
     call = await world.find_call(timeline)
     assert call["outcome"] == scenario.outcome

@@ -82,8 +82,16 @@ async def events_of(world: World, timeline: Timeline) -> list[str]:
     return [event for event, _, _ in await world.events(timeline)]
 
 
-@pytest.mark.parametrize("quirks", EACH_QUIRK.values(), ids=EACH_QUIRK)
-@pytest.mark.parametrize("provider", PROVIDERS)
+def each_quirk() -> list[Any]:
+    """Those of a REST update with every provider's way to take a call, the others with one in turn."""
+    cells = []
+    for number, (name, quirks) in enumerate(EACH_QUIRK.items()):
+        providers = PROVIDERS if "redirect" in name else (PROVIDERS[number % len(PROVIDERS)],)
+        cells += [pytest.param(provider, quirks, id=f"{provider}-{name}") for provider in providers]
+    return cells
+
+
+@pytest.mark.parametrize(("provider", "quirks"), each_quirk())
 async def test_the_caller_reaches_the_person_whatever_twilio_does(world: World, provider, quirks: Quirks):
     client = await world.add_client(providers=[provider], assistant=ASSISTANT)
     assistant = Assistant(world, client)

@@ -1,0 +1,85 @@
+"""docs/reliability.md, from the results of all cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tests.matrix.cells import CIRCUITS, DATABASES, FAULTS, POSITIONS
+
+_HEAD: Final = """# Reliability
+
+What a caller gets when a voice provider fails. `make matrix` measures it and writes this page: it places {count} calls
+over real HTTP, through a simulated carrier that executes our answers.
+
+The client has three providers, Vapi first, then Retell, then Bland, and rings the owner when no AI takes the call.
+Each fault is tried at the first provider, at the second and at all of them; each time with the failing providers'
+circuit breaker {circuits}, and with the database {databases}. These make
+no difference to the caller unless the table says so.
+
+| What goes wrong | Calls | The first provider fails | The second provider fails | All providers fail |
+| --- | --- | --- | --- | --- |
+"""
+_FOOT: Final = """
+In every one of these calls the router
+
+- answered each of the carrier's requests with a document that the carrier executes, within the answer deadline;
+- asked no provider twice, and did not ask a provider whose circuit was open;
+- recorded the call and its outcome, after the outage if the database was away;
+- left no provider key in a log line, in a document for the carrier or in a row of the database.
+"""
+_KINDS: Final[dict[str, Sequence[str]]] = {
+    "The provider cannot be reached": ("DNS fails", "refused", "SYN lost", "TLS fails"),
+    "It is too slow, or breaks off": ("slow headers", "slow body", "reset mid-body"),
+    "It refuses the key or the account": ("401", "402", "403"),
+    "It refuses the call": ("404", "409"),
+    "It has no capacity, or fails": ("408", "429", "429 with Retry-After", "500", "502", "503"),
+    "Its reply cannot be used": ("HTML with 200", "empty TwiML", "huge body", "gzip bomb"),
+}
+_TAKERS: Final = {
+    "AI (vapi)": "Vapi's AI answers",
+    "AI (retell)": "Retell's AI answers",
+    "AI (bland)": "Bland's AI answers",
+    "owner": "The owner's phone rings",
+    "voicemail": "The caller leaves a message",
+}
+
+
+def describe(results: Sequence[dict[str, str]]) -> str:
+    """The page. `results`: the cells, each with who answered the call."""
+    unknown = {result["fault"] for result in results} ^ {fault for faults in _KINDS.values() for fault in faults}
+    if unknown:
+        raise ValueError(f"not on the page, or not measured: {', '.join(sorted(unknown))}")
+    rows = [_row(kind, [result for result in results if result["fault"] in faults]) for kind, faults in _KINDS.items()]
+    head = _HEAD.format(count=len(results), circuits=_listed(CIRCUITS), databases=_listed(DATABASES))
+    return head + "\n".join(rows) + "\n" + _FOOT
+
+
+def _row(kind: str, results: Sequence[dict[str, str]]) -> str:
+    faults = ", ".join(fault for fault in FAULTS if fault in _KINDS[kind])
+    takers = [_takers([each for each in results if each["position"] == position]) for position in POSITIONS]
+    return f"| **{kind}**: {faults} | {len(results)} | {' | '.join(takers)} |"
+
+
+def _takers(results: Sequence[dict[str, str]]) -> str:
+    """Who answered; if not the same in all cells, in how many of them, and in which the fewest did."""
+    counts = Counter(result["answered_by"] for result in results)
+    if len(counts) == 1:
+        return _TAKERS.get(*counts, *counts)
+    return "; ".join(
+        f"{_TAKERS.get(taker, taker)} ({count} of {len(results)}"
+        + ("" if number == 0 else f": {_cells(each for each in results if each['answered_by'] == taker)}")
+        + ")"
+        for number, (taker, count) in enumerate(counts.most_common())
+    )
+
+
+def _cells(results: Iterable[dict[str, str]]) -> str:
+    return ", ".join(
+        f"{each['fault']} with circuit {each['circuit']} and database {each['database']}" for each in results
+    )
+
+
+def _listed(values: Sequence[str]) -> str:
+    return f"{', '.join(values[:-1])} or {values[-1]}"
