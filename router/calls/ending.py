@@ -18,7 +18,7 @@ from router.calls.state import CallState, StateError, call_id_of, open_answer
 from router.routing.dispatch import Deadline
 from router.store.calls.calls import StoredCall, find_call, find_facts, find_latest_answer
 from router.store.calls.early_ends import carry_out_early_ends
-from router.store.calls.writes import UnrecordedCallError, end_call, end_call_later, set_ended, set_outcome, set_seconds
+from router.store.calls.records import EndCallLater, SetEnded, SetOutcome, SetSeconds, UnrecordedCallError, end_call
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import emit, metrics
@@ -76,7 +76,7 @@ class Closer:
             await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
-            self._recorder.note(end_call_later(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
+            self._recorder.note(EndCallLater(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
     async def carry_out_early_ends_now_and_then(self) -> None:
@@ -100,7 +100,7 @@ class Closer:
             outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
             await self._end(state_of(call, END), outcome, seconds, at)
         elif seconds is not None:
-            self._recorder.note(set_seconds(call.id, seconds))
+            self._recorder.note(SetSeconds(call.id, seconds))
 
     async def _end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
         event_id = event_id_of(state.call_id, "call.ended", END)
@@ -111,7 +111,7 @@ class Closer:
                 lambda: end_call(self._database.settings, state.call_id, event_id, at, outcome, seconds)
             )
         except (*AWAY_ERRORS, UnrecordedCallError):
-            self._recorder.note(set_outcome(state.call_id, outcome), set_ended(state.call_id, at, seconds))
+            self._recorder.note(SetOutcome(state.call_id, outcome), SetEnded(state.call_id, at, seconds))
             closed = outcome
         if closed is None:
             return

@@ -18,7 +18,7 @@ from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Start
 from router.routing.circuit import Change
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
-from router.store.calls.writes import insert_event, mark_assistant, set_answered
+from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered
 from router.telemetry import emit, metrics
 
 END: Final = "end"  # the step of a call's end, whoever tells it
@@ -78,7 +78,7 @@ class CallEvents:
             **{name: value for name, value in known.items() if value is not None},
         )
         self._recorder.note(
-            insert_event(
+            InsertEvent(
                 event_id_of(state.call_id, event, step or state.step, provider),
                 state.call_id,
                 at or self._clock(),
@@ -102,7 +102,7 @@ class CallEvents:
             metrics.call_answered(by)
             if not self._is_known((state.call_id, "call.answered", "first", None)):
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)
-        self._recorder.note(set_answered(state.call_id, by, provider, at))
+        self._recorder.note(SetAnswered(state.call_id, by, provider, at))
 
     def attempts_of(self, state: CallState) -> Record:
         """What the dispatcher tells about its attempts, as events of this call."""
@@ -172,7 +172,7 @@ class CallEvents:
                 if bug is not None:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
                 if failed is ErrorKind.BAD_REQUEST:
-                    self._recorder.note(mark_assistant(state.route.client_id, provider, self._clock()))
+                    self._recorder.note(MarkAssistant(state.route.client_id, provider, self._clock()))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )

@@ -21,7 +21,7 @@ from router.mail import Attachment, Letters, Mail, post
 from router.messages.mailbox import MAIL_DUE
 from router.numbers.carriers import REQUEST_SECONDS, open_account
 from router.services import ApiServices
-from router.store.calls.writes import insert_event
+from router.store.calls.records import InsertEvent
 from router.store.messages.mail import Message, claim_due_mail, find_message, set_mail_state
 from router.store.pool import COMMAND_SECONDS
 from router.telemetry import emit
@@ -128,7 +128,7 @@ async def settle(services: ApiServices, voicemail_id: str, *, delivered: bool) -
     if message is None:
         return
     event = "voicemail.delivered" if delivered else "voicemail.undelivered"
-    told = insert_event(
+    told = InsertEvent(
         event_id_of(message.call_id, event, message.id), message.call_id, services.clock(), event, step=message.id
     )
     async with services.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():

@@ -1,7 +1,7 @@
 """Ends of calls that were told before the call itself was in the database.
 
 A call's beginning may wait in the spool of a process that is busy or dead while its end reaches another one. The end
-is put down by router.store.calls.calls.end_call_later, and carried out here once the call is there.
+is put down by router.store.calls.records.EndCallLater, and carried out here once the call is there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from router.store.pool import Pool
 
 _KEPT: Final = timedelta(days=7)  # some calls never come: those that we could not take, and Twilio's fallback did
 
-# As end_call_later does it.
+# As EndCallLater does it.
 _CARRY_OUT: Final = """
 WITH due AS (
     DELETE FROM early_ends e USING calls c WHERE c.id = e.call_id
