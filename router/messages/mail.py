@@ -15,16 +15,15 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from adapters.base import ErrorKind, ProviderError
-from router.calls.events import event_id_of
+from router.calls.events import note_within, state_of
 from router.jobs import Job, JobRunner
 from router.mail import Attachment, Letters, Mail, post
 from router.messages.mailbox import MAIL_DUE
 from router.numbers.carriers import REQUEST_SECONDS, open_account
 from router.services import ApiServices
-from router.store.calls.records import InsertEvent
+from router.store.calls.calls import find_agency_call
 from router.store.messages.mail import Message, claim_due_mail, find_message, set_mail_state
 from router.store.pool import COMMAND_SECONDS
-from router.telemetry import emit
 
 VOICEMAIL: Final = "voicemail"  # the kind of letter
 _AT_A_TIME: Final = 100
@@ -127,22 +126,12 @@ async def settle(services: ApiServices, voicemail_id: str, *, delivered: bool) -
     message = await find_message(services.database.settings, voicemail_id)
     if message is None:
         return
-    event = "voicemail.delivered" if delivered else "voicemail.undelivered"
-    told = InsertEvent(
-        event_id_of(message.call_id, event, message.id), message.call_id, services.clock(), event, step=message.id
-    )
+    mail_state = "delivered" if delivered else "undelivered"
     async with services.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
-        await set_mail_state(connection, message.id, event.removeprefix("voicemail."))
-        await connection.execute(told.statement, *told.arguments)
-    emit(
-        event,
-        call_id=message.call_id,
-        call_sid=message.call_sid,
-        agency_id=message.agency_id,
-        client_id=message.client_id,
-        step=message.id,
-        voicemail_id=message.id,
-    )
+        await set_mail_state(connection, message.id, mail_state)
+        if call := await find_agency_call(connection, message.agency_id, message.call_id):
+            state = state_of(call, message.id)
+            await note_within(connection, state, f"voicemail.{mail_state}", services.clock(), voicemail_id=message.id)
 
 
 async def _fetch_audio(services: ApiServices, message: Message) -> _Audio:

@@ -244,29 +244,17 @@ class SetSeconds(Record):
     seconds: int
 
 
-# For when the outcome cannot be told yet: the database was away, or the call itself is still in some spool. Then the
-# end waits for the call (router.store.calls.early_ends).
 @dataclass(frozen=True, slots=True)
 class EndCallLater(Record):
-    """The call is over, with an outcome that follows from what else is known of it."""
+    """The call is over, but its outcome cannot be told yet: the database was away, or the call itself is in some spool.
+
+    The end waits for the call (router.store.calls.early_ends).
+    """
 
     kind = "end_call_later"
     statement = """
-    WITH ended AS (
-        UPDATE calls
-           SET ended_at = $3, seconds = $4, ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
-               outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END, 'abandoned')
-         WHERE id = $1 AND ended_at IS NULL
-        RETURNING id, outcome
-    ), told AS (
-        INSERT INTO call_events (id, call_id, at, event, step, reason)
-        SELECT $2, id, $3, 'call.ended', 'end', outcome FROM ended
-        ON CONFLICT DO NOTHING
-    ), timed AS (
-        UPDATE calls SET seconds = coalesce($4, seconds) WHERE id = $1 AND ended_at IS NOT NULL
-    )
     INSERT INTO early_ends (call_id, event_id, at, seconds)
-    SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT FROM calls WHERE id = $1)
+    VALUES ($1, $2, $3, $4)
     ON CONFLICT DO NOTHING
     """
 
