@@ -74,7 +74,7 @@ class ClientAssistants:
         """
         if await find_client(self.changes.database.settings, agency_id, client_id) is None:
             raise NotFoundError("client")
-        found = await self.links.prepare(agency_id, provider, remote_id, manage)
+        found = await self.links.check(agency_id, provider, remote_id, manage)
         async with self.changes.begin(author, agency_id) as change:
             await lock_client(change.connection, agency_id, client_id)
             await self.wanted.leave_client(change.connection, agency_id, client_id, provider)

@@ -29,7 +29,7 @@ class Links:
 
     sites: Sites
 
-    async def prepare(
+    async def check(
         self, agency_id: str, provider: str, remote_id: str, manage: Sequence[Literal["webhook", "transfer"]]
     ) -> Link:
         """Look whether it can take calls, and set on it what we may. Raises DomainError.

@@ -17,7 +17,7 @@ from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.routing.route import Route
 from router.store.calls.calls import CallClaim, StepClaim, claim_call, claim_step
-from router.store.calls.writes import insert_call, insert_step
+from router.store.calls.records import InsertCall, InsertStep
 from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
@@ -146,7 +146,7 @@ class Claims:
     def _note_call(
         self, route: Route, call_sid: str, from_number: str, started: datetime, *, spool_only: bool = False
     ) -> None:
-        write = insert_call(
+        record = InsertCall(
             call_id_of(route.account_sid, call_sid),
             account_sid=route.account_sid,
             call_sid=call_sid,
@@ -156,12 +156,12 @@ class Claims:
             to_number=route.number,
             started_at=started,
         )
-        self._recorder.note(replace(write, spool_only=spool_only))
+        self._recorder.note(record, spool_only=spool_only)
 
     def _note_step(
         self, account_sid: str, call_sid: str, step: str, call_id: str, at: datetime, *, spool_only: bool = False
     ) -> None:
-        self._recorder.note(replace(insert_step(account_sid, call_sid, step, call_id, at), spool_only=spool_only))
+        self._recorder.note(InsertStep(account_sid, call_sid, step, call_id, at), spool_only=spool_only)
 
 
 def _is_proven_by(route: Route, tokens: tuple[SealedToken, ...] | None) -> bool:

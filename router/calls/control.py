@@ -8,6 +8,7 @@ from typing import Final
 
 from adapters.base import Account, Carrier, ProviderError
 from crypto import Keyring, OpenError
+from router.calls.events import CallEvents
 from router.calls.memory import RouteMemory
 from router.calls.state import CallState
 from router.store.guard import Guard
@@ -15,7 +16,6 @@ from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.numbers.numbers import find_fallback_url
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key
-from router.telemetry import emit
 
 _REQUEST_SECONDS: Final = 5.0
 
@@ -30,6 +30,7 @@ class LiveCalls:
         memory: RouteMemory,
         keyring: Keyring,
         carrier: Carrier,
+        events: CallEvents,
         platform: Account | None,
         clock: Callable[[], datetime],
     ) -> None:
@@ -38,6 +39,7 @@ class LiveCalls:
         self._memory = memory
         self._keyring = keyring
         self._carrier = carrier
+        self._events = events
         self._platform = platform
         self._clock = clock
 
@@ -48,7 +50,7 @@ class LiveCalls:
             account = await self._account_of(state)
             await self._carrier.limit_call(account, state.call_sid, round(so_far) + seconds, _REQUEST_SECONDS)
         except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
-            emit("call.unlimited", call_id=state.call_id, call_sid=state.call_sid, exception=error)
+            self._events.note(state, "call.unlimited", exception=error)
 
     async def move(self, state: CallState, url: str, seconds: int, limit: float) -> None:
         """Let the carrier go on with the document at `url` (absolute), for `seconds` from now at most.

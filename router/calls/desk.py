@@ -19,7 +19,7 @@ from router.calls.state import Answer, CallState, seal_state
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL
 from router.routing.route import Route
-from router.store.calls.writes import set_provider, set_ringing
+from router.store.calls.records import SetProvider, SetRinging
 from router.telemetry import metrics
 
 UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do not know its own limit
@@ -104,7 +104,7 @@ class Desk:
         return self.address(state, "transfer", seal_state(self._keyring, state))
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
-        self._recorder.note(set_provider(state.call_id, provider, self._clock(), handoff.provider_call_id))
+        self._recorder.note(SetProvider(state.call_id, provider, self._clock(), handoff.provider_call_id))
         leg = twiml.AiLeg(
             caller_id=_caller_id(state),
             timeout=self._ring_seconds(state, self._timing.sip_timeout),
@@ -118,7 +118,7 @@ class Desk:
         timeout = self._ring_seconds(state, state.route.routing.ring_seconds)
         until = self._clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
-        self._recorder.note(set_ringing(state.call_id, phone, caller_id, until))
+        self._recorder.note(SetRinging(state.call_id, phone, caller_id, until))
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
         return twiml.ring_owner(phone, caller_id, timeout, self.address(state, "owner", sealed), screen)
 

@@ -16,15 +16,15 @@ from router.calls.events import END, CallEvents, event_id_of, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, call_id_of, open_answer
 from router.routing.dispatch import Deadline
-from router.store.calls.calls import StoredCall, find_call, find_facts, find_latest_answer
+from router.store.calls.calls import StoredCall, find_agency_call, find_call, find_facts, find_latest_answer
 from router.store.calls.early_ends import carry_out_early_ends
-from router.store.calls.writes import UnrecordedCallError, end_call, end_call_later, set_ended, set_outcome, set_seconds
+from router.store.calls.records import EndCallLater, SetEnded, SetOutcome, SetSeconds, UnrecordedCallError, end_call
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import emit, metrics
 
 _REPLY_SECONDS: Final = 0.4
-_EARLY_ENDS_SECONDS: Final = 10.0
+_EARLY_ENDS_SECONDS: Final = 2.0
 
 
 class Closer:
@@ -76,7 +76,7 @@ class Closer:
             await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
-            self._recorder.note(end_call_later(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
+            self._recorder.note(EndCallLater(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
 
     async def carry_out_early_ends_now_and_then(self) -> None:
@@ -84,11 +84,17 @@ class Closer:
         while True:
             await asyncio.sleep(_EARLY_ENDS_SECONDS)
             try:
-                await self._guard.ask(lambda: carry_out_early_ends(self._database.settings, self._clock()))
+                await self._guard.ask(self._carry_out_early_ends)
             except DatabaseAwayError:
                 continue
             except Exception as error:  # noqa: BLE001  the next time may go well
                 emit("request.failed", exception=error)
+
+    async def _carry_out_early_ends(self) -> None:
+        pool = self._database.settings
+        for end in await carry_out_early_ends(pool, self._clock()):
+            if call := await find_agency_call(pool, end.agency_id, end.call_id):
+                self._note_end(state_of(call, END), end.outcome, end.seconds, end.at)
 
     async def _close(
         self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None, at: datetime
@@ -100,7 +106,7 @@ class Closer:
             outcome = call.outcome or await self._conclude(call, account_sid, call_sid, params)
             await self._end(state_of(call, END), outcome, seconds, at)
         elif seconds is not None:
-            self._recorder.note(set_seconds(call.id, seconds))
+            self._recorder.note(SetSeconds(call.id, seconds))
 
     async def _end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
         event_id = event_id_of(state.call_id, "call.ended", END)
@@ -111,14 +117,16 @@ class Closer:
                 lambda: end_call(self._database.settings, state.call_id, event_id, at, outcome, seconds)
             )
         except (*AWAY_ERRORS, UnrecordedCallError):
-            self._recorder.note(set_outcome(state.call_id, outcome), set_ended(state.call_id, at, seconds))
+            self._recorder.note(SetOutcome(state.call_id, outcome), SetEnded(state.call_id, at, seconds))
             closed = outcome
-        if closed is None:
-            return
+        if closed is not None:
+            self._note_end(state, closed, seconds, at)
+
+    def _note_end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
         if self._events.note(
-            state, "call.ended", step=END, timeline_reason=closed, at=at, outcome=closed, seconds=seconds
+            state, "call.ended", step=END, timeline_reason=outcome, at=at, outcome=outcome, seconds=seconds
         ):
-            metrics.call_ended(closed)
+            metrics.call_ended(outcome)
 
     async def _conclude(self, call: StoredCall, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:
         """The outcome of a call that nobody told us the end of: by who had it last."""

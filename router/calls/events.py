@@ -1,4 +1,8 @@
-"""Noting what happens on a call: one log line and one row of its timeline, under the same name."""
+"""Noting what happens on a call: one log line and one row of its timeline, under the same name.
+
+Everything that happens on a call comes through here: `CallEvents.note`, or `note_within` where the row has to be
+written together with another one.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Start
 from router.routing.circuit import Change
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
-from router.store.calls.writes import insert_event, mark_assistant, set_answered
+from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered
+from router.store.pool import Connection
 from router.telemetry import emit, metrics
 
 END: Final = "end"  # the step of a call's end, whoever tells it
@@ -61,34 +66,18 @@ class CallEvents:
         """
         if self._is_known((state.call_id, event, step or state.step, provider)):
             return False
-        duration_ms = None if seconds_taken is None else round(seconds_taken * 1000)
-        known = {
-            "step": step or state.step,
-            "provider": provider,
-            "reason": reason,
-            "duration_ms": duration_ms,
-            **fields,
-        }
-        emit(
+        record = InsertEvent(
+            event_id_of(state.call_id, event, step or state.step, provider),
+            state.call_id,
+            at or self._clock(),
             event,
-            call_id=state.call_id,
-            call_sid=state.call_sid,
-            agency_id=state.route.agency_id,
-            client_id=state.route.client_id,
-            **{name: value for name, value in known.items() if value is not None},
+            step=step or state.step,
+            provider=provider,
+            reason=timeline_reason or reason,
+            duration_ms=None if seconds_taken is None else round(seconds_taken * 1000),
         )
-        self._recorder.note(
-            insert_event(
-                event_id_of(state.call_id, event, step or state.step, provider),
-                state.call_id,
-                at or self._clock(),
-                event,
-                step=step or state.step,
-                provider=provider,
-                reason=timeline_reason or reason,
-                duration_ms=duration_ms,
-            )
-        )
+        _log(state, record, reason=reason, **fields)
+        self._recorder.note(record)
         return True
 
     def note_answer(
@@ -102,7 +91,7 @@ class CallEvents:
             metrics.call_answered(by)
             if not self._is_known((state.call_id, "call.answered", "first", None)):
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)
-        self._recorder.note(set_answered(state.call_id, by, provider, at))
+        self._recorder.note(SetAnswered(state.call_id, by, provider, at))
 
     def attempts_of(self, state: CallState) -> Record:
         """What the dispatcher tells about its attempts, as events of this call."""
@@ -172,10 +161,29 @@ class CallEvents:
                 if bug is not None:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
                 if failed is ErrorKind.BAD_REQUEST:
-                    self._recorder.note(mark_assistant(state.route.client_id, provider, self._clock()))
+                    self._recorder.note(MarkAssistant(state.route.client_id, provider, self._clock()))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )
+
+
+async def note_within(connection: Connection, state: CallState, event: str, at: datetime, **fields: Any) -> None:
+    """Log it, and keep it in the timeline if the transaction of `connection` is committed."""
+    record = InsertEvent(event_id_of(state.call_id, event, state.step), state.call_id, at, event, step=state.step)
+    await connection.execute(record.statement, *record.arguments)
+    _log(state, record, **fields)
+
+
+def _log(state: CallState, record: InsertEvent, **fields: Any) -> None:
+    known = {"step": record.step, "provider": record.provider, "duration_ms": record.duration_ms, **fields}
+    emit(
+        record.event,
+        call_id=state.call_id,
+        call_sid=state.call_sid,
+        agency_id=state.route.agency_id,
+        client_id=state.route.client_id,
+        **{name: value for name, value in known.items() if value is not None},
+    )
 
 
 def _key_of(route: Route, provider: str) -> KeyName:

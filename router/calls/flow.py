@@ -27,7 +27,7 @@ from router.calls.state import Answer, CallState
 from router.routing.dispatch import Deadline, Dispatcher, Taken
 from router.routing.ladder import VOICEMAIL, build_ladder, human_rungs
 from router.store.calls.calls import CallClaim, Fact, find_call, find_facts, find_route
-from router.store.calls.writes import clear_ringing, set_outcome
+from router.store.calls.records import ClearRinging, SetOutcome
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics
@@ -180,7 +180,7 @@ class CallFlow:
         if claim.loop is not None:
             self._events.note(state, "call.loop", timeline_reason=claim.loop, kind=claim.loop)
         if claim.loop == "forwarded":
-            self._recorder.note(set_outcome(state.call_id, "rejected"))
+            self._recorder.note(SetOutcome(state.call_id, "rejected"))
             return Answer(twiml.reject_busy())
         if claim.crowd is not None:
             self._events.note(state, "call.capped", timeline_reason=claim.crowd, of=claim.crowd)
@@ -219,7 +219,7 @@ class CallFlow:
         self._confirm_ai(state, facts, talked, now)
         if await self._is_provider_to_blame(state, deadline):
             return await self._descend(_without_ai(onward), deadline)
-        self._recorder.note(set_outcome(state.call_id, "ai"))
+        self._recorder.note(SetOutcome(state.call_id, "ai"))
         return Answer(twiml.hang_up())
 
     async def _after_owner(
@@ -230,7 +230,7 @@ class CallFlow:
         facts: tuple[Fact, ...] | None,
         deadline: Deadline,
     ) -> Answer:
-        self._recorder.note(clear_ringing(state.call_id))
+        self._recorder.note(ClearRinging(state.call_id))
         talked = legs.is_owner_on(state, params, facts or (), facts_known=facts is not None)
         if talked:
             at = self._clock() - timedelta(seconds=legs.dial_seconds(params))
@@ -239,7 +239,7 @@ class CallFlow:
             return await self._close(state, "owner" if talked else "abandoned")
         if not talked:
             return await self._descend(onward, deadline)
-        self._recorder.note(set_outcome(state.call_id, "owner"))
+        self._recorder.note(SetOutcome(state.call_id, "owner"))
         return Answer(twiml.hang_up())
 
     async def _descend(self, state: CallState, deadline: Deadline) -> Answer:

@@ -21,7 +21,7 @@ from router.calls.state import CallState, call_id_of
 from router.routing.route import Route
 from router.store.calls.answering import Answering, find_answering
 from router.store.calls.calls import find_facts
-from router.store.calls.writes import insert_call
+from router.store.calls.records import InsertCall
 from router.store.pool import Database
 from router.telemetry import metrics
 
@@ -103,7 +103,7 @@ class NativeCalls:
             step=_STEP,
         )
         self.recorder.note(
-            insert_call(
+            InsertCall(
                 state.call_id,
                 account_sid=provider,
                 call_sid=call_sid,

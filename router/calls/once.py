@@ -17,7 +17,7 @@ from router.calls.recorder import Recorder
 from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
 from router.routing.dispatch import Deadline
 from router.store.calls.calls import find_latest_answer, find_step, forget_step
-from router.store.calls.writes import store_answer
+from router.store.calls.records import StoreAnswer
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Pool
 
@@ -82,7 +82,7 @@ class StepKeeper:
         """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
         sealed = seal_answer(self._keyring, answer, state.account_sid, state.call_sid, state.step)
         now = self._clock()
-        self._recorder.note(store_answer(state.account_sid, state.call_sid, state.step, now, sealed))
+        self._recorder.note(StoreAnswer(state.account_sid, state.call_sid, state.step, now, sealed))
         await self._recorder.flush(min(_FLUSH_SECONDS, deadline.left() - _REPLY_SECONDS))
         own = self._own.get((state.account_sid, state.call_sid, state.step))
         if own is not None and not own.done():

@@ -1,8 +1,8 @@
-"""Makes what happened on calls durable: collects writes and commits many at a time over a connection of its own.
+"""Makes what happened on calls durable: collects records and commits many at a time over a connection of its own.
 
 `note` costs nothing; `flush` waits until everything noted before is on a disk: the database's, or the spool's while
 the database is away. Meanwhile it is looked for, beside the writing; when it is back the spool is replayed in order.
-Without room on either, writes wait here, bounded, and are tried again; the caller on the line never waits longer
+Without room on either, records wait here, bounded, and are tried again; the caller on the line never waits longer
 than the flush's limit.
 """
 
@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 from asyncpg import Connection
 
 from router.calls.spool import Spool, SpoolFile
-from router.store.calls.writes import Write
+from router.store.calls.records import Record
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
@@ -31,7 +31,12 @@ _RETRY_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 5.0
 _COMMIT_SECONDS: Final = 1.5  # shorter than a flush is waited for, so that a silent server still leaves time to spool
 _REPLAY_SECONDS: Final = 5.0  # for a batch that nobody waits for
-_LAST_BYTES: Final = 256 * 1024  # so little of the spool is replayed while new writes wait for it
+_LAST_BYTES: Final = 256 * 1024  # so little of the spool is replayed while new records wait for it
+
+
+class _Noted(NamedTuple):
+    record: Record
+    spool_only: bool
 
 
 class Recorder:
@@ -42,9 +47,9 @@ class Recorder:
         self._guard = guard
         self._spool = spool
         self._connection: Connection | None = None
-        self._waiting: deque[Write] = deque()
-        self._batch: list[Write] = []  # taken from those waiting, and tried until it is durable
-        self._noted = 0  # how many writes were ever noted, and how many of them are settled: durable, refused, dropped
+        self._waiting: deque[_Noted] = deque()
+        self._batch: list[_Noted] = []  # taken from those waiting, and tried until it is durable
+        self._noted = 0  # how many records were ever noted, and how many of them are settled: durable, refused, dropped
         self._settled = 0
         self._dropped = 0  # since that was last said
         self._stuck = False
@@ -84,13 +89,17 @@ class Recorder:
             emit("recorder.failed", count=left, reason="closing")
         self._spool.close()
 
-    def note(self, *writes: Write) -> None:
-        """Keep for the next commit."""
-        for write in writes:
+    def note(self, *records: Record, spool_only: bool = False) -> None:
+        """Keep for the next commit.
+
+        `spool_only`: the database has them already, unless it loses its last moments in a crash. Then the spool, in
+        which all that followed stands, has to have them too.
+        """
+        for record in records:
             if len(self._waiting) >= _MOST_WAITING:
                 self._waiting.popleft()
                 self._dropped += 1
-            self._waiting.append(write)
+            self._waiting.append(_Noted(record, spool_only))
             self._noted += 1
         self._show_depth()
         self._wake.set()
@@ -153,8 +162,10 @@ class Recorder:
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._open_connection()
-            await _write_all(self._connection, [each for each in self._batch if not each.spool_only], _COMMIT_SECONDS)
-        except Exception as error:  # noqa: BLE001  whatever it is, the writes are kept
+            await _write_all(
+                self._connection, [each.record for each in self._batch if not each.spool_only], _COMMIT_SECONDS
+            )
+        except Exception as error:  # noqa: BLE001  whatever it is, the records are kept
             self._disconnect()
             self._guard.lost(type(error).__name__)
             return False
@@ -162,8 +173,8 @@ class Recorder:
 
     async def _spool_batch(self) -> bool:
         try:
-            metrics.spool_bytes(await asyncio.to_thread(_append, self._spool, tuple(self._batch)))
-        except Exception as error:  # noqa: BLE001  a full disk or a write that has no form there: they are kept here
+            metrics.spool_bytes(await asyncio.to_thread(_append, self._spool, [each.record for each in self._batch]))
+        except Exception as error:  # noqa: BLE001  a full disk or a record that has no form there: they are kept here
             emit("recorder.failed", count=0, reason=type(error).__name__)
             return False
         return True
@@ -193,7 +204,7 @@ class Recorder:
                 while file := await asyncio.to_thread(self._spool.take):
                     count += await self._replay_file(connection, file, _COMMIT_SECONDS)
                 metrics.spool_bytes(await asyncio.to_thread(self._spool.size))
-                if not self._guard.away:  # somebody may have lost it again, and writes are spooled since
+                if not self._guard.away:  # somebody may have lost it again, and records are spooled since
                     self._behind.clear()
                 self._disconnect()
                 self._connection = connection
@@ -204,7 +215,7 @@ class Recorder:
             emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))
 
     async def _replay_file(self, connection: Connection, file: SpoolFile, limit: float) -> int:
-        """How many writes there were. After a loss it is begun again: what was written already does no harm."""
+        """How many records were written. After a loss it is begun again: what was written already does no harm."""
         batches, count = self._spool.read(file), 0
         while batch := await asyncio.to_thread(next, batches, None):
             await _write_all(connection, batch, limit)
@@ -236,14 +247,14 @@ class Recorder:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))
 
 
-def _append(spool: Spool, writes: Sequence[Write]) -> int:
+def _append(spool: Spool, records: Sequence[Record]) -> int:
     """How many bytes are waiting there now."""
-    spool.append(writes)
+    spool.append(records)
     return spool.size()
 
 
-async def _write_all(connection: Connection, batch: Sequence[Write], limit: float) -> None:
-    """One write that is refused must not take the others along. Raises only if the database is away."""
+async def _write_all(connection: Connection, batch: Sequence[Record], limit: float) -> None:
+    """One record that is refused must not take the others along. Raises only if the database is away."""
     try:
         await _commit(connection, batch, limit)
     except Exception as error:
@@ -251,22 +262,22 @@ async def _write_all(connection: Connection, batch: Sequence[Write], limit: floa
             raise
     else:
         return
-    for write in batch:
+    for record in batch:
         try:
-            await _commit(connection, [write], limit)
+            await _commit(connection, [record], limit)
         except Exception as error:
             if _is_away(connection, error):
                 raise
             emit("recorder.failed", count=1, reason=type(error).__name__)
 
 
-async def _commit(connection: Connection, batch: Sequence[Write], limit: float) -> None:
+async def _commit(connection: Connection, batch: Sequence[Record], limit: float) -> None:
     # Without a connection the driver stops waiting for a server that says nothing, also while it rolls back.
     giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
         async with connection.transaction():
-            for statement, writes in groupby(batch, key=lambda write: write.statement):
-                rows: list[tuple[Any, ...]] = [write.arguments for write in writes]
+            for statement, records in groupby(batch, key=lambda record: record.statement):
+                rows: list[tuple[Any, ...]] = [record.arguments for record in records]
                 if len(rows) == 1:
                     await connection.execute(statement, *rows[0])
                 else:
@@ -276,5 +287,5 @@ async def _commit(connection: Connection, batch: Sequence[Write], limit: float) 
 
 
 def _is_away(connection: Connection, error: Exception) -> bool:
-    """Otherwise it is about a write: refused by PostgreSQL, or with arguments that the driver cannot send."""
+    """Otherwise it is about a record: refused by PostgreSQL, or with arguments that the driver cannot send."""
     return connection.is_closed() or (isinstance(error, AWAY_ERRORS) and not isinstance(error, asyncpg.InterfaceError))

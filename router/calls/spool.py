@@ -1,9 +1,16 @@
-"""Writes that wait on the local disk while the database is away: appended, synced, and replayed in order.
+"""Records that wait on the local disk while the database is away: appended, synced, and replayed in order.
 
-A file holds records of length, CRC-32 and payload; the payload is sealed, as it carries callers' numbers. A record
-that was cut off by a crash, or changed, ends what is read of its file; such a file is kept aside and not deleted.
-Every process appends to a file of its own, locked while it lives; files that a dead process left behind are replayed
-by whoever comes first. Replaying twice does no harm: every write may be repeated (router.store.calls.calls.Write).
+A file holds frames of length, CRC-32 and payload. A payload is a batch of records, each with its kind and its fields by
+name, compressed and sealed, as it carries callers' numbers. Every process appends to a file of its own, locked while
+it lives; files that a dead process left behind are replayed by the first process to find them. Replaying twice does no
+harm: every record may be written again (router.store.calls.records).
+
+What cannot be replayed:
+- A frame that was cut off by a crash, or changed, ends what is read of its file. A record of a known kind that lacks a
+  field, or has a wrong value in one, is skipped. Such a file is kept aside and not deleted.
+- A record of a kind that this version does not know was written by a newer one. It stays in the spool, in a file that
+  holds nothing else, for a process that knows it; the records behind it are replayed. Why these do not need it is said
+  in router.store.calls.records.
 """
 
 from __future__ import annotations
@@ -15,24 +22,32 @@ import secrets
 import struct
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from pydantic import TypeAdapter
 
 from crypto import Keyring, OpenError
-from router.store.calls.writes import Write
+from router.store.calls.records import KINDS, Record, read_record
 from router.telemetry import emit
 
 MOST_BYTES: Final = 256 * 1024 * 1024
 _HEAD: Final = struct.Struct(">II")
-_LARGEST_RECORD: Final = 16 * 1024 * 1024
+_LARGEST_FRAME: Final = 16 * 1024 * 1024
 _CONTEXT: Final = "spool"
 _SUFFIX: Final = ".spool"
-_UNFINISHED: Final = ".new"  # a file that is being made, and not locked yet
+_UNFINISHED: Final = ".new"  # a file that is being made
 _ASIDE: Final = ".spoilt"
+
+_Row: TypeAlias = tuple[str, dict[str, Any]]
+"""A record as it stands in a file: its kind and its fields."""
+
+_ROWS: Final = TypeAdapter(list[_Row])
 
 
 class SpoolFullError(OSError):
@@ -41,11 +56,24 @@ class SpoolFullError(OSError):
 
 @dataclass(slots=True)
 class SpoolFile:
-    """A file of the spool, locked by this process."""
+    """A file of the spool, locked by this process, and what came up when it was read."""
 
     path: Path
     handle: FileIO
-    spoilt: bool = False
+    spoilt: int = 0
+    newer: Counter[str] = field(default_factory=Counter)  # records of kinds that this version does not know
+    rest: FileIO | None = None  # where these are put
+
+    def rewind(self) -> None:
+        self.handle.seek(0)
+        self.spoilt = 0
+        self.newer.clear()
+        self.close_rest()
+
+    def close_rest(self) -> None:
+        if self.rest is not None:
+            self.rest.close()
+            self.rest = None
 
 
 class Spool:
@@ -60,30 +88,30 @@ class Spool:
         self._most_bytes = most_bytes
         self._own: SpoolFile | None = None  # what is appended to
         self._taken: list[SpoolFile] = []  # to be replayed by us
-        self._hopeless: set[Path] = set()  # cannot be opened or deleted, and said so
+        self._left: set[Path] = set()  # not for this process: unusable, or only of kinds that it does not know
+        self._told: set[str] = set()  # kinds that the log has been told of
 
-    def append(self, writes: Sequence[Write]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         """Durable when it returns. Raises OSError, of which SpoolFullError."""
-        payload = self._keyring.seal(_dump(writes), _CONTEXT).encode()
-        record = _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
-        if self.size() + len(record) > self._most_bytes:
+        frame = self._frame([(record.kind, record.fields) for record in records])
+        if self.size() + len(frame) > self._most_bytes:
             raise SpoolFullError("the spool is full")
         if self._own is None:
             self._own = self._create()
         handle = self._own.handle
         start = handle.tell()
         try:
-            _write_durably(handle, record)
+            _write_durably(handle, frame)
         except OSError:
-            # No later record may stand behind a part of this one.
+            # No later frame may stand behind a part of this one.
             self._taken.append(self._own)
             self._own = None
             handle.truncate(start)
             raise
 
     def size(self) -> int:
-        """Bytes in all files of the folder."""
-        return sum(_size(path) for path in self._paths())
+        """Bytes in all files of the folder that are to be replayed, or are being made."""
+        return sum(_size(path) for suffix in (_SUFFIX, _UNFINISHED) for path in self._folder.glob(f"*{suffix}"))
 
     def take(self) -> SpoolFile | None:
         """The oldest file to be replayed, ours or one of a process that is gone; None if there is none."""
@@ -93,34 +121,34 @@ class Spool:
             self._own = None
         return min(self._taken, key=lambda file: file.path.name, default=None)
 
-    def read(self, file: SpoolFile) -> Iterator[list[Write]]:
-        """The batches of a file in the order in which they were appended, up to one that was cut off or spoilt."""
-        file.handle.seek(0)
+    def read(self, file: SpoolFile) -> Iterator[list[Record]]:
+        """The batches of a file in the order in which they were appended, up to a frame that was cut off or changed."""
+        file.rewind()
         while head := file.handle.read(_HEAD.size):
             payload = _read_payload(file.handle, head)
-            writes = self._open(payload) if payload is not None else None
-            if writes is None:
-                emit("recorder.failed", reason="spool_record_spoilt", count=1)
-                file.spoilt = True
+            rows = self._open(payload) if payload is not None else None
+            if rows is None:
+                file.spoilt += 1
                 return
-            yield writes
+            if batch := self._read_rows(file, rows):
+                yield batch
 
     def finish(self, file: SpoolFile) -> None:
-        """After its records are in the database: delete it, or keep aside what could not be read."""
+        """After its records are in the database: delete it, and keep what could not be read or is for a newer version."""
         self._taken.remove(file)
+        self._report(file)
         try:
-            if file.spoilt:
-                file.path.rename(file.path.with_suffix(_ASIDE))
-            else:
-                file.path.unlink(missing_ok=True)
+            self._put_away(file)
             _sync_folder(self._folder)
         except OSError as error:
             self._give_up(file.path, error)
+        file.close_rest()
         file.handle.close()
 
     def close(self) -> None:
         """Let go of all files; what is in them is for the next process."""
         for file in (*self._taken, *([self._own] if self._own else ())):
+            file.close_rest()
             file.handle.close()
         self._taken, self._own = [], None
 
@@ -130,7 +158,7 @@ class Spool:
     def _adopt(self) -> None:
         """Take the files that nobody holds."""
         for path in self._paths():
-            if path in self._hopeless:
+            if path in self._left:
                 continue
             try:
                 handle = FileIO(path)
@@ -139,7 +167,7 @@ class Spool:
             except OSError as error:
                 self._give_up(path, error)
                 continue
-            if _lock(handle) and path.exists():
+            if _lock(handle) and _is_at(path, handle):
                 self._taken.append(SpoolFile(path, handle))
             else:
                 handle.close()
@@ -149,7 +177,7 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}{_SUFFIX}"
         draft = path.with_suffix(_UNFINISHED)
-        handle = FileIO(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "r+")
+        handle = _make(draft)
         try:
             _lock(handle)
             draft.rename(path)
@@ -159,33 +187,96 @@ class Spool:
             raise
         return SpoolFile(path, handle)
 
-    def _open(self, payload: bytes) -> list[Write] | None:
+    def _frame(self, rows: Sequence[_Row]) -> bytes:
+        packed = zlib.compress(json.dumps(rows, separators=(",", ":"), default=_plain).encode(), level=1)
+        payload = self._keyring.seal(packed, _CONTEXT).encode()
+        return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+
+    def _open(self, payload: bytes) -> list[_Row] | None:
         try:
-            return _load(self._keyring.open_bytes(payload.decode("ascii"), _CONTEXT))
-        except (OpenError, ValueError, KeyError, TypeError, zlib.error):
+            packed = self._keyring.open_bytes(payload.decode("ascii"), _CONTEXT)
+            return _ROWS.validate_python(json.loads(zlib.decompress(packed)))
+        except (OpenError, ValueError, zlib.error):
             return None
+
+    def _read_rows(self, file: SpoolFile, rows: Sequence[_Row]) -> list[Record]:
+        """The records that this version can write; what else there is is noted of the file."""
+        records, newer = [], []
+        for kind, fields in rows:
+            if kind not in KINDS:
+                newer.append((kind, fields))
+                continue
+            try:
+                records.append(read_record(kind, fields))
+            except ValueError:
+                file.spoilt += 1
+        if newer:
+            file.newer.update(kind for kind, _ in newer)
+            self._put_by(file, newer)
+        return records
+
+    def _put_by(self, file: SpoolFile, rows: Sequence[_Row]) -> None:
+        """For a version that knows them. Without room for that the whole file is left as it is."""
+        if file.path in self._left:
+            return
+        try:
+            if file.rest is None:
+                file.rest = _make(file.path.with_suffix(_UNFINISHED))
+            _write_whole(file.rest, self._frame(rows))
+        except OSError as error:
+            self._give_up(file.path, error)
+
+    def _put_away(self, file: SpoolFile) -> None:
+        if file.path in self._left:
+            return
+        if file.rest is not None:
+            os.fsync(file.rest.fileno())
+        if file.spoilt:
+            file.path.rename(file.path.with_suffix(_ASIDE))
+        if file.rest is not None:
+            self._left.add(file.path)
+            file.path.with_suffix(_UNFINISHED).rename(file.path)
+        elif not file.spoilt:
+            file.path.unlink(missing_ok=True)
+
+    def _report(self, file: SpoolFile) -> None:
+        if file.spoilt:
+            emit("recorder.failed", reason="spool_record_spoilt", count=file.spoilt)
+        for kind, count in file.newer.items():
+            if kind not in self._told:
+                self._told.add(kind)
+                emit("recorder.failed", reason="unknown_kind", kind=kind, count=count)
 
     def _give_up(self, path: Path, error: OSError) -> None:
         """Said once; not tried again by this process."""
-        self._hopeless.add(path)
+        self._left.add(path)
         emit("recorder.failed", reason="spool_file_unusable", count=1, exception=error)
 
 
 def _read_payload(file: FileIO, head: bytes) -> bytes | None:
-    """None: the record was cut off or changed."""
+    """None: the frame was cut off or changed."""
     if len(head) < _HEAD.size:
         return None
     length, checksum = _HEAD.unpack(head)
-    if length > _LARGEST_RECORD:
+    if length > _LARGEST_FRAME:
         return None
     payload = file.read(length)
     return payload if len(payload) == length and zlib.crc32(payload) == checksum else None
 
 
-def _write_durably(handle: FileIO, record: bytes) -> None:
-    if handle.write(record) != len(record):
-        raise OSError("the disk is full")
+def _make(path: Path) -> FileIO:
+    """Whatever is left there of an earlier try is overwritten."""
+    return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "r+")
+
+
+def _write_durably(handle: FileIO, frame: bytes) -> None:
+    _write_whole(handle, frame)
     os.fsync(handle.fileno())
+
+
+def _write_whole(handle: FileIO, frame: bytes) -> None:
+    if handle.write(frame) != len(frame):
+        raise OSError("the disk is full")
 
 
 def _size(path: Path) -> int:
@@ -213,19 +304,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _dump(writes: Sequence[Write]) -> bytes:
-    rows = [[write.statement, [_plain(argument) for argument in write.arguments]] for write in writes]
-    return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), level=1)
+def _is_at(path: Path, handle: FileIO) -> bool:
+    """Whether the file is still the one at that path: another process may have replayed it meanwhile."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
-def _load(packed: bytes) -> list[Write]:
-    rows = json.loads(zlib.decompress(packed))
-    return [Write(statement, tuple(_rich(argument) for argument in arguments)) for statement, arguments in rows]
-
-
-def _plain(argument: Any) -> Any:
-    return {"at": argument.isoformat()} if isinstance(argument, datetime) else argument
-
-
-def _rich(argument: Any) -> Any:
-    return datetime.fromisoformat(argument["at"]) if isinstance(argument, dict) else argument
+def _plain(value: object) -> str:
+    """What JSON has no form for."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in the spool")

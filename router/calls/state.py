@@ -9,7 +9,7 @@ import base64
 import hashlib
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -48,10 +48,6 @@ class CallState:
     media: str | None = None  # "stream" or "dial", of an AI rung
     transfer_to: str | None = None  # E.164 of the person whom the AI was asked for, once the call is on its way there
     served_at: float = 0.0  # when the document was handed out
-
-    def serve(self, **changes: object) -> Self:
-        """The state that goes with the next document."""
-        return replace(self, **changes)  # type: ignore[arg-type]
 
 
 _FORM: Final = TypeAdapter(CallState)

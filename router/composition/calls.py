@@ -60,7 +60,9 @@ def make_call_path(settings: Settings, outside: Outside) -> CallPath:
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
-    live_calls = LiveCalls(database, guard, outside.memory, keyring, outside.carrier, platform_account(settings), clock)
+    live_calls = LiveCalls(
+        database, guard, outside.memory, keyring, outside.carrier, events, platform_account(settings), clock
+    )
     flow = CallFlow(
         database=database,
         guard=guard,

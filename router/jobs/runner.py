@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-from pgqueuer import PgQueuer
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
-from pgqueuer.domain.errors import FailingListenerError, RetryRequested
-from pgqueuer.domain.models import Job as QueuedJob
-from pgqueuer.domain.models import Schedule
+from pgqueuer import AsyncpgPoolDriver, PgQueuer, RetryRequested
+from pgqueuer.errors import FailingListenerError
+from pgqueuer.models import Job as QueuedJob
+from pgqueuer.models import Schedule
 
-from router.jobs.queue import failures_of, note_failures, open_queue
+from router.jobs.queue import open_queue
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.store.pool import DATABASE_ERRORS, open_plain_pool
 from router.store.queue_names import QUEUE
@@ -31,7 +30,6 @@ _POLL_SECONDS: Final = 1.0  # new jobs wake it; nothing tells of those that come
 _STOP_SECONDS: Final = 10.0  # for what is being done when the process is told to stop
 _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
-_LOG_KEPT: Final = timedelta(hours=6)
 _CLEAN_UP: Final = "jobs.clean_up"
 _CLEAN_UP_AT: Final = "*/10 * * * *"
 _UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` that failed is told again
@@ -133,7 +131,7 @@ class JobRunner:
             self._over = queries.lost = queue.shutdown
             for name, kind in self._kinds.items():
                 queue.entrypoint(name, concurrency_limit=kind.at_once)(_guard(name, kind, self._over))
-            ticks = {**self._ticks, _CLEAN_UP: (_CLEAN_UP_AT, lambda: queries.forget_log(_LOG_KEPT))}
+            ticks = {**self._ticks, _CLEAN_UP: (_CLEAN_UP_AT, lambda: queries.clear_queue_log(list(self._kinds)))}
             for name, (cron, tick) in ticks.items():
                 queue.schedule(name, cron)(_guard_tick(name, tick, self._over))
             if self._stopping.is_set():
@@ -156,8 +154,7 @@ class JobRunner:
 
 def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob], Awaitable[None]]:
     async def work(queued: QueuedJob) -> None:
-        failed = failures_of(queued)
-        job = Job(name, json.loads(queued.payload or b"{}"), failed + 1)
+        job = Job(name, json.loads(queued.payload or b"{}"), queued.attempts + 1)
         wait: timedelta | None = timedelta()
         try:
             await _do_until(over, kind.handle, job)
@@ -165,14 +162,13 @@ def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob],
             pass
         except Again as again:
             metrics.job_finished(name, "again")
-            wait, failed = timedelta(seconds=again.seconds), 0
+            wait, queued.attempts = timedelta(seconds=again.seconds), 0
         except Exception as error:  # noqa: BLE001  all that a handler raises ends here
-            wait, failed = await _judge(kind, job, error), job.tried
+            wait, queued.attempts = await _judge(kind, job, error), job.tried
         else:
             metrics.job_finished(name, "done")
             return
         if wait is not None:
-            note_failures(queued, failed)
             raise RetryRequested(delay=wait)
 
     return work

@@ -16,15 +16,14 @@ from zoneinfo import ZoneInfo
 
 from adapters.base import Carrier, ErrorKind, ProviderError
 from router.accounts import REQUEST_SECONDS, Accounts
-from router.calls.events import event_id_of
+from router.calls.events import note_within, state_of
 from router.clock import Clock
 from router.jobs import Job, JobRunner
 from router.mail import Attachment, Letters, Mail, post
 from router.messages.mailbox import MAIL_DUE
-from router.store.calls.writes import insert_event
+from router.store.calls.calls import find_agency_call
 from router.store.messages.mail import Message, claim_due_mail, find_message, set_mail_state
 from router.store.pool import COMMAND_SECONDS, Database
-from router.telemetry import emit
 
 VOICEMAIL: Final = "voicemail"  # the kind of letter
 _AT_A_TIME: Final = 100
@@ -120,31 +119,21 @@ class MessageMail:
         )
 
     async def note_delivered(self, ids: Mapping[str, Any]) -> None:
-        await self._settle(ids["voicemail_id"], "voicemail.delivered")
+        await self._settle(ids["voicemail_id"], "delivered")
 
     async def note_undelivered(self, ids: Mapping[str, Any]) -> None:
-        await self._settle(ids["voicemail_id"], "voicemail.undelivered")
+        await self._settle(ids["voicemail_id"], "undelivered")
 
-    async def _settle(self, voicemail_id: str, event: Literal["voicemail.delivered", "voicemail.undelivered"]) -> None:
+    async def _settle(self, voicemail_id: str, mail_state: Literal["delivered", "undelivered"]) -> None:
         """The mail is with a server, or never will be: in the row and in the call's timeline, at once."""
         message = await find_message(self.database.settings, voicemail_id)
         if message is None:
             return
-        told = insert_event(
-            event_id_of(message.call_id, event, message.id), message.call_id, self.clock(), event, step=message.id
-        )
         async with self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
-            await set_mail_state(connection, message.id, event.removeprefix("voicemail."))
-            await connection.execute(told.statement, *told.arguments)
-        emit(
-            event,
-            call_id=message.call_id,
-            call_sid=message.call_sid,
-            agency_id=message.agency_id,
-            client_id=message.client_id,
-            step=message.id,
-            voicemail_id=message.id,
-        )
+            await set_mail_state(connection, message.id, mail_state)
+            if call := await find_agency_call(connection, message.agency_id, message.call_id):
+                state = state_of(call, message.id)
+                await note_within(connection, state, f"voicemail.{mail_state}", self.clock(), voicemail_id=message.id)
 
     async def _fetch_audio(self, message: Message) -> _Audio:
         """With the credentials of the account that holds it."""

@@ -21,14 +21,12 @@ from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.jobs import enqueue
 from router.routing.dispatch import Deadline
-from router.store.calls.writes import (
-    INSERT_VOICEMAIL,
+from router.store.calls.records import (
+    InsertVoicemail,
+    SetOutcome,
+    SetTranscript,
     UnrecordedCallError,
-    Write,
     insert_voicemail,
-    set_outcome,
-    set_transcript,
-    voicemail_arguments,
 )
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
@@ -67,7 +65,7 @@ class Mailbox:
     async def finish(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The action of Record: something was recorded. The caller may have hung up to end it."""
         if read_seconds(params, "RecordingDuration"):
-            self._recorder.note(set_outcome(state.call_id, "voicemail"))
+            self._recorder.note(SetOutcome(state.call_id, "voicemail"))
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
         if params.get("Digits") == "hangup":
             return twiml.nothing()
@@ -91,7 +89,7 @@ class Mailbox:
         voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
         completed = params.get("TranscriptionStatus") == "completed"
         said = params.get("TranscriptionText", "").replace("\0", "").strip()[:_LONGEST_TRANSCRIPT] if completed else ""
-        self._recorder.note(set_transcript(voicemail_id, said or None))
+        self._recorder.note(SetTranscript(voicemail_id, said or None))
         if said:
             self._events.note(state, "voicemail.transcribed", voicemail_id=voicemail_id, recording_sid=recording_sid)
         await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
@@ -105,7 +103,7 @@ class Mailbox:
     async def _file(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
         voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
         awaited = is_transcribed(state.route) and LEAST_TRANSCRIBED_SECONDS <= seconds <= MOST_TRANSCRIBED_SECONDS
-        arguments = voicemail_arguments(
+        message = InsertVoicemail(
             voicemail_id,
             account_sid=state.account_sid,
             recording_sid=recording_sid,
@@ -120,13 +118,13 @@ class Mailbox:
         try:
             if self._recorder.spooling:
                 raise DatabaseAwayError
-            is_new = await self._guard.ask(lambda: insert_voicemail(self._database.settings, arguments))
+            is_new = await self._guard.ask(lambda: insert_voicemail(self._database.settings, message))
         except (*AWAY_ERRORS, UnrecordedCallError):
-            self._recorder.note(Write(INSERT_VOICEMAIL, arguments))
+            self._recorder.note(message)
             is_new = True
         if not is_new:
             return
-        self._recorder.note(set_outcome(state.call_id, "voicemail"))
+        self._recorder.note(SetOutcome(state.call_id, "voicemail"))
         self._events.note(
             state, "voicemail.received", at=at, voicemail_id=voicemail_id, recording_sid=recording_sid, seconds=seconds
         )

@@ -1,6 +1,6 @@
 """What a live call asks of the database: its route, the claim of a step, and what happened before.
 
-What is written behind it is router.store.calls.writes; lists for people are router.store.calls.history.
+What is written behind it is router.store.calls.records; lists for people are router.store.calls.history.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from router.store.calls.calls import StoredCall
-from router.store.calls.writes import Write
+from router.store.calls.records import SetStory
 from router.store.pool import Connection
 from router.store.rows import columns, read
 
@@ -106,29 +106,17 @@ def set_story(
     transcript: str | None = None,
     cost: float | None = None,
     ai_seconds: float | None = None,
-) -> Write:
-    """What the provider that has the call tells of it, `cost` in US dollars; one that had it before is not asked.
-
-    Reports come in any order and more than once: the first reason stays, of all else what says the most.
-    """
-    return Write(
-        """
-        UPDATE calls SET provider_call_id = coalesce(provider_call_id, $3),
-        end_reason = coalesce(end_reason, $4), summary = coalesce($5, summary),
-        transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END,
-        cost = greatest(cost, ($7::float8)::numeric), ai_seconds = greatest(ai_seconds, $8)
-        WHERE id = $1 AND (provider IS NULL OR provider = $2)
-        """,
-        (
-            call_id,
-            provider,
-            _cut(provider_call_id, _LONGEST_WORD),
-            _cut(end_reason, _LONGEST_WORD),
-            _cut(summary, _LONGEST_SUMMARY),
-            _cut(transcript, _LONGEST_TRANSCRIPT),
-            _bound(cost, _MOST_DOLLARS),
-            _bound(ai_seconds, _MOST_SECONDS),
-        ),
+) -> SetStory:
+    """What the provider tells of the call, bounded."""
+    return SetStory(
+        call_id,
+        provider,
+        provider_call_id=_cut(provider_call_id, _LONGEST_WORD),
+        end_reason=_cut(end_reason, _LONGEST_WORD),
+        summary=_cut(summary, _LONGEST_SUMMARY),
+        transcript=_cut(transcript, _LONGEST_TRANSCRIPT),
+        cost=_bound(cost, _MOST_DOLLARS),
+        ai_seconds=_bound(ai_seconds, _MOST_SECONDS),
     )
 
 

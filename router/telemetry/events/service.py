@@ -98,8 +98,15 @@ SERVICE: Final[tuple[Event, ...]] = (
     Event(
         "recorder.failed",
         "error",
-        "Call records could not be written to the database nor to the spool.",
-        (EXCEPTION, COUNT, REASON, CALL_ID, CALL_SID),
+        "Call records could not be written to the database, to the spool, or from there to the database.",
+        (
+            EXCEPTION,
+            COUNT,
+            REASON,
+            Field("kind", "string", "of records that stay in the spool for a newer version, which knows it"),
+            CALL_ID,
+            CALL_SID,
+        ),
     ),
     Event("database.lost", "error", "The database does not answer; calls go on from memory.", (REASON, EXCEPTION)),
     Event("database.regained", "info", "The database answers again.", (SECONDS,)),

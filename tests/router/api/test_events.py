@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from router.api.app import api_routes
 from router.events.feed import EventFeed
 from router.services import ApiServices
-from router.store.calls.writes import insert_event
+from router.store.calls.records import InsertEvent
 from router.store.events.feed import CHANNEL
 from router.store.notices import Notices
 from tests.router.api.client import Agency, Api
@@ -77,7 +77,7 @@ async def agency(api: Api, services: ApiServices) -> Agency:
 
 
 async def note(services: ApiServices, event_id: str) -> None:
-    write = insert_event(event_id, "call_1", AT, "handoff.failed", step=event_id, provider="vapi", reason="timeout")
+    write = InsertEvent(event_id, "call_1", AT, "handoff.failed", step=event_id, provider="vapi", reason="timeout")
     await services.database.settings.execute(write.statement, *write.arguments)
 
 

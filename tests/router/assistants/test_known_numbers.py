@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import NUMBERS
-from router.store.calls.writes import mark_assistant
+from router.store.calls.records import MarkAssistant
 from tests.router.api.client import number_path
 from tests.router.assistants.conftest import DEFINITION
 from tests.support.waiting import wait_until
@@ -90,7 +90,7 @@ async def test_an_assistant_that_was_deleted_there_is_made_anew_once_after_a_cal
     org, pool = bench.org("vapi"), bench.services.database.settings
 
     async def refuse_a_call():
-        write = mark_assistant(client["id"], "vapi", bench.services.clock())
+        write = MarkAssistant(client["id"], "vapi", bench.services.clock())
         await pool.execute(write.statement, *write.arguments)
 
     org.assistants.clear()

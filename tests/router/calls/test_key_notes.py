@@ -15,7 +15,7 @@ from crypto import Keyring, new_key_entry
 from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
-from router.store.calls.writes import set_provider
+from router.store.calls.records import SetProvider
 from router.store.guard import Guard
 from router.store.pool import Database, connect
 from tests.router.store.rows import AT, insert
@@ -95,7 +95,7 @@ async def test_our_own_calls_are_not_others_also_when_they_have_ended_since(note
             started_at=time.wall() - timedelta(minutes=5),
             ended_at=None if ended is None else time.wall() + ended,
         )
-        recorder.note(set_provider(call_id, "vapi", time.wall()))
+        recorder.note(SetProvider(call_id, "vapi", time.wall()))
     notes.note_lines(KEY, Lines(10, 5))
     await notes.write()
     assert await lines(database) == (10, 5, 3)
@@ -144,6 +144,6 @@ async def test_the_agency_is_told_anew_when_it_has_more_lines_and_they_do_not_su
 async def test_while_the_database_is_away_nothing_piles_up(notes, database, recorder):
     notes.note_lines(KEY, Lines(10, 1))
     await recorder.aclose()
-    recorder.note(set_provider("call", "vapi", AT))
+    recorder.note(SetProvider("call", "vapi", AT))
     await notes.write()
     assert (await row(database))["lines_limit"] is None

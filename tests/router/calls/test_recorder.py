@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from crypto import Keyring, new_key_entry
 from router.calls import recorder as module
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
-from router.store.calls.writes import Write, insert_event, set_provider, set_seconds
+from router.store.calls.records import InsertEvent, Record, SetProvider, SetSeconds
 from router.store.guard import Guard
 from router.store.pool import connect
 from tests.support.database_proxy import DatabaseProxy, proxied
@@ -81,8 +82,8 @@ async def proxy(database_dsn: str) -> AsyncIterator[DatabaseProxy]:
         yield proxy
 
 
-def event(number: int) -> Write:
-    return insert_event(f"event_{number:06d}", CALL, AT, "call.received", step=f"step-{number}")
+def event(number: int) -> Record:
+    return InsertEvent(f"event_{number:06d}", CALL, AT, "call.received", step=f"step-{number}")
 
 
 async def events(db) -> list[int]:
@@ -175,7 +176,7 @@ async def test_somebody_who_gives_up_waiting_takes_nothing_along(recorder: Recor
 
 async def test_the_order_is_kept(recorder: Recorder, db):
     for number in range(1500):
-        recorder.note(set_seconds(CALL, number), event(number), set_provider(CALL, f"provider-{number}", AT))
+        recorder.note(SetSeconds(CALL, number), event(number), SetProvider(CALL, f"provider-{number}", AT))
     assert await recorder.flush(PATIENCE)
     await wait_until(lambda: not recorder.spooling)  # a busy machine takes the long way, in the same order
     call = await db.fetchrow("SELECT seconds, provider FROM calls WHERE id = $1", CALL)
@@ -183,14 +184,38 @@ async def test_the_order_is_kept(recorder: Recorder, db):
     assert await events(db) == list(range(1500))
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit(Record):
+    kind = "misfit"
+    statement = "UPDATE calls SET provider = $2 WHERE id = $1"
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense(Record):
+    kind = "nonsense"
+    statement = "UPDATE nothing SET here = $1"
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan(Record):
+    kind = "orphan"
+    statement = "INSERT INTO tokens VALUES ($1, 'nobody', 'n', '\\x00', now())"
+
+    token_id: str
+
+
 REFUSED = {
-    "a number that the column cannot hold": set_seconds(CALL, 2**40),
-    "a text that PostgreSQL cannot hold": set_provider(CALL, "a\x00b", AT),
-    "a text that is no Unicode": set_provider(CALL, "a\ud800b", AT),
-    "arguments that do not fit the statement": Write("UPDATE calls SET provider = $2 WHERE id = $1", (CALL,)),
-    "a value of another type": set_seconds(CALL, "many"),  # type: ignore[arg-type]
-    "a statement that is none": Write("UPDATE nothing SET here = $1", (CALL,)),
-    "a row that may not be": Write("INSERT INTO tokens VALUES ($1, 'nobody', 'n', '\\x00', now())", ("t",)),
+    "a number that the column cannot hold": SetSeconds(CALL, 2**40),
+    "a text that PostgreSQL cannot hold": SetProvider(CALL, "a\x00b", AT),
+    "a text that is no Unicode": SetProvider(CALL, "a\ud800b", AT),
+    "arguments that do not fit the statement": Misfit(CALL),
+    "a value of another type": SetSeconds(CALL, "many"),  # type: ignore[arg-type]
+    "a statement that is none": Nonsense(CALL),
+    "a row that may not be": Orphan("t"),
 }
 
 
@@ -213,12 +238,13 @@ async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorde
         "SELECT bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    recorder.note(event(2), set_seconds(CALL, 7))
+    recorder.note(event(2), SetSeconds(CALL, 7))
     recorder.note(event(3))
     assert await recorder.flush(PATIENCE)
     await arrive(db, 1, 2, 3)
     await wait_until(lambda: not recorder.spooling)
     assert await db.fetchval("SELECT seconds FROM calls WHERE id = $1", CALL) == 7
+    await wait_until(lambda: not recorder.spooling)
     # Noticed while writing, or before: then the connection is simply opened again.
     assert sorted(captured_events.names()) in ([], ["database.lost", "database.regained", "spool.replayed"])
 
@@ -247,7 +273,7 @@ async def test_while_the_database_is_away_everything_is_kept_on_disk_and_arrives
         assert await recorder.flush(PATIENCE)
         proxy.refuse()
         for number in range(1, 300):
-            recorder.note(event(number), set_seconds(CALL, number))
+            recorder.note(event(number), SetSeconds(CALL, number))
             assert await recorder.flush(PATIENCE)
         assert recorder.spooling
         assert REGISTRY.get_sample_value("callrouter_spool_bytes") == spool.size() > 0
@@ -362,7 +388,7 @@ async def test_a_write_that_cannot_be_kept_on_disk_does_not_stop_the_recorder(
 ):
     proxy.refuse()
     async with running(proxy.dsn, spool) as recorder:
-        recorder.note(Write("UPDATE calls SET seconds = $1", (object(),)), event(1))
+        recorder.note(SetSeconds(CALL, object()), event(1))  # type: ignore[arg-type]
         assert not await recorder.flush(PATIENCE)
         proxy.go_on()
         await arrive(db, 1)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 import os
+import re
 import signal
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +26,7 @@ from hypothesis import strategies as st
 from crypto import Keyring, new_key_entry
 from router.calls import spool as module
 from router.calls.spool import Spool, SpoolFullError
-from router.store.calls.writes import Write, insert_event
+from router.store.calls.records import KINDS, InsertEvent, Record, SetSeconds
 from tests.support.log_capture import CapturedEvents, captured_events
 
 __all__ = ["captured_events"]
@@ -28,27 +34,39 @@ __all__ = ["captured_events"]
 AT = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ENTRY = new_key_entry()
 
-arguments = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**63), 2**63),
-    st.floats(allow_nan=False),
-    st.text(),
-    st.datetimes(timezones=st.just(UTC)),
-)
-writes = st.builds(Write, st.text(), st.lists(arguments, max_size=5).map(tuple))
-records = st.lists(st.lists(writes, min_size=1, max_size=4), min_size=1, max_size=5)
+FIELDS = {
+    str: st.text(),
+    int: st.integers(-(2**63), 2**63),
+    float: st.floats(allow_nan=False),
+    datetime: st.datetimes(timezones=st.just(UTC)),
+}
+KIND_OF_RECORD = st.sampled_from(list(KINDS.values()))
+
+
+def values_of(form: type[Any]) -> st.SearchStrategy[Any]:
+    """For a field of that type. Each type that a field may have is one of these, or None beside it."""
+    types = set(get_args(form) or (form,))
+    values = st.one_of([FIELDS[each] for each in types - {NoneType}])
+    return st.none() | values if NoneType in types else values
+
+
+def records_of(kind: type[Record]) -> st.SearchStrategy[Record]:
+    types = get_type_hints(kind)
+    return st.builds(kind, **{field.name: values_of(types[field.name]) for field in fields(kind)})
+
+
+batches = st.lists(st.lists(KIND_OF_RECORD.flatmap(records_of), min_size=1, max_size=4), min_size=1, max_size=5)
 
 
 def open_spool(folder: Path, *, most_bytes: int = 2**20, entry: str = ENTRY) -> Spool:
     return Spool(folder, Keyring.parse(entry), most_bytes)
 
 
-def event(number: int) -> Write:
-    return insert_event(f"event_{number}", "call_1", AT, "call.received", step="inbound", duration_ms=number)
+def event(number: int) -> Record:
+    return InsertEvent(f"event_{number}", "call_1", AT, "call.received", step="inbound", duration_ms=number)
 
 
-def drain(spool: Spool) -> list[list[Write]]:
+def drain(spool: Spool) -> list[list[Record]]:
     """All that is there to be replayed, finished as by whoever has replayed it."""
     batches = []
     while file := spool.take():
@@ -74,7 +92,7 @@ def the_file(folder: Path) -> Path:
     return path
 
 
-@given(records)
+@given(batches)
 @settings(deadline=None)
 def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batches):
     with some_folder() as folder:
@@ -87,7 +105,7 @@ def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batche
         assert list(folder.iterdir()) == []
 
 
-@given(records, st.data())
+@given(batches, st.data())
 @settings(deadline=None)
 def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
     with some_folder() as folder:
@@ -99,7 +117,7 @@ def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
     assert (len(found) == len(batches)) == (length == len(whole))
 
 
-@given(records, st.data())
+@given(batches, st.data())
 @settings(deadline=None)
 def test_a_changed_byte_anywhere_ends_what_is_read_and_makes_up_nothing(batches, data):
     with some_folder() as folder:
@@ -113,7 +131,7 @@ def test_a_changed_byte_anywhere_ends_what_is_read_and_makes_up_nothing(batches,
         assert [path.suffix for path in folder.iterdir()] == [".spoilt"]
 
 
-def write_file(folder: Path, batches: list[list[Write]]) -> bytes:
+def write_file(folder: Path, batches: list[list[Record]]) -> bytes:
     spool = open_spool(folder)
     for batch in batches:
         spool.append(batch)
@@ -143,6 +161,150 @@ def test_what_another_platform_key_sealed_is_kept_for_whoever_has_it(folder: Pat
 
 def test_nothing_of_a_call_can_be_read_in_the_files(folder: Path):
     assert b"call" not in write_file(folder, [[event(1)]])
+
+
+def test_a_file_holds_kinds_and_fields_and_no_statement(folder: Path):
+    whole = write_file(folder, [[SetSeconds("call_1", 7), event(1)]])
+    sealed = whole[module._HEAD.size :].decode()
+    plain = zlib.decompress(Keyring.parse(ENTRY).open_bytes(sealed, module._CONTEXT))
+    assert json.loads(plain)[0] == ["set_seconds", {"call_id": "call_1", "seconds": 7}]
+    assert not re.search(rb"SELECT|INSERT|UPDATE|VALUES|\$[0-9]", plain)
+
+
+# As they stand on disks: kinds and fields keep their names, and what was written without a newer field is still read.
+KEPT: dict[str, dict[str, Any]] = {
+    "insert_call": {
+        "call_id": "call_1",
+        "account_sid": "AC1",
+        "call_sid": "CA1",
+        "agency_id": "agency_1",
+        "client_id": "client_1",
+        "from_number": "+14155550123",
+        "to_number": "+15005550001",
+        "started_at": "2026-03-02T12:00:00+00:00",
+    },
+    "insert_step": {"account_sid": "AC1", "call_sid": "CA1", "step": "ai-1", "call_id": "call_1", "at": AT.isoformat()},
+    "store_answer": {"account_sid": "AC1", "call_sid": "CA1", "step": "ai-1", "at": AT.isoformat(), "sealed": "s"},
+    "insert_event": {"event_id": "event_1", "call_id": "call_1", "at": AT.isoformat(), "event": "call.received"},
+    "set_answered": {"call_id": "call_1", "by": "ai", "provider": "vapi", "at": AT.isoformat()},
+    "set_provider": {"call_id": "call_1", "provider": "vapi", "at": AT.isoformat()},
+    "mark_assistant": {"client_id": "client_1", "provider": "vapi", "at": AT.isoformat()},
+    "set_ringing": {"call_id": "call_1", "phone": "+1", "shows": "+2", "until": AT.isoformat()},
+    "clear_ringing": {"call_id": "call_1"},
+    "set_outcome": {"call_id": "call_1", "outcome": "ai"},
+    "set_ended": {"call_id": "call_1", "at": AT.isoformat(), "seconds": 7},
+    "set_seconds": {"call_id": "call_1", "seconds": 7},
+    "end_call_later": {"call_id": "call_1", "event_id": "event_1", "at": AT.isoformat(), "seconds": None},
+    "insert_voicemail": {
+        "voicemail_id": "voicemail_1",
+        "account_sid": "AC1",
+        "recording_sid": "RE1",
+        "call_id": "call_1",
+        "agency_id": "agency_1",
+        "client_id": "client_1",
+        "from_number": "+14155550123",
+        "at": AT.isoformat(),
+        "seconds": 7,
+    },
+    "set_transcript": {"voicemail_id": "voicemail_1", "transcript": "said"},
+    "set_story": {"call_id": "call_1", "provider": "vapi"},
+}
+
+
+def append_rows(folder: Path, *rows: tuple[str, dict[str, Any]]) -> None:
+    """As another version may have appended them."""
+    spool = open_spool(folder)
+    spool.append([event(1)])
+    spool.close()
+    the_file(folder).write_bytes(spool._frame(rows))
+
+
+def test_every_kind_is_read_as_an_earlier_version_left_it(folder: Path):
+    append_rows(folder, *KEPT.items())
+    (batch,) = drain(open_spool(folder))
+    assert [record.kind for record in batch] == list(KEPT)
+    assert set(KEPT) == set(KINDS)
+    assert list(folder.iterdir()) == []
+
+
+def test_fields_of_a_newer_version_are_ignored(folder: Path):
+    append_rows(folder, ("set_seconds", {"call_id": "call_1", "seconds": 7, "billed": 60}))
+    assert drain(open_spool(folder)) == [[SetSeconds("call_1", 7)]]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [{"call_id": "call_1"}, {"call_id": "call_1", "seconds": "many"}, {}])
+def test_a_record_that_lacks_a_field_is_kept_aside_and_holds_nothing_up(
+    folder: Path, captured_events: CapturedEvents, wrong: dict[str, Any]
+):
+    append_rows(folder, ("set_seconds", wrong), ("set_seconds", {"call_id": "call_2", "seconds": 8}))
+    assert drain(open_spool(folder)) == [[SetSeconds("call_2", 8)]]
+    assert captured_events.only("recorder.failed")["reason"] == "spool_record_spoilt"
+    assert [path.suffix for path in folder.iterdir()] == [".spoilt"]
+
+
+def test_a_kind_of_a_newer_version_waits_for_it_and_holds_nothing_up(
+    folder: Path, captured_events: CapturedEvents, monkeypatch
+):
+    write_file(folder, [[event(1), SetSeconds("call_1", 7), event(2)], [SetSeconds("call_2", 8)], [event(3)]])
+    with monkeypatch.context() as older:
+        older.delitem(KINDS, "set_seconds")
+        spool = open_spool(folder)
+        assert drain(spool) == [[event(1), event(2)], [event(3)]]
+        assert spool.take() is None
+        spool.append([event(4)])
+        assert drain(spool) == [[event(4)]]
+        assert spool.size() > 0
+        line = captured_events.only("recorder.failed")
+        assert (line["reason"], line["kind"], line["count"]) == ("unknown_kind", "set_seconds", 2)
+        # The next process of that version finds them, and leaves them there as well.
+        assert drain(open_spool(folder)) == []
+    assert drain(open_spool(folder)) == [[SetSeconds("call_1", 7)], [SetSeconds("call_2", 8)]]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_spoilt_file_takes_no_newer_kind_along(folder: Path, monkeypatch):
+    whole = write_file(folder, [[SetSeconds("call_1", 7), event(1)], [event(2)]])
+    the_file(folder).write_bytes(whole[:-1])
+    with monkeypatch.context() as older:
+        older.delitem(KINDS, "set_seconds")
+        assert drain(open_spool(folder)) == [[event(1)]]
+    assert sorted(path.suffix for path in folder.iterdir()) == [".spoilt", ".spool"]
+    assert drain(open_spool(folder)) == [[SetSeconds("call_1", 7)]]
+
+
+def test_a_replay_that_is_begun_again_keeps_a_newer_kind_once(folder: Path, monkeypatch):
+    write_file(folder, [[SetSeconds("call_1", 7), event(1)], [event(2)]])
+    with monkeypatch.context() as older:
+        older.delitem(KINDS, "set_seconds")
+        spool = open_spool(folder)
+        file = spool.take()
+        assert file is not None
+        assert next(spool.read(file)) == [event(1)]
+        spool.close()
+        assert drain(open_spool(folder)) == [[event(1)], [event(2)]]
+    assert drain(open_spool(folder)) == [[SetSeconds("call_1", 7)]]
+
+
+def test_without_room_to_keep_a_newer_kind_apart_its_file_stays_as_it_is(
+    folder: Path, captured_events: CapturedEvents, monkeypatch
+):
+    whole = write_file(folder, [[SetSeconds("call_1", 7), event(1)], [event(2)]])
+
+    def fail(_handle, _frame: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as older:
+        older.delitem(KINDS, "set_seconds")
+        older.setattr(module, "_write_whole", fail)
+        spool = open_spool(folder)
+        assert drain(spool) == [[event(1)], [event(2)]]
+        assert spool.take() is None
+    assert the_file(folder).read_bytes() == whole
+    assert {line["reason"] for line in captured_events.named("recorder.failed")} == {
+        "spool_file_unusable",
+        "unknown_kind",
+    }
 
 
 def test_the_oldest_file_comes_first(folder: Path):

@@ -76,11 +76,19 @@ async def see(world: World, client: Client) -> Timeline:
     return await world.call(client)
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Ends that wait for their calls are looked at all the time."""
+    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
+
+
 async def arrive(world: World, *call_sids: str) -> None:
     """All that happened on these calls comes to stand in the database, and nothing waits on the disk any more."""
 
     async def have_ended() -> bool:
         if list(world.settings.data_dir.glob("spool/*")):
+            return False
+        if await world.db.fetchval("SELECT EXISTS (SELECT FROM early_ends)"):
             return False
         ended = "SELECT count(*) FROM calls WHERE call_sid = ANY ($1) AND ended_at IS NOT NULL"
         return bool(await world.db.fetchval(ended, list(call_sids)) == len(call_sids))
@@ -362,10 +370,9 @@ async def test_connections_that_died_without_a_word_are_not_waited_for(
 
 
 async def test_every_step_may_reach_another_replica_that_has_not_lost_the_database(
-    world: World, proxy, database_dsn, tmp_path: Path, monkeypatch
+    world: World, proxy, database_dsn, tmp_path: Path, captured_events: CapturedEvents
 ):
     """The call's beginning is in one process's spool while its middle and its end reach another."""
-    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
     client = await world.add_client(providers=["retell"], routing={"on_failure": "voicemail"})
     await see(world, client)
     async with another_replica(world, database_dsn, tmp_path / "other") as other:
@@ -386,6 +393,8 @@ async def test_every_step_may_reach_another_replica_that_has_not_lost_the_databa
         assert await world.db.fetchval("SELECT count(*) FROM calls WHERE call_sid = $1", abandoned.call_sid) == 0
         proxy.go_on()
         await arrive(world, message.call_sid, abandoned.call_sid)
+        for call in (message, abandoned):
+            await wait_until(lambda call=call: is_told_once(captured_events, call))
         calls = await world.db.fetch(
             "SELECT c.call_sid, c.outcome, c.seconds, c.answered_by, array_agg(e.event ORDER BY e.at, e.seq) AS events "
             "FROM calls c JOIN call_events e ON e.call_id = c.id WHERE c.call_sid = ANY ($1) GROUP BY c.id",
@@ -407,6 +416,11 @@ async def test_every_step_may_reach_another_replica_that_has_not_lost_the_databa
     assert found[abandoned.call_sid]["outcome"] == "abandoned"
     assert found[abandoned.call_sid]["seconds"] == 33
     assert found[abandoned.call_sid]["events"][-1] == "call.ended"
+
+
+def is_told_once(captured_events: CapturedEvents, call: PostedCall) -> bool:
+    """The log tells of the call's end, as its timeline does."""
+    return [line["call_sid"] for line in captured_events.named("call.ended")].count(call.call_sid) == 1
 
 
 def recording_callback_of(document: str) -> str:

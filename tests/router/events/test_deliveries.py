@@ -21,7 +21,7 @@ from router.events import deliveries as module
 from router.events.deliveries import DELIVER, Deliveries
 from router.jobs import JobRunner, RetryPolicy
 from router.services import ApiServices, utc_now
-from router.store.calls.writes import insert_event
+from router.store.calls.records import InsertEvent
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
 from tests.support.serving import serve_app
@@ -89,7 +89,7 @@ async def deliveries(services: ApiServices, database_dsn: str, monkeypatch) -> A
 
 
 async def note(services: ApiServices, event_id: str, event: str = "call.answered") -> None:
-    write = insert_event(event_id, "call_1", AT, event, step=event_id, provider="vapi")
+    write = InsertEvent(event_id, "call_1", AT, event, step=event_id, provider="vapi")
     await services.database.settings.execute(write.statement, *write.arguments)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,9 @@ import pytest
 
 from adapters.base import Target
 from router.routing.route import Access, Hours, Mode, OpenSpan
-from router.store.calls import calls
-from router.store.calls import writes as call_writes
+from router.store.calls import calls, records
 from router.store.calls.calls import CallClaim, claim_call, claim_step
-from router.store.calls.writes import Write
+from router.store.calls.records import Record
 from router.store.keys import account_tokens
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
@@ -51,7 +51,7 @@ async def ring(database: Database, call_sid: str = "CA1", **changes: Any) -> Cal
     return await claim_call(database.calls, **{**values, **changes})
 
 
-async def write(db: Any, *writes: Write) -> None:
+async def write(db: Any, *writes: Record) -> None:
     for each in writes:
         await db.execute(each.statement, *each.arguments)
 
@@ -94,7 +94,7 @@ async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held
 ):
     """Both insert the call first and its step second: in any other order each could wait for the other."""
     await insert_client(db, "agency_1", "client_1")
-    call = call_writes.insert_call(
+    call = records.InsertCall(
         "call_CA1",
         account_sid=ACCOUNT,
         call_sid="CA1",
@@ -115,7 +115,7 @@ async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held
         )
     )
     await onlooker.close()
-    await write(db, call_writes.insert_step(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
+    await write(db, records.InsertStep(ACCOUNT, "CA1", "inbound", "call_CA1", AT))
     await replay.commit()
     claim = await repeated
     assert claim is not None
@@ -260,7 +260,7 @@ async def test_tokens_of_an_account_are_the_saved_ones_and_the_former_for_a_day(
 async def test_a_call_that_the_rung_phone_forwards_is_a_loop(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
-    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    await write(db, records.SetRinging("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
     forwarded = await ring(database, "CA2", forwarded_from=PHONE)
     by_its_end = await ring(database, "CA3", forwarded_from="5550123")
     by_another = await ring(database, "CA4", forwarded_from="+15005550199")
@@ -275,12 +275,12 @@ async def test_a_call_is_no_loop_of_itself_nor_of_one_that_is_over(database: Dat
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     until = AT + timedelta(seconds=25)
-    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
+    await write(db, records.SetRinging("call_CA1", PHONE, CALLER, until))
     repeat = await ring(database, forwarded_from=PHONE)
-    await write(db, call_writes.clear_ringing("call_CA1"))
+    await write(db, records.ClearRinging("call_CA1"))
     afterwards = await ring(database, "CA2", forwarded_from=PHONE)
-    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, until))
-    await call_writes.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
+    await write(db, records.SetRinging("call_CA1", PHONE, CALLER, until))
+    await records.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
     after_its_end = await ring(database, "CA3", forwarded_from=PHONE)
     assert [claim and claim.loop for claim in (repeat, afterwards, after_its_end)] == [None, None, None]
 
@@ -289,7 +289,7 @@ async def test_a_phone_that_rings_for_another_client_makes_no_loop(database: Dat
     await insert_client(db, "agency_1", "client_1")
     await insert_client(db, "agency_2", "client_2", "+15005550002")
     await ring(database)
-    await write(db, call_writes.set_ringing("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
+    await write(db, records.SetRinging("call_CA1", PHONE, CALLER, AT + timedelta(seconds=25)))
     claim = await ring(database, "CA2", to="+15005550002", forwarded_from=PHONE)
     assert claim is not None
     assert claim.loop is None
@@ -304,7 +304,7 @@ async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database:
     other = await ring(database, "CA4", from_number="+14155550199", **caps)
     assert [claim and claim.crowd for claim in (caller, other)] == ["caller", "agency"]
     for number in range(5):
-        await call_writes.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
+        await records.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
     after = await ring(database, "CA5", **caps)
     assert after is not None
     assert after.crowd is None
@@ -313,14 +313,12 @@ async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database:
 async def test_a_later_step_hears_what_happened_before(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
-    noted = call_writes.insert_event(
-        "event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai"
-    )
+    noted = records.InsertEvent("event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai")
     await write(
         db,
         noted,
         noted,
-        call_writes.insert_event("event_2", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi"),
+        records.InsertEvent("event_2", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi"),
     )
     claim = await go_on(database, "ai-1")
     assert claim.facts == await calls.find_facts(database.calls, "call_CA1")
@@ -338,9 +336,9 @@ async def test_a_number_that_was_removed_meanwhile_has_no_route_any_more(databas
 async def test_events_of_a_call_that_is_gone_are_dropped_and_take_nothing_along(db):
     await write(
         db,
-        call_writes.insert_event("event_1", "call_gone", AT, "call.received"),
-        call_writes.set_outcome("call_gone", "ai"),
-        call_writes.insert_call(
+        records.InsertEvent("event_1", "call_gone", AT, "call.received"),
+        records.SetOutcome("call_gone", "ai"),
+        records.InsertCall(
             "call_2",
             account_sid=ACCOUNT,
             call_sid="CA2",
@@ -359,9 +357,9 @@ async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
     await ring(database)
     await write(
         db,
-        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
-        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
-        call_writes.store_answer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
+        records.StoreAnswer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        records.StoreAnswer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
+        records.StoreAnswer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
     )
     stored = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
     assert stored is not None
@@ -375,8 +373,8 @@ async def test_a_step_is_passed_once_a_later_one_came(database: Database, db):
     await go_on(database, "ai-1", now=AT + timedelta(seconds=9))
     await write(
         db,
-        call_writes.store_answer(ACCOUNT, "CA1", "inbound", AT, "first"),
-        call_writes.store_answer(ACCOUNT, "CA1", "ai-1", AT + timedelta(seconds=9), "second"),
+        records.StoreAnswer(ACCOUNT, "CA1", "inbound", AT, "first"),
+        records.StoreAnswer(ACCOUNT, "CA1", "ai-1", AT + timedelta(seconds=9), "second"),
     )
     first = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
     last = await calls.find_step(database.calls, ACCOUNT, "CA1", "ai-1")
@@ -390,7 +388,7 @@ async def test_a_call_is_closed_by_one_of_twenty(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     closed = await asyncio.gather(
-        *(call_writes.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
+        *(records.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
     )
     assert sorted(closed, key=str) == [None] * 19 + ["abandoned"]
     assert [fact.event for fact in await calls.find_facts(database.calls, "call_CA1")] == ["call.ended"]
@@ -403,7 +401,7 @@ async def test_a_message_outweighs_a_caller_who_seemed_gone_and_nothing_else_doe
         ("call_2", ["ai", "voicemail"], "ai"),
     ):
         await insert(db, "calls", id=call_id, call_sid=call_id, agency_id="agency_1", client_id="client_1")
-        await write(db, *(call_writes.set_outcome(call_id, outcome) for outcome in outcomes))
+        await write(db, *(records.SetOutcome(call_id, outcome) for outcome in outcomes))
         assert await db.fetchval("SELECT outcome FROM calls WHERE id = $1", call_id) == expected
 
 
@@ -420,17 +418,13 @@ async def test_a_recording_is_filed_once(db):
         "at": AT,
         "seconds": 9,
     }
-    filed = [
-        await db.fetchval(
-            call_writes.INSERT_VOICEMAIL, *call_writes.voicemail_arguments(f"voicemail_{number}", **place)
-        )
-        for number in range(3)
-    ]
-    assert filed == ["voicemail_0", None, None]
-    of_a_gone_call = call_writes.voicemail_arguments(
-        "voicemail_9", **{**place, "call_id": "gone", "recording_sid": "RE2"}
-    )
-    assert await db.fetchval(call_writes.INSERT_VOICEMAIL, *of_a_gone_call) is None
+    message = records.InsertVoicemail("voicemail_0", **place)
+    again = [replace(message, voicemail_id=f"voicemail_{number}") for number in range(3)]
+    assert [await records.insert_voicemail(db, each) for each in again] == [True, False, False]
+    assert await db.fetchval("SELECT array_agg(id) FROM voicemails") == ["voicemail_0"]
+    of_a_gone_call = replace(message, voicemail_id="voicemail_9", call_id="gone", recording_sid="RE2")
+    with pytest.raises(records.UnrecordedCallError):
+        await records.insert_voicemail(db, of_a_gone_call)
 
 
 async def test_a_call_is_found_by_its_own_account_and_its_own_agency_alone(database: Database, db):

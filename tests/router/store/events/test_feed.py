@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.store.calls.writes import insert_event
+from router.store.calls.records import InsertEvent
 from router.store.events.feed import CHANNEL, READ_EVENTS, Position, find_end, read_events
 from tests.router.store.rows import AT, insert, insert_client
 from tests.support.waiting import wait_until
@@ -44,7 +44,7 @@ async def other(database_dsn: str) -> AsyncIterator[Any]:
 
 
 async def note(connection: Any, event_id: str, call_id: str = "call_1") -> None:
-    write = insert_event(event_id, call_id, AT, "call.answered", step=event_id)
+    write = InsertEvent(event_id, call_id, AT, "call.answered", step=event_id)
     await connection.execute(write.statement, *write.arguments)
 
 
