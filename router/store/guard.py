@@ -30,6 +30,7 @@ class Guard:
         self._clock = clock
         self._patience = patience
         self._away_since: float | None = None
+        self._regained = 0  # how often
         self._when_lost: Callable[[], None] | None = None
         self._abandoned: set[asyncio.Future[Any]] = set()
 
@@ -45,6 +46,7 @@ class Guard:
         """The answer, or DatabaseAwayError within the patience. Other exceptions of the question pass through."""
         if self.away:
             raise DatabaseAwayError
+        regained = self._regained
         task = asyncio.ensure_future(question())
         try:
             done, _ = await asyncio.wait({task}, timeout=self._patience)
@@ -53,7 +55,7 @@ class Guard:
             raise
         if not done:
             self._abandon(task)
-            self.lost("TimeoutError")
+            self._lose("TimeoutError", regained)
             raise DatabaseAwayError
         try:
             return task.result()
@@ -61,7 +63,7 @@ class Guard:
             if isinstance(error, ValueError):  # an argument that the driver cannot send
                 raise
             if not isinstance(error, DatabaseAwayError):  # of a question within a question: said already
-                self.lost(type(error).__name__)
+                self._lose(type(error).__name__, regained)
             raise DatabaseAwayError from None
 
     def lost(self, reason: str) -> None:
@@ -73,10 +75,16 @@ class Guard:
         if self._when_lost is not None:
             self._when_lost()
 
+    def _lose(self, reason: str, regained: int) -> None:
+        """A question over an old connection says nothing about a database that has been regained meanwhile."""
+        if regained == self._regained:
+            self.lost(reason)
+
     def back(self) -> None:
         """It answers."""
         if self._away_since is not None:
             seconds, self._away_since = self._clock() - self._away_since, None
+            self._regained += 1
             metrics.database_up(True)
             emit("database.regained", seconds=round(seconds, 3))
 

@@ -43,6 +43,12 @@ OUTAGES = pytest.mark.parametrize("away", WAYS.values(), ids=WAYS)
 ENDED = {"CallStatus": "completed", "CallDuration": "33"}
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Ends that wait for their calls are looked at all the time."""
+    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
+
+
 @pytest.fixture
 async def proxy(database_dsn: str) -> AsyncIterator[DatabaseProxy]:
     async with proxied(database_dsn) as proxy:
@@ -74,12 +80,6 @@ async def another_replica(world: World, dsn: str, folder: Path) -> AsyncIterator
 async def see(world: World, client: Client) -> Timeline:
     """The number's first call, with everything at hand."""
     return await world.call(client)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """Ends that wait for their calls are looked at all the time."""
-    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
 
 
 async def arrive(world: World, *call_sids: str) -> None:
@@ -361,7 +361,7 @@ async def test_connections_that_died_without_a_word_are_not_waited_for(
     proxy.forget()
     first = await world.call(client)
     await arrive(world, first.call_sid)
-    await wait_until(lambda: captured_events.named("spool.replayed"))
+    await wait_until(lambda: captured_events.named("database.regained"))
     second = await world.call(client)
     await arrive(world, second.call_sid)
     assert len(captured_events.named("database.lost")) == 1

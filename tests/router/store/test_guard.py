@@ -170,3 +170,26 @@ async def test_letting_go_of_a_server_that_says_nothing_takes_no_longer_than_a_m
             assert await database.calls.fetchval("SELECT 1") == 1
             proxy.stall()
         proxy.go_on()
+
+
+@pytest.mark.parametrize("end", [ConnectionResetError(), None], ids=["a lost connection", "no answer"])
+async def test_a_question_from_before_the_outage_does_not_lose_the_database_again(
+    guard: Guard, captured_events: CapturedEvents, end: Exception | None
+):
+    go_on = asyncio.Event()
+
+    async def hang() -> None:
+        await go_on.wait()
+        if end is not None:
+            raise end
+        await asyncio.Event().wait()
+
+    question = asyncio.create_task(guard.ask(hang))
+    await asyncio.sleep(0)
+    guard.lost("somebody else")
+    guard.back()
+    go_on.set()
+    with pytest.raises(DatabaseAwayError):
+        await question
+    assert not guard.away
+    assert len(captured_events.named("database.lost")) == 1
