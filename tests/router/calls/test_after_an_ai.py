@@ -7,11 +7,14 @@ import asyncio
 import pytest
 
 from adapters.sandbox.carrier import Script, Timeline
+from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall
 from tests.support.provider_reports import report_end, reporting
 from tests.support.signed_requests import new_call_sid
 from tests.support.waiting import wait_until
 from tests.support.world import PROVIDERS, Client, World
+
+__all__ = ["captured_events"]
 
 pytestmark = pytest.mark.anyio
 
@@ -213,6 +216,21 @@ async def test_every_ai_leg_says_when_it_ends_at_the_latest(world: World, provid
     client = await world.add_client(providers=[provider], assistant={"prompt": "Hello", "max_seconds": 600})
     timeline = await call_reported(world, client)
     assert timeline.documents[0].count('timeLimit="660"') == (0 if provider == "vapi" else 1)
+
+
+async def test_a_stream_that_twilio_sets_no_limit_to_says_so_in_its_timeline(
+    world: World, captured_events: CapturedEvents
+):
+    client = await world.add_client(providers=["vapi"])
+    world.sandbox.state.faults.set("twilio", {"fault": "503", "operation": "all"})
+    timeline = await call_reported(world, client)
+    row = await world.db.fetchrow(
+        "SELECT e.step FROM call_events e JOIN calls c ON c.id = e.call_id "
+        "WHERE c.call_sid = $1 AND e.event = 'call.unlimited'",
+        timeline.call_sid,
+    )
+    told = captured_events.only("call.unlimited")
+    assert (told["agency_id"], told["step"]) == (client.agency_id, row["step"])
 
 
 async def test_an_assistant_of_unknown_patience_is_cut_off_after_an_hour(world: World):
