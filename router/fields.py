@@ -12,7 +12,10 @@ from zoneinfo import available_timezones
 import phonenumbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-_E164: Final = r"^\+[1-9][0-9]{6,14}$"
+from adapters.phone import E164 as PHONE
+from adapters.phone import is_e164
+
+_E164: Final = f"^{PHONE}$"
 _COUNTRY: Final = r"^[A-Z]{2}$"
 _AREA_CODE: Final = r"^[1-9][0-9]{0,5}$"
 _EMAIL: Final = r"^[^@\s]{1,64}@[^@\s]+\.[^@\s.]+$"
@@ -50,7 +53,7 @@ def _e164(text: str) -> str:
     try:
         number = phonenumbers.parse(text, None)
         canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        fine = re.fullmatch(_E164, text, re.ASCII) and canonical == text and phonenumbers.is_possible_number(number)
+        fine = is_e164(text) and canonical == text and phonenumbers.is_possible_number(number)
     except phonenumbers.NumberParseException:
         fine = False
     if not fine:

@@ -6,18 +6,18 @@ written together with another one.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, Literal
+
+from cachetools import FIFOCache
 
 from adapters.base import ErrorKind
 from adapters.portable import Lines
 from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.ids import derive_id
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
 from router.routing.route import Route, SkipReason
@@ -33,8 +33,7 @@ _DOUBTS: Final = (ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.AT_
 
 def event_id_of(call_id: str, event: str, step: str, provider: str | None = None) -> str:
     """The id of an event that a call has once: the same for everybody who notes it."""
-    digest = hashlib.sha256(f"{call_id}/{event}/{step}/{provider or ''}".encode()).digest()
-    return f"event_{base64.b32encode(digest[:15]).decode().lower()}"
+    return derive_id("event", f"{call_id}/{event}/{step}/{provider or ''}")
 
 
 class CallEvents:
@@ -44,7 +43,7 @@ class CallEvents:
         self._recorder = recorder
         self._key_notes = key_notes
         self._clock = clock
-        self._known: OrderedDict[tuple[str, str, str, str | None], None] = OrderedDict()
+        self._known: FIFOCache[tuple[str, str, str, str | None], None] = FIFOCache(_MOST_KNOWN)
 
     def note(
         self,
@@ -127,8 +126,6 @@ class CallEvents:
         if mark in self._known:
             return True
         self._known[mark] = None
-        if len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
         return False
 
     def _note_attempt(self, state: CallState, attempt: Attempt) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
+
+from cachetools import FIFOCache
 
 from adapters.portable import Lines
 from router.calls.recorder import Recorder
@@ -61,15 +62,15 @@ class KeyNotes:
         self._lines: dict[KeyName, tuple[Lines, datetime]] = {}
         self._refused: set[KeyName] = set()
         self._overflowed: set[KeyName] = set()
-        self._known: OrderedDict[KeyName, _Known] = OrderedDict()
-        self._lately: OrderedDict[tuple[str, KeyName], float] = OrderedDict()
+        self._known: FIFOCache[KeyName, _Known] = FIFOCache(_MOST_KEYS)
+        self._lately: FIFOCache[tuple[str, KeyName], float] = FIFOCache(_MOST_KEYS)
 
     def note_lines(self, key: KeyName, lines: Lines) -> None:
         """A provider said with a call how many lines there are."""
         known, now = self._known.get(key), self._monotonic()
         if known is not None and known.limit == lines.limit and now - known.at < _LINES_SECONDS:
             return
-        _put(self._known, key, _Known(lines.limit, now))
+        self._known[key] = _Known(lines.limit, now)
         self._lines[key] = (lines, self._clock())
 
     def note_refusal(self, key: KeyName) -> None:
@@ -121,12 +122,5 @@ class KeyNotes:
         now, last = self._monotonic(), self._lately.get((what, key))
         if last is not None and now - last < _SAME_SECONDS:
             return False
-        _put(self._lately, (what, key), now)
+        self._lately[what, key] = now
         return True
-
-
-def _put(known: OrderedDict[Any, Any], name: Any, value: Any) -> None:
-    known[name] = value
-    known.move_to_end(name)
-    if len(known) > _MOST_KEYS:
-        known.popitem(last=False)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
+
+from cachetools import FIFOCache
 
 from router.calls.route_file import MOST_ROUTES, KnownAccount, KnownRoute, Number, Remembered, RouteFile
 from router.routing.route import Route
@@ -26,9 +27,6 @@ MOST_ACCOUNTS: Final = 10_000
 _SAVE_SECONDS: Final = 15.0
 _AT_ONCE: Final = 500  # routes that are asked for in one statement
 
-_Key = TypeVar("_Key")
-_Known = TypeVar("_Known")
-
 
 class RouteMemory:
     """What one process remembers. Of two answers the one counts that was asked for later, not the one that came later:
@@ -37,9 +35,11 @@ class RouteMemory:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._routes: OrderedDict[Number, KnownRoute] = OrderedDict()
-        self._accounts: OrderedDict[str, KnownAccount] = OrderedDict()
-        self._gone: OrderedDict[Number, float] = OrderedDict()  # what the database said is not there; of an account: ""
+        self._routes: FIFOCache[Number, KnownRoute] = FIFOCache(MOST_ROUTES)
+        self._accounts: FIFOCache[str, KnownAccount] = FIFOCache(MOST_ACCOUNTS)
+        self._gone: FIFOCache[Number, float] = FIFOCache(
+            MOST_ROUTES
+        )  # what the database said is not there; of an account: ""
         self._changed = False
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class RouteMemory:
             return
         if known is None or known.route != route:
             self._changed = True
-        _put(self._routes, number, KnownRoute(asked, route), MOST_ROUTES)
+        self._routes[number] = KnownRoute(asked, route)
 
     def forget_route(self, account_sid: str, number: str, asked: float) -> None:
         """The database says that the number is not there any more."""
@@ -84,7 +84,7 @@ class RouteMemory:
             return
         if known is None or known.tokens != tokens:
             self._changed = True
-        _put(self._accounts, account_sid, KnownAccount(asked, tokens), MOST_ACCOUNTS)
+        self._accounts[account_sid] = KnownAccount(asked, tokens)
 
     def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
         known = self._accounts.get(account_sid)
@@ -118,26 +118,18 @@ class RouteMemory:
                 continue
             if mine is None or mine.route != known.route:
                 adopted.append(known.number)
-            _put(self._routes, known.number, known, MOST_ROUTES)
+            self._routes[known.number] = known
         for account_sid, account in others.accounts.items():
             if not self._is_overtaken((account_sid, ""), self._accounts.get(account_sid), account.at):
-                _put(self._accounts, account_sid, account, MOST_ACCOUNTS)
+                self._accounts[account_sid] = account
         return adopted
 
     def _forget(self, number: Number, asked: float) -> None:
         self._changed = True
-        _put(self._gone, number, asked, MOST_ROUTES)
+        self._gone[number] = asked
 
     def _is_overtaken(self, number: Number, known: KnownRoute | KnownAccount | None, asked: float) -> bool:
         return self._gone.get(number, 0.0) > asked or (known is not None and known.at > asked)
-
-
-def _put(known: OrderedDict[_Key, _Known], key: _Key, value: _Known, most: int) -> None:
-    """As the newest, in place of the oldest."""
-    known[key] = value
-    known.move_to_end(key)
-    if len(known) > most:
-        known.popitem(last=False)
 
 
 class MemoryKeeper:

@@ -6,11 +6,12 @@ The claim itself is part of the statements in router.store.calls.calls; what a r
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
+
+from cachetools import FIFOCache
 
 from crypto import Keyring
 from router.calls.recorder import Recorder
@@ -66,7 +67,7 @@ class StepKeeper:
         self._recorder = recorder
         self._clock = clock
         self._answer_deadline = timedelta(seconds=answer_deadline)
-        self._own: OrderedDict[_Step, asyncio.Future[_Kept]] = OrderedDict()
+        self._own: FIFOCache[_Step, asyncio.Future[_Kept]] = FIFOCache(_MOST_OWN)
 
     def begin(self, account_sid: str, call_sid: str, step: str) -> bool:
         """Take a step on in this process. False: it was, and is answered or being answered."""
@@ -74,8 +75,6 @@ class StepKeeper:
         if mark in self._own:
             return False
         self._own[mark] = asyncio.get_running_loop().create_future()
-        if len(self._own) > _MOST_OWN:
-            self._own.popitem(last=False)
         return True
 
     async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:

@@ -7,11 +7,12 @@ stays over. Who may report is router.webhooks.providers; calls that we hear of f
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
+
+from cachetools import FIFOCache
 
 from adapters.base import ErrorKind, ProviderEvent
 from router.calls.events import CallEvents, state_of
@@ -44,7 +45,7 @@ class Reports:
     events: CallEvents
     dispatcher: Dispatcher
     clock: Callable[[], datetime]
-    _taken: OrderedDict[tuple[str | None, ...], None] = field(default_factory=OrderedDict)
+    _taken: FIFOCache[tuple[str | None, ...], None] = field(default_factory=lambda: FIFOCache(_MOST_KNOWN))
 
     async def take(
         self, provider: str, agency_id: str, event: ProviderEvent
@@ -143,8 +144,6 @@ class Reports:
 
     def _remember(self, mark: tuple[str | None, ...]) -> None:
         self._taken[mark] = None
-        if len(self._taken) > _MOST_KNOWN:
-            self._taken.popitem(last=False)
 
 
 def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:

@@ -5,8 +5,6 @@ Data, packing and unpacking only.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import zlib
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -14,6 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 
 from crypto import Keyring, OpenError
+from router.ids import derive_id
 from router.routing.route import Route, Rung
 
 _MOST_BYTES: Final = 64 * 1024
@@ -22,8 +21,7 @@ _LONGEST_GREETING: Final = 1200  # bytes
 
 def call_id_of(account_sid: str, call_sid: str) -> str:
     """Our id of a call. The same for everybody who hears of it, so that nobody has to ask a database for it."""
-    digest = hashlib.sha256(f"{account_sid}/{call_sid}".encode()).digest()
-    return f"call_{base64.b32encode(digest[:15]).decode().lower()}"
+    return derive_id("call", f"{account_sid}/{call_sid}")
 
 
 class StateError(Exception):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adapters.phone import is_e164
 from adapters.sandbox.carrier import Anybody, Carrier, SandboxControl, SandboxError, Script, Timeline
 from adapters.sandbox.carrier.far_end import NumberAddresses
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
@@ -31,7 +31,6 @@ from crypto.secret import Secret
 DEMO_FILE = "demo.json"
 TALK_SECONDS = 6.0  # longer than what counts as "answered", short enough to wait for
 _ANSWERED = frozenset({"ai", "owner", "mailbox", "voicemail", "spoken", "abandoned"})
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _REAL_CARRIER = "api.twilio.com"
 _COLOURS = {
     "failure": "red",
@@ -189,7 +188,7 @@ def read_number(option: str, value: str | None, known: Sequence[str]) -> str:
     hint = f"; the demo has {', '.join(known)}" if known else ""
     if value is None:
         raise UsageError(f"{option}: say which number to call{hint}")
-    if not _E164.fullmatch(value):
+    if not is_e164(value):
         raise UsageError(f"{option}: {value!r} is no number like +15005550101{hint}")
     return value
 

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from router.bodies import CutOffError, TooLargeError, read_body
+
 _MAX_BYTES: Final = 3 << 20  # what the API takes, as browsers spell it: up to three characters for one
 _MAX_FIELDS: Final = 2000
 _MEDIA: Final = "application/x-www-form-urlencoded"
@@ -64,11 +66,10 @@ async def read_form(request: Request) -> Form:
     """Raises UnreadableFormError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _MEDIA:
         raise UnreadableFormError
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MAX_BYTES:
-            raise UnreadableFormError
+    try:
+        body = await read_body(request, _MAX_BYTES)
+    except (TooLargeError, CutOffError):
+        raise UnreadableFormError from None
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
+
+from cachetools import FIFOCache
 
 _FAILURES: Final = 10
 _WITHIN: Final = timedelta(minutes=1)
@@ -19,7 +21,7 @@ class SignInLimit:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._failures: OrderedDict[str, deque[datetime]] = OrderedDict()
+        self._failures: FIFOCache[str, deque[datetime]] = FIFOCache(_ADDRESSES)
 
     def is_reached(self, address: str) -> bool:
         failures = self._failures.get(address)
@@ -32,7 +34,6 @@ class SignInLimit:
         return len(failures) >= _FAILURES
 
     def note_failure(self, address: str) -> None:
-        self._failures.setdefault(address, deque(maxlen=_FAILURES)).append(self._clock())
-        self._failures.move_to_end(address)
-        while len(self._failures) > _ADDRESSES:
-            self._failures.popitem(last=False)
+        failures = self._failures.get(address, deque[datetime](maxlen=_FAILURES))
+        failures.append(self._clock())
+        self._failures[address] = failures

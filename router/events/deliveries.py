@@ -8,9 +8,7 @@ adapters.receivers; where endpoints are registered is router.api.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from typing import Any, Final
 from adapters.base import ProviderError
 from adapters.receivers import ForbiddenAddressError, Receivers
 from crypto import Keyring, OpenError
+from router.ids import new_id
 from router.jobs import Again, GiveUp, Job, JobRunner, RetryPolicy, enqueue_many
 from router.store.calls.history import find_call, find_call_event
 from router.store.events.endpoints import (
@@ -55,7 +54,6 @@ _SHORT_REST: Final = timedelta(seconds=5)
 _PATIENCE: Final = 3  # failures in a row after which an endpoint rests for longer
 _AT_A_TIME: Final = 200
 _HELD_BACK_SECONDS: Final = 0.25
-_ID_BYTES: Final = 15
 
 
 @dataclass(slots=True)
@@ -66,7 +64,6 @@ class Deliveries:
     keyring: Keyring
     receivers: Receivers
     clock: Callable[[], datetime]
-    random: Callable[[int], bytes] = os.urandom
     _busy: Counter[str] = field(default_factory=Counter)
 
     def register(self, runner: JobRunner) -> None:
@@ -116,7 +113,7 @@ class Deliveries:
                 return False
             stretch = await read_events(connection, endpoint.agency_id, endpoint.position, _AT_A_TIME)
             wanted = [event for event in stretch.events if _wants(endpoint, event)]
-            fresh = [(self._new_id(), event.id) for event in wanted]
+            fresh = [(new_id("delivery"), event.id) for event in wanted]
             ids = await insert_deliveries(connection, endpoint.id, fresh, self.clock())
             await enqueue_many(connection, DELIVER, [_payload(endpoint, delivery_id) for delivery_id in ids])
             if stretch.events:
@@ -189,9 +186,6 @@ class Deliveries:
             },
             separators=(",", ":"),
         ).encode()
-
-    def _new_id(self) -> str:
-        return f"delivery_{base64.b32encode(self.random(_ID_BYTES)).decode().lower()}"
 
 
 def _wants(endpoint: WebhookEndpoint, event: FeedEvent) -> bool:

@@ -6,7 +6,6 @@ router.mail's. Without a mail server there are none.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from adapters.base import Carrier, ErrorKind, ProviderError
+from adapters.phone import is_e164
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.calls.events import note_within, state_of
 from router.clock import Clock
@@ -29,7 +29,6 @@ VOICEMAIL: Final = "voicemail"  # the kind of letter
 _AT_A_TIME: Final = 100
 _MOST_BYTES: Final = 8 * 1024 * 1024  # many mail servers take ten in all, and base64 adds a third
 _AUDIO_PATIENCE: Final = timedelta(hours=1)  # a recording that cannot be fetched for so long is left out
-_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 
 _TEXT: Final = """\
 {client} has a new message.
@@ -100,7 +99,7 @@ class MessageMail:
             await set_mail_state(self.database.settings, message.id, "none")
             return None
         audio = await self._fetch_audio(message)
-        caller = message.from_number if _NUMBER.fullmatch(message.from_number) else "a withheld number"
+        caller = message.from_number if is_e164(message.from_number) else "a withheld number"
         text = _TEXT.format(
             client=message.client_name,
             caller=caller,

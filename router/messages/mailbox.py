@@ -5,8 +5,6 @@ The document that records is router.calls.desk's; lists, audio and mail for peop
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +17,7 @@ from router.calls.events import CallEvents
 from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.ids import derive_id
 from router.jobs import enqueue
 from router.routing.dispatch import Deadline
 from router.store.calls.records import (
@@ -41,8 +40,7 @@ _RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of a
 
 def voicemail_id_of(account_sid: str, recording_sid: str) -> str:
     """The id of a recording's message: the same however often, and wherever, it is filed."""
-    digest = hashlib.sha256(f"{account_sid}/{recording_sid}".encode()).digest()
-    return f"voicemail_{base64.b32encode(digest[:15]).decode().lower()}"
+    return derive_id("voicemail", f"{account_sid}/{recording_sid}")
 
 
 class Mailbox:

@@ -7,7 +7,8 @@ from typing import Final
 
 import phonenumbers
 
-_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+from adapters.phone import is_e164
+
 # What some carriers send for a withheld number: words on a telephone's keypad, such as ANONYMOUS and RESTRICTED.
 _KEYPAD_WORDS: Final = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
 _NATIONAL_DIGITS: Final = 9  # so many equal last digits and no two phones are meant
@@ -15,7 +16,7 @@ _NATIONAL_DIGITS: Final = 9  # so many equal last digits and no two phones are m
 
 def read_caller(text: str) -> str | None:
     """An E.164 number as it may be shown or dialled; None for withheld, SIP and malformed ones."""
-    if not _E164.fullmatch(text) or text in _KEYPAD_WORDS:
+    if not is_e164(text) or text in _KEYPAD_WORDS:
         return None
     try:
         return text if phonenumbers.is_possible_number(phonenumbers.parse(text)) else None
@@ -28,7 +29,7 @@ def phone_ending(text: str) -> str | None:
 
     None if that would fit other phones as well.
     """
-    if _E164.fullmatch(text):
+    if is_e164(text):
         return text
     digits = re.sub(r"[^0-9]", "", text).lstrip("0")
     return digits if len(digits) >= _NATIONAL_DIGITS else None

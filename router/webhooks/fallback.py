@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.twilio.signature import FormError, read_form, read_text
 from crypto import Keyring, OpenError
 from router import twiml
+from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.fallback import Fallback, open_fallback
 from router.telemetry import emit, metrics
 from router.webhooks.callers import is_same_phone, read_caller
@@ -171,15 +172,10 @@ async def _read_visit(request: Request, keyring: Keyring, prefix: str) -> Visit:
 
 async def _read_body(request: Request) -> bytes:
     """Nothing of a body that is too large to be Twilio's: what matters most is in the address."""
-    body = b""
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > _MAX_BODY:
-                return b""
-    except ClientDisconnect:
+        return await read_body(request, _MAX_BODY)
+    except (TooLargeError, CutOffError):
         return b""
-    return body
 
 
 def _read_fields(encoded: bytes) -> dict[str, str]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.base import VoiceProvider
 from crypto import Keyring, OpenError, Secret
+from router.bodies import CutOffError, TooLargeError, read_body
 from router.store.keys.webhook_secrets import SealedSecrets, find_webhook_secrets
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
@@ -41,9 +42,12 @@ class Proof:
     async def read(self, provider: VoiceProvider, request: Request) -> bytes:
         """The body of a proven request. Raises RefusedRequestError."""
         agency_id = agency_of(request)
-        body = await _read_body(request)
-        if body is None:
-            raise RefusedRequestError("too_large", 413)
+        try:
+            body = await read_body(request, _MOST_BYTES)
+        except TooLargeError:
+            raise RefusedRequestError("too_large", 413) from None
+        except CutOffError:
+            body = b""
         try:
             stored = await find_webhook_secrets(self.database.settings, agency_id, provider.name, self.clock())
         except DATABASE_ERRORS:
@@ -112,16 +116,3 @@ def refuse(provider: str, request: Request, refused: RefusedRequestError) -> Res
         agency_id=request.path_params["agency_id"][:64],
     )
     return Response(status_code=refused.status)
-
-
-async def _read_body(request: Request) -> bytes | None:
-    """None: it is too large."""
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MOST_BYTES:
-                return None
-    except ClientDisconnect:
-        return b""
-    return bytes(body)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from cachetools import FIFOCache
+
 from adapters.base import Account, Carrier, ErrorKind, ProviderError
 from crypto import Keyring, OpenError
 from router.store.keys.versions import StoredKey, list_account_keys_in_use, note_check
@@ -52,7 +54,7 @@ class TokenWatch:
         self._platform = platform
         self._clock = clock
         self._monotonic = monotonic
-        self._wrong: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._wrong: FIFOCache[tuple[str, str], int] = FIFOCache(_MOST_NUMBERS)
         self._checked: OrderedDict[str, float] = OrderedDict()
         self._checks: set[asyncio.Task[None]] = set()
 
@@ -62,9 +64,6 @@ class TokenWatch:
     def note_wrong(self, account_sid: str, number: str) -> None:
         name = account_sid, number
         self._wrong[name] = self._wrong.get(name, 0) + 1
-        self._wrong.move_to_end(name)
-        if len(self._wrong) > _MOST_NUMBERS:
-            self._wrong.popitem(last=False)
         if self._wrong[name] >= WRONG_IN_A_ROW and self._may_check(account_sid):
             self._wrong[name] = 0
             self._checked[account_sid] = self._monotonic()

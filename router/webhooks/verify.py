@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from adapters.twilio import Form, FormError, read_form, read_text, request_url
+from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.flow import Progress
 from router.routing.dispatch import Deadline
 from router.store.keys.account_tokens import SealedToken
@@ -106,19 +107,12 @@ class Verifier:
 
 
 async def _read_body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "")
-    body = bytearray()
     try:
-        if not declared.isdigit() or int(declared) <= _MOST_BYTES:
-            async for piece in request.stream():
-                body += piece
-                if len(body) > _MOST_BYTES:
-                    break
-            else:
-                return bytes(body)
-    except ClientDisconnect:
+        return await read_body(request, _MOST_BYTES)
+    except TooLargeError:
+        raise RefusedError(413, "too_large", "the body is over 64 kB") from None
+    except CutOffError:
         raise RefusedError(400, "not_a_form", "the request was cut off") from None
-    raise RefusedError(413, "too_large", "the body is over 64 kB")
 
 
 def _read_params(body: bytes) -> tuple[Form, dict[str, str]]:
