@@ -6,12 +6,10 @@ In this order: who asks, whether there is such an address for them, the body, an
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -19,27 +17,25 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from router.api.auth import Actor, authenticate
-from router.api.idempotency import answer_once
-from router.api.operations import WRITES, Answer, ApiRequest, Endpoint, Handler
+from router.api.bodies import read_body, read_json
+from router.api.operations import WRITES, Answer, ApiRequest, Endpoint
 from router.api.pages import Page, read_page
 from router.api.problems import (
     MEDIA_TYPE,
     Problem,
-    explain_error,
-    explain_validation,
-    invalid,
     is_database_away,
     not_found,
+    refuse_fields,
     unavailable,
 )
-from router.errors import DomainError
+from router.api.repeats import answer_once
+from router.api.validation import explain_errors
 from router.services import ApiServices
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
 
 MAX_BODY: Final = 1 << 20
 _REQUEST_SECONDS: Final = 30.0  # well above the longest endpoint's own limits
-_MAX_DEPTH: Final = 100
 _PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
 
 
@@ -77,11 +73,11 @@ class Resource:
             return _render(Problem("unavailable", "This is our mistake, and it has been noted.", status=500))
 
     async def _answer(self, request: Request) -> Response:
-        actor = await authenticate(self._services, request.headers)
+        actor = await authenticate(self._services.database, self._services.admin_token, request.headers)
         endpoint = self._choose(request.method)
         await self._admit(actor, endpoint, request.path_params)
-        raw = await _read_body(request) if endpoint.writes else b""
-        document = _read_json(raw) if endpoint.body else {}
+        raw = await read_body(request, MAX_BODY) if endpoint.writes else b""
+        document = read_json(raw) if endpoint.body else {}
         asked = ApiRequest(
             services=self._services,
             actor=actor,
@@ -95,8 +91,8 @@ class Resource:
             claim=None,
         )
         if endpoint.writes and "idempotency-key" in request.headers:
-            return _respond(await answer_once(asked, request.method, request.url.path, _with_problems(endpoint.handle)))
-        return _respond(await _with_problems(endpoint.handle)(asked))
+            return _respond(await answer_once(asked, request.method, request.url.path, endpoint.handle))
+        return _respond(await endpoint.handle(asked))
 
     def _choose(self, method: str) -> Endpoint:
         if not self._endpoints:
@@ -120,16 +116,6 @@ class Resource:
             raise not_found("agency")
 
 
-def _with_problems(handle: Handler) -> Handler:
-    async def handle_or_explain(asked: ApiRequest[Any]) -> Answer | Response:
-        try:
-            return await handle(asked)
-        except DomainError as error:
-            raise explain_error(error) from None
-
-    return handle_or_explain
-
-
 def _respond(answer: Answer | Response) -> Response:
     if isinstance(answer, Response):
         return answer
@@ -149,71 +135,8 @@ def _secure(response: Response) -> Response:
     return response
 
 
-async def _read_body(request: Request) -> bytes:
-    """Raises Problem as soon as it is too large."""
-    if _declared_length(request) > MAX_BODY:
-        raise _too_large()
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise _too_large()
-    return bytes(body)
-
-
-def _declared_length(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdecimal() else 0
-
-
-def _too_large() -> Problem:
-    return Problem("too-large", "A body may have up to 1 MB.")
-
-
-def _read_json(raw: bytes) -> dict[str, Any]:
-    """A JSON object that any database can hold. Raises Problem."""
-    try:
-        document = json.loads(raw)
-    except RecursionError:
-        raise _too_deep() from None
-    except json.JSONDecodeError as error:
-        raise Problem("invalid", f"The body is not JSON: line {error.lineno}, column {error.colno}.") from None
-    except ValueError:  # not UTF-8, or a number of thousands of digits
-        raise Problem("invalid", "The body is not JSON in UTF-8.") from None
-    if not isinstance(document, dict):
-        raise Problem("invalid", "The body must be a JSON object.")
-    _refuse_unstorable(document, ())
-    return document
-
-
-def _too_deep() -> Problem:
-    return Problem("invalid", f"The body is nested too deeply: {_MAX_DEPTH} levels at most.")
-
-
-def _refuse_unstorable(value: Any, place: tuple[str, ...]) -> None:
-    """PostgreSQL stores no NUL, no half of a surrogate pair, and neither infinity nor NaN in JSON."""
-    if len(place) > _MAX_DEPTH:
-        raise _too_deep()
-    match value:
-        case dict():
-            for name, inner in value.items():
-                _refuse_unstorable(name, place)
-                _refuse_unstorable(inner, (*place, name))
-        case list():
-            for number, inner in enumerate(value):
-                _refuse_unstorable(inner, (*place, str(number)))
-        case str() if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise invalid(_name(place), "must not hold NUL characters or halves of surrogate pairs")
-        case float() if not math.isfinite(value):
-            raise invalid(_name(place), "must be a finite number")
-
-
-def _name(place: tuple[str, ...]) -> str:
-    return ".".join(part.encode("ascii", "replace").decode()[:60] for part in place)
-
-
 def _validate(model: type[BaseModel], raw: bytes) -> BaseModel:
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        raise explain_validation(error) from None
+        raise refuse_fields(explain_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])) from None

@@ -11,60 +11,45 @@ from router.fields import Output
 
 
 class FailureReply(Output):
-    client_id: str
-    client_name: str
-    error: str | None
+    """A client for whom it failed."""
+
+    client_id: Annotated[str, Field(description="The client's id")]
+    client_name: Annotated[str, Field(description="The client's name")]
+    error: Annotated[str | None, Field(description="Why it failed")]
 
 
 class SyncProgress(SyncReply):
     """How far the agency's assistants are at a provider, and each client for whom it failed."""
 
-    provider: str
-    failures: list[FailureReply]
+    provider: Annotated[str, Field(description="The provider's name", examples=["vapi"])]
+    failures: Annotated[list[FailureReply], Field(description="The first of the clients for whom it failed")]
 
 
 class PlanItem(Output):
-    """What becomes of one client. `lost`: what of its assistant the provider cannot do."""
+    """What becomes of one client."""
 
-    client_id: str
-    client_name: str
+    client_id: Annotated[str, Field(description="The client's id")]
+    client_name: Annotated[str, Field(description="The client's name")]
     action: Annotated[
         Literal["create", "update", "adopt", "keep", "none"],
         Field(description="adopt: a copy of ours was found there; keep: it is there as it should be, or linked"),
     ]
-    lost: list[str]
-    reason: str | None
+    lost: Annotated[list[str], Field(description="What of its assistant the provider cannot do")]
+    reason: Annotated[str | None, Field(description="Why nothing is done for it")]
 
 
 class OrphanReply(Output):
     """An assistant of our making that no call would reach."""
 
-    provider: str
-    client_id: str
-    remote_id: str | None
+    provider: Annotated[str, Field(description="Where it is")]
+    client_id: Annotated[str, Field(description="The client for which it was made")]
+    remote_id: Annotated[str | None, Field(description="Its id there")]
 
 
 class PlanReply(Output):
-    """What making `provider` the active one would do. `staying_behind`: numbers bought from another provider."""
+    """What making a provider the active one would do."""
 
-    provider: str
-    items: list[PlanItem]
-    orphans: list[OrphanReply]
-    staying_behind: list[str]
-
-
-class OfferReply(Output):
-    """What a voice provider offers. `sells_in`: countries in which it sells numbers itself."""
-
-    name: str
-    label: str
-    find_key: Annotated[str, Field(description="Where people find their key")]
-    costs: str
-    good_for: str
-    features: dict[str, Literal["yes", "partly", "no"]]
-    notes: dict[str, str]
-    sells_in: list[str]
-
-
-class OfferList(Output):
-    items: list[OfferReply]
+    provider: Annotated[str, Field(description="Which provider")]
+    items: Annotated[list[PlanItem], Field(description="What becomes of each client")]
+    orphans: Annotated[list[OrphanReply], Field(description="Assistants that no call would reach")]
+    staying_behind: Annotated[list[str], Field(description="Numbers bought from another provider, which stay there")]

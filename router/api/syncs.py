@@ -1,21 +1,28 @@
-"""Syncing as people see it: /v1/agencies/{agency}/plan, /sync/{provider} and /assistants/{provider}, and /v1/providers."""
+"""Syncing as people see it: /v1/agencies/{agency}/plan, /sync/{provider} and /assistants/{provider}."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
 
-from adapters.features import all_offers
+from router.api.agencies import require_key
 from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.problems import invalid
-from router.api.sync_models import OfferList, OfferReply, PlanReply, SyncProgress
+from router.api.problems import Problem, invalid, not_found
+from router.api.sync_models import FailureReply, PlanReply, SyncProgress
+from router.assistants.plan import make_plan
+from router.assistants.wanted import nudge, sync_after_switch
 from router.particulars import particulars_of
+from router.store.assistants.copies import count_assistants, list_failures
+from router.store.assistants.leftovers import leave_copies
+from router.store.assistants.places import stop_sync
+from router.store.pool import Connection
+from router.store.tenants.agencies import Agency, find_agency, lock_agency
+from router.store.tenants.clients import list_clients_with_provider
 
 
 def sync_endpoints(voice: Iterable[str]) -> list[Endpoint]:
     agency = "/v1/agencies/{agency}"
     endpoints = [
-        Endpoint("GET", "/v1/providers", "Compare the voice providers", show_offers, reply=OfferList),
         Endpoint(
             "GET",
             f"{agency}/plan",
@@ -58,31 +65,64 @@ def sync_endpoints(voice: Iterable[str]) -> list[Endpoint]:
     return endpoints
 
 
-async def show_offers(request: ApiRequest[None]) -> Answer:
-    offers = [offer for name, offer in all_offers().items() if name in request.services.voice]
-    return Answer.of(200, OfferList(items=[OfferReply.model_validate(offer) for offer in offers]))
-
-
 async def show_plan(request: ApiRequest[None]) -> Answer:
     provider = request.query.get("provider", "")
     if provider not in request.services.voice:
         raise invalid("provider", f"is required, and must be one of {', '.join(request.services.voice)}")
-    areas = request.services.areas
-    plan = await areas.plans.make(await areas.agencies.find(request.agency_id), provider)
-    return Answer.of(200, PlanReply.model_validate(plan))
+    agency = await find_agency(request.services.database.settings, request.agency_id)
+    if agency is None:
+        raise not_found("agency")
+    return Answer.of(200, await make_plan(request.services, agency, provider))
 
 
 async def show_sync(provider: str, request: ApiRequest[None]) -> Answer:
-    progress = await request.services.areas.client_assistants.show_progress(request.agency_id, provider)
-    return Answer.of(200, SyncProgress.model_validate(progress))
+    return Answer.of(200, await _show(request.services.database.settings, request.agency_id, provider))
 
 
 async def retry_sync(provider: str, request: ApiRequest[None]) -> Answer:
-    author = request.author(200, SyncProgress)
-    progress = await request.services.areas.client_assistants.sync_again(request.agency_id, provider, author)
-    return Answer.of(200, SyncProgress.model_validate(progress))
+    async with request.changes() as changes:
+        agency = await _lock(changes.connection, request.agency_id)
+        await require_key(changes.connection, agency.id, provider)
+        await sync_after_switch(changes.connection, request.services, agency, [provider])
+        await changes.record("assistants.synced", provider)
+        return changes.answer(200, await _show(changes.connection, agency.id, provider))
 
 
 async def remove_assistants(provider: str, request: ApiRequest[None]) -> Answer:
-    await request.services.areas.client_assistants.remove_all(request.agency_id, provider, request.author())
-    return Answer.of(204)
+    async with request.changes() as changes:
+        agency = await _lock(changes.connection, request.agency_id)
+        await require_key(changes.connection, agency.id, provider)
+        await _refuse_if_first(changes.connection, agency, provider)
+        await stop_sync(changes.connection, agency.id, provider)
+        await leave_copies(changes.connection, agency.id, request.services.clock(), provider=provider)
+        await nudge(changes.connection, agency.id, provider)
+        await changes.record("assistants.deleted", provider)
+        return changes.answer(204)
+
+
+async def _lock(connection: Connection, agency_id: str) -> Agency:
+    agency = await lock_agency(connection, agency_id)
+    if agency is None:
+        raise not_found("agency")
+    return agency
+
+
+async def _refuse_if_first(connection: Connection, agency: Agency, provider: str) -> None:
+    label = particulars_of(provider).label
+    if agency.active_provider == provider:
+        raise Problem("conflict", f"{label} is the active provider: make another one active first.")
+    if names := await list_clients_with_provider(connection, agency.id, provider):
+        raise Problem("conflict", f"{label} is the own provider of {', '.join(names[:3])}: change that first.")
+
+
+async def _show(connection: Connection, agency_id: str, provider: str) -> SyncProgress:
+    progress = await count_assistants(connection, agency_id, provider)
+    failures = await list_failures(connection, agency_id, provider)
+    return SyncProgress(
+        provider=provider,
+        state=progress.state,
+        done=progress.done,
+        total=progress.total,
+        failed=progress.failed,
+        failures=[FailureReply.model_validate(failure) for failure in failures],
+    )

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 from starlette.applications import Starlette
 
-from router.api.app import api_endpoints, api_routes
+from router.api.app import api_endpoints, api_operations, api_routes
 from router.store.pool import open_database
 from tests.router.api.client import ADMIN_TOKEN, Api, Problem
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
 
-ENDPOINTS = api_endpoints(("vapi", "retell", "bland"))
+PROVIDERS = ("vapi", "retell", "bland")
+ENDPOINTS = (*api_operations(PROVIDERS), *api_endpoints(PROVIDERS))
 OPERATIONS = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
 OF_AN_AGENCY = [(method, path) for method, path in OPERATIONS if "{agency}" in path]
 
@@ -20,7 +21,7 @@ OF_AN_AGENCY = [(method, path) for method, path in OPERATIONS if "{agency}" in p
 def fill(path: str, agency_id: str) -> str:
     """The path with ids of nothing, but for the agency's."""
     filled = path.replace("{agency}", agency_id).replace("{e164}", "%2B15005550101")
-    for name in ("client", "token", "call", "voicemail"):
+    for name in ("client", "token", "call", "voicemail", "endpoint"):
         filled = filled.replace(f"{{{name}}}", f"{name}_nobody")
     return filled
 
