@@ -6,16 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from router.fields import E164, Greeting, Input, Language, Matching, Name, Timezone, WebAddress, WholeNumber
+from router.fields import E164, Greeting, Input, Language, Matching, Name, Timezone, WebAddress, WholeNumber, distinct
 
 Mode = Literal["ai", "owner_first", "ring_through", "voicemail"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) != len(values):
-        raise ValueError("must not name one twice")
-    return values
 
 
 def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +29,7 @@ class OpenHours(Input):
     days: Annotated[
         list[Day],
         Field(min_length=1, max_length=7, description="On these weekdays", examples=[["mon", "tue", "wed"]]),
-        AfterValidator(_distinct),
+        AfterValidator(distinct),
     ]
     start: Annotated[
         str,
@@ -135,7 +129,7 @@ class AssistantDefinition(Input):
         Greeting | None, Field(description="What it says first", examples=["Bella's Salon, how can I help?"])
     ] = None
     languages: Annotated[
-        Annotated[list[Language], Field(min_length=1, max_length=20), AfterValidator(_distinct)] | None,
+        Annotated[list[Language], Field(min_length=1, max_length=20), AfterValidator(distinct)] | None,
         Field(description="Which it speaks, the main one first", examples=[["en-US"]]),
     ] = None
     voice: Annotated[

@@ -38,6 +38,21 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, frozen=True, cache_strings="none")
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Change(Input):
+    """What is left out stays as it is, whatever default stands for it here."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+LEFT_OUT: Final[Any] = Field(default="")
+"""The default of a field of a Change that is never null."""
+
+
 class Query(BaseModel):
     """The parameters behind a path's question mark: no others."""
 
@@ -92,6 +107,12 @@ class Matching:
             OWN_WORDS,
             custom_error_message=self.words,
         )
+
+
+def distinct(values: list[Any]) -> list[Any]:
+    if len(set(values)) != len(values):
+        raise ValueError("must not name one twice")
+    return values
 
 
 def _one_line(text: str) -> str:

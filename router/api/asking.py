@@ -26,11 +26,21 @@ def Use(kind: Any) -> Any:  # noqa: N802 - stands in annotations, as Depends doe
 
 
 async def _find_pool(request: Request) -> Connection:
-    return request.app.state.parts[Database].settings
+    database: Database = request.app.state.parts[Database]
+    return database.settings
 
 
 Pool = Annotated[Connection, Depends(_find_pool)]
 """Connections for what is only read."""
+
+
+async def _find_document(request: Request) -> dict[str, Any]:
+    document: dict[str, Any] = request.state.document
+    return document
+
+
+Document = Annotated[dict[str, Any], Depends(_find_document)]
+"""The body as it was sent."""
 
 
 async def _find_author(

@@ -100,4 +100,4 @@ async def delete_call(
     agency: OwnAgency, call: CallId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
 ) -> None:
     """Its messages too, at the carrier first. A call that is still on: 409."""
-    await recordings.delete_call(author, agency, call)
+    await recordings.delete_call(agency, call, author)

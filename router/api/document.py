@@ -60,4 +60,17 @@ def describe(routes: Sequence[BaseRoute], public_url: str) -> dict[str, Any]:
     sent = document["webhooks"]["call-event"]["post"]["requestBody"]["content"][webhooks.MEDIA_TYPE]
     sent["example"] = webhooks.EXAMPLE
     document["security"] = [{"token": []}]
-    return document
+    whole: dict[str, Any] = _write_whole_numbers(document)
+    return whole
+
+
+def _write_whole_numbers(value: Any) -> Any:
+    """FastAPI turns bounds into floats: `minimum` 5 would be 5.0."""
+    match value:
+        case dict():
+            return {name: _write_whole_numbers(inner) for name, inner in value.items()}
+        case list():
+            return [_write_whole_numbers(inner) for inner in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value

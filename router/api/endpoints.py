@@ -129,12 +129,12 @@ async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endp
     """Events from now on are posted there as CloudEvents, signed by Standard Webhooks, at least once and in no order:
     the header webhook-id is the event's. Failures are tried again for a day.
     """
-    return await endpoints.register(author, agency, body.url, body.events)
+    return await endpoints.register(agency, body.url, body.events, author)
 
 
 @router.delete(_ONE, summary="Remove a webhook endpoint", status_code=204)
 async def delete_endpoint(agency: OwnAgency, endpoint: EndpointId, author: By, endpoints: Work) -> None:
-    await endpoints.remove(author, agency, endpoint)
+    await endpoints.remove(agency, endpoint, author)
 
 
 @router.get(_ONE + "/deliveries", summary="List deliveries, newest first", response_model=DeliveryList)
@@ -155,4 +155,4 @@ async def list_deliveries(
 async def replay_events(
     agency: OwnAgency, endpoint: EndpointId, body: Replay, author: By, endpoints: Work
 ) -> domain.Replay:
-    return await endpoints.replay(author, agency, endpoint, body.since)
+    return await endpoints.replay(agency, endpoint, body.since, author)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import fastapi
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from router.api.problems import refuse_fields
-from router.api.validation import explain_errors
 from router.fields import Output, Query, WholeNumber
 
 DEFAULT_LIMIT: Final = 50
@@ -99,21 +97,5 @@ class Page(Query):
         shown = rows[: self.limit]
         return Listed(shown, _write_cursor(position(shown[-1])))
 
-    def cut(
-        self, rows: Sequence[_Row], position: Callable[[_Row], tuple[datetime, str]]
-    ) -> tuple[Sequence[_Row], str | None]:
-        page = self.show(rows, position)
-        return page.items, page.next_cursor
-
 
 PageQuery = Annotated[Page, fastapi.Query()]
-
-
-def read_page(query: Mapping[str, str]) -> Page:
-    """From `limit` and `cursor`. Raises Problem."""
-    try:
-        return Page.model_validate({name: query[name] for name in ("limit", "cursor") if name in query})
-    except ValidationError as error:
-        raise refuse_fields(
-            explain_errors([{**one, "loc": ("query", *one["loc"])} for one in error.errors()])
-        ) from None

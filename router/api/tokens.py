@@ -82,7 +82,7 @@ async def create_token(
     agency: OwnAgency, body: NewToken, author: By, tokens: Annotated[Tokens, Use(Tokens)]
 ) -> IssuedToken:
     """It is shown this once and stored as a hash."""
-    return await tokens.create(author, agency, body.name)
+    return await tokens.create(agency, body.name, author)
 
 
 @router.delete(_PATH + "/{token}", summary="Delete a token", status_code=204)
@@ -92,4 +92,4 @@ async def delete_token(
     author: By,
     tokens: Annotated[Tokens, Use(Tokens)],
 ) -> None:
-    await tokens.delete(author, agency, token)
+    await tokens.delete(agency, token, author)

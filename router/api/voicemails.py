@@ -83,7 +83,7 @@ async def play_voicemail(
 async def delete_voicemail(
     agency: OwnAgency, voicemail: VoicemailId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
 ) -> None:
-    await recordings.delete_voicemail(author, agency, voicemail)
+    await recordings.delete_voicemail(agency, voicemail, author)
 
 
 def _headers(head: RecordingPart, voicemail_id: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Endpoints:
     keyring: Keyring = field(repr=False)
     receivers: Receivers
 
-    async def register(self, author: Author, agency_id: str, url: str, events: list[str]) -> IssuedEndpoint:
+    async def register(self, agency_id: str, url: str, events: list[str], author: Author) -> IssuedEndpoint:
         """Raises InvalidError for an address to which nothing is delivered, ConflictError for one too many."""
         try:
             await self.receivers.check(url)
@@ -91,7 +91,7 @@ class Endpoints:
             await change.record("endpoint.created", made.id)
             return change.done(made)
 
-    async def remove(self, author: Author, agency_id: str, endpoint_id: str) -> None:
+    async def remove(self, agency_id: str, endpoint_id: str, author: Author) -> None:
         """Raises NotFoundError."""
         async with self.changes.begin(author, agency_id) as change:
             if not await delete_endpoint(change.connection, agency_id, endpoint_id):
@@ -106,7 +106,7 @@ class Endpoints:
             raise NotFoundError("endpoint")
         return endpoint
 
-    async def replay(self, author: Author, agency_id: str, endpoint_id: str, since: datetime) -> Replay:
+    async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:
         """Deliver what happened since then again, also what was delivered already.
 
         Raises NotFoundError.

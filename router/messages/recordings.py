@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from adapters.base import Account, Carrier, ProviderError, RecordingPart
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError
-from router.messages.retention import Deleted
+from router.messages.retention import Retention
 from router.refusals import explain_refusal
 from router.store.calls.history import find_call
 from router.store.changes import Author, Changes
@@ -17,9 +17,6 @@ from router.store.messages.retention import delete_call
 from router.store.messages.voicemails import Voicemail, delete_voicemail, find_voicemail
 
 _GONE: Final = 404
-
-DeleteMessages: TypeAlias = Callable[[str, str], Awaitable[Deleted]]
-"""Deletes the messages of a call, of (agency_id, call_id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Recordings:
     changes: Changes
     accounts: Accounts
     carrier: Carrier
-    delete_messages: DeleteMessages
+    retention: Retention
 
     async def play(self, agency_id: str, voicemail_id: str, byte_range: str | None) -> Playback:
         """Streamed through us: the carrier's address would need its token.
@@ -53,7 +50,7 @@ class Recordings:
                 raise NotFoundError("recording at the carrier any more") from None
             raise explain_refusal(CARRIER, error) from None
 
-    async def delete_voicemail(self, author: Author, agency_id: str, voicemail_id: str) -> None:
+    async def delete_voicemail(self, agency_id: str, voicemail_id: str, author: Author) -> None:
         """At the carrier first. Raises what `play` does."""
         voicemail, account = await self._find(agency_id, voicemail_id)
         try:
@@ -65,14 +62,14 @@ class Recordings:
             await change.record("voicemail.deleted", voicemail.id)
             change.done(None)
 
-    async def delete_call(self, author: Author, agency_id: str, call_id: str) -> None:
+    async def delete_call(self, agency_id: str, call_id: str, author: Author) -> None:
         """With its messages. Raises NotFoundError, UnreachableError, and ConflictError for a call that is still on."""
         call = await find_call(self.changes.database.settings, agency_id, call_id)
         if call is None:
             raise NotFoundError("call")
         if call.ended_at is None:
             raise ConflictError("The call is still on.")
-        if (await self.delete_messages(agency_id, call.id)).left:
+        if (await self.retention.delete_messages_of_call(agency_id, call.id)).left:
             raise UnreachableError("Its messages could not be deleted at Twilio. Try again soon.")
         async with self.changes.begin(author, agency_id) as change:
             await delete_call(change.connection, agency_id, call.id, self.changes.clock())

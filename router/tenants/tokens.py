@@ -26,7 +26,7 @@ class Tokens:
 
     changes: Changes
 
-    async def create(self, author: Author, agency_id: str, name: str) -> IssuedToken:
+    async def create(self, agency_id: str, name: str, author: Author) -> IssuedToken:
         token = Token(new_id("token"), agency_id, name, self.changes.clock())
         secret = new_secret("callrouter")
         async with self.changes.begin(author, agency_id) as change:
@@ -34,7 +34,7 @@ class Tokens:
             await change.record("token.created", token.id)
             return change.done(IssuedToken(token.id, token.name, secret))
 
-    async def delete(self, author: Author, agency_id: str, token_id: str) -> None:
+    async def delete(self, agency_id: str, token_id: str, author: Author) -> None:
         """Raises NotFoundError."""
         async with self.changes.begin(author, agency_id) as change:
             if not await delete_token(change.connection, agency_id, token_id):

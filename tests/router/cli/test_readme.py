@@ -9,7 +9,7 @@ import pytest
 import typer
 from starlette.routing import compile_path
 
-from router.api.app import api_endpoints, api_operations
+from router.api.app import api_operations
 from router.cli import app
 from router.settings import Settings, env_name
 from tests.router.cli.commands import ROOT
@@ -52,7 +52,7 @@ def test_every_command_is_named():
 def test_the_requests_of_the_examples_exist():
     examples = re.findall(r"""\bapi (GET|POST|PUT) "?(/[^\s"?`]*)""", README)
     assert len(examples) > 7
-    served = [(each.method, compile_path(each.path)[0]) for each in (*api_operations(NAMES), *api_endpoints(NAMES))]
+    served = [(each.method, compile_path(each.path)[0]) for each in api_operations(NAMES)]
     for method, path in examples:
         assert any(method == verb and pattern.match(f"/v1{path}") for verb, pattern in served), f"{method} {path}"
 
