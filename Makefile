@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 
-.PHONY: run test check lint matrix chaos bench clean
+.PHONY: run test check lint matrix chaos bench fuzz clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -29,6 +29,9 @@ chaos: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.test
+	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callrouter needs Python 3.11 or newer")'

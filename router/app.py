@@ -18,16 +18,18 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route, Router
 
-from crypto import Keyring
+from crypto import Keyring, Secret
 from router.api.app import api_routes
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.route_file import RouteFile
+from router.composition.api import api_parts
+from router.composition.areas import areas_of
 from router.composition.background import running_jobs
 from router.composition.calls import CallPath, make_call_path
 from router.composition.outside import (
     Clock,
     Outside,
-    api_services,
+    caps,
     direct_dsn,
     open_outside,
     platform_account,
@@ -125,7 +127,7 @@ async def _open_service(
             asyncio.create_task(twilio.closer.carry_out_early_ends_now_and_then(), name="early-ends"),
             asyncio.create_task(calls.key_notes.write_now_and_then(), name="key-notes"),
         ]
-        api = api_routes(api_services(settings, outside))
+        api = _api_routes(settings, outside)
         try:
             async with running_jobs(settings, outside) if jobs else nullcontext():
                 yield [
@@ -141,6 +143,19 @@ async def _open_service(
             await asyncio.gather(*tasks, return_exceptions=True)
             await twilio.verifier.aclose()
             await keeper.save()
+
+
+def _api_routes(settings: Settings, outside: Outside) -> list[BaseRoute]:
+    parts = api_parts(
+        areas_of(settings, outside),
+        keyring=outside.keyring,
+        providers=outside.providers,
+        dispatcher=outside.dispatcher,
+        caps=caps(settings),
+        feed=outside.feed,
+        receivers=outside.receivers,
+    )
+    return api_routes(tuple(outside.providers), parts, Secret(reveal(settings.admin_token)), settings.base_url)
 
 
 def _twilio_webhooks(settings: Settings, outside: Outside, calls: CallPath) -> TwilioWebhooks:

@@ -6,16 +6,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from router.fields import E164, Greeting, Input, Language, Name, Timezone, WebAddress
+from router.fields import E164, Greeting, Input, Language, Matching, Name, Timezone, WebAddress, WholeNumber, distinct
 
 Mode = Literal["ai", "owner_first", "ring_through", "voicemail"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    if len(set(values)) != len(values):
-        raise ValueError("must not name one twice")
-    return values
 
 
 def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -32,9 +26,21 @@ def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
 class OpenHours(Input):
     """A span of time on some weekdays. `to` is not included; earlier than `from`, it is on the next day."""
 
-    days: Annotated[list[Day], Field(min_length=1, max_length=7), AfterValidator(_distinct)]
-    start: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    end: Annotated[str, Field(alias="to", pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+    days: Annotated[
+        list[Day],
+        Field(min_length=1, max_length=7, description="On these weekdays", examples=[["mon", "tue", "wed"]]),
+        AfterValidator(distinct),
+    ]
+    start: Annotated[
+        str,
+        Matching("([01][0-9]|2[0-3]):[0-5][0-9]", "must be a time of day from 00:00 to 23:59"),
+        Field(alias="from", description="When it opens", examples=["09:00"]),
+    ]
+    end: Annotated[
+        str,
+        Matching("(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)", "must be a time of day from 00:00 to 24:00"),
+        Field(alias="to", description="When it closes; not included", examples=["17:00"]),
+    ]
 
     @model_validator(mode="after")
     def _has_length(self) -> Self:
@@ -46,28 +52,36 @@ class OpenHours(Input):
 class HoursSettings(Input):
     """When a client is open, in its own time zone; at other times `closed_mode` orders the rungs."""
 
-    timezone: Timezone
-    open: Annotated[list[OpenHours], Field(max_length=50)]
-    closed_mode: Mode = "voicemail"
+    timezone: Annotated[Timezone, Field(examples=["Europe/London"])]
+    open: Annotated[list[OpenHours], Field(max_length=50, description="Spans in which it is open")]
+    closed_mode: Annotated[Mode, Field(description="In which order rungs are tried while it is closed")] = "voicemail"
 
 
 class RoutingSettings(Input):
     """Which rungs a call goes down, and how."""
 
-    mode: Mode = "ai"
+    mode: Annotated[
+        Mode,
+        Field(
+            description="In which order rungs are tried: ai = AI, then on_failure; owner_first = owner, AI, voicemail; "
+            "ring_through = owner, voicemail; voicemail = voicemail"
+        ),
+    ] = "ai"
     on_failure: Annotated[Literal["ring_through", "voicemail"], Field(description="After the AI, in mode ai")] = (
         "voicemail"
     )
-    ring_seconds: Annotated[int, Field(ge=5, le=60, description="How long the owner's phone rings")] = 15
+    ring_seconds: Annotated[int, WholeNumber(5, 60), Field(description="How long the owner's phone rings")] = 15
     screen: Annotated[bool, Field(description="The owner presses 1 to accept, so that no mailbox takes the call")] = (
         True
     )
-    voicemail_greeting: Greeting | None = None
-    voicemail_seconds: Annotated[int, Field(ge=10, le=600, description="The longest message")] = 120
+    voicemail_greeting: Annotated[
+        Greeting | None, Field(description="What the voicemail says; null: a standard text")
+    ] = None
+    voicemail_seconds: Annotated[int, WholeNumber(10, 600), Field(description="The longest message")] = 120
     transcribe: Annotated[
         bool, Field(description="By Twilio, which charges for it: messages in US English of up to two minutes")
     ] = True
-    hours: HoursSettings | None = None
+    hours: Annotated[HoursSettings | None, Field(description="null: always open")] = None
 
     @property
     def rings(self) -> str | None:
@@ -84,33 +98,59 @@ class RoutingSettings(Input):
 class FunctionDefinition(Input):
     """Something that the assistant may ask of the agency's own software during a call."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    description: Annotated[str, Field(max_length=2000)] = ""
+    name: Annotated[
+        str,
+        Matching("[A-Za-z0-9_-]{1,64}", "must have 1 to 64 letters, digits, _ or -"),
+        Field(description="By which the assistant knows it", examples=["book_appointment"]),
+    ]
+    description: Annotated[str, Field(max_length=2000, description="For the assistant: when to use it")] = ""
     parameters: Annotated[
         dict[str, Any], AfterValidator(_object_schema), Field(description="A JSON Schema of type object")
     ]
-    url: WebAddress
+    url: Annotated[WebAddress, Field(description="Where the provider sends the request during the call")]
 
 
 class Knowledge(Input):
     """A text that the assistant may draw on."""
 
-    title: Name
-    text: Annotated[str, Field(min_length=1, max_length=100_000)]
+    title: Annotated[Name, Field(description="What it is about", examples=["Prices"])]
+    text: Annotated[str, Field(min_length=1, max_length=100_000, description="What the assistant may use")]
 
 
 class AssistantDefinition(Input):
     """The portable assistant: what is common to all providers, and a voice for each."""
 
-    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000)]
-    greeting: Greeting | None = None
-    languages: Annotated[list[Language], Field(min_length=1, max_length=20), AfterValidator(_distinct)] | None = None
-    voice: Annotated[dict[str, dict[str, Any]], Field(description="Each provider's own voice settings")] | None = None
-    transfer_to: E164 | None = None
-    functions: Annotated[list[FunctionDefinition], Field(max_length=50)] | None = None
-    knowledge: Annotated[list[Knowledge], Field(max_length=50)] | None = None
-    voicemail_detection: bool | None = None
-    max_seconds: Annotated[int, Field(ge=60, le=7200, description="How long a call may take")] | None = None
+    prompt: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=100_000),
+        Field(description="What the assistant is told to do", examples=["You answer the phone of a hair salon."]),
+    ]
+    greeting: Annotated[
+        Greeting | None, Field(description="What it says first", examples=["Bella's Salon, how can I help?"])
+    ] = None
+    languages: Annotated[
+        Annotated[list[Language], Field(min_length=1, max_length=20), AfterValidator(distinct)] | None,
+        Field(description="Which it speaks, the main one first", examples=[["en-US"]]),
+    ] = None
+    voice: Annotated[
+        dict[str, dict[str, Any]] | None, Field(description="By provider: the provider's own voice settings")
+    ] = None
+    transfer_to: Annotated[
+        E164 | None, Field(description="Whom it may put callers through to", examples=["+14155550123"])
+    ] = None
+    functions: Annotated[
+        Annotated[list[FunctionDefinition], Field(max_length=50)] | None,
+        Field(description="What it may ask of the agency's own software"),
+    ] = None
+    knowledge: Annotated[
+        Annotated[list[Knowledge], Field(max_length=50)] | None, Field(description="Texts that it may draw on")
+    ] = None
+    voicemail_detection: Annotated[
+        bool | None, Field(description="Whether it hangs up when a machine answers; null: the provider's default")
+    ] = None
+    max_seconds: Annotated[
+        Annotated[int, WholeNumber(60, 7200)] | None, Field(description="How long a call may take")
+    ] = None
 
     @model_validator(mode="after")
     def _functions_have_own_names(self) -> Self:

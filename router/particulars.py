@@ -16,7 +16,7 @@ from router.fields import E164, AccountSid, Input, RemoteId, SecretText
 
 
 class Registration(Input):
-    """A number's counterpart at a provider."""
+    """A number's registration at a provider."""
 
     remote_id: Annotated[RemoteId, Field(description="Its id there")]
 
@@ -77,7 +77,7 @@ def particulars_of(kind: str) -> Particulars:
 class VoiceKey(Input):
     """A key for a voice provider."""
 
-    key: SecretText
+    key: Annotated[SecretText, Field(description="The key, as the provider's dashboard shows it")]
     activate: Annotated[bool, Field(description="Make this provider the agency's active one")] = True
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
 
@@ -85,8 +85,8 @@ class VoiceKey(Input):
 class TwilioKey(Input):
     """The agency's own Twilio account."""
 
-    account_sid: AccountSid
-    auth_token: SecretText
+    account_sid: Annotated[AccountSid, Field(description="The account's SID")]
+    auth_token: Annotated[SecretText, Field(description="The account's auth token; an API key will not do")]
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
 
 

@@ -2,95 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Final
 
-from router.api.models import AgencyChange, AgencyList, AgencyReply, NewAgency
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.queries import read_number
-from router.store.tenants.agencies import (
-    Agency,
-    list_agencies,
-)
+import fastapi
+from fastapi import Request
+from pydantic import AfterValidator, Field
 
-_RECORDINGS_SECONDS: Final = 8.0
-_REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
+from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.pages import Listed, ListOf, Page
+from router.api.route import OperatorRoute, problems, resource
+from router.fields import LEFT_OUT, Change, Email, Input, Name, Output, QueryE164, WholeNumber, distinct
+from router.store.tenants import agencies as store
+from router.tenants.agencies import Agencies
+
+_PATH: Final = "/v1/agencies"
+_ONE: Final = _PATH + "/{agency}"
+
+router = resource("agencies")
+operators = resource("agencies", OperatorRoute)
+
+Work = Annotated[Agencies, Use(Agencies)]
+AgencyName = Annotated[Name, Field(description="The agency's name", examples=["Acme Voice"])]
+AlertEmail = Annotated[
+    Email | None,
+    Field(description="Who gets an email when a key stops working; null: no emails", examples=["alerts@example.com"]),
+]
 
 
-def agency_endpoints() -> list[Endpoint]:
-    one = "/v1/agencies/{agency}"
-    return [
-        Endpoint(
-            "GET", "/v1/agencies", "List agencies", show_agencies, reply=AgencyList, paged=True, query=("number",)
+class NewAgency(Input):
+    """An agency to be created."""
+
+    name: AgencyName
+    alert_email: AlertEmail = None
+
+
+class AgencyChange(Change):
+    """What is left out stays as it is."""
+
+    name: AgencyName = LEFT_OUT
+    alert_email: AlertEmail = None
+    active_provider: Annotated[
+        str | None, Field(description="The voice provider that takes calls; null: none", examples=["vapi"])
+    ] = None
+    fallback_providers: Annotated[
+        Annotated[list[str], Field(max_length=20), AfterValidator(distinct)] | None,
+        Field(
+            description="Who takes calls when the active provider cannot, in this order; null: every other with a key",
+            examples=[["retell"]],
         ),
-        Endpoint(
-            "POST",
-            "/v1/agencies",
-            "Create an agency",
-            create_agency,
-            status=201,
-            body=NewAgency,
-            reply=AgencyReply,
-            admin_only=True,
-        ),
-        Endpoint("GET", one, "Show an agency", show_agency, reply=AgencyReply),
-        Endpoint(
-            "PATCH",
-            one,
-            "Change an agency",
-            change_agency,
-            body=AgencyChange,
-            reply=AgencyReply,
-            problems=("no-key",),
-        ),
-        Endpoint(
-            "DELETE",
-            one,
-            "Delete an agency with everything that it has",
-            remove_agency,
-            status=204,
-            problems=("provider-unreachable",),
-            admin_only=True,
-            description="The recordings of its messages are deleted at the carrier first, as far as their account can be "
-            "opened; with very many of them it takes several requests. Its numbers are let go, as if each were deleted, and the subaccount that the platform made for "
-            "it is closed. Numbers on its own account stay there. The assistants that we made are deleted at the providers, as "
-            "far as that can be done within some seconds.",
-        ),
+    ] = None
+    retention_days: Annotated[
+        Annotated[int, WholeNumber(1, 3650)] | None,
+        Field(description="Messages and what was said on calls are deleted after so many days; null: kept"),
+    ] = None
+
+
+class AgencyReply(Output):
+    """An agency."""
+
+    id: Annotated[str, Field(description="The agency's id", examples=["agency_4xq2vyp3bfzk7d5ma6tj"])]
+    name: Annotated[str, Field(description="The agency's name", examples=["Acme Voice"])]
+    active_provider: Annotated[str | None, Field(description="The voice provider that takes calls", examples=["vapi"])]
+    fallback_providers: Annotated[
+        list[str] | None, Field(description="Who takes calls when it cannot; null: every other with a key")
     ]
+    alert_email: Annotated[str | None, Field(description="Who gets an email when a key stops working")]
+    retention_days: Annotated[
+        int | None, Field(description="After how many days what was said is deleted; null: never")
+    ]
+    created_at: Annotated[datetime, Field(description="When it was created")]
 
 
-async def show_agencies(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_agencies(
-        request.services.database.settings,
-        only=request.actor.agency_id,
-        number=read_number(request.query, "number"),
-        after=page.after,
-        limit=page.fetch,
-    )
-    shown, cursor = page.cut(rows, lambda row: (row.created_at, row.id))
-    return Answer.of(200, AgencyList(items=[_show(row) for row in shown], next_cursor=cursor))
+class AgencyList(ListOf[AgencyReply]):
+    """One page of agencies, oldest first."""
 
 
-async def create_agency(request: ApiRequest[NewAgency]) -> Answer:
-    author = request.author(201, AgencyReply)
-    agency = await request.services.areas.agencies.create(request.body.name, request.body.alert_email, author)
-    return Answer.of(201, _show(agency))
+class AgencyQuery(Page):
+    """Which agencies, and which page of them."""
+
+    number: Annotated[
+        QueryE164 | None,
+        Field(description="Only the one that has this number, with the + as %2B", examples=["+14155550123"]),
+    ] = None
 
 
-async def show_agency(request: ApiRequest[None]) -> Answer:
-    return Answer.of(200, _show(await request.services.areas.agencies.find(request.agency_id)))
+@router.get(_PATH, summary="List agencies", response_model=AgencyList)
+async def list_agencies(
+    request: Request, page: Annotated[AgencyQuery, fastapi.Query()], pool: Pool
+) -> Listed[store.Agency]:
+    only = request.state.actor.agency_id
+    rows = await store.list_agencies(pool, only=only, number=page.number, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.created_at, row.id))
 
 
-async def change_agency(request: ApiRequest[AgencyChange]) -> Answer:
-    wanted = request.body.model_dump(exclude_unset=True)
-    author = request.author(200, AgencyReply)
-    return Answer.of(200, _show(await request.services.areas.agencies.change(request.agency_id, wanted, author)))
+@operators.post(_PATH, summary="Create an agency", status_code=201, response_model=AgencyReply)
+async def create_agency(body: NewAgency, author: By, agencies: Work) -> store.Agency:
+    return await agencies.create(body.name, body.alert_email, author)
 
 
-async def remove_agency(request: ApiRequest[None]) -> Answer:
-    await request.services.areas.agencies.delete(request.agency_id, request.author())
-    return Answer.of(204)
+@router.get(_ONE, summary="Show an agency", response_model=AgencyReply)
+async def show_agency(agency: OwnAgency, agencies: Work) -> store.Agency:
+    return await agencies.find(agency)
 
 
-def _show(agency: Agency) -> AgencyReply:
-    return AgencyReply.model_validate(agency)
+@router.patch(_ONE, summary="Change an agency", response_model=AgencyReply, responses=problems("no-key"))
+async def change_agency(agency: OwnAgency, body: AgencyChange, author: By, agencies: Work) -> store.Agency:
+    return await agencies.change(agency, body.model_dump(exclude_unset=True), author)
+
+
+@operators.delete(
+    _ONE,
+    summary="Delete an agency with everything that it has",
+    status_code=204,
+    responses=problems("provider-unreachable"),
+)
+async def delete_agency(agency: OwnAgency, author: By, agencies: Work) -> None:
+    """The recordings of its messages are deleted at the carrier first, as far as their account can be opened; with very
+    many of them it takes several requests. Its numbers are let go, as if each were deleted, and the subaccount that the
+    platform made for it is closed. Numbers on its own account stay there. The assistants that we made are deleted at the
+    providers, as far as that can be done within some seconds.
+    """
+    await agencies.delete(agency, author)

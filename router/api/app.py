@@ -1,87 +1,74 @@
-"""The whole API: all endpoints, the routes that serve them, and the document that describes them."""
+"""The whole API: its operations, what they work with, and the gate in front of them."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from itertools import chain
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
+from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
-from router.api.agencies import agency_endpoints
-from router.api.assistants import assistant_endpoints
-from router.api.audit import audit_endpoints
-from router.api.calls import call_endpoints
-from router.api.clients import client_endpoints
-from router.api.docs import DOCS_HEADERS, render_docs
-from router.api.endpoints import webhook_endpoint_endpoints
-from router.api.events import live_endpoints
-from router.api.explain import explain_endpoints
-from router.api.figures import figures_endpoints
-from router.api.http import Resource
-from router.api.keys import key_endpoints
-from router.api.numbers import number_endpoints
-from router.api.openapi import describe, render_document
-from router.api.operations import Endpoint
-from router.api.registrations import registration_endpoints
-from router.api.syncs import sync_endpoints
-from router.api.tokens import token_endpoints
-from router.api.voicemails import voicemail_endpoints
-from router.services import ApiServices
+from crypto import Secret
+from router.api import agencies, audit, calls, clients, endpoints, events, explain, figures, numbers, tokens, voicemails
+from router.api.assistants import assistant_router, sync_router
+from router.api.document import describe
+from router.api.gate import Gate
+from router.api.keys import key_router
+from router.api.numbers import registration_router
+from router.api.providers import provider_router
+from router.api.reference import reference_routes
+from router.api.route import ApiRoute
+from router.store.pool import Database
 
 
 @cache
-def api_endpoints(names: tuple[str, ...]) -> tuple[Endpoint, ...]:
-    """Every operation, for the voice providers of these names."""
-    return (
-        *agency_endpoints(),
-        *token_endpoints(),
-        *key_endpoints(names),
-        *client_endpoints(),
-        *assistant_endpoints(names),
-        *sync_endpoints(names),
-        *number_endpoints(),
-        *registration_endpoints(names),
-        *call_endpoints(),
-        *explain_endpoints(),
-        *figures_endpoints(),
-        *voicemail_endpoints(),
-        *live_endpoints(),
-        *webhook_endpoint_endpoints(),
-        *audit_endpoints(),
+def api_operations(voice: tuple[str, ...]) -> tuple[ApiRoute, ...]:
+    """Every operation, for the voice providers of these names. They hold nothing that works: that is the app's state."""
+    routers = (
+        agencies.router,
+        agencies.operators,
+        tokens.own,
+        tokens.router,
+        key_router(voice),
+        clients.router,
+        assistant_router(voice),
+        provider_router(voice),
+        sync_router(voice),
+        numbers.router,
+        registration_router(voice),
+        calls.router,
+        explain.router,
+        figures.router,
+        voicemails.router,
+        events.router,
+        endpoints.router,
+        audit.router,
     )
+    routes = chain.from_iterable(router.routes for router in routers)
+    return tuple(route for route in routes if isinstance(route, ApiRoute))
 
 
-def api_routes(services: ApiServices) -> list[BaseRoute]:
-    """/v1, /openapi.json and /docs."""
-    names = tuple(services.voice)
-    by_path: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in api_endpoints(names):
-        by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+def api_routes(voice: Sequence[str], parts: Mapping[Any, Any], admin_token: Secret, public_url: str) -> list[BaseRoute]:
+    """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
+    operations = api_operations(tuple(voice))
+    gate = Gate(make_app(operations, parts), operations, parts[Database], admin_token)
     return [
-        *(Route(path, Resource(services, path, methods)) for path, methods in by_path.items()),
-        Route("/v1", Resource(services, "/v1", {})),
-        Route("/v1/{rest:path}", Resource(services, "/v1/*", {})),
-        *_description_routes(names, services.public_url),
+        Route("/v1", gate),
+        Route("/v1/{rest:path}", gate),
+        *reference_routes(partial(describe_api, tuple(voice), public_url)),
     ]
 
 
+def make_app(operations: Sequence[ApiRoute], parts: Mapping[Any, Any]) -> FastAPI:
+    """The application behind the gate."""
+    app = FastAPI(routes=list(operations), openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.parts = parts
+    return app
+
+
 @cache
-def _describe_api(names: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
-    """As data and as a page. Once in a process: it takes a quarter of a second, in which calls would wait."""
-    document = describe(api_endpoints(names))
-    return document, render_docs(document)
-
-
-def _description_routes(names: tuple[str, ...], public_url: str) -> list[BaseRoute]:
-    document, as_page = _describe_api(names)
-    as_json = render_document(document | {"servers": [{"url": public_url}]})
-
-    async def show_document(_: Request) -> Response:
-        return Response(as_json, media_type="application/json")
-
-    async def show_page(_: Request) -> Response:
-        return Response(as_page, headers=DOCS_HEADERS, media_type="text/html")
-
-    return [Route("/openapi.json", show_document), Route("/docs", show_page)]
+def describe_api(voice: tuple[str, ...], public_url: str) -> dict[str, Any]:
+    """The OpenAPI document. Once in a process: it takes a quarter of a second."""
+    return describe(api_operations(voice), public_url)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from router.api.models import AuditList, AuditReply
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.store.tenants.audit import list_audit_entries
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from router.api.asking import OwnAgency, Pool
+from router.api.pages import Listed, ListOf, PageQuery
+from router.api.route import resource
+from router.fields import Output
+from router.store.tenants.audit import AuditEntry, list_audit_entries
+
+router = resource("audit")
 
 
-def audit_endpoints() -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/audit"
-    return [Endpoint("GET", path, "List changes, newest first", show_audit, reply=AuditList, paged=True)]
+class AuditReply(Output):
+    """One change."""
+
+    id: Annotated[str, Field(description="The entry's id")]
+    at: Annotated[datetime, Field(description="When it was made")]
+    actor: Annotated[str, Field(description='Who made it: the id of a token, "admin" or "callrouter" itself')]
+    action: Annotated[str, Field(description="What was done", examples=["client.changed"])]
+    target: Annotated[str, Field(description="To what: an id, a number or a kind of key")]
+    address: Annotated[str | None, Field(description="The IP address from which it was asked for")]
 
 
-async def show_audit(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_audit_entries(
-        request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch
-    )
-    shown, cursor = page.cut(rows, lambda row: (row.at, row.id))
-    return Answer.of(200, AuditList(items=[AuditReply.model_validate(row) for row in shown], next_cursor=cursor))
+class AuditList(ListOf[AuditReply]):
+    """One page of changes, newest first."""
+
+
+@router.get("/v1/agencies/{agency}/audit", summary="List changes, newest first", response_model=AuditList)
+async def list_changes(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[AuditEntry]:
+    rows = await list_audit_entries(pool, agency, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.at, row.id))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crypto import Secret
 from router.api.problems import Problem
-from router.services import ApiServices
+from router.store.pool import Database
 from router.store.tenants.tokens import find_token
 
 
@@ -26,15 +26,15 @@ class Actor:
 _ADMIN = Actor("admin", None)
 
 
-async def authenticate(services: ApiServices, headers: Mapping[str, str]) -> Actor:
+async def authenticate(database: Database, admin_token: Secret, headers: Mapping[str, str]) -> Actor:
     """Raises Problem for no token and for one that we don't know."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     token = Secret(given.strip())
     if scheme.lower() != "bearer" or not token:
         raise _unauthorized("Send `Authorization: Bearer TOKEN`.")
-    if token == services.admin_token:
+    if token == admin_token:
         return _ADMIN
-    found = await find_token(services.database.settings, token)
+    found = await find_token(database.settings, token)
     if found is None:
         raise _unauthorized("This token is not known. Ask for a new one: tokens cannot be shown again.")
     return Actor(found.id, found.agency_id)

@@ -3,66 +3,101 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from router.api.models import CallList, CallReply, CallWithEvents
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.problems import Problem, not_found
-from router.store.calls.history import find_call, list_call_events, list_calls
+from fastapi import Path
+from pydantic import Field
+
+from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.pages import Listed, ListOf, PageQuery
+from router.api.route import problems, resource
+from router.errors import NotFoundError
+from router.fields import Output
+from router.messages.recordings import Recordings
+from router.store.calls import history
 from router.store.calls.reports import find_story
-from router.store.messages.retention import delete_call
+
+_PATH = "/v1/agencies/{agency}/calls"
+
+router = resource("calls")
+
+CallId = Annotated[str, Path(description="The id of the call")]
+CallerNumber = Annotated[
+    str, Field(validation_alias="from_number", serialization_alias="from", description="The caller's number")
+]
+Outcome = Literal["ai", "owner", "voicemail", "abandoned", "rejected"]
 
 
-def call_endpoints() -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/calls"
-    return [
-        Endpoint("GET", path, "List calls, newest first", show_calls, reply=CallList, paged=True),
-        Endpoint(
-            "GET",
-            f"{path}/{{call}}",
-            "Show a call with its events",
-            show_call,
-            reply=CallWithEvents,
-            description="With what the provider told of it. The names of events are those of the log.",
-        ),
-        Endpoint(
-            "DELETE",
-            f"{path}/{{call}}",
-            "Delete a call with all that was said on it",
-            remove_call,
-            status=204,
-            problems=("conflict", "provider-unreachable"),
-            description="Its messages too, at the carrier first. A call that is still on: 409.",
-        ),
-    ]
+class CallReply(Output):
+    """A call, maybe still on."""
+
+    id: Annotated[str, Field(description="The call's id")]
+    call_sid: Annotated[str, Field(description="Twilio's id of it")]
+    client_id: Annotated[str, Field(description="The client that was called")]
+    caller: CallerNumber
+    to: Annotated[str, Field(validation_alias="to_number", description="The client's number that was called")]
+    provider: Annotated[str | None, Field(description="The voice provider that had it last", examples=["vapi"])]
+    outcome: Annotated[Outcome | None, Field(description="How it ended; null while it is on")]
+    started_at: Annotated[datetime, Field(description="When it came in")]
+    answered_at: Annotated[datetime | None, Field(description="When an AI, a person or the voicemail answered")]
+    ended_at: Annotated[datetime | None, Field(description="When it ended; null while it is on")]
+    seconds: Annotated[int | None, Field(description="Its length; null while it is on")]
+    cost: Annotated[float | None, Field(description="In US dollars, where the provider tells")]
 
 
-async def show_calls(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_calls(request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch)
-    shown, cursor = page.cut(rows, lambda row: (row.started_at, row.id))
-    return Answer.of(200, CallList(items=[CallReply.model_validate(row) for row in shown], next_cursor=cursor))
+class CallList(ListOf[CallReply]):
+    """One page of calls, newest first."""
 
 
-async def show_call(request: ApiRequest[None]) -> Answer:
-    pool = request.services.database.settings
-    call = await find_call(pool, request.agency_id, request.path["call"])
-    if call is None:
-        raise not_found("call")
-    events = await list_call_events(pool, request.agency_id, call.id)
-    story = await find_story(pool, request.agency_id, call.id)
-    return Answer.of(200, CallWithEvents.model_validate(asdict(call) | asdict(story) | {"events": events}))
+class EventReply(Output):
+    """One thing that happened to a call."""
+
+    id: Annotated[str, Field(description="The event's id")]
+    at: Annotated[datetime, Field(description="When it happened")]
+    event: Annotated[str, Field(description="Its name, as in the log", examples=["handoff.succeeded"])]
+    step: Annotated[str | None, Field(description="The place in the call's way where it happened")]
+    provider: Annotated[str | None, Field(description="The voice provider that it is about")]
+    reason: Annotated[str | None, Field(description="Why, in one word", examples=["timeout"])]
+    duration_ms: Annotated[int | None, Field(description="How long it took")]
 
 
-async def remove_call(request: ApiRequest[None]) -> Answer:
-    call = await find_call(request.services.database.settings, request.agency_id, request.path["call"])
-    if call is None:
-        raise not_found("call")
-    if call.ended_at is None:
-        raise Problem("conflict", "The call is still on.")
-    deleted = await request.services.areas.retention.delete_messages_of_call(request.agency_id, call.id)
-    if deleted.left:
-        raise Problem("provider-unreachable", "Its messages could not be deleted at Twilio. Try again soon.")
-    async with request.changes() as changes:
-        await delete_call(changes.connection, request.agency_id, call.id, request.services.clock())
-        await changes.record("call.deleted", call.id)
-        return changes.answer(204)
+class CallWithEvents(CallReply):
+    """A call with its events, and what the provider told of it."""
+
+    provider_call_id: Annotated[str | None, Field(description="The provider's id of it")]
+    end_reason: Annotated[str | None, Field(description="Why it ended, in the provider's own word")]
+    summary: Annotated[str | None, Field(description="The provider's summary of what was said")]
+    transcript: Annotated[str | None, Field(description="What was said, as the provider wrote it down")]
+    ai_seconds: Annotated[float | None, Field(description="How long the provider's assistant had the call")]
+    events: Annotated[list[EventReply], Field(description="Oldest first")]
+
+
+@router.get(_PATH, summary="List calls, newest first", response_model=CallList)
+async def list_calls(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[history.PastCall]:
+    rows = await history.list_calls(pool, agency, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.started_at, row.id))
+
+
+@router.get(_PATH + "/{call}", summary="Show a call with its events", response_model=CallWithEvents)
+async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, Any]:
+    """With what the provider told of it. The names of events are those of the log."""
+    found = await history.find_call(pool, agency, call)
+    if found is None:
+        raise NotFoundError("call")
+    story = await find_story(pool, agency, call)
+    events = await history.list_call_events(pool, agency, call)
+    return asdict(found) | asdict(story) | {"events": events}
+
+
+@router.delete(
+    _PATH + "/{call}",
+    summary="Delete a call with all that was said on it",
+    status_code=204,
+    responses=problems("provider-unreachable"),
+)
+async def delete_call(
+    agency: OwnAgency, call: CallId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
+) -> None:
+    """Its messages too, at the carrier first. A call that is still on: 409."""
+    await recordings.delete_call(agency, call, author)

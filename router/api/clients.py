@@ -3,81 +3,133 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
-from router.api.models import ClientChange, ClientList, ClientReply, NewClient
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.store.tenants.clients import (
-    Client,
-    list_clients,
+from fastapi import Path
+from pydantic import BaseModel, Field
+
+from router.api.asking import By, Document, OwnAgency, Pool, Use
+from router.api.pages import Listed, ListOf, PageQuery
+from router.api.route import LARGE_BODY_LIMIT, problems, resource
+from router.definitions import AssistantDefinition, RoutingSettings
+from router.fields import E164, LEFT_OUT, Change, Email, Input, Name, Output
+from router.store.tenants import clients as store
+from router.tenants.clients import Clients
+
+_PATH: Final = "/v1/agencies/{agency}/clients"
+_ONE: Final = _PATH + "/{client}"
+
+router = resource("clients")
+
+ClientId = Annotated[str, Path(description="The id of the client")]
+Work = Annotated[Clients, Use(Clients)]
+ClientName = Annotated[Name, Field(description="The business's name", examples=["Bella's Salon"])]
+PersonalPhone = Annotated[
+    E164 | None,
+    Field(description="The owner's phone; required when the routing rings the owner", examples=["+14155550123"]),
+]
+NotifyEmail = Annotated[
+    Email | None,
+    Field(description="Who gets an email about each message; null: no emails", examples=["owner@example.com"]),
+]
+OwnProvider = Annotated[
+    str | None,
+    Field(description="The voice provider that takes its calls; null: the agency's active one", examples=["vapi"]),
+]
+CallerIdChoice = Annotated[
+    Literal["caller", "number"], Field(description="Whose number the owner sees: the caller's or the client's")
+]
+
+
+class NewClient(Input):
+    """A client to be created."""
+
+    name: ClientName
+    personal_phone: PersonalPhone = None
+    notify_email: NotifyEmail = None
+    provider: OwnProvider = None
+    caller_id: CallerIdChoice = "caller"
+    routing: Annotated[RoutingSettings | None, Field(description="How its calls are answered; null: the defaults")] = (
+        None
+    )
+    assistant: Annotated[
+        AssistantDefinition | None, Field(description="What answers its calls; null: no assistant of ours")
+    ] = None
+
+
+class ClientChange(Change):
+    """What is left out stays as it is; null clears."""
+
+    name: ClientName = LEFT_OUT
+    personal_phone: PersonalPhone = None
+    notify_email: NotifyEmail = None
+    provider: OwnProvider = None
+    caller_id: CallerIdChoice = LEFT_OUT
+    routing: Annotated[RoutingSettings | None, Field(description="Replaced as a whole; null: the defaults")] = None
+    assistant: Annotated[AssistantDefinition | None, Field(description="Replaced as a whole; null: none")] = None
+
+
+class ClientReply(Output):
+    """A client."""
+
+    id: Annotated[str, Field(description="The client's id", examples=["client_h5xk3m7qy2wd4bnr6fto"])]
+    agency_id: Annotated[str, Field(description="Its agency")]
+    name: Annotated[str, Field(description="The business's name", examples=["Bella's Salon"])]
+    personal_phone: Annotated[str | None, Field(description="The owner's phone", examples=["+14155550123"])]
+    notify_email: Annotated[str | None, Field(description="Who gets an email about each message")]
+    provider: OwnProvider
+    caller_id: CallerIdChoice
+    routing: Annotated[RoutingSettings, Field(description="How its calls are answered")]
+    assistant: Annotated[dict[str, Any] | None, Field(description="As it was sent")]
+    created_at: Annotated[datetime, Field(description="When it was created")]
+
+
+class ClientList(ListOf[ClientReply]):
+    """One page of clients, oldest first."""
+
+
+@router.get(_PATH, summary="List clients", response_model=ClientList)
+async def list_clients(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Client]:
+    rows = await store.list_clients(pool, agency, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.created_at, row.id))
+
+
+@router.post(
+    _PATH, summary="Create a client", status_code=201, response_model=ClientReply, max_body_size=LARGE_BODY_LIMIT
 )
+async def create_client(
+    agency: OwnAgency, body: NewClient, document: Document, author: By, clients: Work
+) -> store.Client:
+    return await clients.create(agency, _read(body, document, NewClient.model_fields), author)
 
 
-def client_endpoints() -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/clients"
-    one = f"{path}/{{client}}"
-    return [
-        Endpoint("GET", path, "List clients", show_clients, reply=ClientList, paged=True),
-        Endpoint("POST", path, "Create a client", create_client, status=201, body=NewClient, reply=ClientReply),
-        Endpoint("GET", one, "Show a client", show_client, reply=ClientReply),
-        Endpoint(
-            "PATCH",
-            one,
-            "Change a client",
-            change_client,
-            body=ClientChange,
-            reply=ClientReply,
-            description="Takes effect on the next call. The static fallback of its numbers is rewritten at the carrier; "
-            "where that fails the number shows `fallback: stale`, and the next change tries again, an empty one too.",
-        ),
-        Endpoint(
-            "DELETE",
-            one,
-            "Delete a client with its numbers",
-            remove_client,
-            status=204,
-            problems=("provider-unreachable",),
-            description="Its numbers are let go first, as if each were deleted: those bought here are given back.",
-        ),
-    ]
+@router.get(_ONE, summary="Show a client", response_model=ClientReply)
+async def show_client(agency: OwnAgency, client: ClientId, clients: Work) -> store.Client:
+    return await clients.find(agency, client)
 
 
-async def show_clients(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_clients(request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch)
-    shown, cursor = page.cut(rows, lambda row: (row.created_at, row.id))
-    return Answer.of(200, ClientList(items=[_show(row) for row in shown], next_cursor=cursor))
+@router.patch(_ONE, summary="Change a client", response_model=ClientReply, max_body_size=LARGE_BODY_LIMIT)
+async def change_client(
+    agency: OwnAgency, client: ClientId, body: ClientChange, document: Document, author: By, clients: Work
+) -> store.Client:
+    """Takes effect on the next call. The static fallback of its numbers is rewritten at the carrier; where that fails
+    the number shows `fallback: stale`, and the next change tries again, an empty one too.
+    """
+    return await clients.change(agency, client, _read(body, document, body.model_fields_set), author)
 
 
-async def create_client(request: ApiRequest[NewClient]) -> Answer:
-    fields = _read(request, NewClient.model_fields)
-    author = request.author(201, ClientReply)
-    return Answer.of(201, _show(await request.services.areas.clients.create(request.agency_id, fields, author)))
+@router.delete(
+    _ONE, summary="Delete a client with its numbers", status_code=204, responses=problems("provider-unreachable")
+)
+async def delete_client(agency: OwnAgency, client: ClientId, author: By, clients: Work) -> None:
+    """Its numbers are let go first, as if each were deleted: those bought here are given back."""
+    await clients.delete(agency, client, author)
 
 
-async def show_client(request: ApiRequest[None]) -> Answer:
-    return Answer.of(200, _show(await request.services.areas.clients.find(request.agency_id, request.path["client"])))
-
-
-async def change_client(request: ApiRequest[ClientChange]) -> Answer:
-    fields = _read(request, request.body.model_fields_set)
-    author = request.author(200, ClientReply)
-    clients = request.services.areas.clients
-    return Answer.of(200, _show(await clients.change(request.agency_id, request.path["client"], fields, author)))
-
-
-async def remove_client(request: ApiRequest[None]) -> Answer:
-    await request.services.areas.clients.delete(request.agency_id, request.path["client"], request.author())
-    return Answer.of(204)
-
-
-def _read(request: ApiRequest[Any], names: Iterable[str]) -> dict[str, Any]:
+def _read(body: BaseModel, document: Document, names: Iterable[str]) -> dict[str, Any]:
     """Field by field; the assistant as it was sent."""
-    fields = {name: getattr(request.body, name) for name in names}
+    fields = {name: getattr(body, name) for name in names}
     if "assistant" in fields:
-        fields["assistant"] = request.document.get("assistant")
+        fields["assistant"] = document.get("assistant")
     return fields
-
-
-def _show(client: Client) -> ClientReply:
-    return ClientReply.model_validate(client)

@@ -6,13 +6,15 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from typing import Annotated, Final
 
+from fastapi import Header
 from starlette.responses import StreamingResponse
 
-from router.api.operations import ApiRequest, Endpoint
-from router.api.problems import Problem, invalid
-from router.events.feed import CrowdedError, EventFeed
+from router.api.asking import OwnAgency, Use
+from router.api.route import problems, resource
+from router.errors import InvalidError
+from router.events.feed import EventFeed
 from router.store.events.feed import FeedEvent, Position
 from router.store.pool import DATABASE_ERRORS
 from router.telemetry import metrics
@@ -24,43 +26,33 @@ _LIFE_SECONDS: Final = 600.0  # then the client comes again, and its token is lo
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def live_endpoints() -> list[Endpoint]:
-    return [
-        Endpoint(
-            "GET",
-            "/v1/agencies/{agency}/events",
-            "Follow what happens on calls",
-            follow_events,
-            media=_MEDIA,
-            headers=("last-event-id",),
-            problems=("rate-limited", "invalid"),
-            description="Server-sent events, named as in the log; the data is a call event with its call_id. Send the "
-            "last id as Last-Event-ID to go on without a gap, at any replica. A stream ends after ten minutes at the "
-            "latest: connect again.",
-        )
-    ]
+router = resource("events")
 
 
-async def follow_events(request: ApiRequest[None]) -> StreamingResponse:
-    feed = request.services.feed
-    try:
-        feed.admit(request.agency_id)
-    except CrowdedError:
-        raise Problem(
-            "rate-limited", "Too many streams of this agency at once. Close one.", headers={"Retry-After": "10"}
-        ) from None
-    after = await _find_start(request, feed)
-    return StreamingResponse(_stream(feed, request.agency_id, after), headers=_HEADERS, media_type=_MEDIA)
-
-
-async def _find_start(request: ApiRequest[None], feed: EventFeed) -> Position:
-    given = request.headers.get("last-event-id")
-    if given is None:
-        return await feed.find_end()
-    position = Position.parse(given)
-    if position is None:
-        raise invalid("Last-Event-ID", "must be the id of an event of this stream; leave it out to begin now")
-    return position
+@router.get(
+    "/v1/agencies/{agency}/events",
+    summary="Follow what happens on calls",
+    response_class=StreamingResponse,
+    responses={**problems("rate-limited"), 200: {"content": {_MEDIA: {}}}},
+)
+async def follow_events(
+    agency: OwnAgency,
+    feed: Annotated[EventFeed, Use(EventFeed)],
+    last: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID", description="The id of the last event that arrived; left out, the stream begins now"
+        ),
+    ] = None,
+) -> StreamingResponse:
+    """Server-sent events, named as in the log; the data is a call event with its call_id. Send the last id as
+    Last-Event-ID to go on without a gap, at any replica. A stream ends after ten minutes at the latest: connect again.
+    """
+    feed.admit(agency)
+    after = await feed.find_end() if last is None else Position.parse(last)
+    if after is None:
+        raise InvalidError("Last-Event-ID", "must be the id of an event of this stream; leave it out to begin now")
+    return StreamingResponse(_stream(feed, agency, after), headers=_HEADERS, media_type=_MEDIA)
 
 
 async def _stream(feed: EventFeed, agency_id: str, after: Position) -> AsyncIterator[str]:

@@ -3,79 +3,172 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Annotated, Any, Final
 
-from router.api.figures_models import (
-    AnsweredBy,
-    CostFigures,
-    CostOfClient,
-    FiguresReply,
-    LengthFigures,
-    Shares,
-    TimeToAnswer,
-)
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.problems import invalid
+import fastapi
+from pydantic import BeforeValidator, Field
+
+from router.api.asking import OwnAgency, Pool, Use
+from router.api.route import resource
+from router.clock import Clock
+from router.errors import InvalidError
+from router.fields import Matching, Output, Query
 from router.store.calls.figures import Figures, read_figures
 
 _DEFAULT_DAYS: Final = 30
 _MOST_DAYS: Final = 366
-_DATE: Final = re.compile(r"2[0-9]{3}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_TIME: Final = re.compile(
-    r"2[0-9]{3}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})", re.ASCII
-)
+_DAY: Final = r"2[0-9]{3}-[0-9]{2}-[0-9]{2}"
+_TIME: Final = r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+
+router = resource("figures")
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def figures_endpoints() -> list[Endpoint]:
-    return [
-        Endpoint(
-            "GET",
-            "/v1/agencies/{agency}/figures",
-            "Count calls: who answered, how fast, what it cost",
-            show_figures,
-            reply=FiguresReply,
-            query=("since", "until"),
-            description="Of calls that began in the span and are over; an owner's phone that forwarded a call back to us "
-            f"is none. At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
-        )
+class AnsweredBy(Output):
+    """How many calls ended with whom."""
+
+    ai: Annotated[int, Field(description="An AI had the call")]
+    owner: Annotated[int, Field(description="The owner took it")]
+    voicemail: Annotated[int, Field(description="The caller left a message")]
+    nobody: Annotated[int, Field(description="The caller gave up")]
+
+
+class Shares(Output):
+    """The same as parts of all calls; all of them 0 without calls."""
+
+    ai: Annotated[_Share, Field(description="Of an AI")]
+    owner: Annotated[_Share, Field(description="Of the owner")]
+    voicemail: Annotated[_Share, Field(description="Of the voicemail")]
+    nobody: Annotated[_Share, Field(description="Of callers who gave up")]
+
+
+class TimeToAnswer(Output):
+    """Seconds from a call's first webhook until an AI, a person or the voicemail took it; null if none was taken."""
+
+    p50: Annotated[float | None, Field(description="The median")]
+    p99: Annotated[float | None, Field(description="The 99th percentile")]
+
+
+class CostOfClient(Output):
+    """One client's calls."""
+
+    client_id: Annotated[str, Field(description="The client's id")]
+    client_name: Annotated[str | None, Field(description="null once the client is deleted")]
+    calls: Annotated[int, Field(description="How many")]
+    seconds: Annotated[int, Field(description="How long all of them were")]
+    cost: Annotated[float, Field(description="What they cost, in US dollars")]
+
+
+class CostFigures(Output):
+    """US dollars, as far as the providers tell what a call cost."""
+
+    total: Annotated[float, Field(description="Of all calls")]
+    by_provider: Annotated[dict[str, float], Field(description="By the name of the provider")]
+    by_client: Annotated[list[CostOfClient], Field(description="The dearest client comes first")]
+
+
+class LengthFigures(Output):
+    """Seconds of calls."""
+
+    total: Annotated[int, Field(description="Of all calls, from when they came in")]
+    by_provider: Annotated[dict[str, int], Field(description="For how long its assistants had the caller")]
+
+
+class FiguresReply(Output):
+    """What the calls of a span come to: from `from` up to, not including, `to`."""
+
+    since: Annotated[datetime, Field(serialization_alias="from", description="The first moment of the span")]
+    until: Annotated[datetime, Field(serialization_alias="to", description="The moment after its last one")]
+    calls: Annotated[int, Field(description="How many there were")]
+    answered_by: Annotated[AnsweredBy, Field(description="How many of them ended with whom")]
+    shares: Annotated[Shares, Field(description="The same as parts of all calls")]
+    time_to_answer: Annotated[TimeToAnswer, Field(description="How long callers waited")]
+    outage_absorbed_minutes: Annotated[
+        int,
+        Field(
+            description="Minutes of the clock in which a call began that a provider failed to take by its own fault "
+            "(timeout, unreachable, provider_error, malformed_reply, or not asked because of an open circuit) and that "
+            "another rung took"
+        ),
     ]
+    cost: Annotated[CostFigures, Field(description="What the calls cost")]
+    seconds: Annotated[LengthFigures, Field(description="How long they were")]
 
 
-async def show_figures(request: ApiRequest[None]) -> Answer:
-    since, until = read_span(request.query, request.services.clock())
-    figures = await read_figures(request.services.database.settings, request.agency_id, since, until)
-    return Answer.of(200, _show(figures, since, until))
+def _with_plus(text: Any) -> Any:
+    """A plus sign that was not encoded arrives as a space."""
+    return text.replace(" ", "+") if isinstance(text, str) else text
 
 
-def read_span(query: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """From the first up to, not including, the second. A day is one in UTC, and as `to` it is included.
-
-    Raises Problem.
-    """
-    until = _read(query, "to", timedelta(days=1)) or now
-    since = _read(query, "from", timedelta()) or until - timedelta(days=_DEFAULT_DAYS)
-    if since >= until:
-        raise invalid("from", "must be before to")
-    if until - since > timedelta(days=_MOST_DAYS):
-        raise invalid("from", f"must be at most {_MOST_DAYS} days before to")
-    return since, until
+_Moment = Annotated[
+    str,
+    Matching(
+        f"{_DAY}({_TIME})?",
+        "must be a day, such as 2026-03-31, or a time by RFC 3339, such as 2026-03-31T12:00:00Z",
+    ),
+    BeforeValidator(_with_plus),
+]
 
 
-def _read(query: Mapping[str, str], name: str, whole_day: timedelta) -> datetime | None:
-    given = query.get(name)
-    if not given:
+class Span(Query):
+    """Of which calls."""
+
+    since: Annotated[
+        _Moment | None,
+        Field(
+            alias="from",
+            description="The first day, in UTC, or a time by RFC 3339; left out, 30 days before the end",
+            examples=["2026-03-01", "2026-03-01T09:00:00Z"],
+        ),
+    ] = None
+    until: Annotated[
+        _Moment | None,
+        Field(
+            alias="to",
+            description="The last day, in UTC, or the time by RFC 3339 before which calls began; left out, now",
+            examples=["2026-03-31", "2026-03-31T18:00:00Z"],
+        ),
+    ] = None
+
+    def read(self, now: datetime) -> tuple[datetime, datetime]:
+        """From the first up to, not including, the second. A day is one in UTC, and as `to` it is included.
+
+        Raises InvalidError.
+        """
+        until = _read(self.until, "to", timedelta(days=1)) or now
+        since = _read(self.since, "from", timedelta()) or until - timedelta(days=_DEFAULT_DAYS)
+        if since >= until:
+            raise InvalidError("from", "must be before to")
+        if until - since > timedelta(days=_MOST_DAYS):
+            raise InvalidError("from", f"must be at most {_MOST_DAYS} days before to")
+        return since, until
+
+
+def _read(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
+    if text is None:
         return None
-    text = given.replace(" ", "+")  # a plus sign that was not encoded
     try:
-        if _DATE.fullmatch(text):
+        if re.fullmatch(_DAY, text):
             return datetime.combine(date.fromisoformat(text), time(), UTC) + whole_day
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except ValueError:
-        pass
-    raise invalid(name, "must be a day, such as 2026-03-31, or a time by RFC 3339, such as 2026-03-31T12:00:00Z")
+        raise InvalidError(name, "must be a day or a time that there is") from None
+
+
+@router.get(
+    "/v1/agencies/{agency}/figures",
+    summary="Count calls: who answered, how fast, what it cost",
+    description="Of calls that began in the span and are over; an owner's phone that forwarded a call back to us is none. "
+    f"At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
+    response_model=FiguresReply,
+)
+async def show_figures(
+    agency: OwnAgency, span: Annotated[Span, fastapi.Query()], pool: Pool, clock: Annotated[Clock, Use(Clock)]
+) -> FiguresReply:
+    since, until = span.read(clock())
+    return _show(await read_figures(pool, agency, since, until), since, until)
 
 
 def _show(figures: Figures, since: datetime, until: datetime) -> FiguresReply:

@@ -10,80 +10,131 @@ import asyncio
 import hashlib
 import json
 import re
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeAlias
 
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
 from starlette.responses import Response
 
-from crypto import OpenError
-from router.api.operations import Answer, ApiRequest, Claim, Handler
-from router.api.problems import Problem, invalid
+from crypto import Keyring, OpenError
+from router.api.problems import MEDIA_TYPE, Problem, answer_error, invalid
+from router.store.changes import Receipt
+from router.store.pool import Connection, Database
 from router.store.sealed import open_reply, seal_reply
 from router.store.tenants.idempotency import claim_key, find_reply, release_key, store_reply, sweep_replies
 
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+KEY_PATTERN: Final = r"^[\x21-\x7e]{1,255}$"
+Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
+
 _PATIENCE: Final = 15.0  # seconds that a repeat waits for the first one's answer
 _LOOK_EVERY: Final = 0.1
 _SERVER_ERROR: Final = 500
+_PROBLEM: Final = 400
 
 
-async def answer_once(request: ApiRequest[Any], method: str, path: str, handle: Handler) -> Answer | Response:
-    """The endpoint's answer, or that of the first request with this key. Raises Problem."""
-    key = request.headers["idempotency-key"]
-    if not _KEY.fullmatch(key):
-        raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-    claim = Claim(f"{request.actor.name} {method} {path}", key)
-    earlier = await _claim_or_wait(request, claim)
-    if earlier is not None:
-        return earlier
-    return await _work(replace(request, claim=claim), claim, handle)
+class Operation(Protocol):
+    """What has to be known of the operation whose answers are kept. `status` is that of a success."""
+
+    method: str
+    path: str
+    status: int
+
+    def render(self, outcome: Any) -> bytes: ...
 
 
-async def _claim_or_wait(request: ApiRequest[Any], claim: Claim) -> Answer | None:
-    """The answer of somebody who was here before; None if the work is ours."""
-    pool = request.services.database.settings
-    fingerprint = _fingerprint(request)
-    await sweep_replies(pool, request.services.clock())
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _PATIENCE
-    while not await claim_key(pool, claim.scope, claim.key, fingerprint, request.services.clock()):
-        stored = await find_reply(pool, claim.scope, claim.key)
-        if stored and stored.request_hash != fingerprint:
-            raise Problem("conflict", "This Idempotency-Key came with another body before: take a new one.")
-        if stored and stored.status is not None and stored.reply is not None:
-            return _replay(request, claim, stored.status, stored.reply)
-        if loop.time() > until:
-            raise Problem("conflict", "The first request with this Idempotency-Key is still at work: repeat it later.")
-        await asyncio.sleep(_LOOK_EVERY)
-    return None
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right and the duty to do the work of an Idempotency-Key. `scope` is who asks, and what."""
+
+    scope: str
+    key: str
+    receipt: Receipt = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Outlives the right to do the work: a purchase is known by it."""
+        return hashlib.sha256(f"{self.scope}\n{self.key}".encode()).hexdigest()
 
 
-def _replay(request: ApiRequest[Any], claim: Claim, status: int, sealed: str) -> Answer:
-    try:
-        return Answer(status, open_reply(request.services.keyring, sealed, claim.scope, claim.key))
-    except OpenError:  # its platform key was taken out of the keyring
-        raise Problem(
-            "conflict", "It was done before, but its answer cannot be read any more: look at what is there."
-        ) from None
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """Keeps the answers."""
 
+    database: Database
+    keyring: Keyring = field(repr=False)
+    clock: Callable[[], datetime]
 
-async def _work(request: ApiRequest[Any], claim: Claim, handle: Handler) -> Answer | Response:
-    """Do it. A success is stored by the endpoint's own transaction; a refusal here."""
-    pool = request.services.database.settings
-    try:
-        return await handle(request)
-    except Problem as problem:
-        if problem.status >= _SERVER_ERROR:
+    async def answer_once(self, request: Request, operation: Operation, handle: Handle) -> Response:
+        """The operation's answer, or that of the first request with this key. Raises Problem."""
+        key = request.headers["idempotency-key"]
+        if not re.fullmatch(KEY_PATTERN, key):
+            raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+        scope = f"{request.state.actor.name} {operation.method} {request.url.path}"
+        earlier = await self._claim_or_wait(scope, key, _fingerprint(request.state.document))
+        if earlier is not None:
+            return earlier
+
+        async def keep(connection: Connection, outcome: Any) -> None:
+            await self._store(connection, scope, key, operation.status, operation.render(outcome))
+
+        request.state.claim = Claim(scope, key, keep)
+        return await self._work(request, operation, handle)
+
+    async def _claim_or_wait(self, scope: str, key: str, fingerprint: bytes) -> Response | None:
+        """The answer to an earlier request; None if the work is ours."""
+        pool = self.database.settings
+        await sweep_replies(pool, self.clock())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENCE
+        while not await claim_key(pool, scope, key, fingerprint, self.clock()):
+            stored = await find_reply(pool, scope, key)
+            if stored and stored.request_hash != fingerprint:
+                raise Problem("conflict", "This Idempotency-Key came with another body before: take a new one.")
+            if stored and stored.status is not None and stored.reply is not None:
+                return self._replay(scope, key, stored.status, stored.reply)
+            if loop.time() > until:
+                raise Problem(
+                    "conflict", "The first request with this Idempotency-Key is still at work: repeat it later."
+                )
+            await asyncio.sleep(_LOOK_EVERY)
+        return None
+
+    def _replay(self, scope: str, key: str, status: int, sealed: str) -> Response:
+        try:
+            body = open_reply(self.keyring, sealed, scope, key)
+        except OpenError:  # its platform key was taken out of the keyring
+            raise Problem(
+                "conflict", "It was done before, but its answer cannot be read any more: look at what is there."
+            ) from None
+        media = MEDIA_TYPE if status >= _PROBLEM else "application/json"
+        return Response(body, status, media_type=media if body else None)
+
+    async def _work(self, request: Request, operation: Operation, handle: Handle) -> Response:
+        """Do it. A success is stored by the operation's own transaction; a refusal here."""
+        pool, claim = self.database.settings, request.state.claim
+        try:
+            return await handle(request)
+        except RequestValidationError:
             await release_key(pool, claim.scope, claim.key)
-        else:
-            sealed = seal_reply(request.services.keyring, problem.render(), claim.scope, claim.key)
-            await store_reply(pool, claim.scope, claim.key, problem.status, sealed)
-        raise
-    except BaseException:
-        await release_key(pool, claim.scope, claim.key)
-        raise
+            raise
+        except Exception as error:  # noqa: BLE001 - the same problem as without a key
+            refused = answer_error(error, operation.path, operation.method)
+            if refused.status_code >= _SERVER_ERROR:
+                await release_key(pool, claim.scope, claim.key)
+            else:
+                await self._store(pool, claim.scope, claim.key, refused.status_code, bytes(refused.body))
+            return refused
+        except BaseException:
+            await release_key(pool, claim.scope, claim.key)
+            raise
+
+    async def _store(self, connection: Connection, scope: str, key: str, status: int, body: bytes) -> None:
+        await store_reply(connection, scope, key, status, seal_reply(self.keyring, body, scope, key))
 
 
-def _fingerprint(request: ApiRequest[Any]) -> bytes:
+def _fingerprint(document: dict[str, Any]) -> bytes:
     """Of the body's meaning: the order of its fields and its white space don't matter."""
-    return hashlib.sha256(json.dumps(request.document, sort_keys=True).encode()).digest()
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()

@@ -1,22 +1,24 @@
-"""Keys of an agency: /v1/agencies/{agency}/keys.
-
-A key is tried with a real request before it is saved; if the other system refuses it or cannot be asked, nothing is
-saved and what was there stays in use. A saved key is never shown again.
-"""
+"""Keys of an agency: /v1/agencies/{agency}/keys. A saved key is never shown again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
 
 from crypto import Secret
 from router.accounts import CARRIER
-from router.api.models import KeyList, KeyReply
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.keys.saving import NewKey
+from router.api.asking import By, OwnAgency, Use
+from router.api.route import problems, resource
+from router.fields import Output
+from router.keys.saving import Keys, NewKey
+from router.keys.shown import KeyViews, ShownKey
 from router.particulars import TwilioKey, VoiceKey, particulars_of, voice_key_model
 
+_PATH: Final = "/v1/agencies/{agency}/keys"
 _REFUSED: Final = (
     "Always possible, also while numbers live on that account: calls to them are then refused as unproven, and the "
     "carrier goes to their fallback address, until a token of the same account is saved."
@@ -25,75 +27,126 @@ _TRIED: Final = (
     "It is tried with a real request first. If that fails nothing is saved, and what was there stays in use."
 )
 
-
-def key_endpoints(voice: Iterable[str]) -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/keys"
-    endpoints = [Endpoint("GET", path, "List keys, without the keys", show_keys, reply=KeyList)]
-    forms: dict[str, tuple[type[VoiceKey | TwilioKey], Any]] = {
-        kind: (voice_key_model(kind), partial(save_voice_key, kind)) for kind in voice
-    }
-    forms[CARRIER] = (TwilioKey, save_carrier_key)
-    for kind, (form, save) in forms.items():
-        label, one = particulars_of(kind).label, f"{path}/{kind}"
-        endpoints += [
-            Endpoint("GET", one, f"Show the {label} key, without the key", partial(show_key, kind), reply=KeyReply),
-            Endpoint(
-                "PUT",
-                one,
-                f"Save the {label} key",
-                save,
-                body=form,
-                reply=KeyReply,
-                problems=("key-rejected", "provider-unreachable"),
-                description=_TRIED,
-            ),
-            Endpoint(
-                "DELETE",
-                one,
-                f"Erase the {label} key, all versions at once",
-                partial(remove_key, kind),
-                status=204,
-                description=_REFUSED if kind == CARRIER else "",
-            ),
-        ]
-    return endpoints
+Work = Annotated[Keys, Use(Keys)]
+Views = Annotated[KeyViews, Use(KeyViews)]
 
 
-async def show_keys(request: ApiRequest[None]) -> Answer:
-    keys = await request.services.areas.key_views.show_all(request.agency_id)
-    return Answer.of(200, KeyList(items=[KeyReply.model_validate(key) for key in keys]))
+class SyncReply(Output):
+    """How many of the agency's clients have their assistant at the provider."""
+
+    state: Annotated[
+        Literal["idle", "running", "done", "failed"],
+        Field(description="idle: nothing to do; failed: done, but for some clients"),
+    ]
+    done: Annotated[int, Field(description="Clients whose assistant is there")]
+    total: Annotated[int, Field(description="Clients whose assistant is to be there")]
+    failed: Annotated[int, Field(description="Clients for whom it failed")]
 
 
-async def show_key(kind: str, request: ApiRequest[None]) -> Answer:
-    shown = await request.services.areas.key_views.show_one(request.agency_id, kind)
-    return Answer.of(200, KeyReply.model_validate(shown))
+class LinesReply(Output):
+    """Calls at once, as the provider counts them."""
+
+    limit: Annotated[int, Field(description="How many it takes")]
+    used: Annotated[int | None, Field(description="How many there are now; null: it does not tell")]
 
 
-async def save_voice_key(kind: str, request: ApiRequest[VoiceKey]) -> Answer:
-    body, name = request.body, particulars_of(kind).webhook_secret
-    given = getattr(body, name) if name else None
-    key = NewKey(
-        kind,
-        Secret(body.key.get_secret_value()),
-        activate=body.activate,
-        compromised=body.compromised,
-        webhook_secret=Secret(given.get_secret_value()) if given else None,
-        webhook_secret_given=name in body.model_fields_set,
+class KeyReply(Output):
+    """What may be shown of a key."""
+
+    kind: Annotated[str, Field(description="A voice provider's name, or twilio", examples=["vapi"])]
+    last4: Annotated[str, Field(description="Its last four characters, or fewer of a short one", examples=["x7Qa"])]
+    status: Annotated[
+        Literal["valid", "out_of_credit", "failing"], Field(description="failing: refused since it was saved")
+    ]
+    problem: Annotated[str | None, Field(description="What the provider says is wrong")]
+    failing_since: Annotated[datetime | None, Field(description="Since when it is refused")]
+    checked_at: Annotated[datetime, Field(description="When it was last tried")]
+    balance: Annotated[float | None, Field(description="In US dollars, where the provider tells")]
+    lines: Annotated[LinesReply | None, Field(description="How many calls it takes at once, where it tells")]
+    version: Annotated[int, Field(description="Counted up each time that one of this kind is saved")]
+    active: Annotated[bool, Field(description="Whether it is the agency's active voice provider's")]
+    sync: Annotated[SyncReply, Field(description="How far the agency's assistants are there")]
+    webhook_url: Annotated[
+        str | None,
+        Field(
+            description="Where the provider tells of calls: for assistants that were linked by hand. null: it cannot be "
+            "read any more; save the key again"
+        ),
+    ]
+
+
+class KeyList(Output):
+    """All keys of an agency."""
+
+    items: Annotated[list[KeyReply], Field(description="One of each kind at most")]
+    next_cursor: Annotated[str | None, Field(description="Always null: there is one page")] = None
+
+
+def key_router(voice: Sequence[str]) -> APIRouter:
+    """With addresses for each of these voice providers, and for Twilio."""
+    router = resource("keys")
+
+    @router.get(_PATH, summary="List keys, without the keys", response_model=KeyList)
+    async def list_keys(agency: OwnAgency, views: Views) -> dict[str, Sequence[ShownKey]]:
+        return {"items": await views.show_all(agency)}
+
+    for kind in voice:
+        _add_kind(router, kind)
+        _add_voice_key(router, kind)
+    _add_kind(router, CARRIER)
+    _add_carrier_key(router)
+    return router
+
+
+def _add_kind(router: APIRouter, kind: str) -> None:
+    label, path = particulars_of(kind).label, f"{_PATH}/{kind}"
+
+    @router.get(path, summary=f"Show the {label} key, without the key", response_model=KeyReply)
+    async def show_key(agency: OwnAgency, views: Views) -> ShownKey:
+        return await views.show_one(agency, kind)
+
+    @router.delete(
+        path,
+        summary=f"Erase the {label} key, all versions at once",
+        description=_REFUSED if kind == CARRIER else None,
+        status_code=204,
     )
-    return await _save(request, key)
+    async def erase_key(agency: OwnAgency, author: By, keys: Work) -> None:
+        await keys.erase(agency, kind, author)
 
 
-async def save_carrier_key(request: ApiRequest[TwilioKey]) -> Answer:
-    body = request.body
-    token = Secret(body.auth_token.get_secret_value())
-    return await _save(request, NewKey(CARRIER, token, account_sid=body.account_sid, compromised=body.compromised))
+def _add_voice_key(router: APIRouter, kind: str) -> None:
+    particulars = particulars_of(kind)
+
+    async def save_key(agency: OwnAgency, body: VoiceKey, author: By, keys: Work) -> ShownKey:
+        name = particulars.webhook_secret
+        given = getattr(body, name) if name else None
+        key = NewKey(
+            kind,
+            Secret(body.key.get_secret_value()),
+            activate=body.activate,
+            compromised=body.compromised,
+            webhook_secret=Secret(given.get_secret_value()) if given else None,
+            webhook_secret_given=name in body.model_fields_set,
+        )
+        return await keys.save(agency, key, author)
+
+    save_key.__annotations__["body"] = voice_key_model(kind)
+    router.put(f"{_PATH}/{kind}", **_save(particulars.label))(save_key)
 
 
-async def remove_key(kind: str, request: ApiRequest[None]) -> Answer:
-    await request.services.areas.keys.erase(request.agency_id, kind, request.author())
-    return Answer.of(204)
+def _add_carrier_key(router: APIRouter) -> None:
+    @router.put(f"{_PATH}/{CARRIER}", **_save(particulars_of(CARRIER).label))
+    async def save_key(agency: OwnAgency, body: TwilioKey, author: By, keys: Work) -> ShownKey:
+        token = Secret(body.auth_token.get_secret_value())
+        key = NewKey(CARRIER, token, account_sid=body.account_sid, compromised=body.compromised)
+        return await keys.save(agency, key, author)
 
 
-async def _save(request: ApiRequest[Any], key: NewKey) -> Answer:
-    shown = await request.services.areas.keys.save(request.agency_id, key, request.author(200, KeyReply))
-    return Answer.of(200, KeyReply.model_validate(shown))
+def _save(label: str) -> dict[str, Any]:
+    return {
+        "summary": f"Save the {label} key",
+        "description": _TRIED,
+        "response_model": KeyReply,
+        "responses": problems("key-rejected", "provider-unreachable"),
+    }

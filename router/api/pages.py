@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from router.api.problems import invalid
+import fastapi
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from router.fields import Output, Query, WholeNumber
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
@@ -19,56 +22,80 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _Row = TypeVar("_Row")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Listed(Generic[_Row]):
+    """The rows of one page, and the cursor of the next one."""
+
+    items: Sequence[_Row]
+    next_cursor: str | None
+
+
+class ListOf(Output, Generic[_Item]):
+    """One page of a list."""
+
+    items: Annotated[list[_Item], Field(description="In the order in which the list is sorted")]
+    next_cursor: Annotated[str | None, Field(description="`cursor` of the next page; null: this is the last one")] = (
+        None
+    )
+
+
+def _read_cursor(text: str) -> tuple[datetime, str] | None:
+    try:
+        plain = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, UnicodeError):
+        return None
+    match = _CURSOR.fullmatch(plain)
+    return None if match is None else (_EPOCH + timedelta(microseconds=int(match[1])), match[2])
+
+
+def _write_cursor(position: tuple[datetime, str]) -> str:
+    at, row_id = position
+    return base64.urlsafe_b64encode(f"{(at - _EPOCH) // _MICROSECOND}.{row_id}".encode()).decode()
+
+
+def _plain_digits(value: Any) -> Any:
+    """What `int` reads and people do not write, such as `1_0` or ` 5`, is no number."""
+    return "" if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value) else value
+
+
+def _known_cursor(text: str) -> str:
+    if _read_cursor(text) is None:
+        raise ValueError("must be the next_cursor of an earlier answer; leave it out for the first page")
+    return text
+
+
+class Page(Query):
     """How many items are wanted, and after which."""
 
-    limit: int = DEFAULT_LIMIT
-    after: tuple[datetime, str] | None = None
+    limit: Annotated[
+        int,
+        WholeNumber(1, MAX_LIMIT),
+        BeforeValidator(_plain_digits),
+        Field(description="How many items at most"),
+    ] = DEFAULT_LIMIT
+    cursor: Annotated[
+        str | None, AfterValidator(_known_cursor), Field(description="The next_cursor of the page before")
+    ] = None
+
+    @property
+    def after(self) -> tuple[datetime, str] | None:
+        """The position of the last item of the page before."""
+        return None if self.cursor is None else _read_cursor(self.cursor)
 
     @property
     def fetch(self) -> int:
         """One more than is shown tells whether there is a next page."""
         return self.limit + 1
 
-    def cut(
-        self, rows: Sequence[_Row], position: Callable[[_Row], tuple[datetime, str]]
-    ) -> tuple[Sequence[_Row], str | None]:
-        """The rows of this page, and the cursor of the next one."""
+    def show(self, rows: Sequence[_Row], position: Callable[[_Row], tuple[datetime, str]]) -> Listed[_Row]:
+        """A page of these rows, of which `fetch` were asked for."""
         if len(rows) <= self.limit:
-            return rows, None
+            return Listed(rows, None)
         shown = rows[: self.limit]
-        return shown, _write_cursor(position(shown[-1]))
+        return Listed(shown, _write_cursor(position(shown[-1])))
 
 
-def read_page(query: Mapping[str, str]) -> Page:
-    """From `limit` and `cursor`. Raises Problem."""
-    return Page(_read_limit(query.get("limit")), _read_cursor(query.get("cursor")))
-
-
-def _read_limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if not re.fullmatch(r"[1-9]\d{0,2}", text, re.ASCII) or int(text) > MAX_LIMIT:
-        raise invalid("limit", f"must be a number from 1 to {MAX_LIMIT}")
-    return int(text)
-
-
-def _read_cursor(text: str | None) -> tuple[datetime, str] | None:
-    if text is None:
-        return None
-    try:
-        plain = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError):
-        plain = ""
-    match = _CURSOR.fullmatch(plain)
-    if match is None:
-        raise invalid("cursor", "must be the next_cursor of an earlier answer; leave it out for the first page")
-    return _EPOCH + timedelta(microseconds=int(match[1])), match[2]
-
-
-def _write_cursor(position: tuple[datetime, str]) -> str:
-    at, row_id = position
-    return base64.urlsafe_b64encode(f"{(at - _EPOCH) // _MICROSECOND}.{row_id}".encode()).decode()
+PageQuery = Annotated[Page, fastapi.Query()]

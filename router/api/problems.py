@@ -1,14 +1,20 @@
-"""What the API says when it cannot do what was asked: RFC 9457 problems, each with a way to mend it."""
+"""What the API answers when it cannot do what was asked: RFC 9457 problems.
+
+The one place that knows which error of the domain is which problem, and which HTTP status it has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Final
 
 import asyncpg
-from pydantic import BaseModel, ConfigDict, ValidationError
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.responses import Response
 
+from router.api.validation import FieldError, explain_errors
 from router.errors import (
     ConflictError,
     CrowdedError,
@@ -21,54 +27,112 @@ from router.errors import (
     UnreachableError,
 )
 from router.store.pool import DATABASE_ERRORS
+from router.telemetry import emit
 
 MEDIA_TYPE: Final = "application/problem+json"
+MOST_ERRORS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of problem: its usual HTTP status and its title."""
+    """A type of problem: its usual HTTP status, and what /problems/{name} tells people about it."""
 
     status: int
     title: str
+    meaning: str
+    advice: str
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "unauthorized": Kind(401, "A valid token is needed"),
-    "not-found": Kind(404, "There is no such thing"),
-    "invalid": Kind(422, "The request is not valid"),
-    "conflict": Kind(409, "It conflicts with what is there"),
-    "key-rejected": Kind(422, "The key was refused"),
-    "provider-unreachable": Kind(503, "The other system could not be asked"),
-    "no-key": Kind(422, "A key is missing"),
-    "number-not-found": Kind(422, "The number is not in that account"),
-    "too-large": Kind(413, "The body is too large"),
-    "rate-limited": Kind(429, "Too many requests"),
-    "unavailable": Kind(503, "The service cannot answer now"),
+    "unauthorized": Kind(
+        401,
+        "A valid token is needed",
+        "The request had no bearer token, or one that does not exist or was deleted.",
+        "Send `Authorization: Bearer TOKEN`. A token is shown once, when it is created; if it is lost, create another one.",
+    ),
+    "not-found": Kind(
+        404,
+        "There is no such thing",
+        "The address does not exist, or what it names does not exist or belongs to another agency. With status 405 the "
+        "address exists and does not take this method; the header Allow names those it takes.",
+        "Check the path and the ids in it, and whether the token is one of that agency.",
+    ),
+    "invalid": Kind(
+        422,
+        "The request is not valid",
+        "The body, a query parameter or a header is missing, unknown or out of range.",
+        "Read `errors`: it names up to twenty fields, and what each must be. The value that was sent is not repeated.",
+    ),
+    "conflict": Kind(
+        409,
+        "It conflicts with what is there",
+        "The request is valid, and something that exists stands against it. Or its Idempotency-Key was used before with "
+        "another body, or the first request with that key is still at work.",
+        "Read `detail`: it says what is in the way. With a new body take a new Idempotency-Key.",
+    ),
+    "key-rejected": Kind(
+        422,
+        "The key was refused",
+        "A voice provider or Twilio refused the key that the request used or wanted to save.",
+        "Check that the key was copied in full and still exists in the provider's dashboard, and save it again.",
+    ),
+    "provider-unreachable": Kind(
+        503,
+        "The other system could not be asked",
+        "A voice provider or Twilio did not answer in time, or its answer made no sense. Nothing was changed.",
+        "Try again after the seconds in Retry-After. Look at the provider's status page if it lasts.",
+    ),
+    "no-key": Kind(
+        422,
+        "A key is missing",
+        "The agency has not saved a key for the provider or Twilio account that the request needs.",
+        "Save the key first: PUT /v1/agencies/{agency}/keys/{kind}.",
+    ),
+    "number-not-found": Kind(
+        422,
+        "The number is not in that account",
+        "The phone number was looked up in the Twilio account and is not there.",
+        "Check the number and the account. A number on another account is taken over with that account's key.",
+    ),
+    "too-large": Kind(
+        413,
+        "The body is too large",
+        "Bodies may have up to 64 kB, and up to 1 MB where a client with its assistant is created or changed.",
+        "Send less: shorten the assistant's prompt and knowledge.",
+    ),
+    "rate-limited": Kind(
+        429,
+        "Too many requests",
+        "The agency, the caller or the token asks for too much at once.",
+        "Wait for the seconds in Retry-After, and close streams that are not read.",
+    ),
+    "unavailable": Kind(
+        503,
+        "The service cannot answer now",
+        "The database does not answer. With status 500 it is a mistake in callrouter itself.",
+        "With status 503 try again after the seconds in Retry-After. With status 500 ask the operator to look for the event "
+        "`request.failed` in the log.",
+    ),
 }
 
 
-class FieldError(BaseModel):
-    """What is wrong with one field of the body or one parameter of the address."""
-
-    model_config = ConfigDict(frozen=True)
-
-    field: str
-    message: str
-
-
 class ProblemReply(BaseModel):
-    """RFC 9457. `errors` where fields are to blame."""
+    """An RFC 9457 problem."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldError] | None = None
+    type: Annotated[
+        str,
+        Field(description="What kind of problem it is: the address of a page about it", examples=["/problems/invalid"]),
+    ]
+    title: Annotated[str, Field(description="The kind in words", examples=["The request is not valid"])]
+    status: Annotated[int, Field(description="The HTTP status of the answer", examples=[422])]
+    detail: Annotated[str, Field(description="What is wrong this time, for people", examples=["name: is required"])]
+    errors: Annotated[
+        list[FieldError] | None, Field(description="Up to twenty fields or parameters that are to blame")
+    ] = None
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word for it
-    """Raised anywhere below an endpoint; becomes its answer. `detail` is for people and holds no secret."""
+    """Raised anywhere in the API; becomes its answer. `detail` is for people and holds no secret."""
 
     def __init__(
         self,
@@ -112,43 +176,7 @@ def unavailable() -> Problem:
     return Problem("unavailable", "The database does not answer. Try again soon.", headers={"Retry-After": "5"})
 
 
-def explain_validation(error: ValidationError) -> Problem:
-    """Every field that is wrong, and how. What was sent is not repeated: it may be a key."""
-    errors = [_explain(detail) for detail in error.errors(include_url=False, include_input=False, include_context=True)]
-    detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
-    return Problem("invalid", detail, errors=errors)
-
-
-_MAX_NAME: Final = 60
-_MESSAGES: Final = {
-    "missing": "is required",
-    "extra_forbidden": "is not a field here; see /openapi.json for those that are",
-}
-
-
-def _explain(detail: Any) -> FieldError:
-    place = _join(detail["loc"]) or str(detail.get("ctx", {}).get("field", ""))
-    message = _MESSAGES.get(detail["type"]) or str(detail["msg"]).removeprefix("Value error, ")
-    return FieldError(field=place, message=message)
-
-
-def _join(place: Iterable[str | int]) -> str:
-    """Names are cut short: somebody may have put a value where a name belongs."""
-    return ".".join(str(part)[:_MAX_NAME] for part in place)
-
-
-# SQLSTATE classes of a server that is away, full, shutting down, read-only after a failover, or asks to try again.
-_AWAY: Final = ("08", "25006", "40", "53", "57")
-
-
-def is_database_away(error: BaseException) -> bool:
-    """Whether trying again later may help; False for a mistake in our own SQL."""
-    if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_AWAY)
-    return isinstance(error, DATABASE_ERRORS)
-
-
-_NAMES: Final[Mapping[type[DomainError], str]] = {
+_OF_DOMAIN: Final[Mapping[type[Exception], str]] = {
     NotFoundError: "not-found",
     InvalidError: "invalid",
     ConflictError: "conflict",
@@ -160,8 +188,46 @@ _NAMES: Final[Mapping[type[DomainError], str]] = {
 }
 
 
-def explain_error(error: DomainError) -> Problem:
-    """What HTTP makes of it."""
-    errors = [FieldError(field=error.field, message=error.message)] if isinstance(error, InvalidError) else []
-    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return Problem(_NAMES[type(error)], error.detail, errors=errors, headers=headers)
+def find_problem(error: Exception) -> Problem | None:
+    """What the client is told. None: the error is a mistake of ours."""
+    match error:
+        case Problem():
+            return error
+        case InvalidError():
+            return invalid(error.field, error.message)
+        case DomainError():
+            name = next(_OF_DOMAIN[kind] for kind in type(error).__mro__ if kind in _OF_DOMAIN)
+            wait = error.retry_after
+            return Problem(name, error.detail, headers={} if wait is None else {"Retry-After": str(wait)})
+        case RequestValidationError():
+            return refuse_fields(explain_errors(error.errors()))
+    return unavailable() if is_database_away(error) else None
+
+
+def refuse_fields(errors: Sequence[FieldError]) -> Problem:
+    """Every field that is wrong, and how; the first twenty of them."""
+    shown = errors[:MOST_ERRORS]
+    detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in shown)
+    if len(errors) > len(shown):
+        detail += f"; and {len(errors) - len(shown)} more"
+    return Problem("invalid", detail, errors=shown)
+
+
+def answer_error(error: Exception, route: str, method: str) -> Response:
+    """A problem, whatever went wrong. What is our own mistake is logged."""
+    problem = find_problem(error)
+    if problem is None:
+        emit("request.failed", exception=error, route=route, method=method)
+        problem = Problem("unavailable", "This is our mistake, and it has been noted.", status=500)
+    return Response(problem.render(), problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+# SQLSTATE classes of a server that is away, full, shutting down, read-only after a failover, or asks to try again.
+_AWAY: Final = ("08", "25006", "40", "53", "57")
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Whether trying again later may help; False for a mistake in our own SQL."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_AWAY)
+    return isinstance(error, DATABASE_ERRORS)

@@ -2,56 +2,94 @@
 
 from __future__ import annotations
 
-from router.api.models import NewToken, OwnToken, TokenCreated, TokenList, TokenReply
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.problems import not_found
-from router.store.tenants.tokens import Token, delete_token, insert_token, list_tokens
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Request
+from pydantic import BeforeValidator, Field
+
+from crypto import Secret
+from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.auth import Actor
+from router.api.pages import Listed, ListOf, PageQuery
+from router.api.route import resource
+from router.fields import Input, Name, Output
+from router.store.tenants import tokens as store
+from router.tenants.tokens import IssuedToken, Tokens
+
+_PATH = "/v1/agencies/{agency}/tokens"
+
+router = resource("tokens")
+own = resource("agencies")
 
 
-def token_endpoints() -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/tokens"
-    return [
-        Endpoint("GET", "/v1/token", "Say whose this token is", show_own_token, reply=OwnToken),
-        Endpoint("GET", path, "List tokens", show_tokens, reply=TokenList, paged=True),
-        Endpoint(
-            "POST",
-            path,
-            "Create a token",
-            create_token,
-            status=201,
-            body=NewToken,
-            reply=TokenCreated,
-            description="It is shown this once and stored as a hash.",
-        ),
-        Endpoint("DELETE", f"{path}/{{token}}", "Delete a token", remove_token, status=204),
-    ]
+def reveal(secret: Any) -> Any:
+    return secret.reveal() if isinstance(secret, Secret) else secret
 
 
-async def show_own_token(request: ApiRequest[None]) -> Answer:
-    actor = request.actor
-    return Answer.of(200, OwnToken(name=actor.name, admin=actor.is_admin, agency_id=actor.agency_id))
+TokenId = Annotated[str, Field(description="The token's id; it opens nothing", examples=["token_4xq2vyp3bfzk7d5ma6tj"])]
+ShownOnce = Annotated[str, BeforeValidator(reveal)]
 
 
-async def show_tokens(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_tokens(request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch)
-    shown, cursor = page.cut(rows, lambda row: (row.created_at, row.id))
-    return Answer.of(200, TokenList(items=[TokenReply.model_validate(row) for row in shown], next_cursor=cursor))
+class NewToken(Input):
+    """A token to be created."""
+
+    name: Annotated[Name, Field(description="What it is for, so that it is known by it later", examples=["Laptop"])]
 
 
-async def create_token(request: ApiRequest[NewToken]) -> Answer:
-    services = request.services
-    token = Token(services.new_id("token"), request.agency_id, request.body.name, services.clock())
-    secret = services.new_secret("callrouter")
-    async with request.changes() as changes:
-        await insert_token(changes.connection, token, secret)
-        await changes.record("token.created", token.id)
-        return changes.answer(201, TokenCreated(id=token.id, name=token.name, token=secret.reveal()))
+class TokenCreated(Output):
+    """The only time that the token is shown."""
+
+    id: TokenId
+    name: Annotated[str, Field(description="What it is for", examples=["Laptop"])]
+    token: Annotated[ShownOnce, Field(description="Send it as `Authorization: Bearer TOKEN`; it cannot be shown again")]
 
 
-async def remove_token(request: ApiRequest[None]) -> Answer:
-    async with request.changes() as changes:
-        if not await delete_token(changes.connection, request.agency_id, request.path["token"]):
-            raise not_found("token")
-        await changes.record("token.deleted", request.path["token"])
-        return changes.answer(204)
+class TokenReply(Output):
+    """What may be shown of a token."""
+
+    id: TokenId
+    name: Annotated[str, Field(description="What it is for", examples=["Laptop"])]
+    created_at: Annotated[datetime, Field(description="When it was created")]
+
+
+class TokenList(ListOf[TokenReply]):
+    """One page of tokens, oldest first."""
+
+
+class OwnToken(Output):
+    """Whose the token of the request is."""
+
+    name: Annotated[str, Field(description="The token's id; admin: the operator's")]
+    admin: Annotated[bool, Field(validation_alias="is_admin", description="Whether it is the operator's")]
+    agency_id: Annotated[str | None, Field(description="The one agency that it reaches; null: all")]
+
+
+@own.get("/v1/token", summary="Say whose this token is", response_model=OwnToken)
+async def show_own_token(request: Request) -> Actor:
+    actor: Actor = request.state.actor
+    return actor
+
+
+@router.get(_PATH, summary="List tokens", response_model=TokenList)
+async def list_tokens(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Token]:
+    rows = await store.list_tokens(pool, agency, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.created_at, row.id))
+
+
+@router.post(_PATH, summary="Create a token", status_code=201, response_model=TokenCreated)
+async def create_token(
+    agency: OwnAgency, body: NewToken, author: By, tokens: Annotated[Tokens, Use(Tokens)]
+) -> IssuedToken:
+    """It is shown this once and stored as a hash."""
+    return await tokens.create(agency, body.name, author)
+
+
+@router.delete(_PATH + "/{token}", summary="Delete a token", status_code=204)
+async def delete_token(
+    agency: OwnAgency,
+    token: Annotated[str, Path(description="The id of the token")],
+    author: By,
+    tokens: Annotated[Tokens, Use(Tokens)],
+) -> None:
+    await tokens.delete(agency, token, author)

@@ -5,106 +5,92 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 
+from fastapi import Header, Path
+from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
-from adapters.base import Account, ProviderError, RecordingPart
-from router.accounts import CARRIER, REQUEST_SECONDS
-from router.api.models import VoicemailList, VoicemailReply
-from router.api.operations import Answer, ApiRequest, Endpoint
-from router.api.problems import Problem, not_found
-from router.refusals import explain_refusal
-from router.store.messages.voicemails import Voicemail, delete_voicemail, find_voicemail, list_voicemails
+from adapters.base import RecordingPart
+from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.calls import CallerNumber
+from router.api.pages import Listed, ListOf, PageQuery
+from router.api.route import problems, resource
+from router.fields import Output
+from router.messages.recordings import Recordings
+from router.store.messages import voicemails as store
 
+_PATH: Final = "/v1/agencies/{agency}/voicemails"
+_ONE: Final = _PATH + "/{voicemail}"
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,12}-[0-9]{0,12}|-[0-9]{1,12})")
-_NOT_FOUND: Final = 404
 _AUDIO: Final = "audio/mpeg"
+_BYTES: Final[dict[str, Any]] = {"content": {_AUDIO: {}}}
+_TROUBLE: Final = problems("no-key", "key-rejected", "provider-unreachable")
+
+router = resource("voicemails")
+
+VoicemailId = Annotated[str, Path(description="The id of the voicemail")]
 
 
-def voicemail_endpoints() -> list[Endpoint]:
-    path = "/v1/agencies/{agency}/voicemails"
-    trouble = ("no-key", "key-rejected", "provider-unreachable")
-    return [
-        Endpoint("GET", path, "List messages, newest first", show_voicemails, reply=VoicemailList, paged=True),
-        Endpoint(
-            "GET",
-            f"{path}/{{voicemail}}/audio",
-            "Listen to a message",
-            play_voicemail,
-            media=_AUDIO,
-            ranged=True,
-            problems=trouble,
-            description="MP3; takes a Range.",
-        ),
-        Endpoint(
-            "DELETE",
-            f"{path}/{{voicemail}}",
-            "Delete a message, at the carrier too",
-            remove_voicemail,
-            status=204,
-            problems=trouble,
-        ),
-    ]
+class VoicemailReply(Output):
+    """A message that a caller left."""
+
+    id: Annotated[str, Field(description="The message's id")]
+    call_id: Annotated[str, Field(description="The call on which it was left")]
+    client_id: Annotated[str, Field(description="The client for whom it is")]
+    caller: CallerNumber
+    at: Annotated[datetime, Field(description="When it was left")]
+    seconds: Annotated[int, Field(description="Its length")]
+    transcript: Annotated[str | None, Field(description="What was said, as Twilio wrote it down")]
+    recording_sid: Annotated[str, Field(description="Twilio's id of the recording")]
 
 
-async def show_voicemails(request: ApiRequest[None]) -> Answer:
-    page = request.page
-    rows = await list_voicemails(
-        request.services.database.settings, request.agency_id, after=page.after, limit=page.fetch
-    )
-    shown, cursor = page.cut(rows, lambda row: (row.at, row.id))
-    return Answer.of(
-        200, VoicemailList(items=[VoicemailReply.model_validate(row) for row in shown], next_cursor=cursor)
-    )
+class VoicemailList(ListOf[VoicemailReply]):
+    """One page of messages, newest first."""
 
 
-async def play_voicemail(request: ApiRequest[None]) -> Response:
-    """Streamed through us: the carrier's address would need its token."""
-    voicemail, account = await _find(request)
-    wanted = request.headers.get("range", "")
-    byte_range = wanted if _RANGE.fullmatch(wanted) else None
-    parts = request.services.carrier.stream_recording(account, voicemail.recording_sid, byte_range, REQUEST_SECONDS)
-    try:
-        head = await anext(parts)
-    except ProviderError as error:
-        if error.status == _NOT_FOUND:
-            raise Problem("not-found", "The carrier no longer has this recording.") from None
-        raise explain_refusal(CARRIER, error) from None
-    return StreamingResponse(_pass_on(parts), head.status, _headers(head, voicemail), _AUDIO)
+@router.get(_PATH, summary="List messages, newest first", response_model=VoicemailList)
+async def list_voicemails(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Voicemail]:
+    rows = await store.list_voicemails(pool, agency, after=page.after, limit=page.fetch)
+    return page.show(rows, lambda row: (row.at, row.id))
 
 
-async def remove_voicemail(request: ApiRequest[None]) -> Answer:
-    voicemail, account = await _find(request)
-    try:
-        await request.services.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
-    except ProviderError as error:
-        raise explain_refusal(CARRIER, error) from None
-    async with request.changes() as changes:
-        await delete_voicemail(changes.connection, request.agency_id, voicemail.id)
-        await changes.record("voicemail.deleted", voicemail.id)
-        return changes.answer(204)
+@router.get(
+    _ONE + "/audio",
+    summary="Listen to a message",
+    response_class=Response,
+    responses={
+        **_TROUBLE,
+        200: _BYTES,
+        206: {"description": "The part that was asked for", **_BYTES},
+        416: {"description": "There is no such part"},
+    },
+)
+async def play_voicemail(
+    agency: OwnAgency,
+    voicemail: VoicemailId,
+    recordings: Annotated[Recordings, Use(Recordings)],
+    wanted: Annotated[str, Header(alias="Range", description="A part of the audio, as in bytes=0-1023")] = "",
+) -> StreamingResponse:
+    """MP3; takes a Range."""
+    playback = await recordings.play(agency, voicemail, wanted if _RANGE.fullmatch(wanted) else None)
+    headers = _headers(playback.head, voicemail)
+    return StreamingResponse(_pass_on(playback.parts), playback.head.status, headers, _AUDIO)
 
 
-async def _find(request: ApiRequest[None]) -> tuple[Voicemail, Account]:
-    """The message, and what opens the account that holds its recording. Raises Problem."""
-    services = request.services
-    voicemail = await find_voicemail(services.database.settings, request.agency_id, request.path["voicemail"])
-    if voicemail is None:
-        raise not_found("voicemail")
-    account = await services.areas.accounts.open(request.agency_id, voicemail.account_sid)
-    if account is None:
-        raise Problem(
-            "no-key", f"The recording is in the account {voicemail.account_sid}, whose token is not saved here."
-        )
-    return voicemail, account
+@router.delete(_ONE, summary="Delete a message, at the carrier too", status_code=204, responses=_TROUBLE)
+async def delete_voicemail(
+    agency: OwnAgency, voicemail: VoicemailId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
+) -> None:
+    await recordings.delete_voicemail(agency, voicemail, author)
 
 
-def _headers(head: RecordingPart, voicemail: Voicemail) -> dict[str, str]:
+def _headers(head: RecordingPart, voicemail_id: str) -> dict[str, str]:
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
-        "Content-Disposition": f'inline; filename="{voicemail.id}.mp3"',
+        "Content-Disposition": f'inline; filename="{voicemail_id}.mp3"',
         "X-Content-Type-Options": "nosniff",
     }
     if head.content_length is not None:

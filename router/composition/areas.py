@@ -17,12 +17,14 @@ from router.assistants.removing import Removal
 from router.assistants.site import Sites
 from router.assistants.work import SyncWork
 from router.clock import Clock
+from router.composition.outside import Outside, platform_account, reveal
 from router.keys.checks import KeyChecks
 from router.keys.letters import KeyLetters
 from router.keys.rounds import KeyRounds
 from router.keys.saving import Keys
 from router.keys.shown import KeyViews
 from router.messages.mail import MessageMail
+from router.messages.recordings import Recordings
 from router.messages.retention import Retention
 from router.numbers.buying import Purchases
 from router.numbers.carrier_keys import CarrierKeys
@@ -43,10 +45,12 @@ from router.numbers.release import Release
 from router.numbers.shops import Shops
 from router.numbers.subaccounts import Subaccounts
 from router.numbers.taking_over import TakingOver
+from router.settings import Settings
 from router.store.changes import Changes
 from router.store.pool import Database
 from router.tenants.agencies import Agencies
 from router.tenants.clients import Clients
+from router.tenants.tokens import Tokens
 from router.vault import Vault
 from router.wanted import Places, WantedAssistants, Wirings
 
@@ -74,11 +78,13 @@ class Areas:
     number_jobs: NumberJobs
     plans: SwitchPlans
     purchases: Purchases
+    recordings: Recordings
     registrations: Registrations
     retention: Retention
     subaccounts: Subaccounts
     sync_work: SyncWork
     taking_over: TakingOver
+    tokens: Tokens
     wanted: WantedAssistants
 
 
@@ -172,10 +178,29 @@ def make_areas(
         number_jobs=NumberJobs(drift, purchases, registrations, carrier_keys, fallbacks),
         plans=SwitchPlans(sites, names),
         purchases=purchases,
+        recordings=Recordings(changes, accounts, carrier, retention),
         registrations=registrations,
         retention=retention,
         subaccounts=subaccounts,
         sync_work=SyncWork(sites, registrations, wanted),
         taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
+        tokens=Tokens(changes),
         wanted=wanted,
+    )
+
+
+def areas_of(settings: Settings, outside: Outside) -> Areas:
+    """Those of a running process."""
+    return make_areas(
+        database=outside.database,
+        keyring=outside.keyring,
+        fallback_keyring=Keyring.parse(reveal(settings.fallback_keys)),
+        addresses=Addresses(settings.base_url, settings.fallback_base_url),
+        carrier=outside.carrier,
+        platform=platform_account(settings),
+        providers=outside.providers,
+        assistant_hosts=outside.providers,
+        number_hosts=outside.providers,
+        line_tellers=outside.providers,
+        clock=outside.clock,
     )

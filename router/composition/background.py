@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from router.composition.agency_jobs import register_agency_jobs
-from router.composition.outside import Outside, api_services, direct_dsn, reveal
+from router.composition.areas import areas_of
+from router.composition.outside import Outside, direct_dsn, reveal
 from router.composition.sweeping import make_sweep
 from router.events.deliveries import Deliveries
 from router.jobs import JobRunner
@@ -26,7 +27,7 @@ def make_runner(settings: Settings, outside: Outside) -> JobRunner:
     runner = JobRunner(dsn)
     letters = Letters(_mailer(settings))
     letters.register(runner)
-    register_agency_jobs(runner, letters, api_services(settings, outside).areas)
+    register_agency_jobs(runner, letters, areas_of(settings, outside))
     deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
     deliveries.register(runner)
     for sweep in make_sweep(settings, outside):

@@ -32,7 +32,6 @@ from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
-from router.services import ApiServices
 from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, open_database
@@ -114,29 +113,6 @@ def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
         Bland(http, settings.bland_url, settings.bland_sip),
     )
     return {provider.name: provider for provider in providers}
-
-
-def api_services(settings: Settings, outside: Outside) -> ApiServices:
-    """What the API and the jobs of agencies' settings work with."""
-    return ApiServices(
-        database=outside.database,
-        keyring=outside.keyring,
-        fallback_keyring=Keyring.parse(reveal(settings.fallback_keys)),
-        voice=outside.providers,
-        carrier=outside.carrier,
-        dispatcher=outside.dispatcher,
-        caps=caps(settings),
-        feed=outside.feed,
-        receivers=outside.receivers,
-        platform_account=platform_account(settings),
-        admin_token=Secret(reveal(settings.admin_token)),
-        public_url=settings.base_url,
-        fallback_url=settings.fallback_base_url,
-        assistant_hosts=outside.providers,
-        number_hosts=outside.providers,
-        line_tellers=outside.providers,
-        clock=outside.clock,
-    )
 
 
 def caps(settings: Settings) -> Caps:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from router.accounts import Accounts
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.sweep import OverdueCalls
 from router.calls.unseen import UnseenCalls
-from router.composition.outside import Outside, api_services
+from router.composition.outside import Outside, platform_account
 from router.messages.mailbox import Mailbox
 from router.settings import Settings
+from router.vault import Vault
 
 
 def make_sweep(settings: Settings, outside: Outside) -> tuple[OverdueCalls, UnseenCalls]:
     database, guard, recorder, clock = outside.database, outside.guard, outside.recorder, outside.clock
-    opened = api_services(settings, outside).areas.accounts.open
+    opened = Accounts(database, Vault(outside.keyring), platform_account(settings)).open
     events = CallEvents(recorder, clock)
     closer = Closer(
         database=database, guard=guard, keyring=outside.keyring, recorder=recorder, events=events, clock=clock

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final
 
+from router.errors import CrowdedError
 from router.store.events.feed import FeedEvent, Position, find_end, read_events
 from router.store.pool import Database
 
@@ -19,10 +20,6 @@ _AT_A_TIME: Final = 100
 _HELD_BACK_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0  # how soon a stream ends when the service is told to stop
 _KEEPALIVE_SECONDS: Final = 15.0  # proxies close what is silent for longer
-
-
-class CrowdedError(Exception):
-    """The agency follows its events too often at once already."""
 
 
 class EventFeed:
@@ -47,7 +44,7 @@ class EventFeed:
     def admit(self, agency_id: str) -> None:
         """Raises CrowdedError."""
         if len(self._followers.get(agency_id, ())) >= self._most_of_agency:
-            raise CrowdedError
+            raise CrowdedError("Too many streams of this agency at once. Close one.", retry_after=10)
 
     async def follow(self, agency_id: str, after: Position) -> AsyncIterator[FeedEvent | None]:
         """Events behind that place, for ever; None now and then while there are none. Ends when the service stops."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
-from adapters.base import Account
+from adapters.base import Account, Carrier, VoiceProvider
 from adapters.bland import Bland
 from adapters.http import Http
+from adapters.portable import AssistantHost, LineTeller, NumberHost
 from adapters.receivers import Receivers
 from adapters.retell import Retell
 from adapters.sandbox.server import RunningSandbox, running_sandbox
@@ -19,14 +22,16 @@ from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, demo_world
 from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret, new_key_entry
+from router.addresses import Addresses
 from router.api.app import api_routes
 from router.calls.claims import Caps
+from router.composition.api import api_parts
+from router.composition.areas import Areas, make_areas
 from router.events.feed import EventFeed
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
-from router.services import ApiServices
 from router.store.pool import Database
 from router.store.sealed import open_key
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api
@@ -49,6 +54,57 @@ class Clock:
 
     def move(self, **by: float) -> None:
         self.now += timedelta(**by)
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a service under test is made of. `voice` by name, in the order in which providers stand in for each other."""
+
+    database: Database
+    keyring: Keyring
+    fallback_keyring: Keyring
+    voice: Mapping[str, VoiceProvider]
+    carrier: Carrier
+    dispatcher: Dispatcher
+    caps: Caps
+    feed: EventFeed
+    receivers: Receivers
+    platform_account: Account | None
+    admin_token: Secret
+    public_url: str
+    fallback_url: str
+    clock: Clock
+    assistant_hosts: Mapping[str, AssistantHost] = field(default_factory=dict)
+    number_hosts: Mapping[str, NumberHost] = field(default_factory=dict)
+    line_tellers: Mapping[str, LineTeller] = field(default_factory=dict)
+
+    @cached_property
+    def areas(self) -> Areas:
+        return make_areas(
+            database=self.database,
+            keyring=self.keyring,
+            fallback_keyring=self.fallback_keyring,
+            addresses=Addresses(self.public_url, self.fallback_url),
+            carrier=self.carrier,
+            platform=self.platform_account,
+            providers=self.voice,
+            assistant_hosts=self.assistant_hosts,
+            number_hosts=self.number_hosts,
+            line_tellers=self.line_tellers,
+            clock=self.clock,
+        )
+
+    def api_routes(self) -> list[BaseRoute]:
+        parts = api_parts(
+            self.areas,
+            keyring=self.keyring,
+            providers=self.voice,
+            dispatcher=self.dispatcher,
+            caps=self.caps,
+            feed=self.feed,
+            receivers=self.receivers,
+        )
+        return api_routes(tuple(self.voice), parts, self.admin_token, self.public_url)
 
 
 @pytest.fixture
@@ -87,7 +143,7 @@ async def services(
     circuits: Circuits,
     bulkheads: Bulkheads,
     platform_keys: str,
-) -> AsyncIterator[ApiServices]:
+) -> AsyncIterator[Services]:
     http = Http()
     voice = (
         Vapi(http, f"{sandbox.url}/vapi"),
@@ -100,7 +156,7 @@ async def services(
     def open_access(agency_id: str, access: Access) -> Secret:
         return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
 
-    services = ApiServices(
+    services = Services(
         database=database,
         keyring=keyring,
         fallback_keyring=Keyring.parse(new_key_entry()),
@@ -118,7 +174,6 @@ async def services(
         line_tellers=hosts,
         number_hosts=hosts,
         clock=clock,
-        random=secrets.token_bytes,
     )
     yield services
     await services.receivers.aclose()
@@ -126,7 +181,7 @@ async def services(
 
 
 @pytest.fixture
-async def api(services: ApiServices, captured_events) -> AsyncIterator[Api]:  # noqa: ARG001 - it watches the log
+async def api(services: Services, captured_events) -> AsyncIterator[Api]:  # noqa: ARG001 - it watches the log
     """The operator's client. What is logged meanwhile must be as the catalogue says."""
-    async with serve_app(Starlette(routes=api_routes(services))) as url, Api.connect(url, ADMIN_TOKEN) as client:
+    async with serve_app(Starlette(routes=services.api_routes())) as url, Api.connect(url, ADMIN_TOKEN) as client:
         yield client

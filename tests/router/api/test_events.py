@@ -13,25 +13,24 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from router.api.app import api_routes
 from router.events.feed import EventFeed
-from router.services import ApiServices
 from router.store.calls.records import InsertEvent
 from router.store.events.feed import CHANNEL
 from router.store.notices import Notices
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
+from tests.support.api_service import Services
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def running_replica(services: ApiServices, dsn: str) -> AsyncIterator[str]:
+async def running_replica(services: Services, dsn: str) -> AsyncIterator[str]:
     """Its own feed, which hears of events over its own connection."""
     feed = EventFeed(services.database, lambda: False, most_of_agency=3)
     listening = asyncio.create_task(Notices(dsn, feed.hear, CHANNEL).run())
-    async with serve_app(Starlette(routes=api_routes(replace(services, feed=feed)))) as url:
+    async with serve_app(Starlette(routes=replace(services, feed=feed).api_routes())) as url:
         yield url
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
@@ -67,7 +66,7 @@ async def following(url: str, agency: Agency, last: str | None = None) -> AsyncI
 
 
 @pytest.fixture
-async def agency(api: Api, services: ApiServices) -> Agency:
+async def agency(api: Api, services: Services) -> Agency:
     agency = await api.new_agency()
     client = await api.new_client(agency)
     await insert(
@@ -76,7 +75,7 @@ async def agency(api: Api, services: ApiServices) -> Agency:
     return agency
 
 
-async def note(services: ApiServices, event_id: str) -> None:
+async def note(services: Services, event_id: str) -> None:
     write = InsertEvent(event_id, "call_1", AT, "handoff.failed", step=event_id, provider="vapi", reason="timeout")
     await services.database.settings.execute(write.statement, *write.arguments)
 

@@ -18,9 +18,9 @@ from adapters.sandbox.api import Asked
 from adapters.sandbox.server import RunningSandbox
 from crypto import new_key_entry
 from router.jobs import JobRunner
-from router.services import ApiServices
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Agency, Api
 from tests.support.api_service import (
+    Services,
     api,
     bulkheads,
     captured_events,
@@ -55,7 +55,7 @@ class Bench:
 
     api: Api
     sandbox: RunningSandbox
-    services: ApiServices
+    services: Services
     dsn: str
 
     def org(self, provider: str, key: str | None = None) -> Any:
@@ -149,7 +149,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(api: Api, sandbox: RunningSandbox, services: ApiServices, database_dsn: str) -> Bench:
+def bench(api: Api, sandbox: RunningSandbox, services: Services, database_dsn: str) -> Bench:
     return Bench(api, sandbox, services, database_dsn)
 
 

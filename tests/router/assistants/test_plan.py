@@ -150,7 +150,7 @@ async def test_a_deleted_agency_leaves_no_assistants_at_its_providers(bench, cap
 
 @pytest.mark.usefixtures("working")
 async def test_an_agency_can_be_deleted_while_a_provider_is_away(bench, monkeypatch):
-    monkeypatch.setattr("router.api.agencies._REMOVE_SECONDS", 0.5)
+    monkeypatch.setattr("router.tenants.agencies._REMOVE_SECONDS", 0.5)
     agency = await bench.agency("vapi", clients=1)
     await bench.wait(agency, "vapi")
     bench.fault("vapi", "hang")

@@ -9,11 +9,12 @@ import pytest
 import typer
 from starlette.routing import compile_path
 
-from router.api.app import api_endpoints
+from router.api.app import api_operations
 from router.cli import app
 from router.settings import Settings, env_name
 from tests.router.cli.commands import ROOT
 
+NAMES = ("vapi", "retell", "bland")
 README = (ROOT / "README.md").read_text()
 FIELDS = {env_name(name): info for name, info in Settings.model_fields.items() if not info.exclude}
 
@@ -51,7 +52,7 @@ def test_every_command_is_named():
 def test_the_requests_of_the_examples_exist():
     examples = re.findall(r"""\bapi (GET|POST|PUT) "?(/[^\s"?`]*)""", README)
     assert len(examples) > 7
-    served = [(each.method, compile_path(each.path)[0]) for each in api_endpoints(("vapi", "retell", "bland"))]
+    served = [(each.method, compile_path(each.path)[0]) for each in api_operations(NAMES)]
     for method, path in examples:
         assert any(method == verb and pattern.match(f"/v1{path}") for verb, pattern in served), f"{method} {path}"
 

@@ -11,12 +11,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
 
-from router.api.app import api_routes
 from router.console import ConsoleServices, console_routes
-from router.services import ApiServices
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
-from tests.support.api_service import bulkheads, circuits, clock, platform_keys, sandbox, services
+from tests.support.api_service import Services, bulkheads, circuits, clock, platform_keys, sandbox, services
 from tests.support.log_capture import captured_events
 from tests.support.serving import listen, serve_app, url_of
 
@@ -57,13 +55,13 @@ def public_url() -> str | None:
 
 @pytest.fixture
 async def console_url(
-    services: ApiServices,
+    services: Services,
     ended: EndedInMemory,
     public_url: str | None,
     captured_events,  # noqa: ARG001 - it watches the log
 ) -> AsyncIterator[str]:
     listening = listen()
-    api = api_routes(services)
+    api = services.api_routes()
     console = ConsoleServices(
         api=Router(api),
         keyring=services.keyring,

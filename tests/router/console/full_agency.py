@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, NUMBERS, RETELL_KEY, VAPI_KEY
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api
 from tests.router.api.test_calls import BEGAN, file_call, file_voicemail
+from tests.support.api_service import Services
 
 MARKUP = """<img src=x onerror=alert(1)>"'&{{7*7}}"""
 RECORDING = "RE" + "5" * 32
@@ -57,7 +57,7 @@ class FullAgency:
         )
 
 
-async def fill(api: Api, services: ApiServices, sandbox: RunningSandbox) -> FullAgency:
+async def fill(api: Api, services: Services, sandbox: RunningSandbox) -> FullAgency:
     agency = await api.new_agency(f"Agency {MARKUP}")
     await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
     await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api
 from tests.router.api.test_calls import BEGAN, file_call, file_voicemail
 from tests.router.console.browsing import Browser
 from tests.router.console.full_agency import FullAgency, fill
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -42,9 +42,7 @@ async def test_a_call_tells_its_story_in_words(visitor: Browser):
     assert page.tree.find_all("audio"), "the message that was left"
 
 
-async def test_more_calls_than_a_page_holds_go_on_to_older_ones(
-    browser: Browser, services: ApiServices, agency: Agency
-):
+async def test_more_calls_than_a_page_holds_go_on_to_older_ones(browser: Browser, services: Services, agency: Agency):
     for number in range(51):
         await file_call(services, agency, f"call_{number}", number, from_number=f"+141555501{number:02d}")
     first = await browser.open("calls")
@@ -104,7 +102,7 @@ async def test_a_message_that_cannot_be_deleted_now_stays_and_says_why(visitor: 
     assert page.tree.find_all("audio")
 
 
-async def test_messages_show_what_was_said(browser: Browser, services: ApiServices, agency: Agency):
+async def test_messages_show_what_was_said(browser: Browser, services: Services, agency: Agency):
     await file_call(services, agency, "call_1")
     for number, transcript in enumerate(("Please call me back.", None)):
         at = BEGAN + timedelta(minutes=number)

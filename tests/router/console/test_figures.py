@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from router.services import ApiServices
 from tests.router.api.client import Agency
 from tests.router.api.test_calls import BEGAN, file_call
 from tests.router.console.browsing import Browser
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
 
-async def file_calls(services: ApiServices, agency: Agency) -> None:
+async def file_calls(services: Services, agency: Agency) -> None:
     for number, (outcome, provider) in enumerate(
         (("ai", "vapi"), ("ai", "vapi"), ("ai", "retell"), ("abandoned", None))
     ):
@@ -33,7 +33,7 @@ async def file_calls(services: ApiServices, agency: Agency) -> None:
         )
 
 
-async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, services: ApiServices, agency: Agency):
+async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, services: Services, agency: Agency):
     await file_calls(services, agency)
     page = await browser.open("figures?from=2026-03-01&to=2026-03-02")
     assert "75%" in page.words

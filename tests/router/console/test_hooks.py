@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api
 from tests.router.api.test_calls import file_call
 from tests.router.console.browsing import Browser, PageSeen
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def test_what_is_wrong_is_told_at_its_field(browser: Browser, values: dict
 
 
 async def test_what_was_sent_is_listed_and_can_be_sent_again(
-    browser: Browser, api: Api, agency: Agency, services: ApiServices
+    browser: Browser, api: Api, agency: Agency, services: Services
 ):
     await add(browser)
     [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]

@@ -6,9 +6,9 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BROKE_KEYS, RETELL_KEY, VAPI_KEY
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_refused_key_is_not_saved_and_not_shown_again(browser: Browser, 
     assert (await api.get(f"{agency.path}/keys"))["items"] == []
 
 
-async def test_an_entered_key_is_in_no_log_and_no_row(browser: Browser, services: ApiServices, captured_events):
+async def test_an_entered_key_is_in_no_log_and_no_row(browser: Browser, services: Services, captured_events):
     await save(browser, "vapi", key=CANARY)
     await save(browser, "retell", key=RETELL_KEY, webhook_key=CANARY)
     assert "key.saved" in captured_events.names()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import NUMBERS
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api, number_path
 from tests.router.console.browsing import Browser
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ async def test_a_registration_made_by_hand_is_kept_and_told_at_its_field(browser
 
 
 @pytest.mark.usefixtures("client")
-async def test_a_number_that_the_carrier_has_otherwise_says_so(browser: Browser, services: ApiServices):
+async def test_a_number_that_the_carrier_has_otherwise_says_so(browser: Browser, services: Services):
     await take_over(browser)
     await services.database.settings.execute("UPDATE numbers SET fallback_state = 'stale' WHERE e164 = $1", NUMBER)
     assert "The fallback is out of date" in (await browser.open(f"numbers/{NUMBER}")).words

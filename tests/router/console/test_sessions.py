@@ -7,11 +7,10 @@ import json
 import httpx
 import pytest
 
-from router.services import ApiServices
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 from tests.router.console.conftest import EndedInMemory
-from tests.support.api_service import Clock
+from tests.support.api_service import Clock, Services
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +94,7 @@ async def test_a_token_that_was_deleted_ends_the_session(browser: Browser, api: 
     assert "not valid any more" in page.words
 
 
-async def test_a_forged_cookie_is_no_session(stranger: Browser, services: ApiServices, agency: Agency):
+async def test_a_forged_cookie_is_no_session(stranger: Browser, services: Services, agency: Agency):
     honest = {"id": "a", "form": "b", "began": "2026-03-02T12:00:00+00:00", "token": agency.token, "admin": False}
     forged = [
         json.dumps(honest),
@@ -168,7 +167,7 @@ async def test_without_its_database_the_page_says_that_calls_go_on(browser: Brow
     assert "Calls go on" in page.words
 
 
-async def test_when_the_api_has_no_database_the_page_says_that_calls_go_on(browser: Browser, services: ApiServices):
+async def test_when_the_api_has_no_database_the_page_says_that_calls_go_on(browser: Browser, services: Services):
     await services.database.settings.close()
     page = await browser.open("keys")
     assert page.status == 503

@@ -17,13 +17,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.receivers import Receivers
+from router.clock import utc_now
 from router.events import deliveries as module
 from router.events.deliveries import DELIVER, Deliveries
 from router.jobs import JobRunner, RetryPolicy
-from router.services import ApiServices, utc_now
 from router.store.calls.records import InsertEvent
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
+from tests.support.api_service import Services
 from tests.support.serving import serve_app
 from tests.support.waiting import wait_until
 
@@ -64,7 +65,7 @@ async def url(receiver: Receiver) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def agency(api: Api, services: ApiServices) -> Agency:
+async def agency(api: Api, services: Services) -> Agency:
     agency = await api.new_agency()
     client = await api.new_client(agency)
     await insert(
@@ -74,7 +75,7 @@ async def agency(api: Api, services: ApiServices) -> Agency:
 
 
 @pytest.fixture
-async def deliveries(services: ApiServices, database_dsn: str, monkeypatch) -> AsyncIterator[Deliveries]:
+async def deliveries(services: Services, database_dsn: str, monkeypatch) -> AsyncIterator[Deliveries]:
     """With a queue that works them off, quickly."""
     monkeypatch.setattr(module, "POLICY", RetryPolicy(first=timedelta(milliseconds=50), factor=1, attempts=6))
     monkeypatch.setattr(module, "_SHORT_REST", timedelta())
@@ -88,7 +89,7 @@ async def deliveries(services: ApiServices, database_dsn: str, monkeypatch) -> A
     await running
 
 
-async def note(services: ApiServices, event_id: str, event: str = "call.answered") -> None:
+async def note(services: Services, event_id: str, event: str = "call.answered") -> None:
     write = InsertEvent(event_id, "call_1", AT, event, step=event_id, provider="vapi")
     await services.database.settings.execute(write.statement, *write.arguments)
 

@@ -9,10 +9,10 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID
-from router.services import ApiServices
 from tests.router.api.client import Agency, Api
 from tests.support.api_service import (
     Clock,
+    Services,
     api,
     bulkheads,
     captured_events,
@@ -36,7 +36,7 @@ class Market:
 
     api: Api
     sandbox: RunningSandbox
-    services: ApiServices
+    services: Services
     clock: Clock
     agency: Agency
     client: dict[str, Any]
@@ -76,7 +76,7 @@ class Market:
 
 
 @pytest.fixture
-async def market(api: Api, sandbox: RunningSandbox, services: ApiServices, clock: Clock) -> Market:
+async def market(api: Api, sandbox: RunningSandbox, services: Services, clock: Clock) -> Market:
     agency = await api.new_agency()
     client = await api.new_client(agency, personal_phone=OWNER)
     return Market(api, sandbox, services, clock, agency, client)

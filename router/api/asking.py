@@ -1,0 +1,69 @@
+"""What handlers are given, as shared annotated types: ids of the path, who asks, and what does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Path, Request
+
+from router.api.idempotency import KEY_PATTERN, Claim
+from router.store.changes import Author
+from router.store.pool import Connection, Database
+
+OwnAgency = Annotated[str, Path(description="The id of the agency")]
+"""One that the token may reach: the gate lets no other pass."""
+
+
+def Use(kind: Any) -> Any:  # noqa: N802 - stands in annotations, as Depends does
+    """The one object of this type that the composition root handed to the API."""
+
+    async def find(request: Request) -> Any:
+        return request.app.state.parts[kind]
+
+    dependency: Callable[..., Awaitable[Any]] = find
+    return Depends(dependency)
+
+
+async def _find_pool(request: Request) -> Connection:
+    database: Database = request.app.state.parts[Database]
+    return database.settings
+
+
+Pool = Annotated[Connection, Depends(_find_pool)]
+"""Connections for what is only read."""
+
+
+async def _find_document(request: Request) -> dict[str, Any]:
+    document: dict[str, Any] = request.state.document
+    return document
+
+
+Document = Annotated[dict[str, Any], Depends(_find_document)]
+"""The body as it was sent."""
+
+
+async def _find_author(
+    request: Request,
+    _: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            pattern=KEY_PATTERN,
+            description="Repeated within 24 hours with the same body, the answer is the same and nothing is done twice",
+        ),
+    ] = None,
+) -> Author:
+    actor = request.state.actor
+    claim: Claim | None = getattr(request.state, "claim", None)
+    return Author(
+        name=actor.name,
+        address=request.client.host if request.client else None,
+        is_operator=actor.is_admin,
+        claim=None if claim is None else claim.name,
+        receipt=None if claim is None else claim.receipt,
+    )
+
+
+By = Annotated[Author, Depends(_find_author)]
+"""Who changes something. Every operation that writes takes it."""

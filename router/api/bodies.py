@@ -1,0 +1,76 @@
+"""Reading a request's body: bounded while it arrives, and JSON that a database can hold before anything else sees it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, Final
+
+from starlette.requests import Request
+
+from router.api.problems import Problem, invalid
+
+_MAX_DEPTH: Final = 100
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Raises Problem as soon as it is too large."""
+    if _declared_length(request) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def read_json(raw: bytes) -> dict[str, Any]:
+    """An object without anything that PostgreSQL cannot store. Raises Problem."""
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        raise Problem("invalid", f"The body is not JSON: line {error.lineno}, column {error.colno}.") from None
+    except ValueError:  # not UTF-8, or a number of thousands of digits
+        raise Problem("invalid", "The body is not JSON in UTF-8.") from None
+    if not isinstance(document, dict):
+        raise Problem("invalid", "The body must be a JSON object.")
+    _refuse_unstorable(document, ())
+    return document
+
+
+def _declared_length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdecimal() else 0
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem("too-large", f"A body may have up to {limit // 1024} kB here.")
+
+
+def _too_deep() -> Problem:
+    return Problem("invalid", f"The body is nested too deeply: {_MAX_DEPTH} levels at most.")
+
+
+def _refuse_unstorable(value: Any, place: tuple[str, ...]) -> None:
+    """PostgreSQL stores no NUL, no half of a surrogate pair, and neither infinity nor NaN in JSON."""
+    if len(place) > _MAX_DEPTH:
+        raise _too_deep()
+    match value:
+        case dict():
+            for name, inner in value.items():
+                _refuse_unstorable(name, place)
+                _refuse_unstorable(inner, (*place, name))
+        case list():
+            for number, inner in enumerate(value):
+                _refuse_unstorable(inner, (*place, str(number)))
+        case str() if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise invalid(_name(place), "must not hold NUL characters or halves of surrogate pairs")
+        case float() if not math.isfinite(value):
+            raise invalid(_name(place), "must be a finite number")
+
+
+def _name(place: tuple[str, ...]) -> str:
+    return ".".join(part.encode("ascii", "replace").decode()[:60] for part in place)

@@ -1,0 +1,176 @@
+"""The front of /v1, before anything of a request is parsed: plain ASGI around the FastAPI application.
+
+In this order: who asks, whether there is such an address for them, and the body, bounded and readable. What passes has
+`request.state.actor`, `.raw` and `.document`. It also holds what is true of every answer: its problems, its log line,
+and that no cache keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from crypto import Secret
+from router.api.auth import Actor, authenticate
+from router.api.bodies import read_body, read_json
+from router.api.problems import Problem, answer_error, not_found
+from router.api.route import WRITES, ApiRoute
+from router.store.pool import Database
+from router.store.tenants.agencies import agency_exists
+from router.telemetry import emit
+
+_SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
+_ELSEWHERE: Final = "/v1/*"
+_PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """All operations of one path. Without operations: any path that there is not."""
+
+    path: str
+    pattern: re.Pattern[str]
+    operations: dict[str, ApiRoute] = field(default_factory=dict)
+
+
+_NOWHERE: Final = _Address(_ELSEWHERE, re.compile(""))
+
+
+class Gate:
+    """/v1 as an ASGI application. `routes` are those of `app`, in the same order."""
+
+    def __init__(self, app: ASGIApp, routes: Iterable[ApiRoute], database: Database, admin_token: Secret) -> None:
+        self._app = app
+        self._database = database
+        self._admin_token = admin_token
+        self._addresses: dict[str, _Address] = {}
+        for route in routes:
+            address = self._addresses.setdefault(route.path, _Address(route.path, route.path_regex))
+            address.operations[route.method] = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        address, ids = self._find(scope["path"])
+        reply = _Reply(scope["method"], address.path, send)
+        try:
+            async with reply.soon():
+                state = await self._admit(request, address, ids)
+                await self._app(_forward(scope, state), receive, reply.send)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if reply.is_cut:
+                return
+            if reply.has_begun:
+                raise
+            await answer_error(error, address.path, scope["method"])(scope, receive, reply.send)
+
+    def _find(self, path: str) -> tuple[_Address, dict[str, str]]:
+        for address in self._addresses.values():
+            if match := address.pattern.match(path):
+                return address, match.groupdict()
+        return _NOWHERE, {}
+
+    async def _admit(self, request: Request, address: _Address, ids: dict[str, str]) -> dict[str, Any]:
+        """What the operation is told of the request. Raises Problem."""
+        actor = await authenticate(self._database, self._admin_token, request.headers)
+        route = _choose(address, request.method)
+        await self._refuse_what_is_not_theirs(actor, route, ids)
+        raw = await read_body(request, route.body_limit) if route.method in WRITES else b""
+        return {"actor": actor, "raw": raw, "document": read_json(raw) if route.body_field else {}}
+
+    async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> None:
+        """It does not exist for them. Raises Problem."""
+        if route.operators_only and not actor.is_admin:
+            raise not_found("thing")
+        if not all(_PLACEHOLDER_VALUE.fullmatch(value) for value in ids.values()):
+            raise not_found("thing")
+        agency_id = ids.get("agency")
+        if agency_id is None or agency_id == actor.agency_id:
+            return
+        if not actor.is_admin or not await agency_exists(self._database.settings, agency_id):
+            raise not_found("agency")
+
+
+def _choose(address: _Address, method: str) -> ApiRoute:
+    if not address.operations:
+        raise Problem("not-found", "There is nothing at this address; see /docs for what there is.")
+    route = address.operations.get("GET" if method == "HEAD" else method)
+    if route is None:
+        allowed = ", ".join(address.operations)
+        raise Problem("not-found", f"This address takes {allowed} only.", status=405, headers={"Allow": allowed})
+    return route
+
+
+def _forward(scope: Scope, state: dict[str, Any]) -> Scope:
+    """The request as the application gets it: HEAD as GET, and the body as JSON, whatever it was called."""
+    headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
+    return {
+        **scope,
+        "method": "GET" if scope["method"] == "HEAD" else scope["method"],
+        "headers": [*headers, (b"content-type", b"application/json")],
+        "path_params": {},
+        "state": state,
+    }
+
+
+class _Reply:
+    """The way back to the client."""
+
+    def __init__(self, method: str, path: str, send: Send) -> None:
+        self._limit: asyncio.Timeout | None = None
+        self.has_begun = False
+        self.is_cut = False
+        self._began = time.perf_counter()
+        self._method = method
+        self._path = path
+        self._send = send
+
+    @asynccontextmanager
+    async def soon(self) -> AsyncIterator[None]:
+        """The answer has to begin in time, and may then take as long as it likes. Raises TimeoutError."""
+        async with asyncio.timeout(_SECONDS) as limit:
+            self._limit = limit
+            try:
+                yield
+            finally:
+                self._limit = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+        elif self._method == "HEAD":
+            await self._end(message)
+            return
+        await self._send(message)
+
+    def _begin(self, message: Message) -> None:
+        self.has_begun = True
+        if self._limit is not None:
+            self._limit.reschedule(None)
+        if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
+            message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+        emit(
+            "api.request",
+            method=self._method if self._method in WRITES | {"GET", "HEAD"} else "other",
+            route=self._path,
+            status=message["status"],
+            duration_ms=(time.perf_counter() - self._began) * 1000,
+        )
+
+    async def _end(self, message: Message) -> None:
+        """The answer to HEAD ends where its body would begin. Raises OSError to stop what would go on and on."""
+        if not self.is_cut:
+            self.is_cut = True
+            with suppress(OSError):
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if message.get("more_body"):
+            raise OSError

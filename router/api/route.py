@@ -1,0 +1,139 @@
+"""An operation of the API: what FastAPI's route is for us.
+
+It adds what all operations have in common: their names and problems in the OpenAPI document, unknown query parameters
+refused, the Idempotency-Key, and errors as problems.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final
+
+from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from router.api.idempotency import Replies
+from router.api.problems import KINDS, MEDIA_TYPE, answer_error
+
+WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+BODY_LIMIT: Final = 64 << 10
+LARGE_BODY_LIMIT: Final = 1 << 20
+"""`max_body_size` of operations to which an assistant is sent."""
+
+_PROBLEM: Final = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemReply"}}}}
+_NO_CONTENT: Final = 204
+_SUCCESS: Final = {200: "As it is now", 201: "Created", _NO_CONTENT: "Done"}
+
+
+class ApiRequest(Request):
+    """Its body was read and parsed at the gate."""
+
+    async def body(self) -> bytes:
+        return bytes(self.state.raw)
+
+    async def json(self) -> Any:
+        return self.state.document
+
+
+class ApiRoute(APIRoute):
+    """One operation. `responses` are what `problems` returns."""
+
+    operators_only = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        (self.method,) = options["methods"]
+        status = options["status_code"] = options.get("status_code") or 200
+        options["operation_id"] = _operation_id(self.method, path)
+        options["response_description"] = _SUCCESS[status]
+        options["responses"] = self._describe_answers(path, options.get("responses") or {})
+        if status == _NO_CONTENT:
+            options |= {"response_class": Response, "response_model": None}
+        super().__init__(path, endpoint, **options)
+        self.status = status
+        self.body_limit = self.max_body_size or BODY_LIMIT
+        self._parameters = frozenset(_query_names(self.dependant))
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            asked = ApiRequest(request.scope, request.receive)
+            try:
+                self._refuse_unknown_parameters(asked)
+                if self.method in WRITES and "idempotency-key" in asked.headers:
+                    replies: Replies = asked.app.state.parts[Replies]
+                    return await replies.answer_once(asked, self, handle)
+                return await handle(asked)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a problem that it can read
+                return answer_error(error, self.path, self.method)
+
+        return answer
+
+    def render(self, outcome: Any) -> bytes:
+        """The body of the answer that tells this outcome, as FastAPI makes it."""
+        if self.response_model is None:
+            return b""
+        model: type[BaseModel] = self.response_model
+        return model.model_validate(outcome, from_attributes=True).model_dump_json(by_alias=True).encode()
+
+    def _refuse_unknown_parameters(self, request: Request) -> None:
+        unknown = [name for name in request.query_params if name not in self._parameters]
+        if unknown:
+            raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown])
+
+    def _describe_answers(self, path: str, extra: dict[Any, Any]) -> dict[int | str, dict[str, Any]]:
+        """Every problem that it may answer with: the status tells them apart, and then their type."""
+        names = {"unauthorized", "unavailable", "invalid", *(name for name in extra if name in KINDS)}
+        if "{" in path or self.operators_only:
+            names.add("not-found")
+        if self.method in WRITES:
+            names |= {"conflict", "too-large"}
+        by_status: dict[int | str, list[str]] = {}
+        for name, kind in KINDS.items():
+            if name in names:
+                by_status.setdefault(kind.status, []).append(name)
+        described = {status: _describe_problems(names) for status, names in by_status.items()}
+        others = {status: answer for status, answer in extra.items() if status not in KINDS}
+        return described | {500: {"description": "Our mistake"} | _PROBLEM} | others
+
+
+class OperatorRoute(ApiRoute):
+    """An operation that does not exist for agencies' tokens."""
+
+    operators_only = True
+
+
+def problems(*names: str) -> dict[int | str, dict[str, Any]]:
+    """For `responses` of an operation: problems that it may answer with beyond those that any may."""
+    return {name: {} for name in names}
+
+
+def resource(tag: str, route_class: type[ApiRoute] = ApiRoute) -> APIRouter:
+    """Collects the operations of one resource."""
+    return APIRouter(tags=[tag], route_class=route_class)
+
+
+def _describe_problems(names: list[str]) -> dict[str, Any]:
+    return {"description": "; ".join(f"{name}: {KINDS[name].title}" for name in names)} | _PROBLEM
+
+
+def _operation_id(method: str, path: str) -> str:
+    words = re.sub(r"[^a-z0-9]+", "_", path.removeprefix("/v1/").lower()).strip("_")
+    return f"{method.lower()}_{words}"
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    for parameter in dependant.query_params:
+        kind = parameter.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from (field.alias or name for name, field in kind.model_fields.items())
+        else:
+            yield parameter.alias
+    for other in dependant.dependencies:
+        yield from _query_names(other)

@@ -1,0 +1,106 @@
+"""What we send to agencies' endpoints, for the OpenAPI document. It is sent by router.events.deliveries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Header
+from pydantic import Field
+
+from router.api.calls import CallReply, EventReply
+from router.fields import Output
+from router.telemetry import CALL_EVENTS, EVENTS
+
+router = APIRouter(tags=["endpoints"])
+
+MEDIA_TYPE: Final = "application/cloudevents+json"
+_NAMES: Final = sorted(CALL_EVENTS)
+EXAMPLE: Final = {
+    "specversion": "1.0",
+    "id": "event_7b3oxwq5mdx2hn4kf6ya",
+    "source": "/v1/agencies/agency_4xq2vyp3bfzk7d5ma6tj",
+    "type": "call.ended",
+    "subject": "call_wq2nd7yb4mxk5r3fo6ta",
+    "time": "2026-03-31T12:00:40+00:00",
+    "datacontenttype": "application/json",
+    "data": {
+        "event": {
+            "id": "event_7b3oxwq5mdx2hn4kf6ya",
+            "call_id": "call_wq2nd7yb4mxk5r3fo6ta",
+            "at": "2026-03-31T12:00:40+00:00",
+            "event": "call.ended",
+            "step": "status",
+            "provider": None,
+            "reason": "ai",
+            "duration_ms": None,
+        },
+        "call": {
+            "id": "call_wq2nd7yb4mxk5r3fo6ta",
+            "call_sid": "CA5f2d0c7ad9b14c1f8f3b1c2d3e4f5a6b",
+            "client_id": "client_h5xk3m7qy2wd4bnr6fto",
+            "from": "+14155550123",
+            "to": "+15005550101",
+            "provider": "vapi",
+            "outcome": "ai",
+            "started_at": "2026-03-31T12:00:00+00:00",
+            "answered_at": "2026-03-31T12:00:02+00:00",
+            "ended_at": "2026-03-31T12:00:40+00:00",
+            "seconds": 40,
+            "cost": 0.05,
+        },
+    },
+}
+
+
+class SentEvent(EventReply):
+    """One thing that happened to a call."""
+
+    call_id: Annotated[str, Field(description="The id of the call")]
+
+
+class CallEventData(Output):
+    """What a delivery is about."""
+
+    event: Annotated[SentEvent, Field(description="What happened")]
+    call: Annotated[CallReply, Field(description="The call as it was when this was sent")]
+
+
+class CallEvent(Output):
+    """A CloudEvent (version 1.0, structured JSON)."""
+
+    specversion: Annotated[Literal["1.0"], Field(description="The version of CloudEvents")]
+    id: Annotated[str, Field(description="The event's id; the same in every delivery of it")]
+    source: Annotated[str, Field(description="The agency's address in this API")]
+    type: Annotated[str, Field(description="The event's name, as in the log", json_schema_extra={"enum": [*_NAMES]})]
+    subject: Annotated[str, Field(description="The id of the call")]
+    time: Annotated[datetime, Field(description="When it happened")]
+    datacontenttype: Annotated[Literal["application/json"], Field(description="What `data` is")]
+    data: Annotated[CallEventData, Field(description="The event and its call")]
+
+
+@router.post(
+    "call-event",
+    summary="A call event, sent to an endpoint",
+    description="Posted as `application/cloudevents+json`, at least once and in no order. Answer 2xx within ten seconds; "
+    "everything else is tried again for a day. Verify the signature by Standard Webhooks with the secret that was shown "
+    "when the endpoint was registered, and tell repeats by webhook-id.\n\n"
+    + "\n".join(f"- `{name}`: {EVENTS[name].meaning}" for name in _NAMES),
+    operation_id="callEvent",
+    status_code=204,
+    response_description="Taken. Any 2xx will do.",
+    responses={"default": {"description": "Not taken: it is tried again"}},
+    openapi_extra={
+        "security": [],
+        "requestBody": {
+            "required": True,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/CallEvent"}}},
+        },
+    },
+)
+def send_call_event(
+    webhook_id: Annotated[str, Header(description="The event's id")],
+    webhook_timestamp: Annotated[str, Header(description="When it was sent, in seconds since 1970")],
+    webhook_signature: Annotated[str, Header(description="v1, a comma, and the HMAC-SHA256 in base64")],
+) -> None:
+    """Only described here, never called."""

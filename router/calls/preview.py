@@ -1,0 +1,88 @@
+"""Who would take a call now, and why not the others. Places no call, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from adapters.base import VoiceProvider
+from router.calls.claims import Caps
+from router.errors import NotFoundError
+from router.routing.dispatch import Dispatcher
+from router.routing.explain import Explained, explain
+from router.routing.route import Route, SkipReason
+from router.store.assistants.copies import find_usable_copy, list_assistants
+from router.store.calls.calls import preview_call
+from router.store.pool import Database
+
+_HUMAN_RUNGS: Final[tuple[Literal["owner", "voicemail"], ...]] = ("owner", "voicemail")
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewedRung:
+    """One rung, and what its assistant at the provider does without."""
+
+    step: Literal["ai", "owner", "voicemail"]
+    provider: str | None
+    would_take: bool
+    reason: str
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """`dispatcher` and `caps` are those of live calls: what is told is what they would do."""
+
+    database: Database
+    providers: Mapping[str, VoiceProvider]
+    dispatcher: Dispatcher
+    caps: Caps
+    clock: Callable[[], datetime]
+
+    async def preview(self, agency_id: str, to: str, caller: str | None) -> Sequence[PreviewedRung]:
+        """In the order in which they would be tried. Raises NotFoundError for a number that is not the agency's."""
+        now, pool = self.clock(), self.database.settings
+        found = await preview_call(
+            pool,
+            agency_id=agency_id,
+            to=to,
+            caller=caller,
+            now=now,
+            most_of_caller=self.caps.of_caller,
+            most_of_agency=self.caps.of_agency,
+        )
+        if found is None:
+            raise NotFoundError("number")
+        route = found.route
+        rungs = (
+            await self._preview_native(route)
+            if route.account_sid in self.providers
+            else explain(route, self.providers, self.dispatcher, now, found.diverted)
+        )
+        lost = {one.provider: one.lost for one in await list_assistants(pool, agency_id, route.client_id)}
+        return [
+            PreviewedRung(
+                rung.step,
+                rung.provider,
+                rung.would_take,
+                rung.reason,
+                [f"no_{feature}" for feature in lost.get(rung.provider or "", ())],
+            )
+            for rung in rungs
+        ]
+
+    async def _preview_native(self, route: Route) -> Sequence[Explained]:
+        """The provider's name is the account. Whom it rings when it fails is its own business."""
+        provider, pool = route.account_sid, self.database.settings
+        if all(access.provider != provider for access in route.accesses):
+            reason: str = SkipReason.NO_KEY
+        elif await find_usable_copy(pool, route.agency_id, route.client_id, provider) is None:
+            reason = SkipReason.NOT_SYNCED
+        else:
+            reason = "ready"
+        return (
+            Explained("ai", provider, would_take=reason == "ready", reason=reason),
+            *(Explained(step, None, would_take=False, reason="native_number") for step in _HUMAN_RUNGS),
+        )

@@ -1,0 +1,87 @@
+"""What callers said, played and deleted on request. The recordings themselves are at the carrier until then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.base import Account, Carrier, ProviderError, RecordingPart
+from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
+from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError
+from router.messages.retention import Retention
+from router.refusals import explain_refusal
+from router.store.calls.history import find_call
+from router.store.changes import Author, Changes
+from router.store.messages.retention import delete_call
+from router.store.messages.voicemails import Voicemail, delete_voicemail, find_voicemail
+
+_GONE: Final = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """A recording as it comes from the carrier. `head` is the first of its parts, and tells of the whole."""
+
+    head: RecordingPart
+    parts: AsyncIterator[RecordingPart]
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """Of all agencies."""
+
+    changes: Changes
+    accounts: Accounts
+    carrier: Carrier
+    retention: Retention
+
+    async def play(self, agency_id: str, voicemail_id: str, byte_range: str | None) -> Playback:
+        """Streamed through us: the carrier's address would need its token.
+
+        Raises NotFoundError, NoKeyError, KeyRejectedError, UnreachableError.
+        """
+        voicemail, account = await self._find(agency_id, voicemail_id)
+        parts = self.carrier.stream_recording(account, voicemail.recording_sid, byte_range, REQUEST_SECONDS)
+        try:
+            return Playback(await anext(parts), parts)
+        except ProviderError as error:
+            if error.status == _GONE:
+                raise NotFoundError("recording at the carrier any more") from None
+            raise explain_refusal(CARRIER, error) from None
+
+    async def delete_voicemail(self, agency_id: str, voicemail_id: str, author: Author) -> None:
+        """At the carrier first. Raises what `play` does."""
+        voicemail, account = await self._find(agency_id, voicemail_id)
+        try:
+            await self.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
+        except ProviderError as error:
+            raise explain_refusal(CARRIER, error) from None
+        async with self.changes.begin(author, agency_id) as change:
+            await delete_voicemail(change.connection, agency_id, voicemail.id)
+            await change.record("voicemail.deleted", voicemail.id)
+            change.done(None)
+
+    async def delete_call(self, agency_id: str, call_id: str, author: Author) -> None:
+        """With its messages. Raises NotFoundError, UnreachableError, and ConflictError for a call that is still on."""
+        call = await find_call(self.changes.database.settings, agency_id, call_id)
+        if call is None:
+            raise NotFoundError("call")
+        if call.ended_at is None:
+            raise ConflictError("The call is still on.")
+        if (await self.retention.delete_messages_of_call(agency_id, call.id)).left:
+            raise UnreachableError("Its messages could not be deleted at Twilio. Try again soon.")
+        async with self.changes.begin(author, agency_id) as change:
+            await delete_call(change.connection, agency_id, call.id, self.changes.clock())
+            await change.record("call.deleted", call.id)
+            change.done(None)
+
+    async def _find(self, agency_id: str, voicemail_id: str) -> tuple[Voicemail, Account]:
+        """The message, and what opens the account that holds its recording."""
+        voicemail = await find_voicemail(self.changes.database.settings, agency_id, voicemail_id)
+        if voicemail is None:
+            raise NotFoundError("voicemail")
+        account = await self.accounts.open(agency_id, voicemail.account_sid)
+        if account is None:
+            raise NoKeyError(f"The recording is in the account {voicemail.account_sid}, whose token is not saved here.")
+        return voicemail, account
