@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from router.store.pool import Database
 from router.telemetry import metrics
 
 _CHECK_SECONDS: Final = 1.0  # a database that takes longer is no help to a caller either
@@ -31,25 +32,38 @@ class Check:
     detail: str
 
 
-class HealthSource(Protocol):
-    """What the probes need to know of the running service."""
+class RememberedRoutes(Protocol):
+    """Numbers that could be answered without a database."""
 
-    @property
-    def starting(self) -> bool: ...
+    def __len__(self) -> int: ...
 
-    @property
-    def draining(self) -> bool: ...
+
+class ServiceHealth:
+    """What the probes are told of the process. Its commands and its service write here."""
+
+    def __init__(self) -> None:
+        self.starting = True
+        self.draining = False
+        self._database: Database | None = None
+        self._memory: RememberedRoutes = ()
+
+    def watch(self, database: Database, memory: RememberedRoutes) -> None:
+        """These are asked from now on."""
+        self._database, self._memory = database, memory
 
     async def database(self) -> Check:
         """Ask the database something cheap. May raise or hang: both count as lost."""
-        ...
+        if self._database is None:
+            return Check(ok=False, detail="not connected yet")
+        await self._database.settings.fetchval("SELECT 1")
+        return Check(ok=True, detail="answers")
 
     def remembered_routes(self) -> int:
         """How many numbers could be answered without a database."""
-        ...
+        return len(self._memory)
 
 
-def health_routes(state: HealthSource, clock: Callable[[], float] = time.monotonic) -> list[Route]:
+def health_routes(state: ServiceHealth, clock: Callable[[], float] = time.monotonic) -> list[Route]:
     """/livez, /healthz, /readyz and /metrics. `clock` counts seconds."""
     database = _DatabaseCheck(state, clock)
 
@@ -76,7 +90,7 @@ def _metrics(_request: Request) -> Response:
     return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
 
 
-def _judge(state: HealthSource, database: Check) -> tuple[str, dict[str, dict[str, str]]]:
+def _judge(state: ServiceHealth, database: Check) -> tuple[str, dict[str, dict[str, str]]]:
     phase = "starting" if state.starting else "draining" if state.draining else "serving"
     remembered = state.remembered_routes()
     checks = {
@@ -98,7 +112,7 @@ def _describe(check: Check) -> dict[str, str]:
 class _DatabaseCheck:
     """The latest look at the database, shared by all who ask at the same time."""
 
-    def __init__(self, state: HealthSource, clock: Callable[[], float]) -> None:
+    def __init__(self, state: ServiceHealth, clock: Callable[[], float]) -> None:
         self._state = state
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()

@@ -53,12 +53,12 @@ class Vault:
             _tell(key.agency_id, key.kind, key_version=key.version)
             raise
 
-    def open_webhook_secret(self, agency_id: str, kind: str, version: int, text: str) -> Secret:
-        """What the provider signs its webhooks with, where that is not the key."""
+    def open_webhook_secret(self, key: SealedKey, text: str) -> Secret:
+        """What the provider signs its webhooks with, where that is not the key itself."""
         try:
-            return sealed.open_webhook_secret(self.keyring, text, agency_id, kind, version)
+            return sealed.open_webhook_secret(self.keyring, text, key.agency_id, key.kind, key.version)
         except OpenError:
-            _tell(agency_id, kind, reason="webhook_secret", key_version=version)
+            _tell(key.agency_id, key.kind, reason="webhook_secret", key_version=key.version)
             raise
 
     def open_webhook_token(self, key: SealedToken) -> Secret:

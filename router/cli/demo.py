@@ -28,6 +28,7 @@ from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
 from router.cli.serve import DrainingServer, Host, Port, configure_logging_of, listen, serving_config
 from router.cli.setup import exit_when_told, fail, prepare_schema, read_settings, with_database
+from router.health import ServiceHealth
 from router.hygiene import forbid_core_dumps, hide_memory
 from router.settings import Settings, env_name
 
@@ -86,7 +87,9 @@ async def _run(settings: Settings, listening: socket.socket, notes: Path) -> Non
         sandbox = await stack.enter_async_context(running_sandbox())
         world = demo_world(sandbox.state)
         settings = _point_at(settings, sandbox, world)
-        server = DrainingServer(serving_config(create_app(settings), settings), drain_delay=0)
+        health = ServiceHealth()
+        config = serving_config(lambda: create_app(settings, health), settings)
+        server = DrainingServer(config, health, drain_delay=0)
         serving = asyncio.create_task(server.serve([listening]))
         while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.05)

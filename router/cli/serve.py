@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from types import FrameType
@@ -30,6 +30,7 @@ from router.cli.setup import (
     with_database,
 )
 from router.cli.workers import run_workers
+from router.health import ServiceHealth
 from router.hygiene import forbid_core_dumps, hide_memory, is_memory_overwritten, is_memory_readable
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import configure_logging, emit
@@ -56,7 +57,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     prepare_schema(settings)
     configure_logging_of(settings)
     if settings.workers == 1:
-        run_server(create_app(settings, jobs=not no_jobs), settings, listening)
+        _run_service(settings, listening, jobs=not no_jobs)
         return
     _hand_to_workers(settings)
     run_workers(settings.workers, listening, run_without_jobs if no_jobs else run_with_jobs)
@@ -77,7 +78,7 @@ def _run_one_of_several(listening: socket.socket, *, jobs: bool) -> None:
     forbid_core_dumps()
     hide_memory()
     configure_logging_of(settings)
-    run_server(create_app(settings, jobs=jobs), settings, listening)
+    _run_service(settings, listening, jobs=jobs)
 
 
 def fallback(host: Host = None, port: Port = None) -> None:
@@ -107,7 +108,7 @@ def fallback(host: Host = None, port: Port = None) -> None:
         dumpable=is_memory_readable(),
         public_url=settings.fallback_base_url,
     )
-    run_server(fallback_app(keyring, settings), settings, listening)
+    run_server(lambda: fallback_app(keyring, settings), ServiceHealth(), settings, listening)
 
 
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
@@ -130,18 +131,27 @@ def listen(settings: Settings) -> tuple[socket.socket, Settings]:
     return listening, settings.model_copy(update={"port": listening.getsockname()[1]})
 
 
-def run_server(app: Starlette, settings: Settings, listening: socket.socket) -> None:
-    """Answer on that socket until told to stop."""
+def _run_service(settings: Settings, listening: socket.socket, *, jobs: bool) -> None:
+    health = ServiceHealth()
+    run_server(lambda: create_app(settings, health, jobs=jobs), health, settings, listening)
+
+
+def run_server(
+    make_app: Callable[[], Starlette], health: ServiceHealth, settings: Settings, listening: socket.socket
+) -> None:
+    """Answer on that socket until told to stop. `make_app` is called in the server's event loop."""
     try:
-        DrainingServer(serving_config(app, settings), settings.drain_delay).run([listening])
+        DrainingServer(serving_config(make_app, settings), health, settings.drain_delay).run([listening])
     except SystemExit as stopped:  # uvicorn's own code for an application that does not start; why is in the log
         raise typer.Exit(FAILED if stopped.code else 0) from None
 
 
 @asynccontextmanager
-async def answering(app: Starlette, settings: Settings, listening: socket.socket) -> AsyncIterator[None]:
+async def answering(
+    make_app: Callable[[], Starlette], settings: Settings, listening: socket.socket
+) -> AsyncIterator[None]:
     """Answer on that socket beside what else this process does; signals are for that to hear."""
-    config = serving_config(app, settings)
+    config = serving_config(make_app, settings)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -161,8 +171,9 @@ def configure_logging_of(settings: Settings) -> None:
 class DrainingServer(uvicorn.Server):
     """Told to stop, it says so to the probes first and still takes calls for a while, then answers those in flight."""
 
-    def __init__(self, config: uvicorn.Config, drain_delay: float) -> None:
+    def __init__(self, config: uvicorn.Config, health: ServiceHealth, drain_delay: float) -> None:
         super().__init__(config)
+        self._health = health
         self._drain_delay = drain_delay
         self._told = False
 
@@ -179,9 +190,7 @@ class DrainingServer(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
-        health = getattr(getattr(self.config.loaded_app, "state", None), "health", None)
-        if health is not None:
-            health.draining = True
+        self._health.draining = True
         emit("service.draining", calls_in_flight=len(self.server_state.tasks))
         self._loop.call_later(self._drain_delay, self._stop)
 
@@ -189,9 +198,10 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serving_config(app: Starlette, settings: Settings) -> uvicorn.Config:
+def serving_config(make_app: Callable[[], Starlette], settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        make_app,
+        factory=True,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -1,4 +1,4 @@
-"""`callrouter worker`: background jobs in a process of their own, for who runs `callrouter serve --no-jobs`."""
+"""`callrouter worker`: background jobs in a process of their own, for use with `callrouter serve --no-jobs`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import signal
 import socket
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
-from starlette.applications import Starlette
 
-from router.app import ServiceHealth
+from router.app import make_service, worker_app
 from router.cli.serve import Host, answering, configure_logging_of, listen
 from router.cli.setup import (
     STOP_SIGNALS,
@@ -23,9 +21,7 @@ from router.cli.setup import (
     read_settings,
     with_database,
 )
-from router.composition.background import make_runner
-from router.composition.outside import open_outside
-from router.health import health_routes
+from router.health import ServiceHealth
 from router.hygiene import forbid_core_dumps, hide_memory
 from router.jobs import JobRunner
 from router.settings import Settings
@@ -54,18 +50,18 @@ def worker(host: Host = None, port: ProbesPort = None) -> None:
 
 async def _work(settings: Settings, listening: socket.socket | None) -> None:
     health = ServiceHealth()
+    service = make_service(settings, health)
     async with AsyncExitStack() as stack:
-        outside = await stack.enter_async_context(open_outside(settings, lambda: datetime.now(UTC)))
-        health.pool, health.starting = outside.database, False
+        await stack.enter_async_context(service.doing_jobs())
+        health.starting = False
         if listening is not None:
-            await stack.enter_async_context(answering(Starlette(routes=health_routes(health)), settings, listening))
-        runner = make_runner(settings, outside)
+            await stack.enter_async_context(answering(lambda: worker_app(health), settings, listening))
         stopping: set[asyncio.Task[None]] = set()
         for number in STOP_SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, _stop, runner, health, stopping)
+            asyncio.get_running_loop().add_signal_handler(number, _stop, service.runner, health, stopping)
         at = {} if listening is None else {"port": settings.port}
         emit("jobs.started", version=version("callrouter"), **at)
-        await runner.run()
+        await service.runner.run()
 
 
 def _stop(runner: JobRunner, health: ServiceHealth, stopping: set[asyncio.Task[None]]) -> None:

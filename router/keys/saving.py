@@ -166,7 +166,7 @@ class Keys:
         secret = key.webhook_secret
         if not key.webhook_secret_given and before is not None and before.webhook_sealed is not None:
             try:
-                secret = self.vault.open_webhook_secret(agency_id, key.kind, before.version, before.webhook_sealed)
+                secret = self.vault.open_webhook_secret(before, before.webhook_sealed)
             except OpenError:
                 return None
         if secret is None:

@@ -68,23 +68,36 @@ class Database:
     calls: Pool
     settings: Pool
 
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Open both pools without insisting that the server is there yet; close them in the end."""
+        await self.calls
+        await self.settings
+        try:
+            yield
+        finally:
+            await asyncio.gather(_close(self.calls), _close(self.settings))
+
     async def renew(self) -> None:
         """From now on use new connections: after a loss the old ones may be dead without knowing."""
         await self.calls.expire_connections()
         await self.settings.expire_connections()
 
 
+def make_database(dsn: str, *, call_connections: int = 10, settings_connections: int = 5) -> Database:
+    """Both pools, yet to be opened. Needs the event loop in which they are used."""
+    return Database(
+        calls=_create_pool(dsn, call_connections, {"synchronous_commit": "off"}),
+        settings=_create_pool(dsn, settings_connections, {}),
+    )
+
+
 @asynccontextmanager
-async def open_database(
-    dsn: str, *, call_connections: int = 10, settings_connections: int = 5
-) -> AsyncIterator[Database]:
-    """Open both pools without insisting that the server is there yet; close them in the end."""
-    calls = await _create_pool(dsn, call_connections, {"synchronous_commit": "off"})
-    settings = await _create_pool(dsn, settings_connections, {})
-    try:
-        yield Database(calls, settings)
-    finally:
-        await asyncio.gather(_close(calls), _close(settings))
+async def open_database(dsn: str) -> AsyncIterator[Database]:
+    """Both pools, open while the block runs."""
+    database = make_database(dsn)
+    async with database.opened():
+        yield database
 
 
 @asynccontextmanager

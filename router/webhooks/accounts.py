@@ -11,13 +11,12 @@ from datetime import datetime
 
 from adapters.base import Account
 from adapters.twilio import Form, verify
-from crypto import Keyring, OpenError, Secret
+from crypto import OpenError, Secret
 from router.calls.memory import RouteMemory
 from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.pool import AWAY_ERRORS, Database
-from router.store.sealed import open_key
-from router.telemetry import emit, metrics
+from router.vault import Vault
 
 
 class UnknownAccountError(Exception):
@@ -41,14 +40,14 @@ class Accounts:
         database: Database,
         guard: Guard,
         memory: RouteMemory,
-        keyring: Keyring,
+        vault: Vault,
         platform: Account | None,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._guard = guard
         self._memory = memory
-        self._keyring = keyring
+        self._vault = vault
         self._platform = platform
         self._clock = clock
 
@@ -96,10 +95,8 @@ class Accounts:
         )
 
     def _open(self, token: SealedToken) -> Secret | None:
-        """None for one that does not open: said loudly, and then as good as wrong."""
+        """None for one that does not open: as good as wrong."""
         try:
-            return open_key(self._keyring, token.sealed, token.agency_id, token.kind, token.version)
+            return self._vault.open_key(token)
         except OpenError:
-            metrics.key_unreadable(token.kind)
-            emit("key.unreadable", agency_id=token.agency_id, kind=token.kind, key_version=token.version)
             return None

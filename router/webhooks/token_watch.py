@@ -16,12 +16,12 @@ from typing import Final
 from cachetools import FIFOCache
 
 from adapters.base import Account, Carrier, ErrorKind, ProviderError
-from crypto import Keyring, OpenError
+from crypto import OpenError
 from router.store.keys.versions import StoredKey, list_account_keys_in_use, note_check
 from router.store.numbers.numbers import is_number_of_account
 from router.store.pool import DATABASE_ERRORS, Database
-from router.store.sealed import open_key
-from router.telemetry import emit, metrics
+from router.telemetry import emit
+from router.vault import Vault
 
 WRONG_IN_A_ROW: Final = 3
 CHECK_EVERY_SECONDS: Final = 60.0
@@ -42,14 +42,14 @@ class TokenWatch:
         self,
         *,
         database: Database,
-        keyring: Keyring,
+        vault: Vault,
         carrier: Carrier,
         platform: Account | None,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._keyring = keyring
+        self._vault = vault
         self._carrier = carrier
         self._platform = platform
         self._clock = clock
@@ -107,10 +107,8 @@ class TokenWatch:
     async def _check_key(self, key: StoredKey) -> None:
         sid = key.account_sid or ""
         try:
-            token = open_key(self._keyring, key.sealed, key.agency_id, key.kind, key.version)
+            token = self._vault.open_key(key)
         except OpenError:
-            metrics.key_unreadable(key.kind)
-            emit("key.unreadable", agency_id=key.agency_id, kind=key.kind, key_version=key.version)
             return
         works = await self._ask(Account(sid, token))
         if works is None:

@@ -132,7 +132,7 @@ async def open_bench(
         made.append(Circuits(tell, clock=lambda: time.monotonic() + (bench.ahead if bench else 0.0)))
         return made[0]
 
-    monkeypatch.setattr("router.composition.outside.Circuits", make_circuits)
+    monkeypatch.setattr("router.app.outside.Circuits", make_circuits)
     async with proxied(dsn) as proxy:
         settings = {"answer_deadline": DEADLINE, "handoff_timeout": 1, "database_url": SecretStr(proxy.dsn)}
         async with open_world(dsn, folder, **settings, **overrides) as world:

@@ -24,9 +24,9 @@ from adapters.vapi import Vapi
 from crypto import Keyring, Secret, new_key_entry
 from router.addresses import Addresses
 from router.api.app import api_routes
+from router.app.api import api_parts
+from router.app.areas import Areas, make_areas
 from router.calls.claims import Caps
-from router.composition.api import api_parts
-from router.composition.areas import Areas, make_areas
 from router.events.feed import EventFeed
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits
@@ -34,6 +34,7 @@ from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.store.pool import Database
 from router.store.sealed import open_key
+from router.vault import Vault
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api
 from tests.support.log_capture import captured_events
 from tests.support.serving import serve_app
@@ -82,7 +83,7 @@ class Services:
     def areas(self) -> Areas:
         return make_areas(
             database=self.database,
-            keyring=self.keyring,
+            vault=Vault(self.keyring),
             fallback_keyring=self.fallback_keyring,
             addresses=Addresses(self.public_url, self.fallback_url),
             carrier=self.carrier,

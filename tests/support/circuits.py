@@ -19,5 +19,5 @@ def let_circuits_forget(patch: pytest.MonkeyPatch) -> Callable[[], None]:
         nonlocal ahead
         ahead += 3600
 
-    patch.setattr("router.composition.outside.Circuits", partial(Circuits, clock=lambda: time.monotonic() + ahead))
+    patch.setattr("router.app.outside.Circuits", partial(Circuits, clock=lambda: time.monotonic() + ahead))
     return pass_an_hour

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias
 import asyncpg
 import httpx
 from pydantic import SecretStr
-from starlette.applications import Starlette
 
 from adapters.sandbox.carrier import Carrier, Quirks, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
 from router.app import create_app
+from router.health import ServiceHealth
 from router.settings import Settings, load_settings
 from router.store.sealed import seal_key, seal_webhook_token
 from tests.support.serving import listen, serve_app, url_of
@@ -69,7 +69,7 @@ class World:
     account_sid: str
     auth_token: str
     http: httpx.AsyncClient
-    apps: list[Starlette] = field(default_factory=list)  # the replicas' applications
+    healths: list[ServiceHealth] = field(default_factory=list)  # what the replicas' probes are told
     _numbers: int = 0
 
     async def add_client(
@@ -299,17 +299,18 @@ async def open_world(
             **{f"{api.name}_url": f"{sandbox.url}/{api.name}" for api in sandbox.state.apis},
             **overrides,
         }
-        urls, apps = [], []
+        urls, healths = [], []
         settings = None
         for _ in range(replicas):
             listening = listen()
             settings = load_settings({}, **(values | {"public_url": overrides.get("public_url") or url_of(listening)}))
-            apps.append(create_app(settings, jobs=jobs, clock=clock))
-            urls.append(await stack.enter_async_context(serve_app(apps[-1], listening, lifespan=True)))
+            healths.append(ServiceHealth())
+            app = create_app(settings, healths[-1], jobs=jobs, clock=clock)
+            urls.append(await stack.enter_async_context(serve_app(app, listening, lifespan=True)))
         assert settings is not None
         db = await asyncpg.connect(dsn)
         stack.push_async_callback(db.close)
         plain = httpx.AsyncClient(trust_env=False, timeout=30, verify=False)  # noqa: S501 - loopback has no certificates
         http = await stack.enter_async_context(plain)
         keyring = Keyring.parse(platform_keys)
-        yield World(sandbox, settings, keyring, clock, db, urls, account_sid, auth_token, http, apps)
+        yield World(sandbox, settings, keyring, clock, db, urls, account_sid, auth_token, http, healths)

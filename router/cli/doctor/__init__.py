@@ -15,13 +15,13 @@ from adapters.base import Account
 from adapters.http import Http
 from adapters.twilio import Twilio
 from crypto import Keyring, OpenError
+from router.app.outside import platform_account, voice_providers
 from router.cli.doctor.addresses import look_at_addresses
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
 from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
-from router.composition.outside import platform_account, voice_providers
 from router.settings import Settings
 from router.store.keys.versions import find_account_key
 from router.store.pool import DATABASE_ERRORS, Connection

@@ -16,6 +16,8 @@ _FORMER: Final = timedelta(hours=24)
 class SealedSecrets:
     """One version of a key, with what it signs webhooks with."""
 
+    agency_id: str
+    kind: str
     version: int
     sealed: str
     webhook_sealed: str | None

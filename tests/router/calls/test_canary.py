@@ -218,7 +218,7 @@ async def test_after_our_own_exceptions_no_key_shows(
     database_dsn, tmp_path, monkeypatch, captured_events: CapturedEvents
 ):
     for leaking in (LeakingVapi, LeakingRetell, LeakingBland):
-        monkeypatch.setattr(f"router.composition.outside.{leaking.__name__.removeprefix('Leaking')}", leaking)
+        monkeypatch.setattr(f"router.app.outside.{leaking.__name__.removeprefix('Leaking')}", leaking)
     async with open_aviary(database_dsn, tmp_path, captured_events) as aviary:
         assert (await aviary.call()).answered_by == "voicemail"
         failed = captured_events.named("request.failed")

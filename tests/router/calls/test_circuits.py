@@ -30,7 +30,7 @@ class CircuitTime:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._ahead = 0.0
-        patch.setattr("router.composition.outside.Circuits", partial(Circuits, clock=self))
+        patch.setattr("router.app.outside.Circuits", partial(Circuits, clock=self))
 
     def __call__(self) -> float:
         return time.monotonic() + self._ahead

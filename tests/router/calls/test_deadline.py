@@ -130,7 +130,7 @@ def adapter_that(bug: str) -> type[Retell]:
 async def test_a_bug_in_an_adapter_leaves_the_caller_with_the_next_provider_or_a_person(
     database_dsn, tmp_path, monkeypatch, captured_events: CapturedEvents, bug
 ):
-    monkeypatch.setattr("router.composition.outside.Retell", adapter_that(bug))
+    monkeypatch.setattr("router.app.outside.Retell", adapter_that(bug))
     async with open_world(database_dsn, tmp_path) as world:
         client = await world.add_client(providers=["retell", "vapi"], routing=RINGS)
         timeline = await world.call(client, SOON)

@@ -16,12 +16,12 @@ from adapters.base import CarrierCall
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from adapters.sandbox.ids import new_id
 from crypto import Keyring, Secret, new_key_entry
+from router.app import make_service
 from router.calls.fallback import Fallback, fallback_address
 from router.calls.state import call_id_of
 from router.calls.sweep import OverdueCalls, legs_of
 from router.calls.unseen import UnseenCalls, conclude
-from router.composition.outside import open_outside
-from router.composition.sweeping import make_sweep
+from router.health import ServiceHealth
 from router.messages.mailbox import voicemail_id_of
 from router.webhooks.fallback import fallback_routes
 from tests.support.serving import serve_app
@@ -44,8 +44,10 @@ async def world(database_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
 async def sweeps(world: World) -> AsyncIterator[list[tuple[OverdueCalls, UnseenCalls]]]:
     """Those of two processes."""
     async with AsyncExitStack() as stack:
-        outsides = [await stack.enter_async_context(open_outside(world.settings, world.clock)) for _ in range(2)]
-        yield [make_sweep(world.settings, outside) for outside in outsides]
+        services = [make_service(world.settings, ServiceHealth(), world.clock) for _ in range(2)]
+        for service in services:
+            await stack.enter_async_context(service.doing_jobs())
+        yield [(service.calls.overdue, service.calls.unseen) for service in services]
 
 
 async def close_overdue(sweeps: list[tuple[OverdueCalls, UnseenCalls]]) -> None:

@@ -20,6 +20,7 @@ from crypto import Keyring
 from router.app import create_app
 from router.calls import ending
 from router.calls.fallback import Fallback, fallback_address
+from router.health import ServiceHealth
 from router.store.schema import migrate
 from tests.chaos.machinery import Postgres
 from tests.support.database_proxy import DatabaseProxy, proxied
@@ -70,10 +71,11 @@ async def another_replica(world: World, dsn: str, folder: Path) -> AsyncIterator
     settings = world.settings.model_copy(
         update={"database_url": SecretStr(dsn), "data_dir": folder, "public_url": url_of(listening)}
     )
-    app = create_app(settings, clock=world.clock)
+    health = ServiceHealth()
+    app = create_app(settings, health, clock=world.clock)
     async with serve_app(app, listening, lifespan=True) as url:
         world.urls.append(url)
-        world.apps.append(app)
+        world.healths.append(health)
         yield len(world.urls) - 1
 
 
@@ -455,7 +457,7 @@ async def test_what_changed_just_before_an_outage_counts_in_every_replica(
 
 def key_version(world: World, replica: int, client: Client) -> int:
     """Of what a replica remembers of that client's provider."""
-    route = world.apps[replica].state.health.memory.find_route(client.account_sid, client.number)
+    route = world.healths[replica]._memory.find_route(client.account_sid, client.number)
     return 0 if route is None else route.access("vapi").key_version
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from router.composition.background import make_runner
-from router.composition.outside import open_outside
+from router.app import make_service
+from router.health import ServiceHealth
 from tests.support.world import open_world
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,6 @@ def documented() -> set[str]:
 
 
 async def test_every_job_is_documented_and_no_other(database_dsn: str, tmp_path: Path):
-    async with open_world(database_dsn, tmp_path) as world, open_outside(world.settings, world.clock) as outside:
-        runner = make_runner(world.settings, outside)
+    async with open_world(database_dsn, tmp_path) as world:
+        runner = make_service(world.settings, ServiceHealth(), world.clock).runner
     assert documented() == {*runner._kinds, *runner._ticks, "jobs.clean_up"}

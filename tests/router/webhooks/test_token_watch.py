@@ -11,6 +11,7 @@ import pytest
 from adapters.base import Account, ErrorKind, KeyCheck, ProviderError
 from crypto import Secret
 from router.store.pool import open_database
+from router.vault import Vault
 from router.webhooks.token_watch import TokenWatch
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.signed_requests import VOICE, call_form, post_signed
@@ -138,10 +139,10 @@ class Watched:
 async def watched(world: World) -> AsyncIterator[Watched]:
     client = await world.add_client(own_account=True)
     carrier = FakeCarrier()
-    async with open_database(world.settings.dsn, call_connections=2, settings_connections=2) as database:
+    async with open_database(world.settings.dsn) as database:
         watch = TokenWatch(
             database=database,
-            keyring=world.keyring,
+            vault=Vault(world.keyring),
             carrier=carrier,
             platform=Account(world.account_sid, Secret(world.auth_token)),
             clock=world.clock,
@@ -210,8 +211,8 @@ async def test_while_the_database_is_away_nobody_is_asked(watched: Watched, capt
     assert "request.failed" not in captured_events.names()
 
 
-async def test_memory_of_wrong_signatures_is_bounded(watched: Watched, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("router.webhooks.token_watch._MOST_NUMBERS", 10)
-    for number in range(100):
-        watched.watch.note_wrong("AC1", f"+1500555{number:04}")
-    assert len(watched.watch._wrong) == 10
+async def test_memory_of_wrong_signatures_is_bounded(watched: Watched):
+    most = watched.watch._wrong.maxsize
+    for number in range(round(most) + 100):
+        watched.watch.note_wrong("AC1", f"+1500555{number:06}")
+    assert len(watched.watch._wrong) == most

@@ -17,7 +17,6 @@ from router.assistants.removing import Removal
 from router.assistants.site import Sites
 from router.assistants.work import SyncWork
 from router.clock import Clock
-from router.composition.outside import Outside, platform_account, reveal
 from router.keys.checks import KeyChecks
 from router.keys.letters import KeyLetters
 from router.keys.rounds import KeyRounds
@@ -45,7 +44,6 @@ from router.numbers.release import Release
 from router.numbers.shops import Shops
 from router.numbers.subaccounts import Subaccounts
 from router.numbers.taking_over import TakingOver
-from router.settings import Settings
 from router.store.changes import Changes
 from router.store.pool import Database
 from router.tenants.agencies import Agencies
@@ -91,7 +89,7 @@ class Areas:
 def make_areas(
     *,
     database: Database,
-    keyring: Keyring,
+    vault: Vault,
     fallback_keyring: Keyring,
     addresses: Addresses,
     carrier: Carrier,
@@ -104,7 +102,7 @@ def make_areas(
 ) -> Areas:
     """`providers` in the order in which they stand in for each other."""
     names = tuple(providers)
-    vault, changes = Vault(keyring), Changes(database, clock)
+    changes = Changes(database, clock)
     accounts, provider_keys = Accounts(database, vault, platform), ProviderKeys(database, vault)
     wirings = Wirings(vault, addresses)
     places = Places(wirings, assistant_hosts, number_hosts)
@@ -186,21 +184,4 @@ def make_areas(
         taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
         tokens=Tokens(changes),
         wanted=wanted,
-    )
-
-
-def areas_of(settings: Settings, outside: Outside) -> Areas:
-    """Those of a running process."""
-    return make_areas(
-        database=outside.database,
-        keyring=outside.keyring,
-        fallback_keyring=Keyring.parse(reveal(settings.fallback_keys)),
-        addresses=Addresses(settings.base_url, settings.fallback_base_url),
-        carrier=outside.carrier,
-        platform=platform_account(settings),
-        providers=outside.providers,
-        assistant_hosts=outside.providers,
-        number_hosts=outside.providers,
-        line_tellers=outside.providers,
-        clock=outside.clock,
     )

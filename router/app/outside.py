@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -23,86 +22,93 @@ from adapters.retell import Retell
 from adapters.twilio import Twilio
 from adapters.vapi import Vapi
 from crypto import Keyring, Secret
-from router.calls.claims import Caps
 from router.calls.events import tell_circuit
 from router.calls.memory import RouteMemory
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
+from router.clock import Clock
 from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
-from router.store.pool import Database, open_database
+from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
 from router.store.sealed import open_key
 from router.telemetry import metrics
+from router.vault import Vault
 
-Clock = Callable[[], datetime]
 Provider: TypeAlias = Vapi | Retell | Bland
 """Each is a VoiceProvider, an AssistantHost and a NumberHost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything that leads out of the process."""
+    """Everything that leads out of the process, or keeps what comes in."""
 
     database: Database
     guard: Guard
     recorder: Recorder
     memory: RouteMemory
+    http: Http
     providers: Mapping[str, Provider]
     dispatcher: Dispatcher
     carrier: Twilio
+    platform: Account | None
     receivers: Receivers
     feed: EventFeed
-    keyring: Keyring
+    vault: Vault
     clock: Clock
 
+    @property
+    def keyring(self) -> Keyring:
+        return self.vault.keyring
 
-@asynccontextmanager
-async def open_outside(
-    settings: Settings, clock: Clock, is_stopping: Callable[[], bool] = lambda: False
-) -> AsyncIterator[Outside]:
-    """Also with a database that is away. Raises SchemaError for one that is there and has another schema.
+    @asynccontextmanager
+    async def opened(self, dsn: str) -> AsyncIterator[None]:
+        """In use while the block runs, also with a database that is away.
 
-    `is_stopping`: what lasts, such as a stream of events, ends soon after it says so.
-    """
-    keyring = Keyring.parse(reveal(settings.platform_keys))
-    async with open_database(settings.dsn) as database:
-        guard = Guard()
-        recorder = Recorder(
-            partial(_connect_anew, settings.dsn, database), guard, Spool(settings.data_dir / "spool", keyring)
-        )
-        await _look_at_database(settings.dsn, guard)
-        recorder.start()
-        http = Http(observe=metrics.outgoing_finished)
-        providers = voice_providers(settings, http)
-        metrics.register_providers(providers)
-        dispatcher = Dispatcher(
-            providers, partial(_open_access, keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
-        )
-        receivers = Receivers(private=settings.private_endpoints == "on")
-        try:
-            yield Outside(
-                database=database,
-                guard=guard,
-                recorder=recorder,
-                memory=RouteMemory(),
-                providers=providers,
-                dispatcher=dispatcher,
-                carrier=Twilio(http, settings.twilio_url),
-                receivers=receivers,
-                feed=EventFeed(database, is_stopping),
-                keyring=keyring,
-                clock=clock,
-            )
-        finally:
-            await dispatcher.aclose()
-            await recorder.aclose()
-            await http.aclose()
-            await receivers.aclose()
+        Raises SchemaError for one that is there and has another schema.
+        """
+        async with self.database.opened():
+            await _look_at_database(dsn, self.guard)
+            self.recorder.start()
+            try:
+                yield
+            finally:
+                await self.dispatcher.aclose()
+                await self.recorder.aclose()
+                await self.http.aclose()
+                await self.receivers.aclose()
+
+
+def make_outside(settings: Settings, clock: Clock, is_stopping: Callable[[], bool]) -> Outside:
+    """Nothing is connected yet. `is_stopping`: what lasts, such as a stream of events, ends soon after it says so."""
+    vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
+    database, guard = make_database(settings.dsn), Guard()
+    http = Http(observe=metrics.outgoing_finished)
+    providers = voice_providers(settings, http)
+    metrics.register_providers(providers)
+    return Outside(
+        database=database,
+        guard=guard,
+        recorder=Recorder(
+            partial(_connect_anew, settings.dsn, database), guard, Spool(settings.data_dir / "spool", vault.keyring)
+        ),
+        memory=RouteMemory(),
+        http=http,
+        providers=providers,
+        dispatcher=Dispatcher(
+            providers, partial(_open_access, vault.keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
+        ),
+        carrier=Twilio(http, settings.twilio_url),
+        platform=platform_account(settings),
+        receivers=Receivers(private=settings.private_endpoints == "on"),
+        feed=EventFeed(database, is_stopping),
+        vault=vault,
+        clock=clock,
+    )
 
 
 def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
@@ -113,10 +119,6 @@ def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
         Bland(http, settings.bland_url, settings.bland_sip),
     )
     return {provider.name: provider for provider in providers}
-
-
-def caps(settings: Settings) -> Caps:
-    return Caps(settings.caller_calls, settings.agency_calls)
 
 
 def platform_account(settings: Settings) -> Account | None:

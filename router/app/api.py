@@ -9,10 +9,10 @@ from adapters.base import VoiceProvider
 from adapters.receivers import Receivers
 from crypto import Keyring
 from router.api.idempotency import Replies
+from router.app.areas import Areas
 from router.calls.claims import Caps
 from router.calls.preview import Previews
 from router.clock import Clock
-from router.composition.areas import Areas
 from router.events.endpoints import Endpoints
 from router.events.feed import EventFeed
 from router.routing.dispatch import Dispatcher

@@ -1,11 +1,13 @@
-"""What a live call runs through, put together: claims, steps, documents, the flow, the end, and moving it to a person."""
+"""What a call runs through, put together: claims, steps, documents, the flow, the end, moving it to a person, the sweep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from router.calls.claims import Claims
+from router.accounts import Accounts
+from router.app.outside import Outside
+from router.calls.claims import Caps, Claims
 from router.calls.control import LiveCalls
 from router.calls.desk import Desk, Timing
 from router.calls.ending import Closer
@@ -15,8 +17,9 @@ from router.calls.key_notes import KeyNotes
 from router.calls.native import NativeCalls
 from router.calls.once import StepKeeper
 from router.calls.reports import Reports
+from router.calls.sweep import OverdueCalls
 from router.calls.transfer import Transfers
-from router.composition.outside import Outside, caps, platform_account
+from router.calls.unseen import UnseenCalls
 from router.messages.mailbox import Mailbox
 from router.settings import Settings
 
@@ -34,9 +37,11 @@ class CallPath:
     transfers: Transfers
     native: NativeCalls
     reports: Reports
+    overdue: OverdueCalls
+    unseen: UnseenCalls
 
 
-def make_call_path(settings: Settings, outside: Outside) -> CallPath:
+def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, caps: Caps) -> CallPath:
     database, guard, recorder = outside.database, outside.guard, outside.recorder
     keyring, clock = outside.keyring, outside.clock
     key_notes = KeyNotes(database, recorder, clock)
@@ -56,13 +61,11 @@ def make_call_path(settings: Settings, outside: Outside) -> CallPath:
         memory=outside.memory,
         steps=steps,
         recorder=recorder,
-        caps=caps(settings),
+        caps=caps,
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
-    live_calls = LiveCalls(
-        database, guard, outside.memory, keyring, outside.carrier, events, platform_account(settings), clock
-    )
+    live_calls = LiveCalls(database, guard, outside.memory, keyring, outside.carrier, events, outside.platform, clock)
     flow = CallFlow(
         database=database,
         guard=guard,
@@ -89,6 +92,7 @@ def make_call_path(settings: Settings, outside: Outside) -> CallPath:
         base_url=settings.base_url,
         clock=clock,
     )
+    mailbox = Mailbox(database, guard, recorder, events, clock)
     reports = Reports(database, recorder, events, outside.dispatcher, clock)
     return CallPath(
         events=events,
@@ -96,8 +100,19 @@ def make_call_path(settings: Settings, outside: Outside) -> CallPath:
         claims=claims,
         closer=closer,
         flow=flow,
-        mailbox=Mailbox(database, guard, recorder, events, clock),
+        mailbox=mailbox,
         transfers=transfers,
         native=NativeCalls(database, recorder, events, reports, closer, clock),
         reports=reports,
+        overdue=OverdueCalls(database, outside.carrier, accounts.open, closer, clock),
+        unseen=UnseenCalls(
+            database=database,
+            carrier=outside.carrier,
+            open_account=accounts.open,
+            closer=closer,
+            mailbox=mailbox,
+            events=events,
+            recorder=recorder,
+            clock=clock,
+        ),
     )

@@ -1,0 +1,156 @@
+"""The service: every object of a process, made once, and what runs beside the requests while the process lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from crypto import Keyring
+from router.addresses import Addresses
+from router.app.areas import Areas, make_areas
+from router.app.calls import CallPath, make_call_path
+from router.app.jobs import make_runner
+from router.app.outside import Outside, direct_dsn, make_outside, reveal
+from router.calls.claims import Caps
+from router.calls.memory import MemoryKeeper
+from router.calls.route_file import RouteFile
+from router.clock import Clock, utc_now
+from router.health import ServiceHealth
+from router.jobs import JobRunner
+from router.settings import Settings
+from router.store.events.feed import CHANNEL as CALL_EVENTS
+from router.store.notices import Notices
+from router.webhooks.accounts import Accounts as SigningAccounts
+from router.webhooks.token_watch import TokenWatch
+from router.webhooks.verify import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """For the applications, the commands and tests: what needs one of these is handed it, not the whole."""
+
+    settings: Settings
+    health: ServiceHealth
+    outside: Outside
+    areas: Areas
+    calls: CallPath
+    caps: Caps
+    fallback_keyring: Keyring
+    keeper: MemoryKeeper
+    verifier: Verifier
+    runner: JobRunner
+
+    @asynccontextmanager
+    async def answering_calls(self, *, jobs: bool) -> AsyncIterator[None]:
+        """Everything that goes on beside the requests. `jobs` False: background jobs are left to other processes."""
+        async with self.outside.opened(self.settings.dsn):
+            await self.keeper.load()
+            try:
+                async with _going_on(self._tasks(jobs=jobs)):
+                    yield
+            finally:
+                await self.verifier.aclose()
+                await self.keeper.save()
+
+    @asynccontextmanager
+    async def doing_jobs(self) -> AsyncIterator[None]:
+        """For a process that answers no calls."""
+        async with self.outside.opened(self.settings.dsn):
+            yield
+
+    def _tasks(self, *, jobs: bool) -> dict[str, Callable[[], Awaitable[None]]]:
+        dsn = direct_dsn(self.settings)
+        tasks: dict[str, Callable[[], Awaitable[None]]] = {
+            "memory": self.keeper.save_now_and_then,
+            "notices": Notices(dsn, self.keeper.refresh).run,
+            "call-events": Notices(dsn, self.outside.feed.hear, CALL_EVENTS).run,
+            "early-ends": self.calls.closer.carry_out_early_ends_now_and_then,
+            "key-notes": self.calls.key_notes.write_now_and_then,
+        }
+        return tasks | ({"jobs": self._run_jobs} if jobs else {})
+
+    async def _run_jobs(self) -> None:
+        """What is not done by the end goes back into the queue."""
+        running = asyncio.ensure_future(self.runner.run())
+        try:
+            await asyncio.shield(running)
+        finally:
+            await self.runner.stop()
+            await running
+
+
+def make_service(settings: Settings, health: ServiceHealth, clock: Clock = utc_now) -> Service:
+    """Nothing is connected yet. Settings are complete: secrets given or generated. Needs the running event loop."""
+    outside = make_outside(settings, clock, lambda: health.draining)
+    health.watch(outside.database, outside.memory)
+    fallback_keyring = Keyring.parse(reveal(settings.fallback_keys))
+    areas = make_areas(
+        database=outside.database,
+        vault=outside.vault,
+        fallback_keyring=fallback_keyring,
+        addresses=Addresses(settings.base_url, settings.fallback_base_url),
+        carrier=outside.carrier,
+        platform=outside.platform,
+        providers=outside.providers,
+        assistant_hosts=outside.providers,
+        number_hosts=outside.providers,
+        line_tellers=outside.providers,
+        clock=clock,
+    )
+    caps = Caps(settings.caller_calls, settings.agency_calls)
+    calls = make_call_path(settings, outside, areas.accounts, caps)
+    return Service(
+        settings=settings,
+        health=health,
+        outside=outside,
+        areas=areas,
+        calls=calls,
+        caps=caps,
+        fallback_keyring=fallback_keyring,
+        keeper=MemoryKeeper(
+            outside.memory,
+            RouteFile(settings.data_dir / "routes.sealed", outside.keyring),
+            outside.database,
+            outside.guard,
+        ),
+        verifier=_make_verifier(settings, outside),
+        runner=make_runner(settings, outside, areas, calls),
+    )
+
+
+def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
+    accounts = SigningAccounts(
+        database=outside.database,
+        guard=outside.guard,
+        memory=outside.memory,
+        vault=outside.vault,
+        platform=outside.platform,
+        clock=outside.clock,
+    )
+    watch = TokenWatch(
+        database=outside.database,
+        vault=outside.vault,
+        carrier=outside.carrier,
+        platform=outside.platform,
+        clock=outside.clock,
+    )
+    return Verifier(accounts, watch, settings.base_url)
+
+
+@asynccontextmanager
+async def _going_on(works: dict[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(_named(work)) for work in works.values()]
+    for name, task in zip(works, tasks, strict=True):
+        task.set_name(name)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _named(work: Callable[[], Awaitable[None]]) -> None:
+    await work()

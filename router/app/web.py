@@ -1,0 +1,136 @@
+"""The applications: the whole service, the worker's probes, and the static fallback alone."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.routing import BaseRoute, Route, Router
+
+from crypto import Keyring, Secret
+from router.api.app import api_routes
+from router.app.api import api_parts
+from router.app.outside import reveal
+from router.app.service import Service, make_service
+from router.clock import Clock, utc_now
+from router.console import ConsoleServices, console_routes
+from router.health import ServiceHealth, health_routes
+from router.hygiene import is_memory_overwritten, is_memory_readable
+from router.settings import Settings
+from router.store.tenants.ended_sessions import SessionsOnRecord
+from router.telemetry import emit, metrics
+from router.webhooks.fallback import fallback_routes
+from router.webhooks.proof import Proof
+from router.webhooks.providers import ProviderWebhooks
+from router.webhooks.transfers import TransferWebhooks
+from router.webhooks.twilio import TwilioWebhooks
+
+_VERSION: Final = version("callrouter")
+
+
+def create_app(
+    settings: Settings, health: ServiceHealth | None = None, *, jobs: bool = True, clock: Clock = utc_now
+) -> Starlette:
+    """The whole service as an ASGI application. To be called in the event loop that serves it.
+
+    `health` is what the probes are told; `jobs` False: background jobs are left to other processes.
+    """
+    service = make_service(settings, health or ServiceHealth(), clock)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with service.answering_calls(jobs=jobs):
+            service.health.starting = False
+            _announce(settings)
+            yield
+        metrics.leave()
+
+    return Starlette(routes=_routes(service), lifespan=lifespan)
+
+
+def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
+    """Only the static fallback and a probe: nothing that could be away."""
+    live = Route("/livez", lambda _: PlainTextResponse("alive\n"))
+    return Starlette(routes=[live, *_fallback(keyring, settings)])
+
+
+def worker_app(health: ServiceHealth) -> Starlette:
+    """Only the probes of a process that does jobs."""
+    return Starlette(routes=health_routes(health))
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    settings, outside, calls = service.settings, service.outside, service.calls
+    twilio = TwilioWebhooks(
+        verifier=service.verifier,
+        flow=calls.flow,
+        claims=calls.claims,
+        mailbox=calls.mailbox,
+        closer=calls.closer,
+        keyring=outside.keyring,
+        answer_deadline=settings.answer_deadline,
+    )
+    proof = Proof(outside.database, outside.vault, outside.clock)
+    api = _api_routes(service)
+    console = ConsoleServices(
+        api=Router(api),
+        keyring=outside.keyring,
+        ended=SessionsOnRecord(outside.database, outside.guard, outside.clock),
+        public_url=settings.base_url,
+        clock=outside.clock,
+    )
+    return [
+        *twilio.routes(),
+        *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports).routes(),
+        *TransferWebhooks(proof, outside.providers, calls.transfers).routes(),
+        *_fallback(service.fallback_keyring, settings),
+        *health_routes(service.health),
+        *api,
+        *console_routes(console),
+        Route("/", lambda _: RedirectResponse("console")),
+    ]
+
+
+def _api_routes(service: Service) -> list[BaseRoute]:
+    settings, outside = service.settings, service.outside
+    parts = api_parts(
+        service.areas,
+        keyring=outside.keyring,
+        providers=outside.providers,
+        dispatcher=outside.dispatcher,
+        caps=service.caps,
+        feed=outside.feed,
+        receivers=outside.receivers,
+    )
+    return api_routes(tuple(outside.providers), parts, Secret(reveal(settings.admin_token)), settings.base_url)
+
+
+def _fallback(keyring: Keyring, settings: Settings) -> list[Route]:
+    return fallback_routes(keyring, urlsplit(settings.fallback_base_url).path)
+
+
+def _announce(settings: Settings) -> None:
+    emit(
+        "service.started",
+        version=_VERSION,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        database="embedded" if settings.embedded else "external",
+        memory_hygiene=is_memory_overwritten(),
+        core_dumps=resource.getrlimit(resource.RLIMIT_CORE)[0] != 0,
+        dumpable=is_memory_readable(),
+        public_url=settings.base_url,
+    )
+    if settings.public_url is None:
+        emit(
+            "settings.warning",
+            setting="CALLROUTER_PUBLIC_URL",
+            message="not set: Twilio cannot reach this address from outside",
+        )

@@ -1,1 +1,0 @@
-"""Putting together what several commands share: what reaches outside the process, and the jobs."""
