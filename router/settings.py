@@ -1,13 +1,16 @@
 """Environment → Settings, read once and checked at start; every mistake is named at once.
 
-Each name is documented in the README. A secret NAME may also be given as NAME_FILE, the path of a file that
-holds it. Nothing else in the service reads the environment.
+The docstring below each field is its description in the README and in .env.example, which `python -m router.settings`
+prints. A secret NAME may also be given as NAME_FILE, the path of a file that holds it. Nothing else in the service reads
+the environment.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +23,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 _PREFIX = "CALLROUTER_"
 _SHORTEST_TOKEN = 16
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
+_EXAMPLE_HEAD = """\
+# The settings of callrouter and their defaults. Copy this file to .env, uncomment what you want to change, and pass it
+# on: EnvironmentFile= for systemd, --env-file for Docker. callrouter reads the environment, never the file.
+# You can also provide a secret as NAME_FILE, the path of a file that contains it.
+"""
 
 
 class SettingsError(ValueError):
@@ -70,43 +78,83 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseModel):
-    """All settings. Defaults are those of the README."""
+    """All settings, with their defaults and descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     database_url: SecretStr | None = None
+    """PostgreSQL connection string, secret. Several hosts and `target_session_attrs` are supported. If unset,
+    callrouter runs an embedded PostgreSQL in the data directory."""
     database_direct_url: SecretStr | None = None
+    """Connection string, secret, that bypasses a transaction pooler; used for LISTEN and for jobs. If unset,
+    `DATABASE_URL`."""
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False)))
+    """Directory for the embedded database, generated keys, and call records while the database is down. If unset, the
+    user's data directory."""
     public_url: BaseUrl | None = None
+    """HTTPS address at which Twilio and the providers reach callrouter. If unset, `http://HOST:PORT`, with a
+    warning."""
     fallback_url: BaseUrl | None = None
+    """Address at which Twilio reaches the static fallback. If unset, the public address."""
     platform_keys: SecretStr | None = None
+    """Keys that seal all others, secret: `id:base64 of 32 bytes`, separated by commas or lines; the first is active.
+    Required with `DATABASE_URL`, else generated in the data directory."""
     fallback_keys: SecretStr | None = None
+    """Keys that seal the static fallback's addresses and nothing else, secret, in the same format. Required with
+    `DATABASE_URL`, else generated in the data directory."""
     admin_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    """The operator's bearer token, secret, 16 characters or more. Required with `DATABASE_URL`, else generated in the
+    data directory."""
     twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
+    """The platform's own Twilio account. If unset, agencies need accounts of their own."""
     twilio_auth_token: SecretStr | None = None
+    """Auth token of the platform's Twilio account, secret. Set both or neither."""
     vapi_url: BaseUrl = "https://api.vapi.ai"
+    """Base address of the Vapi API."""
     retell_url: BaseUrl = "https://api.retellai.com"
+    """Base address of the Retell API."""
     bland_url: BaseUrl = "https://api.bland.ai"
+    """Base address of the Bland API."""
     twilio_url: BaseUrl = "https://api.twilio.com"
+    """Base address of the Twilio API."""
     retell_sip: str = "sip.retellai.com;transport=tcp"
+    """Host, port and parameters of Retell's SIP server."""
     bland_sip: str = "us2.sip.bland.ai:5061;transport=tls;secure=true"
+    """Host, port and parameters of Bland's SIP server."""
     answer_deadline: Annotated[float, Field(ge=2, le=14)] = 10
+    """Seconds within which Twilio gets TwiML, whatever happens. Twilio times out after 15."""
     handoff_timeout: Seconds = 6
+    """Seconds that a provider has to take a call."""
     sip_timeout: Annotated[int, Field(ge=5, le=60)] = 8
+    """Seconds that an AI's SIP leg may ring."""
     ring_budget: Annotated[int, Field(ge=15, le=300)] = 45
+    """Seconds from the first webhook until someone or something must have answered; after that, voicemail."""
     caller_calls: Annotated[int, Field(ge=1)] = 5
+    """Concurrent calls per caller; further calls go to voicemail."""
     agency_calls: Annotated[int, Field(ge=1)] = 500
+    """Concurrent calls per agency; further calls go to voicemail."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 5
+    """Seconds after SIGTERM during which `/readyz` returns 503 and calls are still accepted."""
     private_endpoints: Literal["on", "off"] = "off"
+    """`on` allows outgoing webhooks to private and loopback addresses, and over plain HTTP."""
     smtp_url: SecretStr | None = None
+    """Mail server, secret: `smtp://user:password@host:587` (STARTTLS, required with a password unless
+    `?starttls=never`) or `smtps://…`. If unset, no mail is sent."""
     mail_from: str | None = None
+    """Address that mail is sent from. Set it together with `CALLROUTER_SMTP_URL`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """`debug`, `info`, `warning` or `error`."""
     log_format: Literal["json", "console"] | None = None
+    """`json` or `console`. If unset, `console` on a terminal and `json` elsewhere."""
     log_numbers: Literal["masked", "full"] = "masked"
+    """Phone numbers in logs: `masked` (only the last four digits) or `full`."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Number of processes that answer calls."""
     embedded_dsn: SecretStr | None = Field(None, exclude=True)  # set by the commands, not by the environment
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Port to listen on; 0 picks a free one."""
 
     @property
     def embedded(self) -> bool:
@@ -198,6 +246,25 @@ def env_name(field: str) -> str:
     return "DATABASE_URL" if field == "database_url" else f"{_PREFIX}{field.upper()}"
 
 
+def describe(field: str) -> str:
+    """The description of a setting, in one line."""
+    return " ".join((Settings.model_fields[field].description or "").split())
+
+
+def make_example() -> str:
+    """The text of .env.example: every setting with its description, and commented out with its default."""
+    parts = [_EXAMPLE_HEAD]
+    for field, info in Settings.model_fields.items():
+        if not info.exclude:
+            default = "" if info.default_factory or info.default is None else info.default
+            parts.append(f"{_comment(describe(field))}\n#{env_name(field)}={default}\n")
+    return "\n".join(parts)
+
+
+def _comment(text: str) -> str:
+    return textwrap.fill(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
 def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
@@ -252,3 +319,7 @@ def _run_checks(values: Mapping[str, Any], checks: Mapping[str, Callable[[str], 
 
 def _explain(detail: Any) -> str:
     return f"{env_name(str(detail['loc'][0]))}: {str(detail['msg']).removeprefix('Value error, ')}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(make_example())

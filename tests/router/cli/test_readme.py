@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import typer
@@ -11,12 +10,17 @@ from starlette.routing import compile_path
 
 from router.api.app import api_operations
 from router.cli import app
-from router.settings import Settings, env_name
+from router.settings import Settings, describe, env_name, make_example
 from tests.router.cli.commands import ROOT
 
 NAMES = ("vapi", "retell", "bland")
 README = (ROOT / "README.md").read_text()
 FIELDS = {env_name(name): info for name, info in Settings.model_fields.items() if not info.exclude}
+MEANINGS = {env_name(name): describe(name) for name in Settings.model_fields}
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 
 
 def table(heading: str) -> list[list[str]]:
@@ -31,12 +35,23 @@ def test_every_setting_is_named_once_in_the_order_of_the_code():
 
 
 @pytest.mark.parametrize("row", table("Settings"), ids=lambda row: row[0])
-def test_defaults_are_those_of_the_code(row):
+def test_settings_are_described_as_in_the_code(row):
     name, meaning, default = row
     field = FIELDS[name.strip("`")]
-    if field.default_factory is None and field.default is not None:
-        assert default == f"`{field.default}`"
+    assert meaning == MEANINGS[name.strip("`")]
+    assert default == ("unset" if field.default_factory or field.default is None else f"`{field.default}`")
     assert ("secret" in meaning) == ("SecretStr" in str(field.annotation))
+
+
+def test_the_example_environment_is_made_from_the_settings():
+    hint = "update it with `python -m router.settings > .env.example`"
+    assert (ROOT / ".env.example").read_text() == make_example(), hint
+
+
+def test_the_example_environment_changes_nothing():
+    example = (ROOT / ".env.example").read_text().splitlines()
+    assert all(line.startswith("#") for line in example if line)
+    assert [line[1:].partition("=")[0] for line in example if re.match(r"#[A-Z_]+=", line)] == list(FIELDS)
 
 
 def test_every_command_is_named():
@@ -57,18 +72,14 @@ def test_the_requests_of_the_examples_exist():
         assert any(method == verb and pattern.match(f"/v1{path}") for verb, pattern in served), f"{method} {path}"
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CHANGELOG.md", *(f"docs/{each.name}" for each in ROOT.glob("docs/*.md"))]
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    file = ROOT / page
-    for link in re.findall(r"\]\(([^)#]+)\)", file.read_text()):
-        assert link.startswith("https://") or (Path(file.parent) / link).exists(), link
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
-def test_what_the_texts_tell_people_to_make_can_be_made():
+def test_every_make_target_that_the_pages_name_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
-    told = {name for page in pages for name in re.findall(r"`make ([a-z]+)", page.read_text())}
-    assert told == {"run", "test", "matrix", "chaos", "bench"}
+    told = {name for page in PAGES for name in re.findall(r"`make ([a-z]+)", page.read_text())}
+    assert {"run", "test", "check", "lock", "matrix", "chaos", "bench"} <= told
     assert told <= targets
