@@ -148,7 +148,7 @@ async def test_one_of_two_that_is_killed_loses_no_call_and_has_nobody_asked_twic
 
 
 async def test_one_that_is_told_to_stop_says_so_and_answers_what_comes_until_then(setting: Setting, database_dsn):
-    serving = setting.start("one", database_dsn, CALLROUTER_DRAIN_DELAY="2")
+    serving = setting.start("one", database_dsn, CALLROUTER_DRAIN_DELAY="4")
     url = await url_of(serving)
     await provision(url, ADMIN_TOKEN, setting.world)
     setting.sandbox.state.faults.set("bland", {"fault": "late", "seconds": 0.5})

@@ -294,7 +294,7 @@ async def test_a_server_that_is_stopped_and_one_that_loses_power_lose_no_call(
         await arrive(world, stopped.call_sid)
         assert await record(world, stopped) == expected
         await wait_until(lambda: captured_events.named("spool.replayed"))
-        world.sandbox.state.faults.set("vapi", {"fault": "late", "seconds": 1})
+        world.sandbox.state.faults.set("vapi", {"fault": "late", "seconds": 3})
         call = PostedCall(world, client)
         ringing = asyncio.create_task(call.ring())
         await wait_until(lambda: world.asked("vapi") == 3)
@@ -423,6 +423,40 @@ async def test_every_step_may_reach_another_replica_that_has_not_lost_the_databa
 def is_told_once(captured_events: CapturedEvents, call: PostedCall) -> bool:
     """The log tells of the call's end, as its timeline does."""
     return [line["call_sid"] for line in captured_events.named("call.ended")].count(call.call_sid) == 1
+
+
+@pytest.mark.parametrize("elsewhere", ["there", "away, too"])
+async def test_the_end_is_kept_of_a_call_that_died_with_its_process(
+    world: World, proxy, database_dsn, tmp_path: Path, monkeypatch, elsewhere
+):
+    """The process is gone when Twilio asks it what comes next, so that Twilio's fallback has the rest of the call.
+
+    Nothing but the call's end reaches us after that, at a replica that knows nothing of the call.
+    """
+    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
+    client = await world.add_client(providers=["retell"], routing={"on_failure": "ring_through"})
+    call = PostedCall(world, client)
+    async with (
+        proxied(database_dsn) as other_way,
+        another_replica(world, other_way.dsn, tmp_path / "other") as other,
+    ):
+        async with another_replica(world, proxy.dsn, tmp_path / "dying") as dying:
+            assert takers_of([await PostedCall(world, client).ring(replica=dying)]) == ["retell"]
+            proxy.refuse()
+            document = only_document([await call.ring(replica=dying)])
+        assert (await call.go_on(document, replica=dying)).status is None
+        if elsewhere == "away, too":
+            other_way.refuse()
+        assert (await call.post(STATUS, replica=other, **ENDED)).status == 200
+        assert await world.db.fetchval("SELECT count(*) FROM calls WHERE call_sid = $1", call.call_sid) == 0
+        other_way.go_on()
+        async with another_replica(world, database_dsn, tmp_path / "dying"):
+            ended = "SELECT outcome, seconds FROM calls WHERE call_sid = $1 AND ended_at IS NOT NULL"
+            row = await wait_until(lambda: world.db.fetchrow(ended, call.call_sid))
+    assert tuple(row) == ("abandoned", 33)
+    events = "SELECT event FROM call_events e JOIN calls c ON c.id = e.call_id WHERE c.call_sid = $1 ORDER BY e.seq"
+    told = [event["event"] for event in await world.db.fetch(events, call.call_sid)]
+    assert told == ["call.received", "handoff.requested", "handoff.succeeded", "call.ended"]
 
 
 def recording_callback_of(document: str) -> str:

@@ -1,4 +1,7 @@
-"""`callrouter` as its own process, as a user or an init system starts it."""
+"""`callrouter` as its own process, as a user or an init system starts it; or in this one, where that shows the same.
+
+Starting a process takes two seconds of a processor.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,10 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+from click.testing import Result
+from typer.testing import CliRunner
+
+from router.cli import app
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds: many times what anything here takes on an idle machine
@@ -125,6 +132,11 @@ class Commands:
         command.end()
         return command
 
+    def invoke(self, *arguments: str, **environ: str | None) -> Result:
+        """The same in this process: for commands that do their work and end, or do not get as far as serving."""
+        ours = {name: None for name in os.environ if name.startswith(("CALLROUTER_", "DATABASE_"))}
+        return CliRunner().invoke(app, arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
+
     def postgres(self) -> psutil.Process:
         """The embedded server under the data dir."""
         folder = Path(self.environ["CALLROUTER_DATA_DIR"])
@@ -160,7 +172,7 @@ def running_commands(folder: Path) -> Iterator[Commands]:
         commands.close()
 
 
-def mistakes(command: Command) -> list[str]:
+def mistakes(command: Command | Result) -> list[str]:
     """The lines on standard error; each must be one of ours, and nothing else may stand there."""
     lines = command.stderr.splitlines()
     assert all(line.startswith("callrouter: ") for line in lines), command.stderr

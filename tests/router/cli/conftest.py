@@ -43,6 +43,13 @@ def external(commands: Commands, empty_dsn: str) -> Commands:
     return commands
 
 
+@pytest.fixture
+def migrated(external: Commands, database_dsn: str) -> Commands:
+    """Commands that use a database at the newest schema."""
+    external.environ["DATABASE_URL"] = database_dsn
+    return external
+
+
 async def execute(dsn: str, statement: str) -> None:
     connection = await asyncpg.connect(dsn)
     await connection.execute(statement)

@@ -16,17 +16,16 @@ OWNER = "+15005550123"
 
 
 @pytest.mark.anyio
-async def test_it_answers_the_addresses_that_a_router_made(external: Commands):
-    assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
-    async with providers(external) as (sandbox, world):
-        serving = external.start("serve", CALLROUTER_FALLBACK_URL="https://elsewhere.example.com")
+async def test_it_answers_the_addresses_that_a_router_made(migrated: Commands):
+    async with providers(migrated) as (sandbox, world):
+        serving = migrated.start("serve", CALLROUTER_FALLBACK_URL="https://elsewhere.example.com")
         await provision(await url_of(serving), ADMIN_TOKEN, world)
         numbers = sandbox.state.twilio.accounts[world.account_sid].numbers.values()
         (address,) = [each["voice_fallback_url"] for each in numbers if each["phone_number"] == world.bland.number]
         serving.tell(signal.SIGTERM)
         assert await asyncio.to_thread(serving.end) == 0
     assert address.startswith("https://elsewhere.example.com/fallback/voice?t=")
-    alone = external.start(
+    alone = migrated.start(
         "fallback",
         DATABASE_URL="postgres://nobody@127.0.0.1:1/away",
         CALLROUTER_PLATFORM_KEYS=None,
@@ -46,10 +45,9 @@ async def test_it_answers_the_addresses_that_a_router_made(external: Commands):
 
 
 def test_without_its_keys_it_does_not_start(commands: Commands):
-    given = {None: "required", "k1:AAAA": "entry 1"}
-    started = {keys: commands.start("fallback", CALLROUTER_FALLBACK_KEYS=keys) for keys in given}
-    for keys, said in given.items():
-        assert started[keys].end() == 2
-        (line,) = mistakes(started[keys])
+    for keys, said in {None: "required", "k1:AAAA": "entry 1"}.items():
+        refused = commands.invoke("fallback", CALLROUTER_FALLBACK_KEYS=keys)
+        assert refused.exit_code == 2
+        (line,) = mistakes(refused)
         assert line.startswith("CALLROUTER_FALLBACK_KEYS: ")
         assert said in line

@@ -7,13 +7,14 @@ import signal
 
 import asyncpg
 import pytest
+from click.testing import Result
 
 from crypto import new_key_entry
 from router.cli.demo import provision
 from tests.router.cli.commands import Command, Commands, mistakes
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # nine processes, on a machine that may be busy
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]  # some processes, on a machine that may be busy
 
 _SEALED = (
     "SELECT sealed FROM keys UNION ALL SELECT webhook_token_sealed FROM keys WHERE webhook_token_sealed IS NOT NULL"
@@ -30,8 +31,8 @@ async def stop(serving: Command) -> None:
     assert await asyncio.to_thread(serving.end) == 0
 
 
-async def rotate(commands: Commands, keys: str) -> Command:
-    return await asyncio.to_thread(commands.run, "keys", "rotate", CALLROUTER_PLATFORM_KEYS=keys)
+async def rotate(commands: Commands, keys: str) -> Result:
+    return await asyncio.to_thread(commands.invoke, "keys", "rotate", CALLROUTER_PLATFORM_KEYS=keys)
 
 
 async def sealed_under(dsn: str) -> set[str]:
@@ -42,21 +43,20 @@ async def sealed_under(dsn: str) -> set[str]:
     return {envelope.split(".")[1] for envelope in envelopes}
 
 
-async def test_calls_go_on_while_the_platform_key_changes(external: Commands):
+async def test_calls_go_on_while_the_platform_key_changes(migrated: Commands):
     old, new = new_key_entry(), new_key_entry()
     old_id, new_id = old.partition(":")[0], new.partition(":")[0]
-    dsn = external.environ["DATABASE_URL"]
-    assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
-    async with providers(external) as (_, world):
-        serving, url = await start(external, old)
+    dsn = migrated.environ["DATABASE_URL"]
+    async with providers(migrated) as (_, world):
+        serving, url = await start(migrated, old)
         await provision(url, ADMIN_TOKEN, world)
         await stop(serving)
         assert await sealed_under(dsn) == {old_id}
 
-        serving, url = await start(external, f"{new},{old}")
+        serving, url = await start(migrated, f"{new},{old}")
         assert (await place_call(url, world)).answered_by == "ai"
-        rotated = await rotate(external, f"{new},{old}")
-        assert (rotated.end(), rotated.stderr) == (0, "")
+        rotated = await rotate(migrated, f"{new},{old}")
+        assert (rotated.exit_code, rotated.stderr) == (0, "")
         done, _, total = rotated.stdout.split()[:3]
         assert done == total
         assert f"under the key {new_id}" in rotated.stdout
@@ -64,19 +64,19 @@ async def test_calls_go_on_while_the_platform_key_changes(external: Commands):
         assert (await place_call(url, world)).answered_by == "ai"
         await stop(serving)
 
-        serving, url = await start(external, new)
+        serving, url = await start(migrated, new)
         assert (await place_call(url, world)).answered_by == "ai"
         await stop(serving)
 
-    unrelated = await rotate(external, new_key_entry())
-    assert unrelated.end() == 1
+    unrelated = await rotate(migrated, new_key_entry())
+    assert unrelated.exit_code == 1
     (line,) = mistakes(unrelated)
     assert line.startswith(f"CALLROUTER_PLATFORM_KEYS: {total} sealed values do not open")
     assert await sealed_under(dsn) == {new_id}
 
 
 def test_an_empty_database_has_nothing_to_rotate_yet(external: Commands):
-    refused = external.run("keys", "rotate")
-    assert refused.end() == 1
+    refused = external.invoke("keys", "rotate")
+    assert refused.exit_code == 1
     (line,) = mistakes(refused)
     assert "callrouter migrate" in line

@@ -39,16 +39,16 @@ def test_an_empty_database_has_to_be_migrated_first(external: Commands):
 
 
 def test_a_database_of_another_version_is_refused(external: Commands):
-    assert external.run("migrate").end() == 0
+    assert external.invoke("migrate").exit_code == 0
     asyncio.run(execute(external.environ["DATABASE_URL"], "UPDATE alembic_version SET version_num = '0000'"))
-    older = external.start("serve")
+    older = external.run("serve")
     assert older.end() == 1
     (line,) = mistakes(older)
     assert "0000" in line
     assert "callrouter migrate" in line
     asyncio.run(execute(external.environ["DATABASE_URL"], "UPDATE alembic_version SET version_num = '9999'"))
-    newer = external.run("migrate")
-    assert newer.end() == 1
+    newer = external.invoke("migrate")
+    assert newer.exit_code == 1
     (line,) = mistakes(newer)
     assert "newer version" in line
 
@@ -57,16 +57,20 @@ def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
     there = external.environ["DATABASE_URL"]
     name = there.partition("?")[0].rpartition("/")[2]
     away = "postgres://somebody:hunter2@127.0.0.1:1/calls"
+    serve = external.run("serve", DATABASE_URL=there.replace(name, "nowhere"))
+    assert serve.end() == 1
+    (line,) = mistakes(serve)
+    assert line.startswith("DATABASE_URL: ")
+    assert 'database "nowhere" does not exist' in line
     given = [
         ("migrate", away, 1, "does not answer"),
         ("keys rotate", away, 1, "does not answer"),
-        ("serve", there.replace(name, "nowhere"), 1, 'database "nowhere" does not exist'),
-        ("serve", "postgres://somebody:hunter2@127.0.0.1:http/calls", 2, "cannot read this address"),
+        ("migrate", "postgres://somebody:hunter2@127.0.0.1:http/calls", 2, "cannot read this address"),
     ]
-    started = [external.start(*command.split(), DATABASE_URL=dsn) for command, dsn, _, _ in given]
-    for command, (_, _, code, said) in zip(started, given, strict=True):
-        assert command.end() == code
-        (line,) = mistakes(command)
+    for command, dsn, code, said in given:
+        refused = external.invoke(*command.split(), DATABASE_URL=dsn)
+        assert refused.exit_code == code
+        (line,) = mistakes(refused)
         assert line.startswith("DATABASE_URL: ")
         assert said in line
         assert "hunter2" not in line
@@ -103,10 +107,9 @@ def test_being_told_to_stop_while_starting_is_no_failure(external: Commands):
 
 
 @pytest.mark.anyio
-async def test_a_call_in_flight_is_answered_before_the_end(external: Commands):
-    async with providers(external) as (sandbox, world):
-        assert (await asyncio.to_thread(external.run, "migrate")).end() == 0
-        serving = external.start("serve", CALLROUTER_DRAIN_DELAY="1", CALLROUTER_HANDOFF_TIMEOUT="2")
+async def test_a_call_in_flight_is_answered_before_the_end(migrated: Commands):
+    async with providers(migrated) as (sandbox, world):
+        serving = migrated.start("serve", CALLROUTER_DRAIN_DELAY="3", CALLROUTER_HANDOFF_TIMEOUT="2")
         url = await url_of(serving)
         await provision(url, ADMIN_TOKEN, world)
         sandbox.state.faults.set("bland", {"fault": "hang", "operation": "handoff"})

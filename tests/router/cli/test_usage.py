@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from crypto import Keyring, new_key_entry
@@ -28,20 +29,33 @@ def test_a_fresh_platform_key_can_be_used_as_it_is_printed():
 
 
 def test_wrong_usage_is_one_line_that_names_the_argument(commands: Commands):
-    given = {
-        ("sever",): "sever",
-        ("serve", "--prot", "1"): "--prot",
-        ("serve", "--port", "http"): "--port",
-        ("serve", "now"): "now",
-        ("keys", "forget"): "forget",
-        ("call", "--to", "+15005550101"): "--url",
-    }
-    started = {arguments: commands.start(*arguments) for arguments in given}
-    for arguments, named in given.items():
-        assert started[arguments].end() == 2, arguments
-        (line,) = started[arguments].stderr.splitlines()
-        assert line.startswith("callrouter")
-        assert named in line
+    wrong = commands.run("serve", "--prot", "1")
+    assert wrong.end() == 2
+    (line,) = mistakes(wrong)
+    assert "--prot" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["sever"], "sever"),
+        (["serve", "--port", "http"], "--port"),
+        (["serve", "now"], "now"),
+        (["keys", "forget"], "forget"),
+    ],
+)
+def test_the_argument_that_is_wrong_is_named(arguments: list[str], named: str):
+    with pytest.raises(typer.TyperException) as caught:
+        app(arguments, standalone_mode=False)
+    assert caught.value.exit_code == 2
+    assert named in caught.value.format_message()
+
+
+def test_a_call_needs_an_address_where_no_demo_runs(commands: Commands):
+    refused = commands.invoke("call", "--to", "+15005550101")
+    assert refused.exit_code == 2
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("callrouter call: --url: ")
 
 
 def test_every_wrong_setting_is_named_at_once(commands: Commands):
@@ -53,10 +67,10 @@ def test_every_wrong_setting_is_named_at_once(commands: Commands):
         "CALLROUTER_PLATFORM_KEYS": "k1:AAAA",
         "DATABASE_URL": "mysql://db/calls",
     }
-    serve, rotate = commands.start("serve", **wrong), commands.start("keys", "rotate", **wrong)
-    for command in (serve, rotate):
-        assert command.end() == 2
-        named = [line.partition(":")[0] for line in mistakes(command)]
+    for command in (["serve"], ["keys", "rotate"]):
+        refused = commands.invoke(*command, **wrong)
+        assert refused.exit_code == 2
+        named = [line.partition(":")[0] for line in mistakes(refused)]
         assert sorted(named) == sorted([*wrong, "CALLROUTER_FALLBACK_KEYS"])  # required with a DATABASE_URL
 
 
@@ -69,8 +83,9 @@ def test_a_data_dir_that_cannot_be_used_is_named(commands: Commands, tmp_path: P
         "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
         "CALLROUTER_ADMIN_TOKEN": "0123456789abcdef",
     }
-    started = [*(commands.start(each) for each in ("serve", "demo", "migrate")), commands.start("serve", **elsewhere)]
-    for command in started:
-        assert command.end() == 2
+    serve = commands.start("serve", **elsewhere)
+    refused = [commands.invoke(each) for each in ("demo", "migrate")]
+    assert [serve.end(), *(command.exit_code for command in refused)] == [2, 2, 2]
+    for command in (serve, *refused):
         (line,) = mistakes(command)
         assert line.startswith("CALLROUTER_DATA_DIR: ")

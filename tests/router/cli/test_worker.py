@@ -29,16 +29,15 @@ def count_listeners(dsn: str) -> int:
     return asyncio.run(count())
 
 
-def test_jobs_run_in_the_service_or_in_a_worker_as_told(external: Commands):
-    dsn = external.environ["DATABASE_URL"]
-    assert external.run("migrate").end() == 0
-    without = external.start("serve", "--no-jobs")
+def test_jobs_run_in_the_service_or_in_a_worker_as_told(migrated: Commands):
+    dsn = migrated.environ["DATABASE_URL"]
+    without = migrated.start("serve", "--no-jobs")
     without.wait_for_events("service.started")
     assert count_listeners(dsn) == 0
-    worker = external.start("worker")
+    worker = migrated.start("worker")
     worker.wait_for_events("jobs.started")
     wait_for(lambda: count_listeners(dsn) == 1, "the worker")
-    serving = external.start("serve")
+    serving = migrated.start("serve")
     wait_for(lambda: count_listeners(dsn) == 2, "the service's own jobs")
     for command in (worker, serving, without):
         command.tell(signal.SIGTERM)
@@ -47,9 +46,8 @@ def test_jobs_run_in_the_service_or_in_a_worker_as_told(external: Commands):
     assert count_listeners(dsn) == 0
 
 
-def test_a_worker_answers_probes_and_counts_its_jobs_where_it_is_told_to(external: Commands):
-    assert external.run("migrate").end() == 0
-    worker = external.start("worker", "--port", "0")
+def test_a_worker_answers_probes_and_counts_its_jobs_where_it_is_told_to(migrated: Commands):
+    worker = migrated.start("worker", "--port", "0")
     (started,) = worker.wait_for_events("jobs.started")
     url = f"http://127.0.0.1:{started['port']}"
     assert get(f"{url}/livez").status_code == 200
