@@ -24,7 +24,7 @@ async def show_keys(
     visit: Visit, errors: FormErrors = NO_ERRORS, opened: str | None = None, status: int = 200
 ) -> Response:
     """The page. A key that was entered is never written back, not even after an error."""
-    keys = {key["kind"]: key for key in await visit.api.list_all(visit.path("keys"))}
+    keys = {key["kind"]: key for key in (await visit.api.get(visit.path("keys")))["items"]}
     offers = {offer["name"]: offer for offer in await visit.offers()}
     kinds = _kinds(offers.values())
     return visit.render(

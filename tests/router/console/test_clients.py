@@ -129,7 +129,7 @@ async def test_what_is_wrong_is_told_at_its_field_and_kept(browser: Browser, cli
 async def test_a_mode_that_rings_needs_the_owners_phone(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}")
     again = await browser.fill_in(page, "", mode="ring_through", personal_phone="")
-    assert "Is needed" in error_at(again, "personal_phone")
+    assert "Is required" in error_at(again, "personal_phone")
 
 
 async def test_an_assistant_is_described_field_by_field(browser: Browser, api: Api, agency: Agency, client: dict):

@@ -106,7 +106,7 @@ async def test_what_is_for_sale_names_the_providers_that_sell(shop, market, api)
 
 
 async def test_where_nobody_has_a_twilio_account_the_active_provider_sells(shop, market, api):
-    object.__setattr__(market.services, "platform_account", None)  # as if the operator had set none
+    object.__setattr__(market.services.areas.accounts, "platform", None)  # as if the operator had set none
     await api.patch(market.agency.path, {"active_provider": shop.provider})
     assert (await market.buy())["carrier"] == shop.provider
 
