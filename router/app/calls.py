@@ -110,7 +110,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
             carrier=outside.carrier,
             open_account=accounts.open,
             closer=closer,
-            mailbox=mailbox,
+            keep_message=mailbox.keep,
             events=events,
             recorder=recorder,
             clock=clock,

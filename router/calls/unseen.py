@@ -7,10 +7,10 @@ whoever learns of one twice learns nothing new. What is still going on is left f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from adapters.base import Account, Carrier, CarrierCall, CarrierRecording, ErrorKind, ProviderError
 from router.calls.ending import Closer
@@ -19,7 +19,6 @@ from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.calls.sweep import REQUEST_SECONDS, OpenAccount, legs_of
 from router.jobs import JobRunner
-from router.messages.mailbox import Mailbox
 from router.routing.route import Route
 from router.store.calls.sweeps import (
     AccountSweep,
@@ -54,6 +53,10 @@ _FLUSH_SECONDS: Final = 5.0
 _TALKED_SECONDS: Final = 45
 
 
+KeepMessage: TypeAlias = Callable[[CallState, str, int, datetime], Awaitable[None]]
+"""Files a message: the call, the recording's SID, its seconds, when it was left."""
+
+
 @dataclass(slots=True)
 class _Window:
     """What an account's lists hold since it was last looked through, and from where to look the next time."""
@@ -79,7 +82,7 @@ class UnseenCalls:
     carrier: Carrier
     open_account: OpenAccount
     closer: Closer
-    mailbox: Mailbox
+    keep_message: KeepMessage
     events: CallEvents
     recorder: Recorder
     clock: Callable[[], datetime]
@@ -208,7 +211,7 @@ class UnseenCalls:
         filed = set()
         for recording_sid, call in await find_unfiled(self.database.settings, account_sid, asked):
             recording = complete[recording_sid]
-            await self.mailbox.keep(
+            await self.keep_message(
                 state_of(call, "voicemail"), recording_sid, recording.seconds or 0, recording.made_at or self.clock()
             )
             filed.add(call.call_sid)
