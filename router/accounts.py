@@ -8,7 +8,7 @@ from typing import Final
 from adapters.base import Account
 from crypto import OpenError
 from router.store.keys.versions import StoredKey, find_account_key, find_key_in_use
-from router.store.pool import Connection, Database
+from router.store.pool import Connection
 from router.vault import Vault
 
 CARRIER: Final = "twilio"
@@ -23,9 +23,11 @@ REQUEST_SECONDS: Final = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """`platform` None: the platform has no carrier account, so only agencies' own work."""
+    """`pool` is that of settings, or one connection. `platform` None: the platform has no carrier account, so only
+    agencies' own work.
+    """
 
-    database: Database
+    pool: Connection
     vault: Vault
     platform: Account | None = field(repr=False)
 
@@ -33,16 +35,16 @@ class Accounts:
         """None: there is no token for it."""
         if self.is_platform(account_sid):
             return self.platform
-        key = await find_account_key(self.database.settings, agency_id, account_sid)
+        key = await find_account_key(self.pool, agency_id, account_sid)
         return None if key is None else self.open_key(key)
 
     async def find_own(self, agency_id: str) -> Account | None:
         """The agency's own account, if it saved a key for one."""
-        return await self.find(self.database.settings, agency_id, CARRIER)
+        return await self.find(self.pool, agency_id, CARRIER)
 
     async def find_subaccount(self, agency_id: str) -> Account | None:
         """The platform's subaccount for this agency, if it was needed before."""
-        return await self.find(self.database.settings, agency_id, SUBACCOUNT)
+        return await self.find(self.pool, agency_id, SUBACCOUNT)
 
     async def find(self, connection: Connection, agency_id: str, kind: str) -> Account | None:
         key = await find_key_in_use(connection, agency_id, kind)

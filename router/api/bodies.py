@@ -8,21 +8,19 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from router import bodies
 from router.api.problems import Problem, invalid
+from router.bodies import TooLargeError
 
 _MAX_DEPTH: Final = 100
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Raises Problem as soon as it is too large."""
-    if _declared_length(request) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
+    """Raises Problem as soon as it is too large, CutOffError."""
+    try:
+        return await bodies.read_body(request, limit)
+    except TooLargeError:
+        raise Problem("too-large", f"A body may have up to {limit // 1024} kB here.") from None
 
 
 def read_json(raw: bytes) -> dict[str, Any]:
@@ -39,15 +37,6 @@ def read_json(raw: bytes) -> dict[str, Any]:
         raise Problem("invalid", "The body must be a JSON object.")
     _refuse_unstorable(document, ())
     return document
-
-
-def _declared_length(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdecimal() else 0
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem("too-large", f"A body may have up to {limit // 1024} kB here.")
 
 
 def _too_deep() -> Problem:

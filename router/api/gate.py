@@ -23,6 +23,7 @@ from router.api.auth import Actor, authenticate
 from router.api.bodies import read_body, read_json
 from router.api.problems import Problem, answer_error, not_found
 from router.api.route import WRITES, ApiRoute
+from router.bodies import CutOffError
 from router.store.pool import Database
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
@@ -64,7 +65,7 @@ class Gate:
             async with reply.soon():
                 state = await self._admit(request, address, ids)
                 await self._app(_forward(scope, state), receive, reply.send)
-        except ClientDisconnect:
+        except (ClientDisconnect, CutOffError):
             return
         except Exception as error:
             if reply.is_cut:

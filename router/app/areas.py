@@ -103,7 +103,7 @@ def make_areas(
     """`providers` in the order in which they stand in for each other."""
     names = tuple(providers)
     changes = Changes(database, clock)
-    accounts, provider_keys = Accounts(database, vault, platform), ProviderKeys(database, vault)
+    accounts, provider_keys = Accounts(database.settings, vault, platform), ProviderKeys(database, vault)
     wirings = Wirings(vault, addresses)
     places = Places(wirings, assistant_hosts, number_hosts)
     wanted = WantedAssistants(places, names, clock)

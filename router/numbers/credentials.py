@@ -50,7 +50,7 @@ class CredentialsToGive:
         if particulars_of(provider).takes_carrier_key:
             key = await self._ensure_carrier_key(number, provider, account)
             return Credentials(account.sid, account.auth_token, key.sid, key.secret)
-        connected = await find_connection(self.accounts.database.settings, number.agency_id, account.sid, provider)
+        connected = await find_connection(self.accounts.pool, number.agency_id, account.sid, provider)
         if connected is None:
             return Credentials(account.sid, account.auth_token)
         e164, sealed = connected

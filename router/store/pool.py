@@ -93,9 +93,11 @@ def make_database(dsn: str, *, call_connections: int = 10, settings_connections:
 
 
 @asynccontextmanager
-async def open_database(dsn: str) -> AsyncIterator[Database]:
+async def open_database(
+    dsn: str, *, call_connections: int = 10, settings_connections: int = 5
+) -> AsyncIterator[Database]:
     """Both pools, open while the block runs."""
-    database = make_database(dsn)
+    database = make_database(dsn, call_connections=call_connections, settings_connections=settings_connections)
     async with database.opened():
         yield database
 

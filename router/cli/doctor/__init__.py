@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from functools import partial
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from adapters.base import Account
 from adapters.http import Http
 from adapters.twilio import Twilio
-from crypto import Keyring, OpenError
+from crypto import Keyring
+from router.accounts import Accounts
 from router.app.outside import platform_account, voice_providers
 from router.cli.doctor.addresses import look_at_addresses
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
@@ -23,10 +22,9 @@ from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
 from router.settings import Settings
-from router.store.keys.versions import find_account_key
-from router.store.pool import DATABASE_ERRORS, Connection
+from router.store.pool import DATABASE_ERRORS
 from router.store.schema import SchemaError, connect_to_schema
-from router.store.sealed import open_key
+from router.vault import Vault
 
 __all__ = ["doctor"]
 
@@ -101,7 +99,7 @@ async def _look_at_database(settings: Settings, *, live_call: bool) -> list[Find
             connection,
             carrier,
             voice_providers(settings, http),
-            partial(_open_account, connection, keyring, platform),
+            Accounts(connection, Vault(keyring), platform).open,
         )
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
@@ -112,18 +110,3 @@ async def _look_at_database(settings: Settings, *, live_call: bool) -> list[Find
     finally:
         await http.aclose()
         connection.terminate()
-
-
-async def _open_account(
-    connection: Connection, keyring: Keyring, platform: Account | None, agency_id: str, account_sid: str
-) -> Account | None:
-    """None: nobody has a token for it, or it does not open."""
-    if platform is not None and platform.sid == account_sid:
-        return platform
-    key = await find_account_key(connection, agency_id, account_sid)
-    if key is None:
-        return None
-    try:
-        return Account(account_sid, open_key(keyring, key.sealed, agency_id, key.kind, key.version))
-    except OpenError:
-        return None
