@@ -35,7 +35,7 @@ def build_ladder(route: Route, providers: Mapping[str, VoiceProvider], now: date
 
 def human_rungs(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
     """What is left of a ladder when no AI is to be asked any more."""
-    return tuple(rung for rung in rungs if rung.step != "ai") or (VOICEMAIL,)
+    return tuple(rung for rung in rungs if rung.kind != "ai") or (VOICEMAIL,)
 
 
 def order_providers(route: Route, providers: Mapping[str, VoiceProvider]) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from adapters.base import Target
+
+RungKind: TypeAlias = Literal["ai", "owner", "voicemail"]
 
 
 class Mode(StrEnum):
@@ -95,9 +97,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of the ladder."""
+    """Who takes the call next, if it does."""
 
-    step: Literal["ai", "owner", "voicemail"]
+    kind: RungKind
     provider: str | None = None
 
 

@@ -73,7 +73,7 @@ def test_no_rung_stands_twice(route: Route, now: datetime):
 
 @given(routes, moments)
 def test_only_providers_that_there_are_stand_on_the_ladder(route: Route, now: datetime):
-    asked = [rung.provider for rung in build_ladder(route, PROVIDERS, now) if rung.step == "ai"]
+    asked = [rung.provider for rung in build_ladder(route, PROVIDERS, now) if rung.kind == "ai"]
     assert set(asked) <= set(NAMES)
 
 
@@ -89,7 +89,7 @@ def test_an_owner_is_rung_only_with_a_phone_and_only_if_the_mode_says_so(route: 
 
 @given(routes, moments)
 def test_no_ai_is_asked_in_modes_without_one(route: Route, now: datetime):
-    asked = [rung for rung in build_ladder(route, PROVIDERS, now) if rung.step == "ai"]
+    asked = [rung for rung in build_ladder(route, PROVIDERS, now) if rung.kind == "ai"]
     with_ai = current_mode(route, now) in (Mode.AI, Mode.OWNER_FIRST)
     assert tuple(rung.provider for rung in asked) == (order_providers(route, PROVIDERS) if with_ai else ())
 
@@ -97,7 +97,7 @@ def test_no_ai_is_asked_in_modes_without_one(route: Route, now: datetime):
 @given(routes, moments)
 def test_people_come_in_the_same_order_without_the_ais(route: Route, now: datetime):
     rungs = build_ladder(route, PROVIDERS, now)
-    assert human_rungs(rungs) == tuple(rung for rung in rungs if rung.step != "ai")
+    assert human_rungs(rungs) == tuple(rung for rung in rungs if rung.kind != "ai")
 
 
 def test_with_nothing_left_there_is_still_the_voicemail():
@@ -118,7 +118,7 @@ def test_with_nothing_left_there_is_still_the_voicemail():
 def test_modes_are_orders_of_the_same_rungs(mode: Mode, on_failure, expected: str):
     routing = Routing(mode=mode, on_failure=on_failure)
     route = make_route(*ALL, active_provider="one", personal_phone=PHONE, routing=routing)
-    assert " ".join(rung.provider or rung.step for rung in build_ladder(route, PROVIDERS, NOON)) == expected
+    assert " ".join(rung.provider or rung.kind for rung in build_ladder(route, PROVIDERS, NOON)) == expected
 
 
 @pytest.mark.parametrize(
