@@ -18,8 +18,8 @@ from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unrea
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits, Permit, usage_of
 from router.routing.deadline import Deadline
-from router.routing.ladder import VOICEMAIL, is_unready
-from router.routing.route import Access, Route, Rung, SkipReason
+from router.routing.ladder import VOICEMAIL
+from router.routing.route import Access, Route, Rung, SkipReason, why_unready
 
 _LEAST_SECONDS: Final = 1.5  # with less left, no provider is asked
 _RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for whoever comes next
@@ -80,7 +80,7 @@ class Dispatcher:
 
     def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
         """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""
-        reason = is_unready(route, provider, self._providers)
+        reason = why_unready(route, provider, self._providers)
         if reason is not None:
             return reason
         if deadline is not None and deadline.left() < _LEAST_SECONDS:

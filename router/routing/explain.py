@@ -9,8 +9,8 @@ from typing import get_args
 
 from adapters.base import VoiceProvider
 from router.routing.dispatch import Dispatcher
-from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open
-from router.routing.route import Mode, Route, Rung, RungKind, SkipReason
+from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open, order_kinds
+from router.routing.route import Route, Rung, RungKind, SkipReason
 
 _KINDS: tuple[RungKind, ...] = get_args(RungKind)
 
@@ -73,13 +73,12 @@ def _left_out(route: Route, ladder: tuple[Rung, ...], now: datetime) -> Iterator
     )
 
 
-def _why_absent(step: str, route: Route, now: datetime) -> str:
+def _why_absent(kind: RungKind, route: Route, now: datetime) -> str:
     mode, routing = current_mode(route, now), route.routing
+    kinds = order_kinds(mode, routing.on_failure)
     of_mode = f"mode_is_{mode}" if routing.hours is None or is_open(routing.hours, now) else f"closed_mode_is_{mode}"
-    if step == "ai":
-        return "no_provider" if mode in (Mode.AI, Mode.OWNER_FIRST) else of_mode
-    if mode is Mode.VOICEMAIL:
-        return of_mode
-    if mode is Mode.AI and routing.on_failure == "voicemail":
+    if kind in kinds:
+        return "no_provider" if kind == "ai" else "no_personal_phone"
+    if kind in order_kinds(mode, "ring_through"):
         return "on_failure_is_voicemail"
-    return "no_personal_phone"
+    return of_mode
