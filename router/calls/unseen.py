@@ -213,7 +213,10 @@ class UnseenCalls:
         for recording_sid, call in await find_unfiled(self.database.settings, account_sid, asked):
             recording = complete[recording_sid]
             await self.keep_message(
-                state_of(call, Step("voicemail")), recording_sid, recording.seconds or 0, recording.made_at or self.clock()
+                state_of(call, Step("voicemail")),
+                recording_sid,
+                recording.seconds or 0,
+                recording.made_at or self.clock(),
             )
             filed.add(call.call_sid)
         return frozenset(filed)
