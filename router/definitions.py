@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from router.fields import E164, Greeting, Input, Language, Matching, Name, Timezone, WebAddress, WholeNumber, distinct
+from router.routing.ladder import order_kinds
+from router.routing.route import Hours, Mode, OnFailure, Routing
 
-Mode = Literal["ai", "owner_first", "ring_through", "voicemail"]
+_USUAL: Final = Routing()
+_CLOSED_MODE: Final = Hours("UTC").closed_mode
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -54,7 +57,7 @@ class HoursSettings(Input):
 
     timezone: Annotated[Timezone, Field(examples=["Europe/London"])]
     open: Annotated[list[OpenHours], Field(max_length=50, description="Spans in which it is open")]
-    closed_mode: Annotated[Mode, Field(description="In which order rungs are tried while it is closed")] = "voicemail"
+    closed_mode: Annotated[Mode, Field(description="In which order rungs are tried while it is closed")] = _CLOSED_MODE
 
 
 class RoutingSettings(Input):
@@ -66,31 +69,33 @@ class RoutingSettings(Input):
             description="In which order rungs are tried: ai = AI, then on_failure; owner_first = owner, AI, voicemail; "
             "ring_through = owner, voicemail; voicemail = voicemail"
         ),
-    ] = "ai"
-    on_failure: Annotated[Literal["ring_through", "voicemail"], Field(description="After the AI, in mode ai")] = (
-        "voicemail"
+    ] = _USUAL.mode
+    on_failure: Annotated[OnFailure, Field(description="After the AI, in mode ai")] = _USUAL.on_failure
+    ring_seconds: Annotated[int, WholeNumber(5, 60), Field(description="How long the owner's phone rings")] = (
+        _USUAL.ring_seconds
     )
-    ring_seconds: Annotated[int, WholeNumber(5, 60), Field(description="How long the owner's phone rings")] = 15
     screen: Annotated[bool, Field(description="The owner presses 1 to accept, so that no mailbox takes the call")] = (
-        True
+        _USUAL.screen
     )
     voicemail_greeting: Annotated[
         Greeting | None, Field(description="What the voicemail says; null: a standard text")
     ] = None
-    voicemail_seconds: Annotated[int, WholeNumber(10, 600), Field(description="The longest message")] = 120
+    voicemail_seconds: Annotated[int, WholeNumber(10, 600), Field(description="The longest message")] = (
+        _USUAL.voicemail_seconds
+    )
     transcribe: Annotated[
         bool, Field(description="By Twilio, which charges for it: messages in US English of up to two minutes")
-    ] = True
+    ] = _USUAL.transcribe
     hours: Annotated[HoursSettings | None, Field(description="null: always open")] = None
 
     @property
     def rings(self) -> str | None:
         """The field that lets the owner's phone ring, if one does."""
-        if self.mode in {"owner_first", "ring_through"}:
+        if "owner" in order_kinds(self.mode, "voicemail"):
             return "routing.mode"
         if self.on_failure == "ring_through":
             return "routing.on_failure"
-        if self.hours and self.hours.closed_mode in {"owner_first", "ring_through"}:
+        if self.hours and "owner" in order_kinds(self.hours.closed_mode, "voicemail"):
             return "routing.hours.closed_mode"
         return None
 

@@ -1,4 +1,4 @@
-"""What a call runs through, put together: claims, steps, documents, the flow, the end, moving it to a person, the sweep."""
+"""What a call runs through, put together: claims, answers, documents, the flow, the end, moving it to a person, the sweep."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from urllib.parse import urlsplit
 
 from router.accounts import Accounts
 from router.app.outside import Outside
+from router.calls.answers import Answers
+from router.calls.callbacks import LegCallbacks
 from router.calls.claims import Caps, Claims
-from router.calls.control import LiveCalls
-from router.calls.desk import Desk, Timing
+from router.calls.documents import Documents
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.flow import CallFlow
+from router.calls.judging import LegJudge
 from router.calls.key_notes import KeyNotes
+from router.calls.live_calls import LiveCalls
 from router.calls.native import NativeCalls
-from router.calls.once import StepKeeper
+from router.calls.own_steps import OwnSteps
+from router.calls.recovery import Recovery
 from router.calls.reports import Reports
+from router.calls.ring_budget import RingBudget
 from router.calls.sweep import OverdueCalls
 from router.calls.transfer import Transfers
 from router.calls.unseen import UnseenCalls
@@ -30,9 +35,10 @@ class CallPath:
 
     events: CallEvents
     key_notes: KeyNotes
-    claims: Claims
     closer: Closer
     flow: CallFlow
+    callbacks: LegCallbacks
+    recovery: Recovery
     mailbox: Mailbox
     transfers: Transfers
     native: NativeCalls
@@ -46,46 +52,64 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
     keyring, clock = outside.keyring, outside.clock
     key_notes = KeyNotes(database, recorder, clock)
     events = CallEvents(recorder, clock, key_notes)
-    desk = Desk(
+    ring_budget = RingBudget(settings.ring_budget, clock)
+    documents = Documents(
         keyring=keyring,
         recorder=recorder,
         events=events,
-        timing=Timing(settings.sip_timeout, settings.ring_budget),
+        sip_timeout=settings.sip_timeout,
+        ring_budget=ring_budget,
         base_path=urlsplit(settings.base_url).path,
         clock=clock,
     )
-    steps = StepKeeper(database.calls, guard, keyring, recorder, clock, settings.answer_deadline)
+    own_steps = OwnSteps()
+    answers = Answers(
+        pool=database.calls,
+        guard=guard,
+        keyring=keyring,
+        recorder=recorder,
+        own_steps=own_steps,
+        clock=clock,
+        answer_deadline=settings.answer_deadline,
+    )
     claims = Claims(
         database=database,
         guard=guard,
         memory=outside.memory,
-        steps=steps,
+        own_steps=own_steps,
         recorder=recorder,
         caps=caps,
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
     live_calls = LiveCalls(database, guard, outside.memory, keyring, outside.carrier, events, outside.platform, clock)
+    judge = LegJudge(
+        database=database, guard=guard, recorder=recorder, events=events, circuits=outside.circuits, clock=clock
+    )
+    recovery = Recovery(database, guard, documents)
     flow = CallFlow(
-        database=database,
-        guard=guard,
         claims=claims,
-        steps=steps,
+        judge=judge,
         providers=outside.providers,
         dispatcher=outside.dispatcher,
-        recorder=recorder,
-        desk=desk,
-        live_calls=live_calls,
+        documents=documents,
+        ring_budget=ring_budget,
+        answers=answers,
         closer=closer,
+        recovery=recovery,
+        recorder=recorder,
         events=events,
         clock=clock,
+    )
+    callbacks = LegCallbacks(
+        documents=documents, judge=judge, live_calls=live_calls, recorder=recorder, events=events, clock=clock
     )
     transfers = Transfers(
         database=database,
         keyring=keyring,
         claims=claims,
-        steps=steps,
-        desk=desk,
+        answers=answers,
+        documents=documents,
         live_calls=live_calls,
         recorder=recorder,
         events=events,
@@ -93,13 +117,14 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         clock=clock,
     )
     mailbox = Mailbox(database, guard, recorder, events, clock)
-    reports = Reports(database, recorder, events, outside.dispatcher, clock)
+    reports = Reports(database, recorder, events, outside.circuits, clock)
     return CallPath(
         events=events,
         key_notes=key_notes,
-        claims=claims,
         closer=closer,
         flow=flow,
+        callbacks=callbacks,
+        recovery=recovery,
         mailbox=mailbox,
         transfers=transfers,
         native=NativeCalls(database, recorder, events, reports, closer, clock),

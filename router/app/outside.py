@@ -53,6 +53,7 @@ class Outside:
     memory: RouteMemory
     http: Http
     providers: Mapping[str, Provider]
+    circuits: Circuits
     dispatcher: Dispatcher
     carrier: Twilio
     platform: Account | None
@@ -90,6 +91,7 @@ def make_outside(settings: Settings, clock: Clock, is_stopping: Callable[[], boo
     http = Http(observe=metrics.outgoing_finished)
     providers = voice_providers(settings, http)
     metrics.register_providers(providers)
+    circuits = Circuits(tell_circuit)
     return Outside(
         database=database,
         guard=guard,
@@ -99,8 +101,9 @@ def make_outside(settings: Settings, clock: Clock, is_stopping: Callable[[], boo
         memory=RouteMemory(),
         http=http,
         providers=providers,
+        circuits=circuits,
         dispatcher=Dispatcher(
-            providers, partial(_open_access, vault.keyring), settings.handoff_timeout, circuits=Circuits(tell_circuit)
+            providers, partial(_open_access, vault.keyring), settings.handoff_timeout, circuits=circuits
         ),
         carrier=Twilio(http, settings.twilio_url),
         platform=platform_account(settings),

@@ -22,7 +22,6 @@ from router.jobs import JobRunner
 from router.settings import Settings
 from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
-from router.webhooks.accounts import Accounts as SigningAccounts
 from router.webhooks.token_watch import TokenWatch
 from router.webhooks.verify import Verifier
 
@@ -121,14 +120,6 @@ def make_service(settings: Settings, health: ServiceHealth, clock: Clock = utc_n
 
 
 def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
-    accounts = SigningAccounts(
-        database=outside.database,
-        guard=outside.guard,
-        memory=outside.memory,
-        vault=outside.vault,
-        platform=outside.platform,
-        clock=outside.clock,
-    )
     watch = TokenWatch(
         database=outside.database,
         vault=outside.vault,
@@ -136,7 +127,16 @@ def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
         platform=outside.platform,
         clock=outside.clock,
     )
-    return Verifier(accounts, watch, settings.base_url)
+    return Verifier(
+        database=outside.database,
+        guard=outside.guard,
+        memory=outside.memory,
+        vault=outside.vault,
+        platform=outside.platform,
+        watch=watch,
+        public_url=settings.base_url,
+        clock=outside.clock,
+    )
 
 
 @asynccontextmanager

@@ -70,9 +70,11 @@ def _routes(service: Service) -> list[BaseRoute]:
     twilio = TwilioWebhooks(
         verifier=service.verifier,
         flow=calls.flow,
-        claims=calls.claims,
+        callbacks=calls.callbacks,
         mailbox=calls.mailbox,
         closer=calls.closer,
+        recovery=calls.recovery,
+        recorder=outside.recorder,
         keyring=outside.keyring,
         answer_deadline=settings.answer_deadline,
     )

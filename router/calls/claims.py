@@ -12,12 +12,13 @@ from datetime import datetime
 from typing import Final
 
 from router.calls.memory import RouteMemory
-from router.calls.once import StepKeeper
+from router.calls.own_steps import OwnSteps
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
+from router.calls.steps import INBOUND
 from router.routing.route import Route
 from router.store.calls.calls import CallClaim, StepClaim, claim_call, claim_step
-from router.store.calls.records import InsertCall, InsertStep
+from router.store.calls.records import InsertStep
 from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
@@ -47,6 +48,14 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class NewCall:
+    """An inbound call as it begins: its state, without a ladder yet, and what claiming it said."""
+
+    state: CallState
+    claim: CallClaim
+
+
+@dataclass(frozen=True, slots=True)
 class Caps:
     """How many calls at once one caller and one agency may have; over that, calls go to the voicemail."""
 
@@ -63,7 +72,7 @@ class Claims:
         database: Database,
         guard: Guard,
         memory: RouteMemory,
-        steps: StepKeeper,
+        own_steps: OwnSteps,
         recorder: Recorder,
         caps: Caps,
         clock: Callable[[], datetime],
@@ -71,12 +80,12 @@ class Claims:
         self._database = database
         self._guard = guard
         self._memory = memory
-        self._steps = steps
+        self._own_steps = own_steps
         self._recorder = recorder
         self._caps = caps
         self._clock = clock
 
-    async def claim_call(self, call: Inbound) -> CallClaim | None:
+    async def claim_call(self, call: Inbound) -> NewCall | None:
         """None: nobody has set up that number on that account. Raises UnavailableError."""
         now, asked = self._clock(), self._memory.now()
         try:
@@ -100,12 +109,12 @@ class Claims:
         if claim is None:
             return None
         self._memory.keep_route(claim.route, asked)
-        self._note_call(claim.route, call.call_sid, call.from_number, now, spool_only=True)
-        self._note_step(call.account_sid, call.call_sid, "inbound", call.call_id, now, spool_only=True)
+        state = _begin(call, claim.route, now)
+        self._recorder.note(state.record, _step_record(state, now), spool_only=True)
         # Taken on here while the database was away, it may still have to hear of it.
         # Whoever came second does not take it on: its reply may be read before that of whoever came first.
-        begun = claim.claimed and self._steps.begin(call.account_sid, call.call_sid, "inbound")
-        return replace(claim, claimed=begun)
+        begun = claim.claimed and self._own_steps.begin(state.mark)
+        return NewCall(state, replace(claim, claimed=begun))
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """The route as it is now, and what happened before; both unknown while the database is away."""
@@ -117,51 +126,44 @@ class Claims:
                     account_sid=state.account_sid,
                     number=state.route.number,
                     call_sid=state.call_sid,
-                    step=state.step,
+                    step=str(state.step),
                     call_id=state.call_id,
                     now=now,
                 )
             )
         except AWAY_ERRORS:
             claim, away = StepClaim(True, state.route, None), True
-        self._note_step(state.account_sid, state.call_sid, state.step, state.call_id, now, spool_only=not away)
-        begun = claim.claimed and self._steps.begin(state.account_sid, state.call_sid, state.step)
+        self._recorder.note(_step_record(state, now), spool_only=not away)
+        begun = claim.claimed and self._own_steps.begin(state.mark)
         # While something is in the spool, the database does not know all that happened.
         facts = None if self._recorder.spooling else claim.facts
         return StepClaim(begun, claim.route, facts)
 
-    def note_call(self, state: CallState) -> None:
-        """Whatever is noted on a call stands behind the call itself, which may be in another process's spool."""
-        started = datetime.fromtimestamp(state.started_at, tz=self._clock().tzinfo)
-        self._note_call(state.route, state.call_sid, state.from_number, started)
-
-    def _claim_from_memory(self, call: Inbound, now: datetime) -> CallClaim:
+    def _claim_from_memory(self, call: Inbound, now: datetime) -> NewCall:
         route = self._memory.find_route(call.account_sid, call.to)
         if route is None or not _is_proven_by(route, call.tokens):
             raise UnavailableError
-        self._note_call(route, call.call_sid, call.from_number, now)
-        self._note_step(call.account_sid, call.call_sid, "inbound", call.call_id, now)
-        return CallClaim(route, self._steps.begin(call.account_sid, call.call_sid, "inbound"))
+        state = _begin(call, route, now)
+        self._recorder.note(state.record, _step_record(state, now))
+        return NewCall(state, CallClaim(route, self._own_steps.begin(state.mark)))
 
-    def _note_call(
-        self, route: Route, call_sid: str, from_number: str, started: datetime, *, spool_only: bool = False
-    ) -> None:
-        record = InsertCall(
-            call_id_of(route.account_sid, call_sid),
-            account_sid=route.account_sid,
-            call_sid=call_sid,
-            agency_id=route.agency_id,
-            client_id=route.client_id,
-            from_number=from_number,
-            to_number=route.number,
-            started_at=started,
-        )
-        self._recorder.note(record, spool_only=spool_only)
 
-    def _note_step(
-        self, account_sid: str, call_sid: str, step: str, call_id: str, at: datetime, *, spool_only: bool = False
-    ) -> None:
-        self._recorder.note(InsertStep(account_sid, call_sid, step, call_id, at), spool_only=spool_only)
+def _begin(call: Inbound, route: Route, now: datetime) -> CallState:
+    return CallState(
+        call_id=call.call_id,
+        account_sid=call.account_sid,
+        call_sid=call.call_sid,
+        from_number=call.from_number,
+        caller=call.caller,
+        route=route,
+        rungs=(),
+        started_at=now.timestamp(),
+        step=INBOUND,
+    )
+
+
+def _step_record(state: CallState, at: datetime) -> InsertStep:
+    return InsertStep(state.account_sid, state.call_sid, str(state.step), state.call_id, at)
 
 
 def _is_proven_by(route: Route, tokens: tuple[SealedToken, ...] | None) -> bool:

@@ -12,10 +12,11 @@ from typing import Final
 
 from crypto import Keyring
 from router.calls import legs
-from router.calls.events import END, CallEvents, event_id_of, state_of
+from router.calls.events import CallEvents, event_id_of, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, call_id_of, open_answer
-from router.routing.dispatch import Deadline
+from router.calls.steps import END, Step
+from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall, find_agency_call, find_call, find_facts, find_latest_answer
 from router.store.calls.early_ends import carry_out_early_ends
 from router.store.calls.records import EndCallLater, SetEnded, SetOutcome, SetSeconds, UnrecordedCallError, end_call
@@ -23,7 +24,6 @@ from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import emit, metrics
 
-_REPLY_SECONDS: Final = 0.4
 _EARLY_ENDS_SECONDS: Final = 2.0
 
 
@@ -76,8 +76,8 @@ class Closer:
             await self._guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
-            self._recorder.note(EndCallLater(call_id, event_id_of(call_id, "call.ended", END), at, seconds))
-        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+            self._recorder.note(EndCallLater(call_id, event_id_of(call_id, "call.ended", str(END)), at, seconds))
+        await self._recorder.flush(deadline.left_for_work())
 
     async def carry_out_early_ends_now_and_then(self) -> None:
         """Until cancelled."""
@@ -109,7 +109,7 @@ class Closer:
             self._recorder.note(SetSeconds(call.id, seconds))
 
     async def _end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
-        event_id = event_id_of(state.call_id, "call.ended", END)
+        event_id = event_id_of(state.call_id, "call.ended", str(END))
         try:
             if self._recorder.spooling:
                 raise DatabaseAwayError
@@ -134,12 +134,12 @@ class Closer:
         if state is None or state.rung is None:
             return call.answered_by if call.answered_by in ("ai", "owner") else "abandoned"
         facts = await find_facts(self._database.settings, call.id)
-        here = {fact.event for fact in facts if fact.step == state.step}
+        here = {fact.event for fact in facts if fact.step == str(state.step)}
         completed = params.get("CallStatus") == "completed"
-        if state.rung.step == "owner":
+        if state.rung.kind == "owner":
             talked = "owner.accepted" in here or not state.route.routing.screen
             return "owner" if completed and talked else "abandoned"
-        if state.rung.step == "ai":
+        if state.rung.kind == "ai":
             talked = "call.answered" in here or _was_taken(state, params)
             return "ai" if completed and talked else "abandoned"
         return "abandoned"
@@ -150,7 +150,7 @@ class Closer:
             return None
         step, sealed = found
         try:
-            return open_answer(self._keyring, sealed, account_sid, call_sid, step).state
+            return open_answer(self._keyring, sealed, account_sid, call_sid, Step.parse(step)).state
         except StateError:
             return None
 

@@ -17,6 +17,7 @@ from adapters.portable import Lines
 from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.calls.steps import END, Step
 from router.ids import derive_id
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
@@ -26,7 +27,6 @@ from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered
 from router.store.pool import Connection
 from router.telemetry import emit, metrics
 
-END: Final = "end"  # the step of a call's end, whoever tells it
 _MOST_KNOWN: Final = 10_000
 _DOUBTS: Final = (ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.AT_CAPACITY)
 
@@ -50,7 +50,7 @@ class CallEvents:
         state: CallState,
         event: str,
         *,
-        step: str | None = None,
+        step: Step | str | None = None,
         provider: str | None = None,
         reason: str | None = None,
         seconds_taken: float | None = None,
@@ -59,18 +59,19 @@ class CallEvents:
         **fields: Any,
     ) -> bool:
         """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`,
-        `at` when it happened, if that was not just now.
+        `at` when it happened, if that was not just now. `step`: what the timeline shows instead of the state's.
 
         Twilio repeats some callbacks: the same event of the same step and provider is noted once. False: it was.
         """
-        if self._is_known((state.call_id, event, step or state.step, provider)):
+        at_step = str(step or state.step)
+        if self._is_known((state.call_id, event, at_step, provider)):
             return False
         record = InsertEvent(
-            event_id_of(state.call_id, event, step or state.step, provider),
+            event_id_of(state.call_id, event, at_step, provider),
             state.call_id,
             at or self._clock(),
             event,
-            step=step or state.step,
+            step=at_step,
             provider=provider,
             reason=timeline_reason or reason,
             duration_ms=None if seconds_taken is None else round(seconds_taken * 1000),
@@ -164,9 +165,11 @@ class CallEvents:
                 )
 
 
-async def note_within(connection: Connection, state: CallState, event: str, at: datetime, **fields: Any) -> None:
-    """Log it, and keep it in the timeline if the transaction of `connection` is committed."""
-    record = InsertEvent(event_id_of(state.call_id, event, state.step), state.call_id, at, event, step=state.step)
+async def note_within(
+    connection: Connection, state: CallState, event: str, at: datetime, *, step: str, **fields: Any
+) -> None:
+    """Log it, and keep it in the timeline if the transaction of `connection` is committed. `step` as in `note`."""
+    record = InsertEvent(event_id_of(state.call_id, event, step), state.call_id, at, event, step=step)
     await connection.execute(record.statement, *record.arguments)
     _log(state, record, **fields)
 
@@ -201,7 +204,7 @@ def tell_circuit(change: Change) -> None:
     )
 
 
-def state_of(call: StoredCall, step: str) -> CallState:
+def state_of(call: StoredCall, step: Step = END) -> CallState:
     """Enough of a recorded call's state to note events with."""
     return CallState(
         call_id=call.id,

@@ -1,4 +1,4 @@
-"""What came of a leg, read from what Twilio tells us afterwards. Pure functions; what follows is router.calls.flow.
+"""What came of a leg, read from what Twilio tells us afterwards. Pure functions; what follows is router.calls.judging.
 
 Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
 """
@@ -6,11 +6,12 @@ Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from adapters.base import ErrorKind
 from router.calls.state import CallState
+from router.calls.steps import Step
 from router.store.calls.calls import Fact
 
 LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
@@ -28,7 +29,7 @@ def is_caller_gone(params: Mapping[str, str]) -> bool:
     return (params.get("CallStatus") or "in-progress") not in _ON_THE_LINE
 
 
-def talk_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
+def talk_seconds(state: CallState, params: Mapping[str, str], facts: Collection[Fact], now: float) -> float | None:
     """For how long the AI had the caller; None if it never answered."""
     if state.media == "stream":
         return _stream_seconds(state, params, facts, now)
@@ -47,7 +48,7 @@ def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) 
     return _LEG_FAILURES.get(params.get("DialCallStatus", ""), ErrorKind.UNREACHABLE)
 
 
-def is_owner_on(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], *, facts_known: bool) -> bool:
+def is_owner_on(state: CallState, params: Mapping[str, str], facts: Collection[Fact], *, facts_known: bool) -> bool:
     """Whether the owner has talked with the caller: by our own flag and the bridge, never by the dial's status alone.
 
     A mobile mailbox that answers makes the dial "completed" too; DialBridged may be missing.
@@ -57,8 +58,13 @@ def is_owner_on(state: CallState, params: Mapping[str, str], facts: Iterable[Fac
         return bridged == "true" if bridged is not None else params.get("DialCallStatus") in _ANSWERED
     if not facts_known:
         return bridged == "true"
-    accepted = any(fact.event == "owner.accepted" and fact.step == state.step for fact in facts)
+    accepted = is_noted(facts, "owner.accepted", state.step)
     return accepted and bridged != "false"
+
+
+def is_noted(facts: Collection[Fact], event: str, step: Step) -> bool:
+    """Whether that happened at that step."""
+    return any(fact.event == event and fact.step == str(step) for fact in facts)
 
 
 def count_transfers(facts: Collection[Fact]) -> int:
@@ -75,13 +81,13 @@ def dial_seconds(params: Mapping[str, str]) -> float:
     return read_seconds(params, "DialCallDuration") or 0
 
 
-def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Iterable[Fact], now: float) -> float | None:
+def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Collection[Fact], now: float) -> float | None:
     """From our own stream-started callback; without one, from when the document went out.
 
     A Connect's action has no DialCallStatus: it is there when Twilio asked for the document again.
     """
-    started = [fact.at for fact in facts if fact.event == "call.answered" and fact.step == state.step]
-    failed = any(fact.event == "handoff.failed" and fact.step == state.step for fact in facts)
+    started = [fact.at for fact in facts if fact.event == "call.answered" and fact.step == str(state.step)]
+    failed = is_noted(facts, "handoff.failed", state.step)
     if (failed or "DialCallStatus" in params) and not started:
         return None
     since = now - (started[0] if started else state.served_at)

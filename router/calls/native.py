@@ -16,17 +16,16 @@ from adapters.base import ROUTER_CALL_ID, ProviderEvent, VoiceProvider
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
-from router.calls.reports import SAID, Reports
+from router.calls.reports import Reports
 from router.calls.state import CallState, call_id_of
+from router.calls.steps import SAID
 from router.routing.route import Route
 from router.store.calls.answering import Answering, find_answering
 from router.store.calls.calls import find_facts
-from router.store.calls.records import InsertCall
 from router.store.pool import Database
 from router.telemetry import metrics
 
 _FLUSH_SECONDS: Final = 2.0
-_STEP: Final = "inbound"
 _DIGITS: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
@@ -100,20 +99,8 @@ class NativeCalls:
             route=Route(agency_id, number.client_id, number.client_name, provider, number.e164),
             rungs=(),
             started_at=now.timestamp(),
-            step=_STEP,
         )
-        self.recorder.note(
-            InsertCall(
-                state.call_id,
-                account_sid=provider,
-                call_sid=call_sid,
-                agency_id=agency_id,
-                client_id=number.client_id,
-                from_number=state.from_number,
-                to_number=number.e164,
-                started_at=now,
-            )
-        )
+        self.recorder.note(state.record)
         if self.events.note(state, "call.received", provider=provider, caller=state.from_number, to=number.e164):
             metrics.call_received()
         return state

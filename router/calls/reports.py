@@ -6,7 +6,6 @@ stays over. Who may report is router.webhooks.providers; calls that we hear of f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,24 +15,22 @@ from cachetools import FIFOCache
 
 from adapters.base import ErrorKind, ProviderEvent
 from router.calls.events import CallEvents, state_of
-from router.calls.legs import is_being_moved
+from router.calls.legs import is_being_moved, is_noted
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
-from router.routing.circuit import REFUSALS
-from router.routing.dispatch import Dispatcher
+from router.calls.steps import INBOUND, SAID, Step
+from router.routing.circuit import REFUSALS, Circuits, usage_of
 from router.routing.route import Access
 from router.store.calls.calls import Fact, StoredCall, find_facts
 from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed, set_story
 from router.store.guard import DatabaseAwayError
 from router.store.pool import Database
 
-SAID: Final = "provider"  # the step of what a provider says of its call as a whole
 _ENDS: Final = ("ai.ended", "ai.failed")
 _LONGEST_WORD: Final = 300
 _MOST_KINDS: Final = 20  # of other things that one provider may tell of one call
 _MOST_KNOWN: Final = 10_000
 _FLUSH_SECONDS: Final = 2.0
-_LEG: Final = re.compile(r"[a-z]+-([0-9]{1,4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Reports:
     database: Database
     recorder: Recorder
     events: CallEvents
-    dispatcher: Dispatcher
+    circuits: Circuits
     clock: Callable[[], datetime]
     _taken: FIFOCache[tuple[str | None, ...], None] = field(default_factory=lambda: FIFOCache(_MOST_KNOWN))
 
@@ -101,7 +98,7 @@ class Reports:
         version = await find_key_version(self.database.settings, agency_id, provider, began)
         if version is not None:
             route = replace(state.route, accesses=(Access(provider, key_version=version),))
-            self.dispatcher.report_leg(provider, route, failure)
+            self.circuits.report_leg(usage_of(route, provider), failure)
             if failure is not None:
                 self.events.learn_of_failure(route, provider, failure)
 
@@ -121,9 +118,14 @@ class Reports:
     async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:
         """It answered, unless its leg is over by now, or somebody said so before."""
         step = _step_of_leg(facts, provider)
-        if step is None or call.ended_at is not None or _ends(facts, provider) or _is_answered(facts, step):
+        if (
+            step is None
+            or call.ended_at is not None
+            or _ends(facts, provider)
+            or is_noted(facts, "call.answered", step)
+        ):
             return
-        if not await is_step_claimed(self.database.settings, call, step):
+        if not await is_step_claimed(self.database.settings, call, str(step)):
             self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
 
     def _note_end(self, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> bool:
@@ -150,16 +152,11 @@ def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:
     return [fact for fact in facts if fact.event in _ENDS and fact.provider == provider]
 
 
-def _is_answered(facts: tuple[Fact, ...], step: str) -> bool:
-    return any(fact.event == "call.answered" and fact.step == step for fact in facts)
-
-
-def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> str | None:
+def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> Step | None:
     """The leg on which the provider has the call: the one after the step at which it took it on."""
     for fact in facts:
         if fact.event == "handoff.succeeded" and fact.provider == provider:
-            before = _LEG.fullmatch(fact.step or "")
-            return f"ai-{1 + (int(before[1]) if before else 0)}"
+            return (Step.parse(fact.step) if fact.step else INBOUND).after("ai")
     return None
 
 
@@ -170,5 +167,5 @@ def _counts(call: StoredCall, provider: str, failure: ErrorKind | None, facts: t
     if is_being_moved(facts) or any(fact.event == "handoff.failed" and fact.provider == provider for fact in facts):
         return False
     step = _step_of_leg(facts, provider)
-    waited_for = call.ended_at is None or (step is not None and _is_answered(facts, step))
+    waited_for = call.ended_at is None or (step is not None and is_noted(facts, "call.answered", step))
     return waited_for or failure in REFUSALS

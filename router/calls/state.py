@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from crypto import Keyring, OpenError
+from router.calls.steps import INBOUND, Step, StepText
 from router.ids import derive_id
 from router.routing.route import Route, Rung
+from router.store.calls.records import InsertCall
 
 _MOST_BYTES: Final = 64 * 1024
 _LONGEST_GREETING: Final = 1200  # bytes
+
+Mark: TypeAlias = tuple[str, str, Step]
+"""Account SID, call SID and step."""
 
 
 def call_id_of(account_sid: str, call_sid: str) -> str:
@@ -40,12 +46,30 @@ class CallState:
     route: Route
     rungs: tuple[Rung, ...]  # those that have not been tried
     started_at: float
-    step: str = "inbound"  # whose document this state came with
+    step: StepText = INBOUND  # that follows the document which this state came with
     rung: Rung | None = None  # who has the call now
-    leg: int = 0  # how many legs were placed before
     media: str | None = None  # "stream" or "dial", of an AI rung
     transfer_to: str | None = None  # E.164 of the person whom the AI was asked for, once the call is on its way there
     served_at: float = 0.0  # when the document was handed out
+
+    @property
+    def mark(self) -> Mark:
+        """The unit of idempotency."""
+        return self.account_sid, self.call_sid, self.step
+
+    @property
+    def record(self) -> InsertCall:
+        """The call's row, for when it is not there yet."""
+        return InsertCall(
+            self.call_id,
+            account_sid=self.account_sid,
+            call_sid=self.call_sid,
+            agency_id=self.route.agency_id,
+            client_id=self.route.client_id,
+            from_number=self.from_number,
+            to_number=self.route.number,
+            started_at=datetime.fromtimestamp(self.started_at, UTC),
+        )
 
 
 _FORM: Final = TypeAdapter(CallState)
@@ -102,14 +126,16 @@ class Answer:
 _ANSWER_FORM: Final = TypeAdapter(Answer)
 
 
-def seal_answer(keyring: Keyring, answer: Answer, account_sid: str, call_sid: str, step: str) -> str:
+def seal_answer(keyring: Keyring, answer: Answer, account_sid: str, call_sid: str, step: Step) -> str:
     packed = zlib.compress(_ANSWER_FORM.dump_json(answer), level=1)
-    return keyring.seal(packed, "answer", account_sid, call_sid, step)
+    return keyring.seal(packed, "answer", account_sid, call_sid, str(step))
 
 
-def open_answer(keyring: Keyring, sealed: str, account_sid: str, call_sid: str, step: str) -> Answer:
+def open_answer(keyring: Keyring, sealed: str, account_sid: str, call_sid: str, step: Step) -> Answer:
     """Raises StateError."""
     try:
-        return _ANSWER_FORM.validate_json(_unpack(keyring.open_bytes(sealed, "answer", account_sid, call_sid, step)))
+        return _ANSWER_FORM.validate_json(
+            _unpack(keyring.open_bytes(sealed, "answer", account_sid, call_sid, str(step)))
+        )
     except (OpenError, ValidationError, zlib.error):
         raise StateError("the stored answer does not open") from None

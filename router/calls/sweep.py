@@ -14,9 +14,10 @@ from typing import Final, TypeAlias
 
 from adapters.base import Account, CarrierCall, CarrierCalls, ErrorKind, ProviderError
 from router.calls.ending import Closer
-from router.calls.events import END, state_of
+from router.calls.events import state_of
+from router.calls.steps import END
 from router.jobs import JobRunner
-from router.routing.dispatch import Deadline
+from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall
 from router.store.calls.sweeps import OverdueCall, claim_overdue_calls
 from router.store.pool import Database

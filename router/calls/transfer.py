@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 from adapters.base import ProviderError, TransferAsked
 from crypto import Keyring, OpenError
 from router.calls import legs
+from router.calls.answers import Answers
 from router.calls.claims import Claims
-from router.calls.control import LiveCalls
-from router.calls.desk import Desk
+from router.calls.documents import Documents
 from router.calls.events import CallEvents
-from router.calls.once import StepKeeper
+from router.calls.live_calls import LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, StateError, open_answer
-from router.routing.dispatch import Deadline
+from router.calls.steps import Step
+from router.routing.deadline import REPLY_SECONDS, Deadline
 from router.store.calls.calls import (
     Fact,
     StoredCall,
@@ -37,7 +38,6 @@ from router.store.pool import DATABASE_ERRORS, Database
 
 _TALK_SECONDS: Final = 4 * 3600  # how long a person may talk: what Twilio's Dial allows by itself
 _LIVE: Final = timedelta(hours=3)
-_REPLY_SECONDS: Final = 0.5
 _TELLING_SECONDS: Final = 1.5  # for the carrier to be told, at the least
 
 
@@ -48,8 +48,8 @@ class Transfers:
     database: Database
     keyring: Keyring
     claims: Claims
-    steps: StepKeeper
-    desk: Desk
+    answers: Answers
+    documents: Documents
     live_calls: LiveCalls
     recorder: Recorder
     events: CallEvents
@@ -90,7 +90,7 @@ class Transfers:
             return None
         step, sealed = found
         try:
-            return open_answer(self.keyring, sealed, call.account_sid, call.call_sid, step).state
+            return open_answer(self.keyring, sealed, call.account_sid, call.call_sid, Step.parse(step)).state
         except StateError:
             return None
 
@@ -102,12 +102,12 @@ class Transfers:
         claim = await self.claims.claim_step(state)
         if not claim.claimed:
             return False  # the AI's leg is over, or the caller is gone
-        answer = self.desk.put_through(state, phone, attempt=legs.count_transfers(facts))
+        answer = self.documents.put_through(state, phone, attempt=legs.count_transfers(facts))
         moved = answer.state or state
         self.events.note(moved, "call.transferring", provider=state.rung.provider if state.rung else None)
-        await self.steps.keep(state, answer, deadline)
+        await self.answers.keep(state, answer, deadline)
         try:
-            limit = max(deadline.left() - _REPLY_SECONDS, _TELLING_SECONDS)
+            limit = max(deadline.left_for_work(), _TELLING_SECONDS)
             await self.live_calls.move(moved, self._url(moved), _TALK_SECONDS, limit)
         except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
             await self._give_up(state, moved, error)
@@ -118,10 +118,10 @@ class Transfers:
         """The AI still has the caller. Its step is open again, so that its end is judged as ever."""
         reason = error.kind if isinstance(error, ProviderError) else "no_key"
         self.events.note(moved, "call.transfer_failed", timeline_reason=str(reason), cause=str(reason))
-        await self.recorder.flush(_REPLY_SECONDS)
-        await self.steps.forget(state)
+        await self.recorder.flush(REPLY_SECONDS)
+        await self.answers.forget(state)
 
     def _url(self, state: CallState) -> str:
         """Absolute, since the carrier is told it over its API; our paths begin with that of the public address."""
         base = urlsplit(self.base_url)
-        return f"{base.scheme}://{base.netloc}{self.desk.transfer_path(state)}"
+        return f"{base.scheme}://{base.netloc}{self.documents.transfer_path(state)}"

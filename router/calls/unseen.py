@@ -17,6 +17,7 @@ from router.calls.ending import Closer
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
+from router.calls.steps import Step
 from router.calls.sweep import REQUEST_SECONDS, OpenAccount, legs_of
 from router.jobs import JobRunner
 from router.routing.route import Route
@@ -212,7 +213,10 @@ class UnseenCalls:
         for recording_sid, call in await find_unfiled(self.database.settings, account_sid, asked):
             recording = complete[recording_sid]
             await self.keep_message(
-                state_of(call, "voicemail"), recording_sid, recording.seconds or 0, recording.made_at or self.clock()
+                state_of(call, Step("voicemail")),
+                recording_sid,
+                recording.seconds or 0,
+                recording.made_at or self.clock(),
             )
             filed.add(call.call_sid)
         return frozenset(filed)

@@ -6,9 +6,11 @@ The API has spans of hours with their weekdays; the form has weekdays with their
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from router.console.forms import Form
+from router.routing.route import Routing
 
 DAYS: Final[Mapping[str, str]] = {
     "mon": "Monday",
@@ -22,16 +24,7 @@ DAYS: Final[Mapping[str, str]] = {
 _LEAST_SPANS: Final = 2  # a day with a lunch break
 _USUAL: Final = ("09:00", "17:00")
 _WORKDAYS: Final = ("mon", "tue", "wed", "thu", "fri")
-_DEFAULTS: Final = {
-    "mode": "ai",
-    "on_failure": "voicemail",
-    "ring_seconds": 15,
-    "screen": True,
-    "voicemail_greeting": "",
-    "voicemail_seconds": 120,
-    "transcribe": True,
-    "hours": None,
-}
+_DEFAULTS: Final[dict[str, Any]] = asdict(Routing()) | {"voicemail_greeting": ""}
 
 Spans = dict[str, list[tuple[str, str]]]
 

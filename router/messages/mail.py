@@ -131,8 +131,8 @@ class MessageMail:
         async with self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             await set_mail_state(connection, message.id, mail_state)
             if call := await find_agency_call(connection, message.agency_id, message.call_id):
-                state = state_of(call, message.id)
-                await note_within(connection, state, f"voicemail.{mail_state}", self.clock(), voicemail_id=message.id)
+                event, now = f"voicemail.{mail_state}", self.clock()
+                await note_within(connection, state_of(call), event, now, step=message.id, voicemail_id=message.id)
 
     async def _fetch_audio(self, message: Message) -> _Audio:
         """With the credentials of the account that holds it."""

@@ -1,6 +1,6 @@
 """Voicemail: what a caller leaves behind, filed once per recording however often Twilio tells us, and written down.
 
-The document that records is router.calls.desk's; lists, audio and mail for people are router.api'.
+The document that records is router.calls.documents'; lists, audio and mail for people are router.api'.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router import twiml
-from router.calls.desk import LEAST_TRANSCRIBED_SECONDS, MOST_TRANSCRIBED_SECONDS, is_transcribed
+from router.calls.documents import LEAST_TRANSCRIBED_SECONDS, MOST_TRANSCRIBED_SECONDS, is_transcribed
 from router.calls.events import CallEvents
 from router.calls.legs import read_seconds
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.ids import derive_id
 from router.jobs import enqueue
-from router.routing.dispatch import Deadline
+from router.routing.deadline import Deadline
 from router.store.calls.records import (
     InsertVoicemail,
     SetOutcome,
@@ -32,7 +32,6 @@ from router.store.pool import AWAY_ERRORS, Database
 
 MAIL_DUE: Final = "voicemails.mail"  # the job that looks for messages which nobody was written to about
 
-_REPLY_SECONDS: Final = 0.4
 _TRANSCRIPT_PATIENCE: Final = timedelta(minutes=2)
 _LONGEST_TRANSCRIPT: Final = 20_000  # characters; two minutes are far fewer
 _RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of an address
@@ -64,7 +63,7 @@ class Mailbox:
         """The action of Record: something was recorded. The caller may have hung up to end it."""
         if read_seconds(params, "RecordingDuration"):
             self._recorder.note(SetOutcome(state.call_id, "voicemail"))
-        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+        await self._recorder.flush(deadline.left_for_work())
         if params.get("Digits") == "hangup":
             return twiml.nothing()
         return twiml.goodbye(state.route.language)
@@ -76,7 +75,7 @@ class Mailbox:
             self._events.note(state, "voicemail.absent", recording_sid=recording_sid)
         elif params.get("RecordingStatus") == "completed" and _RECORDING_SID.fullmatch(recording_sid):
             await self._file(state, recording_sid, read_seconds(params, "RecordingDuration") or 0, self._clock())
-        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+        await self._recorder.flush(deadline.left_for_work())
         return twiml.nothing()
 
     async def write_down(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
@@ -90,7 +89,7 @@ class Mailbox:
         self._recorder.note(SetTranscript(voicemail_id, said or None))
         if said:
             self._events.note(state, "voicemail.transcribed", voicemail_id=voicemail_id, recording_sid=recording_sid)
-        await self._recorder.flush(deadline.left() - _REPLY_SECONDS)
+        await self._recorder.flush(deadline.left_for_work())
         await self._nudge()
         return twiml.nothing()
 

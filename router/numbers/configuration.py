@@ -9,7 +9,6 @@ from crypto import Keyring, OpenError
 from router.accounts import REQUEST_SECONDS
 from router.addresses import Addresses
 from router.calls.fallback import Fallback, fallback_address, open_fallback
-from router.routing.route import Mode
 from router.store.numbers.numbers import Number
 from router.store.tenants.clients import Client, read_routing
 
@@ -41,7 +40,7 @@ def make_fallback(client: Client, e164: str) -> Fallback:
         client_id=client.id,
         client_name=client.name,
         number=e164,
-        phone=None if routing.mode is Mode.VOICEMAIL else client.personal_phone,
+        phone=None if routing.mode == "voicemail" else client.personal_phone,
         ring_seconds=routing.ring_seconds,
         screen=routing.screen,
         caller_id="number" if client.caller_id == "number" else "caller",

@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from adapters.base import ErrorKind
+from router.routing.route import Route
 
 REFUSALS_IN_A_ROW: Final = 3
 FAILURES_TO_OPEN: Final = 5
@@ -58,6 +59,11 @@ class Usage:
     agency_id: str
     provider: str
     key_version: int
+
+
+def usage_of(route: Route, provider: str) -> Usage:
+    """Whose key a call of that route uses there."""
+    return Usage(route.agency_id, provider, route.access(provider).key_version)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

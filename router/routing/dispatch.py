@@ -16,13 +16,13 @@ from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError, VoiceP
 from crypto import OpenError, Secret, clear_frames
 from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.bulkhead import Bulkheads
-from router.routing.circuit import Circuits, Permit, Usage
-from router.routing.ladder import VOICEMAIL, is_unready
-from router.routing.route import Access, Route, Rung, SkipReason
+from router.routing.circuit import Circuits, Permit, usage_of
+from router.routing.deadline import Deadline
+from router.routing.ladder import VOICEMAIL
+from router.routing.route import Access, Route, Rung, SkipReason, why_unready
 
 _LEAST_SECONDS: Final = 1.5  # with less left, no provider is asked
 _RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for whoever comes next
-_REPLY_SECONDS: Final = 0.4  # kept back from every provider for our own reply
 _LATE_SECONDS: Final = 15.0  # how long a request lives on after we gave up on it
 _STOP_SECONDS: Final = 5.0  # for ending a late handoff at the provider
 
@@ -37,20 +37,6 @@ class Taken:
     rung: Rung
     rest: tuple[Rung, ...]
     handoff: Handoff | None = None
-
-
-class Deadline:
-    """A moment on the monotonic clock."""
-
-    __slots__ = ("_at", "_clock")
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._at = clock() + seconds
-
-    def left(self) -> float:
-        """Seconds until then; negative afterwards."""
-        return self._at - self._clock()
 
 
 class Dispatcher:
@@ -79,7 +65,7 @@ class Dispatcher:
         asked = 0
         for place, rung in enumerate(rungs):
             rest = rungs[place + 1 :]
-            if rung.step != "ai" or rung.provider is None:
+            if rung.kind != "ai" or rung.provider is None:
                 return Taken(rung, rest)
             reason = self.reason_to_skip(rung.provider, route, deadline)
             if reason is not None:
@@ -94,12 +80,12 @@ class Dispatcher:
 
     def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
         """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""
-        reason = is_unready(route, provider, self._providers)
+        reason = why_unready(route, provider, self._providers)
         if reason is not None:
             return reason
         if deadline is not None and deadline.left() < _LEAST_SECONDS:
             return SkipReason.NO_TIME
-        if not self._circuits.would_admit(_usage(route, provider)):
+        if not self._circuits.would_admit(usage_of(route, provider)):
             return SkipReason.CIRCUIT_OPEN
         if not self._has_line(provider, route) or not self._bulkheads.has_room(route.agency_id, provider):
             return SkipReason.AT_CAPACITY
@@ -118,10 +104,6 @@ class Dispatcher:
             return False
         return True
 
-    def report_leg(self, provider: str, route: Route, failure: ErrorKind | None) -> None:
-        """A handoff came; the leg that it led to did not become a conversation, or broke off. None: it went well."""
-        self._circuits.report_leg(_usage(route, provider), failure)
-
     async def aclose(self) -> None:
         """Let go of requests that nobody waits for any more."""
         for task in tuple(self._late):
@@ -131,7 +113,7 @@ class Dispatcher:
     def _budget(self, asked: int, deadline: Deadline) -> float:
         if asked == 0:
             return min(self._handoff_timeout, deadline.left() - _RESERVE_SECONDS)
-        return deadline.left() - _REPLY_SECONDS
+        return deadline.left_for_work()
 
     async def _ask(
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
@@ -171,7 +153,7 @@ class Dispatcher:
             record(Unreadable(provider, access.key_version))
             record(Skipped(provider, SkipReason.NO_KEY))
             return None
-        permit = self._circuits.admit(_usage(route, provider))
+        permit = self._circuits.admit(usage_of(route, provider))
         self._bulkheads.enter(route.agency_id, provider)
         record(Started(provider))
         request = asyncio.create_task(handoff, name=f"handoff-{provider}")
@@ -211,10 +193,6 @@ class Dispatcher:
         except Exception:  # noqa: BLE001  whatever it was, that the handoff came late has to be noted
             return False
         return True
-
-
-def _usage(route: Route, provider: str) -> Usage:
-    return Usage(route.agency_id, provider, route.access(provider).key_version)
 
 
 def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import get_args
 
 from adapters.base import VoiceProvider
 from router.routing.dispatch import Dispatcher
-from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open
-from router.routing.route import Mode, Route, Rung, SkipReason
+from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open, order_kinds
+from router.routing.route import Route, Rung, RungKind, SkipReason
 
-_STEPS: tuple[Literal["ai", "owner", "voicemail"], ...] = ("ai", "owner", "voicemail")
+_KINDS: tuple[RungKind, ...] = get_args(RungKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """One rung. At most one would take the call; `reason` says why it or why not."""
 
-    step: Literal["ai", "owner", "voicemail"]
+    step: RungKind
     provider: str | None
     would_take: bool
     reason: str
@@ -42,7 +42,7 @@ def explain(
 
 
 def _divert(ladder: tuple[Rung, ...], why: str) -> Iterator[Explained]:
-    return (Explained(rung.step, rung.provider, would_take=rung == VOICEMAIL, reason=why) for rung in ladder)
+    return (Explained(rung.kind, rung.provider, would_take=rung == VOICEMAIL, reason=why) for rung in ladder)
 
 
 def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> Iterator[Explained]:
@@ -51,12 +51,12 @@ def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> 
         reason = _reason_against(rung, route, dispatcher)
         if reason is None:
             reason = "stands_by" if taken else "ready"
-        yield Explained(rung.step, rung.provider, would_take=reason == "ready", reason=reason)
+        yield Explained(rung.kind, rung.provider, would_take=reason == "ready", reason=reason)
         taken = taken or reason == "ready"
 
 
 def _reason_against(rung: Rung, route: Route, dispatcher: Dispatcher) -> str | None:
-    if rung.step != "ai" or rung.provider is None:
+    if rung.kind != "ai" or rung.provider is None:
         return None
     reason = dispatcher.reason_to_skip(rung.provider, route)
     if reason is None and not dispatcher.has_readable_key(rung.provider, route):
@@ -65,21 +65,20 @@ def _reason_against(rung: Rung, route: Route, dispatcher: Dispatcher) -> str | N
 
 
 def _left_out(route: Route, ladder: tuple[Rung, ...], now: datetime) -> Iterator[Explained]:
-    present = {rung.step for rung in ladder}
+    present = {rung.kind for rung in ladder}
     return (
         Explained(step, None, would_take=False, reason=_why_absent(step, route, now))
-        for step in _STEPS
+        for step in _KINDS
         if step not in present
     )
 
 
-def _why_absent(step: str, route: Route, now: datetime) -> str:
+def _why_absent(kind: RungKind, route: Route, now: datetime) -> str:
     mode, routing = current_mode(route, now), route.routing
+    kinds = order_kinds(mode, routing.on_failure)
     of_mode = f"mode_is_{mode}" if routing.hours is None or is_open(routing.hours, now) else f"closed_mode_is_{mode}"
-    if step == "ai":
-        return "no_provider" if mode in (Mode.AI, Mode.OWNER_FIRST) else of_mode
-    if mode is Mode.VOICEMAIL:
-        return of_mode
-    if mode is Mode.AI and routing.on_failure == "voicemail":
+    if kind in kinds:
+        return "no_provider" if kind == "ai" else "no_personal_phone"
+    if kind in order_kinds(mode, "ring_through"):
         return "on_failure_is_voicemail"
-    return "no_personal_phone"
+    return of_mode

@@ -10,7 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from adapters.base import VoiceProvider
-from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Rung, SkipReason
+from router.routing.route import Hours, Mode, OnFailure, OpenSpan, Route, Rung, RungKind, why_unready
 
 OWNER = Rung("owner")
 VOICEMAIL = Rung("voicemail")
@@ -18,24 +18,31 @@ VOICEMAIL = Rung("voicemail")
 
 def build_ladder(route: Route, providers: Mapping[str, VoiceProvider], now: datetime) -> tuple[Rung, ...]:
     """All rungs of a call that starts now. The last one is always voicemail, and none stands twice."""
-    mode = current_mode(route, now)
-    ai = tuple(Rung("ai", name) for name in order_providers(route, providers))
-    owner = (OWNER,) if route.personal_phone else ()
+    rungs: dict[RungKind, tuple[Rung, ...]] = {
+        "ai": tuple(Rung("ai", name) for name in order_providers(route, providers)),
+        "owner": (OWNER,) if route.personal_phone else (),
+        "voicemail": (VOICEMAIL,),
+    }
+    kinds = order_kinds(current_mode(route, now), route.routing.on_failure)
+    return tuple(rung for kind in kinds for rung in rungs[kind])
+
+
+def order_kinds(mode: Mode, on_failure: OnFailure) -> tuple[RungKind, ...]:
+    """What a mode tries, in which order."""
     match mode:
-        case Mode.AI:
-            after = owner if route.routing.on_failure == "ring_through" else ()
-            return (*ai, *after, VOICEMAIL)
-        case Mode.OWNER_FIRST:
-            return (*owner, *ai, VOICEMAIL)
-        case Mode.RING_THROUGH:
-            return (*owner, VOICEMAIL)
-        case Mode.VOICEMAIL:
-            return (VOICEMAIL,)
+        case "ai":
+            return ("ai", "owner", "voicemail") if on_failure == "ring_through" else ("ai", "voicemail")
+        case "owner_first":
+            return ("owner", "ai", "voicemail")
+        case "ring_through":
+            return ("owner", "voicemail")
+        case "voicemail":
+            return ("voicemail",)
 
 
 def human_rungs(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
     """What is left of a ladder when no AI is to be asked any more."""
-    return tuple(rung for rung in rungs if rung.step != "ai") or (VOICEMAIL,)
+    return tuple(rung for rung in rungs if rung.kind != "ai") or (VOICEMAIL,)
 
 
 def order_providers(route: Route, providers: Mapping[str, VoiceProvider]) -> tuple[str, ...]:
@@ -46,7 +53,7 @@ def order_providers(route: Route, providers: Mapping[str, VoiceProvider]) -> tup
     first = route.client_provider or route.active_provider
     order: list[str] = []
     if first is not None:
-        if route.client_provider is None and route.former_provider and is_unready(route, first, providers):
+        if route.client_provider is None and route.former_provider and why_unready(route, first, providers):
             order.append(route.former_provider)
         order.append(first)
     if route.fallback_providers is not None:
@@ -54,18 +61,6 @@ def order_providers(route: Route, providers: Mapping[str, VoiceProvider]) -> tup
     else:
         order.extend(name for name in providers if route.access(name).sealed_key)
     return tuple(dict.fromkeys(name for name in order if name in providers))
-
-
-def is_unready(route: Route, provider: str, providers: Mapping[str, VoiceProvider]) -> SkipReason | None:
-    """Why this provider cannot be asked for this client at all; None if it can."""
-    if provider not in providers:
-        return SkipReason.NOT_SYNCED
-    access: Access = route.access(provider)
-    if access.sealed_key is None:
-        return SkipReason.NO_KEY
-    if providers[provider].missing(access.target):
-        return SkipReason.NOT_SYNCED
-    return None
 
 
 def current_mode(route: Route, now: datetime) -> Mode:

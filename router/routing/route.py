@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from adapters.base import Target
+from adapters.base import Target, VoiceProvider
+
+RungKind: TypeAlias = Literal["ai", "owner", "voicemail"]
 
 
-class Mode(StrEnum):
-    """Orders of the same rungs."""
+Mode: TypeAlias = Literal["ai", "owner_first", "ring_through", "voicemail"]
+"""In which order rungs are tried: router.routing.ladder."""
 
-    AI = "ai"
-    OWNER_FIRST = "owner_first"
-    RING_THROUGH = "ring_through"
-    VOICEMAIL = "voicemail"
+OnFailure: TypeAlias = Literal["ring_through", "voicemail"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,16 @@ class Hours:
     """When a client is open; outside, `closed_mode` orders the rungs."""
 
     timezone: str
-    open: tuple[OpenSpan, ...]
-    closed_mode: Mode
+    open: tuple[OpenSpan, ...] = ()
+    closed_mode: Mode = "voicemail"
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """A client's routing settings."""
+    """A client's routing settings. The defaults stand here alone: the API, its forms and the store read them."""
 
-    mode: Mode = Mode.AI
-    on_failure: Literal["ring_through", "voicemail"] = "voicemail"
+    mode: Mode = "ai"
+    on_failure: OnFailure = "voicemail"  # after the AI, in mode ai
     ring_seconds: int = 15
     screen: bool = True
     voicemail_greeting: str | None = None
@@ -95,9 +95,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step of the ladder."""
+    """Who takes the call next, if it does."""
 
-    step: Literal["ai", "owner", "voicemail"]
+    kind: RungKind
     provider: str | None = None
 
 
@@ -109,3 +109,15 @@ class SkipReason(StrEnum):
     NO_KEY = "no_key"
     NO_TIME = "no_time"
     AT_CAPACITY = "at_capacity"  # no line of the agency's is free there, or too many requests of ours are waiting
+
+
+def why_unready(route: Route, provider: str, providers: Mapping[str, VoiceProvider]) -> SkipReason | None:
+    """Why this provider cannot be asked for this client at all; None if it can."""
+    if provider not in providers:
+        return SkipReason.NOT_SYNCED
+    access = route.access(provider)
+    if access.sealed_key is None:
+        return SkipReason.NO_KEY
+    if providers[provider].missing(access.target):
+        return SkipReason.NOT_SYNCED
+    return None

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from adapters.base import VoiceProvider
 from router.calls.transfer import Transfers
-from router.routing.dispatch import Deadline
+from router.routing.deadline import Deadline
 from router.telemetry import emit
 from router.telemetry.metrics import provider_route
 from router.webhooks.proof import Proof, RefusedRequestError, agency_of, refuse

@@ -7,10 +7,9 @@ nothing is known; from there on always 200 with a document that Twilio can execu
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,33 +17,22 @@ from starlette.routing import Route
 
 from crypto import Keyring
 from router import twiml
-from router.calls.claims import Claims, Inbound, UnavailableError
+from router.calls.callbacks import LegCallbacks
+from router.calls.claims import Inbound, UnavailableError
 from router.calls.ending import Closer
 from router.calls.flow import CallFlow
+from router.calls.recorder import Recorder
+from router.calls.recovery import Recovery
 from router.calls.state import CallState, StateError, open_state
+from router.calls.steps import Step
 from router.messages.mailbox import Mailbox
-from router.routing.dispatch import Deadline
+from router.routing.deadline import Deadline
 from router.telemetry import emit, metrics
 from router.webhooks.callers import phone_ending, read_caller
 from router.webhooks.timing import timed
 from router.webhooks.verify import RefusedError, Verified, Verifier
 
-# The callbacks that there are, and the rung whose document asks for each.
-_RUNGS: Final = {
-    "ai": "ai",
-    "stream": "ai",
-    "owner": "owner",
-    "screen": "owner",
-    "accept": "owner",
-    "transfer": "owner",
-    "voicemail": "voicemail",
-    "recording": "voicemail",
-    "transcription": "voicemail",
-}
-_STEP: Final = re.compile(rf"({'|'.join(_RUNGS)})-([0-9]{{1,4}})")
-_MARGIN_SECONDS: Final = 0.1
-
-Handler = Callable[[Request, Verified], Awaitable[str]]
+Handler: TypeAlias = Callable[[Request, Verified, Deadline], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +41,11 @@ class TwilioWebhooks:
 
     verifier: Verifier
     flow: CallFlow
-    claims: Claims
+    callbacks: LegCallbacks
     mailbox: Mailbox
     closer: Closer
+    recovery: Recovery
+    recorder: Recorder
     keyring: Keyring
     answer_deadline: float
 
@@ -76,117 +66,124 @@ class TwilioWebhooks:
     async def _answer(self, request: Request, handle: Handler) -> Response:
         deadline = Deadline(self.answer_deadline)
         try:
-            verified = await self.verifier.verify(request, deadline)
+            verified = await self.verifier.verify(request)
         except RefusedError as refused:
             return _refuse(request, refused)
         except Exception as error:  # noqa: BLE001  it may well be Twilio's: the caller goes on to the fallback
             emit("request.failed", exception=error, step=_step_of(request))
             return _refuse(request, RefusedError(503, "unverifiable", "the signature cannot be checked now"))
         try:
-            async with asyncio.timeout(deadline.left() - _MARGIN_SECONDS):
-                document = await handle(request, verified)
+            document = await handle(request, verified, deadline)
         except RefusedError as refused:
             return _refuse(request, refused)
         except UnavailableError:
             return _refuse(request, _unavailable("the database is away", verified))
-        except Exception as error:  # noqa: BLE001  the caller goes on to a person or a recorder; we see the bug
+        except Exception as error:  # noqa: BLE001  a bug of ours; without a state nothing is known to rescue the call with
             emit("request.failed", exception=error, step=_step_of(request), call_sid=verified.call_sid)
-            rescued = self._rescue(request, verified)
-            if rescued is None:
+            harmless = _say_nothing(request)
+            if harmless is None:
                 return _refuse(request, _unavailable("nothing is known of this call", verified))
-            document = rescued
+            document = harmless
         return Response(document, media_type="text/xml")
 
-    def _rescue(self, request: Request, verified: Verified) -> str | None:
-        """What a caller hears when our own code failed. None: nothing is known, so the carrier's fallback may."""
-        kind = _step_of(request).partition("-")[0]
-        if kind in ("screen", "accept"):
-            return twiml.hang_up()
-        if kind in ("stream", "recording", "transcription", "status"):
-            return twiml.nothing()
-        if verified.progress.state is None:
-            return None
-        return self.flow.rescue(verified.progress.state)
-
-    async def _receive(self, _: Request, verified: Verified) -> str:
-        document = await self._place(verified)
+    async def _receive(self, _: Request, verified: Verified, deadline: Deadline) -> str:
+        document = await self.flow.receive(_read_call(verified), deadline)
         if document is None and verified.tokens is not None:
-            document = await self._place(await self.verifier.verify_again(verified))
+            document = await self.flow.receive(_read_call(await self.verifier.verify_again(verified)), deadline)
         if document is None:
             to = verified.params.get("To")
             emit("number.unknown", account_sid=verified.account_sid, to=to, call_sid=verified.call_sid)
             return twiml.not_in_service()
         return document
 
-    async def _place(self, verified: Verified) -> str | None:
-        params = verified.params
-        call = Inbound(
-            account_sid=verified.account_sid,
-            call_sid=verified.call_sid,
-            from_number=params.get("From", ""),
-            caller=read_caller(params.get("From", "")),
-            to=params.get("To", ""),
-            forwarded_from=phone_ending(params.get("ForwardedFrom", "")),
-            tokens=verified.tokens,
-        )
-        return await self.flow.receive(call, verified.deadline, verified.progress)
-
-    async def _go_on(self, request: Request, verified: Verified) -> str:
-        kind, state = self._read_state(request, verified)
-        if state is None:
-            return await self._recover(request, kind, verified)
-        verified.progress.state = state
-        self.claims.note_call(state)
-        params, deadline = verified.params, verified.deadline
-        match kind:
-            case "screen":
-                document = self.flow.screen(state, request.query_params["state"])
-            case "accept":
-                document = await self.flow.accept(state, params, deadline)
-            case "stream":
-                document = await self.flow.hear_stream(state, params, deadline)
+    async def _go_on(self, request: Request, verified: Verified, deadline: Deadline) -> str:
+        step, state = self._read_state(request, verified)
+        params, sealed = verified.params, request.query_params.get("state", "")
+        if step is None or state is None:
+            return await _in_time(self._recover(request, step, verified), deadline)
+        # Whatever is noted on a call stands behind the call itself, which may be in another process's spool.
+        self.recorder.note(state.record)
+        match step.kind:
+            case "ai" | "owner":
+                return await self.flow.after_leg(state, params, deadline)
             case "transfer":
-                document = self.flow.put_through(state, request.query_params["state"])
+                work = self.callbacks.put_through(state, sealed)
+                return await self.recovery.in_time(state, work, deadline)
             case "voicemail":
-                document = await self.mailbox.finish(state, params, deadline)
+                work = self.mailbox.finish(state, params, deadline)
+                return await self.recovery.in_time(state, work, deadline)
+            case "screen":
+                work = self.callbacks.screen(state, sealed)
+            case "accept":
+                work = self.callbacks.accept(state, params, deadline)
+            case "stream":
+                work = self.callbacks.hear_stream(state, params, deadline)
             case "recording":
-                document = await self.mailbox.file(state, params, deadline)
-            case "transcription":
-                document = await self.mailbox.write_down(state, params, deadline)
+                work = self.mailbox.file(state, params, deadline)
             case _:
-                document = await self.flow.after_leg(state, params, deadline, verified.progress)
-        return document
+                work = self.mailbox.write_down(state, params, deadline)
+        return await _in_time(work, deadline)
 
-    def _read_state(self, request: Request, verified: Verified) -> tuple[str, CallState | None]:
+    def _read_state(self, request: Request, verified: Verified) -> tuple[Step | None, CallState | None]:
         """Which callback this is, and the state it carries; None if that is missing, changed or of something else."""
-        step = _STEP.fullmatch(request.path_params["step"])
-        if step is None:
-            return "unknown", None
+        try:
+            step = Step.parse(request.path_params["step"])
+        except ValueError:
+            return None, None
         try:
             state = open_state(self.keyring, request.query_params.get("state", ""), request.path_params["call_id"])
         except StateError:
-            return step[1], None
-        return step[1], state if _belongs(state, step[1], int(step[2]), verified) else None
+            return step, None
+        return step, state if _belongs(state, step, verified) else None
 
-    async def _recover(self, request: Request, kind: str, verified: Verified) -> str:
+    async def _recover(self, request: Request, step: Step | None, verified: Verified) -> str:
         """A callback whose state does not open: the caller gets the voicemail, an owner's leg is never bridged."""
         _note_rejection(request, "unreadable", 200, verified.params)
-        if kind in ("screen", "accept"):
+        if step is not None and step.is_on_owners_leg:
             return twiml.hang_up()
-        if kind in ("ai", "owner"):
-            return await self.flow.recover(verified.account_sid, verified.call_sid, verified.params)
+        if step is not None and step.kind in ("ai", "owner"):
+            return await self.recovery.recover(verified.account_sid, verified.call_sid, verified.params)
         return twiml.nothing()
 
-    async def _close(self, _: Request, verified: Verified) -> str:
-        await self.closer.close(verified.account_sid, verified.call_sid, verified.params, verified.deadline)
+    async def _close(self, _: Request, verified: Verified, deadline: Deadline) -> str:
+        async with asyncio.timeout(deadline.left_before_rescue()):
+            await self.closer.close(verified.account_sid, verified.call_sid, verified.params, deadline)
         return twiml.nothing()
 
 
-def _belongs(state: CallState, kind: str, leg: int, verified: Verified) -> bool:
+def _read_call(verified: Verified) -> Inbound:
+    params = verified.params
+    return Inbound(
+        account_sid=verified.account_sid,
+        call_sid=verified.call_sid,
+        from_number=params.get("From", ""),
+        caller=read_caller(params.get("From", "")),
+        to=params.get("To", ""),
+        forwarded_from=phone_ending(params.get("ForwardedFrom", "")),
+        tokens=verified.tokens,
+    )
+
+
+def _belongs(state: CallState, step: Step, verified: Verified) -> bool:
     """Whether a state is of this account, call and step. On the owner's leg, CallSid is that leg's own."""
-    rung = state.rung.step if state.rung else None
-    same_call = kind in ("screen", "accept") or state.call_sid == verified.call_sid
-    return state.account_sid == verified.account_sid and same_call and rung == _RUNGS[kind] and state.leg == leg
+    same_call = step.is_on_owners_leg or state.call_sid == verified.call_sid
+    same_leg = state.rung is not None and state.rung.kind == step.rung and state.step.leg == step.leg
+    return state.account_sid == verified.account_sid and same_call and same_leg
+
+
+async def _in_time(work: Awaitable[str], deadline: Deadline) -> str:
+    async with asyncio.timeout(deadline.left_before_rescue()):
+        return await work
+
+
+def _say_nothing(request: Request) -> str | None:
+    """What harms nobody where our own code failed. None: the caller waits for a document."""
+    kind = _step_of(request).partition("-")[0]
+    if kind in ("screen", "accept"):
+        return twiml.hang_up()
+    if kind in ("stream", "recording", "transcription", "status"):
+        return twiml.nothing()
+    return None
 
 
 def _unavailable(why: str, verified: Verified) -> RefusedError:

@@ -1,22 +1,28 @@
 """Is this request Twilio's? Size, form, account and signature, in the order in which they are answered.
 
-Nothing is written and nobody is asked before this has said yes. Which tokens count is router.webhooks.accounts.
+Nothing is written and nobody is asked before this has said yes. The tokens that may have signed for an account are the
+platform's, and agencies' own, remembered sealed: each is opened for the one check and dropped. The request tells which
+account it is about, and that proves nothing by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
 
-from adapters.twilio import Form, FormError, read_form, read_text, request_url
+from adapters.base import Account
+from adapters.twilio import Form, FormError, read_form, read_text, request_url, verify
+from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
-from router.calls.flow import Progress
-from router.routing.dispatch import Deadline
-from router.store.keys.account_tokens import SealedToken
-from router.webhooks.accounts import Accounts, UnknownAccountError, UnverifiableError, WrongSignatureError
+from router.calls.memory import RouteMemory
+from router.store.guard import Guard
+from router.store.keys.account_tokens import SealedToken, find_account_tokens
+from router.store.pool import AWAY_ERRORS, Database
+from router.vault import Vault
 from router.webhooks.token_watch import TokenWatch
 
 _MOST_BYTES: Final = 64 * 1024
@@ -39,83 +45,120 @@ class Verified:
     """A request that Twilio has proven to be its own."""
 
     params: Mapping[str, str]
-    account_sid: str
-    call_sid: str
     tokens: tuple[SealedToken, ...] | None  # those that prove it; None for the platform's own
-    deadline: Deadline
-    progress: Progress
     form: Form
     url: str
     signature: str
+
+    @property
+    def account_sid(self) -> str:
+        return self.params["AccountSid"]
+
+    @property
+    def call_sid(self) -> str:
+        return self.params["CallSid"]
 
 
 class Verifier:
     """Verifies requests under our public address."""
 
-    def __init__(self, accounts: Accounts, watch: TokenWatch, public_url: str) -> None:
-        self._accounts = accounts
+    def __init__(
+        self,
+        *,
+        database: Database,
+        guard: Guard,
+        memory: RouteMemory,
+        vault: Vault,
+        platform: Account | None,
+        watch: TokenWatch,
+        public_url: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._guard = guard
+        self._memory = memory
+        self._vault = vault
+        self._platform = platform
         self._watch = watch
         self._public_url = public_url
+        self._clock = clock
 
     async def aclose(self) -> None:
         await self._watch.aclose()
 
-    async def verify(self, request: Request, deadline: Deadline) -> Verified:
+    async def verify(self, request: Request) -> Verified:
         """Raises RefusedError."""
-        form, params = _read_params(await _read_body(request))
-        url = request_url(self._public_url, _raw_path(request), request.scope["query_string"])
+        form, params = await _read_params(request)
         signature = request.headers.get("x-twilio-signature", "")
         if not signature:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
-        tokens = await self._prove(params, url, form, signature)
-        return Verified(
-            params=params,
-            account_sid=params["AccountSid"],
-            call_sid=params["CallSid"],
-            tokens=tokens,
-            deadline=deadline,
-            progress=Progress(),
-            form=form,
-            url=url,
-            signature=signature,
-        )
+        url = request_url(self._public_url, _raw_path(request), request.scope["query_string"])
+        return await self._prove(Verified(params, None, form, url, signature), reload=False)
 
     async def verify_again(self, verified: Verified) -> Verified:
         """The remembered token that proved it may have been replaced or deleted: ask the database.
 
         Raises RefusedError.
         """
-        tokens = await self._prove(verified.params, verified.url, verified.form, verified.signature, reload=True)
-        return replace(verified, tokens=tokens)
+        return await self._prove(verified, reload=True)
 
-    async def _prove(
-        self, params: Mapping[str, str], url: str, form: Form, signature: str, *, reload: bool = False
-    ) -> tuple[SealedToken, ...] | None:
-        account_sid, number = params["AccountSid"], params.get("To", "")
-        try:
-            tokens = await self._accounts.verify(account_sid, url, form, signature, reload=reload)
-        except UnknownAccountError:
-            raise RefusedError(403, "unknown_account", "no agency uses this account", params) from None
-        except WrongSignatureError:
-            self._watch.note_wrong(account_sid, number)
-            message = "the signature does not fit: check the account's auth token and the public URL"
-            raise RefusedError(403, "wrong_signature", message, params) from None
-        except UnverifiableError:
-            raise RefusedError(503, "unverifiable", "the signature cannot be checked now", params) from None
+    async def _prove(self, asked: Verified, *, reload: bool) -> Verified:
+        account_sid, number = asked.account_sid, asked.params.get("To", "")
+        if self._platform is not None and account_sid == self._platform.sid:
+            if not verify((self._platform.auth_token,), asked.url, asked.form, asked.signature):
+                raise self._wrong(asked)
+            self._watch.note_right(account_sid, number)
+            return asked
+        known = None if reload else self._memory.find_tokens(account_sid)
+        tokens = () if known is None else self._proving(known, asked)
+        if not tokens:  # what is remembered may be an old one: they are loaded once more before a refusal
+            loaded = await self._load(asked)
+            tokens = self._proving(loaded, asked)
+            if not loaded:
+                raise RefusedError(403, "unknown_account", "no agency uses this account", asked.params)
+        if not tokens:
+            raise self._wrong(asked)
         self._watch.note_right(account_sid, number)
+        return replace(asked, tokens=tokens)
+
+    def _wrong(self, asked: Verified) -> RefusedError:
+        self._watch.note_wrong(asked.account_sid, asked.params.get("To", ""))
+        message = "the signature does not fit: check the account's auth token and the public URL"
+        return RefusedError(403, "wrong_signature", message, asked.params)
+
+    async def _load(self, asked: Verified) -> tuple[SealedToken, ...]:
+        account_sid, began = asked.account_sid, self._memory.now()
+        try:
+            tokens = await self._guard.ask(
+                lambda: find_account_tokens(self._database.calls, account_sid, self._clock())
+            )
+        except AWAY_ERRORS:
+            raise RefusedError(503, "unverifiable", "the signature cannot be checked now", asked.params) from None
+        self._memory.keep_tokens(account_sid, tokens, began)
         return tokens
 
+    def _proving(self, tokens: tuple[SealedToken, ...], asked: Verified) -> tuple[SealedToken, ...]:
+        return tuple(
+            token
+            for token in tokens
+            if (secret := self._open(token)) is not None and verify((secret,), asked.url, asked.form, asked.signature)
+        )
 
-async def _read_body(request: Request) -> bytes:
+    def _open(self, token: SealedToken) -> Secret | None:
+        """None for one that does not open: as good as wrong."""
+        try:
+            return self._vault.open_key(token)
+        except OpenError:
+            return None
+
+
+async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
     try:
-        return await read_body(request, _MOST_BYTES)
+        body = await read_body(request, _MOST_BYTES)
     except TooLargeError:
         raise RefusedError(413, "too_large", "the body is over 64 kB") from None
     except CutOffError:
         raise RefusedError(400, "not_a_form", "the request was cut off") from None
-
-
-def _read_params(body: bytes) -> tuple[Form, dict[str, str]]:
     try:
         form = read_form(body)
     except FormError as error:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from adapters.base import Account, Carrier, ProviderError, VoiceProvider
 from router.cli.doctor.findings import Finding, fine, hint, problem
-from router.routing.ladder import current_mode, is_unready, order_providers
-from router.routing.route import Mode, Route
+from router.routing.ladder import current_mode, order_providers
+from router.routing.route import Route, why_unready
 from router.store.calls.calls import find_route
 from router.store.pool import Connection
 
@@ -86,10 +86,10 @@ class LiveCheck:
         return chosen
 
     def _first_provider(self, route: Route) -> str | None:
-        if current_mode(route, datetime.now(UTC)) is not Mode.AI:
+        if current_mode(route, datetime.now(UTC)) != "ai":
             return None
         order = order_providers(route, self.providers)
-        return next((name for name in order if is_unready(route, name, self.providers) is None), None)
+        return next((name for name in order if why_unready(route, name, self.providers) is None), None)
 
     async def _place(self, subject: str, provider: str, route: Route, caller: str) -> list[Finding]:
         account = await self.open_account(route.agency_id, route.account_sid)

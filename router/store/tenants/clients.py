@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
-from router.routing.route import Hours, Mode, OpenSpan, Routing
+from router.routing.route import Hours, OpenSpan, Routing
 from router.store.pool import Connection
 from router.store.rows import columns, parameters, read, values
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_ROUTING: Final = tuple(field.name for field in fields(Routing))
+_HOURS: Final = tuple(field.name for field in fields(Hours))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +42,21 @@ _CLIENT: Final = columns(Client)
 _PARAMETERS: Final = parameters(Client)
 
 
-def read_routing(value: dict[str, Any]) -> Routing:
+def read_routing(value: Mapping[str, Any]) -> Routing:
     """Routing settings from the JSON of a client's row; what is absent has its default."""
-    hours = value.get("hours")
-    return Routing(
-        mode=Mode(value.get("mode", Mode.AI)),
-        on_failure=value.get("on_failure", "voicemail"),
-        ring_seconds=value.get("ring_seconds", 15),
-        screen=value.get("screen", True),
-        voicemail_greeting=value.get("voicemail_greeting"),
-        voicemail_seconds=value.get("voicemail_seconds", 120),
-        transcribe=value.get("transcribe", True),
-        hours=_read_hours(hours) if hours else None,
-    )
+    present = _present(_ROUTING, value)
+    if "hours" in present:
+        present["hours"] = _read_hours(present["hours"])
+    return Routing(**present)
 
 
-def _read_hours(value: dict[str, Any]) -> Hours:
-    return Hours(
-        timezone=value["timezone"],
-        open=tuple(_read_span(span) for span in value.get("open", ())),
-        closed_mode=Mode(value.get("closed_mode", Mode.VOICEMAIL)),
-    )
+def _read_hours(value: Mapping[str, Any]) -> Hours:
+    present = _present(_HOURS, value)
+    return Hours(**present | {"open": tuple(_read_span(span) for span in value.get("open", ()))})
+
+
+def _present(names: Iterable[str], value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[name] for name in names if value.get(name) is not None}
 
 
 def _read_span(value: dict[str, Any]) -> OpenSpan:

@@ -13,13 +13,15 @@ import asyncpg
 import pytest
 
 from crypto import Keyring, new_key_entry
+from router.calls.answers import Answers
 from router.calls.claims import Caps, Claims, Inbound, UnavailableError
 from router.calls.memory import RouteMemory
-from router.calls.once import StepKeeper
+from router.calls.own_steps import OwnSteps
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
 from router.calls.state import Answer, CallState
-from router.routing.dispatch import Deadline
+from router.calls.steps import INBOUND, Step
+from router.routing.deadline import Deadline
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Route
 from router.store.guard import Guard
@@ -53,29 +55,39 @@ class Process:
     """As much of one as claims calls."""
 
     claims: Claims
-    steps: StepKeeper
+    answers: Answers
     memory: RouteMemory
     recorder: Recorder
     guard: Guard
 
     async def answer(self, state: CallState) -> str:
-        return await self.steps.keep(state, Answer("<Response/>", replace(state, step="next")), Deadline(PATIENCE))
+        served = replace(state, step=state.step.after("ai"))
+        return await self.answers.keep(state, Answer("<Response/>", served), Deadline(PATIENCE))
 
 
 def make_process(database: Database, dsn: str, folder: Path) -> Process:
     guard, memory = Guard(), RouteMemory()
     recorder = Recorder(partial(connect, dsn), guard, Spool(folder, KEYRING))
-    steps = StepKeeper(database.calls, guard, KEYRING, recorder, now, 10)
+    own_steps = OwnSteps()
+    answers = Answers(
+        pool=database.calls,
+        guard=guard,
+        keyring=KEYRING,
+        recorder=recorder,
+        own_steps=own_steps,
+        clock=now,
+        answer_deadline=10,
+    )
     claims = Claims(
         database=database,
         guard=guard,
         memory=memory,
-        steps=steps,
+        own_steps=own_steps,
         recorder=recorder,
         caps=Caps(of_caller=10, of_agency=100),
         clock=now,
     )
-    return Process(claims, steps, memory, recorder, guard)
+    return Process(claims, answers, memory, recorder, guard)
 
 
 @pytest.fixture
@@ -103,7 +115,7 @@ async def process(proxy: DatabaseProxy, db, tmp_path: Path) -> AsyncIterator[Pro
         await process.recorder.aclose()
 
 
-def state_of(route: Route, step: str = "inbound") -> CallState:
+def state_of(route: Route, step: Step = INBOUND) -> CallState:
     return CallState(
         call_id=CALL.call_id,
         account_sid=ACCOUNT,
@@ -115,7 +127,6 @@ def state_of(route: Route, step: str = "inbound") -> CallState:
         started_at=now().timestamp(),
         step=step,
         rung=VOICEMAIL,
-        leg=1,
     )
 
 
@@ -129,10 +140,11 @@ async def test_a_number_that_was_seen_is_claimed_from_memory_and_told_of_later(p
     assert seen is not None
     await process.recorder.flush(PATIENCE)
     proxy.refuse()
-    claim = await process.claims.claim_call(CALL)
-    assert claim is not None
-    assert (claim.claimed, claim.route, claim.loop, claim.crowd) == (True, seen.route, None, None)
-    await process.answer(state_of(claim.route))
+    new = await process.claims.claim_call(CALL)
+    assert new is not None
+    claim = new.claim
+    assert (claim.claimed, claim.route, claim.loop, claim.crowd) == (True, seen.state.route, None, None)
+    await process.answer(new.state)
     assert await db.fetchval("SELECT count(*) FROM calls") == 1
     proxy.go_on()
     await wait_until(lambda: not process.recorder.spooling)
@@ -171,7 +183,7 @@ async def test_the_same_step_is_taken_on_once_before_during_and_after_an_outage(
     claims += [await process.claims.claim_call(CALL) for _ in range(3)]
     await wait_until(lambda: not process.recorder.spooling)
     claims += [await process.claims.claim_call(CALL) for _ in range(3)]
-    assert [claim is not None and claim.claimed for claim in claims] == [True] + [False] * 8
+    assert [new is not None and new.claim.claimed for new in claims] == [True] + [False] * 8
     assert await db.fetchval("SELECT count(*) FROM calls WHERE call_sid = 'CA1'") == 1
 
 
@@ -180,9 +192,9 @@ async def test_a_later_step_goes_on_from_its_state_and_knows_no_facts(process: P
     assert seen is not None
     await process.recorder.flush(PATIENCE)
     proxy.refuse()
-    state = state_of(seen.route, "ai-1")
+    state = state_of(seen.state.route, Step("ai", 1))
     first, second = [await process.claims.claim_step(state) for _ in range(2)]
-    assert (first.claimed, first.route, first.facts) == (True, seen.route, None)
+    assert (first.claimed, first.route, first.facts) == (True, seen.state.route, None)
     assert not second.claimed
     await process.answer(state)
     proxy.go_on()
@@ -202,12 +214,12 @@ async def test_what_happened_on_a_call_is_unknown_to_whoever_has_no_record_of_it
     assert seen is not None
     proxy.refuse()
     await process.claims.claim_call(CALL)
-    state = state_of(seen.route, "ai-1")
+    state = state_of(seen.state.route, Step("ai", 1))
     claim = await other.claims.claim_step(state)
     assert (claim.claimed, claim.facts) == (True, None)
-    other.claims.note_call(state)
+    other.recorder.note(state.record)
     await other.recorder.flush(PATIENCE)
-    assert (await other.claims.claim_step(state_of(seen.route, "ai-2"))).facts == ()
+    assert (await other.claims.claim_step(state_of(seen.state.route, Step("ai", 2)))).facts == ()
     await other.recorder.aclose()
     proxy.go_on()
     await wait_until(lambda: not process.recorder.spooling)
@@ -217,9 +229,9 @@ async def test_what_happened_on_a_call_is_unknown_to_whoever_has_no_record_of_it
 async def test_what_the_database_took_but_lost_in_its_crash_is_in_the_spool(process: Process, proxy, db):
     """Claims do not wait for its disk: what stands behind them has to."""
     proxy.stall_behind(b"COMMIT")
-    claim = await process.claims.claim_call(CALL)
-    assert claim is not None
-    await process.answer(state_of(claim.route))
+    new = await process.claims.claim_call(CALL)
+    assert new is not None
+    await process.answer(new.state)
     await db.execute("TRUNCATE calls, call_steps CASCADE")
     proxy.refuse()
     proxy.go_on()

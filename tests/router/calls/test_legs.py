@@ -9,11 +9,12 @@ import pytest
 from adapters.base import ErrorKind
 from router.calls import legs
 from router.calls.state import CallState
+from router.calls.steps import Step
 from router.routing.route import Route, Routing
 from router.store.calls.calls import Fact
 
 NOW = 1_000_000.0
-STEP = "ai-1"
+STEP = Step("ai", 1)
 
 
 def state_of(**changes: Any) -> CallState:
@@ -23,7 +24,7 @@ def state_of(**changes: Any) -> CallState:
     return CallState("call_1", "AC1", "CA1", "+14155550123", None, route, (), NOW - 70, **values)
 
 
-def fact(event: str, *, step: str = STEP, ago: float = 0.0) -> Fact:
+def fact(event: str, *, step: str = str(STEP), ago: float = 0.0) -> Fact:
     return Fact(event, step, "vapi", None, NOW - ago)
 
 

@@ -19,7 +19,7 @@ from router.calls import memory as module
 from router.calls import route_file
 from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.route_file import Remembered, RouteFile
-from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Routing
+from router.routing.route import Access, Hours, OpenSpan, Route, Routing
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.keys.account_tokens import SealedToken
 from router.store.pool import Database
@@ -56,9 +56,9 @@ def route(last: int = 1, **changes: Any) -> Route:
         fallback_providers=("bland",),
         accesses=(Access("vapi", Target("assistant-1", "registration-1", None), "sealed key", 3),),
         routing=Routing(
-            mode=Mode.OWNER_FIRST,
+            mode="owner_first",
             voicemail_greeting="¡Hola!",
-            hours=Hours("Europe/London", (OpenSpan((0, 4), 540, 1020),), Mode.VOICEMAIL),
+            hours=Hours("Europe/London", (OpenSpan((0, 4), 540, 1020),), "voicemail"),
         ),
     )
     return replace(usual, **changes)

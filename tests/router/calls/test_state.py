@@ -6,7 +6,7 @@ import random
 import string
 import zlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import assume, given
@@ -23,6 +23,7 @@ from router.calls.state import (
     seal_answer,
     seal_state,
 )
+from router.calls.steps import INBOUND, Step
 from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Routing, Rung
 from router.store.sealed import seal_key
 
@@ -45,7 +46,7 @@ routes = st.builds(
     fallback_providers=st.none() | st.lists(texts, max_size=3).map(tuple),
     routing=st.builds(
         Routing,
-        mode=st.sampled_from(Mode),
+        mode=st.sampled_from(get_args(Mode)),
         on_failure=st.sampled_from(["ring_through", "voicemail"]),
         ring_seconds=st.integers(5, 60),
         screen=st.booleans(),
@@ -54,6 +55,7 @@ routes = st.builds(
     ),
 )
 seconds = st.floats(0, 4e9)
+steps = st.builds(Step, st.sampled_from(["ai", "owner", "voicemail"]), st.integers(1, 1000))
 states = st.builds(
     CallState,
     call_id=st.just(CALL),
@@ -64,9 +66,8 @@ states = st.builds(
     route=routes,
     rungs=st.lists(rungs, max_size=5).map(tuple),
     started_at=seconds,
-    step=texts,
+    step=steps,
     rung=st.none() | rungs,
-    leg=st.integers(0, 1000),
     media=st.sampled_from([None, "stream", "dial"]),
     served_at=seconds,
 )
@@ -81,8 +82,8 @@ def test_a_state_comes_back_as_it_was(state: CallState):
 def test_an_answer_comes_back_as_it_was(state: CallState, document: str):
     assume(document.isprintable())
     for answer in (Answer(document, state), Answer(document)):
-        sealed = seal_answer(RING, answer, "AC1", "CA1", "inbound")
-        assert open_answer(RING, sealed, "AC1", "CA1", "inbound") == answer
+        sealed = seal_answer(RING, answer, "AC1", "CA1", INBOUND)
+        assert open_answer(RING, sealed, "AC1", "CA1", INBOUND) == answer
 
 
 def make_state(**changes: Any) -> CallState:
@@ -121,16 +122,16 @@ def test_a_state_opens_for_its_own_call_alone_and_under_our_keys_alone():
 
 
 def test_an_answer_opens_for_its_own_step_alone():
-    sealed = seal_answer(RING, Answer("<Response/>"), "AC1", "CA1", "inbound")
-    for place in (("AC2", "CA1", "inbound"), ("AC1", "CA2", "inbound"), ("AC1", "CA1", "ai-1")):
+    sealed = seal_answer(RING, Answer("<Response/>"), "AC1", "CA1", INBOUND)
+    for place in (("AC2", "CA1", INBOUND), ("AC1", "CA2", INBOUND), ("AC1", "CA1", Step("ai", 1))):
         with pytest.raises(StateError):
             open_answer(RING, sealed, *place)
 
 
 def test_an_answer_is_no_state_and_a_state_no_answer():
-    assert fails_to_open(seal_answer(RING, Answer("", make_state()), "AC1", "CA1", "inbound"))
+    assert fails_to_open(seal_answer(RING, Answer("", make_state()), "AC1", "CA1", INBOUND))
     with pytest.raises(StateError):
-        open_answer(RING, seal_state(RING, make_state()), "AC1", "CA1", "inbound")
+        open_answer(RING, seal_state(RING, make_state()), "AC1", "CA1", INBOUND)
 
 
 BOMBS = {
@@ -149,7 +150,7 @@ BOMBS = {
 def test_what_we_did_not_make_does_not_open_although_it_is_sealed_with_our_key(packed: bytes):
     assert fails_to_open(RING.seal(packed, "state", CALL))
     with pytest.raises(StateError):
-        open_answer(RING, RING.seal(packed, "answer", "AC1", "CA1", "inbound"), "AC1", "CA1", "inbound")
+        open_answer(RING, RING.seal(packed, "answer", "AC1", "CA1", "inbound"), "AC1", "CA1", INBOUND)
 
 
 def largest_route(greeting: str, name: str, draw: random.Random) -> Route:
@@ -184,12 +185,12 @@ def largest_route(greeting: str, name: str, draw: random.Random) -> Route:
         fallback_providers=("vapi", "retell", "bland"),
         accesses=accesses,
         routing=Routing(
-            Mode.OWNER_FIRST,
+            "owner_first",
             "ring_through",
             60,
             voicemail_greeting=greeting,
             voicemail_seconds=600,
-            hours=Hours("America/Argentina/ComodRivadavia", span, Mode.RING_THROUGH),
+            hours=Hours("America/Argentina/ComodRivadavia", span, "ring_through"),
         ),
     )
 
@@ -205,7 +206,7 @@ def test_the_state_of_the_largest_route_fits_an_address(alphabet: list[str], len
     greeting = "".join(draw.choices(alphabet, k=length))
     route = largest_route(greeting, "".join(draw.choices(alphabet, k=100)), draw)
     rest = (Rung("ai", "retell"), Rung("ai", "bland"), Rung("owner"), Rung("voicemail"))
-    state = make_state(step="ai-12", rung=Rung("ai", "vapi"), leg=12, media="stream", served_at=1772452800.123456)
+    state = make_state(step=Step("ai", 12), rung=Rung("ai", "vapi"), media="stream", served_at=1772452800.123456)
     sealed = seal_state(RING, replace(state, route=route, rungs=rest))
     assert (
         len(f"https://calls.example.com/router/webhooks/twilio/calls/call_{'a' * 24}/stream-12?state={sealed}") < 4000

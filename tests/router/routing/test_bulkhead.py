@@ -13,7 +13,8 @@ from crypto import Secret
 from router.routing.attempts import Attempt, Skipped
 from router.routing.bulkhead import WAITING_PER_AGENCY, WAITING_PER_PROVIDER, Bulkheads
 from router.routing.circuit import Circuits
-from router.routing.dispatch import Deadline, Dispatcher, Taken
+from router.routing.deadline import Deadline
+from router.routing.dispatch import Dispatcher, Taken
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Rung, SkipReason
 from tests.router.routing.providers import FakeProvider, as_protocol, make_access, make_providers, make_route

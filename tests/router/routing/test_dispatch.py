@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from adapters.base import ErrorKind, InboundCall, NumberHandoff, ProviderError, StreamHandoff
 from crypto import OpenError, Secret
 from router.routing.attempts import Attempt, Ended, Late, Skipped, Started, Unreadable
-from router.routing.dispatch import Deadline, Dispatcher, Taken
+from router.routing.deadline import Deadline
+from router.routing.dispatch import Dispatcher, Taken
 from router.routing.ladder import OWNER, VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason
 from tests.router.routing.providers import NAMES, FakeProvider, handoff_of, make_access, make_providers, make_route
@@ -176,8 +177,8 @@ def test_down_any_ladder_the_first_who_can_has_the_call(results, above):
     scene = make_scene(providers)
     taken = asyncio.run(scene.find(ladder))
     assert (taken.rung, taken.rest) == (ladder[place], ladder[place + 1 :])
-    assert scene.asked() == [rung.provider for rung in ladder[: place + 1] if rung.step == "ai"]
-    assert (taken.handoff is not None) == (taken.rung.step == "ai")
+    assert scene.asked() == [rung.provider for rung in ladder[: place + 1] if rung.kind == "ai"]
+    assert (taken.handoff is not None) == (taken.rung.kind == "ai")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from adapters.base import ErrorKind, InboundCall, ProviderError, SipHandoff, Tar
 from crypto import Secret
 from router.routing.attempts import Attempt, Ended, Skipped, Started
 from router.routing.circuit import Circuits, Usage
-from router.routing.dispatch import Deadline, Dispatcher
+from router.routing.deadline import Deadline
+from router.routing.dispatch import Dispatcher
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason
 from tests.router.routing.providers import NAMES, FakeProvider

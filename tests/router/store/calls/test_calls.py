@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from adapters.base import Target
-from router.routing.route import Access, Hours, Mode, OpenSpan
+from router.routing.route import Access, Hours, OpenSpan
 from router.store.calls import calls, records
 from router.store.calls.calls import CallClaim, claim_call, claim_step
 from router.store.calls.records import Record
@@ -185,8 +185,8 @@ async def test_a_route_has_all_that_a_call_needs(database: Database, db):
     assert (route.client_provider, route.active_provider, route.former_provider) == ("retell", "vapi", "bland")
     assert (route.fallback_providers, route.language, route.max_seconds) == (("retell",), "de-DE", 900)
     assert (route.personal_phone, route.caller_id, route.client_name) == (PHONE, "caller", "Acme")
-    assert route.routing.hours == Hours("Europe/Berlin", (OpenSpan((0, 1), 540, 1440),), Mode.RING_THROUGH)
-    assert (route.routing.mode, route.routing.screen, route.routing.voicemail_seconds) == (Mode.OWNER_FIRST, False, 30)
+    assert route.routing.hours == Hours("Europe/Berlin", (OpenSpan((0, 1), 540, 1440),), "ring_through")
+    assert (route.routing.mode, route.routing.screen, route.routing.voicemail_seconds) == ("owner_first", False, 30)
     assert (await go_on(database, "ai-1")).route == route == await calls.find_route(database.calls, ACCOUNT, NUMBER)
 
 

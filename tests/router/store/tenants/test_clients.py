@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from router.routing.route import Hours, Mode, OpenSpan, Routing
+from router.routing.route import Hours, OpenSpan, Routing
 from router.store.tenants.clients import read_routing
 
 
@@ -27,7 +27,7 @@ def test_routing_is_read_from_the_form_in_which_the_api_stores_it():
         },
     }
     assert read_routing(stored) == Routing(
-        mode=Mode.OWNER_FIRST,
+        mode="owner_first",
         on_failure="ring_through",
         ring_seconds=20,
         screen=False,
@@ -36,6 +36,6 @@ def test_routing_is_read_from_the_form_in_which_the_api_stores_it():
         hours=Hours(
             timezone="Europe/London",
             open=(OpenSpan((0, 6), 545, 1050), OpenSpan((4,), 1200, 120), OpenSpan((2,), 0, 1440)),
-            closed_mode=Mode.AI,
+            closed_mode="ai",
         ),
     )

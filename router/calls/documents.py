@@ -6,7 +6,7 @@ Which rung it is was decided before (router.calls.flow); the XML is router.twiml
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,9 +15,11 @@ from crypto import Keyring
 from router import twiml
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
+from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
 from router.calls.state import Answer, CallState, seal_state
+from router.calls.steps import StepKind
 from router.routing.dispatch import Taken
-from router.routing.ladder import OWNER, VOICEMAIL
+from router.routing.ladder import OWNER, VOICEMAIL, human_rungs
 from router.routing.route import Route
 from router.store.calls.records import SetProvider, SetRinging
 from router.telemetry import metrics
@@ -26,21 +28,10 @@ UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do
 LEAST_TRANSCRIBED_SECONDS: Final = 2
 MOST_TRANSCRIBED_SECONDS: Final = 120
 _LIMIT_MARGIN_SECONDS: Final = 60
-_HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
-_LEGS_BEFORE_TRANSFER: Final = 50  # more than any ladder has, so that no other step has the same name
-_LEAST_RING_SECONDS: Final = 5  # Twilio takes no shorter timeout
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """The settings that documents depend on, in seconds."""
-
-    sip_timeout: int
-    ring_budget: int
-
-
-class Desk:
-    """Hands out documents."""
+class Documents:
+    """Makes the documents that Twilio executes."""
 
     def __init__(
         self,
@@ -48,47 +39,50 @@ class Desk:
         keyring: Keyring,
         recorder: Recorder,
         events: CallEvents,
-        timing: Timing,
+        sip_timeout: int,
+        ring_budget: RingBudget,
         base_path: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._keyring = keyring
         self._recorder = recorder
         self._events = events
-        self._timing = timing
+        self._sip_timeout = sip_timeout
+        self._ring_budget = ring_budget
         self._base_path = base_path
         self._clock = clock
 
     def serve(self, state: CallState, taken: Taken) -> Answer:
         """The document of a rung, and the state behind its callbacks."""
-        metrics.rung_taken(taken.rung.step, taken.rung.provider)
-        leg = state.leg + 1
+        metrics.rung_taken(taken.rung.kind, taken.rung.provider)
         served = replace(
             state,
-            step=f"{taken.rung.step}-{leg}",
+            step=state.step.after(taken.rung.kind),
             rung=taken.rung,
             rungs=taken.rest,
-            leg=leg,
             media=_medium(taken.handoff),
             served_at=self._clock().timestamp(),
         )
         sealed = seal_state(self._keyring, served)
         if taken.handoff is not None and taken.rung.provider is not None:
             return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served)
-        if taken.rung.step == "owner" and state.route.personal_phone:
+        if taken.rung.kind == "owner" and state.route.personal_phone:
             return Answer(self._ring(served, state.route.personal_phone, sealed), served)
         return Answer(self._leave_message(served, sealed), served)
+
+    def serve_human(self, state: CallState) -> Answer:
+        """The document of the first rung that needs no provider."""
+        rung, *rest = human_rungs(state.rungs)
+        return self.serve(state, Taken(rung, tuple(rest)))
 
     def put_through(self, state: CallState, phone: str, attempt: int) -> Answer:
         """The document that takes a call from its AI to a person, who is rung as the owner is."""
         metrics.rung_taken("transfer", None)
-        leg = state.leg + _LEGS_BEFORE_TRANSFER + attempt
         served = replace(
             state,
-            step=f"owner-{leg}",
+            step=state.step.after_transfer(attempt),
             rung=OWNER,
             rungs=(VOICEMAIL,),
-            leg=leg,
             media=None,
             transfer_to=phone,
             served_at=self._clock().timestamp(),
@@ -99,6 +93,10 @@ class Desk:
         """The same document, asked for once more."""
         return self._ring(state, state.transfer_to or state.route.number, sealed)
 
+    def screen(self, state: CallState, sealed: str) -> str:
+        """What the owner hears before deciding."""
+        return twiml.screen(self.address(state, "accept", sealed), state.route.language, state.route.client_name)
+
     def transfer_path(self, state: CallState) -> str:
         """Where Twilio gets that document."""
         return self.address(state, "transfer", seal_state(self._keyring, state))
@@ -107,7 +105,7 @@ class Desk:
         self._recorder.note(SetProvider(state.call_id, provider, self._clock(), handoff.provider_call_id))
         leg = twiml.AiLeg(
             caller_id=_caller_id(state),
-            timeout=self._ring_seconds(state, self._timing.sip_timeout),
+            timeout=self._ring_budget.seconds_for(state, self._sip_timeout),
             time_limit=talk_limit(state),
             action=self.address(state, "ai", sealed),
             stream_callback=self.address(state, "stream", sealed),
@@ -115,8 +113,8 @@ class Desk:
         return twiml.hand_over(handoff, leg)
 
     def _ring(self, state: CallState, phone: str, sealed: str) -> str:
-        timeout = self._ring_seconds(state, state.route.routing.ring_seconds)
-        until = self._clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
+        timeout = self._ring_budget.seconds_for(state, state.route.routing.ring_seconds)
+        until = self._clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
         self._recorder.note(SetRinging(state.call_id, phone, caller_id, until))
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
@@ -135,20 +133,10 @@ class Desk:
             self.address(state, "transcription", sealed) if is_transcribed(state.route) else None,
         )
 
-    def may_ring(self, state: CallState) -> bool:
-        return self._budget_left(state) >= _LEAST_RING_SECONDS + _HIDDEN_RING_SECONDS
-
-    def _ring_seconds(self, state: CallState, wanted: int) -> int:
-        if state.transfer_to is not None:  # the caller has been answered: the budget was for that
-            return wanted
-        left = int(self._budget_left(state)) - _HIDDEN_RING_SECONDS
-        return max(_LEAST_RING_SECONDS, min(wanted, left))
-
-    def _budget_left(self, state: CallState) -> float:
-        return self._timing.ring_budget - (self._clock().timestamp() - state.started_at)
-
-    def address(self, state: CallState, kind: str, sealed: str) -> str:
-        return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{kind}-{state.leg}?state={sealed}"
+    def address(self, state: CallState, kind: StepKind, sealed: str) -> str:
+        """Where a callback of the document leads."""
+        step = state.step.of_leg(kind)
+        return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{step}?state={sealed}"
 
 
 def is_transcribed(route: Route) -> bool:

@@ -1,0 +1,141 @@
+"""What follows from the end of a leg: the call is over, or it goes on to the next rung.
+
+The rules: the caller who is gone is left alone, an AI that took the call is not followed by another, everybody else
+goes on to the next rung. What Twilio's words mean is router.calls.legs; carrying a verdict out is router.calls.flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+from router.calls import legs
+from router.calls.events import CallEvents
+from router.calls.recorder import Recorder
+from router.calls.state import CallState
+from router.routing.circuit import Circuits, usage_of
+from router.routing.deadline import Deadline
+from router.store.calls.calls import Fact, find_facts
+from router.store.calls.records import ClearRinging
+from router.store.guard import Guard
+from router.store.pool import DATABASE_ERRORS, Database
+
+_BLAME_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The call has come to its end."""
+
+    outcome: Literal["ai", "owner", "abandoned"]
+    caller_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Somebody else has to take the call."""
+
+    ask_ai: bool = True
+
+
+Verdict: TypeAlias = Over | GoOn
+
+
+class LegJudge:
+    """Judges the ends of legs, and notes what they say."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        guard: Guard,
+        recorder: Recorder,
+        events: CallEvents,
+        circuits: Circuits,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._guard = guard
+        self._recorder = recorder
+        self._events = events
+        self._circuits = circuits
+        self._clock = clock
+
+    async def judge(
+        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None, deadline: Deadline
+    ) -> Verdict:
+        """`facts` None: what happened before is not known."""
+        if state.step.rung == "owner":
+            return self._judge_owner(state, params, facts)
+        return await self._judge_ai(state, params, facts or (), deadline)
+
+    def note_ai_answer(self, state: CallState, at: datetime) -> None:
+        self._events.note_answer(state, "ai", state.rung.provider if state.rung else None, at)
+
+    async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
+        """A media stream failed, unless it ended because we took the call away from its AI."""
+        try:
+            facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
+        except DATABASE_ERRORS:
+            facts = ()
+        if not legs.is_being_moved(facts):
+            self._note_failure(state, params, answered=False)
+
+    async def _judge_ai(
+        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], deadline: Deadline
+    ) -> Verdict:
+        now = self._clock()
+        talked = legs.talk_seconds(state, params, facts, now.timestamp())
+        if legs.is_caller_gone(params):
+            self._confirm_ai(state, facts, talked, now)
+            return Over("abandoned" if talked is None else "ai", caller_gone=True)
+        if talked is None or talked < legs.LEAST_TALK_SECONDS:
+            self._note_failure(state, params, answered=talked is not None)
+            return GoOn()
+        self._confirm_ai(state, facts, talked, now)
+        if await self._is_provider_to_blame(state, deadline):
+            return GoOn(ask_ai=False)
+        return Over("ai", caller_gone=False)
+
+    def _judge_owner(self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None) -> Verdict:
+        self._recorder.note(ClearRinging(state.call_id))
+        talked = legs.is_owner_on(state, params, facts or (), facts_known=facts is not None)
+        if talked:
+            at = self._clock() - timedelta(seconds=legs.dial_seconds(params))
+            self._events.note_answer(state, "owner", None, at)
+        gone = legs.is_caller_gone(params)
+        if gone or talked:
+            return Over("owner" if talked else "abandoned", gone)
+        return GoOn()
+
+    def _confirm_ai(self, state: CallState, facts: tuple[Fact, ...], talked: float | None, now: datetime) -> None:
+        """Note that the AI answered, if it did and that is not known yet."""
+        if talked is None or legs.is_noted(facts, "call.answered", state.step):
+            return
+        self.note_ai_answer(state, now - timedelta(seconds=talked))
+
+    def _note_failure(self, state: CallState, params: Mapping[str, str], *, answered: bool) -> None:
+        reason = legs.leg_failure(state, params, answered=answered)
+        provider = state.rung.provider if state.rung else None
+        # A stream that fails is told of twice, and Twilio repeats itself: the provider failed once.
+        if provider is not None and self._events.note(state, "handoff.failed", provider=provider, reason=reason):
+            self._circuits.report_leg(usage_of(state.route, provider), reason)
+
+    async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:
+        """Wait a moment for the provider's own account of why the call ended; a document and its reply have to follow."""
+        patience = Deadline(min(_BLAME_SECONDS, deadline.left_for_work(replies=2)))
+        provider = state.rung.provider if state.rung else None
+        while patience.left() > 0:
+            try:
+                facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
+            except DATABASE_ERRORS:
+                return False
+            ends = [f.event for f in facts if f.event in ("ai.ended", "ai.failed") and f.provider == provider]
+            if ends:
+                return "ai.failed" in ends
+            await asyncio.sleep(_POLL_SECONDS)
+        return False

@@ -1,0 +1,58 @@
+"""The steps that this process has taken on, and what it answered to them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from cachetools import FIFOCache
+
+from router.calls.state import Mark
+
+_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer, sealed."""
+
+    sealed: str
+    at: datetime
+
+
+class OwnSteps:
+    """Bounded: of very many, the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._steps: FIFOCache[Mark, asyncio.Future[Kept]] = FIFOCache(_MOST)
+
+    def begin(self, mark: Mark) -> bool:
+        """Take a step on. False: it was, and is answered or being answered."""
+        if mark in self._steps:
+            return False
+        self._steps[mark] = asyncio.get_running_loop().create_future()
+        return True
+
+    def settle(self, mark: Mark, kept: Kept) -> None:
+        """The step is answered. The first answer stays."""
+        step = self._steps.get(mark)
+        if step is not None and not step.done():
+            step.set_result(kept)
+
+    def drop(self, mark: Mark) -> None:
+        """The step was not taken on after all."""
+        self._steps.pop(mark, None)
+
+    def answer_to(self, mark: Mark) -> Kept | None:
+        """None: it is not answered here, or not yet."""
+        step = self._steps.get(mark)
+        return step.result() if step is not None and step.done() else None
+
+    async def wait_for(self, mark: Mark, limit: float) -> Kept | None:
+        """The answer to a step, waited for if it is being answered here."""
+        step = self._steps.get(mark)
+        if step is not None:
+            await asyncio.wait({step}, timeout=max(limit, 0))
+        return self.answer_to(mark)

@@ -1,0 +1,35 @@
+"""How long phones and assistants may ring before somebody or something has to be on the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from router.calls.state import CallState
+
+HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
+_LEAST_RING_SECONDS: Final = 5  # Twilio takes no shorter timeout
+
+
+@dataclass(frozen=True, slots=True)
+class RingBudget:
+    """`seconds` of ringing for each call, over all its rungs."""
+
+    seconds: int
+    clock: Callable[[], datetime]
+
+    def has_room(self, state: CallState) -> bool:
+        """Whether one more phone may ring."""
+        return self._left(state) >= _LEAST_RING_SECONDS + HIDDEN_RING_SECONDS
+
+    def seconds_for(self, state: CallState, wanted: int) -> int:
+        """How long the next phone rings that is to ring `wanted` seconds."""
+        if state.transfer_to is not None:  # the caller has been answered: the budget was for that
+            return wanted
+        left = int(self._left(state)) - HIDDEN_RING_SECONDS
+        return max(_LEAST_RING_SECONDS, min(wanted, left))
+
+    def _left(self, state: CallState) -> float:
+        return self.seconds - (self.clock().timestamp() - state.started_at)
