@@ -1,0 +1,64 @@
+-- `fallback_providers`: null is every other provider with a key. `retention_days`: null is for ever.
+CREATE TABLE agencies (
+    id                 text PRIMARY KEY,
+    name               text NOT NULL,
+    alert_email        text,
+    active_provider    text,
+    former_provider    text,
+    fallback_providers text[],
+    retention_days     integer,
+    created_at         timestamptz NOT NULL
+);
+
+CREATE TABLE tokens (
+    id         text PRIMARY KEY,
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    name       text NOT NULL,
+    hash       bytea NOT NULL UNIQUE,
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX tokens_of_agency ON tokens (agency_id, created_at, id);
+
+CREATE TABLE clients (
+    id             text PRIMARY KEY,
+    agency_id      text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    name           text NOT NULL,
+    personal_phone text,
+    notify_email   text,
+    provider       text,
+    caller_id      text NOT NULL,
+    routing        jsonb NOT NULL,
+    assistant      jsonb,
+    created_at     timestamptz NOT NULL,
+    UNIQUE (agency_id, id)
+);
+CREATE INDEX clients_of_agency ON clients (agency_id, created_at, id);
+
+CREATE TABLE audit (
+    id        text PRIMARY KEY,
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    at        timestamptz NOT NULL,
+    actor     text NOT NULL,
+    action    text NOT NULL,
+    target    text NOT NULL,
+    address   text
+);
+CREATE INDEX audit_of_agency ON audit (agency_id, at DESC, id DESC);
+
+-- Replies may hold a token, so they are sealed.
+CREATE TABLE idempotency_keys (
+    scope        text NOT NULL,
+    key          text NOT NULL,
+    request_hash bytea NOT NULL,
+    status       integer,
+    reply        text,
+    created_at   timestamptz NOT NULL,
+    PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- Sessions of the console that were ended before they expired, which they do at `until`.
+CREATE TABLE ended_sessions (
+    id    text PRIMARY KEY,
+    until timestamptz NOT NULL
+);

@@ -1,0 +1,42 @@
+-- Sealed texts are bound to (agency_id, kind, version) and open nowhere else.
+-- Health: what the key's owner said at the last check, and since when. `check_at` is when to check next. `suspected` is a
+-- bad status seen once; it counts when it is seen again. `lines_others` are lines in use that were not our calls.
+-- `overflow_told_at` is when the agency was told that it has too few lines.
+CREATE TABLE keys (
+    agency_id            text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    kind                 text NOT NULL,
+    version              integer NOT NULL,
+    sealed               text NOT NULL,
+    webhook_sealed       text,
+    webhook_token_sealed text,
+    account_sid          text,
+    last4                text NOT NULL,
+    saved_at             timestamptz NOT NULL,
+    retired_at           timestamptz,
+    status               text NOT NULL,
+    suspected            text,
+    problem              text,
+    balance              numeric(12, 4),
+    checked_at           timestamptz NOT NULL,
+    check_at             timestamptz NOT NULL DEFAULT now(),
+    failing_since        timestamptz,
+    alerted_at           timestamptz,
+    paused_until         timestamptz,
+    lines_limit          integer,
+    lines_used           integer,
+    lines_others         integer,
+    lines_at             timestamptz,
+    overflow_told_at     timestamptz,
+    PRIMARY KEY (agency_id, kind, version)
+);
+CREATE UNIQUE INDEX keys_in_use ON keys (agency_id, kind) WHERE retired_at IS NULL;
+CREATE INDEX keys_of_account ON keys (account_sid) WHERE account_sid IS NOT NULL;
+CREATE INDEX keys_by_check ON keys (kind, check_at) WHERE retired_at IS NULL;
+
+-- Outlives the keys: a version number is never used twice.
+CREATE TABLE key_versions (
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    kind      text NOT NULL,
+    newest    integer NOT NULL,
+    PRIMARY KEY (agency_id, kind)
+);
