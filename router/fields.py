@@ -187,7 +187,13 @@ QueryE164 = Annotated[E164, BeforeValidator(_with_plus)]
 Country = Annotated[str, Matching("[A-Z]{2}", "must be two capital letters, such as US (ISO 3166-1)")]
 AreaCode = Annotated[str, Matching("[1-9][0-9]{0,5}", "must be up to six digits, without a leading zero")]
 Email = Annotated[
-    str, Matching(r"[^@\s]{1,64}@[^@\s]+\.[^@\s.]+", "must be an e-mail address, such as owner@example.com", 254)
+    str,
+    # Control characters are named because dialects differ in which of them are white space.
+    Matching(
+        r"[^@\s\x00-\x1f\x7f-\x9f\ufeff]{1,64}@[^@\s\x00-\x1f\x7f-\x9f\ufeff]+\.[^@\s.\x00-\x1f\x7f-\x9f\ufeff]+",
+        "must be an e-mail address, such as owner@example.com",
+        254,
+    ),
 ]
 Language = Annotated[
     str,

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from crypto import Secret
 from router.api import agencies, audit, calls, clients, endpoints, events, explain, figures, numbers, tokens, voicemails
@@ -55,8 +55,7 @@ def api_routes(voice: Sequence[str], parts: Mapping[Any, Any], admin_token: Secr
     operations = api_operations(tuple(voice))
     gate = Gate(make_app(operations, parts), operations, parts[Database], admin_token)
     return [
-        Route("/v1", gate),
-        Route("/v1/{rest:path}", gate),
+        gate,
         *reference_routes(partial(describe_api, tuple(voice), public_url)),
     ]
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto import Secret
@@ -29,7 +30,7 @@ from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
 
 _SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
-_ELSEWHERE: Final = "/v1/*"
+_ROOT: Final = "/v1"
 _PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
 
 
@@ -42,11 +43,11 @@ class _Address:
     operations: dict[str, ApiRoute] = field(default_factory=dict)
 
 
-_NOWHERE: Final = _Address(_ELSEWHERE, re.compile(""))
+_NOWHERE: Final = _Address(f"{_ROOT}/*", re.compile(""))
 
 
-class Gate:
-    """/v1 as an ASGI application. `routes` are those of `app`, in the same order."""
+class Gate(BaseRoute):
+    """/v1, and all that is below it. `routes` are those of `app`, in the same order."""
 
     def __init__(self, app: ASGIApp, routes: Iterable[ApiRoute], database: Database, admin_token: Secret) -> None:
         self._app = app
@@ -57,7 +58,11 @@ class Gate:
             address = self._addresses.setdefault(route.path, _Address(route.path, route.path_regex))
             address.operations[route.method] = route
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_below = scope["type"] == "http" and (scope["path"] == _ROOT or scope["path"].startswith(f"{_ROOT}/"))
+        return (Match.FULL if is_below else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         address, ids = self._find(scope["path"])
         reply = _Reply(scope["method"], address.path, send)
@@ -76,7 +81,7 @@ class Gate:
 
     def _find(self, path: str) -> tuple[_Address, dict[str, str]]:
         for address in self._addresses.values():
-            if match := address.pattern.match(path):
+            if match := address.pattern.fullmatch(path):
                 return address, match.groupdict()
         return _NOWHERE, {}
 

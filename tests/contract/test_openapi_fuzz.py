@@ -60,6 +60,7 @@ BEYOND_SCHEMAS = (
     "must be the next_cursor of an earlier answer",
     "must be the id of an event of this stream",
     "must be one of ",  # names of providers
+    "may only contain ",  # likewise
     'must be ["*"], or of ',  # names of events
     "is required",  # by what another field says
     "goes with ",

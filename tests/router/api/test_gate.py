@@ -10,6 +10,7 @@ import httpx
 import pytest
 from pydantic import Field
 from starlette.responses import StreamingResponse
+from starlette.routing import Router
 
 from crypto import Secret
 from router.api.app import make_app
@@ -98,7 +99,9 @@ async def things(captured_events):  # noqa: ARG001 - it watches the log
     operations = [*router.routes, *operators.routes]
     gate = Gate(make_app(operations, {}), operations, SimpleNamespace(settings=None), Secret(ADMIN_TOKEN))
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://api", headers=headers) as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(Router([gate])), base_url="http://api", headers=headers
+    ) as client:
         yield client
 
 
@@ -168,6 +171,11 @@ async def test_an_error_of_the_domain_is_its_problem(things, name):
     assert (problem.status, problem.name, problem.detail) == (STATUS[name], name, ERRORS[name].detail)
     wait = ERRORS[name].retry_after
     assert response.headers.get("retry-after") == (None if wait is None else str(wait))
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/things", "/v1/things/1/2", "/v1/things/1%0A", "/v1/operators%0A"])
+async def test_an_address_that_there_is_not_is_a_problem_whatever_is_in_it(things, path):
+    assert Problem.read(await things.get(path)).name == "not-found"
 
 
 async def test_head_of_what_goes_on_and_on_ends(things):
