@@ -21,6 +21,7 @@ from router.calls.steps import END, Step
 from router.ids import derive_id
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
+from router.routing.failures import EFFECTS
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
 from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered
@@ -28,7 +29,6 @@ from router.store.pool import Connection
 from router.telemetry import emit, metrics
 
 _MOST_KNOWN: Final = 10_000
-_DOUBTS: Final = (ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.AT_CAPACITY)
 
 
 def event_id_of(call_id: str, event: str, step: str, provider: str | None = None) -> str:
@@ -105,10 +105,10 @@ class CallEvents:
         """What a refused or lost call teaches about the agency's key."""
         if self._key_notes is None:
             return
-        key = _key_of(route, provider)
-        if failure in _DOUBTS:
+        key, effect = _key_of(route, provider), EFFECTS[failure]
+        if effect.doubts_key:
             self._key_notes.note_refusal(key)
-        if failure is ErrorKind.AT_CAPACITY:
+        if effect.overflows:
             self._key_notes.note_overflow(key)
 
     def _learn(self, route: Route, attempt: Attempt) -> None:
@@ -140,25 +140,17 @@ class CallEvents:
                 self.note(state, "handoff.skipped", provider=provider, reason=reason)
             case Unreadable(key_version=version):
                 metrics.key_unreadable(provider)
-                emit(
-                    "key.unreadable",
-                    call_id=state.call_id,
-                    call_sid=state.call_sid,
-                    agency_id=state.route.agency_id,
-                    client_id=state.route.client_id,
-                    kind=provider,
-                    key_version=version,
-                )
+                emit("key.unreadable", **_names_of(state), kind=provider, key_version=version)
             case Late(seconds=seconds, ended=ended):
                 self.note(state, "handoff.late", provider=provider, seconds_taken=seconds, ended=ended)
             case Ended(reason=None, seconds=seconds):
                 metrics.handoff_finished(provider, "succeeded", seconds)
                 self.note(state, "handoff.succeeded", provider=provider, seconds_taken=seconds)
-            case Ended(reason=failed, seconds=seconds, status=status, bug=bug):
+            case Ended(reason=ErrorKind() as failed, seconds=seconds, status=status, bug=bug):
                 metrics.handoff_finished(provider, str(failed), seconds)
                 if bug is not None:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
-                if failed is ErrorKind.BAD_REQUEST:
+                if EFFECTS[failed].marks_assistant:
                     self._recorder.note(MarkAssistant(state.route.client_id, provider, self._clock()))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
@@ -178,12 +170,19 @@ def _log(state: CallState, record: InsertEvent, **fields: Any) -> None:
     known = {"step": record.step, "provider": record.provider, "duration_ms": record.duration_ms, **fields}
     emit(
         record.event,
-        call_id=state.call_id,
-        call_sid=state.call_sid,
-        agency_id=state.route.agency_id,
-        client_id=state.route.client_id,
+        **_names_of(state),
         **{name: value for name, value in known.items() if value is not None},
     )
+
+
+def _names_of(state: CallState) -> dict[str, str]:
+    """What every log line of a call says."""
+    return {
+        "call_id": state.call_id,
+        "call_sid": state.call_sid,
+        "agency_id": state.route.agency_id,
+        "client_id": state.route.client_id,
+    }
 
 
 def _key_of(route: Route, provider: str) -> KeyName:

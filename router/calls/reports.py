@@ -19,7 +19,8 @@ from router.calls.legs import is_being_moved, is_noted
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.calls.steps import INBOUND, SAID, Step
-from router.routing.circuit import REFUSALS, Circuits, usage_of
+from router.routing.circuit import Circuits, usage_of
+from router.routing.failures import REFUSALS
 from router.routing.route import Access
 from router.store.calls.calls import Fact, StoredCall, find_facts
 from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed, set_story

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from router.routing.failures import EFFECTS
+
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
@@ -125,15 +127,7 @@ DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
 REASONS: Final[Mapping[str, str]] = {
     "ready": "Would take the call",
     "stands_by": "Stands by, in case the one before it cannot",
-    "key_rejected": "Its key is refused: save a new one",
-    "out_of_credit": "No credit left at the provider: top up there",
-    "rate_limited": "The provider takes no more requests just now",
-    "at_capacity": "All lines are taken",
-    "bad_request": "The provider finds something wrong with this client's assistant or number",
-    "timeout": "The provider did not answer in time",
-    "unreachable": "The provider cannot be reached",
-    "provider_error": "The provider failed",
-    "malformed_reply": "The provider's answer made no sense",
+    **{kind.value: effect.words for kind, effect in EFFECTS.items()},
     "circuit_open": "Failed several times in a row; it is tried again in a moment",
     "not_synced": "The client's assistant is not there yet",
     "no_key": "There is no key for it",

@@ -16,32 +16,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from adapters.base import ErrorKind
+from router.routing.failures import FAILURES, REFUSALS, Scope
 from router.routing.route import Route
 
-REFUSALS_IN_A_ROW: Final = 3
-FAILURES_TO_OPEN: Final = 5
-FAILURE_WINDOW_SECONDS: Final = 30.0
-FIRST_WAIT_SECONDS: Final = 15.0
-LONGEST_WAIT_SECONDS: Final = 120.0
 _PROBE_SECONDS: Final = 60.0  # a probe that nobody reported on by then is given up
 _USER_SECONDS: Final = 600.0  # an agency that asked within this time uses the provider
 _LEGS_IN_A_ROW_SECONDS: Final = 600.0  # refusals on the line further apart than this are not in a row
 _FORGET_SECONDS: Final = 86_400.0  # a refused key that nobody has used since
 _MOST_AGENCIES: Final = 50_000
 _MOST_OUTCOMES: Final = 200
-_LATEST: Final = 2 * FAILURES_TO_OPEN  # half of so many have to be failures: a provider that seldom fails stays asked
 
-REFUSALS: Final = frozenset(
-    {ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT, ErrorKind.RATE_LIMITED, ErrorKind.AT_CAPACITY}
-)
-FAILURES: Final = frozenset(
-    {ErrorKind.TIMEOUT, ErrorKind.UNREACHABLE, ErrorKind.PROVIDER_ERROR, ErrorKind.MALFORMED_REPLY}
-)
 
-Scope: TypeAlias = Literal["agency", "provider"]
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When circuits open, and when they are probed."""
+
+    refusals_in_a_row: int = 3  # open an agency's circuit
+    failures: int = 5  # within the window open a provider's
+    window_seconds: float = 30.0
+    first_wait_seconds: float = 15.0  # until the first probe
+    longest_wait_seconds: float = 120.0  # until a later one: each that fails doubles the wait
 
 
 class State(StrEnum):
@@ -88,12 +85,13 @@ class Change:
 class _Circuit:
     """Open or not, when to look again, and who is looking. Who opens it, and why, is its owner's business."""
 
-    __slots__ = ("_opened_at", "_probe", "_probed_at", "_until", "_wait")
+    __slots__ = ("_opened_at", "_probe", "_probed_at", "_thresholds", "_until", "_wait")
 
-    def __init__(self) -> None:
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._thresholds = thresholds
         self._opened_at: float | None = None
         self._until = 0.0
-        self._wait = FIRST_WAIT_SECONDS
+        self._wait = self._thresholds.first_wait_seconds
         self._probe: Permit | None = None
         self._probed_at = 0.0
 
@@ -126,13 +124,13 @@ class _Circuit:
     def open(self, now: float) -> float:
         """Returns the seconds until the first probe."""
         self._opened_at = now
-        self._wait = FIRST_WAIT_SECONDS
+        self._wait = self._thresholds.first_wait_seconds
         self._until = now + self._wait
         return self._wait
 
     def keep_open(self, now: float) -> None:
         """The probe failed."""
-        self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
+        self._wait = min(self._wait * 2, self._thresholds.longest_wait_seconds)
         self._until = now + self._wait
         self._probe = None
 
@@ -153,7 +151,7 @@ class _OfAgency:
 
     usage: Usage
     used_at: float
-    circuit: _Circuit = field(default_factory=_Circuit)
+    circuit: _Circuit
     refusals: int = 0
     dropped: int = 0
     dropped_at: float = 0.0
@@ -173,19 +171,26 @@ class _OfAgency:
 class _OfProvider:
     """`outcomes`: when, whose, whether it went well; since the circuit last changed."""
 
-    circuit: _Circuit = field(default_factory=_Circuit)
+    circuit: _Circuit
     outcomes: deque[tuple[float, str, bool]] = field(default_factory=lambda: deque(maxlen=_MOST_OUTCOMES))
     users: OrderedDict[str, float] = field(default_factory=OrderedDict)
+
+
+_USUAL: Final = Thresholds()
 
 
 class Circuits:
     """All circuits of this process. `tell` is called with each change."""
 
     def __init__(
-        self, tell: Callable[[Change], None] = lambda _: None, clock: Callable[[], float] = time.monotonic
+        self,
+        tell: Callable[[Change], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        thresholds: Thresholds = _USUAL,
     ) -> None:
         self._tell = tell
         self._clock = clock
+        self._thresholds = thresholds
         self._agencies: OrderedDict[tuple[str, str], _OfAgency] = OrderedDict()
         self._providers: dict[str, _OfProvider] = {}
 
@@ -238,7 +243,7 @@ class Circuits:
         if agency.circuit.closed:
             if failure is None:
                 self._clear(agency, permit, now)
-            elif refused and agency.count(permit, now) >= REFUSALS_IN_A_ROW:
+            elif refused and agency.count(permit, now) >= self._thresholds.refusals_in_a_row:
                 self._open("agency", agency.circuit, permit.usage, failure, now)
         elif agency.circuit.is_probed_by(permit):
             if failure is None:
@@ -260,7 +265,7 @@ class Circuits:
             self._forget_agency(permit.usage, now)
             return
         agency.refusals, agency.dropped_at = 0, now
-        agency.dropped = min(agency.dropped, REFUSALS_IN_A_ROW - 1)
+        agency.dropped = min(agency.dropped, self._thresholds.refusals_in_a_row - 1)
         self._close("agency", agency.circuit, permit.usage, now)
 
     def _judge_provider(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
@@ -284,10 +289,10 @@ class Circuits:
 
     def _is_failing(self, provider: _OfProvider, now: float) -> bool:
         """Several failures in the window, no less than half of the latest, and not of one agency among many."""
-        while provider.outcomes and now - provider.outcomes[0][0] > FAILURE_WINDOW_SECONDS:
+        while provider.outcomes and now - provider.outcomes[0][0] > self._thresholds.window_seconds:
             provider.outcomes.popleft()
-        latest = islice(reversed(provider.outcomes), _LATEST)
-        if sum(not well for _, _, well in latest) < FAILURES_TO_OPEN:
+        latest = islice(reversed(provider.outcomes), 2 * self._thresholds.failures)
+        if sum(not well for _, _, well in latest) < self._thresholds.failures:
             return False
         failed = {agency_id for _, agency_id, well in provider.outcomes if not well}
         return len(failed) > 1 or self._count_users(provider, now) <= 1
@@ -314,7 +319,7 @@ class Circuits:
         self._forget_older_key(usage, now)
         if name in self._agencies:
             return None
-        self._agencies[name] = _OfAgency(usage, now)
+        self._agencies[name] = _OfAgency(usage, now, _Circuit(self._thresholds))
         while len(self._agencies) > _MOST_AGENCIES or now - self._oldest().used_at > _FORGET_SECONDS:
             self._forget_agency(self._oldest().usage, now)
         return self._agencies.get(name)
@@ -333,4 +338,6 @@ class Circuits:
             self._close("agency", known.circuit, known.usage, now)
 
     def _of_provider(self, provider: str) -> _OfProvider:
-        return self._providers.setdefault(provider, _OfProvider())
+        if provider not in self._providers:
+            self._providers[provider] = _OfProvider(_Circuit(self._thresholds))
+        return self._providers[provider]

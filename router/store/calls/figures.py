@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from adapters.base import ErrorKind
+from router.routing.failures import FAILURES
 from router.store.pool import Connection
 from router.store.rows import read
 
-OUTAGE_KINDS: Final = (
-    ErrorKind.TIMEOUT.value,
-    ErrorKind.UNREACHABLE.value,
-    ErrorKind.PROVIDER_ERROR.value,
-    ErrorKind.MALFORMED_REPLY.value,
-)
+OUTAGE_KINDS: Final = sorted(FAILURES)
 """Failures that are the provider's own. A refused key or an empty balance is no outage."""
 
 # Whom an AI's bill is for is known by who had the call last; one that went on to a person remembers by its events.
@@ -128,7 +123,7 @@ async def read_figures(connection: Connection, agency_id: str, since: datetime, 
 
     Rejected ones are left out: these are owners' phones that forward a call back to us, not callers.
     """
-    [row] = await connection.fetch(FIGURES, agency_id, since, until, list(OUTAGE_KINDS))
+    [row] = await connection.fetch(FIGURES, agency_id, since, until, OUTAGE_KINDS)
     by_provider = tuple(ProviderFigures(*one) for one in row["by_provider"] or ())
     by_client = tuple(ClientFigures(*one) for one in row["by_client"] or ())
     return read(Figures, row, by_provider=by_provider, by_client=by_client)

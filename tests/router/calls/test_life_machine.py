@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from router.routing.circuit import Circuits, Thresholds
 from tests.support.databases import fresh_database
 from tests.support.posting import PostedCall, only_document, taker_of
 from tests.support.world import PROVIDERS, World, open_world
@@ -39,7 +41,8 @@ def world(
     portal: BlockingPortal, postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
     """Its circuits never open: they have a state machine of their own."""
-    monkeypatch.setattr("router.routing.circuit.FAILURES_TO_OPEN", 1_000_000)
+    circuits = partial(Circuits, thresholds=Thresholds(failures=1_000_000))
+    monkeypatch.setattr("router.app.outside.Circuits", circuits)
     with portal.wrap_async_context_manager(fresh_database(postgres_dsn)) as dsn:  # noqa: SIM117
         with portal.wrap_async_context_manager(open_world(dsn, tmp_path)) as world:
             yield world

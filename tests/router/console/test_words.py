@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from router.console import words
-from router.routing.route import SkipReason
+from router.routing.route import Mode, SkipReason
 from router.telemetry import CALL_EVENTS
 from router.telemetry.events.words import HANDOFF_FAILURES, SKIP_REASONS
 
@@ -21,6 +22,12 @@ def test_every_event_of_a_call_has_words():
 
 def test_every_reason_why_nobody_took_a_call_has_words():
     assert words.REASONS.keys() >= {*HANDOFF_FAILURES, *SKIP_REASONS, *(reason.value for reason in SkipReason)}
+
+
+def test_every_mode_of_a_ladder_has_words():
+    modes = get_args(Mode)
+    assert set(words.MODES) == set(modes)
+    assert words.REASONS.keys() >= {f"{name}_is_{mode}" for mode in modes for name in ("mode", "closed_mode")}
 
 
 def test_everything_that_is_noted_in_the_audit_log_has_words():
