@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import asyncpg
@@ -66,6 +66,19 @@ async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 async def database(database_dsn: str) -> AsyncIterator[Database]:
     async with open_database(database_dsn, call_connections=5, settings_connections=3) as database:
         yield database
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail if a test is skipped: everything it needs is there")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped: {report.longrepr}"
+    return report
 
 
 def pytest_xdist_auto_num_workers() -> int:
