@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("architecture*.md"))
+PAGES = sorted((ROOT / "docs").glob("architecture.md"))
 PATH = re.compile(r"`((?:router|adapters|crypto|tests|deploy|docs)/[\w./-]+)`")
 NAME = re.compile(r"`(router/[\w./]+\.py)` \(`(\w+)`(?:, `(\w+)`)?\)")
 

@@ -19,7 +19,7 @@ from tests.support.world import World
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[3]
-PAGE = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("architecture*.md")))
+PAGE = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("architecture.md")))
 BESIDE_THE_WALK = ("Recorder.note", "Recorder.spooling", "Calls.missing")  # notes, and a look at whether one is ready
 STARTED = 0  # the argument of RESUME as a function begins, not as it goes on after an await
 GENERATORS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
