@@ -102,4 +102,4 @@ def open_account(box: RunningSandbox, http: Http, key: str) -> Account:
 
 @pytest.fixture
 def account(box: RunningSandbox, http: Http) -> Account:
-    return box.areas.accounts.open(http, CANARY)
+    return open_account(box, http, CANARY)

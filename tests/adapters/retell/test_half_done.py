@@ -10,7 +10,7 @@ import pytest
 from adapters.portable import Copy, Knowledge
 from adapters.retell import Retell
 from adapters.sandbox.server import RunningSandbox
-from tests.adapters.retell.conftest import ACME, WIRING, Account, Died, MortalHttp
+from tests.adapters.retell.conftest import ACME, WIRING, Account, Died, MortalHttp, open_account
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ async def deaths(
 ) -> AsyncIterator[tuple[Account, Copy | None]]:
     """An account each, in which the work was begun and broken off after one request, after two, and so on."""
     for requests in range(1, 99):
-        account = box.areas.accounts.open(http, f"key_{requests:04}")
+        account = open_account(box, http, f"key_{requests:04}")
         before = await prepare(account)
         mortal = MortalHttp(requests)
         try:
