@@ -20,7 +20,7 @@ from crypto.secret import Secret
 TOKEN = "0123456789abcdef0123456789abcdef"
 OTHER_TOKEN = "f" * 32
 
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 class MultiDict(dict[str, list[str]]):

@@ -7,8 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from router.calls import flow
 from tests.support.databases import fresh_database
 from tests.support.world import World, open_world
+
+
+@pytest.fixture
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For calls whose provider never says why the conversation ended: each would be waited for two seconds."""
+    monkeypatch.setattr(flow, "_BLAME_SECONDS", 0.2)
+
+
+@pytest.fixture
+def much_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For calls whose provider says so while it is waited for, on a machine that may be busy."""
+    monkeypatch.setattr(flow, "_BLAME_SECONDS", 8.0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from adapters.sandbox.carrier import Script
 from tests.support.world import PROVIDERS, World
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -162,6 +162,7 @@ async def test_an_ai_that_broke_down_in_the_conversation_is_followed_by_a_person
     assert ("ai.failed", provider) in [(event, name) for event, name, _ in await world.events(timeline)]
 
 
+@pytest.mark.usefixtures("much_patience")
 @pytest.mark.parametrize(("fault", "reached"), [(True, "owner"), (False, "ai")])
 async def test_the_provider_s_word_counts_while_the_caller_waits_for_it(world: World, fault, reached):
     """It comes after Twilio has asked what to do, and before we have given up waiting for it."""

@@ -29,7 +29,7 @@ from tests.support.world import ADMIN_TOKEN, PROVIDERS, Client, World, open_worl
 
 __all__ = ["captured_events"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 SOON = Script(caller="hangs-up-during-ai")
 RUN = 12  # so many characters of a key in a row are as bad as all of it

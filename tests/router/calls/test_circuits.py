@@ -19,7 +19,7 @@ from tests.support.world import Client, World, open_world
 
 __all__ = ["captured_events"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 STATUS = "/webhooks/twilio/status"
 MANY = 20

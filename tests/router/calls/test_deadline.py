@@ -23,7 +23,7 @@ from tests.support.world import OWNER, PROVIDERS, Client, World, open_world
 
 __all__ = ["captured_events"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 RINGS = {"mode": "ai", "on_failure": "ring_through"}
 SOON = Script(caller="hangs-up-during-ai")

@@ -15,7 +15,7 @@ from tests.support.world import PROVIDERS, Client, World
 
 __all__ = ["captured_events"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 SOON = Script(caller="hangs-up-during-ai")
 HEADERS = {"vapi": "Bearer {}", "retell": "Bearer {}", "bland": "{}"}

@@ -176,5 +176,5 @@ def test_a_call_lives_as_the_model_says(portal: BlockingPortal, world: World):
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     run_state_machine_as_test(
         make_machine(portal, world),
-        settings=settings(max_examples=100, stateful_step_count=12, deadline=None, suppress_health_check=checks),
+        settings=settings(stateful_step_count=12, suppress_health_check=checks),
     )

@@ -21,7 +21,6 @@ from tests.support.world import CALLER, PROVIDERS, World
 
 pytestmark = pytest.mark.anyio
 
-EXAMPLES = 50
 FAULTS = ("401", "402", "429", "422", "503", "garbage", "reset")
 TALK = 33  # seconds: unlike any other time that passes, so that it tells when a conversation ends
 REAL_TALK = 5  # seconds: who is gone sooner did not take the call
@@ -77,7 +76,7 @@ clients = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     settings_of_client=clients,
     script=scripts,

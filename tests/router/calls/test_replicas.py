@@ -13,7 +13,7 @@ from tests.support.posting import PostedCall, at_once, only_document, taker_of, 
 from tests.support.waiting import wait_until
 from tests.support.world import PROVIDERS, World, open_world
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
 MANY = 20
 

@@ -20,7 +20,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto import Keyring, new_key_entry
@@ -93,7 +93,6 @@ def the_file(folder: Path) -> Path:
 
 
 @given(batches)
-@settings(deadline=None)
 def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batches):
     with some_folder() as folder:
         before = open_spool(folder)
@@ -106,7 +105,6 @@ def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batche
 
 
 @given(batches, st.data())
-@settings(deadline=None)
 def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
     with some_folder() as folder:
         whole = write_file(folder, batches)
@@ -118,7 +116,6 @@ def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
 
 
 @given(batches, st.data())
-@settings(deadline=None)
 def test_a_changed_byte_anywhere_ends_what_is_read_and_makes_up_nothing(batches, data):
     with some_folder() as folder:
         whole = bytearray(write_file(folder, batches))

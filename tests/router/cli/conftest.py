@@ -44,9 +44,9 @@ def external(commands: Commands, empty_dsn: str) -> Commands:
 
 
 @pytest.fixture
-def migrated(external: Commands, database_dsn: str) -> Commands:
-    """Commands that use a database at the newest schema."""
-    external.environ["DATABASE_URL"] = database_dsn
+def migrated(external: Commands) -> Commands:
+    """The same, once it is at the newest schema."""
+    assert external.invoke("migrate").exit_code == 0
     return external
 
 

@@ -485,7 +485,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
 
 TestAgainstTheModel = AgainstTheModel.TestCase
-TestAgainstTheModel.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAgainstTheModel.settings = settings(stateful_step_count=60)
 
 
 def test_every_kind_of_failure_has_its_consequences():

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.base import ErrorKind, InboundCall, NumberHandoff, ProviderError, StreamHandoff
@@ -164,7 +164,6 @@ outcomes = st.lists(st.sampled_from([*ErrorKind, KeyError("bug"), None]), min_si
 
 
 @given(outcomes, st.permutations(LADDER[:-1]))
-@settings(deadline=None, max_examples=60)
 def test_down_any_ladder_the_first_who_can_has_the_call(results, above):
     """None of `results` is a handoff; rungs above it were asked once each in order, those below not at all."""
     providers = make_providers()

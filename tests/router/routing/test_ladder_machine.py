@@ -103,5 +103,5 @@ class GoingDown(RuleBasedStateMachine):
         return None
 
 
-GoingDown.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+GoingDown.TestCase.settings = settings(stateful_step_count=30)
 TestGoingDown = GoingDown.TestCase

@@ -170,21 +170,33 @@ async def after_the_ai(
     return timeline.answered_by
 
 
-@pytest.mark.parametrize("how", ["in order", "out of order", "twice", "wrong signature", "foreign agency"])
+@pytest.mark.usefixtures("much_patience")
+@pytest.mark.parametrize("how", ["in order", "out of order", "twice"])
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_provider_s_own_fault_sends_the_caller_to_a_person(world: World, provider, how):
+    client = await world.add_client(providers=[provider], routing={"on_failure": "ring_through"})
+
+    async def report(reports: list[dict[str, Any]]) -> None:
+        for each in {"out of order": reports[::-1], "twice": reports + reports}.get(how, reports):
+            await tell(world, provider, client, each)
+
+    assert await after_the_ai(world, client, provider, report) == "owner"
+
+
+@pytest.mark.parametrize("how", ["wrong signature", "foreign agency"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_fault_that_another_agency_tells_of_sends_nobody_anywhere(world: World, provider, how):
     client = await world.add_client(providers=[provider], routing={"on_failure": "ring_through"})
     other = await world.add_client(providers=[provider])
 
     async def report(reports: list[dict[str, Any]]) -> None:
-        for each in {"out of order": reports[::-1], "twice": reports + reports}.get(how, reports):
+        for each in reports:
             if how == "wrong signature":
                 await tell(world, provider, client, each, signed_by=other)
             else:
-                await tell(world, provider, other if how == "foreign agency" else client, each)
+                await tell(world, provider, other, each)
 
-    reached = await after_the_ai(world, client, provider, report)
-    assert reached == ("ai" if how in ("wrong signature", "foreign agency") else "owner")
+    assert await after_the_ai(world, client, provider, report) == "ai"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
