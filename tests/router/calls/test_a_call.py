@@ -48,3 +48,12 @@ async def test_the_owners_mailbox_does_not_swallow_the_call(world: World):
     client = await world.add_client(routing={"mode": "ring_through"})
     timeline = await world.call(client, Script(owner="mailbox"))
     assert timeline.answered_by == "voicemail"
+
+
+async def test_settings_that_make_no_ladder_do_not_cost_the_caller_the_voicemail(world: World):
+    hours = {"timezone": "Nowhere/At_All", "open": [], "closed_mode": "ai"}
+    client = await world.add_client(providers=["retell"], routing={"hours": hours})
+    timeline = await world.call(client)
+    assert timeline.answered_by == "voicemail"
+    assert (await world.find_call(timeline))["outcome"] == "voicemail"
+    assert ("call.received", None, None) in await world.events(timeline)
