@@ -76,5 +76,5 @@ class Shops:
             return self.carrier
         shop = self.native.get(seller)
         if shop is None:
-            raise InvalidError("carrier", f"{self.providers.label(seller)} sells no numbers here")
+            raise InvalidError("carrier", f"must be one of {', '.join((CARRIER, *self.native))}")
         return shop

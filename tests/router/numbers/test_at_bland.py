@@ -44,11 +44,11 @@ async def test_numbers_are_uploaded_by_one_connection_and_point_at_us_again(mark
 async def test_the_assistant_reaches_every_uploaded_number_and_leaves_it(market, services, at_bland):
     key = await find_key_in_use(services.database.settings, market.agency.id, "bland")
     registrations = await services.areas.registrations.list_known(market.agency.id, market.client["id"], "bland")
-    host, wiring = services.assistant_hosts["bland"], services.areas.wanted.places.wirings.make(key)
-    copy = await host.put_copy(ASSISTANT, wiring, None, registrations, Secret(BLAND_KEY), 60)
+    bland, wiring = services.voice["bland"], services.areas.wanted.places.wirings.make(key)
+    copy = await bland.assistants.put_copy(bland.open(Secret(BLAND_KEY), 60), ASSISTANT, wiring, None, registrations)
     assert {at_bland.numbers[e164]["prompt"] for e164 in NUMBERS} == {"You answer for Acme."}
     assert {at_bland.numbers[e164]["webhook"] for e164 in NUMBERS} == {wiring.webhook_url}
-    await host.delete_copy(copy, registrations, Secret(BLAND_KEY), 60)
+    await bland.assistants.delete_copy(bland.open(Secret(BLAND_KEY), 60), copy, registrations)
     assert not at_bland.tools
     assert all("not set up" in at_bland.numbers[e164]["prompt"] for e164 in NUMBERS)
 

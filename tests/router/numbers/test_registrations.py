@@ -165,7 +165,8 @@ async def test_a_process_that_died_half_way_leaves_no_second_registration(desk, 
     await lease_registration(services.database.settings, market.agency.id, SF, "vapi", clock())
     (subaccount,) = market.subaccounts()
     opening = Credentials(subaccount.sid, Secret(subaccount.auth_token))
-    await services.number_hosts["vapi"].register_number(SF, opening, None, None, Secret(VAPI_KEY), 5)
+    vapi = services.voice["vapi"]
+    await vapi.registrations.register(vapi.open(Secret(VAPI_KEY), 5), SF, opening, None, None)
     with pytest.raises(RegistrationError) as busy:
         await desk.ensure(SF)
     assert busy.value.again
