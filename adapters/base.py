@@ -1,15 +1,13 @@
-"""What every outside system has to offer us, in our own words: here those of voice providers and their calls.
+"""Calls and what providers tell about them, in our own words: the data that all adapters share.
 
-Protocols and data only: no HTTP, no provider's vocabulary, no key handling beyond passing a Secret on. The words of
-carriers are in `adapters.carrier`, how asking ends in `adapters.outcomes`; they can be had from here.
+No HTTP and no provider's vocabulary. What a provider can be asked is in `adapters.facets`; the words of carriers are in
+`adapters.carrier`, how asking ends in `adapters.outcomes`: both can be imported from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from adapters.carrier import (
     Account,
@@ -32,7 +30,6 @@ from adapters.carrier import (
 )
 from adapters.outcomes import ErrorKind, KeyCheck, ProviderError
 from adapters.portable import Lines
-from crypto.secret import Secret
 
 __all__ = [
     "ROUTER_CALL_ID",
@@ -43,7 +40,6 @@ __all__ = [
     "AvailableNumber",
     "CallOver",
     "CallStatus",
-    "Capabilities",
     "Carrier",
     "CarrierAccounts",
     "CarrierCall",
@@ -65,7 +61,7 @@ __all__ = [
     "SipHandoff",
     "StreamHandoff",
     "Target",
-    "VoiceProvider",
+    "TransferAsked",
 ]
 
 ROUTER_CALL_ID = "router_call_id"
@@ -98,7 +94,7 @@ class InboundCall:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which assistant at a provider is to take a call, and the called number's counterpart there."""
+    """Which assistant at a provider is to take a call, and the called number's registration there."""
 
     assistant_id: str | None = None
     registration: str | None = None
@@ -144,7 +140,7 @@ class ProviderEvent:
     """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's.
 
     "asked": the caller is on the line, and the provider wants to know which assistant takes the call. It comes for
-    native numbers only, and the reply's body answers it: see `answer_question`. "analyzed": what the provider made of a
+    native numbers only, and the reply's body answers it: see `Provider.answer_question`. "analyzed": what the provider made of a
     call that is over. `summary`, `transcript` and `cost` are whole in "ended" and "analyzed" only.
     """
 
@@ -175,62 +171,3 @@ class TransferAsked:
     call_id: str | None  # ours, from the metadata we sent
     caller: str | None = None  # the caller's number as the provider spells it, where our id did not travel along
     request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What the router may ask of a provider."""
-
-    ends_calls: bool  # `end_call` can stop a call that nobody will join
-    webhook_proof: Literal["none", "header", "hmac"]  # how its webhooks prove where they come from
-
-
-class VoiceProvider(Protocol):
-    """A voice-AI service. Every method raises ProviderError, and keeps no reference to the key it is given."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
-        """What a client still lacks before this provider can take its calls; None if nothing."""
-        ...
-
-    def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Coroutine[Any, Any, Handoff]:
-        """Ask once to take the call; no retry. `limit` in seconds ends a request that hangs."""
-        ...
-
-    async def check_key(self, key: Secret, limit: float) -> KeyCheck:
-        """The cheapest real request that proves the key."""
-        ...
-
-    async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:
-        """Stop a call that was handed off too late."""
-        ...
-
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret], now: datetime) -> bool:
-        """Whether one of the secrets proves that the provider sent this body. Header names are lower case."""
-        ...
-
-    def read_event(self, body: bytes) -> ProviderEvent:
-        """Raises ValueError for a body that is none of the provider's."""
-        ...
-
-    def read_transfer(self, body: bytes) -> TransferAsked:
-        """The assistant's function "put me through to a person". Raises ValueError for another body."""
-        ...
-
-    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:
-        """The reply that tells the assistant `said`."""
-        ...
-
-    def answer_question(
-        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """The JSON body that gives an "asked" event its assistant, and the call what `InboundCall` gives a handoff.
-
-        Raises ValueError for any other event, and where a provider never asks.
-        """
-        ...

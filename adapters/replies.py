@@ -170,6 +170,11 @@ def is_sip_address(uri: str) -> bool:
     return dialable and len(address) < _MAX_SIP_URI and len(headers) < _MAX_SIP_HEADERS
 
 
+def sip_server_mistake(server: str) -> str | None:
+    """What is wrong with host, port and parameters of a SIP server; None if nothing."""
+    return None if is_sip_address(f"sip:call@{server}") else "must be like sip.example.com:5061;transport=tls"
+
+
 def redact(said: str, *secrets: Secret) -> str:
     """What a system said, fit to be shown to the key's owner: one line of at most 200 characters, without the keys.
 

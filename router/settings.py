@@ -8,17 +8,18 @@ the environment.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 _PREFIX = "CALLROUTER_"
 _SHORTEST_TOKEN = 16
@@ -77,6 +78,22 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Seconds = Annotated[float, Field(gt=0)]
 
 
+class Declared(Protocol):
+    """A setting that a provider declares."""
+
+    @property
+    def help(self) -> str: ...
+
+    @property
+    def default(self) -> str: ...
+
+    @property
+    def is_url(self) -> bool: ...
+
+    @property
+    def find_mistake(self) -> Callable[[str], str | None] | None: ...
+
+
 class Settings(BaseModel):
     """All settings, with their defaults and descriptions."""
 
@@ -109,18 +126,10 @@ class Settings(BaseModel):
     """The platform's own Twilio account. If unset, agencies need accounts of their own."""
     twilio_auth_token: SecretStr | None = None
     """Auth token of the platform's Twilio account, secret. Set both or neither."""
-    vapi_url: BaseUrl = "https://api.vapi.ai"
-    """Base address of the Vapi API."""
-    retell_url: BaseUrl = "https://api.retellai.com"
-    """Base address of the Retell API."""
-    bland_url: BaseUrl = "https://api.bland.ai"
-    """Base address of the Bland API."""
+    providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
+    """What the providers declare, by name: see `Declared`."""
     twilio_url: BaseUrl = "https://api.twilio.com"
     """Base address of the Twilio API."""
-    retell_sip: str = "sip.retellai.com;transport=tcp"
-    """Host, port and parameters of Retell's SIP server."""
-    bland_sip: str = "us2.sip.bland.ai:5061;transport=tls;secure=true"
-    """Host, port and parameters of Bland's SIP server."""
     answer_deadline: Annotated[float, Field(ge=2, le=14)] = 10
     """Seconds within which Twilio gets TwiML, whatever happens. Twilio times out after 15."""
     handoff_timeout: Seconds = 6
@@ -180,15 +189,19 @@ class Settings(BaseModel):
 def load_settings(
     environ: Mapping[str, str] | None = None,
     checks: Mapping[str, Callable[[str], str | None]] | None = None,
+    declared: Mapping[str, Declared] | None = None,
     **overrides: Any,
 ) -> Settings:
     """Read the environment (and the files that NAME_FILE variables point to). Raises SettingsError.
 
-    `checks` say what is wrong with settings whose form is known elsewhere, None if nothing.
+    `checks` say what is wrong with settings whose form is known elsewhere, None if nothing. `declared` are the settings
+    of the providers that there are.
     """
     env = os.environ if environ is None else environ
     values, problems = _read(env)
     values |= {name: value for name, value in overrides.items() if value is not None}
+    values["providers"], mistakes = _read_declared(env, values, declared or {})
+    problems += mistakes
     problems += _find_gaps(values)
     problems += _run_checks(values, checks or {})
     try:
@@ -246,23 +259,43 @@ def env_name(field: str) -> str:
     return "DATABASE_URL" if field == "database_url" else f"{_PREFIX}{field.upper()}"
 
 
-def describe(field: str) -> str:
-    """The description of a setting, in one line."""
-    return " ".join((Settings.model_fields[field].description or "").split())
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A setting as documentation shows it: its environment variable, what it is for, and its default if it has one."""
+
+    name: str
+    meaning: str
+    default: str | None
+    is_secret: bool = False
 
 
-def make_example() -> str:
-    """The text of .env.example: every setting with its description, and commented out with its default."""
-    parts = [_EXAMPLE_HEAD]
+def describe_all(declared: Mapping[str, Declared]) -> list[Described]:
+    """In the order of documentation. `declared` are those of the providers."""
+    described: list[Described] = []
     for field, info in Settings.model_fields.items():
-        if not info.exclude:
-            default = "" if info.default_factory or info.default is None else info.default
-            parts.append(f"{_comment(describe(field))}\n#{env_name(field)}={default}\n")
-    return "\n".join(parts)
+        if field == "providers":
+            described += [Described(env_name(name), one.help, one.default) for name, one in declared.items()]
+        elif not info.exclude:
+            default = None if info.default_factory or info.default is None else str(info.default)
+            meaning = " ".join((info.description or "").split())
+            described.append(Described(env_name(field), meaning, default, _is_secret(info)))
+    return described
+
+
+def make_example(declared: Mapping[str, Declared]) -> str:
+    """The text of .env.example: every setting with its description, and commented out with its default."""
+    settings = describe_all(declared)
+    return "\n".join(
+        [_EXAMPLE_HEAD, *(f"{_comment(one.meaning)}\n#{one.name}={one.default or ''}\n" for one in settings)]
+    )
 
 
 def _comment(text: str) -> str:
     return textwrap.fill(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
+
+
+def _is_secret(info: FieldInfo) -> bool:
+    return "SecretStr" in str(info.annotation)
 
 
 def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
@@ -272,7 +305,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         if info.exclude:
             continue
         name = env_name(field)
-        path = env.get(f"{name}_FILE") if "SecretStr" in str(info.annotation) else None
+        path = env.get(f"{name}_FILE") if _is_secret(info) else None
         if path and env.get(name):
             problems.append(f"{name} and {name}_FILE: set one of them, not both")
         elif path:
@@ -288,6 +321,23 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
                     problems.append(f"{name}_FILE: the file is empty")
         elif env.get(name):
             values[field] = env[name]
+    return values, problems
+
+
+def _read_declared(
+    env: Mapping[str, str], given: dict[str, Any], declared: Mapping[str, Declared]
+) -> tuple[dict[str, str], list[str]]:
+    """What is `given` counts, and is taken out of there."""
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for name, setting in declared.items():
+        value = given.pop(name, None) or env.get(env_name(name)) or setting.default
+        try:
+            values[name] = _base_url(value) if setting.is_url else value
+        except ValueError as error:
+            problems.append(f"{env_name(name)}: {error}")
+        if setting.find_mistake is not None and (mistake := setting.find_mistake(value)):
+            problems.append(f"{env_name(name)}: {mistake}")
     return values, problems
 
 
@@ -319,7 +369,3 @@ def _run_checks(values: Mapping[str, Any], checks: Mapping[str, Callable[[str], 
 
 def _explain(detail: Any) -> str:
     return f"{env_name(str(detail['loc'][0]))}: {str(detail['msg']).removeprefix('Value error, ')}"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(make_example())

@@ -11,12 +11,13 @@ This stands below keys, numbers and clients, because all of them make assistants
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from adapters.portable import AssistantHost, NumberHost, Wiring
+from adapters.portable import Wiring
+from adapters.registry import Providers
 from crypto import OpenError
 from router.addresses import Addresses
 from router.jobs import enqueue_fresh
@@ -82,11 +83,13 @@ class Places:
     """Providers as agencies' assistants are kept there."""
 
     wirings: Wirings
-    assistant_hosts: Mapping[str, AssistantHost]
-    number_hosts: Mapping[str, NumberHost]
+    providers: Providers
+
+    def keep(self, provider: str) -> bool:
+        """Whether assistants can be kept there."""
+        return provider in self.providers and self.providers[provider].assistants is not None
 
     def of(self, key: StoredKey) -> Place:
-        host, numbers = self.assistant_hosts.get(key.kind), self.number_hosts.get(key.kind)
         try:
             address = self.wirings.make(key).webhook_url
         except OpenError:  # told already, and told to people by the work itself
@@ -96,8 +99,16 @@ class Places:
             agency_id=key.agency_id,
             provider=key.kind,
             form=hashlib.sha256(written.encode()).hexdigest(),
-            numbered=bool((host and host.lives_on_numbers) or (numbers and numbers.registers_numbers)),
+            numbered=self._depends_on_numbers(key.kind),
         )
+
+    def _depends_on_numbers(self, provider: str) -> bool:
+        """Whether there is work to do when a client gets another number."""
+        if provider not in self.providers:
+            return False
+        there = self.providers[provider]
+        lives_on_numbers = there.assistants is not None and there.assistants.lives_on_numbers
+        return lives_on_numbers or there.registrations is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,7 @@ class WantedAssistants:
 
     async def want_after_key(self, connection: Connection, agency: Agency, key: StoredKey) -> None:
         """A voice key was saved: all of the agency's assistants are put there with it."""
-        if key.kind not in self.places.assistant_hosts:
+        if not self.places.keep(key.kind):
             return
         now = self.clock()
         await start_sync(connection, agency.id, key.kind, now)
@@ -127,7 +138,7 @@ class WantedAssistants:
     async def want_after_recovery(self, connection: Connection, agency_id: str, provider: str) -> None:
         """The key works again: what failed there is tried again."""
         key = await find_key_in_use(connection, agency_id, provider)
-        if key is None or provider not in self.places.assistant_hosts:
+        if key is None or not self.places.keep(provider):
             return
         await want_copies(connection, self.places.of(key), self.clock(), new=False)
         await hurry_leftovers(connection, agency_id, provider)
@@ -136,7 +147,7 @@ class WantedAssistants:
     async def want_outdated(self, connection: Connection, agency_id: str, provider: str) -> None:
         """Our own address or our way of writing definitions may have changed: nothing of the agency's has to."""
         key = await find_key_in_use(connection, agency_id, provider)
-        if key is None or provider not in self.places.assistant_hosts:
+        if key is None or not self.places.keep(provider):
             return
         await want_copies(connection, self.places.of(key), self.clock(), which="outdated", new=False)
         await nudge(connection, agency_id, provider)
@@ -145,7 +156,7 @@ class WantedAssistants:
         """These take calls from now on, or stand by: what is missing or outdated there is put there."""
         keys = {key.kind: key for key in await list_keys_in_use(connection, agency.id)}
         for provider in dict.fromkeys(providers):
-            if provider in keys and provider in self.places.assistant_hosts:
+            if provider in keys and self.places.keep(provider):
                 now = self.clock()
                 await start_sync(connection, agency.id, provider, now)
                 await want_copies(connection, self.places.of(keys[provider]), now)
@@ -166,7 +177,7 @@ class WantedAssistants:
         wanted = reachable_providers(agency, client.provider, keys, kept, self.providers)
         there = await list_own_copies(connection, client.id)
         for provider in dict.fromkeys((*wanted, *(name for name in keys if name in there))):
-            if provider in self.places.assistant_hosts:
+            if self.places.keep(provider):
                 place = self.places.of(keys[provider])
                 await want_copies(connection, place, self.clock(), client_id=client.id)
                 await nudge(connection, agency.id, provider, priority=FIRST if wanted[:1] == [provider] else 0)

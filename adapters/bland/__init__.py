@@ -1,30 +1,52 @@
-"""All that is particular to Bland, where assistants are settings of numbers and not things of their own.
+"""Bland: sessions dialled by SIP; signed webhooks; numbers that hold their assistant, uploaded or bought.
 
-`calls` has what happens while a caller waits and `webhooks` what Bland tells us; `assistants` (with `settings`, `tools`
-and `parts`) what a portable assistant becomes there; `numbers` the registrations and purchases; `inbound` is about one
-number's settings, `api` how Bland is spoken to.
+An assistant is a setting of numbers, and not a thing of its own: `settings`, `tools` and `parts` say what a portable one
+becomes there, `inbound` is about one number's settings.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from adapters.bland.api import Client
 from adapters.bland.assistants import Assistants
 from adapters.bland.calls import Calls
-from adapters.bland.numbers import Numbers
-from adapters.bland.settings import KNOWLEDGE_PLACE, KnowledgePlace
-from adapters.http import Http
+from adapters.bland.registrations import Registrations
+from adapters.bland.shop import Shop
+from adapters.bland.webhooks import Webhooks
+from adapters.features import offer_of
+from adapters.provider import Declaration, RegistrationForm, Setting, WebhookSecret
+from adapters.replies import sip_server_mistake
 
-__all__ = ["Bland"]
+__all__ = ["BLAND"]
 
-
-class Bland(Calls, Assistants, Numbers):
-    """Bland behind the protocols of `adapters.base` and `adapters.portable`."""
-
-    name: Final = "bland"
-
-    def __init__(self, http: Http, base_url: str, sip: str, knowledge: KnowledgePlace = KNOWLEDGE_PLACE) -> None:
-        """`sip` is host, port and parameters of Bland's SIP edge, as in `us2.sip.bland.ai:5061;transport=tls`."""
-        super().__init__(http, base_url)
-        self._sip = sip
-        self._knowledge = knowledge
+BLAND: Final = Declaration(
+    name="bland",
+    offer=offer_of(__name__),
+    settings=(
+        Setting("url", "Base address of the Bland API.", "https://api.bland.ai", is_url=True),
+        Setting(
+            "sip",
+            "Host, port and parameters of Bland's SIP server.",
+            "us2.sip.bland.ai:5061;transport=tls;secure=true",
+            find_mistake=sip_server_mistake,
+        ),
+    ),
+    client=Client,
+    calls=Calls(),
+    webhooks=Webhooks(),
+    assistants=Assistants(),
+    registrations=Registrations(),
+    shop=Shop(),
+    webhook_secret=WebhookSecret(
+        "signing_secret",
+        "Webhook signing secret",
+        "Under Account settings, Keys at Bland. With it we can tell that events really come from Bland. Left empty, it"
+        " stays as it was.",
+    ),
+    registration_form=RegistrationForm(
+        "The number at Bland that holds the assistant, such as +14155550123",
+        is_number=True,
+        modes=(("sip", "SIP, with a session"), ("number", "Dialling that number")),
+    ),
+)

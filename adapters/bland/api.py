@@ -7,13 +7,15 @@ Bland docs: the error list of Send Call; an inbound number's paths. Two forms of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.http import MAX_BYTES, Auth, Http
-from adapters.replies import CONCURRENCY, Reply, Rule, find, malformed, read_answer, refusal
+from adapters.client import Client as BaseClient
+from adapters.http import MAX_BYTES
+from adapters.replies import CONCURRENCY, Reply, Rule, find, malformed
 from crypto.secret import Secret
 
 REFUSALS: Final = (
@@ -32,72 +34,50 @@ LISTS: Final = 16 << 20
 _NOT_FOUND: Final = 404
 
 
-class Api:
-    """Requests to Bland's API, each with the one key it is for."""
+@dataclass(frozen=True, slots=True)
+class Client(BaseClient):
+    """Bland's API, opened."""
 
-    def __init__(self, http: Http, base_url: str) -> None:
-        self._http = http
-        self._base_url = base_url.rstrip("/")
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        key: Secret,
-        limit: float,
-        *,
-        json: object = None,
-        account: Secret | None = None,
-        max_bytes: int = MAX_BYTES,
-    ) -> Reply:
-        """`account`: the encrypted key of the carrier account that a number is on, where it is not one of Bland's."""
-        return await self._http.send(
-            "bland",
-            method,
-            f"{self._base_url}{path}",
-            auth=Auth.bare(key),
-            json=json,
-            headers=None if account is None else {"encrypted_key": account},
-            limit=limit,
-            max_bytes=max_bytes,
-        )
+    system = "bland"
+    scheme = "bare"
+    refusals = REFUSALS
 
     async def ask(
         self,
         method: str,
         path: str,
-        key: Secret,
-        limit: float,
         *,
         json: object = None,
         account: Secret | None = None,
-        secrets: Sequence[Secret] = (),
+        query: Mapping[str, str | int] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> dict[str, Any]:
-        """A request about settings, and its JSON object. `secrets`: what else must not come back in Bland's words.
+        """A request about settings, and its JSON object. `account`: the encrypted key of the carrier account that a
+        number is on, where it is not one of Bland's.
 
-        Raises ProviderError; an error that comes under a 2xx is one with Bland's own words, too.
+        An error that comes under a 2xx is one with Bland's own words, too.
         """
-        reply = await self.send(method, path, key, limit, json=json, account=account, max_bytes=max_bytes)
-        hidden = (key, *secrets) if account is None else (key, account, *secrets)
-        answer = read_answer(reply, REFUSALS, *hidden)
+        client, headers = self, None
+        if account is not None:
+            client, headers = self.hiding(account), {"encrypted_key": account}
+        reply = await client.send(method, path, json=json, headers=headers, query=query, max_bytes=max_bytes)
+        answer = client.read(reply)
         if not isinstance(answer, dict):
             raise malformed(reply)
         if _is_error(answer):
-            raise refusal(reply, REFUSALS, *hidden)
+            raise client.refusal(reply)
+        return answer
+
+    def read_object(self, reply: Reply) -> dict[str, Any]:
+        """A JSON object that is none of Bland's two forms of an error."""
+        answer = self.read(reply)
+        if not isinstance(answer, dict) or _is_error(answer):
+            raise malformed(reply)
         return answer
 
 
 def number_path(e164: str) -> str:
     return f"/v1/inbound/{quote(e164, safe='')}"
-
-
-def read_object(reply: Reply, key: Secret) -> dict[str, Any]:
-    """A JSON object that is none of Bland's two forms of an error."""
-    answer = read_answer(reply, REFUSALS, key)
-    if not isinstance(answer, dict) or _is_error(answer):
-        raise malformed(reply)
-    return answer
 
 
 def is_gone(error: ProviderError) -> bool:

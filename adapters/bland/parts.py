@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.bland.api import LISTS, Api, is_gone, listed
+from adapters.bland.api import LISTS, Client, is_gone, listed
 from adapters.bland.settings import fits_prompt, write_knowledge
 from adapters.bland.tools import Tool, is_marked, marked_name
-from adapters.portable import Assistant, Wiring
+from adapters.portable import Assistant
 from adapters.replies import find, number
-from crypto.secret import Secret
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PAGE: Final = 100  # knowledge bases, the most that Bland gives at once
@@ -35,77 +34,63 @@ class Part:
     usable: bool = True
 
 
-class Parts(Api):
-    """Finds, makes and deletes the parts of assistants. Every method raises ProviderError."""
+async def find_tools(client: Client, mark: str) -> list[Part]:
+    """All of one assistant, double ones and superseded ones included."""
+    answer = await client.ask("GET", "/v1/tools", max_bytes=LISTS)
+    named = ((each.get("tool_id"), find(each, "tool", "name") or each.get("name")) for each in listed(answer, "tools"))
+    return [Part("tool", part_id, name) for part_id, name in _read_ids(named) if is_marked(name, mark)]
 
-    async def find_tools(self, mark: str, key: Secret, limit: float) -> list[Part]:
-        """All of one assistant, double ones and superseded ones included."""
-        answer = await self.ask("GET", "/v1/tools", key, limit, max_bytes=LISTS)
-        named = (
-            (each.get("tool_id"), find(each, "tool", "name") or each.get("name")) for each in listed(answer, "tools")
+
+async def find_knowledge(client: Client, mark: str) -> list[Part]:
+    """The same for knowledge bases; those that Bland failed to read are not usable."""
+    found: list[Part] = []
+    seen = 0
+    for page in range(1, _MOST_PAGES + 1):
+        answer = await client.ask("GET", "/v1/knowledge", query={"page": page, "limit": _PAGE}, max_bytes=LISTS)
+        bases = [each for each in listed(answer, "kbs") if each.get("status") != "DELETED"]
+        failed = {each.get("id") for each in bases if each.get("status") == "FAILED"}
+        named = _read_ids((each.get("id"), each.get("name")) for each in bases)
+        found.extend(
+            Part("knowledge", base_id, name, base_id not in failed) for base_id, name in named if is_marked(name, mark)
         )
-        return [Part("tool", part_id, name) for part_id, name in _read_ids(named) if is_marked(name, mark)]
+        seen += len(listed(answer, "kbs"))
+        total = number(find(answer, "data", "total"))
+        if not listed(answer, "kbs") or (seen >= total if total is not None else seen < page * _PAGE):
+            break
+    return found
 
-    async def find_knowledge(self, mark: str, key: Secret, limit: float) -> list[Part]:
-        """The same for knowledge bases; those that Bland failed to read are not usable."""
-        found: list[Part] = []
-        seen = 0
-        for page in range(1, _MOST_PAGES + 1):
-            answer = await self.ask("GET", f"/v1/knowledge?page={page}&limit={_PAGE}", key, limit, max_bytes=LISTS)
-            bases = [each for each in listed(answer, "kbs") if each.get("status") != "DELETED"]
-            failed = {each.get("id") for each in bases if each.get("status") == "FAILED"}
-            named = _read_ids((each.get("id"), each.get("name")) for each in bases)
-            found.extend(
-                Part("knowledge", base_id, name, base_id not in failed)
-                for base_id, name in named
-                if is_marked(name, mark)
-            )
-            seen += len(listed(answer, "kbs"))
-            total = number(find(answer, "data", "total"))
-            if not listed(answer, "kbs") or (seen >= total if total is not None else seen < page * _PAGE):
-                break
-        return found
 
-    async def put_tools(
-        self, wanted: Sequence[Tool], found: Sequence[Part], wiring: Wiring, key: Secret, limit: float
-    ) -> list[Part]:
-        """Those wanted: the one that is there, else a new one."""
-        return [
-            _the_one(found, tool.name) or await self._make_tool(tool, wiring, key, limit)
-            for tool in wanted
-        ]  # fmt: skip
+async def put_tools(client: Client, wanted: Sequence[Tool], found: Sequence[Part]) -> list[Part]:
+    """Those wanted: the one that is there, else a new one."""
+    return [_the_one(found, tool.name) or await _make_tool(client, tool) for tool in wanted]
 
-    async def put_knowledge(
-        self, assistant: Assistant, mark: str, found: Sequence[Part], key: Secret, limit: float
-    ) -> Part | None:
-        """The knowledge base of all texts. None: Bland makes no more for this account, and the prompt can hold them."""
-        text = write_knowledge(assistant.knowledge)
-        name = marked_name(assistant.name[:_MOST_NAME], mark, text)
-        there = _the_one(found, name)
-        if there:
-            return there
-        titles = ", ".join(each.title for each in assistant.knowledge)
-        body = {"type": "text", "name": name, "description": f"About {assistant.name}: {titles}"[:500], "text": text}
-        try:
-            answer = await self.ask("POST", "/v1/knowledge/learn", key, limit, json=body)
-        except ProviderError as error:
-            if error.kind is ErrorKind.BAD_REQUEST and fits_prompt(assistant.knowledge):
-                return None
+
+async def put_knowledge(client: Client, assistant: Assistant, mark: str, found: Sequence[Part]) -> Part | None:
+    """The knowledge base of all texts. None: Bland makes no more for this account, and the prompt can hold them."""
+    text = write_knowledge(assistant.knowledge)
+    name = marked_name(assistant.name[:_MOST_NAME], mark, text)
+    there = _the_one(found, name)
+    if there:
+        return there
+    titles = ", ".join(each.title for each in assistant.knowledge)
+    body = {"type": "text", "name": name, "description": f"About {assistant.name}: {titles}"[:500], "text": text}
+    try:
+        answer = await client.ask("POST", "/v1/knowledge/learn", json=body)
+    except ProviderError as error:
+        if error.kind is ErrorKind.BAD_REQUEST and fits_prompt(assistant.knowledge):
+            return None
+        raise
+    return Part("knowledge", _read_id(find(answer, "data", "id") or answer.get("id")), name)
+
+
+async def delete_part(client: Client, part: Part) -> None:
+    """Also fine if it is gone already."""
+    path = "/v1/tools" if part.kind == "tool" else "/v1/knowledge"
+    try:
+        await client.ask("DELETE", f"{path}/{part.id}")
+    except ProviderError as error:
+        if not is_gone(error):
             raise
-        return Part("knowledge", _read_id(find(answer, "data", "id") or answer.get("id")), name)
-
-    async def delete_part(self, part: Part, key: Secret, limit: float) -> None:
-        """Also fine if it is gone already."""
-        path = "/v1/tools" if part.kind == "tool" else "/v1/knowledge"
-        try:
-            await self.ask("DELETE", f"{path}/{part.id}", key, limit)
-        except ProviderError as error:
-            if not is_gone(error):
-                raise
-
-    async def _make_tool(self, tool: Tool, wiring: Wiring, key: Secret, limit: float) -> Part:
-        answer = await self.ask("POST", "/v1/tools", key, limit, json=tool.body, secrets=(wiring.secret,))
-        return Part("tool", _read_id(answer.get("tool_id") or find(answer, "data", "tool_id")), tool.name)
 
 
 def keep_parts(marker: str, parts: Iterable[Part]) -> dict[str, str]:
@@ -121,6 +106,11 @@ def kept_parts(kept: Mapping[str, str]) -> list[Part]:
         for (kind, _, name), part_id in named
         if kind in {"tool", "knowledge"}
     ]
+
+
+async def _make_tool(client: Client, tool: Tool) -> Part:
+    answer = await client.ask("POST", "/v1/tools", json=tool.body)
+    return Part("tool", _read_id(answer.get("tool_id") or find(answer, "data", "tool_id")), tool.name)
 
 
 def _the_one(found: Sequence[Part], name: str) -> Part | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.facets import Delivery
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
@@ -23,46 +24,63 @@ _NO_MONEY: Final = re.compile("balance|credit|payment|funds", re.IGNORECASE)
 _LARGEST_EXACT: Final = 2**53  # JavaScript writes whole floats below as integers, and is exact no further
 
 
-def verify_webhook(headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret]) -> bool:
-    """Hex HMAC-SHA256 of the body; of the body as JavaScript would write it again, where that differs."""
-    given = headers.get("x-webhook-signature", "").strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", given):
-        return False
-    rewritten = _as_javascript_writes(body)
-    messages = [body] if rewritten is None or rewritten == body else [body, rewritten]
-    proofs = [
-        hmac.compare_digest(hmac.new(secret.reveal().encode(), message, hashlib.sha256).hexdigest(), given)
-        for message in messages
-        for secret in secrets
-        if secret
-    ]
-    return any(proofs)
+class Webhooks:
+    """Signed with a secret of the organisation, over the body alone. Bland never asks which assistant takes a call: a
+    number there holds it.
+    """
 
+    proof: Final = "hmac"
 
-def read_event(body: bytes) -> ProviderEvent:
-    """Raises ValueError for a body that is none of Bland's."""
-    event = read_json(body)
-    provider_call_id = text(find(event, "call_id"))
-    if provider_call_id is None:
-        raise ValueError("no Bland event: it has no call_id")
-    ended = not _POST_CALL_FIELDS.isdisjoint(event)
-    reason = _reason(event) if ended else None
-    metadata = _metadata(event)
-    return ProviderEvent(
-        kind="ended" if ended else "other",
-        original="post-call" if ended else text(find(event, "category")) or "unknown",
-        provider_call_id=provider_call_id,
-        call_id=text(metadata.get(ROUTER_CALL_ID)),
-        call_sid=text(metadata.get(TWILIO_CALL_SID)),
-        caller=text(find(event, "from")),
-        to=text(find(event, "to")),
-        reason=reason,
-        failure=_failure(event, reason or "") if ended else None,
-        seconds=_seconds(event),
-        cost=number(find(event, "price")),
-        summary=text(find(event, "summary")),
-        transcript=text(find(event, "concatenated_transcript")),
-    )
+    def verify(self, delivery: Delivery, secrets: Sequence[Secret]) -> bool:
+        """Hex HMAC-SHA256 of the body; of the body as JavaScript would write it again, where that differs."""
+        body = delivery.body
+        given = delivery.headers.get("x-webhook-signature", "").strip().lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", given):
+            return False
+        rewritten = _as_javascript_writes(body)
+        messages = [body] if rewritten is None or rewritten == body else [body, rewritten]
+        proofs = [
+            hmac.compare_digest(hmac.new(secret.reveal().encode(), message, hashlib.sha256).hexdigest(), given)
+            for message in messages
+            for secret in secrets
+            if secret
+        ]
+        return any(proofs)
+
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """Raises ValueError for a body that is none of Bland's."""
+        event = read_json(body)
+        provider_call_id = text(find(event, "call_id"))
+        if provider_call_id is None:
+            raise ValueError("no Bland event: it has no call_id")
+        ended = not _POST_CALL_FIELDS.isdisjoint(event)
+        reason = _reason(event) if ended else None
+        metadata = _metadata(event)
+        return ProviderEvent(
+            kind="ended" if ended else "other",
+            original="post-call" if ended else text(find(event, "category")) or "unknown",
+            provider_call_id=provider_call_id,
+            call_id=text(metadata.get(ROUTER_CALL_ID)),
+            call_sid=text(metadata.get(TWILIO_CALL_SID)),
+            caller=text(find(event, "from")),
+            to=text(find(event, "to")),
+            reason=reason,
+            failure=_failure(event, reason or "") if ended else None,
+            seconds=_seconds(event),
+            cost=number(find(event, "price")),
+            summary=text(find(event, "summary")),
+            transcript=text(find(event, "concatenated_transcript")),
+        )
+
+    def read_transfer(self, body: bytes) -> TransferAsked:
+        """The body of our own tool (adapters.bland.tools). What Bland could not fill in stands there as its template."""
+        asked = read_json(body)
+        if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
+            raise ValueError("no call of our tool: it does not name a call")
+        return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))
+
+    def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:
+        return {"result": said}
 
 
 def _failure(event: Any, reason: str) -> ErrorKind | None:
@@ -71,14 +89,6 @@ def _failure(event: Any, reason: str) -> ErrorKind | None:
     if _NO_LINE.search(reason):
         return ErrorKind.AT_CAPACITY
     return ErrorKind.OUT_OF_CREDIT if _NO_MONEY.search(reason) else ErrorKind.PROVIDER_ERROR
-
-
-def read_transfer(body: bytes) -> TransferAsked:
-    """The body of our own tool (adapters.bland.tools). What Bland could not fill in stands there as its template."""
-    asked = read_json(body)
-    if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
-        raise ValueError("no call of our tool: it does not name a call")
-    return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))
 
 
 def _filled(value: Any) -> str | None:

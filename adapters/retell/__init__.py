@@ -1,34 +1,48 @@
-"""Retell: all that is particular to it.
+"""Retell: registered calls, dialled by SIP; webhooks signed with an API key; assistants, and numbers of its own.
 
-`calls` has what happens while a caller waits, `webhooks` what Retell tells us and asks. An assistant is an agent with
-an LLM and perhaps a knowledge base: `definition` writes them, `assistants` keeps our copies, `links` looks after agents
-of others. `numbers` are those that Retell sells.
+An assistant is an agent with an LLM and perhaps a knowledge base: `definition` writes them, `assistants` keeps our
+copies, `links` looks after agents of others. Carriers' numbers need no registration: each call is registered.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from typing import Final
 
-from adapters.http import Http
-from adapters.retell.api import Api
+from adapters.features import offer_of
+from adapters.provider import Declaration, Setting, WebhookSecret
+from adapters.replies import sip_server_mistake
+from adapters.retell.api import Client
 from adapters.retell.assistants import Assistants
-from adapters.retell.calls import Calls
-from adapters.retell.links import Links
-from adapters.retell.numbers import Numbers
-from adapters.retell.webhooks import Webhooks
+from adapters.retell.calls import Calls, count_lines, end_call
+from adapters.retell.shop import Shop
+from adapters.retell.webhooks import Webhooks, answer_question
 
-__all__ = ["Retell"]
+__all__ = ["RETELL"]
 
-
-class Retell(Calls, Webhooks, Assistants, Links, Numbers):
-    """All of Retell: VoiceProvider, AssistantHost, NumberHost and LineTeller."""
-
-    def __init__(
-        self, http: Http, base_url: str, sip: str, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
-        """`sip` is host and parameters of Retell's SIP server, as in `sip.retellai.com;transport=tcp`. `pause` waits
-        that many seconds for what Retell does in its own time.
-        """
-        self._api = Api(http, base_url.rstrip("/"), pause)
-        self._sip = sip
+RETELL: Final = Declaration(
+    name="retell",
+    offer=offer_of(__name__),
+    settings=(
+        Setting("url", "Base address of the Retell API.", "https://api.retellai.com", is_url=True),
+        Setting(
+            "sip",
+            "Host, port and parameters of Retell's SIP server.",
+            "sip.retellai.com;transport=tcp",
+            find_mistake=sip_server_mistake,
+        ),
+    ),
+    client=Client,
+    calls=Calls(),
+    end_call=end_call,
+    count_lines=count_lines,
+    webhooks=Webhooks(),
+    answer_question=answer_question,
+    assistants=Assistants(),
+    shop=Shop(),
+    webhook_secret=WebhookSecret(
+        "webhook_key",
+        "Webhook key",
+        "Retell signs what it tells us with the API key that has the webhook badge. Only needed if that is another one"
+        " than above. Left empty, it stays as it was.",
+    ),
+)

@@ -7,10 +7,9 @@ after five minutes.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from adapters.base import (
-    Capabilities,
     ErrorKind,
     Handoff,
     InboundCall,
@@ -19,56 +18,51 @@ from adapters.base import (
     SipHandoff,
     Target,
 )
+from adapters.facets import Missing
 from adapters.portable import Lines
-from adapters.replies import find, is_out_of_credit, is_sip_address, malformed, number, read_answer
-from adapters.retell.api import REFUSALS, Api
-from crypto.secret import Secret
+from adapters.replies import find, is_sip_address, malformed, number
+from adapters.retell.api import Client
 
 _CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Calls:
-    """VoiceProvider and LineTeller. A number needs no registration, a call an assistant (an agent at Retell)."""
+    """A number needs no registration, a call an assistant (an agent at Retell)."""
 
-    name: Final = "retell"
-    capabilities: Final = Capabilities(ends_calls=True, webhook_proof="hmac")
-    _api: Api
-    _sip: str
-
-    def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
+    def missing(self, target: Target) -> Missing | None:
         return None if target.assistant_id else "assistant"
 
-    async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
-        reply = await self._api.asker(key, limit).send(
-            "POST", "/v2/register-phone-call", json=_registration(call, target)
-        )
-        call_id = find(read_answer(reply, REFUSALS, key), "call_id")
-        uri = f"sip:{call_id}@{self._sip}"
+    async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
+        reply = await client.send("POST", "/v2/register-phone-call", json=_registration(call, target))
+        call_id = find(client.read(reply), "call_id")
+        uri = f"sip:{call_id}@{client.settings['sip']}"
         if not isinstance(call_id, str) or not _CALL_ID.fullmatch(call_id) or not is_sip_address(uri):
             raise malformed(reply)
         return SipHandoff(uri, provider_call_id=call_id)
 
-    async def check_key(self, key: Secret, limit: float) -> KeyCheck:
-        reply = await self._api.asker(key, limit).send("GET", "/get-api-key-info")
-        if is_out_of_credit(reply, REFUSALS):
+    async def check_key(self, client: Client) -> KeyCheck:
+        reply = await client.send("GET", "/get-api-key-info")
+        if client.is_out_of_credit(reply):
             return KeyCheck("out_of_credit")
-        if not isinstance(find(read_answer(reply, REFUSALS, key), "org_id"), str):
+        if not isinstance(find(client.read(reply), "org_id"), str):
             raise malformed(reply)
         return KeyCheck("valid")
 
-    async def count_lines(self, key: Secret, limit: float) -> Lines | None:
-        """Retell docs, Get concurrency. Lines that burst above the limit cost extra and don't count as free."""
-        reply = await self._api.asker(key, limit).send("GET", "/get-concurrency")
-        answer = read_answer(reply, REFUSALS, key)
-        allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
-        if allowed is None or allowed < 0:
-            raise malformed(reply)
-        return Lines(int(allowed), None if used is None else max(int(used), 0))
 
-    async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:
-        if not _CALL_ID.fullmatch(provider_call_id):
-            raise ProviderError(ErrorKind.BAD_REQUEST, said="not a call id of Retell")
-        await self._api.asker(key, limit).tell("POST", f"/v2/stop-call/{provider_call_id}")
+async def count_lines(client: Client) -> Lines:
+    """Retell docs, Get concurrency. Lines that burst above the limit cost extra and don't count as free."""
+    reply = await client.send("GET", "/get-concurrency")
+    answer = client.read(reply)
+    allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
+    if allowed is None or allowed < 0:
+        raise malformed(reply)
+    return Lines(int(allowed), None if used is None else max(int(used), 0))
+
+
+async def end_call(client: Client, provider_call_id: str) -> None:
+    if not _CALL_ID.fullmatch(provider_call_id):
+        raise ProviderError(ErrorKind.BAD_REQUEST, said="not a call id of Retell")
+    await client.tell("POST", f"/v2/stop-call/{provider_call_id}")
 
 
 def _registration(call: InboundCall, target: Target) -> dict[str, Any]:

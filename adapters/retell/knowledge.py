@@ -15,7 +15,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.http import Part
 from adapters.portable import Assistant
 from adapters.replies import find
-from adapters.retell.api import Asker
+from adapters.retell.api import Client
 
 _ID: Final = "knowledge_base_id"
 _NAME: Final = "knowledge_base_name"
@@ -32,48 +32,48 @@ class Kept:
     superseded: tuple[str, ...] = ()
 
 
-async def keep_knowledge(asker: Asker, assistant: Assistant) -> Kept:
+async def keep_knowledge(client: Client, assistant: Assistant) -> Kept:
     """Make it unless it is there; what is superseded stays for as long as calls may need it."""
-    ours = await list_knowledge(asker, assistant.marker)
+    ours = await list_knowledge(client, assistant.marker)
     if not assistant.knowledge:
         return Kept(None, tuple(ids_of(ours)))
     name = _name(assistant)
     # One that could not be read in is as good as none.
     fit = [one for one in ours if find(one, _NAME) == name and find(one, "status") != "error"]
-    current = str(fit[0][_ID]) if fit else await _create(asker, name, assistant)
+    current = str(fit[0][_ID]) if fit else await _create(client, name, assistant)
     return Kept(current, tuple(one for one in ids_of(ours) if one != current))
 
 
-async def wait_for_knowledge(asker: Asker, knowledge_base_id: str) -> None:
+async def wait_for_knowledge(client: Client, knowledge_base_id: str) -> None:
     """Until it is read in, for a quarter of a minute at most. Raises ProviderError(BAD_REQUEST) if it cannot be."""
     for wait in (*_WAITS, None):
-        found = await asker.ask("GET", f"/get-knowledge-base/{knowledge_base_id}", _ID)
+        found = await client.ask("GET", f"/get-knowledge-base/{knowledge_base_id}", _ID)
         if found.get("status") == "error":
             said = "Retell could not read the knowledge in. Check the texts, and try again."
             raise ProviderError(ErrorKind.BAD_REQUEST, said=said)
         if found.get("status") == "complete" or wait is None:
             return
-        await asker.api.pause(wait)
+        await client.pause(wait)
 
 
-async def list_knowledge(asker: Asker, marker: str) -> list[dict[str, Any]]:
+async def list_knowledge(client: Client, marker: str) -> list[dict[str, Any]]:
     """All that belongs to a client's assistant."""
     owner = _owner(marker)
-    return [one for one in await asker.list_whole("/list-knowledge-bases", _ID) if owner in str(one.get(_NAME))]
+    return [one for one in await client.list_whole("/list-knowledge-bases", _ID) if owner in str(one.get(_NAME))]
 
 
 def ids_of(found: Sequence[dict[str, Any]]) -> list[str]:
     return [str(one[_ID]) for one in found]
 
 
-async def delete_knowledge(asker: Asker, ids: Sequence[str]) -> None:
+async def delete_knowledge(client: Client, ids: Sequence[str]) -> None:
     for one in ids:
-        await asker.remove(f"/delete-knowledge-base/{one}")
+        await client.remove(f"/delete-knowledge-base/{one}")
 
 
-async def _create(asker: Asker, name: str, assistant: Assistant) -> str:
+async def _create(client: Client, name: str, assistant: Assistant) -> str:
     parts = [Part(_NAME, name), Part("knowledge_base_texts", _texts(assistant))]
-    made = await asker.ask("POST", "/create-knowledge-base", _ID, form=parts)
+    made = await client.ask("POST", "/create-knowledge-base", _ID, form=parts)
     return str(made[_ID])
 
 

@@ -3,70 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
+from adapters.facets import Managed
 from adapters.portable import Wiring
 from adapters.replies import find
 from adapters.retell import definition
-from adapters.retell.api import Api, Asker, is_id
+from adapters.retell.api import Client, is_id
 from adapters.retell.versions import Draft, list_versions, llm_of, number_of, read_draft, start_draft, version_of
-from crypto.secret import Secret
 
 _TITLE: Final = "Set by callrouter"
 """The title of our drafts there: one that was begun and not published is gone on with."""
 
 
-class Links:
-    """AssistantHost at Retell, as far as linked agents go."""
-
-    _api: Api
-
-    async def check_link(self, remote_id: str, key: Secret, limit: float) -> None:
-        await _published_agent(self._api.asker(key, limit), remote_id)
-
-    async def manage_link(
-        self,
-        remote_id: str,
-        manage: Sequence[Literal["webhook", "transfer"]],
-        wiring: Wiring,
-        key: Secret,
-        limit: float,
-    ) -> None:
-        if not manage:
-            return
-        asker = self._api.asker(key, limit, wiring.secret)
-        agent, versions = await _published_agent(asker, remote_id)
-        of_agent = _webhook_change(agent, wiring) if "webhook" in manage else None
-        of_llm = await _transfer_change(asker, agent, wiring) if "transfer" in manage else None
-        if of_agent is None and of_llm is None:
-            return
-        draft = await _draft(asker, agent, versions)
-        await draft.change_agent(asker, {**(of_agent or {}), "version_title": _TITLE})
-        if of_llm is not None:
-            await draft.change_llm(asker, of_llm)
-        await draft.publish(asker)
-
-    def lost_of_link(self, manage: Sequence[str]) -> tuple[str, ...]:
-        needs = {"events": "webhook", "transfer": "transfer"}
-        return tuple(lost for lost, need in needs.items() if need not in manage)
+async def check_link(client: Client, remote_id: str) -> None:
+    """Raises ProviderError(BAD_REQUEST) with what is missing."""
+    await _published_agent(client, remote_id)
 
 
-async def _published_agent(asker: Asker, remote_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
+    """Set these of our things on it."""
+    if not manage:
+        return
+    client = client.hiding(wiring.secret)
+    agent, versions = await _published_agent(client, remote_id)
+    of_agent = _webhook_change(agent, wiring) if "webhook" in manage else None
+    of_llm = await _transfer_change(client, agent, wiring) if "transfer" in manage else None
+    if of_agent is None and of_llm is None:
+        return
+    draft = await _draft(client, agent, versions)
+    await draft.change_agent(client, {**(of_agent or {}), "version_title": _TITLE})
+    if of_llm is not None:
+        await draft.change_llm(client, of_llm)
+    await draft.publish(client)
+
+
+async def _published_agent(client: Client, remote_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What calls get, and all versions. Raises ProviderError(BAD_REQUEST) with what is missing."""
-    agent = await asker.look(f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
+    agent = await client.look(f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
     if agent is None:
         raise _unfit("Retell has no such agent under this key.")
-    versions = await list_versions(asker, remote_id)
+    versions = await list_versions(client, remote_id)
     published = [version_of(one) for one in versions if one.get("is_published") is True]
     if not published:
         raise _unfit("The agent was never published at Retell. Publish it there, and link it again.")
     if version_of(agent) != max(published):
-        agent = await asker.ask("GET", f"/get-agent/{remote_id}", "agent_id", query={"version": max(published)})
+        agent = await client.ask("GET", f"/get-agent/{remote_id}", "agent_id", query={"version": max(published)})
     return agent, versions
 
 
-async def _draft(asker: Asker, agent: dict[str, Any], versions: Sequence[dict[str, Any]]) -> Draft:
+async def _draft(client: Client, agent: dict[str, Any], versions: Sequence[dict[str, Any]]) -> Draft:
     """From what is published, not from a draft that somebody is at work on."""
     base = version_of(agent)
     begun = [
@@ -77,9 +64,9 @@ async def _draft(asker: Asker, agent: dict[str, Any], versions: Sequence[dict[st
         and number_of(one.get("base_version")) == base
     ]
     if not begun:
-        return await start_draft(asker, agent, base)
+        return await start_draft(client, agent, base)
     path = f"/get-agent/{agent['agent_id']}"
-    return read_draft(await asker.ask("GET", path, "agent_id", query={"version": max(begun)}))
+    return read_draft(await client.ask("GET", path, "agent_id", query={"version": max(begun)}))
 
 
 def _webhook_change(agent: dict[str, Any], wiring: Wiring) -> dict[str, Any] | None:
@@ -94,7 +81,7 @@ def _events(agent: dict[str, Any]) -> set[str]:
     return {str(one) for one in named} if isinstance(named, list) else set(definition.EVENTS)
 
 
-async def _transfer_change(asker: Asker, agent: dict[str, Any], wiring: Wiring) -> dict[str, Any] | None:
+async def _transfer_change(client: Client, agent: dict[str, Any], wiring: Wiring) -> dict[str, Any] | None:
     """The LLM's tools with ours among them; None if it is."""
     llm_id = llm_of(agent)
     if llm_id is None:
@@ -104,7 +91,7 @@ async def _transfer_change(asker: Asker, agent: dict[str, Any], wiring: Wiring) 
         )
     version = number_of(find(agent, "response_engine", "version"))
     query = {} if version is None else {"version": version}
-    llm = await asker.ask("GET", f"/get-retell-llm/{llm_id}", "llm_id", query=query)
+    llm = await client.ask("GET", f"/get-retell-llm/{llm_id}", "llm_id", query=query)
     given = llm.get("general_tools")
     tools = given if isinstance(given, list) else []
     others = [tool for tool in tools if not definition.is_transfer_tool(tool, wiring)]

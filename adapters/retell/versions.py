@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.replies import find
-from adapters.retell.api import Asker, is_id
+from adapters.retell.api import Client, is_id
 
 _ENGINE: Final = "retell-llm"
 
@@ -25,23 +25,23 @@ class Draft:
     llm_id: str | None
     llm_version: int | None
 
-    async def change_agent(self, asker: Asker, fields: object) -> None:
-        await asker.ask("PATCH", f"/update-agent/{self.agent_id}", json=fields, query={"version": self.version})
+    async def change_agent(self, client: Client, fields: object) -> None:
+        await client.ask("PATCH", f"/update-agent/{self.agent_id}", json=fields, query={"version": self.version})
 
-    async def change_llm(self, asker: Asker, fields: object) -> None:
+    async def change_llm(self, client: Client, fields: object) -> None:
         if self.llm_id is None:
             raise ProviderError(ErrorKind.MALFORMED_REPLY)
         query = {} if self.llm_version is None else {"version": self.llm_version}
-        await asker.ask("PATCH", f"/update-retell-llm/{self.llm_id}", json=fields, query=query)
+        await client.ask("PATCH", f"/update-retell-llm/{self.llm_id}", json=fields, query=query)
 
-    async def publish(self, asker: Asker) -> None:
-        await asker.tell("POST", f"/publish-agent-version/{self.agent_id}", json={"version": self.version})
+    async def publish(self, client: Client) -> None:
+        await client.tell("POST", f"/publish-agent-version/{self.agent_id}", json={"version": self.version})
 
 
-async def start_draft(asker: Asker, agent: dict[str, Any], base: int) -> Draft:
+async def start_draft(client: Client, agent: dict[str, Any], base: int) -> Draft:
     """A new draft that is as version `base` of the agent."""
     path = f"/create-agent-version/{agent['agent_id']}"
-    return read_draft(await asker.ask("POST", path, "agent_id", json={"base_version": base}))
+    return read_draft(await client.ask("POST", path, "agent_id", json={"base_version": base}))
 
 
 def read_draft(agent: dict[str, Any]) -> Draft:
@@ -70,5 +70,5 @@ def llm_of(agent: Any) -> str | None:
     return str(llm_id) if find(agent, "response_engine", "type") == _ENGINE and is_id(llm_id) else None
 
 
-async def list_versions(asker: Asker, agent_id: str) -> list[dict[str, Any]]:
-    return [version async for version in asker.list_all("GET", f"/list-agent-versions/{agent_id}")]
+async def list_versions(client: Client, agent_id: str) -> list[dict[str, Any]]:
+    return [version async for version in client.list_all("GET", f"/list-agent-versions/{agent_id}")]

@@ -9,10 +9,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.facets import Delivery
 from adapters.replies import find, number, read_json, text
 from crypto.secret import Secret
 
@@ -41,17 +41,19 @@ _SIGNATURE_AGE: Final = 300_000  # milliseconds, either way
 
 
 class Webhooks:
-    """The part of VoiceProvider that reads what Retell sends."""
+    """Signed with an API key, over the raw body and the time."""
 
-    def verify_webhook(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[Secret], now: datetime) -> bool:
+    proof: Final = "hmac"
+
+    def verify(self, delivery: Delivery, secrets: Sequence[Secret]) -> bool:
         """`v=<milliseconds>,d=<hex>`: HMAC-SHA256 over the raw body and the time, no older than five minutes."""
-        match = _SIGNATURE.fullmatch(headers.get("x-retell-signature", ""))
+        match = _SIGNATURE.fullmatch(delivery.headers.get("x-retell-signature", ""))
         if match is None:
             return False
         signed_at = int(match[1])
-        message = body + str(signed_at).encode()
+        message = delivery.body + str(signed_at).encode()
         proofs = [hmac.compare_digest(_sign(message, secret), match[2]) for secret in secrets if secret]
-        return any(proofs) and abs(now.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
+        return any(proofs) and abs(delivery.at.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
 
     def read_event(self, body: bytes) -> ProviderEvent:
         """Raises ValueError for a body that is none of Retell's."""
@@ -87,23 +89,24 @@ class Webhooks:
             call_id=text(find(call, "metadata", ROUTER_CALL_ID)), caller=text(find(call, "from_number"))
         )
 
-    def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:  # noqa: ARG002 - nothing to name
+    def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:
         return {"result": said}
 
-    def answer_question(
-        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Retell docs, Inbound call webhook: the agent, its version, and what the call carries. Raises ValueError."""
-        if event.kind != "asked":
-            raise ValueError("no question of Retell's: only call_inbound wants an agent")
-        return {
-            _QUESTION: {
-                "override_agent_id": assistant_id,
-                "override_agent_version": "latest_published",
-                "dynamic_variables": dict(variables),
-                "metadata": dict(metadata),
-            }
+
+def answer_question(
+    event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """Retell docs, Inbound call webhook: the agent, its version, and what the call carries. Raises ValueError."""
+    if event.kind != "asked":
+        raise ValueError("no question of Retell's: only call_inbound wants an agent")
+    return {
+        _QUESTION: {
+            "override_agent_id": assistant_id,
+            "override_agent_version": "latest_published",
+            "dynamic_variables": dict(variables),
+            "metadata": dict(metadata),
         }
+    }
 
 
 def _failure(reason: str) -> ErrorKind | None:

@@ -27,7 +27,7 @@ class Customer:
     provider: str
     key: str
     assistant_id: str | None  # what its assistant is linked by
-    registration: str | None  # its number's counterpart there
+    registration: str | None  # its number's registration there
     number: str  # the client's number at the carrier
     mode: str | None = None
 

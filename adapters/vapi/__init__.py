@@ -5,19 +5,29 @@ Vapi docs: Calls / Handling with Vapi and Twilio, Server URL / Events, Call ende
 
 from __future__ import annotations
 
-from adapters.http import Http
-from adapters.vapi.api import Api
+from typing import Final
+
+from adapters.features import offer_of
+from adapters.provider import Declaration, RegistrationForm, Setting
+from adapters.vapi.api import Client
 from adapters.vapi.assistants import Assistants
 from adapters.vapi.calls import Calls
-from adapters.vapi.numbers import Numbers
-from adapters.vapi.twiml import read_twiml
-from adapters.vapi.webhooks import Webhooks
+from adapters.vapi.registrations import Registrations
+from adapters.vapi.webhooks import Webhooks, answer_question
 
-__all__ = ["Vapi", "read_twiml"]
+__all__ = ["VAPI"]
 
-
-class Vapi(Calls, Webhooks, Assistants, Numbers):
-    """All of Vapi: VoiceProvider, AssistantHost, NumberHost and LineTeller."""
-
-    def __init__(self, http: Http, base_url: str) -> None:
-        self._api = Api(http, base_url)
+VAPI: Final = Declaration(
+    name="vapi",
+    offer=offer_of(__name__),
+    settings=(Setting("url", "Base address of the Vapi API.", "https://api.vapi.ai", is_url=True),),
+    client=Client,
+    calls=Calls(),
+    webhooks=Webhooks(),
+    answer_question=answer_question,
+    assistants=Assistants(),
+    registrations=Registrations(),
+    key_label="Private key",
+    registration_form=RegistrationForm("The number's phoneNumberId at Vapi"),
+    takes_carrier_key=True,
+)

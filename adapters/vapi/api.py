@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
-from urllib.parse import urlencode
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.http import MAX_BYTES, Auth, Http, Part
-from adapters.replies import CONCURRENCY, Reply, Rule, find, malformed, read_answer, refusal
-from crypto.secret import Secret
+from adapters.client import Client as BaseClient
+from adapters.http import Part
+from adapters.replies import CONCURRENCY, Rule, find, malformed
 
 REFUSALS: Final = (
     CONCURRENCY,
@@ -30,79 +30,47 @@ _MAX_ONE_BYTES: Final = 4_000_000  # the longest prompt, every character escaped
 _MAX_LIST_BYTES: Final = 32_000_000  # a hundred long prompts, or all of an org's files, in one reply
 
 
-class Api:
-    """One Vapi API. Every method raises ProviderError; `limit` is in seconds for each request."""
+@dataclass(frozen=True, slots=True)
+class Client(BaseClient):
+    """Vapi's API, opened."""
 
-    def __init__(self, http: Http, base_url: str) -> None:
-        self._http = http
-        self._base_url = base_url.rstrip("/")
-
-    async def send(
-        self,
-        method: str,
-        path: str,
-        key: Secret,
-        limit: float,
-        *,
-        json: object = None,
-        form: Sequence[Part] | None = None,
-        max_bytes: int = MAX_BYTES,
-    ) -> Reply:
-        return await self._http.send(
-            "vapi",
-            method,
-            self._base_url + path,
-            auth=Auth.bearer(key),
-            json=json,
-            form=form,
-            limit=limit,
-            max_bytes=max_bytes,
-        )
+    system = "vapi"
+    refusals = REFUSALS
 
     async def ask(
-        self,
-        method: str,
-        path: str,
-        key: Secret,
-        limit: float,
-        *,
-        json: object = None,
-        form: Sequence[Part] | None = None,
-        hide: Sequence[Secret] = (),
+        self, method: str, path: str, *, json: object = None, form: Sequence[Part] | None = None
     ) -> dict[str, Any]:
-        """The thing that the reply describes; it has an id that is fit for a path. `hide`: what else was sent in
-        confidence.
-        """
-        reply = await self.send(method, path, key, limit, json=json, form=form, max_bytes=_MAX_ONE_BYTES)
-        answer = read_answer(reply, REFUSALS, key, *hide)
+        """The thing that the reply describes; it has an id that is fit for a path."""
+        reply = await self.send(method, path, json=json, form=form, max_bytes=_MAX_ONE_BYTES)
+        answer = self.read(reply)
         if not isinstance(answer, dict) or not is_id(answer.get("id")):
             raise malformed(reply)
         return answer
 
-    async def remove(self, path: str, key: Secret, limit: float) -> None:
+    async def remove(self, path: str) -> None:
         """Also fine if it is gone already."""
-        reply = await self.send("DELETE", path, key, limit)
+        reply = await self.send("DELETE", path)
         if not reply.ok and reply.status != _NOT_FOUND:
-            raise refusal(reply, REFUSALS, key)
+            raise self.refusal(reply)
 
-    async def list_whole(self, path: str, key: Secret, limit: float) -> list[dict[str, Any]]:
+    async def list_whole(self, path: str, query: Mapping[str, str | int] | None = None) -> list[dict[str, Any]]:
         """All that one reply lists, of things with an id."""
-        reply = await self.send("GET", path, key, limit, max_bytes=_MAX_LIST_BYTES)
-        answer = read_answer(reply, REFUSALS, key)
+        reply = await self.send("GET", path, query=query, max_bytes=_MAX_LIST_BYTES)
+        answer = self.read(reply)
         if not isinstance(answer, list) or not all(is_id(find(item, "id")) for item in answer):
             raise malformed(reply)
         return answer
 
-    async def list_all(self, path: str, key: Secret, limit: float) -> AsyncIterator[dict[str, Any]]:
+    async def list_all(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """Everything in a list that comes in pages, newest first.
 
         A page is asked for by the time before which its things were made. Times are told in milliseconds and kept
         finer, so the next page begins a millisecond earlier than the last one ended, and what comes twice is left out.
         """
         seen: set[str] = set()
-        query: dict[str, str] = {"limit": str(_PAGE)}
+        query: dict[str, str | int] = {"limit": _PAGE}
         for _ in range(_MAX_PAGES):
-            page = await self.list_whole(f"{path}?{urlencode(query)}", key, limit)
+            page = await self.list_whole(path, query)
             fresh = [item for item in page if item["id"] not in seen]
             seen.update(item["id"] for item in fresh)
             for item in fresh:

@@ -3,109 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import Assistant, Copy, Counterpart, Wiring
+from adapters.facets import Managed
+from adapters.portable import Assistant, Copy, Registration, Wiring
 from adapters.replies import find
 from adapters.vapi import definition
-from adapters.vapi.api import Api, is_gone, is_id, path_of
+from adapters.vapi.api import Client, is_gone, is_id, path_of
 from adapters.vapi.knowledge import delete_files, store_knowledge
-from crypto.secret import Secret
 
 
 class Assistants:
-    """AssistantHost at Vapi. A copy's parts are the files with its knowledge."""
+    """A copy's parts are the files with its knowledge."""
 
-    _api: Api
     lives_on_numbers: Final = False
 
     def lost_features(self, assistant: Assistant) -> tuple[str, ...]:
         return definition.lost_features(assistant)
 
-    async def find_copy(self, marker: str, key: Secret, limit: float) -> Copy | None:
-        async for found in self._api.list_all("/assistant", key, limit):
+    async def find_copy(self, client: Client, marker: str) -> Copy | None:
+        async for found in client.list_all("/assistant"):
             if find(found, "metadata", definition.MARKER) == marker:
                 return _copy(found["id"], _file_ids(found))
         return None
 
     async def put_copy(
         self,
+        client: Client,
         assistant: Assistant,
         wiring: Wiring,
         copy: Copy | None,
-        numbers: Sequence[Counterpart],  # noqa: ARG002 - numbers at Vapi point to assistants, not the other way round
-        key: Secret,
-        limit: float,
+        _: Sequence[Registration],  # numbers at Vapi point to assistants, not the other way round
     ) -> Copy:
+        client = client.hiding(wiring.secret)
         old = set(copy.parts.values()) if copy is not None else set[str]()
         files: list[str] = []
         if assistant.knowledge or old:
-            files, superseded = await store_knowledge(self._api, assistant, key, limit)
+            files, superseded = await store_knowledge(client, assistant)
             old = (old | superseded) - set(files)
         body = definition.assistant_body(assistant, wiring, files)
-        remote_id = await self._put(copy.remote_id if copy is not None else None, body, wiring, key, limit)
-        await delete_files(self._api, sorted(old), key, limit)
+        remote_id = await _put(client, copy.remote_id if copy is not None else None, body)
+        await delete_files(client, sorted(old))
         return _copy(remote_id, files)
 
-    async def _put(self, remote_id: str | None, body: object, wiring: Wiring, key: Secret, limit: float) -> str:
-        if remote_id is not None:
-            try:
-                changed = await self._api.ask(
-                    "PATCH", path_of("assistant", remote_id), key, limit, json=body, hide=[wiring.secret]
-                )
-            except ProviderError as error:
-                if not is_gone(error):
-                    raise
-            else:
-                return str(changed["id"])
-        made = await self._api.ask("POST", "/assistant", key, limit, json=body, hide=[wiring.secret])
-        return str(made["id"])
-
-    async def delete_copy(
-        self,
-        copy: Copy,
-        numbers: Sequence[Counterpart],  # noqa: ARG002 - see put_copy
-        key: Secret,
-        limit: float,
-    ) -> None:
+    async def delete_copy(self, client: Client, copy: Copy, _: Sequence[Registration]) -> None:
         if copy.remote_id is not None:
-            await self._api.remove(path_of("assistant", copy.remote_id), key, limit)
-        await delete_files(self._api, sorted(copy.parts.values()), key, limit)
+            await client.remove(path_of("assistant", copy.remote_id))
+        await delete_files(client, sorted(copy.parts.values()))
 
-    async def check_link(self, remote_id: str, key: Secret, limit: float) -> None:
-        await self._linked(remote_id, key, limit)
+    async def check_link(self, client: Client, remote_id: str) -> None:
+        await _linked(client, remote_id)
 
-    async def manage_link(
-        self,
-        remote_id: str,
-        manage: Sequence[Literal["webhook", "transfer"]],
-        wiring: Wiring,
-        key: Secret,
-        limit: float,
-    ) -> None:
+    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
         if not manage:
             return
-        linked = await self._linked(remote_id, key, limit)
+        client = client.hiding(wiring.secret)
+        linked = await _linked(client, remote_id)
         change: dict[str, Any] = {}
         if "webhook" in manage:
             _check_functions(linked, wiring)
             change |= definition.webhook_fields(wiring)
         if "transfer" in manage:
             change["model"] = _with_transfer(linked, wiring)
-        await self._api.ask("PATCH", path_of("assistant", remote_id), key, limit, json=change, hide=[wiring.secret])
+        await client.ask("PATCH", path_of("assistant", remote_id), json=change)
 
     def lost_of_link(self, manage: Sequence[str]) -> tuple[str, ...]:
         needs = {"events": "webhook", "transfer": "transfer"}
         return tuple(lost for lost, needed in needs.items() if needed not in manage)
 
-    async def _linked(self, remote_id: str, key: Secret, limit: float) -> dict[str, Any]:
+
+async def _put(client: Client, remote_id: str | None, body: object) -> str:
+    if remote_id is not None:
         try:
-            return await self._api.ask("GET", path_of("assistant", remote_id), key, limit)
+            changed = await client.ask("PATCH", path_of("assistant", remote_id), json=body)
         except ProviderError as error:
             if not is_gone(error):
                 raise
-        raise _unfit("Vapi has no assistant with this id in the organisation that the key belongs to.", 404)
+        else:
+            return str(changed["id"])
+    made = await client.ask("POST", "/assistant", json=body)
+    return str(made["id"])
+
+
+async def _linked(client: Client, remote_id: str) -> dict[str, Any]:
+    try:
+        return await client.ask("GET", path_of("assistant", remote_id))
+    except ProviderError as error:
+        if not is_gone(error):
+            raise
+    raise _unfit("Vapi has no assistant with this id in the organisation that the key belongs to.", 404)
 
 
 def _unfit(said: str, status: int | None = None) -> ProviderError:

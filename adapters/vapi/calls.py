@@ -6,14 +6,14 @@ with what comes back.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from adapters.base import Capabilities, ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target
+from adapters.base import ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target
+from adapters.facets import Missing
 from adapters.portable import Lines
-from adapters.replies import Reply, find, is_out_of_credit, malformed, read_answer, redact, text
-from adapters.vapi.api import REFUSALS, Api, is_id
-from adapters.vapi.twiml import read_twiml
-from crypto.secret import Secret
+from adapters.replies import Reply, find, malformed, redact, text
+from adapters.twiml import read_twiml
+from adapters.vapi.api import REFUSALS, Client, is_id
 
 _UNKNOWN_CALLER: Final = "anonymous"  # Vapi wants letters and digits where its E.164 check is off
 
@@ -21,24 +21,20 @@ _MOST_LINES: Final = 1_000_000  # more than anybody has, and what a database's i
 
 
 class Calls:
-    """The calling half of VoiceProvider, and LineTeller. Takes a call that has an assistant, and an imported number
-    (its id is the registration).
+    """Takes a call that has an assistant, and an imported number (its id is the registration).
+
+    A call cannot be ended by its id: DELETE /call removes a record, and a call's control URL comes with its creation
+    alone. A bypass call that nobody joins ends by itself. Free lines are told with each call, and not on request.
     """
 
-    _api: Api
-    name: Final = "vapi"
-    # DELETE /call removes a record, and a call's control URL comes with its creation alone: there is no way to stop
-    # a call by its id. A bypass call that nobody joins ends by itself.
-    capabilities: Final = Capabilities(ends_calls=False, webhook_proof="header")
-
-    def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
+    def missing(self, target: Target) -> Missing | None:
         if not target.assistant_id:
             return "assistant"
         return None if target.registration else "registration"
 
-    async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
-        reply = await self._api.send("POST", "/call", key, limit, json=_bypass_call(call, target))
-        answer = read_answer(reply, REFUSALS, key)
+    async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
+        reply = await client.send("POST", "/call", json=_bypass_call(call, target))
+        answer = client.read(reply)
         if find(answer, "subscriptionLimits", "concurrencyBlocked") is True:
             raise ProviderError(ErrorKind.AT_CAPACITY, status=reply.status)
         call_id = find(answer, "id")
@@ -46,22 +42,16 @@ class Calls:
             find(answer, "phoneCallProviderDetails", "twiml"), call_id if is_id(call_id) else None, _lines(answer)
         )
         if handoff is None:
-            raise _not_taken(reply, answer, key)
+            raise _not_taken(client, reply, answer)
         return handoff
 
-    async def check_key(self, key: Secret, limit: float) -> KeyCheck:
-        reply = await self._api.send("GET", "/assistant?limit=1", key, limit)
-        if is_out_of_credit(reply, REFUSALS):
+    async def check_key(self, client: Client) -> KeyCheck:
+        reply = await client.send("GET", "/assistant", query={"limit": 1})
+        if client.is_out_of_credit(reply):
             return KeyCheck("out_of_credit")
-        if not isinstance(read_answer(reply, REFUSALS, key), list):
+        if not isinstance(client.read(reply), list):
             raise malformed(reply)
         return KeyCheck("valid")
-
-    async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:  # noqa: ARG002 - see above
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="Vapi has no request that ends a call by its id")
-
-    async def count_lines(self, key: Secret, limit: float) -> Lines | None:  # noqa: ARG002 - it tells with each call alone
-        return None
 
 
 def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
@@ -77,11 +67,11 @@ def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
     }
 
 
-def _not_taken(reply: Reply, answer: Any, key: Secret) -> ProviderError:
+def _not_taken(client: Client, reply: Reply, answer: Any) -> ProviderError:
     """A call that Vapi made and ended in one breath says why; one without a document of use says nothing."""
     said = text(find(answer, "endedReason")) or ""
     kind = next((rule.kind for rule in REFUSALS if rule.words.search(said)), ErrorKind.MALFORMED_REPLY)
-    return ProviderError(kind, status=reply.status, said=redact(said, key))
+    return ProviderError(kind, status=reply.status, said=redact(said, client.key))
 
 
 def _lines(answer: Any) -> Lines | None:

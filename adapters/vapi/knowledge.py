@@ -10,38 +10,37 @@ from collections.abc import Sequence
 
 from adapters.http import Part
 from adapters.portable import Assistant, Knowledge
-from adapters.vapi.api import Api, path_of
-from crypto.secret import Secret
+from adapters.vapi.api import Client, path_of
 
 
-async def store_knowledge(api: Api, assistant: Assistant, key: Secret, limit: float) -> tuple[list[str], set[str]]:
+async def store_knowledge(client: Client, assistant: Assistant) -> tuple[list[str], set[str]]:
     """The ids of the files with what the assistant knows now, uploaded where they were missing; and the ids of those
     with what it knew before, to be deleted once nothing points to them.
     """
-    stored = await _stored_files(api, assistant.marker, key, limit)
+    stored = await _stored_files(client, assistant.marker)
     ids: list[str] = []
     for one in assistant.knowledge:
         name = _file_name(assistant.marker, one)
         if name not in stored:
-            stored[name] = await _upload(api, name, one, key, limit)
+            stored[name] = await _upload(client, name, one)
         if stored[name] not in ids:
             ids.append(stored[name])
     return ids, set(stored.values()) - set(ids)
 
 
-async def delete_files(api: Api, ids: Sequence[str], key: Secret, limit: float) -> None:
+async def delete_files(client: Client, ids: Sequence[str]) -> None:
     for file_id in ids:
-        await api.remove(path_of("file", file_id), key, limit)
+        await client.remove(path_of("file", file_id))
 
 
-async def _stored_files(api: Api, marker: str, key: Secret, limit: float) -> dict[str, str]:
+async def _stored_files(client: Client, marker: str) -> dict[str, str]:
     """Ids by name. The list has no pages, and is looked through every time: somebody may have deleted a file there."""
     beginning = _beginning(marker)
     names = {
         file["id"]: next(
             (name for name in (file.get("originalName"), file.get("name")) if _is_ours(name, beginning)), None
         )
-        for file in await api.list_whole("/file", key, limit)
+        for file in await client.list_whole("/file")
     }
     return {name: file_id for file_id, name in names.items() if name is not None}
 
@@ -50,9 +49,9 @@ def _is_ours(name: object, beginning: str) -> bool:
     return isinstance(name, str) and name.startswith(beginning)
 
 
-async def _upload(api: Api, name: str, knowledge: Knowledge, key: Secret, limit: float) -> str:
+async def _upload(client: Client, name: str, knowledge: Knowledge) -> str:
     text = f"{knowledge.title}\n\n{knowledge.text}\n"
-    file = await api.ask("POST", "/file", key, limit, form=[Part("file", text, name, "text/plain")])
+    file = await client.ask("POST", "/file", form=[Part("file", text, name, "text/plain")])
     return str(file["id"])
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.facets import Delivery
 from adapters.replies import find, number, read_json, text
 from adapters.vapi.definition import TRANSFER
 from crypto.secret import Secret
@@ -39,16 +40,13 @@ _STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "s
 
 
 class Webhooks:
-    """The webhook half of VoiceProvider."""
+    """Proven by a shared secret, which covers neither body nor time."""
 
-    def verify_webhook(
-        self,
-        headers: Mapping[str, str],
-        body: bytes,  # noqa: ARG002 - a shared secret covers no body
-        secrets: Sequence[Secret],
-        now: datetime,  # noqa: ARG002 - and no time
-    ) -> bool:
+    proof: Final = "header"
+
+    def verify(self, delivery: Delivery, secrets: Sequence[Secret]) -> bool:
         """Vapi sends the server's secret as x-vapi-secret, or as a bearer token where a credential is set up."""
+        headers = delivery.headers
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = [headers.get("x-vapi-secret", ""), token.strip() if scheme.lower() == "bearer" else ""]
         proofs = [_same(one, secret) for one in given if one for secret in secrets if secret]
@@ -97,13 +95,15 @@ class Webhooks:
     def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:
         return {"results": [{"toolCallId": asked.request_id, "name": TRANSFER, "result": said}]}
 
-    def answer_question(
-        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> dict[str, Any]:
-        if event.kind != "asked":
-            raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
-        overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
-        return {"assistantId": assistant_id, "assistantOverrides": overrides}
+
+def answer_question(
+    event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """Vapi docs, Server URL / Events: assistant-request. Raises ValueError."""
+    if event.kind != "asked":
+        raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
+    overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
+    return {"assistantId": assistant_id, "assistantOverrides": overrides}
 
 
 def _failure(reason: str) -> ErrorKind | None:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
+from adapters.registry import Declarations
 from crypto import Secret
 from router.api import agencies, audit, calls, clients, endpoints, events, explain, figures, numbers, tokens, voicemails
 from router.api.assistants import assistant_router, sync_router
@@ -24,8 +25,8 @@ from router.store.pool import Database
 
 
 @cache
-def api_operations(voice: tuple[str, ...]) -> tuple[ApiRoute, ...]:
-    """Every operation, for the voice providers of these names. They hold nothing that works: that is the app's state."""
+def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
+    """Every operation, for these voice providers. They hold nothing that works: that is the app's state."""
     routers = (
         agencies.router,
         agencies.operators,
@@ -50,13 +51,13 @@ def api_operations(voice: tuple[str, ...]) -> tuple[ApiRoute, ...]:
     return tuple(route for route in routes if isinstance(route, ApiRoute))
 
 
-def api_routes(voice: Sequence[str], parts: Mapping[Any, Any], admin_token: Secret, public_url: str) -> list[BaseRoute]:
+def api_routes(voice: Declarations, parts: Mapping[Any, Any], admin_token: Secret, public_url: str) -> list[BaseRoute]:
     """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
-    operations = api_operations(tuple(voice))
+    operations = api_operations(voice)
     gate = Gate(make_app(operations, parts), operations, parts[Database], admin_token)
     return [
         gate,
-        *reference_routes(partial(describe_api, tuple(voice), public_url)),
+        *reference_routes(partial(describe_api, voice, public_url)),
     ]
 
 
@@ -68,6 +69,6 @@ def make_app(operations: Sequence[ApiRoute], parts: Mapping[Any, Any]) -> FastAP
 
 
 @cache
-def describe_api(voice: tuple[str, ...], public_url: str) -> dict[str, Any]:
+def describe_api(voice: Declarations, public_url: str) -> dict[str, Any]:
     """The OpenAPI document. Once in a process: it takes a quarter of a second."""
     return describe(api_operations(voice), public_url)

@@ -9,6 +9,7 @@ import fastapi
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
+from adapters.registry import Declarations
 from router.api.asking import By, OwnAgency, Use
 from router.api.clients import ClientId
 from router.api.keys import SyncReply
@@ -18,7 +19,6 @@ from router.assistants.linking import SyncProgress as Progress
 from router.assistants.plan import SwitchPlan, SwitchPlans
 from router.errors import InvalidError
 from router.fields import Input, Output, Query, RemoteId, distinct
-from router.particulars import particulars_of
 from router.store.assistants.copies import StoredAssistant
 from router.tenants.agencies import Agencies
 
@@ -112,7 +112,7 @@ class PlanQuery(Query):
     provider: Annotated[str, Field(description="The name of a voice provider", examples=["vapi"])]
 
 
-def assistant_router(voice: Sequence[str]) -> APIRouter:
+def assistant_router(voice: Declarations) -> APIRouter:
     """With addresses for each of these voice providers."""
     router = resource("assistants")
 
@@ -123,12 +123,13 @@ def assistant_router(voice: Sequence[str]) -> APIRouter:
         return {"items": await assistants.show_all(agency, client)}
 
     for provider in voice:
-        _add_links(router, provider)
-        _add_removal(router, provider)
+        _add_links(router, provider.name, provider.label)
+        if provider.assistants is not None:
+            _add_removal(router, provider.name, provider.label)
     return router
 
 
-def sync_router(voice: Sequence[str]) -> APIRouter:
+def sync_router(voice: Declarations) -> APIRouter:
     """Likewise."""
     router = resource("agencies")
 
@@ -142,17 +143,19 @@ def sync_router(voice: Sequence[str]) -> APIRouter:
         plans: Annotated[SwitchPlans, Use(SwitchPlans)],
     ) -> SwitchPlan:
         """Changes nothing."""
-        if wanted.provider not in voice:
-            raise InvalidError("provider", f"must be one of {', '.join(voice)}")
+        names = [provider.name for provider in voice]
+        if wanted.provider not in names:
+            raise InvalidError("provider", f"must be one of {', '.join(names)}")
         return await plans.make(await agencies.find(agency), wanted.provider)
 
     for provider in voice:
-        _add_sync(router, provider)
+        if provider.assistants is not None:
+            _add_sync(router, provider.name, provider.label)
     return router
 
 
-def _add_links(router: APIRouter, provider: str) -> None:
-    label, path = particulars_of(provider).label, f"{_LINKS}/{provider}"
+def _add_links(router: APIRouter, provider: str, label: str) -> None:
+    path = f"{_LINKS}/{provider}"
 
     @router.put(
         path,
@@ -173,10 +176,10 @@ def _add_links(router: APIRouter, provider: str) -> None:
         await assistants.unlink(agency, client, provider, author)
 
 
-def _add_removal(router: APIRouter, provider: str) -> None:
+def _add_removal(router: APIRouter, provider: str, label: str) -> None:
     @router.delete(
         f"{_AGENCY}/assistants/{provider}",
-        summary=f"Delete all assistants that we made at {particulars_of(provider).label}",
+        summary=f"Delete all assistants that we made at {label}",
         status_code=204,
         responses=problems("no-key"),
     )
@@ -185,8 +188,8 @@ def _add_removal(router: APIRouter, provider: str) -> None:
         await assistants.remove_all(agency, provider, author)
 
 
-def _add_sync(router: APIRouter, provider: str) -> None:
-    label, path = particulars_of(provider).label, f"{_AGENCY}/sync/{provider}"
+def _add_sync(router: APIRouter, provider: str, label: str) -> None:
+    path = f"{_AGENCY}/sync/{provider}"
 
     @router.get(path, summary=f"Show how far the assistants are at {label}", response_model=SyncProgress)
     async def show_sync(agency: OwnAgency, assistants: Work) -> Progress:

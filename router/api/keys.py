@@ -7,16 +7,18 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import Field, create_model
 
+from adapters.provider import Declaration
+from adapters.registry import Declarations
+from adapters.twilio import ABOUT
 from crypto import Secret
 from router.accounts import CARRIER
 from router.api.asking import By, OwnAgency, Use
 from router.api.route import problems, resource
-from router.fields import Output
+from router.fields import AccountSid, Input, Output, SecretText
 from router.keys.saving import Keys, NewKey
 from router.keys.shown import KeyViews, ShownKey
-from router.particulars import TwilioKey, VoiceKey, particulars_of, voice_key_model
 
 _PATH: Final = "/v1/agencies/{agency}/keys"
 _REFUSED: Final = (
@@ -70,7 +72,7 @@ class KeyReply(Output):
         str | None,
         Field(
             description="Where the provider tells of calls: for assistants that were linked by hand. null: it cannot be "
-            "read any more; save the key again"
+            "read any more, so save the key again; or the provider tells of none"
         ),
     ]
 
@@ -82,7 +84,36 @@ class KeyList(Output):
     next_cursor: Annotated[str | None, Field(description="Always null: there is one page")] = None
 
 
-def key_router(voice: Sequence[str]) -> APIRouter:
+class VoiceKey(Input):
+    """A key for a voice provider."""
+
+    key: Annotated[SecretText, Field(description="The key, as the provider's dashboard shows it")]
+    activate: Annotated[bool, Field(description="Make this provider the agency's active one")] = True
+    compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
+
+
+class TwilioKey(Input):
+    """The agency's own Twilio account."""
+
+    account_sid: Annotated[AccountSid, Field(description="The account's SID")]
+    auth_token: Annotated[SecretText, Field(description="The account's auth token; an API key will not do")]
+    compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
+
+
+def voice_key_model(provider: Declaration[Any]) -> type[VoiceKey]:
+    """The form of a provider's key, with its webhook secret if it has one."""
+    if provider.webhook_secret is None:
+        return VoiceKey
+    secret = Annotated[
+        SecretText | None,
+        Field(description="What webhooks are signed with, if not the key. Left out: as before. null: none"),
+    ]
+    fields: Any = {provider.webhook_secret.name: (secret, None)}
+    model: type[VoiceKey] = create_model(f"{provider.label}Key", __base__=VoiceKey, **fields)
+    return model
+
+
+def key_router(voice: Declarations) -> APIRouter:
     """With addresses for each of these voice providers, and for Twilio."""
     router = resource("keys")
 
@@ -90,16 +121,16 @@ def key_router(voice: Sequence[str]) -> APIRouter:
     async def list_keys(agency: OwnAgency, views: Views) -> dict[str, Sequence[ShownKey]]:
         return {"items": await views.show_all(agency)}
 
-    for kind in voice:
-        _add_kind(router, kind)
-        _add_voice_key(router, kind)
-    _add_kind(router, CARRIER)
+    for provider in voice:
+        _add_kind(router, provider.name, provider.label)
+        _add_voice_key(router, provider)
+    _add_kind(router, CARRIER, ABOUT.label)
     _add_carrier_key(router)
     return router
 
 
-def _add_kind(router: APIRouter, kind: str) -> None:
-    label, path = particulars_of(kind).label, f"{_PATH}/{kind}"
+def _add_kind(router: APIRouter, kind: str, label: str) -> None:
+    path = f"{_PATH}/{kind}"
 
     @router.get(path, summary=f"Show the {label} key, without the key", response_model=KeyReply)
     async def show_key(agency: OwnAgency, views: Views) -> ShownKey:
@@ -115,14 +146,13 @@ def _add_kind(router: APIRouter, kind: str) -> None:
         await keys.erase(agency, kind, author)
 
 
-def _add_voice_key(router: APIRouter, kind: str) -> None:
-    particulars = particulars_of(kind)
+def _add_voice_key(router: APIRouter, provider: Declaration[Any]) -> None:
+    name = provider.webhook_secret.name if provider.webhook_secret else None
 
     async def save_key(agency: OwnAgency, body: VoiceKey, author: By, keys: Work) -> ShownKey:
-        name = particulars.webhook_secret
         given = getattr(body, name) if name else None
         key = NewKey(
-            kind,
+            provider.name,
             Secret(body.key.get_secret_value()),
             activate=body.activate,
             compromised=body.compromised,
@@ -131,12 +161,12 @@ def _add_voice_key(router: APIRouter, kind: str) -> None:
         )
         return await keys.save(agency, key, author)
 
-    save_key.__annotations__["body"] = voice_key_model(kind)
-    router.put(f"{_PATH}/{kind}", **_save(particulars.label))(save_key)
+    save_key.__annotations__["body"] = voice_key_model(provider)
+    router.put(f"{_PATH}/{provider.name}", **_save(provider.label))(save_key)
 
 
 def _add_carrier_key(router: APIRouter) -> None:
-    @router.put(f"{_PATH}/{CARRIER}", **_save(particulars_of(CARRIER).label))
+    @router.put(f"{_PATH}/{CARRIER}", **_save(ABOUT.label))
     async def save_key(agency: OwnAgency, body: TwilioKey, author: By, keys: Work) -> ShownKey:
         token = Secret(body.auth_token.get_secret_value())
         key = NewKey(CARRIER, token, account_sid=body.account_sid, compromised=body.compromised)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import fastapi
 from fastapi import APIRouter, Path
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from adapters.provider import RegistrationForm
+from adapters.registry import Declarations
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
-from router.fields import E164, AreaCode, Country, Input, Output, Query, misplaced
+from router.fields import E164, AreaCode, Country, Input, Output, Query, RemoteId, misplaced
 from router.numbers.buying import Purchases, Wish
 from router.numbers.changing import NumberChanges
 from router.numbers.given import GivenRegistration, GivenRegistrations
 from router.numbers.market import Market, Offers
 from router.numbers.taking_over import Claim, TakingOver
-from router.particulars import Registration, particulars_of
 from router.store.numbers import numbers as store
 
 _PATH: Final = "/v1/agencies/{agency}/numbers"
@@ -45,7 +45,7 @@ class NewNumber(Input):
         AreaCode | None, Field(description="What its national number is to begin with", examples=["415"])
     ] = None
     carrier: Annotated[
-        Literal["twilio", "retell", "bland"] | None,
+        Annotated[str, Field(min_length=1, max_length=40)] | None,
         Field(
             description="Who sells it. Left out: Twilio, where the agency or the platform has an account; else the "
             "active provider"
@@ -235,16 +235,40 @@ async def let_go_of_number(agency: OwnAgency, e164: NumberInPath, author: By, nu
     await numbers.let_go(agency, e164, author)
 
 
-def registration_router(voice: Sequence[str]) -> APIRouter:
+class Registration(Input):
+    """A number's registration at a provider."""
+
+    remote_id: Annotated[RemoteId, Field(description="Its id there")]
+
+
+def registration_model(label: str, form: RegistrationForm) -> type[Registration]:
+    """The body for a provider of this label, where it takes more than an id."""
+    fields: dict[str, Any] = {}
+    if form.is_number:
+        fields["remote_id"] = (Annotated[E164, Field(description=form.help)], ...)
+    if form.modes:
+        names = [name for name, _ in form.modes]
+        described = "; ".join(f"{name}: {said}" for name, said in form.modes)
+        one_of: Any = Literal[tuple(names)]
+        fields["mode"] = (Annotated[one_of, Field(description=described)], names[0])
+    if not fields:
+        return Registration
+    model: type[Registration] = create_model(
+        f"{label}Registration", __base__=Registration, __doc__=f"{form.help}.", **fields
+    )
+    return model
+
+
+def registration_router(voice: Declarations) -> APIRouter:
     """For those voice providers whose calls need one."""
     router = resource("registrations")
     for provider in voice:
-        if (form := particulars_of(provider).registration) is not None:
-            _add_registration(router, provider, form)
+        if (form := provider.registration_form) is not None:
+            _add_registration(router, provider.name, provider.label, registration_model(provider.label, form))
     return router
 
 
-def _add_registration(router: APIRouter, provider: str, form: type[Registration]) -> None:
+def _add_registration(router: APIRouter, provider: str, label: str, model: type[Registration]) -> None:
     async def save_registration(
         agency: OwnAgency,
         e164: NumberInPath,
@@ -252,12 +276,12 @@ def _add_registration(router: APIRouter, provider: str, form: type[Registration]
         author: By,
         registrations: Annotated[GivenRegistrations, Use(GivenRegistrations)],
     ) -> GivenRegistration:
-        given = GivenRegistration(body.remote_id, body.reached_by)
+        given = GivenRegistration(body.remote_id, getattr(body, "mode", None))
         return await registrations.save(agency, e164, provider, given, author)
 
-    save_registration.__annotations__["body"] = form
+    save_registration.__annotations__["body"] = model
     router.put(
         f"{_ONE}/registrations/{provider}",
-        summary=f"Say which number at {particulars_of(provider).label} stands for this one",
+        summary=f"Say which number at {label} stands for this one",
         response_model=RegistrationReply,
     )(save_registration)

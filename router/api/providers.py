@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
 
-from adapters.features import all_offers
+from adapters.provider import Declaration
+from adapters.registry import Declarations
 from router.api.route import resource
 from router.fields import Output
 
@@ -34,12 +35,21 @@ class OfferList(Output):
     items: Annotated[list[OfferReply], Field(description="In the order in which they stand in for each other")]
 
 
-def provider_router(voice: Sequence[str]) -> APIRouter:
-    """For the voice providers of these names."""
+def provider_router(voice: Declarations) -> APIRouter:
+    """For these voice providers."""
     router = resource("agencies")
 
     @router.get("/v1/providers", summary="Compare the voice providers", response_model=OfferList)
     async def list_providers() -> dict[str, Any]:
-        return {"items": [offer for name, offer in all_offers().items() if name in voice]}
+        return {"items": [_show(provider) for provider in voice]}
 
     return router
+
+
+def _show(provider: Declaration[Any]) -> dict[str, Any]:
+    return asdict(provider.about) | {
+        "name": provider.name,
+        "features": dict(provider.offer.features),
+        "notes": dict(provider.offer.notes),
+        "sells_in": list(provider.shop.sells_in) if provider.shop is not None else [],
+    }

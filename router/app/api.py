@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from adapters.base import VoiceProvider
 from adapters.receivers import Receivers
+from adapters.registry import Providers
 from crypto import Keyring
 from router.api.idempotency import Replies
 from router.app.areas import Areas
@@ -22,7 +21,7 @@ def api_parts(
     areas: Areas,
     *,
     keyring: Keyring,
-    providers: Mapping[str, VoiceProvider],
+    providers: Providers,
     dispatcher: Dispatcher,
     caps: Caps,
     feed: EventFeed,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.base import Account, Carrier, VoiceProvider
-from adapters.portable import AssistantHost, LineTeller, NumberHost
+from adapters.base import Account, Carrier
+from adapters.registry import Providers
 from crypto import Keyring
 from router.accounts import Accounts
 from router.addresses import Addresses
@@ -94,37 +93,31 @@ def make_areas(
     addresses: Addresses,
     carrier: Carrier,
     platform: Account | None,
-    providers: Mapping[str, VoiceProvider],
-    assistant_hosts: Mapping[str, AssistantHost],
-    number_hosts: Mapping[str, NumberHost],
-    line_tellers: Mapping[str, LineTeller],
+    providers: Providers,
     clock: Clock,
 ) -> Areas:
-    """`providers` in the order in which they stand in for each other."""
     names = tuple(providers)
     changes = Changes(database, clock)
-    accounts, provider_keys = Accounts(database.settings, vault, platform), ProviderKeys(database, vault)
+    accounts, provider_keys = Accounts(database.settings, vault, platform), ProviderKeys(database, vault, providers)
     wirings = Wirings(vault, addresses)
-    places = Places(wirings, assistant_hosts, number_hosts)
+    places = Places(wirings, providers)
     wanted = WantedAssistants(places, names, clock)
     subaccounts = Subaccounts(database, carrier, accounts, clock)
     carrier_keys = CarrierKeys(database, accounts, carrier)
-    former = FormerRegistrations(database, provider_keys, number_hosts, clock)
+    former = FormerRegistrations(database, provider_keys, clock)
     registrations = Registrations(
         database=database,
-        number_hosts=number_hosts,
+        providers=providers,
         provider_keys=provider_keys,
-        credentials=CredentialsToGive(accounts, carrier_keys),
+        credentials=CredentialsToGive(accounts, carrier_keys, providers),
         former=former,
-        assistant_hosts=assistant_hosts,
         carrier=carrier,
         clock=clock,
     )
     natives = NativeNumbers(
-        assistant_hosts=assistant_hosts,
         database=database,
+        providers=providers,
         provider_keys=provider_keys,
-        number_hosts=number_hosts,
         wirings=wirings,
     )
     fallback_urls = FallbackUrls(fallback_keyring, addresses)
@@ -143,34 +136,35 @@ def make_areas(
         accounts=accounts,
         carrier=carrier,
         provider_keys=provider_keys,
-        number_hosts=number_hosts,
+        providers=providers,
     )
     offers = CarrierOffers(accounts, carrier)
     shops = Shops(
         carrier=CarrierShop(database, accounts, subaccounts, offers, fallback_urls, clock),
-        native={name: NativeShop(name, natives, clock) for name, host in number_hosts.items() if host.sells_in},
+        native={name: NativeShop(name, natives, clock) for name, one in providers.items() if one.shop is not None},
+        providers=providers,
     )
     purchases = Purchases(changes, accounts, shops, wanted)
     drift = DriftWatch(database=database, clock=clock, accounts=accounts, subaccounts=subaccounts, carrier=carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
-    checks = KeyChecks(providers=providers, carrier=carrier, line_tellers=line_tellers, vault=vault)
-    views = KeyViews(database, wirings, names)
+    checks = KeyChecks(providers=providers, carrier=carrier, vault=vault)
+    views = KeyViews(database, wirings, providers)
     return Areas(
         accounts=accounts,
-        agencies=Agencies(changes, names, wanted, retention, release, Removal(sites, registrations)),
+        agencies=Agencies(changes, providers, wanted, retention, release, Removal(sites, registrations)),
         changes=changes,
-        client_assistants=ClientAssistants(changes, Links(sites), wanted, names),
+        client_assistants=ClientAssistants(changes, Links(sites), wanted, providers),
         clients=Clients(changes, names, wanted, fallbacks, release),
         drift=drift,
         fallbacks=fallbacks,
         given_registrations=GivenRegistrations(changes, wanted),
         key_checks=checks,
-        key_letters=KeyLetters(database, addresses),
+        key_letters=KeyLetters(database, addresses, providers),
         key_rounds=KeyRounds(database, checks, wanted, clock),
         key_views=views,
         keys=Keys(changes, vault, providers, carrier, platform, wanted, release, views),
-        market=Market(database, offers, number_hosts),
+        market=Market(database, offers, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
         number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted),
         number_jobs=NumberJobs(drift, purchases, registrations, carrier_keys, fallbacks),

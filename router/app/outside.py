@@ -5,22 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import asyncpg
 from pydantic import SecretStr
 
 from adapters.base import Account
-from adapters.bland import Bland
 from adapters.http import Http
 from adapters.receivers import Receivers
-from adapters.retell import Retell
+from adapters.registry import Declarations, Providers
 from adapters.twilio import Twilio
-from adapters.vapi import Vapi
 from crypto import Keyring, Secret
 from router.calls.events import tell_circuit
 from router.calls.memory import RouteMemory
@@ -39,9 +36,6 @@ from router.store.sealed import open_key
 from router.telemetry import metrics
 from router.vault import Vault
 
-Provider: TypeAlias = Vapi | Retell | Bland
-"""Each is a VoiceProvider, an AssistantHost and a NumberHost."""
-
 
 @dataclass(frozen=True, slots=True)
 class Outside:
@@ -52,7 +46,7 @@ class Outside:
     recorder: Recorder
     memory: RouteMemory
     http: Http
-    providers: Mapping[str, Provider]
+    providers: Providers
     circuits: Circuits
     dispatcher: Dispatcher
     carrier: Twilio
@@ -84,12 +78,14 @@ class Outside:
                 await self.receivers.aclose()
 
 
-def make_outside(settings: Settings, clock: Clock, is_stopping: Callable[[], bool]) -> Outside:
+def make_outside(
+    settings: Settings, declarations: Declarations, clock: Clock, is_stopping: Callable[[], bool]
+) -> Outside:
     """Nothing is connected yet. `is_stopping`: what lasts, such as a stream of events, ends soon after it says so."""
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
     database, guard = make_database(settings.dsn), Guard()
     http = Http(observe=metrics.outgoing_finished)
-    providers = voice_providers(settings, http)
+    providers = Providers(declarations, http, settings.providers)
     metrics.register_providers(providers)
     circuits = Circuits(tell_circuit)
     return Outside(
@@ -112,16 +108,6 @@ def make_outside(settings: Settings, clock: Clock, is_stopping: Callable[[], boo
         vault=vault,
         clock=clock,
     )
-
-
-def voice_providers(settings: Settings, http: Http) -> dict[str, Provider]:
-    """The providers there are, in the order in which they stand in for each other."""
-    providers: tuple[Provider, ...] = (
-        Vapi(http, settings.vapi_url),
-        Retell(http, settings.retell_url, settings.retell_sip),
-        Bland(http, settings.bland_url, settings.bland_sip),
-    )
-    return {provider.name: provider for provider in providers}
 
 
 def platform_account(settings: Settings) -> Account | None:

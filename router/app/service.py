@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring
 from router.addresses import Addresses
 from router.app.areas import Areas, make_areas
@@ -80,9 +81,14 @@ class Service:
             await running
 
 
-def make_service(settings: Settings, health: ServiceHealth, clock: Clock = utc_now) -> Service:
-    """Nothing is connected yet. Settings are complete: secrets given or generated. Needs the running event loop."""
-    outside = make_outside(settings, clock, lambda: health.draining)
+def make_service(
+    settings: Settings, health: ServiceHealth, clock: Clock = utc_now, providers: Declarations = PROVIDERS
+) -> Service:
+    """Nothing is connected yet. Settings are complete: secrets given or generated. Needs the running event loop.
+
+    `providers` are those that the settings were loaded for.
+    """
+    outside = make_outside(settings, providers, clock, lambda: health.draining)
     health.watch(outside.database, outside.memory)
     fallback_keyring = Keyring.parse(reveal(settings.fallback_keys))
     areas = make_areas(
@@ -93,9 +99,6 @@ def make_service(settings: Settings, health: ServiceHealth, clock: Clock = utc_n
         carrier=outside.carrier,
         platform=outside.platform,
         providers=outside.providers,
-        assistant_hosts=outside.providers,
-        number_hosts=outside.providers,
-        line_tellers=outside.providers,
         clock=clock,
     )
     caps = Caps(settings.caller_calls, settings.agency_calls)

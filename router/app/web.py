@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route, Router
 
+from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring, Secret
 from router.api.app import api_routes
 from router.app.api import api_parts
@@ -35,13 +36,19 @@ _VERSION: Final = version("callrouter")
 
 
 def create_app(
-    settings: Settings, health: ServiceHealth | None = None, *, jobs: bool = True, clock: Clock = utc_now
+    settings: Settings,
+    health: ServiceHealth | None = None,
+    *,
+    jobs: bool = True,
+    clock: Clock = utc_now,
+    providers: Declarations = PROVIDERS,
 ) -> Starlette:
     """The whole service as an ASGI application. To be called in the event loop that serves it.
 
-    `health` is what the probes are told; `jobs` False: background jobs are left to other processes.
+    `health` is what the probes are told; `jobs` False: background jobs are left to other processes. `providers`
+    are those that the settings were loaded for.
     """
-    service = make_service(settings, health or ServiceHealth(), clock)
+    service = make_service(settings, health or ServiceHealth(), clock, providers)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -82,6 +89,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     api = _api_routes(service)
     console = ConsoleServices(
         api=Router(api),
+        providers=outside.providers.declarations,
         keyring=outside.keyring,
         ended=SessionsOnRecord(outside.database, outside.guard, outside.clock),
         public_url=settings.base_url,
@@ -110,7 +118,7 @@ def _api_routes(service: Service) -> list[BaseRoute]:
         feed=outside.feed,
         receivers=outside.receivers,
     )
-    return api_routes(tuple(outside.providers), parts, Secret(reveal(settings.admin_token)), settings.base_url)
+    return api_routes(outside.providers.declarations, parts, Secret(reveal(settings.admin_token)), settings.base_url)
 
 
 def _fallback(keyring: Keyring, settings: Settings) -> list[Route]:

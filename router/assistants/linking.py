@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from adapters.registry import Providers
 from router.assistants.links import Links
 from router.errors import ConflictError, NotFoundError
-from router.particulars import particulars_of
 from router.refusals import explain_no_key
 from router.store.assistants.copies import (
     Failure,
@@ -44,12 +44,12 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class ClientAssistants:
-    """What an agency may do about assistants itself. `providers`: the voice providers in their order."""
+    """What an agency may do about assistants itself."""
 
     changes: Changes
     links: Links
     wanted: WantedAssistants
-    providers: Collection[str]
+    providers: Providers
 
     async def show_all(self, agency_id: str, client_id: str) -> Sequence[StoredAssistant]:
         """The client's assistant at each provider. Raises NotFoundError."""
@@ -112,7 +112,7 @@ class ClientAssistants:
     async def sync_again(self, agency_id: str, provider: str, author: Author) -> SyncProgress:
         """What failed, is missing or outdated there is put there. Raises DomainError."""
         async with self.changes.begin(author, agency_id) as change:
-            agency = await _lock_with_key(change, agency_id, provider)
+            agency = await self._lock_with_key(change, agency_id, provider)
             await self.wanted.want_after_switch(change.connection, agency, [provider])
             await change.record("assistants.synced", provider)
             return change.done(await _read_progress(change.connection, agency_id, provider))
@@ -120,36 +120,34 @@ class ClientAssistants:
     async def remove_all(self, agency_id: str, provider: str, author: Author) -> None:
         """All assistants that we made there, but not while calls go there first. Raises DomainError."""
         async with self.changes.begin(author, agency_id) as change:
-            agency = await _lock_with_key(change, agency_id, provider)
-            await _refuse_if_first(change.connection, agency, provider)
+            agency = await self._lock_with_key(change, agency_id, provider)
+            await self._refuse_if_first(change.connection, agency, provider)
             await stop_sync(change.connection, agency_id, provider)
             await leave_copies(change.connection, agency_id, self.changes.clock(), provider=provider)
             await nudge(change.connection, agency_id, provider)
             await change.record("assistants.deleted", provider)
             change.done(None)
 
+    async def _lock_with_key(self, change: Change, agency_id: str, provider: str) -> Agency:
+        agency = await lock_agency(change.connection, agency_id)
+        if agency is None:
+            raise NotFoundError("agency")
+        if await find_key_in_use(change.connection, agency_id, provider) is None:
+            raise explain_no_key(provider, self.providers.label(provider))
+        return agency
+
+    async def _refuse_if_first(self, connection: Connection, agency: Agency, provider: str) -> None:
+        label = self.providers.label(provider)
+        if agency.active_provider == provider:
+            raise ConflictError(f"{label} is the active provider: make another one active first.")
+        if names := await list_clients_with_provider(connection, agency.id, provider):
+            raise ConflictError(f"{', '.join(names[:3])} use {label} as their own provider: change that first.")
+
 
 async def _read_progress(connection: Connection, agency_id: str, provider: str) -> SyncProgress:
     progress = await count_assistants(connection, agency_id, provider)
     failures = await list_failures(connection, agency_id, provider)
     return SyncProgress(provider, progress.state, progress.done, progress.total, progress.failed, failures)
-
-
-async def _lock_with_key(change: Change, agency_id: str, provider: str) -> Agency:
-    agency = await lock_agency(change.connection, agency_id)
-    if agency is None:
-        raise NotFoundError("agency")
-    if await find_key_in_use(change.connection, agency_id, provider) is None:
-        raise explain_no_key(provider)
-    return agency
-
-
-async def _refuse_if_first(connection: Connection, agency: Agency, provider: str) -> None:
-    label = particulars_of(provider).label
-    if agency.active_provider == provider:
-        raise ConflictError(f"{label} is the active provider: make another one active first.")
-    if names := await list_clients_with_provider(connection, agency.id, provider):
-        raise ConflictError(f"{', '.join(names[:3])} use {label} as their own provider: change that first.")
 
 
 def _missing(provider: str) -> StoredAssistant:

@@ -8,9 +8,8 @@ from typing import Literal
 
 from adapters.base import ErrorKind, ProviderError
 from crypto import OpenError
-from router.assistants.site import LIMIT, Sites
+from router.assistants.site import Sites
 from router.errors import InvalidError, NoKeyError
-from router.particulars import particulars_of
 from router.refusals import explain_refusal
 from router.store.keys.versions import find_key_in_use
 
@@ -36,24 +35,24 @@ class Links:
 
         Without a key it is taken as it is given, and nothing can be set on it.
         """
-        host = self.sites.places.assistant_hosts.get(provider)
+        host = self.sites.find_host(provider)
         if host is None:
             return Link()
         key = await find_key_in_use(self.sites.database.settings, agency_id, provider)
         if key is None and manage:
-            label = particulars_of(provider).label
+            label = self.sites.places.providers.label(provider)
             raise NoKeyError(f"Setting something on it takes a key for {label}: save one with PUT /keys/{provider}.")
         site = self.sites.open(key) if key is not None else None
         if site is None:
             return Link(host.lost_of_link(manage))
         try:
-            await host.check_link(remote_id, site.open(), LIMIT)
+            await host.check_link(site.open(), remote_id)
             if manage:
-                await host.manage_link(remote_id, manage, site.wire(), site.open(), LIMIT)
+                await host.manage_link(site.open(), remote_id, manage, site.wire())
         except ProviderError as error:
             if error.kind is ErrorKind.BAD_REQUEST:
                 raise InvalidError("remote_id", site.explain(error)) from None
-            raise explain_refusal(provider, error) from None
+            raise explain_refusal(self.sites.places.providers.about(provider), error) from None
         except OpenError:
             raise NoKeyError("The saved key cannot be read any more: save it again.") from None
         return Link(host.lost_of_link(manage), site.place.form if manage else None)

@@ -12,7 +12,6 @@ from adapters.base import ProviderError
 from crypto import OpenError
 from router.assistants.definition import marker_of, read_assistant
 from router.assistants.site import Sites
-from router.particulars import particulars_of
 from router.store.assistants.leftovers import list_leftovers
 from router.store.assistants.places import Place, list_synced_providers
 from router.store.assistants.standings import Standing, list_copies, survey
@@ -83,7 +82,7 @@ class SwitchPlans:
         )
 
     def _plan_client(self, standing: Standing, provider: str, found: Collection[str]) -> PlanItem:
-        client, host = standing.client, self.sites.places.assistant_hosts.get(provider)
+        client, host = standing.client, self.sites.find_host(provider)
         assistant = read_assistant(client, provider)
         if standing.state == "linked":
             return _item(standing, "keep", standing.lost, "It is linked, and left alone.")
@@ -92,7 +91,7 @@ class SwitchPlans:
         lost = host.lost_features(assistant)
         reason = None
         if client.provider not in (None, provider):
-            own = particulars_of(client.provider or "").label
+            own = self.sites.places.providers.label(client.provider or "")
             reason = f"It has {own} as its own provider; this one stands by."
         if standing.is_there:
             return _item(
@@ -105,7 +104,7 @@ class SwitchPlans:
         until = await find_pause(self.sites.database.settings, key)
         if until is not None and until > self.sites.clock():
             return frozenset()
-        site, found = self.sites.open(key), set()
+        site, found = self.sites.open(key, _LOOK_LIMIT), set()
         if site is None:
             return frozenset()
         missing = [
@@ -114,7 +113,7 @@ class SwitchPlans:
         with suppress(ProviderError, OpenError, TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 for client_id in missing[:_LOOKED_FOR]:
-                    if await site.host.find_copy(marker_of(client_id), site.open(), _LOOK_LIMIT):
+                    if await site.host.find_copy(site.open(), marker_of(client_id)):
                         found.add(client_id)
         return frozenset(found)
 

@@ -7,10 +7,10 @@ import time
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import Assistant, Copy, Counterpart
+from adapters.portable import Assistant, Copy, Registration
 from crypto import OpenError
 from router.assistants.definition import read_assistant
-from router.assistants.site import KEY_IS_BAD, LIMIT, POLICY, TOO_MUCH, Site
+from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, Site
 from router.numbers.credentials import RegistrationError
 from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import leave_copy
@@ -74,15 +74,15 @@ async def _find_copy(site: Site, claim: Claim, assistant: Assistant) -> Copy | N
     known = claim.copy
     if known is not None and claim.key_version == site.key.version:
         return known
-    found = await site.host.find_copy(assistant.marker, site.open(), LIMIT)
+    found = await site.host.find_copy(site.open(), assistant.marker)
     return known if found is None or (known and known.remote_id == found.remote_id) else found
 
 
 async def _put_copy(
-    site: Site, claim: Claim, assistant: Assistant, copy: Copy | None, there: list[Counterpart]
+    site: Site, claim: Claim, assistant: Assistant, copy: Copy | None, there: list[Registration]
 ) -> Copy:
     wiring = site.wire()
-    copy = await site.host.put_copy(assistant, wiring, copy, there, site.open(), LIMIT)
+    copy = await site.host.put_copy(site.open(), assistant, wiring, copy, there)
     pool, client = site.database.settings, claim.client
     if not await keep_copy(pool, claim, copy, site.host.lost_features(assistant), site.key.version):
         await leave_copy(pool, client.agency_id, client.id, site.provider, copy, site.clock())
@@ -105,7 +105,7 @@ async def _register_numbers(registrations: Registrations, site: Site, claim: Cla
 
 async def _manage(site: Site, claim: Claim) -> None:
     wiring = site.wire()
-    await site.host.manage_link(claim.remote_id or "", claim.manage, wiring, site.open(), LIMIT)
+    await site.host.manage_link(site.open(), claim.remote_id or "", claim.manage, wiring)
 
 
 async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from adapters.base import ErrorKind, ProviderError
 from crypto import OpenError
 from router.assistants.definition import marker_of
-from router.assistants.site import KEY_IS_BAD, LIMIT, POLICY, TOO_MUCH, Site, Sites
+from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, Site, Sites
 from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import (
     Leftover,
@@ -90,11 +90,11 @@ async def _remove_all_at(registrations: Registrations, site: Site) -> None:
 async def _remove(registrations: Registrations, site: Site, leftover: Leftover) -> None:
     if await is_wanted_again(site.database.settings, leftover):
         return
-    copy = leftover.copy or await site.host.find_copy(marker_of(leftover.client_id), site.open(), LIMIT)
+    copy = leftover.copy or await site.host.find_copy(site.open(), marker_of(leftover.client_id))
     if copy is None:
         return
     there = await registrations.list_known(leftover.agency_id, leftover.client_id, site.provider)
-    await site.host.delete_copy(copy, there, site.open(), LIMIT)
+    await site.host.delete_copy(site.open(), copy, there)
     emit("assistant.removed", agency_id=leftover.agency_id, client_id=leftover.client_id, provider=leftover.provider)
 
 

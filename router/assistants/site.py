@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import AssistantHost, Wiring
-from crypto import Secret
+from adapters.facets import AssistantsFacet
+from adapters.portable import Wiring
 from router.clock import Clock
 from router.jobs import Again, RetryPolicy
-from router.particulars import particulars_of
 from router.store.assistants.places import Place
 from router.store.keys.health import hasten_check
 from router.store.keys.versions import StoredKey, find_pause, pause_key
@@ -20,7 +19,7 @@ from router.store.pool import Database
 from router.wanted import Places
 
 LIMIT: Final = 10.0
-"""Seconds for each request."""
+"""Seconds for each request, unless somebody waits."""
 POLICY: Final = RetryPolicy(first=timedelta(seconds=5), factor=4.0, longest=timedelta(minutes=30), attempts=6)
 LONGEST_WAIT: Final = 30.0
 """Seconds until a job looks again: a new key may have ended the pause of the former one."""
@@ -35,11 +34,12 @@ _OUR_TOKENS: Final = re.compile(r"(token=|hook_)[^\s\"'<>]*")
 class Site:
     """Where work is done with one version of a key."""
 
-    host: AssistantHost
+    host: AssistantsFacet[Any]
     key: StoredKey
     database: Database
     places: Places
     clock: Clock
+    seconds: float = LIMIT  # for each request
 
     @property
     def provider(self) -> str:
@@ -47,7 +47,7 @@ class Site:
 
     @property
     def label(self) -> str:
-        return particulars_of(self.key.kind).label
+        return self.places.providers.label(self.key.kind)
 
     def wire(self) -> Wiring:
         """Raises crypto.OpenError."""
@@ -57,9 +57,10 @@ class Site:
     def place(self) -> Place:
         return self.places.of(self.key)
 
-    def open(self) -> Secret:
-        """For one request: nobody keeps it. Raises crypto.OpenError."""
-        return self.places.wirings.vault.open_key(self.key)
+    def open(self) -> Any:
+        """The provider's client, for one call of the facet. Raises crypto.OpenError."""
+        key = self.places.wirings.vault.open_key(self.key)
+        return self.places.providers[self.provider].open(key, self.seconds)
 
     def explain(self, error: ProviderError) -> str:
         """What people read of a failure. A provider may repeat the address that we gave it, with its token."""
@@ -103,7 +104,11 @@ class Sites:
     places: Places
     clock: Clock
 
-    def open(self, key: StoredKey) -> Site | None:
-        """None: we keep no assistants at that provider."""
-        host = self.places.assistant_hosts.get(key.kind)
-        return None if host is None else Site(host, key, self.database, self.places, self.clock)
+    def open(self, key: StoredKey, seconds: float = LIMIT) -> Site | None:
+        """None: we keep no assistants at that provider. `seconds` for each request."""
+        host = self.find_host(key.kind)
+        return None if host is None else Site(host, key, self.database, self.places, self.clock, seconds)
+
+    def find_host(self, provider: str) -> AssistantsFacet[Any] | None:
+        there = self.places.providers.get(provider)
+        return None if there is None else there.assistants

@@ -47,7 +47,7 @@ class SyncWork:
         """A job for everything that is due and that nobody works on."""
         pool = self.sites.database.settings
         for agency_id, provider in await list_unattended(pool, self.sites.clock()):
-            if provider in self.sites.places.assistant_hosts:
+            if self.sites.places.keep(provider):
                 await nudge(pool, agency_id, provider)
 
     async def compare_all(self) -> None:

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from adapters.base import InboundCall, VoiceProvider
+from adapters.base import InboundCall
+from adapters.provider import Provider
 from router import twiml
 from router.calls import legs
 from router.calls.answers import Answers
@@ -52,7 +53,7 @@ class CallFlow:
         *,
         claims: Claims,
         judge: LegJudge,
-        providers: Mapping[str, VoiceProvider],
+        providers: Mapping[str, Provider[Any]],
         dispatcher: Dispatcher,
         documents: Documents,
         ring_budget: RingBudget,

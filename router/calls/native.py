@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.base import ROUTER_CALL_ID, ProviderEvent, VoiceProvider
+from adapters.base import ROUTER_CALL_ID, ProviderEvent
+from adapters.provider import Provider
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
@@ -40,7 +41,7 @@ class NativeCalls:
     closer: Closer
     clock: Callable[[], datetime]
 
-    async def answer(self, provider: VoiceProvider, agency_id: str, event: ProviderEvent) -> Mapping[str, Any] | None:
+    async def answer(self, provider: Provider[Any], agency_id: str, event: ProviderEvent) -> Mapping[str, Any] | None:
         """Which assistant takes the call that an "asked" event is about. None: nobody knows better than the provider."""
         number = await self._find(provider.name, agency_id, event)
         if number is None:
@@ -50,7 +51,7 @@ class NativeCalls:
             state = self._receive(provider.name, agency_id, number, event)
             metadata = {ROUTER_CALL_ID: state.call_id}
             await self.recorder.flush(_FLUSH_SECONDS)
-        if number.assistant_id is None:
+        if number.assistant_id is None or provider.answer_question is None:
             return None
         variables = {"client_name": number.client_name, "caller_number": _as_e164(event.caller) or ""}
         return provider.answer_question(event, number.assistant_id, variables, metadata)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from adapters.base import VoiceProvider
+from adapters.provider import Provider
 from router.calls.claims import Caps
 from router.errors import NotFoundError
 from router.routing.dispatch import Dispatcher
@@ -36,7 +36,7 @@ class Previews:
     """`dispatcher` and `caps` are those of live calls: what is told is what they would do."""
 
     database: Database
-    providers: Mapping[str, VoiceProvider]
+    providers: Mapping[str, Provider[Any]]
     dispatcher: Dispatcher
     caps: Caps
     clock: Callable[[], datetime]

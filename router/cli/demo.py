@@ -110,9 +110,10 @@ async def _run(settings: Settings, listening: socket.socket, notes: Path) -> Non
 def _point_at(settings: Settings, sandbox: RunningSandbox, world: DemoWorld) -> Settings:
     return settings.model_copy(
         update={
-            "vapi_url": f"{sandbox.url}/vapi",
-            "retell_url": f"{sandbox.url}/retell",
-            "bland_url": f"{sandbox.url}/bland",
+            "providers": {
+                name: f"{sandbox.url}/{name.removesuffix('_url')}" if name.endswith("_url") else value
+                for name, value in settings.providers.items()
+            },
             "twilio_url": f"{sandbox.url}/twilio",
             "twilio_account_sid": world.account_sid,
             "twilio_auth_token": SecretStr(world.auth_token),

@@ -16,6 +16,7 @@ import typer
 import uvicorn
 from starlette.applications import Starlette
 
+from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring
 from router.app import create_app, fallback_app
 from router.cli.setup import (
@@ -85,7 +86,13 @@ def fallback(host: Host = None, port: Port = None) -> None:
     """Serve only the static fallback: no database, no providers. Run it where it fails apart from the rest."""
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_FALLBACK}
     try:
-        settings = load_settings(environ, checks={"fallback_keys": keyring_mistake}, host=host, port=port)
+        settings = load_settings(
+            environ,
+            checks={"fallback_keys": keyring_mistake},
+            declared=settings_of(PROVIDERS),
+            host=host,
+            port=port,
+        )
     except SettingsError as error:
         fail(*error.problems, code=WRONG_USAGE)
     if settings.fallback_keys is None:

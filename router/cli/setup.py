@@ -22,6 +22,7 @@ from alembic.util import CommandError
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
+from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, KeyringError, new_key_entry
 from router.mail import SmtpUrlError, read_smtp_url, sender_mistake
 from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
@@ -70,7 +71,7 @@ def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         "mail_from": sender_mistake,
     }
     try:
-        settings = load_settings(environ, checks=checks, **overrides)
+        settings = load_settings(environ, checks=checks, declared=settings_of(PROVIDERS), **overrides)
         if settings.embedded:
             settings = generate_missing(
                 settings,

@@ -17,12 +17,12 @@ _UNPROCESSABLE: Final = 422
 
 async def show_definition(visit: Visit) -> Response:
     client = await find_client(visit)
-    return await _draw(visit, client, assistant_form.values_of(client["assistant"], await visit.providers()))
+    return await _draw(visit, client, assistant_form.values_of(client["assistant"], visit.providers))
 
 
 async def save_definition(visit: Visit) -> Response:
     client = await find_client(visit)
-    values = assistant_form.read_values(visit.form, await visit.providers())
+    values = assistant_form.read_values(visit.form, visit.providers)
     try:
         definition = assistant_form.definition_of(values)
         await visit.api.send("PATCH", visit.path("clients", client["id"]), {"assistant": definition})
@@ -49,7 +49,7 @@ async def show_places(
         status,
         client=client,
         places=found["items"],
-        providers=await visit.providers(),
+        providers=visit.providers,
         errors=errors,
         opened=opened,
         entered=visit.form.text("remote_id"),
@@ -72,7 +72,7 @@ async def link(visit: Visit) -> Response:
 async def unlink(visit: Visit) -> Response:
     client_id, provider = visit.part("client"), visit.part("provider")
     if not visit.confirmed:
-        label = (await visit.providers()).get(provider, provider)
+        label = visit.providers.get(provider, provider)
         return visit.ask("unlink", visit.url("clients", client_id, "providers"), label=label)
     await visit.api.send("DELETE", visit.path("clients", client_id, "assistants", provider))
     return visit.go("clients", client_id, "providers", done="unlinked")
@@ -81,7 +81,7 @@ async def unlink(visit: Visit) -> Response:
 async def _draw(
     visit: Visit, client: dict[str, Any], values: dict[str, Any], errors: FormErrors = NO_ERRORS, status: int = 200
 ) -> Response:
-    providers = await visit.providers()
+    providers = visit.providers
     return visit.render("assistant.html", status, client=client, values=values, errors=errors, providers=providers)
 
 

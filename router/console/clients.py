@@ -100,7 +100,7 @@ async def _draw_form(
         errors=errors,
         days=client_form.DAYS,
         timezones=sorted(available_timezones()),
-        providers=await visit.providers(),
+        providers=visit.providers,
     )
 
 

@@ -14,25 +14,28 @@ import phonenumbers
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from adapters.registry import Declarations, one_of
 from router.console import notices, words
+from router.console.kinds import kinds_of
 
 _FOLDER: Final = Path(__file__).parent
 _MINUTE: Final = 60
 
 
 class Drawing:
-    """Draws pages for a console whose addresses begin with `home`."""
+    """Draws pages for a console whose addresses begin with `home`. `providers` are the voice providers."""
 
-    def __init__(self, home: str) -> None:
-        self._environment = _make_environment(home)
+    def __init__(self, home: str, providers: Declarations) -> None:
+        self._environment = _make_environment(home, providers)
 
     def draw(self, template: str, **content: Any) -> str:
         return self._environment.get_template(template).render(content)
 
 
 @cache
-def _make_environment(home: str) -> Environment:
+def _make_environment(home: str, providers: Declarations) -> Environment:
     """One in a process, so that each template is compiled once."""
+    kinds = kinds_of(providers)
     environment = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"),
         autoescape=True,
@@ -59,6 +62,10 @@ def _make_environment(home: str) -> Environment:
         "asset": lambda name: f"{home}/static/{name}?v={fingerprint(name)}",
         "notices": notices,
         "words": words,
+        "kinds": kinds,
+        "label": lambda name: kinds[name].label if name in kinds else name.title(),
+        "any_provider": one_of(providers),
+        "any_seller": one_of(tuple(one for one in providers if one.shop is not None)),
         "fresh_key": lambda: secrets.token_urlsafe(18),
     }
     return environment

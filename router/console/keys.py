@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from router.console.api import ApiProblem
 from router.console.errors import NO_ERRORS, FormErrors, form_errors
+from router.console.kinds import KeyKind
 from router.console.visit import Page, Visit
-from router.console.words import KEY_KINDS, KeyKind
 
 _NOT_FOUND: Final = 404
 
@@ -25,15 +24,12 @@ async def show_keys(
 ) -> Response:
     """The page. A key that was entered is never written back, not even after an error."""
     keys = {key["kind"]: key for key in (await visit.api.get(visit.path("keys")))["items"]}
-    offers = {offer["name"]: offer for offer in await visit.offers()}
-    kinds = _kinds(offers.values())
+    kinds = visit.kinds
     return visit.render(
         "keys.html",
         status,
-        kinds=kinds.values(),
         keys=keys,
-        offers=offers,
-        syncs={kind: await visit.api.get(visit.path("sync", kind)) for kind in keys if kinds[kind].is_voice},
+        syncs={kind: await visit.api.get(visit.path("sync", kind)) for kind in keys if kinds[kind].keeps_assistants},
         has_voice_key=any(kinds[kind].is_voice for kind in keys),
         former=kinds.get(visit.query("former")),
         errors=errors,
@@ -42,7 +38,7 @@ async def show_keys(
 
 
 async def save_key(visit: Visit) -> Response:
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     body: dict[str, Any] = {name: visit.form.text(name) for name in kind.fields}
     body |= {name: given for name in kind.optional_fields if (given := visit.form.text(name))}
     if visit.form.ticked("compromised"):
@@ -63,7 +59,7 @@ async def save_key(visit: Visit) -> Response:
 
 
 async def delete_key(visit: Visit) -> Response:
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     if not visit.confirmed:
         return visit.ask("key", visit.url("keys"), label=kind.label)
     await visit.api.send("DELETE", visit.path("keys", kind.name))
@@ -72,13 +68,13 @@ async def delete_key(visit: Visit) -> Response:
 
 async def show_plan(visit: Visit) -> Response:
     """What making this provider the active one would do, before it is done."""
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     plan = await visit.api.get(visit.path("plan"), provider=kind.name)
     return visit.render("plan.html", kind=kind, plan=plan, errors=NO_ERRORS)
 
 
 async def activate(visit: Visit) -> Response:
-    kind, before = await _find_kind(visit), visit.agency["active_provider"]
+    kind, before = _find_kind(visit), visit.agency["active_provider"]
     try:
         await visit.api.send("PATCH", visit.path(), {"active_provider": kind.name})
     except ApiProblem as problem:
@@ -88,12 +84,12 @@ async def activate(visit: Visit) -> Response:
 
 async def show_sync(visit: Visit) -> Response:
     """One provider's progress, for the script to put in place of the one before."""
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     return visit.render("sync.html", kind=kind, sync=await visit.api.get(visit.path("sync", kind.name)))
 
 
 async def retry_sync(visit: Visit) -> Response:
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     try:
         await visit.api.send("POST", visit.path("sync", kind.name))
     except ApiProblem as problem:
@@ -102,7 +98,7 @@ async def retry_sync(visit: Visit) -> Response:
 
 
 async def delete_assistants(visit: Visit) -> Response:
-    kind = await _find_kind(visit)
+    kind = _find_kind(visit)
     if not visit.confirmed:
         return visit.ask("assistants", visit.url("keys"), label=kind.label)
     try:
@@ -118,15 +114,9 @@ async def _refused(visit: Visit, problem: ApiProblem) -> Response:
     return await show_keys(visit, form_errors(problem, lambda _: None), status=problem.status)
 
 
-def _kinds(offers: Iterable[Mapping[str, Any]]) -> dict[str, KeyKind]:
-    """A card for each voice provider that there is, and one for the carrier."""
-    voice = {one["name"]: KEY_KINDS.get(one["name"]) or KeyKind(one["name"], one["label"], ("key",)) for one in offers}
-    return voice | {name: kind for name, kind in KEY_KINDS.items() if not kind.is_voice}
-
-
-async def _find_kind(visit: Visit) -> KeyKind:
+def _find_kind(visit: Visit) -> KeyKind:
     """The one that the page's address names. Raises ApiProblem."""
-    kind = _kinds(await visit.offers()).get(visit.part("kind"))
+    kind = visit.kinds.get(visit.part("kind"))
     if kind is None:
         raise ApiProblem(_NOT_FOUND, "not-found", "There is no such provider.")
     return kind

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from router.console.api import ApiProblem
 from router.console.errors import NO_ERRORS, FormErrors, form_errors
 from router.console.visit import Page, Visit
-from router.console.words import KEY_KINDS
 
 _SEARCHED: Final = ("country", "area_code")
 
@@ -23,13 +22,15 @@ async def show_numbers(visit: Visit) -> Response:
 
 
 async def show_number(visit: Visit, errors: FormErrors = NO_ERRORS, status: int = 200) -> Response:
-    number = await _find(visit)
+    number, voice = await _find(visit), [kind for kind in visit.kinds.values() if kind.is_voice]
     return visit.render(
         "number.html",
         status,
         number=number,
         names=await visit.client_names(),
-        providers=await visit.providers(),
+        by_hand=[kind for kind in voice if kind.registration_form is not None],
+        without=[kind.label for kind in voice if kind.registration_form is None],
+        opened=any(f"{kind.name}-remote_id" in errors.by_field for kind in voice),
         question=_question_about(number),
         errors=errors,
     )
@@ -45,7 +46,7 @@ async def move(visit: Visit) -> Response:
 
 
 async def register(visit: Visit) -> Response:
-    """Name a number's counterpart that was made at the provider by hand."""
+    """Name a number's registration that was made at the provider by hand."""
     e164, provider = visit.part("e164"), visit.part("provider")
     body = {name: given for name in ("remote_id", "mode") if (given := visit.form.text(name))}
     try:
@@ -114,7 +115,7 @@ async def buy(visit: Visit) -> Response:
         for name in ("country", "area_code", "carrier", "client_id", "e164")
         if (given := visit.form.text(name))
     }
-    seller = KEY_KINDS.get(body.get("carrier", ""))
+    seller = visit.kinds.get(body.get("carrier", ""))
     if not visit.confirmed:
         back = visit.url("numbers", "new", country=body.get("country"), client=body.get("client_id"))
         question = "buy_native" if seller is not None and seller.is_voice else "buy"

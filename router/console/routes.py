@@ -29,7 +29,7 @@ _PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     """/console and everything below it."""
-    gate = Gate(services, Drawing(services.home))
+    gate = Gate(services, Drawing(services.home, services.providers))
     door = SigningIn(services, gate, SignInLimit(services.clock))
     return [
         Route("/console", gate.open(door.lead_on), methods=["GET"]),

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
+from adapters.registry import Declarations
 from crypto import Keyring
+from router.console.kinds import Kinds, kinds_of
 
 
 def utc_now() -> datetime:
@@ -31,13 +33,18 @@ class EndedSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
-    """`api` answers /v1. `public_url` has no slash at the end; behind a proxy it may have a path."""
+    """`api` answers /v1. `providers` are the voice providers. `public_url` has no slash at the end; behind a proxy it may have a path."""
 
     api: ASGIApp
+    providers: Declarations
     keyring: Keyring
     ended: EndedSessions
     public_url: str
     clock: Callable[[], datetime] = utc_now
+
+    @property
+    def kinds(self) -> Kinds:
+        return kinds_of(self.providers)
 
     @property
     def home(self) -> str:

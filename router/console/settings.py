@@ -27,7 +27,7 @@ async def show_settings(
         status,
         values=_values_of(visit.agency) | (values or {}),
         tokens=await visit.api.list_all(visit.path("tokens")),
-        providers=await visit.providers(),
+        providers=visit.providers,
         fresh=fresh,
         errors=errors,
     )

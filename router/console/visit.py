@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from router.console.api import Api, api_path
 from router.console.drawing import Drawing
 from router.console.forms import Form
+from router.console.kinds import Kinds
 from router.console.notices import CONFIRMATIONS, NOTICES
 from router.console.services import ConsoleServices
 from router.console.sessions import Session
@@ -67,14 +68,14 @@ class Visit:
         """To another page, after a form was taken: reloading that one sends nothing again."""
         return RedirectResponse(self.url(*parts, **query), _SEE_OTHER, PAGE_HEADERS)
 
-    async def providers(self) -> dict[str, str]:
-        """The voice providers' labels by name, in their order."""
-        return {one["name"]: one["label"] for one in await self.offers()}
+    @property
+    def kinds(self) -> Kinds:
+        return self.services.kinds
 
-    async def offers(self) -> list[dict[str, Any]]:
-        """What each voice provider costs and can do, in their order."""
-        offers: list[dict[str, Any]] = (await self.api.get(api_path("providers")))["items"]
-        return offers
+    @property
+    def providers(self) -> dict[str, str]:
+        """The voice providers' labels by name, in their order."""
+        return {name: one.label for name, one in self.kinds.items() if one.is_voice}
 
     async def client_names(self) -> dict[str, str]:
         """The agency's clients' names by id."""

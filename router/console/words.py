@@ -3,47 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from router.routing.failures import EFFECTS
-
-
-@dataclass(frozen=True, slots=True)
-class KeyKind:
-    """One of the four credentials. `fields` are needed; help says what an optional one is for."""
-
-    name: str
-    label: str
-    fields: tuple[str, ...]
-    optional_fields: tuple[str, ...] = ()
-    is_voice: bool = True
-    tag: str = ""
-
-
-KEY_KINDS: Final[Mapping[str, KeyKind]] = {
-    "vapi": KeyKind("vapi", "Vapi", ("key",), tag="Recommended"),
-    "retell": KeyKind("retell", "Retell", ("key",), ("webhook_key",)),
-    "bland": KeyKind("bland", "Bland", ("key",), ("signing_secret",)),
-    "twilio": KeyKind("twilio", "Twilio", ("account_sid", "auth_token"), is_voice=False, tag="Optional"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class AboutCarrier:
-    """What people ask about Twilio before they save its key."""
-
-    good_for: str
-    find_key: str
-    costs: str
-
-
-TWILIO: Final = AboutCarrier(
-    good_for="Your own numbers, caller ID and billing. Without it, numbers come from the platform's account and go back "
-    "to it when you leave; those on your own account stay yours.",
-    find_key="Account SID and auth token stand on the first page of the Twilio console. An API key will not do.",
-    costs="Twilio bills you for numbers and minutes by its own price list.",
-)
 
 PLAN_ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "create": ("to be made", "An assistant is made"),
@@ -224,11 +186,6 @@ def say(name: str | None, names: Mapping[str, str]) -> str:
     if name is None:
         return "–"
     return names.get(name) or name.replace("_", " ").replace(".", ": ").capitalize()
-
-
-def label(provider: str) -> str:
-    """A provider's or carrier's name as people write it."""
-    return KEY_KINDS[provider].label if provider in KEY_KINDS else provider.title()
 
 
 def mode_choices() -> list[tuple[str, str, str]]:

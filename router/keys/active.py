@@ -17,7 +17,7 @@ def activate_provider(agency: Agency, provider: str | None) -> Agency:
     return replace(agency, active_provider=provider, former_provider=agency.active_provider)
 
 
-async def require_key(connection: Connection, agency_id: str, provider: str) -> None:
+async def require_key(connection: Connection, agency_id: str, provider: str, label: str) -> None:
     """Raises NoKeyError."""
     if await find_key_in_use(connection, agency_id, provider) is None:
-        raise explain_no_key(provider)
+        raise explain_no_key(provider, label)

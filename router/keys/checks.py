@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError, VoiceProvider
-from adapters.portable import Lines, LineTeller
+from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError
+from adapters.portable import Lines
+from adapters.provider import Provider
+from adapters.registry import Providers
 from crypto import Secret
 from router.accounts import CARRIER, SUBACCOUNT
 from router.store.keys.health import DueKey, Finding
@@ -30,9 +31,8 @@ class UntoldError(Exception):
 class KeyChecks:
     """Asks keys' owners, with a real request, what each key is worth."""
 
-    providers: Mapping[str, VoiceProvider]
+    providers: Providers
     carrier: Carrier
-    line_tellers: Mapping[str, LineTeller]
     vault: Vault
 
     async def look_at(self, key: DueKey) -> Finding:
@@ -54,23 +54,25 @@ class KeyChecks:
             raise UntoldError(error.retry_after) from None
 
     async def _look_at_voice_key(self, kind: str, key: Secret) -> Finding:
-        check = await self.providers[kind].check_key(key, _SECONDS)
-        lines = await self._count_lines(kind, key) if check.status == "valid" else None
+        provider = self.providers[kind]
+        client = provider.open(key, _SECONDS)
+        check = await provider.calls.check_key(client)
+        lines = await _count_lines(provider, client) if check.status == "valid" else None
         return _found(check, check.balance, lines)
 
     async def _look_at_account(self, account: Account) -> Finding:
         check = await self.carrier.check_account(account, _SECONDS)
         return _found(check, check.balance)
 
-    async def _count_lines(self, kind: str, key: Secret) -> Lines | None:
-        """None also where it cannot be told now: the key itself was fine a moment ago."""
-        teller = self.line_tellers.get(kind)
-        if teller is None:
-            return None
-        try:
-            return await teller.count_lines(key, _SECONDS)
-        except ProviderError:
-            return None
+
+async def _count_lines(provider: Provider[Any], client: Any) -> Lines | None:
+    """None also where it cannot be told now: the key itself was fine a moment ago."""
+    if provider.count_lines is None:
+        return None
+    try:
+        return await provider.count_lines(client)
+    except ProviderError:
+        return None
 
 
 def _found(check: KeyCheck, balance: float | None, lines: Lines | None = None) -> Finding:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapters.registry import Providers
 from router.accounts import CARRIER
 from router.addresses import Addresses
 from router.calls.key_notes import CALLS_OVERFLOWED
 from router.mail import Letters, Mail
-from router.particulars import particulars_of
 from router.store.keys.versions import StoredKey, find_key_in_use
 from router.store.pool import Database
 from router.store.tenants.agencies import Agency, find_agency
@@ -65,6 +65,7 @@ class KeyLetters:
 
     database: Database
     addresses: Addresses
+    providers: Providers
 
     def register(self, letters: Letters) -> None:
         letters.write(KEY_FAILING, self.write_failing)
@@ -76,19 +77,19 @@ class KeyLetters:
         if found is None or found[1].status == "valid":
             return None
         agency, key = found
-        particulars = particulars_of(key.kind)
+        about = self.providers.about(key.kind)
         failing, what = key.status == "failing", "token" if key.kind == CARRIER else "key"
         text = (_REFUSED if failing else _NO_CREDIT).format(
             agency=agency.name,
-            label=particulars.label,
+            label=about.label,
             what=what,
             last4=key.last4,
             said=f". It says: {key.problem}" if key.problem else ".",
             meanwhile=_NO_PROOF if key.kind == CARRIER else _NEXT_IN_LINE,
             console=self.addresses.console,
-            find_key=particulars.find_key,
+            find_key=about.find_key,
         )
-        subject = f"{particulars.label} refuses your {what}" if failing else f"No credit left at {particulars.label}"
+        subject = f"{about.label} refuses your {what}" if failing else f"No credit left at {about.label}"
         return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)
 
     async def write_overflowed(self, ids: Mapping[str, Any]) -> Mail | None:
@@ -96,7 +97,7 @@ class KeyLetters:
         if found is None:
             return None
         agency, key = found
-        label = particulars_of(key.kind).label
+        label = self.providers.label(key.kind)
         limit = "" if key.lines_limit is None else f"{key.lines_limit} "
         text = _OVERFLOWED.format(agency=agency.name, label=label, limit=limit, console=self.addresses.console)
         return Mail(

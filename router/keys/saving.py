@@ -7,11 +7,12 @@ saved and what was there stays in use.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError, VoiceProvider
+from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError
+from adapters.registry import Providers
 from crypto import OpenError, Secret
 from router.accounts import CARRIER
 from router.errors import ConflictError, InvalidError, NotFoundError
@@ -19,7 +20,6 @@ from router.ids import new_secret
 from router.keys.active import activate_provider
 from router.keys.shown import KeyViews, ShownKey
 from router.numbers.release import Release
-from router.particulars import particulars_of
 from router.refusals import explain_refusal
 from router.store.changes import Author, Change, Changes
 from router.store.keys.health import Finding
@@ -65,7 +65,7 @@ class Keys:
 
     changes: Changes
     vault: Vault
-    providers: Mapping[str, VoiceProvider]
+    providers: Providers
     carrier: Carrier
     platform: Account | None = field(repr=False)
     wanted: WantedAssistants
@@ -125,11 +125,12 @@ class Keys:
         if error.kind is ErrorKind.OUT_OF_CREDIT:
             return Finding("out_of_credit", error.said or None)
         emit("key.rejected", agency_id=agency_id, kind=key.kind, reason=error.kind.value, status=error.status)
-        raise explain_refusal(key.kind, error)
+        raise explain_refusal(self.providers.about(key.kind), error)
 
     def _ask(self, key: NewKey) -> Awaitable[KeyCheck]:
         if key.account_sid is None:
-            return self.providers[key.kind].check_key(key.secret, _CHECK_SECONDS)
+            provider = self.providers[key.kind]
+            return provider.calls.check_key(provider.open(key.secret, _CHECK_SECONDS))
         if self.platform is not None and self.platform.sid.lower() == key.account_sid.lower():
             raise InvalidError("account_sid", "is the platform's own account, which no agency may use as its own")
         return self.carrier.check_account(Account(key.account_sid, key.secret), _CHECK_SECONDS)
@@ -161,7 +162,7 @@ class Keys:
 
     def _seal_webhook_secret(self, agency_id: str, key: NewKey, before: StoredKey | None, version: int) -> str | None:
         """What was sent; else the one before, bound to its new version."""
-        if particulars_of(key.kind).webhook_secret is None:
+        if key.kind == CARRIER or self.providers[key.kind].webhook_secret is None:
             return None
         secret = key.webhook_secret
         if not key.webhook_secret_given and before is not None and before.webhook_sealed is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from adapters.registry import Providers
 from crypto import OpenError
 from router.accounts import CARRIER
 from router.errors import NotFoundError
@@ -26,7 +27,9 @@ class LinesInUse:
 
 @dataclass(frozen=True, slots=True)
 class ShownKey:
-    """`webhook_url` is for assistants that were linked by hand; None: it cannot be read any more."""
+    """`webhook_url` is for assistants that were linked by hand; None: it cannot be read any
+    more, or the provider tells nothing of calls.
+    """
 
     kind: str
     last4: str
@@ -44,11 +47,11 @@ class ShownKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyViews:
-    """Shows an agency's keys. `providers`: the voice providers in their order."""
+    """Shows an agency's keys."""
 
     database: Database
     wirings: Wirings
-    providers: Collection[str]
+    providers: Providers
 
     async def show_all(self, agency_id: str) -> Sequence[ShownKey]:
         """Raises NotFoundError."""
@@ -86,6 +89,8 @@ class KeyViews:
     def _webhook_url(self, key: StoredKey) -> str | None:
         if key.kind == CARRIER:
             return self.wirings.addresses.voice
+        if self.providers[key.kind].webhooks is None:
+            return None
         try:
             return self.wirings.make(key).webhook_url
         except OpenError:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.base import Account, Carrier, ProviderError, RecordingPart
-from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
+from adapters.twilio import ABOUT
+from router.accounts import REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError
 from router.messages.retention import Retention
 from router.refusals import explain_refusal
@@ -48,7 +49,7 @@ class Recordings:
         except ProviderError as error:
             if error.status == _GONE:
                 raise NotFoundError("recording at the carrier any more") from None
-            raise explain_refusal(CARRIER, error) from None
+            raise explain_refusal(ABOUT, error) from None
 
     async def delete_voicemail(self, agency_id: str, voicemail_id: str, author: Author) -> None:
         """At the carrier first. Raises what `play` does."""
@@ -56,7 +57,7 @@ class Recordings:
         try:
             await self.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
         except ProviderError as error:
-            raise explain_refusal(CARRIER, error) from None
+            raise explain_refusal(ABOUT, error) from None
         async with self.changes.begin(author, agency_id) as change:
             await delete_voicemail(change.connection, agency_id, voicemail.id)
             await change.record("voicemail.deleted", voicemail.id)

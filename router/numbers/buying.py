@@ -16,7 +16,6 @@ from router.errors import ConflictError, DomainError, InvalidError
 from router.ids import new_id
 from router.numbers.sale_refusals import UNCLEAR, explain_sale, explain_unclear
 from router.numbers.shops import Bought, Order, Shop, Shops
-from router.particulars import particulars_of
 from router.store.changes import OURSELVES, Author, Changes
 from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import Number, claim_number, find_number
@@ -156,17 +155,18 @@ class Purchases:
             return purchase, bought
         if purchase.wanted is None and now - purchase.created_at < _MAY_STILL_COME:
             await release_purchase(pool, purchase.id, now)
-            raise explain_unclear(purchase.carrier)
+            raise explain_unclear(self.shops.providers.label(purchase.carrier))
         return purchase, await self._make(shop, purchase)
 
     async def _begin(self, shop: Shop, order: Order) -> tuple[Purchase, Bought]:
         try:
             purchase = replace(await shop.plan(order, new_id("purchase")), claim=order.claim)
         except ProviderError as error:
-            platform_pays = self.accounts.platform is not None
-            raise explain_sale(order.carrier, error, platform_pays=platform_pays) from None
+            platform_pays = order.carrier == CARRIER and self.accounts.platform is not None
+            about = self.shops.providers.about(order.carrier)
+            raise explain_sale(about, error, platform_pays=platform_pays) from None
         if not await insert_purchase(self.changes.database.settings, purchase):
-            label = particulars_of(order.carrier).label
+            label = self.shops.providers.label(order.carrier)
             raise ConflictError(
                 f"Another purchase at {label} is still being made or looked for. Try again in a few minutes.",
                 retry_after=120,
@@ -188,7 +188,7 @@ class Purchases:
         bought = await self._look(shop, purchase)
         if bought is None:
             await release_purchase(pool, purchase.id, self.changes.clock())
-            raise explain_unclear(purchase.carrier)
+            raise explain_unclear(self.shops.providers.label(purchase.carrier))
         return bought
 
     async def _look(self, shop: Shop, purchase: Purchase) -> Bought | None:
@@ -252,7 +252,7 @@ class Purchases:
 
     def _explain(self, purchase: Purchase, error: ProviderError) -> DomainError:
         platform_pays = self.accounts.is_platform(purchase.account_sid)
-        return explain_sale(purchase.carrier, error, platform_pays=platform_pays)
+        return explain_sale(self.shops.providers.about(purchase.carrier), error, platform_pays=platform_pays)
 
 
 def _no_client() -> InvalidError:

@@ -14,7 +14,7 @@ from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError
 from router.numbers.configuration import FallbackUrls
-from router.numbers.shops import Bought, Order, sold_out
+from router.numbers.shops import Bought, Order
 from router.numbers.subaccounts import NoPlatformAccountError, Subaccounts
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Purchase, want_number
@@ -132,7 +132,7 @@ class CarrierShop:
     async def _choose_number(self, account: Account, whose: str, order: Order) -> str:
         offers = await self.offers.search(account, order.country, order.area_code)
         if not offers:
-            raise sold_out(order)
+            raise _sold_out(order)
         fitting = [offer for offer in offers if offer.needs_address == "none"]
         if not fitting and whose == "platform":
             raise InvalidError("country", needs_papers(order.country))
@@ -180,9 +180,15 @@ class CarrierShop:
 
 def no_account() -> NoKeyError:
     return NoKeyError(
-        "The agency has no Twilio account here, and neither has the platform: save a Twilio key, or buy from Retell or "
-        "Bland.",
+        "The agency has no Twilio account here, and neither has the platform: save a Twilio key, or buy from a provider "
+        "that sells numbers itself.",
     )
+
+
+def _sold_out(order: Order) -> InvalidError:
+    place = f"{order.country}, area code {order.area_code}" if order.area_code else order.country
+    field = "area_code" if order.area_code else "country"
+    return InvalidError(field, f"Twilio has no number for sale in {place} now")
 
 
 def needs_papers(country: str) -> str:

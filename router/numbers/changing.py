@@ -75,7 +75,7 @@ class NumberChanges:
         try:
             await self.fallbacks.natives.assign(number, client)
         except ProviderError as error:
-            raise explain_refusal(number.carrier, error) from None
+            raise explain_refusal(self.fallbacks.natives.providers.about(number.carrier), error) from None
 
 
 def _no_client() -> InvalidError:

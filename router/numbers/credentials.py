@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from adapters.base import Account, ApiKey, ErrorKind, ProviderError
 from adapters.portable import Credentials
+from adapters.registry import Providers
 from router.accounts import Accounts
 from router.numbers.carrier_keys import CarrierKeys
-from router.particulars import particulars_of
 from router.store.numbers.numbers import Number
 from router.store.numbers.registrations import find_connection
 
 
 class RegistrationError(Exception):
-    """A number has no counterpart at a provider. The text is for the agency and holds no secret."""
+    """A number has no registration at a provider. The text is for the agency and holds no secret."""
 
     def __init__(self, text: str, *, again: bool = False) -> None:
         super().__init__(text)
@@ -30,13 +30,14 @@ class CredentialsToGive:
 
     accounts: Accounts
     carrier_keys: CarrierKeys
+    providers: Providers
 
     async def open_account(self, number: Number, label: str) -> Account:
         """The number's account. Raises RegistrationError for the platform's main one, and without a token."""
         if self.accounts.is_platform(number.account_sid):
             raise RegistrationError(
                 f"{number.e164} cannot be registered at {label} because the platform's main account never goes to a "
-                "provider: move the number to the agency's account, or give its counterpart by hand."
+                "provider: move the number to the agency's account, or give its registration by hand."
             )
         account = await self.accounts.open(number.agency_id, number.account_sid)
         if account is None:
@@ -47,7 +48,7 @@ class CredentialsToGive:
 
     async def find(self, number: Number, provider: str, account: Account) -> Credentials:
         """For an account that `open_account` has let through. Raises RegistrationError."""
-        if particulars_of(provider).takes_carrier_key:
+        if self.providers[provider].takes_carrier_key:
             key = await self._ensure_carrier_key(number, provider, account)
             return Credentials(account.sid, account.auth_token, key.sid, key.secret)
         connected = await find_connection(self.accounts.pool, number.agency_id, account.sid, provider)
@@ -62,7 +63,7 @@ class CredentialsToGive:
         try:
             return await self.carrier_keys.ensure(number.agency_id, account, provider)
         except ProviderError as error:
-            label = particulars_of(provider).label
+            label = self.providers.label(provider)
             raise RegistrationError(
                 f"{number.e164} cannot be registered at {label}: Twilio has not made an API key for it ({error}).",
                 again=error.kind not in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST),

@@ -1,15 +1,13 @@
-"""Counterparts of ours that no number needs any more: deleted at their providers, however often that takes."""
+"""Registrations of ours that no number needs any more: deleted at their providers, however often that takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import Counterpart, NumberHost
-from router.accounts import REQUEST_SECONDS
+from adapters.portable import Registration
 from router.clock import Clock
 from router.numbers.provider_keys import ProviderKeys
 from router.store.numbers.former_registrations import (
@@ -30,7 +28,6 @@ class FormerRegistrations:
 
     database: Database
     provider_keys: ProviderKeys
-    number_hosts: Mapping[str, NumberHost]
     clock: Clock
 
     async def delete(
@@ -50,23 +47,23 @@ class FormerRegistrations:
 
     async def _delete(self, former: FormerRegistration) -> None:
         pool = self.database.settings
-        host = self.number_hosts.get(former.provider)
         key = await self.provider_keys.open(former.agency_id, former.provider)
-        if host is None or key is None:  # nobody can reach it any more; what it opened is revoked at the carrier
+        registrations = None if key is None else key.provider.registrations
+        if key is None or registrations is None:  # out of reach; what it opened is revoked at the carrier
             await forget_former_registration(pool, former)
             return
         try:
-            await host.unregister_number(self._read(former), key.secret, REQUEST_SECONDS)
+            await registrations.unregister(key.client, self._read(former))
         except ProviderError as error:
             wait = timedelta(seconds=error.retry_after) if error.retry_after else _wait_after(error)
             await postpone_former_registration(pool, former, self.clock() + wait)
             return
         await forget_former_registration(pool, former)
 
-    def _read(self, former: FormerRegistration) -> Counterpart:
+    def _read(self, former: FormerRegistration) -> Registration:
         sealed, vault = former.sealed_parts, self.provider_keys.vault
         parts = vault.open_registration(sealed, former.agency_id, former.e164, former.provider) if sealed else {}
-        return Counterpart(former.remote_id, former.mode, parts)
+        return Registration(former.remote_id, former.mode, parts)
 
 
 def _wait_after(error: ProviderError) -> timedelta:

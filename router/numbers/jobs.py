@@ -14,7 +14,7 @@ from router.numbers.registrations import Registrations
 
 LOOK: Final = "numbers.look"
 PURCHASES: Final = "numbers.purchases"
-REGISTRATIONS: Final = "numbers.counterparts"
+REGISTRATIONS: Final = "numbers.registrations"
 _EVERY_MINUTE: Final = "* * * * *"
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapters.base import ProviderError
-from adapters.portable import NumberHost
+from adapters.registry import Providers
+from adapters.twilio import ABOUT
 from router.accounts import CARRIER
 from router.numbers.carrier_shop import CarrierOffers, needs_papers, no_account
 from router.numbers.native import not_sold_in
 from router.numbers.sale_refusals import explain_sale
-from router.particulars import particulars_of
 from router.refusals import explain_no_key
 from router.store.keys.versions import find_key_in_use
 from router.store.pool import Database
@@ -53,20 +52,20 @@ class Market:
 
     database: Database
     carrier_offers: CarrierOffers
-    number_hosts: Mapping[str, NumberHost]
+    providers: Providers
 
     async def look(self, agency_id: str, country: str, area_code: str | None) -> Offers:
         offers = Offers()
         await self._look_at_carrier(offers, agency_id, country, area_code)
-        for provider, host in self.number_hosts.items():
-            label = particulars_of(provider).label
-            if not host.sells_in:
+        for provider, one in self.providers.items():
+            label, shop = one.label, one.shop
+            if shop is None:
                 reason = f"{label} sells no numbers here: buy one from Twilio, and {label} takes its calls"
                 offers.refuse(provider, reason)
-            elif country not in host.sells_in:
-                offers.refuse(provider, not_sold_in(label, country, host.sells_in))
+            elif country not in shop.sells_in:
+                offers.refuse(provider, not_sold_in(label, country, shop.sells_in))
             elif await find_key_in_use(self.database.settings, agency_id, provider) is None:
-                offers.refuse(provider, explain_no_key(provider).detail)
+                offers.refuse(provider, explain_no_key(provider, label).detail)
             else:
                 offers.items.append(Available(provider, country, e164=None, locality=None, region=None))
         return offers
@@ -81,7 +80,7 @@ class Market:
             there = await self.carrier_offers.search(account, country, area_code)
         except ProviderError as error:
             platform_pays = self.carrier_offers.accounts.is_platform(account.sid)
-            offers.refuse(CARRIER, explain_sale(CARRIER, error, platform_pays=platform_pays).detail)
+            offers.refuse(CARRIER, explain_sale(ABOUT, error, platform_pays=platform_pays).detail)
             return
         fitting = [one for one in there if whose == "agency" or one.needs_address == "none"]
         if not there:

@@ -7,19 +7,19 @@ that is why there is one purchase at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import phonenumbers
 
-from adapters.portable import AssistantHost, Copy, NativeNumber, NumberHost, Wiring
+from adapters.facets import NumberOrder, ShopFacet
+from adapters.portable import Copy, NativeNumber, Wiring
+from adapters.registry import Providers
 from crypto import OpenError
-from router.accounts import REQUEST_SECONDS
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError
 from router.numbers.provider_keys import OpenedKey, ProviderKeys
 from router.numbers.shops import Bought, Order
-from router.particulars import particulars_of
 from router.refusals import explain_no_key
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.numbers import Number, list_numbers_of_account
@@ -38,13 +38,13 @@ class NativeShop:
     clock: Clock
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
-        host, key = self._host(), await self._open(order.client.agency_id)
+        key, shop = await self._open(order.client.agency_id)
         if order.wanted is not None:
             raise InvalidError("e164", f"cannot be chosen at {self._label}: it takes a country and an area code")
-        if order.country not in host.sells_in:
-            raise InvalidError("country", not_sold_in(self._label, order.country, host.sells_in))
+        if order.country not in shop.sells_in:
+            raise InvalidError("country", not_sold_in(self._label, order.country, shop.sells_in))
         await self.natives.find_answering_copy(order.client, self.provider)
-        there = await host.list_native(key.secret, REQUEST_SECONDS)
+        there = await shop.list_numbers(key.client)
         return Purchase(
             id=purchase_id,
             agency_id=order.client.agency_id,
@@ -61,30 +61,29 @@ class NativeShop:
         )
 
     async def make(self, purchase: Purchase) -> Bought:
-        key = await self._open(purchase.agency_id)
+        key, shop = await self._open(purchase.agency_id)
         client = await find_client(self.natives.database.settings, purchase.agency_id, purchase.client_id)
         if client is None:
             raise InvalidError("client_id", "must be the id of a client of this agency")
         copy = await self.natives.find_answering_copy(client, self.provider)
-        bought = await self._host().buy_native(
-            purchase.country,
-            purchase.area_code,
-            purchase.label,
-            copy,
-            self.natives.wire(key),
-            client.personal_phone,
-            key.secret,
-            REQUEST_SECONDS,
+        order = NumberOrder(
+            country=purchase.country,
+            area_code=purchase.area_code,
+            label=purchase.label,
+            copy=copy,
+            wiring=self.natives.wire(key),
+            fallback=client.personal_phone,
         )
+        bought = await shop.buy(key.client, order)
         return Bought(bought.e164, bought.remote_id)
 
     async def find(self, purchase: Purchase) -> Bought | None:
-        key = await self._open(purchase.agency_id)
-        there = await self._host().list_native(key.secret, REQUEST_SECONDS)
+        key, shop = await self._open(purchase.agency_id)
+        there = await shop.list_numbers(key.client)
         labelled = [number for number in there if number.label == purchase.label]
         if labelled:
             return Bought(labelled[0].e164, labelled[0].remote_id)
-        if particulars_of(self.provider).labels_purchases:
+        if shop.labels_purchases:
             return None
         pool = self.natives.database.settings
         known = {*purchase.known, *await list_numbers_of_account(pool, self.provider)}
@@ -97,9 +96,8 @@ class NativeShop:
         return Bought(new[0].e164, new[0].remote_id) if new else None
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
-        key = await self._open(purchase.agency_id)
-        number = NativeNumber(bought.e164, bought.remote_id)
-        await self._host().release_native(number, key.secret, REQUEST_SECONDS)
+        key, shop = await self._open(purchase.agency_id)
+        await shop.release(key.client, NativeNumber(bought.e164, bought.remote_id))
 
     def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
         return Number(
@@ -121,29 +119,23 @@ class NativeShop:
 
     @property
     def _label(self) -> str:
-        return particulars_of(self.provider).label
+        return self.natives.providers.label(self.provider)
 
-    def _host(self) -> NumberHost:
-        host = self.natives.number_hosts.get(self.provider)
-        if host is None or not host.sells_in:
-            raise InvalidError("carrier", f"{self._label} sells no numbers here")
-        return host
-
-    async def _open(self, agency_id: str) -> OpenedKey:
+    async def _open(self, agency_id: str) -> tuple[OpenedKey, ShopFacet[Any]]:
+        """Raises NoKeyError."""
         key = await self.natives.provider_keys.open(agency_id, self.provider)
-        if key is None:
-            raise explain_no_key(self.provider)
-        return key
+        if key is None or key.provider.shop is None:
+            raise explain_no_key(self.provider, self._label)
+        return key, key.provider.shop
 
 
 @dataclass(frozen=True, slots=True)
 class NativeNumbers:
     """Numbers that voice providers sell, and who answers them."""
 
-    assistant_hosts: Mapping[str, AssistantHost]
     database: Database
+    providers: Providers
     provider_keys: ProviderKeys
-    number_hosts: Mapping[str, NumberHost]
     wirings: Wirings
 
     async def find_answering_copy(self, client: Client, provider: str) -> Copy | None:
@@ -151,13 +143,13 @@ class NativeNumbers:
 
         Raises DomainError if there is nobody: callers would hear nothing.
         """
-        host = self.assistant_hosts.get(provider)
+        assistants = self.providers[provider].assistants
         copy = await find_usable_copy(self.database.settings, client.agency_id, client.id, provider)
         if copy is not None and copy.remote_id is not None:
             return copy
-        if host is not None and host.lives_on_numbers and client.assistant is not None:
+        if assistants is not None and assistants.lives_on_numbers and client.assistant is not None:
             return copy
-        label = particulars_of(provider).label
+        label = self.providers.label(provider)
         raise ConflictError(
             f"The client has no assistant at {label} yet, and nobody else could answer a number of {label}'s own: give it "
             "one, and wait until it is synced.",
@@ -166,27 +158,19 @@ class NativeNumbers:
     async def assign(self, number: Number, client: Client) -> None:
         """From now on this client's assistant answers. Raises DomainError, ProviderError."""
         key = await self.provider_keys.open(number.agency_id, number.carrier)
-        host = self.number_hosts.get(number.carrier)
-        if key is None or host is None:
-            raise explain_no_key(number.carrier)
+        if key is None or key.provider.shop is None:
+            raise explain_no_key(number.carrier, self.providers.label(number.carrier))
         copy = await self.find_answering_copy(client, number.carrier)
-        await host.assign_native(
-            NativeNumber(number.e164, number.number_sid),
-            copy,
-            self.wire(key),
-            client.personal_phone,
-            key.secret,
-            REQUEST_SECONDS,
-        )
+        there = NativeNumber(number.e164, number.number_sid)
+        await key.provider.shop.assign(key.client, there, copy, self.wire(key), client.personal_phone)
 
     def wire(self, key: OpenedKey) -> Wiring:
         """Raises DomainError: an address that cannot be read any more comes back with a new key."""
         try:
             return self.wirings.make(key.stored)
         except OpenError:
-            label = particulars_of(key.stored.kind).label
             raise NoKeyError(
-                f"The {label} key's webhook address cannot be read any more: save the key again."
+                f"The {key.provider.label} key's webhook address cannot be read any more: save the key again."
             ) from None
 
 

@@ -6,13 +6,13 @@ A provider that takes a number over points it at itself: our addresses are writt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from adapters.base import Account, Carrier, ErrorKind, ProviderError
-from adapters.portable import AssistantHost, Copy, Counterpart, NumberHost
-from crypto import Secret
+from adapters.facets import RegistrationsFacet
+from adapters.portable import Copy, Registration
+from adapters.registry import Providers
 from router.accounts import REQUEST_SECONDS
 from router.clock import Clock
 from router.numbers.configuration import configure
@@ -21,9 +21,8 @@ from router.numbers.credentials import (
     RegistrationError,
 )
 from router.numbers.former import FormerRegistrations
-from router.numbers.provider_keys import ProviderKeys
+from router.numbers.provider_keys import OpenedKey, ProviderKeys
 from router.numbers.sale_refusals import UNCLEAR
-from router.particulars import particulars_of
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.checks import postpone_look
 from router.store.numbers.former_registrations import FormerRegistration, has_former_registration, keep_stray
@@ -48,19 +47,35 @@ _WRITES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One number that is to have its counterpart at one provider."""
+    """One number that is to have its registration at one provider."""
 
     number: Number
-    provider: str
-    host: NumberHost
+    key: OpenedKey
+    at: RegistrationsFacet[Any]
     copy: Copy
     fallback: str | None
-    key: Secret
-    key_version: int
+
+    @property
+    def client(self) -> Any:
+        return self.key.client
+
+    @property
+    def provider(self) -> str:
+        return self.key.provider.name
 
     @property
     def label(self) -> str:
-        return particulars_of(self.provider).label
+        return self.key.provider.label
+
+    @property
+    def key_version(self) -> int:
+        return self.key.stored.version
+
+    @property
+    def lives_on_numbers(self) -> bool:
+        """Whether the assistant there is a setting of the number."""
+        assistants = self.key.provider.assistants
+        return assistants is not None and assistants.lives_on_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +83,10 @@ class Registrations:
     """Brings numbers' registrations about."""
 
     database: Database
-    number_hosts: Mapping[str, NumberHost]
+    providers: Providers
     provider_keys: ProviderKeys
     credentials: CredentialsToGive
     former: FormerRegistrations
-    assistant_hosts: Mapping[str, AssistantHost]
     carrier: Carrier
     clock: Clock
 
@@ -81,14 +95,13 @@ class Registrations:
 
         Raises RegistrationError, and ProviderError where the provider itself refused or failed; the number shows why.
         """
-        host = self.number_hosts.get(provider)
-        if host is None or not host.registers_numbers or number.is_native:
+        if provider not in self.providers or self.providers[provider].registrations is None or number.is_native:
             return
         pool = self.database.settings
         before = await find_registration(pool, number.agency_id, number.e164, provider)
         if before is not None and not before.ours:
             return
-        task = await self._prepare(number, provider, host, copy)
+        task = await self._prepare(number, provider, copy)
         if before is not None and _is_as_wanted(before, task):
             return
         if not await lease_registration(pool, number.agency_id, number.e164, provider, self.clock()):
@@ -102,11 +115,11 @@ class Registrations:
             await self._note_failure(task, _describe(task, error), unclear=error.kind in UNCLEAR)
             raise
 
-    async def list_known(self, agency_id: str, client_id: str, provider: str) -> list[Counterpart]:
+    async def list_known(self, agency_id: str, client_id: str, provider: str) -> list[Registration]:
         """All of the client's numbers as the provider knows them: registrations, and those bought from itself."""
         pool = self.database.settings
         native = [
-            Counterpart(number.number_sid)
+            Registration(number.number_sid)
             for number in await list_numbers(pool, agency_id, client_id=client_id)
             if number.is_native and number.carrier == provider
         ]
@@ -119,7 +132,7 @@ class Registrations:
         Raises nothing about a single one: the number shows why, and what may go well later is tried again.
         """
         pool = self.database.settings
-        providers = [name for name, host in self.number_hosts.items() if host.registers_numbers]
+        providers = [name for name, one in self.providers.items() if one.registrations is not None]
         refusing: set[tuple[str, str]] = set()
         for agency_id, e164, provider in await list_unregistered(pool, providers, self.clock()):
             number = await find_number(pool, agency_id, e164)
@@ -135,15 +148,15 @@ class Registrations:
             except ProviderError:  # what it refuses now it may refuse for the agency's other numbers, too
                 refusing.add((agency_id, provider))
 
-    async def _prepare(self, number: Number, provider: str, host: NumberHost, copy: Copy) -> _Task:
+    async def _prepare(self, number: Number, provider: str, copy: Copy) -> _Task:
         """Raises RegistrationError without a key or a client."""
         pool = self.database.settings
-        label = particulars_of(provider).label
         key = await self.provider_keys.open(number.agency_id, provider)
         client = await find_client(pool, number.agency_id, number.client_id)
-        if key is None or client is None:
+        if key is None or key.provider.registrations is None or client is None:
+            label = self.providers.label(provider)
             raise RegistrationError(f"{number.e164} cannot be registered at {label} without a key for it.")
-        return _Task(number, provider, host, copy, client.personal_phone, key.secret, key.stored.version)
+        return _Task(number, key, key.provider.registrations, copy, client.personal_phone)
 
     async def _bring_about(self, task: _Task, before: StoredRegistration | None) -> None:
         """With the registration's row held. Raises RegistrationError, ProviderError."""
@@ -151,12 +164,12 @@ class Registrations:
         account = await self.credentials.open_account(task.number, task.label)
         await self._clear_the_way(task)
         known = self._read(before) if before is not None and before.remote_id is not None else None
-        made: Counterpart | None = None
+        made: Registration | None = None
         if known is not None and before is not None and before.key_version == task.key_version:
-            made = None if self._needs_parts(task, known) else await _assign(task, known)
+            made = None if _needs_parts(task, known) else await _assign(task, known)
         elif not (before is not None and before.interrupted):
-            there = await task.host.find_counterpart(number.e164, task.key, REQUEST_SECONDS)
-            if there is not None and not self._may_take_over(task, there, known):
+            there = await task.at.find(task.client, number.e164)
+            if there is not None and not _may_take_over(task, there, known):
                 await self._keep(task, there, ours=False)  # somebody's own: good for calls, and left alone
                 return
         if made is None:
@@ -177,26 +190,11 @@ class Registrations:
         if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider):
             raise RegistrationError(f"{number.e164} is still being taken off {task.label}.", again=True)
 
-    def _may_take_over(self, task: _Task, there: Counterpart, known: Counterpart | None) -> bool:
-        """It is ours; or it is the place of an assistant, which nobody else can be at home in."""
-        marked = there.label is not None and there.label.startswith(OUR_LABEL)
-        return marked or self._lives_on_numbers(task) or (known is not None and known.remote_id == there.remote_id)
-
-    def _lives_on_numbers(self, task: _Task) -> bool:
-        host = self.assistant_hosts.get(task.provider)
-        return host is not None and host.lives_on_numbers
-
-    def _needs_parts(self, task: _Task, there: Counterpart) -> bool:
-        """What opens it for an assistant is shown only when it is made."""
-        return self._lives_on_numbers(task) and not there.parts
-
-    async def _register(self, task: _Task, account: Account) -> Counterpart:
+    async def _register(self, task: _Task, account: Account) -> Registration:
         """The provider points the number at itself: ours is written back whatever the answer is."""
         credentials = await self.credentials.find(task.number, task.provider, account)
         try:
-            return await task.host.register_number(
-                task.number.e164, credentials, task.copy, task.fallback, task.key, REQUEST_SECONDS
-            )
+            return await task.at.register(task.client, task.number.e164, credentials, task.copy, task.fallback)
         finally:
             await self.write_back(account, task.number)
 
@@ -219,7 +217,7 @@ class Registrations:
         # Whether it was written back or not: the provider may write once more after its answer.
         await postpone_look(self.database.settings, number.agency_id, number.e164, self.clock())
 
-    async def _keep(self, task: _Task, made: Counterpart, *, ours: bool) -> None:
+    async def _keep(self, task: _Task, made: Registration, *, ours: bool) -> None:
         number = task.number
         sealed = (
             seal_registration(
@@ -259,10 +257,10 @@ class Registrations:
             unclear_since=self.clock() if unclear else None,
         )
 
-    def _read(self, stored: StoredRegistration) -> Counterpart:
+    def _read(self, stored: StoredRegistration) -> Registration:
         sealed, vault = stored.sealed_parts, self.provider_keys.vault
         parts = vault.open_registration(sealed, stored.agency_id, stored.e164, stored.provider) if sealed else {}
-        return Counterpart(stored.remote_id or "", stored.mode, parts)
+        return Registration(stored.remote_id or "", stored.mode, parts)
 
 
 def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
@@ -276,10 +274,21 @@ def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
     )
 
 
-async def _assign(task: _Task, there: Counterpart) -> Counterpart | None:
+def _may_take_over(task: _Task, there: Registration, known: Registration | None) -> bool:
+    """It is ours; or it is the place of an assistant, which nobody else can be at home in."""
+    marked = there.label is not None and there.label.startswith(OUR_LABEL)
+    return marked or task.lives_on_numbers or (known is not None and known.remote_id == there.remote_id)
+
+
+def _needs_parts(task: _Task, there: Registration) -> bool:
+    """What opens it for an assistant is shown only when it is made."""
+    return task.lives_on_numbers and not there.parts
+
+
+async def _assign(task: _Task, there: Registration) -> Registration | None:
     """None: it is gone."""
     try:
-        await task.host.assign_counterpart(there, task.copy, task.fallback, task.key, REQUEST_SECONDS)
+        await task.at.assign(task.client, there, task.copy, task.fallback)
     except ProviderError as error:
         if error.kind is not ErrorKind.BAD_REQUEST:
             raise

@@ -7,19 +7,20 @@ addresses. One that was bought here on the platform's money, or from a voice pro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.base import Carrier, ErrorKind, ProviderError
-from adapters.portable import NativeNumber, NumberHost
-from router.accounts import CARRIER, REQUEST_SECONDS, SUBACCOUNT, Accounts
+from adapters.portable import NativeNumber
+from adapters.registry import Providers
+from adapters.twilio import ABOUT
+from router.accounts import REQUEST_SECONDS, SUBACCOUNT, Accounts
 from router.errors import ConflictError
 from router.numbers.former import FormerRegistrations
 from router.numbers.provider_keys import ProviderKeys
 from router.numbers.subaccounts import Subaccounts
-from router.particulars import particulars_of
 from router.refusals import explain_refusal, quote
 from router.store.numbers.numbers import Number, delete_numbers
 from router.store.numbers.registrations import drop_registrations
@@ -38,7 +39,7 @@ class Release:
     former: FormerRegistrations
     database: Database
     subaccounts: Subaccounts
-    number_hosts: Mapping[str, NumberHost]
+    providers: Providers
     provider_keys: ProviderKeys
     accounts: Accounts
     carrier: Carrier
@@ -56,7 +57,7 @@ class Release:
                 raise outcome
 
     async def leave_provider(self, agency_id: str, provider: str) -> None:
-        """While there still is a key: our counterparts of the agency's numbers go, as far as a few seconds allow.
+        """While there still is a key: our registrations of the agency's numbers go, as far as a few seconds allow.
 
         Raises no ProviderError. What stays opens nothing, once its carrier key is revoked.
         """
@@ -69,16 +70,16 @@ class Release:
     async def leave_for_good(self, agency_id: str, numbers: Sequence[Number]) -> None:
         """All that an agency has outside, before it is deleted with its keys. Raises DomainError; then some may be gone.
 
-        Counterparts that a provider does not let go of now stay on the agency's own account there, and open nothing.
+        Registrations that a provider does not let go of now stay on the agency's own account there, and open nothing.
         """
         await self.release_numbers(numbers)
         async with self.database.settings.acquire() as connection, connection.transaction():
             await forget_numbers(connection, numbers)
-        await self.former.delete(agency_id=agency_id, limit=len(numbers) * len(self.number_hosts))
+        await self.former.delete(agency_id=agency_id, limit=len(numbers) * len(self.providers))
         try:
             await self.subaccounts.close(agency_id)
         except ProviderError as error:
-            raise explain_refusal(CARRIER, error) from None
+            raise explain_refusal(ABOUT, error) from None
 
     async def _release(self, number: Number) -> None:
         """Raises DomainError."""
@@ -91,19 +92,18 @@ class Release:
                 await self._clear_addresses(number)
         except ProviderError as error:
             if error.kind is ErrorKind.BAD_REQUEST:
-                raise _explain(number, error) from None
+                raise self._explain(number, error) from None
             if error.kind is not ErrorKind.KEY_REJECTED:
-                raise explain_refusal(number.carrier, error) from None
+                raise explain_refusal(self.providers.about(number.carrier), error) from None
             # Whoever has no key for it any more cannot give it back: it is theirs to do where they have one.
             kind = SUBACCOUNT if number.account == "platform" else number.carrier
             emit("key.failing", agency_id=number.agency_id, kind=kind, reason=error.kind.value)
 
     async def _release_native(self, number: Number) -> None:
         key = await self.provider_keys.open(number.agency_id, number.carrier)
-        host = self.number_hosts.get(number.carrier)
-        if key is None or host is None:
+        if key is None or key.provider.shop is None:
             return
-        await host.release_native(NativeNumber(number.e164, number.number_sid), key.secret, REQUEST_SECONDS)
+        await key.provider.shop.release(key.client, NativeNumber(number.e164, number.number_sid))
         _tell(number)
 
     async def _release_at_carrier(self, number: Number) -> None:
@@ -130,18 +130,17 @@ class Release:
             limit=REQUEST_SECONDS,
         )
 
+    def _explain(self, number: Number, error: ProviderError) -> ConflictError:
+        """Asking again would not help: somebody has to do something there."""
+        label = self.providers.label(number.carrier)
+        return ConflictError(f"{label} does not let go of {number.e164}.{quote(error)}")
+
 
 async def forget_numbers(connection: Connection, numbers: Sequence[Number]) -> None:
-    """Here; their counterparts of ours at providers are deleted by and by."""
+    """Here; our registrations of them at providers are deleted by and by."""
     for number in numbers:
         await drop_registrations(connection, number.agency_id, e164=number.e164)
         await delete_numbers(connection, number.agency_id, [number.e164])
-
-
-def _explain(number: Number, error: ProviderError) -> ConflictError:
-    """Asking again would not help: somebody has to do something there."""
-    label = particulars_of(number.carrier).label
-    return ConflictError(f"{label} does not let go of {number.e164}.{quote(error)}")
 
 
 def _tell(number: Number) -> None:

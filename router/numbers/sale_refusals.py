@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.base import ErrorKind, NumberGone, PapersRequired, ProviderError
-from router.accounts import CARRIER
+from adapters.features import About
 from router.errors import ConflictError, DomainError, InvalidError, UnreachableError
-from router.particulars import particulars_of
 from router.refusals import explain_refusal, quote
 
 UNCLEAR: Final = frozenset(
@@ -16,9 +15,9 @@ UNCLEAR: Final = frozenset(
 """It is not known whether what was asked for was done."""
 
 
-def explain_sale(seller: str, error: ProviderError, *, platform_pays: bool) -> DomainError:
-    """`platform_pays`: it was to be bought on the platform's main account, whose token is not the agency's to mend."""
-    label = particulars_of(seller).label
+def explain_sale(about: About, error: ProviderError, *, platform_pays: bool) -> DomainError:
+    """`platform_pays`: it was to be bought on the platform's main account, whose token the agency cannot replace."""
+    label = about.label
     match error:
         case NumberGone():
             return ConflictError(f"{label} does not have this number for sale any more: choose another one.")
@@ -29,15 +28,15 @@ def explain_sale(seller: str, error: ProviderError, *, platform_pays: bool) -> D
             return ConflictError(f"{label} has sold nothing: there is no money on the account.{quote(error)}")
         case ProviderError(kind=ErrorKind.BAD_REQUEST):
             return InvalidError("country", f"{label} does not sell that.{quote(error)}")
-        case ProviderError(kind=ErrorKind.KEY_REJECTED) if seller == CARRIER and platform_pays:
+        case ProviderError(kind=ErrorKind.KEY_REJECTED) if platform_pays:
             return UnreachableError("Twilio refuses the platform's account: its operator has to look after that.")
-    return explain_refusal(seller, error)
+    return explain_refusal(about, error)
 
 
-def explain_unclear(seller: str) -> UnreachableError:
+def explain_unclear(label: str) -> UnreachableError:
     """The purchase may have been made."""
     return UnreachableError(
-        f"It is not known yet whether {particulars_of(seller).label} has sold the number. We look for it, and if it "
+        f"It is not known yet whether {label} has sold the number. We look for it, and if it "
         "is there it stands in the list of numbers in a few minutes. Asking the same again looks first, too, and buys "
         "no second one.",
         retry_after=60,

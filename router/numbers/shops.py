@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from adapters.registry import Providers
 from router.accounts import CARRIER
 from router.errors import InvalidError
-from router.particulars import particulars_of
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Purchase
 from router.store.tenants.clients import Client
@@ -62,18 +62,13 @@ class Shop(Protocol):
         ...
 
 
-def sold_out(order: Order) -> InvalidError:
-    place = f"{order.country}, area code {order.area_code}" if order.area_code else order.country
-    field = "area_code" if order.area_code else "country"
-    return InvalidError(field, f"{particulars_of(order.carrier).label} has no number for sale in {place} now")
-
-
 @dataclass(frozen=True, slots=True)
 class Shops:
     """`carrier` sells the carrier's numbers; `native` holds the voice providers that sell numbers, by name."""
 
     carrier: Shop
     native: Mapping[str, Shop]
+    providers: Providers
 
     def open(self, seller: str) -> Shop:
         """Raises InvalidError for one that sells no numbers."""
@@ -81,5 +76,5 @@ class Shops:
             return self.carrier
         shop = self.native.get(seller)
         if shop is None:
-            raise InvalidError("carrier", f"{particulars_of(seller).label} sells no numbers here")
+            raise InvalidError("carrier", f"must be one of {', '.join((CARRIER, *self.native))}")
         return shop

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.base import Account, Carrier, CarrierNumber, ProviderError
+from adapters.twilio import ABOUT
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, InvalidError, NoKeyError, NumberNotFoundError
 from router.numbers.configuration import FallbackUrls, configure
@@ -58,7 +59,7 @@ class TakingOver:
             await configure(self.carrier, account, number)
         except ProviderError as error:
             await delete_numbers(self.changes.database.settings, agency_id, [number.e164])
-            raise explain_refusal(CARRIER, error) from None
+            raise explain_refusal(ABOUT, error) from None
         async with self.changes.begin(author, agency_id) as change:
             return await self._activate(change, number)
 
@@ -88,7 +89,7 @@ class TakingOver:
             try:
                 there = await self.carrier.find_number(account, e164, REQUEST_SECONDS)
             except ProviderError as error:
-                raise explain_refusal(CARRIER, error) from None
+                raise explain_refusal(ABOUT, error) from None
             if there is not None:
                 return account, there
         raise NumberNotFoundError(f"{e164} is not in the account {accounts[0].sid}.")

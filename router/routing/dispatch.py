@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError, VoiceProvider
+from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError
+from adapters.provider import Provider
 from crypto import OpenError, Secret, clear_frames
 from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.bulkhead import Bulkheads
@@ -44,7 +45,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        providers: Mapping[str, VoiceProvider],
+        providers: Mapping[str, Provider[Any]],
         open_key: OpenKey,
         handoff_timeout: float,
         *,
@@ -144,10 +145,10 @@ class Dispatcher:
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
     ) -> tuple[asyncio.Task[Handoff], Permit] | None:
         """Open the key and send the request, which alone holds it."""
-        access = route.access(provider)
+        access, adapter = route.access(provider), self._providers[provider]
         try:
-            handoff = self._providers[provider].hand_off(
-                call, access.target, self._open_key(route.agency_id, access), budget + _LATE_SECONDS
+            handoff = adapter.calls.hand_off(
+                adapter.open(self._open_key(route.agency_id, access), budget + _LATE_SECONDS), call, access.target
             )
         except OpenError:
             record(Unreadable(provider, access.key_version))
@@ -185,11 +186,11 @@ class Dispatcher:
 
     async def _end(self, provider: str, route: Route, provider_call_id: str | None) -> bool:
         adapter = self._providers[provider]
-        if provider_call_id is None or not adapter.capabilities.ends_calls:
+        if provider_call_id is None or adapter.end_call is None:
             return False
         try:
             key = self._open_key(route.agency_id, route.access(provider))
-            await adapter.end_call(provider_call_id, key, _STOP_SECONDS)
+            await adapter.end_call(adapter.open(key, _STOP_SECONDS), provider_call_id)
         except Exception:  # noqa: BLE001  whatever it was, that the handoff came late has to be noted
             return False
         return True

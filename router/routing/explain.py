@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
-from adapters.base import VoiceProvider
+from adapters.provider import Provider
 from router.routing.dispatch import Dispatcher
 from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open, order_kinds
 from router.routing.route import Route, Rung, RungKind, SkipReason
@@ -27,7 +27,7 @@ class Explained:
 
 def explain(
     route: Route,
-    providers: Mapping[str, VoiceProvider],
+    providers: Mapping[str, Provider[Any]],
     dispatcher: Dispatcher,
     now: datetime,
     diverted: str | None = None,

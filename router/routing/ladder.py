@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from adapters.base import VoiceProvider
+from adapters.provider import Provider
 from router.routing.route import Hours, Mode, OnFailure, OpenSpan, Route, Rung, RungKind, why_unready
 
 OWNER = Rung("owner")
 VOICEMAIL = Rung("voicemail")
 
 
-def build_ladder(route: Route, providers: Mapping[str, VoiceProvider], now: datetime) -> tuple[Rung, ...]:
+def build_ladder(route: Route, providers: Mapping[str, Provider[Any]], now: datetime) -> tuple[Rung, ...]:
     """All rungs of a call that starts now. The last one is always voicemail, and none stands twice."""
     rungs: dict[RungKind, tuple[Rung, ...]] = {
         "ai": tuple(Rung("ai", name) for name in order_providers(route, providers)),
@@ -45,7 +46,7 @@ def human_rungs(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
     return tuple(rung for rung in rungs if rung.kind != "ai") or (VOICEMAIL,)
 
 
-def order_providers(route: Route, providers: Mapping[str, VoiceProvider]) -> tuple[str, ...]:
+def order_providers(route: Route, providers: Mapping[str, Provider[Any]]) -> tuple[str, ...]:
     """The client's provider or the agency's active one, then the fallbacks.
 
     While the active one has no assistant for this client yet, the agency's former one stands before it.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from adapters.base import Target, VoiceProvider
+from adapters.base import Target
+from adapters.provider import Provider
 
 RungKind: TypeAlias = Literal["ai", "owner", "voicemail"]
 
@@ -111,13 +112,13 @@ class SkipReason(StrEnum):
     AT_CAPACITY = "at_capacity"  # no line of the agency's is free there, or too many requests of ours are waiting
 
 
-def why_unready(route: Route, provider: str, providers: Mapping[str, VoiceProvider]) -> SkipReason | None:
+def why_unready(route: Route, provider: str, providers: Mapping[str, Provider[Any]]) -> SkipReason | None:
     """Why this provider cannot be asked for this client at all; None if it can."""
     if provider not in providers:
         return SkipReason.NOT_SYNCED
     access = route.access(provider)
     if access.sealed_key is None:
         return SkipReason.NO_KEY
-    if providers[provider].missing(access.target):
+    if providers[provider].calls.missing(access.target):
         return SkipReason.NOT_SYNCED
     return None

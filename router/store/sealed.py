@@ -81,7 +81,7 @@ def registration_context(agency_id: str, e164: str, provider: str) -> Context:
 
 
 def seal_registration(keyring: Keyring, parts: Mapping[str, str], agency_id: str, e164: str, provider: str) -> str:
-    """What belongs to a number's counterpart at a provider and may hold a secret."""
+    """What belongs to a number's registration at a provider and may hold a secret."""
     return keyring.seal(json.dumps(dict(parts)), *registration_context(agency_id, e164, provider))
 
 

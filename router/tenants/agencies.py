@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from adapters.registry import Providers
 from router.assistants.removing import Removal
 from router.errors import InvalidError, NotFoundError, UnreachableError
 from router.ids import new_id
@@ -24,10 +25,10 @@ _REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
 
 @dataclass(frozen=True, slots=True)
 class Agencies:
-    """Makes, changes and deletes agencies. `providers`: the voice providers in their order."""
+    """Makes, changes and deletes agencies."""
 
     changes: Changes
-    providers: Collection[str]
+    providers: Providers
     wanted: WantedAssistants
     retention: Retention
     release: Release
@@ -62,8 +63,8 @@ class Agencies:
             agency = await lock_agency(change.connection, agency_id)
             if agency is None:
                 raise NotFoundError("agency")
-            if wanted.get("active_provider") is not None:
-                await require_key(change.connection, agency.id, wanted["active_provider"])
+            if (active := wanted.get("active_provider")) is not None:
+                await require_key(change.connection, agency.id, active, self.providers.label(active))
             changed = _merge(agency, wanted)
             await update_agency(change.connection, changed)
             await self._want_newly_reached(change.connection, agency, changed)

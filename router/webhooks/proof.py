@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.base import VoiceProvider
+from adapters.facets import Delivery, WebhooksFacet
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.store.keys.webhook_secrets import SealedSecrets, find_webhook_secrets
@@ -39,8 +39,8 @@ class Proof:
     vault: Vault
     clock: Callable[[], datetime]
 
-    async def read(self, provider: VoiceProvider, request: Request) -> bytes:
-        """The body of a proven request. Raises RefusedRequestError."""
+    async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> bytes:
+        """The body of a request that is proven to come from the provider of this name. Raises RefusedRequestError."""
         agency_id = agency_of(request)
         try:
             body = await read_body(request, _MOST_BYTES)
@@ -49,18 +49,18 @@ class Proof:
         except CutOffError:
             body = b""
         try:
-            stored = await find_webhook_secrets(self.database.settings, agency_id, provider.name, self.clock())
+            stored = await find_webhook_secrets(self.database.settings, agency_id, name, self.clock())
         except DATABASE_ERRORS:
             raise RefusedRequestError("unverifiable", 503) from None
         if stored is None:
             raise RefusedRequestError("unknown_agency", 404)
-        if not self._is_proven(provider, stored, request, body):
+        if not self._is_proven(webhooks, stored, request, body):
             raise RefusedRequestError("wrong_signature", 401)
         return body
 
     def _is_proven(
         self,
-        provider: VoiceProvider,
+        webhooks: WebhooksFacet,
         stored: tuple[SealedSecrets, ...],
         request: Request,
         body: bytes,
@@ -69,23 +69,23 @@ class Proof:
         given = request.query_params.get("token", "")
         secrets: list[Secret] = []
         for version in stored:
-            token, signing = self._open(provider, version)
+            token, signing = self._open(version, signs=webhooks.proof == "hmac")
             if token is not None:
                 if given and hmac.compare_digest(given.encode(), token.reveal().encode()):
                     return True
-                if provider.capabilities.webhook_proof == "header":
+                if webhooks.proof == "header":
                     secrets.append(token)
             if signing is not None:
                 secrets.append(signing)
-        return provider.verify_webhook(request.headers, body, secrets, self.clock())
+        return webhooks.verify(Delivery(request.headers, body, self.clock()), secrets)
 
-    def _open(self, provider: VoiceProvider, version: SealedSecrets) -> tuple[Secret | None, Secret | None]:
+    def _open(self, version: SealedSecrets, *, signs: bool) -> tuple[Secret | None, Secret | None]:
         """The address's token, and what the provider signs with: its own secret if one was given, else the key."""
         token, signing = None, None
         try:
             if version.webhook_token_sealed is not None:
                 token = self.vault.open_webhook_token(version)
-            if provider.capabilities.webhook_proof == "hmac":
+            if signs:
                 signing = (
                     self.vault.open_key(version)
                     if version.webhook_sealed is None

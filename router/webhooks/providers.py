@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from adapters.base import ProviderEvent, VoiceProvider
+from adapters.base import ProviderEvent
+from adapters.facets import WebhooksFacet
+from adapters.provider import Provider
 from router.calls.native import NativeCalls
 from router.calls.reports import Reports
 from router.store.pool import DATABASE_ERRORS
@@ -27,20 +30,23 @@ class ProviderWebhooks:
     """The endpoint, and what it hands on to."""
 
     proof: Proof
-    providers: Mapping[str, VoiceProvider]
+    providers: Mapping[str, Provider[Any]]
     native: NativeCalls
     reports: Reports
 
     def routes(self) -> list[Route]:
         return [
-            Route(provider_route(name), timed(provider_route(name), self._endpoint(name)), methods=["POST"])
-            for name in self.providers
+            Route(
+                provider_route(name), timed(provider_route(name), self._endpoint(name, one.webhooks)), methods=["POST"]
+            )
+            for name, one in self.providers.items()
+            if one.webhooks is not None
         ]
 
-    def _endpoint(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, webhooks: WebhooksFacet) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                return await self._take(self.providers[name], request)
+                return await self._take(self.providers[name], webhooks, request)
             except RefusedRequestError as refused:
                 return refuse(name, request, refused)
             except DATABASE_ERRORS:
@@ -48,15 +54,15 @@ class ProviderWebhooks:
 
         return answer
 
-    async def _take(self, provider: VoiceProvider, request: Request) -> Response:
-        body = await self.proof.read(provider, request)
+    async def _take(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
+        body = await self.proof.read(provider.name, webhooks, request)
         try:
-            event = provider.read_event(body)
+            event = webhooks.read_event(body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
         return await self._hear(provider, agency_of(request), event, request)
 
-    async def _hear(self, provider: VoiceProvider, agency_id: str, event: ProviderEvent, request: Request) -> Response:
+    async def _hear(self, provider: Provider[Any], agency_id: str, event: ProviderEvent, request: Request) -> Response:
         if event.kind == "asked":
             answer = await self.native.answer(provider, agency_id, event)
             return Response(status_code=204) if answer is None else JSONResponse(answer)

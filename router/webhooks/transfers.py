@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from adapters.base import VoiceProvider
+from adapters.facets import WebhooksFacet
+from adapters.provider import Provider
 from router.calls.transfer import Transfers
 from router.routing.deadline import Deadline
 from router.telemetry import emit
@@ -32,33 +33,34 @@ class TransferWebhooks:
     """The endpoint of each provider."""
 
     proof: Proof
-    providers: Mapping[str, VoiceProvider]
+    providers: Mapping[str, Provider[Any]]
     transfers: Transfers
 
     def routes(self) -> list[Route]:
         return [
             Route(
                 provider_route(name, "transfer"),
-                timed(provider_route(name, "transfer"), self._endpoint(name)),
+                timed(provider_route(name, "transfer"), self._endpoint(name, one.webhooks)),
                 methods=["POST"],
             )
-            for name in self.providers
+            for name, one in self.providers.items()
+            if one.webhooks is not None
         ]
 
-    def _endpoint(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, webhooks: WebhooksFacet) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                return await self._take(self.providers[name], request)
+                return await self._take(self.providers[name], webhooks, request)
             except RefusedRequestError as refused:
                 return refuse(name, request, refused)
 
         return answer
 
-    async def _take(self, provider: VoiceProvider, request: Request) -> Response:
+    async def _take(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
         deadline = Deadline(_SECONDS)
-        body = await self.proof.read(provider, request)
+        body = await self.proof.read(provider.name, webhooks, request)
         try:
-            asked = provider.read_transfer(body)
+            asked = webhooks.read_transfer(body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
         try:
@@ -66,4 +68,4 @@ class TransferWebhooks:
         except Exception as error:  # noqa: BLE001  our bug: the AI keeps the caller
             emit("request.failed", exception=error, step="transfer")
             moved = False
-        return JSONResponse(provider.answer_transfer(asked, _ON_THE_WAY if moved else _NOBODY))
+        return JSONResponse(webhooks.answer_transfer(asked, _ON_THE_WAY if moved else _NOBODY))

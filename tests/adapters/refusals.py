@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Awaitable
+from typing import Any
 
-from adapters.base import ErrorKind, InboundCall, ProviderError, Target, VoiceProvider
+from adapters.base import ErrorKind, InboundCall, ProviderError, Target
+from adapters.provider import Provider
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean
 from tests.adapters.loopback import Loopback, Script, echo_key, hang, raw, reply
@@ -64,10 +66,10 @@ def limit_for(kind: ErrorKind, script: str) -> float:
     return 2.0 if kind is ErrorKind.TIMEOUT and script != "408" else 5.0
 
 
-async def assert_fails(provider: VoiceProvider, target: Target, server: Loopback, fault: str) -> None:
+async def assert_fails(provider: Provider[Any], target: Target, server: Loopback, fault: str) -> None:
     """The kind that the fault stands for, after a single request, and nowhere a key."""
     kind = FAULTS[fault][1]
-    error = await error_of(provider.hand_off(CALL, target, KEY, limit_for(kind, fault)))
+    error = await error_of(provider.calls.hand_off(provider.open(KEY, limit_for(kind, fault)), CALL, target))
     assert error.kind is kind
     assert error.retry_after == (3 if fault == "429" else None)
     # On a busy machine the time may be over before a request is out.

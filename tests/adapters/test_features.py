@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 
-from adapters.bland import Bland
-from adapters.features import ASSISTANT_FEATURES, FEATURES, all_offers, read_offers
-from adapters.http import Http
+from adapters.features import ASSISTANT_FEATURES, FEATURES, read_offer
 from adapters.portable import Assistant, Function, Knowledge
-from adapters.retell import Retell
-from adapters.vapi import Vapi
+from adapters.provider import Declaration
+from adapters.registry import PROVIDERS
 
 PLAIN = Assistant(marker="client_1", name="Acme Plumbing", prompt="You answer the phone for Acme.")
 FUNCTION = Function("book", "Books a visit", {"type": "object", "properties": {}}, "https://acme.example/book")
@@ -45,68 +43,44 @@ def voices(provider: str) -> tuple[Assistant, Assistant]:
     return (replace(PLAIN, voice=settings),) * 2
 
 
-def made(provider: str) -> Any:
-    http, url, sip = Http(), "http://127.0.0.1:9", "sip.example.com"
-    return {"vapi": Vapi(http, url), "retell": Retell(http, url, sip), "bland": Bland(http, url, sip)}[provider]
-
-
-@pytest.fixture(params=["vapi", "retell", "bland"])
-def provider(request: pytest.FixtureRequest) -> str:
-    if not hasattr(made(request.param), "lost_features"):
-        pytest.skip(f"{request.param} keeps no assistants yet")
+@pytest.fixture(params=PROVIDERS, ids=lambda one: one.name)
+def provider(request: pytest.FixtureRequest) -> Declaration[Any]:
     return request.param
 
 
 @pytest.mark.parametrize("feature", ASSISTANT_FEATURES)
-def test_an_adapter_loses_what_the_file_says(provider: str, feature: str):
-    ordinary, utmost = voices(provider) if feature == "voice" else USES[feature]
-    adapter = made(provider)
+def test_an_adapter_loses_what_the_file_says(provider: Declaration[Any], feature: str):
+    ordinary, utmost = voices(provider.name) if feature == "voice" else USES[feature]
 
-    lost = tuple(feature in adapter.lost_features(assistant) for assistant in (ordinary, utmost))
+    lost = tuple(feature in provider.assistants.lost_features(assistant) for assistant in (ordinary, utmost))
 
-    assert (
-        lost
-        == {"yes": (False, False), "partly": (False, True), "no": (True, True)}[
-            all_offers()[provider].features[feature]
-        ]
-    )
+    promised = {"yes": (False, False), "partly": (False, True), "no": (True, True)}
+    assert lost == promised[provider.offer.features[feature]]
 
 
-def test_an_assistant_that_asks_for_nothing_loses_nothing(provider: str):
-    assert made(provider).lost_features(PLAIN) == ()
+def test_an_assistant_that_asks_for_nothing_loses_nothing(provider: Declaration[Any]):
+    assert provider.assistants.lost_features(PLAIN) == ()
 
 
-def test_what_is_lost_is_always_a_feature_of_the_file(provider: str):
-    adapter = made(provider)
-    lost = {one for pair in (*USES.values(), voices(provider)) for use in pair for one in adapter.lost_features(use)}
-    assert lost <= set(ASSISTANT_FEATURES)
+def test_what_is_lost_is_always_a_feature_of_the_file(provider: Declaration[Any]):
+    uses = [use for pair in (*USES.values(), voices(provider.name)) for use in pair]
+    assert {one for use in uses for one in provider.assistants.lost_features(use)} <= set(ASSISTANT_FEATURES)
 
 
-@pytest.mark.parametrize("provider", ["vapi", "retell", "bland"])
-def test_an_adapter_sells_numbers_where_the_file_says(provider: str):
-    offer = all_offers()[provider]
-    assert (offer.features["numbers"] == "yes") == bool(offer.sells_in)
-    adapter = made(provider)
-    if not hasattr(adapter, "sells_in"):
-        pytest.skip(f"{provider} keeps no numbers yet")
-    assert adapter.sells_in == offer.sells_in
+def test_a_provider_sells_numbers_if_the_file_says_so(provider: Declaration[Any]):
+    assert (provider.offer.features["numbers"] == "yes") == (provider.shop is not None)
 
 
-def test_all_three_providers_are_there_with_every_feature():
-    offers = all_offers()
-    assert list(offers) == ["vapi", "retell", "bland"]
-    assert all(tuple(offer.features) == FEATURES for offer in offers.values())
-    assert [offer.label for offer in offers.values()] == ["Vapi", "Retell", "Bland"]
+def test_every_feature_is_there(provider: Declaration[Any]):
+    assert tuple(provider.offer.features) == FEATURES
 
 
 GOOD = """
-[acme]
 label = "Acme"
 find_key = "Under the mat."
 costs = "Nothing."
 good_for = "Everything."
-sells_in = ["US"]
-[acme.features]
+[features]
 functions = "yes"
 greeting = "yes"
 knowledge = "yes"
@@ -121,26 +95,24 @@ voicemail_detection = "yes"
 
 
 def test_a_file_of_the_right_shape_is_read():
-    offer = read_offers(GOOD)["acme"]
-    assert (offer.find_key, offer.sells_in, offer.features["voice"]) == ("Under the mat.", ("US",), "yes")
+    offer = read_offer(GOOD)
+    assert (offer.about.find_key, offer.features["voice"]) == ("Under the mat.", "yes")
 
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (GOOD.replace('costs = "Nothing."', ""), "acme.costs is missing or unknown"),
-        (GOOD.replace("costs", "price"), "acme.costs is missing or unknown"),
-        (GOOD.replace('"Nothing."', "0"), "acme.costs must be a text"),
+        (GOOD.replace('costs = "Nothing."', ""), "costs is missing or unknown"),
+        (GOOD.replace("costs", "price"), "costs is missing or unknown"),
+        (GOOD.replace('"Nothing."', "0"), "costs must be a text"),
         (GOOD.replace('voice = "yes"\n', ""), "look at voice"),
         (GOOD.replace('voice = "yes"\n', 'voice = "yes"\nsong = "yes"\n'), "look at song"),
-        (GOOD.replace('voice = "yes"\n', 'voice = "partly"\n'), "acme.notes.voice must say what partly means"),
-        (GOOD.replace('voice = "yes"\n', 'voice = "maybe"\n'), "acme.features.voice must be yes, partly or no"),
-        (GOOD.replace('["US"]', '["USA"]'), "acme.sells_in must be a list of two-letter"),
-        (GOOD + '[acme.notes]\nsong = "la"\n', "acme.notes.song must be a text about a feature"),
-        ('acme = "yes"', "acme must be a table"),
-        ("[acme", "Expected"),
+        (GOOD.replace('voice = "yes"\n', 'voice = "partly"\n'), "notes.voice must say what partly means"),
+        (GOOD.replace('voice = "yes"\n', 'voice = "maybe"\n'), "features.voice must be yes, partly or no"),
+        (GOOD + '[notes]\nsong = "la"\n', "notes.song must be a text about a feature"),
+        ("[features", "Expected"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(wrong: str, said: str):
     with pytest.raises(ValueError, match=said):
-        read_offers(wrong)
+        read_offer(wrong)

@@ -18,6 +18,7 @@ import asyncpg
 import httpx
 import psutil
 
+from adapters.registry import PROVIDERS, settings_of
 from adapters.sandbox.server import running_sandbox
 from adapters.twilio import read_form, sign
 from crypto import Keyring, Secret, new_key_entry
@@ -129,7 +130,9 @@ async def _make_world(
     db = await asyncpg.connect(postgres.dsn)
     stack.push_async_callback(db.close)
     http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-    settings = load_settings({name: value for name, value in environment.items() if name.isupper()})
+    settings = load_settings(
+        {name: value for name, value in environment.items() if name.isupper()}, declared=settings_of(PROVIDERS)
+    )
     keyring = Keyring.parse(keys)
     world = World(sandbox, settings, keyring, FakeClock(), db, [_PUBLIC_URL], _ACCOUNT, _TOKEN, http)
     return [await world.add_client(providers=["retell"]) for _ in range(_AGENCIES)], environment

@@ -21,6 +21,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from adapters import registry
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
@@ -152,7 +153,10 @@ async def _make_world(
     environment = make_environment(values)
     db = await asyncpg.connect(postgres.dsn)
     http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
-    settings = load_settings({name: value for name, value in environment.items() if name.isupper()})
+    settings = load_settings(
+        {name: value for name, value in environment.items() if name.isupper()},
+        declared=registry.settings_of(registry.PROVIDERS),
+    )
     world = World(
         sandbox, settings, Keyring.parse(platform_keys), FakeClock(), db, [PUBLIC_URL], account_sid, auth_token, http
     )

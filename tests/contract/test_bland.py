@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from adapters.bland import Bland
+from adapters.facets import NumberOrder
 from adapters.http import Http
 from adapters.portable import Copy, Credentials
+from adapters.provider import Provider
 from adapters.sandbox.api import Asked, Json
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto.secret import Secret
 from tests.adapters.bland.conftest import SIP
 from tests.adapters.bland.examples import ACME, KEY, LIMIT, PLAIN, WIRING, on
+from tests.support.adapters import bland_at
 
 pytestmark = pytest.mark.anyio
 
@@ -112,9 +115,9 @@ async def box() -> AsyncIterator[RunningSandbox]:
 
 
 @pytest.fixture
-async def bland(box: RunningSandbox) -> AsyncIterator[Bland]:
+async def bland(box: RunningSandbox) -> AsyncIterator[Provider[Any]]:
     http = Http()
-    yield Bland(http, f"{box.url}/bland", SIP)
+    yield bland_at(http, f"{box.url}/bland", SIP)
     await http.aclose()
 
 
@@ -126,23 +129,25 @@ def page_of(asked: Asked) -> str:
     return f"{asked.method} {path}"
 
 
-async def test_everything_that_is_sent_is_as_documented(box: RunningSandbox, bland: Bland):
+async def test_everything_that_is_sent_is_as_documented(box: RunningSandbox, bland: Provider[Any]):
     org = box.state.bland.add_org(KEY.reveal())
     account = box.state.twilio.add_account()
     box.state.twilio.add_number(account, NUMBER)
     credentials = Credentials(account.sid, Secret(account.auth_token))
 
-    counterpart = await bland.register_number(NUMBER, credentials, None, None, KEY, LIMIT)
-    native = await bland.buy_native("US", "415", "label", Copy(None), WIRING, None, KEY, LIMIT)
-    numbers = [counterpart, *on(native.remote_id)]
-    copy = await bland.put_copy(ACME, WIRING, None, numbers, KEY, LIMIT)
+    registration = await bland.registrations.register(bland.open(KEY, LIMIT), NUMBER, credentials, None, None)
+    native = await bland.shop.buy(bland.open(KEY, LIMIT), NumberOrder("US", "415", "label", Copy(None), WIRING, None))
+    numbers = [registration, *on(native.remote_id)]
+    copy = await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, numbers)
     org.numbers[NUMBER]["pathway_id"] = "put there by hand"
-    copy = await bland.put_copy(replace(PLAIN, timezone="Asia/Kathmandu"), WIRING, copy, numbers, KEY, LIMIT)
-    await bland.manage_link(native.remote_id, ["webhook", "transfer"], WIRING, KEY, LIMIT)
-    await bland.assign_native(native, None, WIRING, None, KEY, LIMIT)
-    await bland.delete_copy(copy, numbers, KEY, LIMIT)
-    await bland.unregister_number(counterpart, KEY, LIMIT)
-    await bland.release_native(native, KEY, LIMIT)
+    copy = await bland.assistants.put_copy(
+        bland.open(KEY, LIMIT), replace(PLAIN, timezone="Asia/Kathmandu"), WIRING, copy, numbers
+    )
+    await bland.assistants.manage_link(bland.open(KEY, LIMIT), native.remote_id, ["webhook", "transfer"], WIRING)
+    await bland.shop.assign(bland.open(KEY, LIMIT), native, None, WIRING, None)
+    await bland.assistants.delete_copy(bland.open(KEY, LIMIT), copy, numbers)
+    await bland.registrations.unregister(bland.open(KEY, LIMIT), registration)
+    await bland.shop.release(bland.open(KEY, LIMIT), native)
 
     seen = {page_of(asked) for asked in box.state.requests}
     assert seen == BODIES.keys() | BODILESS
@@ -156,8 +161,8 @@ async def test_everything_that_is_sent_is_as_documented(box: RunningSandbox, bla
     assert not org.numbers
 
 
-async def test_numbers_stand_in_addresses_as_the_documentation_writes_them(box: RunningSandbox, bland: Bland):
+async def test_numbers_stand_in_addresses_as_the_documentation_writes_them(box: RunningSandbox, bland: Provider[Any]):
     org = box.state.bland.add_org(KEY.reveal())
     box.state.bland.add_number(org, NUMBER)
-    await bland.check_link(NUMBER, KEY, LIMIT)
+    await bland.assistants.check_link(bland.open(KEY, LIMIT), NUMBER)
     assert box.state.requests[-1].parameters["number"] == NUMBER, "%2B, not a plus that means a space"

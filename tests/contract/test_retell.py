@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,12 +16,14 @@ from retell.lib.webhook_auth import symmetric
 from retell.types import CallRegisterPhoneCallParams
 
 from adapters.base import Target
+from adapters.facets import Delivery
 from adapters.http import Http
-from adapters.retell import Retell
+from adapters.provider import Provider
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.refusals import CALL, KEY
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -28,11 +31,13 @@ REGISTERED = {"call_id": "call_1", "call_type": "phone_call", "agent_id": "agent
 
 
 async def both(
-    script: Script, ours: Callable[[Retell], Awaitable[object]], theirs: Callable[[AsyncRetell], Awaitable[object]]
+    script: Script,
+    ours: Callable[[Provider[Any]], Awaitable[object]],
+    theirs: Callable[[AsyncRetell], Awaitable[object]],
 ) -> tuple[Asked, Asked]:
     http = Http()
     async with serving(script) as server:
-        await ours(Retell(http, server.url, "sip.retellai.com;transport=tcp"))
+        await ours(retell_at(http, server.url, "sip.retellai.com;transport=tcp"))
         await http.aclose()
         async with AsyncRetell(api_key=CANARY, base_url=server.url, max_retries=0) as client:
             await theirs(client)
@@ -59,7 +64,7 @@ async def test_a_registration_is_one_of_the_sdk(caller: str | None):
     call = replace(CALL, caller=caller)
     ours, theirs = await both(
         reply(201, REGISTERED),
-        lambda retell: retell.hand_off(call, Target(assistant_id="agent_1"), KEY, 5),
+        lambda retell: retell.calls.hand_off(retell.open(KEY, 5), call, Target(assistant_id="agent_1")),
         lambda client: client.call.register_phone_call(**params),
     )
     assert essence(ours) == essence(theirs)
@@ -71,7 +76,7 @@ async def test_a_registration_is_one_of_the_sdk(caller: str | None):
 async def test_the_key_check_is_a_request_of_the_sdk():
     ours, theirs = await both(
         reply(200, {"org_id": "org_1", "org_name": "Agency"}),
-        lambda retell: retell.check_key(KEY, 5),
+        lambda retell: retell.calls.check_key(retell.open(KEY, 5)),
         lambda client: client.identity.retrieve(),
     )
     assert essence(ours) == essence(theirs)
@@ -80,7 +85,7 @@ async def test_the_key_check_is_a_request_of_the_sdk():
 async def test_ending_a_call_is_a_request_of_the_sdk():
     ours, theirs = await both(
         reply(204, Content_Length="0"),
-        lambda retell: retell.end_call("call_1", KEY, 5),
+        lambda retell: retell.end_call(retell.open(KEY, 5), "call_1"),
         lambda client: client.call.stop("call_1"),
     )
     assert essence(ours) == essence(theirs)
@@ -99,7 +104,8 @@ NOW = 1_764_000_000_000
 def test_we_believe_the_webhooks_that_the_sdk_believes(body: str, key: str, age: int, change: str, other: bool):
     signature = change + symmetric["sign"](body, key + "x" if other else key, NOW - age)
     theirs = symmetric["verify"](body, key, signature, {"timestamp": NOW})
-    ours = Retell(Http(), "", "").verify_webhook(
-        {"x-retell-signature": signature}, body.encode(), [Secret(key)], datetime.fromtimestamp(NOW / 1000, UTC)
+    ours = retell_at(Http(), "", "").webhooks.verify(
+        Delivery({"x-retell-signature": signature}, body.encode(), datetime.fromtimestamp(NOW / 1000, UTC)),
+        [Secret(key)],
     )
     assert ours is theirs

@@ -26,15 +26,17 @@ from retell.types.llm_create_params import (
     GeneralToolEndCallTool,
 )
 
+from adapters.facets import NumberOrder
 from adapters.http import Http
 from adapters.portable import Copy
-from adapters.retell import Retell
+from adapters.provider import Provider
 from adapters.retell.languages import LOCALES
 from adapters.sandbox.api import Asked
 from adapters.sandbox.retell import RetellOrg
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto.secret import Secret
 from tests.adapters.retell.conftest import ACME, WEBHOOK, WIRING
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -71,10 +73,10 @@ async def org(box: RunningSandbox) -> RetellOrg:
 
 
 @pytest.fixture
-async def ours(box: RunningSandbox, org: RetellOrg) -> AsyncIterator[Retell]:
+async def ours(box: RunningSandbox, org: RetellOrg) -> AsyncIterator[Provider[Any]]:
     assert org.key == KEY
     http = Http()
-    yield Retell(http, f"{box.url}/retell", "sip.retellai.com")
+    yield retell_at(http, f"{box.url}/retell", "sip.retellai.com")
     await http.aclose()
 
 
@@ -86,8 +88,8 @@ async def theirs(box: RunningSandbox) -> AsyncIterator[AsyncRetell]:
         yield client
 
 
-async def put(ours: Retell, assistant=ACME, copy: Copy | None = None) -> Copy:
-    return await ours.put_copy(assistant, WIRING, copy, [], Secret(KEY), LIMIT)
+async def put(ours: Provider[Any], assistant=ACME, copy: Copy | None = None) -> Copy:
+    return await ours.assistants.put_copy(ours.open(Secret(KEY), LIMIT), assistant, WIRING, copy, [])
 
 
 def sent(box: RunningSandbox, start: str) -> list[Asked]:
@@ -103,7 +105,7 @@ def judge(params: Any, body: dict[str, Any]) -> None:
     assert set(body) <= set(params.__annotations__)
 
 
-async def test_every_body_is_one_of_the_sdk(box: RunningSandbox, ours: Retell):
+async def test_every_body_is_one_of_the_sdk(box: RunningSandbox, ours: Provider[Any]):
     first = await put(ours, replace(ACME, voice=EVERY_VOICE_SETTING))
     await put(ours, replace(ACME, greeting=None, voice={}, voicemail_detection=False, knowledge=()), first)
     for path, params in {
@@ -119,7 +121,7 @@ async def test_every_body_is_one_of_the_sdk(box: RunningSandbox, ours: Retell):
             judge(params, one.json())
 
 
-async def test_every_tool_is_one_of_the_sdk(box: RunningSandbox, ours: Retell):
+async def test_every_tool_is_one_of_the_sdk(box: RunningSandbox, ours: Provider[Any]):
     await put(ours)
     end, *others = sent(box, "/create-retell-llm")[0].json()["general_tools"]
     judge(GeneralToolEndCallTool, end)
@@ -136,7 +138,9 @@ def test_we_know_the_languages_of_the_sdk():
     assert set(LOCALES) == set(get_args(one))
 
 
-async def test_a_knowledge_base_is_sent_as_the_sdk_sends_it(box: RunningSandbox, ours: Retell, theirs: AsyncRetell):
+async def test_a_knowledge_base_is_sent_as_the_sdk_sends_it(
+    box: RunningSandbox, ours: Provider[Any], theirs: AsyncRetell
+):
     await put(ours)
     texts = [{"title": one.title, "text": one.text} for one in ACME.knowledge]
     name = next(
@@ -151,7 +155,7 @@ async def test_a_knowledge_base_is_sent_as_the_sdk_sends_it(box: RunningSandbox,
     assert json.loads(mine["knowledge_base_texts"][2]) == texts
 
 
-async def test_the_sdk_reads_back_what_stands_there(ours: Retell, theirs: AsyncRetell):
+async def test_the_sdk_reads_back_what_stands_there(ours: Provider[Any], theirs: AsyncRetell):
     copy = await put(ours, ACME, await put(ours))
     agent_id = str(copy.remote_id)
     agent: Any = await theirs.agent.retrieve(agent_id, version="latest_published")
@@ -170,16 +174,18 @@ async def test_the_sdk_reads_back_what_stands_there(ours: Retell, theirs: AsyncR
 
 
 async def test_we_ask_nothing_that_the_sdk_could_not_ask(
-    box: RunningSandbox, org: RetellOrg, ours: Retell, theirs: AsyncRetell
+    box: RunningSandbox, org: RetellOrg, ours: Provider[Any], theirs: AsyncRetell
 ):
     first = await put(ours)
-    await ours.delete_copy(await put(ours, ACME, first), [], Secret(KEY), LIMIT)
-    number = await ours.buy_native("US", "415", "client_1", None, WIRING, None, Secret(KEY), LIMIT)
-    await ours.assign_native(number, None, WIRING, "+14155550100", Secret(KEY), LIMIT)
-    await ours.list_native(Secret(KEY), LIMIT)
-    await ours.release_native(number, Secret(KEY), LIMIT)
+    await ours.assistants.delete_copy(ours.open(Secret(KEY), LIMIT), await put(ours, ACME, first), [])
+    number = await ours.shop.buy(
+        ours.open(Secret(KEY), LIMIT), NumberOrder("US", "415", "client_1", None, WIRING, None)
+    )
+    await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, None, WIRING, "+14155550100")
+    await ours.shop.list_numbers(ours.open(Secret(KEY), LIMIT))
+    await ours.shop.release(ours.open(Secret(KEY), LIMIT), number)
     linked = box.state.retell.add_agent(org)
-    await ours.manage_link(linked, ["webhook", "transfer"], WIRING, Secret(KEY), LIMIT)
+    await ours.assistants.manage_link(ours.open(Secret(KEY), LIMIT), linked, ["webhook", "transfer"], WIRING)
     asked = requests(box)
     box.state.requests.clear()
     await ask_everything(theirs)
@@ -223,11 +229,15 @@ def requests(box: RunningSandbox) -> set[tuple[str, str, tuple[str, ...]]]:
     }
 
 
-async def test_numbers_are_bought_and_assigned_as_the_sdk_would(box: RunningSandbox, ours: Retell, theirs: AsyncRetell):
+async def test_numbers_are_bought_and_assigned_as_the_sdk_would(
+    box: RunningSandbox, ours: Provider[Any], theirs: AsyncRetell
+):
     copy = await put(ours)
-    number = await ours.buy_native("US", "415", "client_1", copy, WIRING, "+14155550100", Secret(KEY), LIMIT)
-    await ours.assign_native(number, None, WIRING, None, Secret(KEY), LIMIT)
-    await ours.assign_native(number, copy, WIRING, "+14155550101", Secret(KEY), LIMIT)
+    number = await ours.shop.buy(
+        ours.open(Secret(KEY), LIMIT), NumberOrder("US", "415", "client_1", copy, WIRING, "+14155550100")
+    )
+    await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, None, WIRING, None)
+    await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, copy, WIRING, "+14155550101")
     judge(PhoneNumberCreateParams, sent(box, "/create-phone-number")[0].json())
     for asked in sent(box, "/update-phone-number"):
         judge(PhoneNumberUpdateParams, asked.json())
@@ -238,8 +248,8 @@ async def test_numbers_are_bought_and_assigned_as_the_sdk_would(box: RunningSand
     assert [item.phone_number for item in (await theirs.phone_number.list()).items] == [number.e164]
 
 
-async def test_lines_are_those_that_the_sdk_reads(org: RetellOrg, ours: Retell, theirs: AsyncRetell):
+async def test_lines_are_those_that_the_sdk_reads(org: RetellOrg, ours: Provider[Any], theirs: AsyncRetell):
     org.concurrency_used = 3
-    lines, read = await ours.count_lines(Secret(KEY), LIMIT), await theirs.concurrency.retrieve()
+    lines, read = await ours.count_lines(ours.open(Secret(KEY), LIMIT)), await theirs.concurrency.retrieve()
     assert lines is not None
     assert (lines.limit, lines.used) == (read.concurrency_limit, read.current_concurrency)

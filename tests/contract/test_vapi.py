@@ -11,10 +11,10 @@ from vapi.types import AssistantOverrides, CreateCustomerDto
 
 from adapters.base import Target
 from adapters.http import Http
-from adapters.vapi import Vapi
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import CALL, KEY
+from tests.support.adapters import vapi_at
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,8 @@ async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(caller: st
     metadata = {"router_call_id": CALL.call_id, "twilio_call_sid": CALL.call_sid}
     http = Http()
     async with serving(reply(201, CREATED)) as server:
-        await Vapi(http, server.url).hand_off(replace(CALL, caller=caller), TARGET, KEY, 5)
+        vapi = vapi_at(http, server.url)
+        await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=caller), TARGET)
         await http.aclose()
         async with httpx.AsyncClient() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
@@ -62,7 +63,8 @@ async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(caller: st
 async def test_the_key_check_is_a_request_of_the_sdk():
     http = Http()
     async with serving(reply(200, [])) as server:
-        await Vapi(http, server.url).check_key(KEY, 5)
+        vapi = vapi_at(http, server.url)
+        await vapi.calls.check_key(vapi.open(KEY, 5))
         await http.aclose()
         async with httpx.AsyncClient() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)

@@ -38,15 +38,16 @@ from vapi.types import (
 )
 
 from adapters.http import Http
-from adapters.portable import Copy, Counterpart, Credentials
+from adapters.portable import Copy, Credentials, Registration
+from adapters.provider import Provider
 from adapters.sandbox.api import read_body
 from adapters.sandbox.server import RunningSandbox, running_sandbox
-from adapters.vapi import Vapi
 from adapters.vapi.languages import SINGLE
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.vapi.examples import ACME, FUNCTION, KEY, LIMIT, PLAIN, WEBHOOK_SECRET, WIRING
+from tests.support.adapters import vapi_at
 
 pytestmark = [
     pytest.mark.anyio,
@@ -77,12 +78,12 @@ def answering() -> Script:
 
 
 async def both(
-    ours: Callable[[Vapi], Awaitable[object]], theirs: Callable[[AsyncVapi], Awaitable[object]]
+    ours: Callable[[Provider[Any]], Awaitable[object]], theirs: Callable[[AsyncVapi], Awaitable[object]]
 ) -> tuple[Asked, Asked]:
     """The last request of each."""
     http = Http()
     async with serving(answering()) as server:
-        await ours(Vapi(http, server.url))
+        await ours(vapi_at(http, server.url))
         await http.aclose()
         mine = server.last
         async with httpx.AsyncClient() as client:
@@ -157,8 +158,8 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
 async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
     prose: dict[str, Any] = {}
 
-    async def ours(vapi: Vapi) -> None:
-        await vapi.put_copy(ACME, WIRING, copy, (), KEY, LIMIT)
+    async def ours(vapi: Provider[Any]) -> None:
+        await vapi.assistants.put_copy(vapi.open(KEY, LIMIT), ACME, WIRING, copy, ())
 
     async def theirs(vapi: AsyncVapi) -> None:
         fields = whole(prose["system"], prose["transfer"])
@@ -166,7 +167,7 @@ async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
 
     http = Http()
     async with serving(answering()) as listening:
-        await ours(Vapi(http, listening.url))
+        await ours(vapi_at(http, listening.url))
         await http.aclose()
         mine = listening.last
         model = mine.json["model"]
@@ -180,7 +181,7 @@ async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
 
 async def test_a_plain_assistant_is_one_of_the_sdk():
     mine, theirs = await both(
-        lambda vapi: vapi.put_copy(PLAIN, WIRING, None, (), KEY, LIMIT),
+        lambda vapi: vapi.assistants.put_copy(vapi.open(KEY, LIMIT), PLAIN, WIRING, None, ()),
         lambda vapi: vapi.assistants.create(
             name="Acme Plumbing",
             first_message_mode="assistant-speaks-first-with-model-generated-message",
@@ -207,7 +208,8 @@ async def test_a_file_is_uploaded_as_the_sdk_does():
     text = "Prices\n\nA visit is $80.\n"
     http = Http()
     async with serving(answering()) as listening:
-        await Vapi(http, listening.url).put_copy(ACME, WIRING, None, (), KEY, LIMIT)
+        vapi = vapi_at(http, listening.url)
+        await vapi.assistants.put_copy(vapi.open(KEY, LIMIT), ACME, WIRING, None, ())
         await http.aclose()
         mine = next(asked for asked in listening.asked if asked.method == "POST")
         [part] = read_body(mine.headers["content-type"], mine.body)
@@ -222,7 +224,9 @@ async def test_a_file_is_uploaded_as_the_sdk_does():
 
 async def test_a_number_is_imported_as_the_sdk_does():
     mine, theirs = await both(
-        lambda vapi: vapi.register_number("+15005550155", CREDENTIALS, Copy("0a1b2c3d"), "+14155550123", KEY, LIMIT),
+        lambda vapi: vapi.registrations.register(
+            vapi.open(KEY, LIMIT), "+15005550155", CREDENTIALS, Copy("0a1b2c3d"), "+14155550123"
+        ),
         lambda vapi: vapi.phone_numbers.create(
             request=CreateTwilioPhoneNumberDto(
                 number="+15005550155",
@@ -242,7 +246,9 @@ async def test_a_number_is_imported_as_the_sdk_does():
 
 async def test_a_number_is_assigned_as_the_sdk_does():
     mine, theirs = await both(
-        lambda vapi: vapi.assign_counterpart(Counterpart("0a1b2c3d"), Copy("0f9e8d7c"), "+14155550123", KEY, LIMIT),
+        lambda vapi: vapi.registrations.assign(
+            vapi.open(KEY, LIMIT), Registration("0a1b2c3d"), Copy("0f9e8d7c"), "+14155550123"
+        ),
         lambda vapi: vapi.phone_numbers.update(
             "0a1b2c3d",
             request=UpdateTwilioPhoneNumberDto(
@@ -261,14 +267,28 @@ async def test_things_are_read_and_deleted_as_the_sdk_does():
         await vapi.files.delete("0f9e8d7c")
 
     for ours, theirs in (
-        (lambda vapi: vapi.check_link("0a1b2c3d", KEY, LIMIT), lambda vapi: vapi.assistants.get("0a1b2c3d")),
-        (lambda vapi: vapi.delete_copy(Copy("0a1b2c3d", {"file_1": "0f9e8d7c"}), (), KEY, LIMIT), delete_all),
         (
-            lambda vapi: vapi.unregister_number(Counterpart("0a1b2c3d"), KEY, LIMIT),
+            lambda vapi: vapi.assistants.check_link(vapi.open(KEY, LIMIT), "0a1b2c3d"),
+            lambda vapi: vapi.assistants.get("0a1b2c3d"),
+        ),
+        (
+            lambda vapi: vapi.assistants.delete_copy(
+                vapi.open(KEY, LIMIT), Copy("0a1b2c3d", {"file_1": "0f9e8d7c"}), ()
+            ),
+            delete_all,
+        ),
+        (
+            lambda vapi: vapi.registrations.unregister(vapi.open(KEY, LIMIT), Registration("0a1b2c3d")),
             lambda vapi: vapi.phone_numbers.delete("0a1b2c3d"),
         ),
-        (lambda vapi: vapi.find_copy("client_1", KEY, LIMIT), lambda vapi: vapi.assistants.list(limit=100)),
-        (lambda vapi: vapi.find_counterpart("+1", KEY, LIMIT), lambda vapi: vapi.phone_numbers.list(limit=100)),
+        (
+            lambda vapi: vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1"),
+            lambda vapi: vapi.assistants.list(limit=100),
+        ),
+        (
+            lambda vapi: vapi.registrations.find(vapi.open(KEY, LIMIT), "+1"),
+            lambda vapi: vapi.phone_numbers.list(limit=100),
+        ),
     ):
         mine, sdks = await both(ours, theirs)
         assert address(mine) == address(sdks)
@@ -278,7 +298,8 @@ async def test_the_next_page_is_asked_for_as_the_sdk_does():
     page = [{"id": f"id-{each}", "createdAt": "2026-11-23T12:00:00.123Z"} for each in range(100)]
     http = Http()
     async with serving(reply(200, page)) as listening:
-        await Vapi(http, listening.url).find_copy("client_1", KEY, LIMIT)
+        vapi = vapi_at(http, listening.url)
+        await vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1")
         await http.aclose()
         mine = listening.last
         async with httpx.AsyncClient() as client:
@@ -309,10 +330,10 @@ async def box() -> AsyncIterator[RunningSandbox]:
 
 
 @pytest.fixture
-async def host(box: RunningSandbox) -> AsyncIterator[Vapi]:
+async def host(box: RunningSandbox) -> AsyncIterator[Provider[Any]]:
     box.state.vapi.add_org(CANARY)
     http = Http()
-    yield Vapi(http, f"{box.url}/vapi")
+    yield vapi_at(http, f"{box.url}/vapi")
     await http.aclose()
 
 
@@ -322,8 +343,8 @@ async def sdk(box: RunningSandbox) -> AsyncIterator[AsyncVapi]:
         yield AsyncVapi(token=CANARY, base_url=f"{box.url}/vapi", httpx_client=client)
 
 
-async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Vapi, sdk: AsyncVapi):
-    copy = await host.put_copy(ACME, WIRING, None, (), KEY, LIMIT)
+async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Provider[Any], sdk: AsyncVapi):
+    copy = await host.assistants.put_copy(host.open(KEY, LIMIT), ACME, WIRING, None, ())
 
     [listed] = await sdk.assistants.list()
     read = await sdk.assistants.get(str(copy.remote_id))
@@ -340,22 +361,26 @@ async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Vapi, sdk: As
     assert [read.transcriber.provider, read.voice.provider] == ["deepgram", "11labs"]  # type: ignore[union-attr]
     assert {file.id} == set(copy.parts.values())
 
-    await host.put_copy(replace(ACME, knowledge=(), prompt="You are the night desk."), WIRING, copy, (), KEY, LIMIT)
+    await host.assistants.put_copy(
+        host.open(KEY, LIMIT), replace(ACME, knowledge=(), prompt="You are the night desk."), WIRING, copy, ()
+    )
     changed: Any = await sdk.assistants.get(str(copy.remote_id))
     assert changed.model.messages[0].content.startswith("You are the night desk.")
     assert await sdk.files.list() == []
-    await host.delete_copy(copy, (), KEY, LIMIT)
+    await host.assistants.delete_copy(host.open(KEY, LIMIT), copy, ())
     assert await sdk.assistants.list() == []
 
 
-async def test_the_sdk_reads_back_the_number_that_we_imported(host: Vapi, sdk: AsyncVapi, box: RunningSandbox):
+async def test_the_sdk_reads_back_the_number_that_we_imported(host: Provider[Any], sdk: AsyncVapi, box: RunningSandbox):
     account = box.state.twilio.add_account()
     box.state.twilio.add_number(account, "+15005550155")
     credentials = Credentials(account.sid, Secret(account.auth_token))
-    counterpart = await host.register_number("+15005550155", credentials, None, "+14155550123", KEY, LIMIT)
+    registration = await host.registrations.register(
+        host.open(KEY, LIMIT), "+15005550155", credentials, None, "+14155550123"
+    )
 
-    read: Any = await sdk.phone_numbers.get(counterpart.remote_id)
+    read: Any = await sdk.phone_numbers.get(registration.remote_id)
     assert (read.provider, read.number, read.name) == ("twilio", "+15005550155", "callrouter +15005550155")
     assert (read.fallback_destination.number, read.sms_enabled) == ("+14155550123", False)
-    await host.unregister_number(counterpart, KEY, LIMIT)
+    await host.registrations.unregister(host.open(KEY, LIMIT), registration)
     assert await sdk.phone_numbers.list() == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.registry import PROVIDERS, settings_of
 from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
 
 CANARY = "canary-4f9a1c77e2b04d6d8b1e"
@@ -53,8 +54,24 @@ def test_nothing_needs_to_be_set() -> None:
         1,
         5,
     )
-    assert settings.retell_sip == "sip.retellai.com;transport=tcp"
-    assert settings.bland_sip == "us2.sip.bland.ai:5061;transport=tls;secure=true"
+
+
+def test_providers_declare_settings() -> None:
+    settings = load_settings({"CALLROUTER_BLAND_URL": "https://Bland.example.com/"}, declared=settings_of(PROVIDERS))
+    assert settings.providers == {
+        "vapi_url": "https://api.vapi.ai",
+        "retell_url": "https://api.retellai.com",
+        "retell_sip": "sip.retellai.com;transport=tcp",
+        "bland_url": "https://bland.example.com",
+        "bland_sip": "us2.sip.bland.ai:5061;transport=tls;secure=true",
+    }
+
+
+def test_every_mistake_in_a_providers_setting_is_named() -> None:
+    wrong = {"CALLROUTER_VAPI_URL": "vapi", "CALLROUTER_RETELL_SIP": "a server"}
+    with pytest.raises(SettingsError) as caught:
+        load_settings(wrong, declared=settings_of(PROVIDERS))
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == list(wrong)
 
 
 def test_other_people_s_variables_do_not_matter() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from adapters.registry import PROVIDERS, settings_of
 from router.cli.setup import read_settings
 from router.settings import Settings, SettingsError, generate_missing, load_settings
 
@@ -97,7 +98,7 @@ def test_an_empty_file_of_a_secret_is_a_mistake(tmp_path: Path, text: str):
 @pytest.mark.parametrize("name", ["CALLROUTER_PUBLIC_URL", "CALLROUTER_FALLBACK_URL", "CALLROUTER_VAPI_URL"])
 def test_an_address_with_a_port_that_there_is_not_is_a_mistake(name: str, port: str):
     with pytest.raises(SettingsError) as caught:
-        load_settings({name: f"https://calls.example.com:{port}/base"})
+        load_settings({name: f"https://calls.example.com:{port}/base"}, declared=settings_of(PROVIDERS))
     (problem,) = caught.value.problems
     assert problem.startswith(f"{name}: must ")
     assert port not in problem.replace("65535", "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -11,16 +11,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from adapters.base import Account, Carrier, VoiceProvider
-from adapters.bland import Bland
+from adapters.base import Account, Carrier
 from adapters.http import Http
-from adapters.portable import AssistantHost, LineTeller, NumberHost
 from adapters.receivers import Receivers
-from adapters.retell import Retell
+from adapters.registry import PROVIDERS, Providers, settings_of
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, demo_world
 from adapters.twilio import Twilio
-from adapters.vapi import Vapi
 from crypto import Keyring, Secret, new_key_entry
 from router.addresses import Addresses
 from router.api.app import api_routes
@@ -59,12 +56,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Services:
-    """What a service under test is made of. `voice` by name, in the order in which providers stand in for each other."""
+    """What a service under test is made of."""
 
     database: Database
     keyring: Keyring
     fallback_keyring: Keyring
-    voice: Mapping[str, VoiceProvider]
+    voice: Providers
     carrier: Carrier
     dispatcher: Dispatcher
     caps: Caps
@@ -75,9 +72,6 @@ class Services:
     public_url: str
     fallback_url: str
     clock: Clock
-    assistant_hosts: Mapping[str, AssistantHost] = field(default_factory=dict)
-    number_hosts: Mapping[str, NumberHost] = field(default_factory=dict)
-    line_tellers: Mapping[str, LineTeller] = field(default_factory=dict)
 
     @cached_property
     def areas(self) -> Areas:
@@ -89,9 +83,6 @@ class Services:
             carrier=self.carrier,
             platform=self.platform_account,
             providers=self.voice,
-            assistant_hosts=self.assistant_hosts,
-            number_hosts=self.number_hosts,
-            line_tellers=self.line_tellers,
             clock=self.clock,
         )
 
@@ -105,7 +96,7 @@ class Services:
             feed=self.feed,
             receivers=self.receivers,
         )
-        return api_routes(tuple(self.voice), parts, self.admin_token, self.public_url)
+        return api_routes(self.voice.declarations, parts, self.admin_token, self.public_url)
 
 
 @pytest.fixture
@@ -146,13 +137,9 @@ async def services(
     platform_keys: str,
 ) -> AsyncIterator[Services]:
     http = Http()
-    voice = (
-        Vapi(http, f"{sandbox.url}/vapi"),
-        Retell(http, f"{sandbox.url}/retell", SIP),
-        Bland(http, f"{sandbox.url}/bland", SIP),
-    )
-    keyring, providers = Keyring.parse(platform_keys), {provider.name: provider for provider in voice}
-    hosts = {provider.name: provider for provider in voice}
+    urls = {f"{one.name}_url": f"{sandbox.url}/{one.name}" for one in PROVIDERS}
+    keyring = Keyring.parse(platform_keys)
+    providers = Providers(PROVIDERS, http, dict.fromkeys(settings_of(PROVIDERS), SIP) | urls)
 
     def open_access(agency_id: str, access: Access) -> Secret:
         return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
@@ -171,9 +158,6 @@ async def services(
         admin_token=Secret(ADMIN_TOKEN),
         public_url=PUBLIC_URL,
         fallback_url="https://fallback.example.com",
-        assistant_hosts=hosts,
-        line_tellers=hosts,
-        number_hosts=hosts,
         clock=clock,
     )
     yield services

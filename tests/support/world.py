@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 from pydantic import SecretStr
 
+from adapters import registry
 from adapters.sandbox.carrier import Carrier, Quirks, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
@@ -279,7 +280,13 @@ class World:
 
 @contextlib.asynccontextmanager
 async def open_world(
-    dsn: str, folder: Path, *, replicas: int = 1, jobs: bool = False, **overrides: Any
+    dsn: str,
+    folder: Path,
+    *,
+    replicas: int = 1,
+    jobs: bool = False,
+    providers: registry.Declarations = registry.PROVIDERS,
+    **overrides: Any,
 ) -> AsyncIterator[World]:
     """A sandbox and the service before it, as many replicas as asked for on one database, with or without jobs."""
     clock = FakeClock()
@@ -303,9 +310,13 @@ async def open_world(
         settings = None
         for _ in range(replicas):
             listening = listen()
-            settings = load_settings({}, **(values | {"public_url": overrides.get("public_url") or url_of(listening)}))
+            settings = load_settings(
+                {},
+                declared=registry.settings_of(providers),
+                **(values | {"public_url": overrides.get("public_url") or url_of(listening)}),
+            )
             healths.append(ServiceHealth())
-            app = create_app(settings, healths[-1], jobs=jobs, clock=clock)
+            app = create_app(settings, healths[-1], jobs=jobs, clock=clock, providers=providers)
             urls.append(await stack.enter_async_context(serve_app(app, listening, lifespan=True)))
         assert settings is not None
         db = await asyncpg.connect(dsn)

@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 
 from adapters.http import Http
+from adapters.registry import PROVIDERS, Declarations, Providers
 from adapters.twilio import Twilio
 from crypto import Keyring
 from router.accounts import Accounts
-from router.app.outside import platform_account, voice_providers
+from router.app.outside import platform_account
 from router.cli.doctor.addresses import look_at_addresses
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
 from router.cli.doctor.live import LiveCheck
@@ -46,9 +47,11 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-async def examine(settings: Settings, *, live_call: bool = False) -> list[Finding]:
+async def examine(settings: Settings, *, live_call: bool = False, providers: Declarations = PROVIDERS) -> list[Finding]:
     """Everything at once; what cannot be looked at is a finding, too."""
-    looked = await asyncio.gather(look_at_addresses(settings), _look_at_database(settings, live_call=live_call))
+    looked = await asyncio.gather(
+        look_at_addresses(settings, providers), _look_at_database(settings, providers, live_call=live_call)
+    )
     return [*_look_at_settings(settings), *(finding for part in looked for finding in part)]
 
 
@@ -75,7 +78,7 @@ def _look_at_settings(settings: Settings) -> list[Finding]:
     return findings or [fine("settings", "complete")]
 
 
-async def _look_at_database(settings: Settings, *, live_call: bool) -> list[Finding]:
+async def _look_at_database(settings: Settings, declarations: Declarations, *, live_call: bool) -> list[Finding]:
     try:
         connection = await connect_to_schema(settings.dsn)
     except SchemaError as error:
@@ -98,12 +101,12 @@ async def _look_at_database(settings: Settings, *, live_call: bool) -> list[Find
         live = LiveCheck(
             connection,
             carrier,
-            voice_providers(settings, http),
+            Providers(declarations, http, settings.providers),
             Accounts(connection, Vault(keyring), platform).open,
         )
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
-            *await look_at_records(connection, keyring, settings.data_dir),
+            *await look_at_records(connection, keyring, settings.data_dir, declarations),
             *await check.look(connection),
             *(await live.look() if live_call else ()),
         ]

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from adapters.registry import PROVIDERS, Declarations, settings_of
 from router.cli.doctor.findings import Finding, fine, hint, problem
-from router.settings import Settings
+from router.settings import Settings, env_name
 
 _SECONDS: Final = 10.0
 _SKEW_SECONDS: Final = 60.0
@@ -24,14 +25,16 @@ _FALLBACK: Final = "CALLROUTER_FALLBACK_URL"
 Now = Callable[[], datetime]
 
 
-async def look_at_addresses(settings: Settings, now: Now = lambda: datetime.now(UTC)) -> list[Finding]:
+async def look_at_addresses(
+    settings: Settings, declarations: Declarations = PROVIDERS, now: Now = lambda: datetime.now(UTC)
+) -> list[Finding]:
     """All of them at the same time."""
     apis = {
-        "CALLROUTER_VAPI_URL": settings.vapi_url,
-        "CALLROUTER_RETELL_URL": settings.retell_url,
-        "CALLROUTER_BLAND_URL": settings.bland_url,
-        "CALLROUTER_TWILIO_URL": settings.twilio_url,
+        env_name(name): settings.providers[name]
+        for name, declared in settings_of(declarations).items()
+        if declared.is_url
     }
+    apis[env_name("twilio_url")] = settings.twilio_url
     async with httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False) as client:
         found = await asyncio.gather(
             _look_at_public(settings, client, now),
@@ -139,7 +142,7 @@ def _judge_clock(reply: httpx.Response, now: datetime) -> list[Finding]:
         problem(
             "clock",
             f"this machine's clock is {skew:.0f} seconds away from the one in front of {_PUBLIC}",
-            "let it be set by NTP: Retell's signatures are good for five minutes",
+            "let it be set by NTP: signatures of providers are good for a few minutes only",
         )
     ]
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from adapters.base import Account, Carrier, ProviderError, VoiceProvider
+from adapters.base import Account, Carrier, ProviderError
+from adapters.provider import Provider
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.routing.ladder import current_mode, order_providers
 from router.routing.route import Route, why_unready
@@ -58,7 +59,7 @@ class LiveCheck:
 
     connection: Connection
     carrier: Carrier
-    providers: Mapping[str, VoiceProvider]
+    providers: Mapping[str, Provider[Any]]
     open_account: OpenAccount
     patience: float = _PATIENCE_SECONDS
 

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.registry import Declarations, one_of
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection
@@ -42,11 +43,13 @@ SELECT a.name, s.provider, count(*) AS clients, min(s.error) AS error
 """
 
 
-async def look_at_records(connection: Connection, keyring: Keyring, data_dir: Path) -> list[Finding]:
+async def look_at_records(
+    connection: Connection, keyring: Keyring, data_dir: Path, providers: Declarations
+) -> list[Finding]:
     return [
         *await _look_at_seals(connection, keyring),
         *_look_at_spool(data_dir / _SPOOLED),
-        *await _look_at_agencies(connection),
+        *await _look_at_agencies(connection, providers),
         *[_judge_key(row) for row in await connection.fetch(_TROUBLED_KEYS)],
         *[_judge_assistants(row) for row in await connection.fetch(_FAILED_ASSISTANTS)],
     ]
@@ -100,21 +103,20 @@ def _look_at_spool(folder: Path) -> list[Finding]:
     ]
 
 
-async def _look_at_agencies(connection: Connection) -> list[Finding]:
+async def _look_at_agencies(connection: Connection, providers: Declarations) -> list[Finding]:
     agencies = await connection.fetch(_AGENCIES)
     if not agencies:
         return [hint("agencies", "there is none yet", "create one: POST /v1/agencies, see /docs")]
-    findings = [finding for row in agencies for finding in _judge_agency(row)]
+    findings = [finding for row in agencies for finding in _judge_agency(row, providers)]
     return findings or [fine("agencies", f"all {len(agencies)} have a voice key and a number")]
 
 
-def _judge_agency(row: Any) -> list[Finding]:
+def _judge_agency(row: Any, providers: Declarations) -> list[Finding]:
     subject = f"agency {row['name']}"
     findings = []
     if not row["voice_keys"]:
-        findings.append(
-            problem(subject, "has no voice key, so no AI takes its calls", "save a key for Vapi, Retell or Bland")
-        )
+        mend = f"save a key for {one_of(providers)}"
+        findings.append(problem(subject, "has no voice key, so no AI takes its calls", mend))
     elif row["active_provider"] is None:
         findings.append(
             problem(subject, "has a voice key, but no active provider", "make one active: PATCH active_provider")

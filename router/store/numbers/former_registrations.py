@@ -1,4 +1,4 @@
-"""Counterparts of ours that no number needs any more, until they are gone at their providers, too."""
+"""Registrations of ours that no number needs any more, until they are gone at their providers, too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEASE: Final = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class FormerRegistration:
-    """A counterpart that is to be deleted at the provider."""
+    """A registration that is to be deleted at the provider."""
 
     agency_id: str
     e164: str
@@ -30,7 +30,7 @@ _PARAMETERS: Final = parameters(FormerRegistration)
 
 
 async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
-    """A counterpart that was made for nothing: it is to be deleted, too."""
+    """A registration that was made for nothing: it is to be deleted, too."""
     await connection.execute(
         f"""
         INSERT INTO former_registrations ({FORMER}, look_after)

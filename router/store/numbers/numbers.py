@@ -1,4 +1,4 @@
-"""Phone numbers of clients. Their counterparts at providers are in router.store.numbers.registrations."""
+"""Phone numbers of clients. Their registrations at providers are in router.store.numbers.registrations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Number:
     drift: str | None = None
     checked_at: datetime | None = None
     registrations: dict[str, dict[str, str]] = field(default_factory=dict)
-    problems: tuple[str, ...] = ()  # why it has no counterpart where it should have one
+    problems: tuple[str, ...] = ()  # why it has no registration where it should have one
 
     @property
     def is_native(self) -> bool:
@@ -56,7 +56,7 @@ class Number:
 
 
 NUMBER: Final = columns(Number, "n", without=("registrations", "problems"))
-"""Of a number alone, without its counterparts."""
+"""Of a number alone, without its registrations."""
 
 
 async def claim_number(connection: Connection, number: Number) -> bool:

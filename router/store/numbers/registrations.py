@@ -1,4 +1,4 @@
-"""Registrations: the counterparts of carriers' numbers at providers, given by hand or made by us.
+"""Registrations of carriers' numbers at providers, given by hand or made by us.
 
 One of ours that is dropped stays in `former_registrations` until it is gone at the provider, too.
 """
@@ -19,7 +19,7 @@ _LEASE: Final = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class StoredRegistration:
-    """`assistant_id` and `fallback` are what a counterpart of ours was given there, by which version of the key.
+    """`assistant_id` and `fallback` are what a registration of ours was given there, by which version of the key.
 
     `interrupted`: whoever worked on it last has not said how it ended, so something of ours may be there.
     """
@@ -211,7 +211,7 @@ async def drop_registrations(
 async def list_unregistered(
     connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
 ) -> list[tuple[str, str, str]]:
-    """Numbers without a counterpart where their client has a linked assistant, or with one of ours that was made with
+    """Numbers without a registration where their client has a linked assistant, or with one of ours that was made with
     another key, or for another assistant or owner's phone: (agency id, E.164, provider). Those that were refused are
     left out, until there is another key.
     """

@@ -207,7 +207,7 @@ CALL_PATH: Final[tuple[Event, ...]] = (
         "warning",
         "A request from outside was refused before anything was done about it.",
         (
-            Field("source", "string", "who it claims to be: twilio, vapi, retell or bland", required=True),
+            Field("source", "string", "who it claims to be: twilio, or a provider's name", required=True),
             needed(REASON, REJECTIONS),
             Field("url", "string", "the address over which its signature was checked, without the query"),
             ACCOUNT,

@@ -67,7 +67,7 @@ SETTINGS: Final[tuple[Event, ...]] = (
     Event(
         "number.registered",
         "info",
-        "A number has its counterpart at a provider.",
+        "A number has its registration at a provider.",
         (needed(AGENCY), CLIENT, needed(NUMBER), needed(PROVIDER)),
     ),
     Event(

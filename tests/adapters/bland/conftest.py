@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from adapters.bland import Bland
 from adapters.http import Http
+from adapters.provider import Provider
 from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.canary import CANARY
+from tests.support.adapters import bland_at
 
 SIP = "us2.sip.bland.ai:5061;transport=tls;secure=true"
 
@@ -19,5 +22,5 @@ def org(box: RunningSandbox) -> BlandOrg:
 
 
 @pytest.fixture
-def bland(box: RunningSandbox, http: Http) -> Bland:
-    return Bland(http, f"{box.url}/bland", SIP)
+def bland(box: RunningSandbox, http: Http) -> Provider[Any]:
+    return bland_at(http, f"{box.url}/bland", SIP)

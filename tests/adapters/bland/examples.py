@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.http import Http
-from adapters.portable import Assistant, AssistantHost, Counterpart, Function, Knowledge, LineTeller, NumberHost, Wiring
+from adapters.portable import (
+    Assistant,
+    Function,
+    Knowledge,
+    Registration,
+    Wiring,
+)
 from adapters.replies import Reply
 from crypto.secret import Secret
 from tests.adapters.refusals import KEY
@@ -20,7 +26,6 @@ __all__ = [
     "TOKEN",
     "WIRING",
     "DyingHttp",
-    "Host",
     "Killed",
     "on",
 ]
@@ -55,13 +60,9 @@ ACME = Assistant(
 )
 
 
-class Host(AssistantHost, NumberHost, LineTeller):
-    """All that Bland is asked for beside calls."""
-
-
-def on(*e164s: str) -> list[Counterpart]:
+def on(*e164s: str) -> list[Registration]:
     """Numbers of Bland's own."""
-    return [Counterpart(e164) for e164 in e164s]
+    return [Registration(e164) for e164 in e164s]
 
 
 class Killed(BaseException):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
-from adapters.base import ErrorKind, KeyCheck, NumberHandoff, SipHandoff, Target, VoiceProvider
-from adapters.bland import Bland
+from adapters.base import ErrorKind, KeyCheck, NumberHandoff, SipHandoff, Target
 from adapters.http import Http
+from adapters.provider import Provider
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.loopback import Script, reply, serving
 from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
+from tests.support.adapters import bland_at
 
 pytestmark = pytest.mark.anyio
 
@@ -23,14 +25,15 @@ METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
 UNAUTHORIZED = {"data": None, "errors": [{"error": "AUTH_FAILURE", "message": "Unauthorized"}]}
 
 
-def as_provider(http: Http, url: str, sip: str = SIP) -> VoiceProvider:
-    return Bland(http, url, sip)
+def as_provider(http: Http, url: str, sip: str = SIP) -> Provider[Any]:
+    return bland_at(http, url, sip)
 
 
 @pytest.mark.parametrize("mode", [None, "sip"])
 async def test_opens_a_session_and_dials_it(http: Http, mode: str | None):
     async with serving(reply(200, {"token": "tok.en-1", "expires_at": "2026-11-23T13:00:00Z"})) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, Target(registration=NUMBER, mode=mode), KEY, 5)
+        bland = as_provider(http, server.url)
+        handoff = await bland.calls.hand_off(bland.open(KEY, 5), CALL, Target(registration=NUMBER, mode=mode))
     assert handoff == SipHandoff(f"sip:{NUMBER}@{SIP}?x-bland-session-id=tok.en-1")
     assert (server.last.method, server.last.target) == ("POST", "/v1/inbound/session")
     assert server.last.headers["authorization"] == CANARY
@@ -47,7 +50,8 @@ async def test_opens_a_session_and_dials_it(http: Http, mode: str | None):
 
 async def test_a_token_is_escaped_for_the_address(http: Http):
     async with serving(reply(200, {"token": "a+b/c=&x-evil=1?;@<>"})) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+        bland = as_provider(http, server.url)
+        handoff = await bland.calls.hand_off(bland.open(KEY, 5), CALL, TARGET)
     assert handoff == SipHandoff(
         f"sip:{NUMBER}@{SIP}?x-bland-session-id=a%2Bb%2Fc%3D%26x-evil%3D1%3F%3B%40%3C%3E"
     )  # fmt: skip
@@ -56,13 +60,15 @@ async def test_a_token_is_escaped_for_the_address(http: Http):
 @pytest.mark.parametrize("token", ["", None, 7, "a b", "a\r\nb", "é", "x" * 901, "=" * 340])
 async def test_a_token_that_fits_no_address_is_refused(http: Http, token: object):
     async with serving(reply(200, {"token": token})) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        bland = as_provider(http, server.url)
+        error = await error_of(bland.calls.hand_off(bland.open(KEY, 5), CALL, TARGET))
     assert error.kind is ErrorKind.MALFORMED_REPLY
 
 
 async def test_asks_for_the_number_and_dials_it(http: Http):
     async with serving(reply(200, {"phone_number": NUMBER, "prompt": "…"})) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, BY_NUMBER, KEY, 5)
+        bland = as_provider(http, server.url)
+        handoff = await bland.calls.hand_off(bland.open(KEY, 5), CALL, BY_NUMBER)
     assert handoff == NumberHandoff(NUMBER)
     assert server.last.method == "GET"
     assert server.last.target.replace("%2B", "+") == f"/v1/inbound/{NUMBER}"
@@ -96,7 +102,8 @@ async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureF
 )
 async def test_both_forms_of_an_error_are_understood(http: Http, target: Target, script: Script, kind: ErrorKind):
     async with serving(script) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, target, KEY, 5))
+        bland = as_provider(http, server.url)
+        error = await error_of(bland.calls.hand_off(bland.open(KEY, 5), CALL, target))
     assert error.kind is kind
     assert_clean(error)
 
@@ -108,7 +115,8 @@ async def test_both_forms_of_an_error_are_understood(http: Http, target: Target,
 async def test_a_registration_that_is_no_number_is_asked_for_nowhere(http: Http, registration: str | None, mode: str):
     async with serving(reply(200, {"token": "t"})) as server:
         target = Target(registration=registration, mode=mode)
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, target, KEY, 5))
+        bland = as_provider(http, server.url)
+        error = await error_of(bland.calls.hand_off(bland.open(KEY, 5), CALL, target))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert not server.asked
 
@@ -117,7 +125,7 @@ async def test_a_registration_that_is_no_number_is_asked_for_nowhere(http: Http,
     ("target", "missing"), [(TARGET, None), (Target(), "registration"), (Target(assistant_id="a"), "registration")]
 )
 def test_what_a_client_still_lacks(target: Target, missing: str | None):
-    assert as_provider(Http(), "").missing(target) == missing
+    assert as_provider(Http(), "").calls.missing(target) == missing
 
 
 @pytest.mark.parametrize(
@@ -133,14 +141,16 @@ def test_what_a_client_still_lacks(target: Target, missing: str | None):
 )
 async def test_a_key_is_proven_by_the_account(http: Http, answer: object, check: KeyCheck):
     async with serving(reply(200, answer)) as server:
-        assert await as_provider(http, server.url).check_key(KEY, 5) == check
+        bland = as_provider(http, server.url)
+        assert await bland.calls.check_key(bland.open(KEY, 5)) == check
     assert (server.last.method, server.last.target) == ("GET", "/v1/me")
     assert server.last.headers["authorization"] == CANARY
 
 
 async def test_a_key_that_is_asked_to_pay_is_still_a_key(http: Http):
     async with serving(reply(402, {"status": "error", "message": "Insufficient balance."})) as server:
-        assert await as_provider(http, server.url).check_key(KEY, 5) == KeyCheck("out_of_credit")
+        bland = as_provider(http, server.url)
+        assert await bland.calls.check_key(bland.open(KEY, 5)) == KeyCheck("out_of_credit")
 
 
 @pytest.mark.parametrize(
@@ -154,11 +164,6 @@ async def test_a_key_that_is_asked_to_pay_is_still_a_key(http: Http):
 )
 async def test_a_key_that_is_not_proven(http: Http, script: Script, kind: ErrorKind):
     async with serving(script) as server:
-        error = await error_of(as_provider(http, server.url).check_key(KEY, 5))
+        bland = as_provider(http, server.url)
+        error = await error_of(bland.calls.check_key(bland.open(KEY, 5)))
     assert error.kind is kind
-
-
-async def test_sessions_are_not_ended(http: Http):
-    provider = as_provider(http, "http://127.0.0.1:9")
-    assert not provider.capabilities.ends_calls
-    assert (await error_of(provider.end_call("id", KEY, 5))).kind is ErrorKind.BAD_REQUEST

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from adapters.base import ErrorKind
-from adapters.bland import Bland
 from adapters.bland.settings import NEUTRAL
-from adapters.features import all_offers
-from adapters.portable import Copy, Counterpart, Credentials, NativeNumber
+from adapters.facets import NumberOrder
+from adapters.portable import Copy, Credentials, NativeNumber, Registration
+from adapters.provider import Provider
 from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.bland.numbers import PRICE
 from adapters.sandbox.server import RunningSandbox
@@ -17,6 +19,7 @@ from crypto.secret import Secret
 from tests.adapters.bland.conftest import SIP
 from tests.adapters.bland.examples import ACME, KEY, LIMIT, PLAIN, WIRING, DyingHttp, Killed, on
 from tests.adapters.refusals import error_of
+from tests.support.adapters import bland_at
 
 pytestmark = pytest.mark.anyio
 
@@ -38,20 +41,20 @@ def credentials(account: Account) -> Credentials:
     return Credentials(account.sid, Secret(account.auth_token))
 
 
-def connected(credentials: Credentials, counterpart: Counterpart) -> Credentials:
-    return Credentials(credentials.account_sid, credentials.auth_token, connection=counterpart.parts)
+def connected(credentials: Credentials, registration: Registration) -> Credentials:
+    return Credentials(credentials.account_sid, credentials.auth_token, connection=registration.parts)
 
 
-async def register(bland: Bland, credentials: Credentials, e164: str = NUMBER) -> Counterpart:
-    return await bland.register_number(e164, credentials, Copy(None), OWNER, KEY, LIMIT)
+async def register(bland: Provider[Any], credentials: Credentials, e164: str = NUMBER) -> Registration:
+    return await bland.registrations.register(bland.open(KEY, LIMIT), e164, credentials, Copy(None), OWNER)
 
 
 async def test_a_number_is_uploaded_and_points_at_bland_from_then_on(
-    bland: Bland, org: BlandOrg, account: Account, credentials: Credentials
+    bland: Provider[Any], org: BlandOrg, account: Account, credentials: Credentials
 ):
-    counterpart = await register(bland, credentials)
-    assert (counterpart.remote_id, counterpart.mode) == (NUMBER, "sip")
-    assert org.accounts == {counterpart.parts["encrypted_key"]: account.sid}
+    registration = await register(bland, credentials)
+    assert (registration.remote_id, registration.mode) == (NUMBER, "sip")
+    assert org.accounts == {registration.parts["encrypted_key"]: account.sid}
     at_twilio = account.number_called(NUMBER)
     assert at_twilio is not None
     assert at_twilio["voice_url"].startswith("https://server.aws.dc8.bland.ai/incoming?")
@@ -59,14 +62,16 @@ async def test_a_number_is_uploaded_and_points_at_bland_from_then_on(
     assert org.numbers[NUMBER]["fallback_number"] is None, "Bland would send all calls there"
 
 
-async def test_what_opens_the_account_shows_in_no_print(bland: Bland, org: BlandOrg, credentials: Credentials):
-    counterpart = await register(bland, credentials)
+async def test_what_opens_the_account_shows_in_no_print(bland: Provider[Any], org: BlandOrg, credentials: Credentials):
+    registration = await register(bland, credentials)
     (encrypted_key,) = org.accounts
-    assert encrypted_key not in repr(counterpart)
-    assert encrypted_key not in repr(connected(credentials, counterpart))
+    assert encrypted_key not in repr(registration)
+    assert encrypted_key not in repr(connected(credentials, registration))
 
 
-async def test_an_account_is_connected_once(bland: Bland, box: RunningSandbox, org: BlandOrg, credentials: Credentials):
+async def test_an_account_is_connected_once(
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg, credentials: Credentials
+):
     first = await register(bland, credentials)
     second = await register(bland, connected(credentials, first), SECOND)
     assert second.parts == first.parts
@@ -74,7 +79,9 @@ async def test_an_account_is_connected_once(bland: Bland, box: RunningSandbox, o
     assert len(box.state.requests_to("bland", "/v1/accounts")) == 1
 
 
-async def test_a_connection_that_was_cut_at_bland_is_made_anew(bland: Bland, org: BlandOrg, credentials: Credentials):
+async def test_a_connection_that_was_cut_at_bland_is_made_anew(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
     first = await register(bland, credentials)
     org.accounts.clear()
     second = await register(bland, connected(credentials, first), SECOND)
@@ -83,43 +90,47 @@ async def test_a_connection_that_was_cut_at_bland_is_made_anew(bland: Bland, org
 
 
 async def test_the_assistant_is_put_on_uploaded_numbers_with_the_key_of_their_account(
-    bland: Bland, org: BlandOrg, credentials: Credentials
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
 ):
-    counterpart = await register(bland, credentials)
-    refused = await error_of(bland.put_copy(PLAIN, WIRING, None, on(NUMBER), KEY, LIMIT))
+    registration = await register(bland, credentials)
+    refused = await error_of(bland.assistants.put_copy(bland.open(KEY, LIMIT), PLAIN, WIRING, None, on(NUMBER)))
     assert refused.kind is ErrorKind.BAD_REQUEST
-    copy = await bland.put_copy(ACME, WIRING, None, [counterpart], KEY, LIMIT)
+    copy = await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, [registration])
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
-    await bland.delete_copy(copy, [], KEY, LIMIT)  # found by its marker, yet not ours to change without that key
+    await bland.assistants.delete_copy(
+        bland.open(KEY, LIMIT), copy, []
+    )  # found by its marker, yet not ours to change without that key
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
-    await bland.delete_copy(copy, [counterpart], KEY, LIMIT)
+    await bland.assistants.delete_copy(bland.open(KEY, LIMIT), copy, [registration])
     assert org.numbers[NUMBER]["prompt"] == NEUTRAL["prompt"]
 
 
 async def test_a_number_that_is_there_already_keeps_its_assistant_and_gets_a_new_key(
-    bland: Bland, org: BlandOrg, credentials: Credentials
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
 ):
     first = await register(bland, credentials)
-    await bland.put_copy(ACME, WIRING, None, [first], KEY, LIMIT)
-    assert await bland.find_counterpart(NUMBER, KEY, LIMIT) == Counterpart(NUMBER, "sip")
+    await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, [first])
+    assert await bland.registrations.find(bland.open(KEY, LIMIT), NUMBER) == Registration(NUMBER, "sip")
     again = await register(bland, credentials)
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
-    await bland.put_copy(PLAIN, WIRING, None, [again], KEY, LIMIT)
+    await bland.assistants.put_copy(bland.open(KEY, LIMIT), PLAIN, WIRING, None, [again])
     assert org.numbers[NUMBER]["prompt"] == PLAIN.prompt
 
 
-async def test_a_number_that_is_not_there_is_not_found(bland: Bland, org: BlandOrg):
-    assert await bland.find_counterpart(NUMBER, KEY, LIMIT) is None
+async def test_a_number_that_is_not_there_is_not_found(bland: Provider[Any], org: BlandOrg):
+    assert await bland.registrations.find(bland.open(KEY, LIMIT), NUMBER) is None
     assert not org.numbers
 
 
-async def test_a_number_that_is_not_on_the_account_is_refused(bland: Bland, org: BlandOrg, credentials: Credentials):
+async def test_a_number_that_is_not_on_the_account_is_refused(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
     error = await error_of(register(bland, credentials, "+14155550199"))
     assert (error.kind, "+14155550199" in error.said) == (ErrorKind.BAD_REQUEST, True)
     assert not org.numbers
 
 
-async def test_a_wrong_token_says_so(bland: Bland, org: BlandOrg, account: Account):
+async def test_a_wrong_token_says_so(bland: Provider[Any], org: BlandOrg, account: Account):
     error = await error_of(register(bland, Credentials(account.sid, Secret("wrong"))))
     assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Invalid Twilio credentials")
     assert not org.accounts
@@ -128,103 +139,107 @@ async def test_a_wrong_token_says_so(bland: Bland, org: BlandOrg, account: Accou
 @pytest.mark.parametrize("answered", [False, True], ids=["before the request", "before its answer"])
 @pytest.mark.parametrize("lives", range(4))
 async def test_a_process_may_die_while_it_registers(
-    bland: Bland, box: RunningSandbox, org: BlandOrg, credentials: Credentials, lives: int, answered: bool
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg, credentials: Credentials, lives: int, answered: bool
 ):
     dying = DyingHttp(lives, answered=answered)
     with pytest.raises(Killed):
-        await register(Bland(dying, f"{box.url}/bland", SIP), credentials)
+        await register(bland_at(dying, f"{box.url}/bland", SIP), credentials)
     await dying.aclose()
-    counterpart = await register(bland, credentials)
+    registration = await register(bland, credentials)
     assert list(org.numbers) == [NUMBER]
-    await bland.put_copy(PLAIN, WIRING, None, [counterpart], KEY, LIMIT)
+    await bland.assistants.put_copy(bland.open(KEY, LIMIT), PLAIN, WIRING, None, [registration])
     assert org.numbers[NUMBER]["prompt"] == PLAIN.prompt
 
 
-async def test_a_counterpart_without_an_assistant_takes_messages(bland: Bland, org: BlandOrg, credentials: Credentials):
-    counterpart = await register(bland, credentials)
-    copy = await bland.put_copy(ACME, WIRING, None, [counterpart], KEY, LIMIT)
-    await bland.assign_counterpart(counterpart, copy, OWNER, KEY, LIMIT)
+async def test_a_registration_without_an_assistant_takes_messages(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
+    registration = await register(bland, credentials)
+    copy = await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, [registration])
+    await bland.registrations.assign(bland.open(KEY, LIMIT), registration, copy, OWNER)
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
-    await bland.assign_counterpart(counterpart, None, OWNER, KEY, LIMIT)
+    await bland.registrations.assign(bland.open(KEY, LIMIT), registration, None, OWNER)
     assert org.numbers[NUMBER]["prompt"] == NEUTRAL["prompt"]
     assert org.numbers[NUMBER]["fallback_number"] is None
 
 
-async def test_a_counterpart_that_is_gone_cannot_be_assigned(bland: Bland, org: BlandOrg):
+async def test_a_registration_that_is_gone_cannot_be_assigned(bland: Provider[Any], org: BlandOrg):
     assert not org.numbers
-    error = await error_of(bland.assign_counterpart(Counterpart(NUMBER), Copy(None), OWNER, KEY, LIMIT))
+    error = await error_of(bland.registrations.assign(bland.open(KEY, LIMIT), Registration(NUMBER), Copy(None), OWNER))
     assert error.kind is ErrorKind.BAD_REQUEST
 
 
-async def test_a_counterpart_is_taken_away_once_and_again(bland: Bland, org: BlandOrg, credentials: Credentials):
-    counterpart = await register(bland, credentials)
-    await bland.unregister_number(counterpart, KEY, LIMIT)
+async def test_a_registration_is_taken_away_once_and_again(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
+    registration = await register(bland, credentials)
+    await bland.registrations.unregister(bland.open(KEY, LIMIT), registration)
     assert not org.numbers
-    await bland.unregister_number(counterpart, KEY, LIMIT)
+    await bland.registrations.unregister(bland.open(KEY, LIMIT), registration)
 
 
 @pytest.mark.parametrize("place", ["/numbers/purchase", "/v1/inbound/purchase"])
 async def test_a_number_is_bought_at_whichever_place_exists(
-    bland: Bland, box: RunningSandbox, org: BlandOrg, place: str
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg, place: str
 ):
     box.state.bland.numbers.purchase_path = place
-    bought = await bland.buy_native("US", "212", "callrouter client_1", Copy(None), WIRING, OWNER, KEY, LIMIT)
+    bought = await bland.shop.buy(
+        bland.open(KEY, LIMIT), NumberOrder("US", "212", "callrouter client_1", Copy(None), WIRING, OWNER)
+    )
     assert bought.e164.startswith("+1212")
     assert org.balance == 25.0 - PRICE
-    assert await bland.list_native(KEY, LIMIT) == [bought]
+    assert await bland.shop.list_numbers(bland.open(KEY, LIMIT)) == [bought]
     assert org.numbers[bought.e164]["prompt"] == NEUTRAL["prompt"], "until its assistant is put on it"
     assert org.numbers[bought.e164]["webhook"] == WIRING.webhook_url
     assert box.state.answer_leg("number", bought.e164).result == "answered"
 
 
 async def test_a_purchase_that_is_refused_or_fails_is_not_tried_at_the_other_place(
-    bland: Bland, box: RunningSandbox, org: BlandOrg
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg
 ):
     org.balance = 1.0
-    poor = await error_of(bland.buy_native("US", None, "label", None, WIRING, None, KEY, LIMIT))
+    poor = await error_of(bland.shop.buy(bland.open(KEY, LIMIT), NumberOrder("US", None, "label", None, WIRING, None)))
     assert poor.kind is ErrorKind.OUT_OF_CREDIT
     box.state.faults.set("bland", {"fault": "503", "operation": "all"})
-    failed = await error_of(bland.buy_native("US", None, "label", None, WIRING, None, KEY, LIMIT))
+    failed = await error_of(
+        bland.shop.buy(bland.open(KEY, LIMIT), NumberOrder("US", None, "label", None, WIRING, None))
+    )
     assert failed.kind is ErrorKind.PROVIDER_ERROR
     assert [asked.path for asked in box.state.requests] == ["/numbers/purchase"] * 2
 
 
-async def test_numbers_of_other_countries_are_not_asked_for(bland: Bland, box: RunningSandbox):
-    error = await error_of(bland.buy_native("GB", None, "label", None, WIRING, None, KEY, LIMIT))
+async def test_numbers_of_other_countries_are_not_asked_for(bland: Provider[Any], box: RunningSandbox):
+    error = await error_of(bland.shop.buy(bland.open(KEY, LIMIT), NumberOrder("GB", None, "label", None, WIRING, None)))
     assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Bland sells no numbers in GB")
     assert not box.state.requests
-    assert bland.sells_in == all_offers()["bland"].sells_in
 
 
 async def test_a_number_that_goes_to_another_client_does_not_keep_the_former_assistant(
-    bland: Bland, box: RunningSandbox, org: BlandOrg
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg
 ):
     box.state.bland.add_number(org, NUMBER)
     native = NativeNumber(NUMBER, NUMBER)
-    former = await bland.put_copy(ACME, WIRING, None, on(NUMBER), KEY, LIMIT)
-    await bland.assign_native(native, former, WIRING, OWNER, KEY, LIMIT)
+    former = await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, on(NUMBER))
+    await bland.shop.assign(bland.open(KEY, LIMIT), native, former, WIRING, OWNER)
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
-    await bland.assign_native(native, Copy(None, {"marker": "client_2"}), WIRING, OWNER, KEY, LIMIT)
+    await bland.shop.assign(bland.open(KEY, LIMIT), native, Copy(None, {"marker": "client_2"}), WIRING, OWNER)
     assert org.numbers[NUMBER]["prompt"] == NEUTRAL["prompt"]
     assert org.numbers[NUMBER]["webhook"] == WIRING.webhook_url
-    error = await error_of(bland.assign_native(NativeNumber(SECOND, SECOND), None, WIRING, None, KEY, LIMIT))
+    error = await error_of(bland.shop.assign(bland.open(KEY, LIMIT), NativeNumber(SECOND, SECOND), None, WIRING, None))
     assert error.kind is ErrorKind.BAD_REQUEST
 
 
-async def test_a_native_number_is_released_once_and_again(bland: Bland, box: RunningSandbox, org: BlandOrg):
+async def test_a_native_number_is_released_once_and_again(bland: Provider[Any], box: RunningSandbox, org: BlandOrg):
     box.state.bland.add_number(org, NUMBER)
     for _ in range(2):
-        await bland.release_native(NativeNumber(NUMBER, NUMBER), KEY, LIMIT)
+        await bland.shop.release(bland.open(KEY, LIMIT), NativeNumber(NUMBER, NUMBER))
         assert not org.numbers
 
 
-async def test_a_number_that_bland_keeps_is_not_called_released(bland: Bland, org: BlandOrg, credentials: Credentials):
+async def test_a_number_that_bland_keeps_is_not_called_released(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
     await register(bland, credentials)  # uploaded ones are refused without the key of their account
-    error = await error_of(bland.release_native(NativeNumber(NUMBER, NUMBER), KEY, LIMIT))
+    error = await error_of(bland.shop.release(bland.open(KEY, LIMIT), NativeNumber(NUMBER, NUMBER)))
     assert (error.kind, "dashboard" in error.said) == (ErrorKind.BAD_REQUEST, True)
     assert NUMBER in org.numbers
-
-
-async def test_bland_does_not_tell_how_many_lines_there_are(bland: Bland, box: RunningSandbox):
-    assert await bland.count_lines(KEY, LIMIT) is None
-    assert not box.state.requests

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.base import ErrorKind
+from adapters.facets import Delivery
 from adapters.http import Http
 from crypto.secret import Secret
 from tests.adapters.bland.test_calls import METADATA, as_provider
@@ -49,12 +50,12 @@ def test_what_proves_nothing():
 
 @given(st.binary(max_size=60))
 def test_any_body_may_be_signed(body: bytes):
-    assert as_provider(Http(), "").verify_webhook(sign(body, "key"), body, [Secret("key")], NOW)
-    assert not as_provider(Http(), "").verify_webhook(sign(body + b"x", "key"), body, [Secret("key")], NOW)
+    assert as_provider(Http(), "").webhooks.verify(Delivery(sign(body, "key"), body, NOW), [Secret("key")])
+    assert not as_provider(Http(), "").webhooks.verify(Delivery(sign(body + b"x", "key"), body, NOW), [Secret("key")])
 
 
 def event(**fields: object) -> Any:
-    return as_provider(Http(), "").read_event(json.dumps({"call_id": "b1", **fields}).encode())
+    return as_provider(Http(), "").webhooks.read_event(json.dumps({"call_id": "b1", **fields}).encode())
 
 
 def test_the_report_of_a_call_that_ended():
@@ -120,7 +121,7 @@ def test_an_event_within_the_call_is_other():
 @pytest.mark.parametrize("body", [b"", b"no", b"[]", b"{}", b'{"call_id":7}', b"\xff", b"[" * 99_999])
 def test_a_body_that_is_none_of_blands(body: bytes):
     with pytest.raises(ValueError):
-        as_provider(Http(), "").read_event(body)
+        as_provider(Http(), "").webhooks.read_event(body)
 
 
 NAMES = st.sampled_from(["metadata", "variables", "router_call_id", "price", "queue_status", "status"])
@@ -135,8 +136,3 @@ ODD = st.recursive(
 )
 def test_odd_fields_do_not_break_the_reader(fields: dict[str, object]):
     assert event(**fields, completed=True).kind == "ended"
-
-
-def test_bland_never_asks_who_answers():
-    with pytest.raises(ValueError, match="never asks"):
-        as_provider(Http(), "").answer_question(event(), "", {}, {})

@@ -9,12 +9,13 @@ import pytest
 
 from adapters.http import Http
 from adapters.portable import Assistant, Function, Knowledge, Wiring
+from adapters.provider import Provider
 from adapters.replies import Reply
-from adapters.retell import Retell
 from adapters.sandbox.retell import RetellOrg
 from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY
+from tests.support.adapters import retell_at
 
 TOKEN = "webhook-token-8c1f0a55e2d94b7f"
 WEBHOOK = f"https://calls.example.com/webhooks/retell/agency_1?token={TOKEN}"
@@ -63,7 +64,7 @@ class Account:
     url: str
     org: RetellOrg = field(repr=False)  # the key is in it, and tests print frames
     key: Secret
-    retell: Retell
+    retell: Provider[Any]
     pauses: list[float] = field(default_factory=list)
 
     @property
@@ -96,7 +97,7 @@ def open_account(box: RunningSandbox, http: Http, key: str) -> Account:
         pauses.append(seconds)
 
     url = f"{box.url}/retell"
-    retell = Retell(http, url, "sip.retellai.com;transport=tcp", pause)
+    retell = retell_at(http, url, "sip.retellai.com;transport=tcp", pause)
     return Account(url, box.state.retell.add_org(key), Secret(key), retell, pauses)
 
 

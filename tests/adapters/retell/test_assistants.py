@@ -10,11 +10,12 @@ import pytest
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.http import Http
-from adapters.portable import AssistantHost, Copy, Knowledge
-from adapters.retell import Retell
+from adapters.portable import Copy, Knowledge
+from adapters.provider import Provider
 from tests.adapters.canary import assert_clean, shows
 from tests.adapters.refusals import error_of
 from tests.adapters.retell.conftest import ACME, TOKEN, TRANSFER, WEBHOOK, WIRING, Account
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -22,8 +23,8 @@ LIMIT = 10.0
 
 
 async def put(account: Account, assistant=ACME, copy: Copy | None = None) -> Copy:
-    host: AssistantHost = account.retell
-    return await host.put_copy(assistant, WIRING, copy, [], account.key, LIMIT)
+    host: Provider[Any] = account.retell
+    return await host.assistants.put_copy(host.open(account.key, LIMIT), assistant, WIRING, copy, [])
 
 
 async def test_a_definition_becomes_a_published_agent_with_its_llm(account: Account):
@@ -178,34 +179,34 @@ async def test_a_copy_that_somebody_renamed_stays_the_same_copy(account: Account
 async def test_a_copy_is_found_by_its_marker_among_many(account: Account, box):
     for place in range(120):
         box.state.retell.add_agent(account.org, f"Front desk {place} client_7x3k9")
-    assert await account.retell.find_copy(ACME.marker, account.key, LIMIT) is None
+    assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker) is None
     copy = await put(account)
     for place in range(120):
         box.state.retell.add_agent(account.org, f"Desk {place} [client_7x3k9] no more")
-    assert await account.retell.find_copy(ACME.marker, account.key, LIMIT) == copy
-    assert await account.retell.find_copy("client_7x3k", account.key, LIMIT) is None
+    assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker) == copy
+    assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), "client_7x3k") is None
 
 
 async def test_another_clients_copy_is_left_alone(account: Account):
     other = await put(account, replace(ACME, marker="client_7x3k", name="Beta"))
     mine = await put(account)
-    await account.retell.delete_copy(mine, [], account.key, LIMIT)
+    await account.retell.assistants.delete_copy(account.retell.open(account.key, LIMIT), mine, [])
     assert [versions[0]["agent_id"] for versions in account.agents] == [other.remote_id]
     assert (len(account.llms), len(account.knowledge)) == (1, 1)
 
 
 async def test_a_deleted_copy_leaves_nothing_behind(account: Account):
     copy = await put(account)
-    await account.retell.delete_copy(copy, [], account.key, LIMIT)
+    await account.retell.assistants.delete_copy(account.retell.open(account.key, LIMIT), copy, [])
     assert (account.agents, account.llms, account.knowledge) == ([], [], [])
-    await account.retell.delete_copy(copy, [], account.key, LIMIT)
+    await account.retell.assistants.delete_copy(account.retell.open(account.key, LIMIT), copy, [])
 
 
 async def test_an_llm_that_another_agent_there_speaks_with_stays(account: Account):
     copy = await put(account)
     agent = account.agents[0][0]
     account.org.agents["agent_theirs"] = [{**agent, "agent_id": "agent_theirs", "agent_name": "Theirs"}]
-    await account.retell.delete_copy(copy, [], account.key, LIMIT)
+    await account.retell.assistants.delete_copy(account.retell.open(account.key, LIMIT), copy, [])
     assert list(account.org.agents) == ["agent_theirs"]
     assert list(account.org.llms) == [copy.parts["llm"]]
 
@@ -241,4 +242,4 @@ async def test_a_limit_on_requests_is_told_with_its_wait(account: Account, box):
     ],
 )
 def test_what_retell_cannot_do_is_said(changes: dict[str, Any], lost: tuple[str, ...]):
-    assert Retell(Http(), "", "").lost_features(replace(ACME, **changes)) == lost
+    assert retell_at(Http(), "", "").assistants.lost_features(replace(ACME, **changes)) == lost

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adapters.portable import Copy, Knowledge
-from adapters.retell import Retell
+from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.retell.conftest import ACME, WIRING, Account, Died, MortalHttp, open_account
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +20,9 @@ LIMIT = 10.0
 CHANGED = replace(ACME, prompt="You are kind.", knowledge=(Knowledge("Prices", "A visit is $90."),))
 
 
-async def put(account: Account, assistant=ACME, copy: Copy | None = None, retell: Retell | None = None) -> Copy:
-    return await (retell or account.retell).put_copy(assistant, WIRING, copy, [], account.key, LIMIT)
+async def put(account: Account, assistant=ACME, copy: Copy | None = None, retell: Provider[Any] | None = None) -> Copy:
+    retell = retell or account.retell
+    return await retell.assistants.put_copy(retell.open(account.key, LIMIT), assistant, WIRING, copy, [])
 
 
 async def deaths(
@@ -34,7 +37,7 @@ async def deaths(
         before = await prepare(account)
         mortal = MortalHttp(requests)
         try:
-            await work(account, before, Retell(mortal, account.url, "sip.example.com"))
+            await work(account, before, retell_at(mortal, account.url, "sip.example.com"))
         except Died:
             yield account, before
         else:
@@ -66,7 +69,7 @@ async def test_a_creation_that_broke_off_anywhere_is_finished(box, http):
 
 async def test_a_worker_that_first_looks_for_a_copy_finishes_it_too(box, http):
     async for account, _ in deaths(box, http, nothing, lambda account, _, retell: put(account, retell=retell)):
-        found = await account.retell.find_copy(ACME.marker, account.key, LIMIT)
+        found = await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker)
         await put(account, ACME, found)
         assert_one(account, ACME.prompt, 2)
 
@@ -78,7 +81,7 @@ async def test_a_definition_that_changed_meanwhile_leaves_nothing_of_the_old_one
 
 
 async def test_an_update_that_broke_off_anywhere_is_finished_and_answers_until_then(box, http):
-    async def update(account: Account, copy: Copy | None, retell: Retell) -> None:
+    async def update(account: Account, copy: Copy | None, retell: Provider[Any]) -> None:
         await put(account, CHANGED, copy, retell)
 
     async for account, copy in deaths(box, http, put, update):
@@ -92,16 +95,16 @@ async def test_an_update_that_broke_off_anywhere_is_finished_and_answers_until_t
 
 async def test_a_creation_that_broke_off_anywhere_can_be_taken_away(box, http):
     async for account, _ in deaths(box, http, nothing, lambda account, _, retell: put(account, retell=retell)):
-        found = await account.retell.find_copy(ACME.marker, account.key, LIMIT)
+        found = await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker)
         if found is not None:
-            await account.retell.delete_copy(found, [], account.key, LIMIT)
+            await account.retell.assistants.delete_copy(account.retell.open(account.key, LIMIT), found, [])
         assert (account.agents, account.llms, account.knowledge) == ([], [], [])
 
 
 async def test_a_deletion_that_broke_off_anywhere_is_finished(box, http):
-    async def delete(account: Account, copy: Copy | None, retell: Retell) -> None:
+    async def delete(account: Account, copy: Copy | None, retell: Provider[Any]) -> None:
         assert copy is not None
-        await retell.delete_copy(copy, [], account.key, LIMIT)
+        await retell.assistants.delete_copy(retell.open(account.key, LIMIT), copy, [])
 
     async for account, copy in deaths(box, http, put, delete):
         await delete(account, copy, account.retell)

@@ -9,10 +9,10 @@ import pytest
 
 from adapters.base import ErrorKind
 from adapters.portable import Wiring
-from adapters.retell import Retell
 from crypto.secret import Secret
 from tests.adapters.refusals import error_of
 from tests.adapters.retell.conftest import TRANSFER, WEBHOOK, WIRING, Account, Died, MortalHttp
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ async def agent_id(account: Account, box) -> str:
 
 
 async def manage(account: Account, agent_id: str, *what: Any, wiring: Wiring = WIRING) -> None:
-    await account.retell.manage_link(agent_id, what, wiring, account.key, LIMIT)
+    await account.retell.assistants.manage_link(account.retell.open(account.key, LIMIT), agent_id, what, wiring)
 
 
 def draft_of(account: Account, agent_id: str, **changes: Any) -> dict[str, Any]:
@@ -41,24 +41,24 @@ def draft_of(account: Account, agent_id: str, **changes: Any) -> dict[str, Any]:
 
 
 async def test_a_published_agent_can_be_linked(account: Account, agent_id: str):
-    await account.retell.check_link(agent_id, account.key, LIMIT)
+    await account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), agent_id)
 
 
 async def test_an_agent_with_a_draft_after_what_is_published_can_be_linked(account: Account, agent_id: str):
     draft_of(account, agent_id)
-    await account.retell.check_link(agent_id, account.key, LIMIT)
+    await account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), agent_id)
 
 
 async def test_an_agent_that_was_never_published_cannot(account: Account, box):
     never = box.state.retell.add_agent(account.org, published=False)
-    error = await error_of(account.retell.check_link(never, account.key, LIMIT))
+    error = await error_of(account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), never))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "never published" in error.said
 
 
 @pytest.mark.parametrize("unknown", ["agent_nobody", "../delete-agent/x", "a b", ""])
 async def test_an_agent_that_is_not_there_cannot(account: Account, unknown: str):
-    error = await error_of(account.retell.check_link(unknown, account.key, LIMIT))
+    error = await error_of(account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), unknown))
     assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Retell has no such agent under this key.")
 
 
@@ -150,16 +150,18 @@ async def test_only_an_llm_at_retell_can_be_given_a_transfer(account: Account, a
     ],
 )
 async def test_what_is_lost_on_calls_of_a_linked_agent(account: Account, managed: list[str], lost: tuple[str, ...]):
-    assert account.retell.lost_of_link(managed) == lost
+    assert account.retell.assistants.lost_of_link(managed) == lost
 
 
 async def test_work_that_broke_off_anywhere_is_gone_on_with(account: Account, box):
     for requests in range(1, 99):
         agent_id = box.state.retell.add_agent(account.org)
         http = MortalHttp(requests)
-        mortal = Retell(http, account.url, "sip.example.com")
+        mortal = retell_at(http, account.url, "sip.example.com")
         try:
-            await mortal.manage_link(agent_id, ["webhook", "transfer"], WIRING, account.key, LIMIT)
+            await mortal.assistants.manage_link(
+                mortal.open(account.key, LIMIT), agent_id, ["webhook", "transfer"], WIRING
+            )
             break
         except Died:
             await manage(account, agent_id, "webhook", "transfer")

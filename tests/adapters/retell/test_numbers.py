@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import ErrorKind
+from adapters.facets import NumberOrder
 from adapters.http import Http
-from adapters.portable import Copy, Counterpart, Credentials, NativeNumber, NumberHost
-from adapters.retell import Retell
-from crypto.secret import Secret
+from adapters.portable import Copy, NativeNumber
+from adapters.provider import Provider
 from tests.adapters.canary import assert_clean
 from tests.adapters.loopback import reply, serving
 from tests.adapters.refusals import KEY, error_of
 from tests.adapters.retell.conftest import TOKEN, WEBHOOK, WIRING, Account
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
@@ -26,8 +29,10 @@ async def copy(account: Account, box) -> Copy:
 
 
 async def buy(account: Account, copy: Copy | None = None, country: str = "US", area_code: str | None = "212"):
-    host: NumberHost = account.retell
-    return await host.buy_native(country, area_code, "client_1", copy, WIRING, FALLBACK, account.key, LIMIT)
+    host: Provider[Any] = account.retell
+    return await host.shop.buy(
+        host.open(account.key, LIMIT), NumberOrder(country, area_code, "client_1", copy, WIRING, FALLBACK)
+    )
 
 
 async def test_a_bought_number_is_answered_by_the_clients_agent(account: Account, copy: Copy):
@@ -74,14 +79,14 @@ async def test_all_bought_numbers_are_listed_and_no_imported_ones(account: Accou
     for place in range(120):
         e164 = f"+44207946{place:04}"
         account.org.numbers[e164] = {"phone_number": e164, "phone_number_type": "custom"}
-    assert sorted(await account.retell.list_native(account.key, LIMIT), key=lambda one: one.e164) == sorted(
-        bought, key=lambda one: one.e164
-    )
+    assert sorted(
+        await account.retell.shop.list_numbers(account.retell.open(account.key, LIMIT)), key=lambda one: one.e164
+    ) == sorted(bought, key=lambda one: one.e164)
 
 
 async def test_a_number_is_given_to_another_agent(account: Account, copy: Copy):
     number = await buy(account)
-    await account.retell.assign_native(number, copy, WIRING, None, account.key, LIMIT)
+    await account.retell.shop.assign(account.retell.open(account.key, LIMIT), number, copy, WIRING, None)
     stands = account.org.numbers[number.e164]
     assert [agent["agent_id"] for agent in stands["inbound_agents"]] == [copy.remote_id]
     assert (stands["fallback_number"], stands["nickname"]) == (None, "client_1")
@@ -89,29 +94,17 @@ async def test_a_number_is_given_to_another_agent(account: Account, copy: Copy):
 
 async def test_a_number_that_is_gone_cannot_be_assigned(account: Account, copy: Copy):
     gone = NativeNumber("+14155550199", "+14155550199")
-    error = await error_of(account.retell.assign_native(gone, copy, WIRING, None, account.key, LIMIT))
+    error = await error_of(
+        account.retell.shop.assign(account.retell.open(account.key, LIMIT), gone, copy, WIRING, None)
+    )
     assert (error.kind, error.status) == (ErrorKind.BAD_REQUEST, 404)
 
 
 async def test_a_number_is_given_back_once_or_twice(account: Account):
     number = await buy(account)
     for _ in range(2):
-        await account.retell.release_native(number, account.key, LIMIT)
+        await account.retell.shop.release(account.retell.open(account.key, LIMIT), number)
     assert account.org.numbers == {}
-
-
-async def test_carriers_numbers_need_no_counterpart(account: Account, box):
-    host: NumberHost = account.retell
-    assert not host.registers_numbers
-    assert await host.find_counterpart("+14155550100", account.key, LIMIT) is None
-    await host.unregister_number(Counterpart("x"), account.key, LIMIT)
-    for asking in (
-        host.register_number("+1", Credentials("AC1", Secret("t")), None, None, account.key, LIMIT),
-        host.assign_counterpart(Counterpart("x"), None, None, account.key, LIMIT),
-    ):
-        with pytest.raises(ProviderError, match="bad_request"):
-            await asking
-    assert not box.state.requests
 
 
 @pytest.mark.parametrize(
@@ -120,7 +113,8 @@ async def test_carriers_numbers_need_no_counterpart(account: Account, box):
 )
 async def test_a_purchase_whose_answer_makes_no_sense_is_told_as_that(http: Http, answer: object):
     async with serving(reply(201, answer)) as server:
-        asking = Retell(http, server.url, "").buy_native("US", None, "c", None, WIRING, None, KEY, LIMIT)
+        retell = retell_at(http, server.url, "")
+        asking = retell.shop.buy(retell.open(KEY, LIMIT), NumberOrder("US", None, "c", None, WIRING, None))
         error = await error_of(asking)
     assert error.kind is ErrorKind.MALFORMED_REPLY
     assert len(server.asked) == 1
@@ -129,14 +123,16 @@ async def test_a_purchase_whose_answer_makes_no_sense_is_told_as_that(http: Http
 async def test_the_number_stands_encoded_in_the_address(http: Http):
     number = NativeNumber("+14155550199", "+14155550199")
     async with serving(reply(200, {"phone_number": number.e164})) as server:
-        await Retell(http, server.url, "").assign_native(number, None, WIRING, None, KEY, LIMIT)
+        retell = retell_at(http, server.url, "")
+        await retell.shop.assign(retell.open(KEY, LIMIT), number, None, WIRING, None)
     assert (server.last.method, server.last.target) == ("PATCH", "/update-phone-number/%2B14155550199")
 
 
 async def test_a_refusal_that_repeats_our_address_does_not_tell_its_token(http: Http):
     said = {"status": "error", "message": f"cannot reach {WEBHOOK}"}
     async with serving(reply(400, said)) as server:
-        asking = Retell(http, server.url, "").buy_native("US", None, "c", None, WIRING, None, KEY, LIMIT)
+        retell = retell_at(http, server.url, "")
+        asking = retell.shop.buy(retell.open(KEY, LIMIT), NumberOrder("US", None, "c", None, WIRING, None))
         error = await error_of(asking)
     assert error.said.startswith("cannot reach https://calls.example.com/")
     assert TOKEN not in error.said

@@ -12,21 +12,22 @@ import pytest
 from adapters.base import ErrorKind
 from adapters.http import Http
 from adapters.portable import Copy
-from adapters.retell import Retell
+from adapters.provider import Provider
 from tests.adapters.canary import assert_clean, shows
 from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import FAULTS, KEY, error_of, limit_for
 from tests.adapters.retell.conftest import ACME, WIRING
+from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
 
 COPY = Copy("agent_1", {"marker": ACME.marker, "llm": "llm_1", "knowledge_base": "kb_1"}, "0")
-WORK: dict[str, Callable[[Retell, float], Awaitable[object]]] = {
-    "put": lambda retell, limit: retell.put_copy(ACME, WIRING, None, [], KEY, limit),
-    "find": lambda retell, limit: retell.find_copy(ACME.marker, KEY, limit),
-    "link": lambda retell, limit: retell.check_link("agent_1", KEY, limit),
-    "lines": lambda retell, limit: retell.count_lines(KEY, limit),
-    "numbers": lambda retell, limit: retell.list_native(KEY, limit),
+WORK: dict[str, Callable[[Provider[Any], float], Awaitable[object]]] = {
+    "put": lambda retell, limit: retell.assistants.put_copy(retell.open(KEY, limit), ACME, WIRING, None, []),
+    "find": lambda retell, limit: retell.assistants.find_copy(retell.open(KEY, limit), ACME.marker),
+    "link": lambda retell, limit: retell.assistants.check_link(retell.open(KEY, limit), "agent_1"),
+    "lines": lambda retell, limit: retell.count_lines(retell.open(KEY, limit)),
+    "numbers": lambda retell, limit: retell.shop.list_numbers(retell.open(KEY, limit)),
 }
 SAMPLE = (
     "401",
@@ -49,7 +50,7 @@ async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureF
     caplog.set_level(logging.DEBUG)
     script, kind = FAULTS[fault]
     async with serving(script) as server:
-        error = await error_of(WORK[work](Retell(http, server.url, ""), limit_for(kind, fault)))
+        error = await error_of(WORK[work](retell_at(http, server.url, ""), limit_for(kind, fault)))
     assert (error.kind, len(server.asked)) == (kind, 1)
     assert_clean(error, frames=fault != "echo in 200")
     assert not shows(caplog.text)
@@ -71,7 +72,7 @@ async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureF
 )
 async def test_answers_of_another_shape_are_malformed(http: Http, work: str, answer: object):
     async with serving(reply(200, answer)) as server:
-        error = await error_of(WORK[work](Retell(http, server.url, ""), 5))
+        error = await error_of(WORK[work](retell_at(http, server.url, ""), 5))
     assert error.kind in {ErrorKind.MALFORMED_REPLY, ErrorKind.BAD_REQUEST}
     assert_clean(error)
     assert all(".." not in asked.target and "a/b" not in asked.target for asked in server.asked)
@@ -79,7 +80,8 @@ async def test_answers_of_another_shape_are_malformed(http: Http, work: str, ans
 
 async def test_a_list_without_end_ends(http: Http):
     async with serving(reply(200, {"items": [], "has_more": True, "pagination_key": "again"})) as server:
-        error = await error_of(Retell(http, server.url, "").list_native(KEY, 5))
+        retell = retell_at(http, server.url, "")
+        error = await error_of(retell.shop.list_numbers(retell.open(KEY, 5)))
     assert error.kind is ErrorKind.MALFORMED_REPLY
     assert len(server.asked) == 2
 
@@ -88,13 +90,15 @@ async def test_a_list_without_end_ends(http: Http):
 async def test_more_without_saying_where_is_malformed(http: Http, following: object):
     answer = {"items": [], "has_more": True, "pagination_key": following}
     async with serving(reply(200, answer)) as server:
-        error = await error_of(Retell(http, server.url, "").list_native(KEY, 5))
+        retell = retell_at(http, server.url, "")
+        error = await error_of(retell.shop.list_numbers(retell.open(KEY, 5)))
     assert error.kind is ErrorKind.MALFORMED_REPLY
 
 
 async def test_what_cannot_be_deleted_is_said(http: Http):
     async with serving(reply(500)) as server:
-        error = await error_of(Retell(http, server.url, "").delete_copy(Copy("agent_1"), [], KEY, 5))
+        retell = retell_at(http, server.url, "")
+        error = await error_of(retell.assistants.delete_copy(retell.open(KEY, 5), Copy("agent_1"), []))
     assert error.kind is ErrorKind.PROVIDER_ERROR
     assert server.last.target == "/delete-agent/agent_1"
 
@@ -106,7 +110,8 @@ async def test_what_is_gone_is_as_good_as_deleted(http: Http, status: int):
         await answer(asked, writer)
 
     async with serving(script) as server:
-        await Retell(http, server.url, "").delete_copy(COPY, [], KEY, 5)
+        retell = retell_at(http, server.url, "")
+        await retell.assistants.delete_copy(retell.open(KEY, 5), COPY, [])
     assert [(asked.method, asked.target) for asked in server.asked[1:]] == [
         ("DELETE", "/delete-agent/agent_1"),
         ("DELETE", "/delete-retell-llm/llm_1"),
@@ -130,6 +135,7 @@ async def test_a_draft_without_an_llm_is_not_published(http: Http):
         await reply(200, json.dumps(answers[asked.target.partition("?")[0]]).encode())(asked, writer)
 
     async with serving(script) as server:
-        error = await error_of(Retell(http, server.url, "").put_copy(ACME, WIRING, COPY, [], KEY, 5))
+        retell = retell_at(http, server.url, "")
+        error = await error_of(retell.assistants.put_copy(retell.open(KEY, 5), ACME, WIRING, COPY, []))
     assert error.kind is ErrorKind.MALFORMED_REPLY
     assert server.last.target == "/create-agent-version/agent_1"

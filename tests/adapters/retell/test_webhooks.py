@@ -12,17 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import ErrorKind, VoiceProvider
+from adapters.base import ErrorKind
+from adapters.facets import Delivery
 from adapters.http import Http
-from adapters.retell import Retell
+from adapters.provider import Provider
 from crypto.secret import Secret
+from tests.support.adapters import retell_at
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
 
 
-def as_provider() -> VoiceProvider:
-    return Retell(Http(), "", "sip.retellai.com;transport=tcp")
+def as_provider() -> Provider[Any]:
+    return retell_at(Http(), "", "sip.retellai.com;transport=tcp")
 
 
 def sign(body: bytes, key: str, at: datetime = NOW) -> dict[str, str]:
@@ -36,7 +38,7 @@ BODY = '{"event":"call_ended","call":{"transcript":"Ça va\\u00e9"}}'.encode()
 
 @pytest.mark.parametrize("key", ["old", "new"])
 def test_a_webhook_is_proven_by_any_of_the_keys(key: str):
-    assert as_provider().verify_webhook(sign(BODY, key), BODY, [Secret("old"), Secret("new")], NOW)
+    assert as_provider().webhooks.verify(Delivery(sign(BODY, key), BODY, NOW), [Secret("old"), Secret("new")])
 
 
 @pytest.mark.parametrize(
@@ -45,11 +47,13 @@ def test_a_webhook_is_proven_by_any_of_the_keys(key: str):
 )
 def test_a_signature_holds_for_five_minutes(age: int, proven: bool):
     headers = sign(BODY, "key", NOW - timedelta(seconds=age))
-    assert as_provider().verify_webhook(headers, BODY, [Secret("key")], NOW) is proven
+    assert as_provider().webhooks.verify(Delivery(headers, BODY, NOW), [Secret("key")]) is proven
 
 
 def test_what_proves_nothing():
-    verify = as_provider().verify_webhook
+    def verify(headers: dict[str, str], body: bytes, secrets: list[Secret]) -> bool:
+        return as_provider().webhooks.verify(Delivery(headers, body, NOW), secrets)
+
     good = sign(BODY, "key")["x-retell-signature"]
     stamp, digest = good.split(",d=")
     for header in (
@@ -62,16 +66,16 @@ def test_what_proves_nothing():
         "v=٣,d=" + digest,
         "v=1,d=\udcff",
     ):
-        assert not verify({"x-retell-signature": header}, BODY, [Secret("key")], NOW)
-    assert not verify({}, BODY, [Secret("key")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY + b" ", [Secret("key")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY, [Secret("other")], NOW)
-    assert not verify({"x-retell-signature": good}, BODY, [], NOW)
-    assert not verify(sign(BODY, ""), BODY, [Secret("")], NOW)
+        assert not verify({"x-retell-signature": header}, BODY, [Secret("key")])
+    assert not verify({}, BODY, [Secret("key")])
+    assert not verify({"x-retell-signature": good}, BODY + b" ", [Secret("key")])
+    assert not verify({"x-retell-signature": good}, BODY, [Secret("other")])
+    assert not verify({"x-retell-signature": good}, BODY, [])
+    assert not verify(sign(BODY, ""), BODY, [Secret("")])
 
 
 def event(name: str, **call: object) -> Any:
-    return as_provider().read_event(json.dumps({"event": name, "call": call}).encode())
+    return as_provider().webhooks.read_event(json.dumps({"event": name, "call": call}).encode())
 
 
 def test_a_call_that_starts():
@@ -144,7 +148,7 @@ def test_other_events_are_other(name: str):
 @pytest.mark.parametrize("body", [b"", b"no", b"[]", b"{}", b'{"event":7}', b"\xff", b"[" * 99_999, b'{"event":NaN}'])
 def test_a_body_that_is_none_of_retells(body: bytes):
     with pytest.raises(ValueError):
-        as_provider().read_event(body)
+        as_provider().webhooks.read_event(body)
 
 
 NAMES = st.sampled_from(["metadata", "duration_ms", "call_cost", "combined_cost", "router_call_id", "call_analysis"])
@@ -156,7 +160,7 @@ ODD = st.recursive(
 @given(ODD)
 def test_odd_fields_do_not_break_the_reader(call: object):
     body = json.dumps({"event": "call_ended", "call": call}).encode()
-    assert as_provider().read_event(body).kind == "ended"
+    assert as_provider().webhooks.read_event(body).kind == "ended"
 
 
 QUESTION = json.dumps(
@@ -175,7 +179,7 @@ QUESTION = json.dumps(
 
 
 def test_a_call_to_a_native_number_asks_who_answers():
-    asked = as_provider().read_event(QUESTION)
+    asked = as_provider().webhooks.read_event(QUESTION)
     assert (asked.kind, asked.original, asked.provider_call_id) == ("asked", "call_inbound", "call_7")
     assert (asked.caller, asked.to, asked.call_id) == ("+15550001111", "+15559990000", None)
     answer = as_provider().answer_question(asked, "agent_y", {"client_name": "Acme"}, METADATA)

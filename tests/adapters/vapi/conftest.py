@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from adapters.http import Http
+from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.vapi import VapiOrg
-from adapters.vapi import Vapi
 from tests.adapters.canary import CANARY
+from tests.support.adapters import vapi_at
 
 
 @pytest.fixture
@@ -17,5 +20,5 @@ def org(box: RunningSandbox) -> VapiOrg:
 
 
 @pytest.fixture
-def vapi(box: RunningSandbox, http: Http) -> Vapi:
-    return Vapi(http, f"{box.url}/vapi")
+def vapi(box: RunningSandbox, http: Http) -> Provider[Any]:
+    return vapi_at(http, f"{box.url}/vapi")

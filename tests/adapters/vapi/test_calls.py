@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import ErrorKind, KeyCheck, SipHandoff, StreamHandoff, Target, VoiceProvider
+from adapters.base import ErrorKind, KeyCheck, SipHandoff, StreamHandoff, Target
+from adapters.facets import Delivery
 from adapters.http import Http
 from adapters.portable import Lines
-from adapters.vapi import Vapi, read_twiml
+from adapters.provider import Provider
+from adapters.twiml import read_twiml
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.loopback import Script, echo_key, reply, serving
 from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
+from tests.support.adapters import vapi_at
 
 pytestmark = pytest.mark.anyio
 
@@ -33,13 +36,14 @@ def created(twiml: object = STREAM, **more: Any) -> dict[str, Any]:
     return {"id": "vapi-call-1", "status": "ringing", "phoneCallProviderDetails": {"twiml": twiml}, **more}
 
 
-def as_provider(http: Http, url: str) -> VoiceProvider:
-    return Vapi(http, url + "/")
+def as_provider(http: Http, url: str) -> Provider[Any]:
+    return vapi_at(http, url + "/")
 
 
 async def test_hands_a_call_off_as_a_bypass_call(http: Http):
     async with serving(reply(201, created())) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+        vapi = as_provider(http, server.url)
+        handoff = await vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET)
     assert handoff == StreamHandoff((("url", "wss://api.vapi.ai/abc/transport"),), (), "vapi-call-1")
     assert (server.last.method, server.last.target) == ("POST", "/call")
     assert server.last.headers["authorization"] == f"Bearer {CANARY}"
@@ -57,7 +61,8 @@ async def test_hands_a_call_off_as_a_bypass_call(http: Http):
 
 async def test_a_caller_without_a_number_is_let_through(http: Http):
     async with serving(reply(201, created())) as server:
-        await as_provider(http, server.url).hand_off(replace(CALL, caller=None), TARGET, KEY, 5)
+        vapi = as_provider(http, server.url)
+        await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=None), TARGET)
     assert server.last.json["customer"] == {"number": "anonymous", "numberE164CheckEnabled": False}
     assert server.last.json["assistantOverrides"]["variableValues"]["caller_number"] == ""
 
@@ -82,20 +87,23 @@ async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureF
 )
 async def test_an_empty_wallet_is_known_by_its_words(http: Http, status: int, words: object):
     async with serving(reply(status, {"message": words, "statusCode": status})) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert error.kind is ErrorKind.OUT_OF_CREDIT
 
 
 async def test_a_wrong_key_is_wrong_whatever_the_words(http: Http):
     async with serving(reply(401, {"message": "no such credit or wallet"})) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert error.kind is ErrorKind.KEY_REJECTED
 
 
 async def test_a_call_blocked_for_concurrency_is_no_handoff(http: Http):
     blocked = created(subscriptionLimits={"concurrencyBlocked": True, "concurrencyLimit": 10})
     async with serving(reply(201, blocked)) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert (error.kind, error.status) == (ErrorKind.AT_CAPACITY, 201)
 
 
@@ -109,13 +117,15 @@ async def test_a_call_blocked_for_concurrency_is_no_handoff(http: Http):
 )
 async def test_a_call_that_ended_as_it_was_made_says_why(http: Http, reason: str, kind: ErrorKind):
     async with serving(reply(201, {"id": "x", "status": "ended", "endedReason": reason})) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert (error.kind, error.said) == (kind, reason)
 
 
 async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: Http):
     async with serving(reply(201, {**created(), "id": {"odd": 1}})) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+        vapi = as_provider(http, server.url)
+        handoff = await vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET)
     assert handoff.provider_call_id is None
 
 
@@ -135,14 +145,9 @@ async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: H
 )
 async def test_a_handoff_tells_how_many_lines_are_taken(http: Http, limits: object, lines: Lines | None):
     async with serving(reply(201, created(subscriptionLimits=limits))) as server:
-        handoff = await as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5)
+        vapi = as_provider(http, server.url)
+        handoff = await vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET)
     assert handoff.lines == lines
-
-
-async def test_lines_are_not_told_on_request(http: Http):
-    async with serving(reply(500)) as server:
-        assert await Vapi(http, server.url).count_lines(KEY, 5) is None
-    assert server.asked == []
 
 
 def test_every_attribute_and_parameter_of_a_stream_is_kept():
@@ -222,13 +227,15 @@ def test_any_other_document_is_no_handoff(twiml: object):
 @pytest.mark.parametrize("twiml", [None, "", "<Response/>", UNUSABLE["a doctype"]])
 async def test_no_handoff_is_a_malformed_reply(http: Http, twiml: object):
     async with serving(reply(201, created(twiml))) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert (error.kind, error.status) == (ErrorKind.MALFORMED_REPLY, 201)
 
 
 async def test_a_key_within_a_document_is_not_passed_on_in_the_error(http: Http):
     async with serving(echo_key(201, lambda key: {"endedReason": f"billing of {key}"})) as server:
-        error = await error_of(as_provider(http, server.url).hand_off(CALL, TARGET, KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert error.said == "billing of Bearer [key]"
 
 
@@ -267,19 +274,21 @@ def test_no_document_breaks_the_reader(twiml: str):
     ],
 )
 def test_what_a_client_still_lacks(target: Target, missing: str | None):
-    assert as_provider(Http(), "").missing(target) == missing
+    assert as_provider(Http(), "").calls.missing(target) == missing
 
 
 @pytest.mark.parametrize("answer", [[], [{"id": "a"}]])
 async def test_a_key_is_proven_by_listing_assistants(http: Http, answer: list[object]):
     async with serving(reply(200, answer)) as server:
-        assert await as_provider(http, server.url).check_key(KEY, 5) == KeyCheck("valid")
+        vapi = as_provider(http, server.url)
+        assert await vapi.calls.check_key(vapi.open(KEY, 5)) == KeyCheck("valid")
     assert (server.last.method, server.last.target) == ("GET", "/assistant?limit=1")
 
 
 async def test_a_key_without_credit_is_still_a_key(http: Http):
     async with serving(reply(402, {"message": "wallet"})) as server:
-        assert await as_provider(http, server.url).check_key(KEY, 5) == KeyCheck("out_of_credit")
+        vapi = as_provider(http, server.url)
+        assert await vapi.calls.check_key(vapi.open(KEY, 5)) == KeyCheck("out_of_credit")
 
 
 @pytest.mark.parametrize(
@@ -293,15 +302,10 @@ async def test_a_key_without_credit_is_still_a_key(http: Http):
 )
 async def test_a_key_that_is_not_proven(http: Http, script: Script, kind: ErrorKind):
     async with serving(script) as server:
-        error = await error_of(as_provider(http, server.url).check_key(KEY, 5))
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.calls.check_key(vapi.open(KEY, 5)))
     assert error.kind is kind
     assert_clean(error)
-
-
-async def test_calls_are_not_ended_by_id(http: Http):
-    provider = as_provider(http, "http://127.0.0.1:9")
-    assert not provider.capabilities.ends_calls
-    assert (await error_of(provider.end_call("id", KEY, 5))).kind is ErrorKind.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -324,16 +328,16 @@ async def test_calls_are_not_ended_by_id(http: Http):
 )
 def test_a_webhook_is_proven_by_any_of_the_secrets(headers: dict[str, str], proven: bool):
     secrets = [Secret("old"), Secret(""), Secret("new")]
-    assert as_provider(Http(), "").verify_webhook(headers, b"{}", secrets, NOW) is proven
+    assert as_provider(Http(), "").webhooks.verify(Delivery(headers, b"{}", NOW), secrets) is proven
 
 
 def test_without_a_secret_nothing_is_proven():
-    assert not as_provider(Http(), "").verify_webhook({"x-vapi-secret": ""}, b"{}", [Secret("")], NOW)
-    assert not as_provider(Http(), "").verify_webhook({"x-vapi-secret": "a"}, b"{}", [], NOW)
+    assert not as_provider(Http(), "").webhooks.verify(Delivery({"x-vapi-secret": ""}, b"{}", NOW), [Secret("")])
+    assert not as_provider(Http(), "").webhooks.verify(Delivery({"x-vapi-secret": "a"}, b"{}", NOW), [])
 
 
 def event(message: object) -> Any:
-    return as_provider(Http(), "").read_event(json.dumps({"message": message}).encode())
+    return as_provider(Http(), "").webhooks.read_event(json.dumps({"message": message}).encode())
 
 
 METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
@@ -426,7 +430,7 @@ def test_other_events_are_other(kind: str):
 )
 def test_a_body_that_is_none_of_vapis(body: bytes):
     with pytest.raises(ValueError):
-        as_provider(Http(), "").read_event(body)
+        as_provider(Http(), "").webhooks.read_event(body)
 
 
 NAMES = st.sampled_from(["call", "status", "endedReason", "metadata", "id", "cost", "startedAt", "endedAt", "analysis"])

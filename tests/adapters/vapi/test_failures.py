@@ -10,17 +10,18 @@ import pytest
 
 from adapters.base import ErrorKind
 from adapters.http import Http
-from adapters.portable import Copy, Counterpart, Credentials
-from adapters.vapi import Vapi
+from adapters.portable import Copy, Credentials, Registration
+from adapters.provider import Provider
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.refusals import FAULTS, error_of, limit_for
 from tests.adapters.vapi.examples import ACME, KEY, LIMIT, PLAIN, WEBHOOK_SECRET, WIRING
+from tests.support.adapters import vapi_at
 
 pytestmark = pytest.mark.anyio
 
-Asking: TypeAlias = Callable[[Vapi, float], Awaitable[object]]
+Asking: TypeAlias = Callable[[Provider[Any], float], Awaitable[object]]
 
 ID = "0a1b2c3d"
 NUMBER = "+15005550155"
@@ -28,19 +29,25 @@ TOKEN, API_SECRET = "t0ken-canary-93ab17c4de52f8", "s3cret-canary-7d20e95bc81f46
 CREDENTIALS = Credentials("AC" + "12" * 16, Secret(TOKEN), "SK" + "34" * 16, Secret(API_SECRET))
 
 READING: dict[str, Asking] = {
-    "find a copy": lambda vapi, limit: vapi.find_copy("client_1", KEY, limit),
-    "find a counterpart": lambda vapi, limit: vapi.find_counterpart(NUMBER, KEY, limit),
-    "import a number": lambda vapi, limit: vapi.register_number(NUMBER, CREDENTIALS, None, None, KEY, limit),
-    "put knowledge": lambda vapi, limit: vapi.put_copy(ACME, WIRING, None, (), KEY, limit),
-    "create": lambda vapi, limit: vapi.put_copy(PLAIN, WIRING, None, (), KEY, limit),
-    "change": lambda vapi, limit: vapi.put_copy(PLAIN, WIRING, Copy(ID), (), KEY, limit),
-    "check a link": lambda vapi, limit: vapi.check_link(ID, KEY, limit),
-    "manage a link": lambda vapi, limit: vapi.manage_link(ID, ("webhook",), WIRING, KEY, limit),
-    "assign a counterpart": lambda vapi, limit: vapi.assign_counterpart(Counterpart(ID), Copy(ID), None, KEY, limit),
+    "find a copy": lambda vapi, limit: vapi.assistants.find_copy(vapi.open(KEY, limit), "client_1"),
+    "find a registration": lambda vapi, limit: vapi.registrations.find(vapi.open(KEY, limit), NUMBER),
+    "import a number": lambda vapi, limit: vapi.registrations.register(
+        vapi.open(KEY, limit), NUMBER, CREDENTIALS, None, None
+    ),
+    "put knowledge": lambda vapi, limit: vapi.assistants.put_copy(vapi.open(KEY, limit), ACME, WIRING, None, ()),
+    "create": lambda vapi, limit: vapi.assistants.put_copy(vapi.open(KEY, limit), PLAIN, WIRING, None, ()),
+    "change": lambda vapi, limit: vapi.assistants.put_copy(vapi.open(KEY, limit), PLAIN, WIRING, Copy(ID), ()),
+    "check a link": lambda vapi, limit: vapi.assistants.check_link(vapi.open(KEY, limit), ID),
+    "manage a link": lambda vapi, limit: vapi.assistants.manage_link(vapi.open(KEY, limit), ID, ("webhook",), WIRING),
+    "assign a registration": lambda vapi, limit: vapi.registrations.assign(
+        vapi.open(KEY, limit), Registration(ID), Copy(ID), None
+    ),
 }
 REMOVING: dict[str, Asking] = {
-    "delete a copy": lambda vapi, limit: vapi.delete_copy(Copy(ID, {"file_1": ID}), (), KEY, limit),
-    "unregister": lambda vapi, limit: vapi.unregister_number(Counterpart(ID), KEY, limit),
+    "delete a copy": lambda vapi, limit: vapi.assistants.delete_copy(
+        vapi.open(KEY, limit), Copy(ID, {"file_1": ID}), ()
+    ),
+    "unregister": lambda vapi, limit: vapi.registrations.unregister(vapi.open(KEY, limit), Registration(ID)),
 }
 THOROUGH = ("find a copy", "create")
 """One that reads a list and one that reads a thing; the others go the same ways."""
@@ -48,8 +55,8 @@ THOROUGH = ("find a copy", "create")
 TELLING = ("401", "429", "503 with a page", "reset", "silent", "echo in 400")
 
 
-def made(http: Http, url: str) -> Vapi:
-    return Vapi(http, url)
+def made(http: Http, url: str) -> Provider[Any]:
+    return vapi_at(http, url)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +137,16 @@ def page_of(*times: str, beginning: int = 0) -> list[dict[str, Any]]:
 )
 async def test_a_list_that_makes_no_sense_is_believed_in_nothing(http: Http, page: object):
     async with serving(paged(page)) as server:
-        error = await error_of(made(http, server.url).find_copy("client_1", KEY, LIMIT))
+        vapi = made(http, server.url)
+        error = await error_of(vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1"))
     assert error.kind is ErrorKind.MALFORMED_REPLY
     assert len(server.asked) == 1
 
 
 async def test_a_list_that_repeats_itself_ends(http: Http):
     async with serving(paged(page_of(*["2026-11-23T12:00:00.000Z"] * 100))) as server:
-        assert await made(http, server.url).find_copy("client_1", KEY, LIMIT) is None
+        vapi = made(http, server.url)
+        assert await vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1") is None
     assert [asked.target for asked in server.asked] == [
         "/assistant?limit=100",
         "/assistant?limit=100&createdAtLt=2026-11-23T12:00:00.001Z",
@@ -153,7 +162,8 @@ async def test_a_list_that_never_ends_is_given_up(http: Http):
         await reply(200, page_of(*["2026-11-23T12:00:00Z"] * 100, beginning=made_up))(asked, writer)
 
     async with serving(script) as server:
-        error = await error_of(made(http, server.url).find_copy("client_1", KEY, LIMIT))
+        vapi = made(http, server.url)
+        error = await error_of(vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1"))
     assert error.kind is ErrorKind.MALFORMED_REPLY
     assert len(server.asked) == 500
 
@@ -163,7 +173,8 @@ async def test_a_list_that_never_ends_is_given_up(http: Http):
 )
 async def test_metadata_of_any_shape_is_not_taken_for_our_marker(http: Http, marked: object):
     async with serving(reply(200, [{"id": ID, "createdAt": "2026-11-23T12:00:00Z", "metadata": marked}])) as server:
-        assert await made(http, server.url).find_copy("client_1", KEY, LIMIT) is None
+        vapi = made(http, server.url)
+        assert await vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1") is None
 
 
 @pytest.mark.parametrize(
@@ -184,12 +195,16 @@ async def test_a_copy_of_any_shape_has_no_parts_that_could_lead_elsewhere(http: 
         "model": model,
     }
     async with serving(reply(200, [found])) as server:
-        assert await made(http, server.url).find_copy("client_1", KEY, LIMIT) == Copy(ID)
+        vapi = made(http, server.url)
+        assert await vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1") == Copy(ID)
 
 
 async def test_parts_that_would_lead_elsewhere_are_not_followed(http: Http):
     async with serving(reply(200, {})) as server:
-        error = await error_of(made(http, server.url).delete_copy(Copy(ID, {"file_1": "../call/1"}), (), KEY, LIMIT))
+        vapi = made(http, server.url)
+        error = await error_of(
+            vapi.assistants.delete_copy(vapi.open(KEY, LIMIT), Copy(ID, {"file_1": "../call/1"}), ())
+        )
     assert error.kind is ErrorKind.BAD_REQUEST
     assert all("call" not in asked.target for asked in server.asked)
 
@@ -197,5 +212,6 @@ async def test_parts_that_would_lead_elsewhere_are_not_followed(http: Http):
 async def test_a_link_whose_tools_are_of_any_shape_keeps_them_as_they_are(http: Http):
     odd = {"id": ID, "model": {"provider": "openai", "tools": ["x", None, {"function": "transfer"}]}}
     async with serving(reply(200, odd)) as server:
-        await made(http, server.url).manage_link(ID, ("transfer", "webhook"), WIRING, KEY, LIMIT)
+        vapi = made(http, server.url)
+        await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), ID, ("transfer", "webhook"), WIRING)
     assert server.last.json["model"]["tools"][:-1] == odd["model"]["tools"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from adapters.base import ErrorKind
+from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.vapi import VapiOrg
-from adapters.vapi import Vapi
 from tests.adapters.refusals import error_of
 from tests.adapters.vapi.examples import KEY, LIMIT, WEBHOOK_SECRET, WIRING
 
@@ -48,27 +48,29 @@ def settings(assistant: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in assistant.items() if name not in {"id", "orgId", "createdAt", "updatedAt"}}
 
 
-async def test_one_that_is_there_can_be_linked(vapi: Vapi, theirs: dict[str, Any]):
-    await vapi.check_link(theirs["id"], KEY, LIMIT)
+async def test_one_that_is_there_can_be_linked(vapi: Provider[Any], theirs: dict[str, Any]):
+    await vapi.assistants.check_link(vapi.open(KEY, LIMIT), theirs["id"])
     assert settings(theirs) == THEIRS
 
 
 @pytest.mark.usefixtures("org")
-async def test_one_that_is_not_there_or_another_orgs_is_refused_with_a_reason(vapi: Vapi, box: RunningSandbox):
+async def test_one_that_is_not_there_or_another_orgs_is_refused_with_a_reason(vapi: Provider[Any], box: RunningSandbox):
     foreign = box.state.vapi.add_assistant(box.state.vapi.add_org())
     for remote_id in (foreign, "00000000-0000-4000-8000-000000000000"):
-        error = await error_of(vapi.check_link(remote_id, KEY, LIMIT))
+        error = await error_of(vapi.assistants.check_link(vapi.open(KEY, LIMIT), remote_id))
         assert error.kind is ErrorKind.BAD_REQUEST
         assert "no assistant with this id" in error.said
 
 
-async def test_with_nothing_to_manage_nothing_is_asked(vapi: Vapi, theirs: dict[str, Any], box: RunningSandbox):
-    await vapi.manage_link(theirs["id"], (), WIRING, KEY, LIMIT)
+async def test_with_nothing_to_manage_nothing_is_asked(
+    vapi: Provider[Any], theirs: dict[str, Any], box: RunningSandbox
+):
+    await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], (), WIRING)
     assert box.state.requests_to("vapi") == []
 
 
-async def test_our_webhook_changes_where_events_go_and_nothing_else(vapi: Vapi, theirs: dict[str, Any]):
-    await vapi.manage_link(theirs["id"], ("webhook",), WIRING, KEY, LIMIT)
+async def test_our_webhook_changes_where_events_go_and_nothing_else(vapi: Provider[Any], theirs: dict[str, Any]):
+    await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("webhook",), WIRING)
 
     now = settings(theirs)
     server = now.pop("server")
@@ -77,9 +79,9 @@ async def test_our_webhook_changes_where_events_go_and_nothing_else(vapi: Vapi, 
     assert now == {name: value for name, value in THEIRS.items() if name != "serverMessages"}
 
 
-async def test_our_transfer_is_one_tool_more_however_often_it_is_set(vapi: Vapi, theirs: dict[str, Any]):
+async def test_our_transfer_is_one_tool_more_however_often_it_is_set(vapi: Provider[Any], theirs: dict[str, Any]):
     for _ in range(2):
-        await vapi.manage_link(theirs["id"], ("transfer",), WIRING, KEY, LIMIT)
+        await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("transfer",), WIRING)
 
     now = settings(theirs)
     *kept, ours = now["model"].pop("tools")
@@ -88,28 +90,30 @@ async def test_our_transfer_is_one_tool_more_however_often_it_is_set(vapi: Vapi,
     assert now == {**THEIRS, "model": {name: value for name, value in THEIRS["model"].items() if name != "tools"}}
 
 
-async def test_both_at_once(vapi: Vapi, theirs: dict[str, Any]):
-    await vapi.manage_link(theirs["id"], ("webhook", "transfer"), WIRING, KEY, LIMIT)
+async def test_both_at_once(vapi: Provider[Any], theirs: dict[str, Any]):
+    await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("webhook", "transfer"), WIRING)
     assert theirs["server"]["url"] == WIRING.webhook_url
     assert theirs["model"]["tools"][-1]["function"]["name"] == "transfer"
 
 
-async def test_a_function_that_would_be_cut_off_keeps_us_from_taking_the_address(vapi: Vapi, theirs: dict[str, Any]):
+async def test_a_function_that_would_be_cut_off_keeps_us_from_taking_the_address(
+    vapi: Provider[Any], theirs: dict[str, Any]
+):
     """It is asked at the assistant's server as long as it has none of its own."""
     theirs["server"] = {"url": "https://theirs.example/vapi"}
     del theirs["model"]["tools"][1]["server"]
 
-    error = await error_of(vapi.manage_link(theirs["id"], ("webhook",), WIRING, KEY, LIMIT))
+    error = await error_of(vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("webhook",), WIRING))
 
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "(book)" in error.said
     assert theirs["server"] == {"url": "https://theirs.example/vapi"}
-    await vapi.manage_link(theirs["id"], ("transfer",), WIRING, KEY, LIMIT)
+    await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("transfer",), WIRING)
 
 
-async def test_an_assistant_without_a_model_gets_no_transfer(vapi: Vapi, org: VapiOrg, box: RunningSandbox):
+async def test_an_assistant_without_a_model_gets_no_transfer(vapi: Provider[Any], org: VapiOrg, box: RunningSandbox):
     bare = box.state.vapi.add_assistant(org, "Bare")
-    error = await error_of(vapi.manage_link(bare, ("transfer",), WIRING, KEY, LIMIT))
+    error = await error_of(vapi.assistants.manage_link(vapi.open(KEY, LIMIT), bare, ("transfer",), WIRING))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "no model" in error.said
 
@@ -123,5 +127,5 @@ async def test_an_assistant_without_a_model_gets_no_transfer(vapi: Vapi, org: Va
         (("transfer", "webhook"), ()),
     ],
 )
-async def test_what_calls_of_a_link_lack(vapi: Vapi, manage: tuple[str, ...], lost: tuple[str, ...]):
-    assert vapi.lost_of_link(manage) == lost
+async def test_what_calls_of_a_link_lack(vapi: Provider[Any], manage: tuple[str, ...], lost: tuple[str, ...]):
+    assert vapi.assistants.lost_of_link(manage) == lost

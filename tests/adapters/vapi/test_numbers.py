@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from adapters.base import ErrorKind
-from adapters.portable import Copy, Counterpart, Credentials, NativeNumber
+from adapters.portable import Copy, Credentials, Registration
+from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.vapi import VapiOrg
-from adapters.vapi import Vapi
 from crypto.secret import Secret
 from tests.adapters.canary import assert_clean
 from tests.adapters.refusals import error_of
-from tests.adapters.vapi.examples import KEY, LIMIT, WIRING, die_when
+from tests.adapters.vapi.examples import KEY, LIMIT, die_when
 
 pytestmark = pytest.mark.anyio
 
@@ -41,8 +41,8 @@ def copy(box: RunningSandbox, org: VapiOrg) -> Copy:
     return Copy(box.state.vapi.add_assistant(org))
 
 
-def at_vapi(org: VapiOrg, counterpart: Counterpart) -> dict[str, Any]:
-    return org.phone_numbers[counterpart.remote_id]
+def at_vapi(org: VapiOrg, registration: Registration) -> dict[str, Any]:
+    return org.phone_numbers[registration.remote_id]
 
 
 def at_twilio(box: RunningSandbox, credentials: Credentials) -> dict[str, Any]:
@@ -52,17 +52,17 @@ def at_twilio(box: RunningSandbox, credentials: Credentials) -> dict[str, Any]:
 
 
 async def register(
-    vapi: Vapi, credentials: Credentials, copy: Copy | None, fallback: str | None = FALLBACK
-) -> Counterpart:
-    return await vapi.register_number(NUMBER, credentials, copy, fallback, KEY, LIMIT)
+    vapi: Provider[Any], credentials: Credentials, copy: Copy | None, fallback: str | None = FALLBACK
+) -> Registration:
+    return await vapi.registrations.register(vapi.open(KEY, LIMIT), NUMBER, credentials, copy, fallback)
 
 
 async def test_a_number_is_imported_with_the_key_that_can_be_revoked(
-    vapi: Vapi, org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
+    vapi: Provider[Any], org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
 ):
-    counterpart = await register(vapi, credentials, copy)
+    registration = await register(vapi, credentials, copy)
 
-    imported = at_vapi(org, counterpart)
+    imported = at_vapi(org, registration)
     assert (imported["provider"], imported["number"]) == ("twilio", NUMBER)
     assert imported["twilioApiKey"] == credentials.api_key
     assert credentials.auth_token.reveal() not in str(imported)
@@ -72,7 +72,7 @@ async def test_a_number_is_imported_with_the_key_that_can_be_revoked(
 
 
 async def test_without_such_a_key_it_is_imported_with_the_accounts_token(
-    vapi: Vapi, org: VapiOrg, credentials: Credentials, copy: Copy
+    vapi: Provider[Any], org: VapiOrg, credentials: Credentials, copy: Copy
 ):
     token_alone = replace(credentials, api_key=None, api_secret=None)
     imported = at_vapi(org, await register(vapi, token_alone, copy))
@@ -81,37 +81,39 @@ async def test_without_such_a_key_it_is_imported_with_the_accounts_token(
     assert "twilioApiKey" not in imported
 
 
-async def test_a_number_may_have_neither_assistant_nor_fallback(vapi: Vapi, org: VapiOrg, credentials: Credentials):
+async def test_a_number_may_have_neither_assistant_nor_fallback(
+    vapi: Provider[Any], org: VapiOrg, credentials: Credentials
+):
     imported = at_vapi(org, await register(vapi, credentials, None, None))
     assert not {"assistantId", "fallbackDestination"} & imported.keys()
 
 
 async def test_a_number_is_never_imported_twice(
-    vapi: Vapi, org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
+    vapi: Provider[Any], org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
 ):
     """Whether it was us before, in a process that died, or somebody by hand."""
     by_hand = box.state.vapi.add_phone_number(org, NUMBER, credentials.account_sid)
 
-    assert await register(vapi, credentials, copy) == Counterpart(by_hand, label=OURS)
-    assert await register(vapi, credentials, None, None) == Counterpart(by_hand, label=OURS)
+    assert await register(vapi, credentials, copy) == Registration(by_hand, label=OURS)
+    assert await register(vapi, credentials, None, None) == Registration(by_hand, label=OURS)
     assert list(org.phone_numbers) == [by_hand]
     assert not {"assistantId", "fallbackDestination"} & org.phone_numbers[by_hand].keys()
 
 
 async def test_an_import_whose_answer_never_came_is_found(
-    vapi: Vapi, org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
+    vapi: Provider[Any], org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
 ):
     look = {"fault": "late", "operation": "numbers", "seconds": 0, "times": 1}
     box.state.faults.set("vapi", [look, {"fault": "late", "operation": "numbers", "seconds": 60, "times": 1}])
     await die_when(register(vapi, credentials, copy), lambda: org.phone_numbers)
 
-    found = await vapi.find_counterpart(NUMBER, KEY, LIMIT)
+    found = await vapi.registrations.find(vapi.open(KEY, LIMIT), NUMBER)
     assert found == await register(vapi, credentials, copy)
     assert len(org.phone_numbers) == 1
 
 
-async def test_a_counterpart_is_found_on_any_page_and_only_among_the_carriers_numbers(
-    vapi: Vapi, org: VapiOrg, box: RunningSandbox
+async def test_a_registration_is_found_on_any_page_and_only_among_the_carriers_numbers(
+    vapi: Provider[Any], org: VapiOrg, box: RunningSandbox
 ):
     mine = box.state.vapi.add_phone_number(org, NUMBER)
     for each in range(150):
@@ -119,38 +121,40 @@ async def test_a_counterpart_is_found_on_any_page_and_only_among_the_carriers_nu
     own = box.state.vapi.add_phone_number(org, "+14155559999")
     org.phone_numbers[own]["provider"] = "vapi"
 
-    assert await vapi.find_counterpart(NUMBER, KEY, LIMIT) == Counterpart(mine)
-    assert await vapi.find_counterpart("+15005550999", KEY, LIMIT) is None
-    assert await vapi.find_counterpart("+14155559999", KEY, LIMIT) is None
+    assert await vapi.registrations.find(vapi.open(KEY, LIMIT), NUMBER) == Registration(mine)
+    assert await vapi.registrations.find(vapi.open(KEY, LIMIT), "+15005550999") is None
+    assert await vapi.registrations.find(vapi.open(KEY, LIMIT), "+14155559999") is None
 
 
-async def test_another_assistant_or_fallback_is_set_on_the_same_counterpart(
-    vapi: Vapi, org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
+async def test_another_assistant_or_fallback_is_set_on_the_same_registration(
+    vapi: Provider[Any], org: VapiOrg, box: RunningSandbox, credentials: Credentials, copy: Copy
 ):
-    counterpart = await register(vapi, credentials, None)
+    registration = await register(vapi, credentials, None)
     at_twilio(box, credentials)["voice_url"] = "https://calls.example.com/voice"
-    await vapi.assign_counterpart(counterpart, copy, None, KEY, LIMIT)
+    await vapi.registrations.assign(vapi.open(KEY, LIMIT), registration, copy, None)
 
-    assert at_vapi(org, counterpart)["assistantId"] == copy.remote_id
-    assert "fallbackDestination" not in at_vapi(org, counterpart)
+    assert at_vapi(org, registration)["assistantId"] == copy.remote_id
+    assert "fallbackDestination" not in at_vapi(org, registration)
     assert at_twilio(box, credentials)["voice_url"] == "https://calls.example.com/voice"
 
 
 @pytest.mark.usefixtures("org")
-async def test_a_counterpart_that_is_gone_can_be_assigned_no_more(vapi: Vapi, copy: Copy):
-    error = await error_of(vapi.assign_counterpart(Counterpart("0" * 36), copy, FALLBACK, KEY, LIMIT))
+async def test_a_registration_that_is_gone_can_be_assigned_no_more(vapi: Provider[Any], copy: Copy):
+    error = await error_of(vapi.registrations.assign(vapi.open(KEY, LIMIT), Registration("0" * 36), copy, FALLBACK))
     assert error.kind is ErrorKind.BAD_REQUEST
 
 
-async def test_a_counterpart_may_be_taken_away_twice(vapi: Vapi, org: VapiOrg, credentials: Credentials, copy: Copy):
-    counterpart = await register(vapi, credentials, copy)
+async def test_a_registration_may_be_taken_away_twice(
+    vapi: Provider[Any], org: VapiOrg, credentials: Credentials, copy: Copy
+):
+    registration = await register(vapi, credentials, copy)
     for _ in range(2):
-        await vapi.unregister_number(counterpart, KEY, LIMIT)
+        await vapi.registrations.unregister(vapi.open(KEY, LIMIT), registration)
         assert org.phone_numbers == {}
 
 
 async def test_credentials_that_do_not_open_the_account_are_refused_and_shown_to_nobody(
-    vapi: Vapi, org: VapiOrg, credentials: Credentials, copy: Copy
+    vapi: Provider[Any], org: VapiOrg, credentials: Credentials, copy: Copy
 ):
     wrong = replace(credentials, api_secret=Secret("s3cret-canary-7d20e95bc81f46"))
     error = await error_of(register(vapi, wrong, copy))
@@ -160,17 +164,3 @@ async def test_credentials_that_do_not_open_the_account_are_refused_and_shown_to
     assert_clean(error, "s3cret-canary-7d20e95bc81f46")
     assert_clean(error, credentials.auth_token.reveal())
     assert org.phone_numbers == {}
-
-
-async def test_vapis_own_numbers_are_not_sold(vapi: Vapi):
-    assert (vapi.registers_numbers, vapi.sells_in) == (True, ())
-    assert await vapi.list_native(KEY, LIMIT) == []
-    own = NativeNumber("+14155559999", "id")
-    for asking in (
-        vapi.buy_native("US", "415", "label", None, WIRING, None, KEY, LIMIT),
-        vapi.assign_native(own, None, WIRING, None, KEY, LIMIT),
-        vapi.release_native(own, KEY, LIMIT),
-    ):
-        error = await error_of(asking)
-        assert error.kind is ErrorKind.BAD_REQUEST
-        assert "buy one on Twilio" in error.said

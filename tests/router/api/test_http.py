@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from starlette.applications import Starlette
 
+from adapters.registry import PROVIDERS
 from router.api.app import api_operations
 from router.store.pool import open_database
 from tests.router.api.client import ADMIN_TOKEN, Api, Problem
@@ -12,7 +13,6 @@ from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
 
-PROVIDERS = ("vapi", "retell", "bland")
 ENDPOINTS = api_operations(PROVIDERS)
 OPERATIONS = [(endpoint.method, endpoint.path) for endpoint in ENDPOINTS]
 OF_AN_AGENCY = [(method, path) for method, path in OPERATIONS if "{agency}" in path]

@@ -22,7 +22,7 @@ async def wait_for(bench, agency, provider):
     await bench.wait(agency, provider)
 
 
-def counterpart(bench):
+def registration(bench):
     (there,) = bench.org("vapi").phone_numbers.values()
     return there
 
@@ -38,7 +38,7 @@ async def test_a_number_is_registered_at_vapi_with_the_clients_assistant(bench, 
     if not number_first:
         await buy(bench, agency, client)
         await wait_until_registered(bench, agency)
-    there = counterpart(bench)
+    there = registration(bench)
     row = await bench.row(agency, client, "vapi")
     assert (there["number"], there["assistantId"]) == (SF, row["remote_id"])
     assert there["fallbackDestination"]["number"] == "+14155550188"
@@ -65,12 +65,12 @@ async def test_a_number_that_moves_is_answered_by_the_other_clients_assistant(be
     wanted = (await bench.row(agency, second, "vapi"))["remote_id"]
 
     async def answered():
-        return counterpart(bench)["assistantId"] == wanted
+        return registration(bench)["assistantId"] == wanted
 
     await wait_until(answered)
 
 
-async def test_an_owners_new_phone_is_told_to_the_counterpart(bench):
+async def test_an_owners_new_phone_is_told_to_the_registration(bench):
     agency = await bench.agency("vapi")
     client = await bench.client(agency, personal_phone="+14155550188")
     await buy(bench, agency, client)
@@ -78,7 +78,7 @@ async def test_an_owners_new_phone_is_told_to_the_counterpart(bench):
     await bench.api.patch(f"{agency.path}/clients/{client['id']}", {"personal_phone": "+14155550177"})
 
     async def told():
-        return counterpart(bench)["fallbackDestination"]["number"] == "+14155550177"
+        return registration(bench)["fallbackDestination"]["number"] == "+14155550177"
 
     await wait_until(told)
 

@@ -7,17 +7,17 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from adapters import registry
 from adapters.base import Handoff, InboundCall, Target
-from adapters.bland import Bland
-from adapters.retell import Retell
+from adapters.client import Client as OpenedClient
 from adapters.sandbox.carrier import Script, Timeline
 from adapters.sandbox.faults import NAMES
-from adapters.vapi import Vapi
 from crypto import Secret
 from router.store.sealed import seal_webhook_token
 from tests.support.circuits import let_circuits_forget
@@ -130,9 +130,13 @@ class Aviary:
 
 @contextlib.asynccontextmanager
 async def open_aviary(
-    dsn: str, folder: Path, captured: CapturedEvents, providers: Iterable[str] = PROVIDERS
+    dsn: str,
+    folder: Path,
+    captured: CapturedEvents,
+    providers: Iterable[str] = PROVIDERS,
+    declarations: registry.Declarations = registry.PROVIDERS,
 ) -> AsyncIterator[Aviary]:
-    async with open_world(dsn, folder, answer_deadline=3, handoff_timeout=0.4) as world:
+    async with open_world(dsn, folder, answer_deadline=3, handoff_timeout=0.4, providers=declarations) as world:
         keys = {name: canary() for name in PROVIDERS}
         client = await world.add_client(providers=providers, own_account=True, keys=keys)
         webhook_token = canary()
@@ -190,11 +194,14 @@ class Leak(Exception):  # noqa: N818
 class Leaking:
     """An adapter of ours with a bug: its exception, its causes and the locals of all their frames hold the key."""
 
-    async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
-        opened = key.reveal()
+    def missing(self, _: Target) -> None:
+        return None
+
+    async def hand_off(self, client: OpenedClient, call: InboundCall, target: Target) -> Handoff:
+        opened = client.key.reveal()
         headers = {"Authorization": f"Bearer {opened}"}
         try:
-            return await self._fail(headers, call, target, limit)
+            return await self._fail(headers, call, target, client)
         except Leak as cause:
             raise ExceptionGroup(f"with {opened}", [Leak(opened), ValueError(opened)]) from cause
 
@@ -202,24 +209,9 @@ class Leaking:
         raise Leak(headers["Authorization"].removeprefix("Bearer ")) from KeyError(*headers.values(), *rest)
 
 
-class LeakingVapi(Leaking, Vapi):
-    pass
-
-
-class LeakingRetell(Leaking, Retell):
-    pass
-
-
-class LeakingBland(Leaking, Bland):
-    pass
-
-
-async def test_after_our_own_exceptions_no_key_shows(
-    database_dsn, tmp_path, monkeypatch, captured_events: CapturedEvents
-):
-    for leaking in (LeakingVapi, LeakingRetell, LeakingBland):
-        monkeypatch.setattr(f"router.app.outside.{leaking.__name__.removeprefix('Leaking')}", leaking)
-    async with open_aviary(database_dsn, tmp_path, captured_events) as aviary:
+async def test_after_our_own_exceptions_no_key_shows(database_dsn, tmp_path, captured_events: CapturedEvents):
+    leaking = tuple(replace(one, calls=Leaking()) for one in registry.PROVIDERS)
+    async with open_aviary(database_dsn, tmp_path, captured_events, declarations=leaking) as aviary:
         assert (await aviary.call()).answered_by == "voicemail"
         failed = captured_events.named("request.failed")
         assert [line["exception"]["type"] for line in failed] == ["ExceptionGroup"] * 3

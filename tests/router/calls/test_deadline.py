@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from adapters import registry
 from adapters.base import Handoff, InboundCall, SipHandoff, Target
-from adapters.retell import Retell
+from adapters.retell.api import Client as RetellClient
+from adapters.retell.calls import Calls
 from adapters.sandbox.carrier import Script
-from crypto import Keyring, Secret
+from crypto import Keyring
 from router.calls.fallback import Fallback, fallback_address
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall, only_document, taker_of, takers_of
@@ -105,16 +108,21 @@ async def test_a_failure_that_comes_late_changes_nothing(hurried: World):
 BUGS = ("raises", "recurses", "is cancelled", "times out by itself", "gives nothing", "gives what no document can hold")
 
 
-def adapter_that(bug: str) -> type[Retell]:
+def retell_that(**changes: object) -> registry.Declarations:
+    """All providers, with changes to Retell."""
+    return tuple(replace(one, **changes) if one.name == "retell" else one for one in registry.PROVIDERS)
+
+
+def calls_with(bug: str) -> Calls:
     """Retell's adapter with a bug of ours in it."""
 
-    class Broken(Retell):
-        async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
+    class Broken(Calls):
+        async def hand_off(self, client: RetellClient, call: InboundCall, target: Target) -> Handoff:
             match bug:
                 case "raises":
-                    raise RuntimeError(f"a bug that tells {key.reveal()}")
+                    raise RuntimeError(f"a bug that tells {client.key.reveal()}")
                 case "recurses":
-                    return await self.hand_off(call, target, key, limit)
+                    return await self.hand_off(client, call, target)
                 case "is cancelled":
                     raise asyncio.CancelledError
                 case "times out by itself":
@@ -123,15 +131,15 @@ def adapter_that(bug: str) -> type[Retell]:
                     return None  # type: ignore[return-value]
             return SipHandoff(uri=object())  # type: ignore[arg-type]
 
-    return Broken
+    return Broken()
 
 
 @pytest.mark.parametrize("bug", BUGS)
 async def test_a_bug_in_an_adapter_leaves_the_caller_with_the_next_provider_or_a_person(
-    database_dsn, tmp_path, monkeypatch, captured_events: CapturedEvents, bug
+    database_dsn, tmp_path, captured_events: CapturedEvents, bug
 ):
-    monkeypatch.setattr("router.app.outside.Retell", adapter_that(bug))
-    async with open_world(database_dsn, tmp_path) as world:
+    providers = retell_that(calls=calls_with(bug))
+    async with open_world(database_dsn, tmp_path, providers=providers) as world:
         client = await world.add_client(providers=["retell", "vapi"], routing=RINGS)
         timeline = await world.call(client, SOON)
         assert timeline.answered_by in ("ai", "owner")
@@ -141,12 +149,12 @@ async def test_a_bug_in_an_adapter_leaves_the_caller_with_the_next_provider_or_a
     assert given_up or captured_events.named("request.failed")
 
 
-async def test_a_bug_while_a_late_handoff_is_ended_does_not_hide_that_it_was_late(database_dsn, tmp_path, monkeypatch):
+async def test_a_bug_while_a_late_handoff_is_ended_does_not_hide_that_it_was_late(database_dsn, tmp_path):
     async def end_call(*_: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Retell, "end_call", end_call)
-    async with open_world(database_dsn, tmp_path, handoff_timeout=0.5) as world:
+    providers = retell_that(end_call=end_call)
+    async with open_world(database_dsn, tmp_path, handoff_timeout=0.5, providers=providers) as world:
         client = await world.add_client(providers=["retell", "vapi"])
         world.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
         timeline = await world.call(client, SOON)

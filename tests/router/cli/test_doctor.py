@@ -24,7 +24,7 @@ class Doctor:
 
     def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
-        for name, value in settings.model_dump(exclude_none=True).items():
+        for name, value in (settings.model_dump(exclude_none=True) | settings.providers).items():
             self.set(name, value.get_secret_value() if isinstance(value, SecretStr) else str(value))
 
     def set(self, name: str, value: str | None) -> None:

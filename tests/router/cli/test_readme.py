@@ -8,15 +8,14 @@ import pytest
 import typer
 from starlette.routing import compile_path
 
+from adapters.registry import PROVIDERS, settings_of
 from router.api.app import api_operations
 from router.cli import app
-from router.settings import Settings, describe, env_name, make_example
+from router.settings import describe_all, make_example
 from tests.router.cli.commands import ROOT
 
-NAMES = ("vapi", "retell", "bland")
 README = (ROOT / "README.md").read_text()
-FIELDS = {env_name(name): info for name, info in Settings.model_fields.items() if not info.exclude}
-MEANINGS = {env_name(name): describe(name) for name in Settings.model_fields}
+SETTINGS = {one.name: one for one in describe_all(settings_of(PROVIDERS))}
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
@@ -31,27 +30,27 @@ def table(heading: str) -> list[list[str]]:
 
 
 def test_every_setting_is_named_once_in_the_order_of_the_code():
-    assert [row[0].strip("`") for row in table("Settings")] == list(FIELDS)
+    assert [row[0].strip("`") for row in table("Settings")] == list(SETTINGS)
 
 
 @pytest.mark.parametrize("row", table("Settings"), ids=lambda row: row[0])
 def test_settings_are_described_as_in_the_code(row):
     name, meaning, default = row
-    field = FIELDS[name.strip("`")]
-    assert meaning == MEANINGS[name.strip("`")]
-    assert default == ("unset" if field.default_factory or field.default is None else f"`{field.default}`")
-    assert ("secret" in meaning) == ("SecretStr" in str(field.annotation))
+    described = SETTINGS[name.strip("`")]
+    assert meaning == described.meaning
+    assert default == ("unset" if described.default is None else f"`{described.default}`")
+    assert ("secret" in meaning) == described.is_secret
 
 
 def test_the_example_environment_is_made_from_the_settings():
-    hint = "update it with `python -m router.settings > .env.example`"
-    assert (ROOT / ".env.example").read_text() == make_example(), hint
+    hint = "update it with `python -m router.cli.example > .env.example`"
+    assert (ROOT / ".env.example").read_text() == make_example(settings_of(PROVIDERS)), hint
 
 
 def test_the_example_environment_changes_nothing():
     example = (ROOT / ".env.example").read_text().splitlines()
     assert all(line.startswith("#") for line in example if line)
-    assert [line[1:].partition("=")[0] for line in example if re.match(r"#[A-Z_]+=", line)] == list(FIELDS)
+    assert [line[1:].partition("=")[0] for line in example if re.match(r"#[A-Z_]+=", line)] == list(SETTINGS)
 
 
 def test_every_command_is_named():
@@ -67,7 +66,7 @@ def test_every_command_is_named():
 def test_the_requests_of_the_examples_exist():
     examples = re.findall(r"""\bapi (GET|POST|PUT) "?(/[^\s"?`]*)""", README)
     assert len(examples) > 7
-    served = [(each.method, compile_path(each.path)[0]) for each in api_operations(NAMES)]
+    served = [(each.method, compile_path(each.path)[0]) for each in api_operations(PROVIDERS)]
     for method, path in examples:
         assert any(method == verb and pattern.match(f"/v1{path}") for verb, pattern in served), f"{method} {path}"
 

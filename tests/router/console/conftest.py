@@ -64,6 +64,7 @@ async def console_url(
     api = services.api_routes()
     console = ConsoleServices(
         api=Router(api),
+        providers=services.voice.declarations,
         keyring=services.keyring,
         ended=ended,
         public_url=public_url or url_of(listening),

@@ -21,7 +21,7 @@ ASSISTANT = Assistant(marker="client_1", name="Acme", prompt="You answer for Acm
 
 @pytest.fixture
 async def at_bland(market):
-    """The agency's two numbers, each with its counterpart at Bland; gives the stand-in's org."""
+    """The agency's two numbers, each with its registration at Bland; gives the stand-in's org."""
     await market.use_own_account()
     await market.api.put(f"{market.agency.path}/keys/bland", {"key": BLAND_KEY})
     pool = market.services.database.settings
@@ -43,12 +43,12 @@ async def test_numbers_are_uploaded_by_one_connection_and_point_at_us_again(mark
 
 async def test_the_assistant_reaches_every_uploaded_number_and_leaves_it(market, services, at_bland):
     key = await find_key_in_use(services.database.settings, market.agency.id, "bland")
-    counterparts = await services.areas.registrations.list_known(market.agency.id, market.client["id"], "bland")
-    host, wiring = services.assistant_hosts["bland"], services.areas.wanted.places.wirings.make(key)
-    copy = await host.put_copy(ASSISTANT, wiring, None, counterparts, Secret(BLAND_KEY), 60)
+    registrations = await services.areas.registrations.list_known(market.agency.id, market.client["id"], "bland")
+    bland, wiring = services.voice["bland"], services.areas.wanted.places.wirings.make(key)
+    copy = await bland.assistants.put_copy(bland.open(Secret(BLAND_KEY), 60), ASSISTANT, wiring, None, registrations)
     assert {at_bland.numbers[e164]["prompt"] for e164 in NUMBERS} == {"You answer for Acme."}
     assert {at_bland.numbers[e164]["webhook"] for e164 in NUMBERS} == {wiring.webhook_url}
-    await host.delete_copy(copy, counterparts, Secret(BLAND_KEY), 60)
+    await bland.assistants.delete_copy(bland.open(Secret(BLAND_KEY), 60), copy, registrations)
     assert not at_bland.tools
     assert all("not set up" in at_bland.numbers[e164]["prompt"] for e164 in NUMBERS)
 

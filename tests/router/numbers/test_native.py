@@ -26,8 +26,8 @@ class Shop:
         self.org = getattr(market.sandbox.state, provider).orgs.of(self.key)
 
     async def owned(self):
-        host = self.market.services.number_hosts[self.provider]
-        return {number.e164 for number in await host.list_native(Secret(self.key), 5)}
+        provider = self.market.services.voice[self.provider]
+        return {number.e164 for number in await provider.shop.list_numbers(provider.open(Secret(self.key), 5))}
 
     async def buy(self, **fields):
         return await self.market.buy(carrier=self.provider, **fields)

@@ -1,25 +1,18 @@
-"""Providers at the network's edge, as a test wants them to behave: the protocol of adapters.base and nothing behind it."""
+"""Providers at the network's edge, as a test wants them to behave: what the router asks of one on a call, and nothing behind it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
-from adapters.base import (
-    Capabilities,
-    Handoff,
-    InboundCall,
-    KeyCheck,
-    ProviderEvent,
-    SipHandoff,
-    Target,
-    VoiceProvider,
-)
+from adapters.base import Handoff, InboundCall, SipHandoff, Target
+from adapters.provider import Provider
 from crypto import Secret
 from router.routing.route import Access, Route
+
+Client: TypeAlias = tuple[Secret, float]
 
 NAMES = ("one", "two", "three")
 
@@ -38,13 +31,21 @@ class FakeProvider:
     cancelled: int = 0
 
     @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(self.ends_calls, "none")
+    def calls(self) -> FakeProvider:
+        return self
+
+    @property
+    def end_call(self) -> Callable[[Client, str], Awaitable[None]] | None:
+        return self._end if self.ends_calls else None
+
+    def open(self, key: Secret, limit: float) -> Client:
+        return key, limit
 
     def missing(self, target: Target) -> Literal["assistant", "registration"] | None:
         return None if target.assistant_id else "assistant"
 
-    async def hand_off(self, call: InboundCall, target: Target, key: Secret, limit: float) -> Handoff:
+    async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
+        key, limit = client
         self.asked.append((call, target, key.reveal(), limit))
         try:
             if self.release is not None:
@@ -56,30 +57,10 @@ class FakeProvider:
             raise self.answer
         return self.answer
 
-    async def end_call(self, provider_call_id: str, key: Secret, limit: float) -> None:  # noqa: ARG002
-        self.ended.append((provider_call_id, key.reveal()))
+    async def _end(self, client: Client, provider_call_id: str) -> None:
+        self.ended.append((provider_call_id, client[0].reveal()))
         if self.end_fails is not None:
             raise self.end_fails
-
-    async def check_key(self, key: Secret, limit: float) -> KeyCheck:  # noqa: ARG002
-        return KeyCheck("valid")
-
-    def verify_webhook(
-        self,
-        headers: Mapping[str, str],  # noqa: ARG002
-        body: bytes,  # noqa: ARG002
-        secrets: Sequence[Secret],  # noqa: ARG002
-        now: datetime,  # noqa: ARG002
-    ) -> bool:
-        return False
-
-    def read_event(self, body: bytes) -> ProviderEvent:
-        raise ValueError(body)
-
-    def answer_question(
-        self, event: ProviderEvent, assistant_id: str, variables: Mapping[str, str], metadata: Mapping[str, str]
-    ) -> dict[str, Any]:
-        raise ValueError(event, assistant_id, variables, metadata)
 
 
 def handoff_of(name: str) -> SipHandoff:
@@ -90,9 +71,9 @@ def make_providers(*names: str) -> dict[str, FakeProvider]:
     return {name: FakeProvider(name, handoff_of(name)) for name in names or NAMES}
 
 
-def as_protocol(providers: dict[str, FakeProvider]) -> Mapping[str, VoiceProvider]:
-    """What mypy would say if it looked: the fakes are what the router is handed."""
-    return dict(providers)
+def as_protocol(providers: dict[str, FakeProvider]) -> Mapping[str, Provider[Any]]:
+    """The fakes as the router is handed providers: they have as much of one as it asks for on a call."""
+    return dict(providers)  # type: ignore[arg-type]
 
 
 def make_access(name: str, *, key: bool = True, assistant: bool = True, version: int = 1) -> Access:

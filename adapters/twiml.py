@@ -1,4 +1,4 @@
-"""The TwiML with which Vapi takes a bypass call, read so that nothing in it can surprise whoever serves it."""
+"""The TwiML with which a provider takes a call, read so that nothing in it can surprise the carrier that executes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_TWIML: Final = 64_000
 def read_twiml(
     twiml: Any, provider_call_id: str | None, lines: Lines | None = None
 ) -> StreamHandoff | SipHandoff | None:
-    """The one handoff in Vapi's document: Connect/Stream or Dial/Sip. None for every other document.
+    """The one handoff in the document: Connect/Stream or Dial/Sip. None for every other document.
 
     A DOCTYPE is refused before anything is parsed: without one, XML has no entities that could grow or read files.
     """

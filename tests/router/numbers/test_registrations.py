@@ -66,7 +66,7 @@ async def desk(market):
     return desk
 
 
-async def test_a_number_gets_one_counterpart_at_vapi_with_assistant_fallback_and_a_revocable_key(desk, market):
+async def test_a_number_gets_one_registration_at_vapi_with_assistant_fallback_and_a_revocable_key(desk, market):
     await market.buy(e164=SF)
     for _ in range(3):
         await desk.ensure(SF)
@@ -160,12 +160,13 @@ async def test_a_number_that_the_agency_imported_itself_is_used_and_left_alone(d
     assert list(desk.vapi.phone_numbers) == [theirs]
 
 
-async def test_a_process_that_died_half_way_leaves_no_second_counterpart(desk, market, services, clock):
+async def test_a_process_that_died_half_way_leaves_no_second_registration(desk, market, services, clock):
     await market.buy(e164=SF)
     await lease_registration(services.database.settings, market.agency.id, SF, "vapi", clock())
     (subaccount,) = market.subaccounts()
     opening = Credentials(subaccount.sid, Secret(subaccount.auth_token))
-    await services.number_hosts["vapi"].register_number(SF, opening, None, None, Secret(VAPI_KEY), 5)
+    vapi = services.voice["vapi"]
+    await vapi.registrations.register(vapi.open(Secret(VAPI_KEY), 5), SF, opening, None, None)
     with pytest.raises(RegistrationError) as busy:
         await desk.ensure(SF)
     assert busy.value.again
@@ -200,7 +201,7 @@ async def test_a_carrier_that_makes_no_key_is_not_blamed_on_the_provider(desk, m
     assert refused.value.again
 
 
-async def test_another_assistant_or_owner_is_told_to_the_counterpart(desk, market, api):
+async def test_another_assistant_or_owner_is_told_to_the_registration(desk, market, api):
     await market.buy(e164=SF)
     await desk.ensure(SF)
     other = Copy(market.sandbox.state.vapi.add_assistant(desk.vapi))
@@ -230,7 +231,7 @@ async def test_with_a_key_of_another_organisation_it_is_made_there(desk, market)
 
 
 @pytest.mark.parametrize("what", ["number", "client"])
-async def test_when_the_number_goes_its_counterparts_and_their_key_go(desk, market, api, what):
+async def test_when_the_number_goes_its_registrations_and_their_key_go(desk, market, api, what):
     await market.buy(e164=SF)
     subaccount = market.subaccounts()[0]
     await desk.ensure(SF)
@@ -247,7 +248,7 @@ async def test_when_the_number_goes_its_counterparts_and_their_key_go(desk, mark
 
 
 @pytest.mark.parametrize("reachable", [True, False])
-async def test_when_the_provider_key_goes_our_counterparts_go_and_what_opened_the_account_is_revoked(
+async def test_when_the_provider_key_goes_our_registrations_go_and_what_opened_the_account_is_revoked(
     desk, market, api, reachable
 ):
     await market.buy(e164=SF)
@@ -296,7 +297,7 @@ async def test_a_linked_number_that_was_refused_is_registered_once_there_is_anot
     assert len(desk.vapi.phone_numbers) == 1
 
 
-async def test_a_number_without_an_assistant_keeps_no_counterpart_of_its_former_client(desk, market, api):
+async def test_a_number_without_an_assistant_keeps_no_registration_of_its_former_client(desk, market, api):
     await market.buy(e164=SF)
     await desk.ensure(SF)
     silent = await api.new_client(market.agency, name="Nobody's Bakery")

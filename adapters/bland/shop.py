@@ -1,0 +1,83 @@
+"""Numbers that Bland sells. A new number takes messages until its assistant is put on it.
+
+Bland docs: Purchase inbound number; for releasing a number that was bought there is only Bland's own command line program
+to go by.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.bland.api import Client, number_path
+from adapters.bland.inbound import find_settings, list_numbers, read_settings, take_messages
+from adapters.bland.settings import NEUTRAL, marker_on
+from adapters.facets import NumberOrder
+from adapters.phone import is_e164
+from adapters.portable import Copy, NativeNumber, Registration, Wiring
+from adapters.replies import text
+from crypto.secret import Secret
+
+_PURCHASES: Final = ("/numbers/purchase", "/v1/inbound/purchase")
+"""Where numbers are bought: Bland's page names the first, its command line program and older pages the second."""
+
+_NOT_FOUND: Final = 404
+
+
+class Shop:
+    """A purchase has no place for a label; the assistant comes with `put_copy`. Fallback numbers are not set: by Bland's
+    docs a number that has one sends all its calls there.
+    """
+
+    sells_in: Final = ("US", "CA")
+    labels_purchases: Final = False
+
+    async def list_numbers(self, client: Client) -> list[NativeNumber]:
+        """Bland does not tell bought numbers from uploaded ones."""
+        return [NativeNumber(e164, e164, text(settings.get("label"))) for e164, settings in await list_numbers(client)]
+
+    async def buy(self, client: Client, order: NumberOrder) -> NativeNumber:
+        """Asks at the second address only where the first does not exist, which buys nothing."""
+        if order.country not in self.sells_in:
+            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"Bland sells no numbers in {order.country}")
+        body: dict[str, object] = {
+            "country_code": order.country,
+            "prompt": NEUTRAL["prompt"],
+            "webhook": Secret(order.wiring.webhook_url),
+        }
+        if order.area_code:
+            body["area_code"] = order.area_code
+        client = client.hiding(order.wiring.secret)
+        try:
+            answer = await client.ask("POST", _PURCHASES[0], json=body)
+        except ProviderError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            answer = await client.ask("POST", _PURCHASES[1], json=body)
+        e164 = answer.get("phone_number")
+        if not is_e164(e164):
+            raise ProviderError(ErrorKind.MALFORMED_REPLY)
+        return NativeNumber(e164, e164)
+
+    async def assign(
+        self, client: Client, number: NativeNumber, copy: Copy | None, wiring: Wiring, _fallback: str | None
+    ) -> None:
+        """Until `put_copy` brings the new assistant the number takes messages, and the former one does not answer."""
+        settings = await read_settings(client, number.remote_id)
+        if copy is None or marker_on(settings) != copy.parts.get("marker"):
+            await take_messages(client, Registration(number.remote_id), wiring)
+
+    async def release(self, client: Client, number: NativeNumber) -> None:
+        """Looks whether it is gone, since it costs money every month until it is."""
+        path = number_path(number.remote_id)
+        for method, address in (("DELETE", path), ("POST", f"{path}/delete")):
+            try:
+                await client.ask(method, address)
+            except ProviderError as error:
+                if error.kind is not ErrorKind.BAD_REQUEST:
+                    raise
+            if await find_settings(client, number.remote_id) is None:
+                return
+        raise ProviderError(
+            ErrorKind.BAD_REQUEST, said=f"Bland still has {number.e164}: release it in Bland's dashboard"
+        )

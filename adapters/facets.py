@@ -1,0 +1,219 @@
+"""What a provider can be asked: one protocol for each facet. A facet that a provider does not have is None on it.
+
+A facet holds no key. Its methods are given the provider's client, opened with a key and a time limit for one piece of
+work (see `adapters.client`), and raise ProviderError. Each is one step that may be repeated: a process may die between a
+request and its answer, so what is created is looked for first, by the marker that we left on it.
+
+Parameters are positional, so that an adapter names only those that it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from adapters.base import Handoff, InboundCall, KeyCheck, ProviderEvent, Target, TransferAsked
+from adapters.portable import Assistant, Copy, Credentials, Lines, NativeNumber, Registration, Wiring
+from crypto.secret import Secret
+
+Client_contra = TypeVar("Client_contra", contravariant=True)
+
+Missing: TypeAlias = Literal["assistant", "registration"]
+Managed: TypeAlias = Literal["webhook", "transfer"]
+
+
+class CallsFacet(Protocol[Client_contra]):
+    """Takes calls, and says what a key is worth. Every provider has it."""
+
+    def missing(self, target: Target, /) -> Missing | None:
+        """What a client still lacks before this provider can take its calls; None if nothing."""
+        ...
+
+    def hand_off(self, client: Client_contra, call: InboundCall, target: Target, /) -> Coroutine[Any, Any, Handoff]:
+        """Ask once to take the call; no retry."""
+        ...
+
+    async def check_key(self, client: Client_contra, /) -> KeyCheck:
+        """The cheapest real request that proves the key."""
+        ...
+
+
+EndCall: TypeAlias = Callable[[Client_contra, str], Awaitable[None]]
+"""Stops the call of that id, which was handed off too late."""
+
+CountLines: TypeAlias = Callable[[Client_contra], Awaitable[Lines | None]]
+"""Asks how many lines the agency has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A request that claims to come from a provider. Header names are lower case."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    at: datetime
+
+
+class WebhooksFacet(Protocol):
+    """Reads what a provider tells about calls, and answers the assistant's function "put me through to a person"."""
+
+    @property
+    def proof(self) -> Literal["header", "hmac"]:
+        """How it proves itself: with a header of our choice, or by a signature with a key or secret of the agency."""
+        ...
+
+    def verify(self, delivery: Delivery, secrets: Sequence[Secret], /) -> bool:
+        """Whether one of the secrets proves that the provider sent it."""
+        ...
+
+    def read_event(self, body: bytes, /) -> ProviderEvent:
+        """Raises ValueError for a body that is none of the provider's."""
+        ...
+
+    def read_transfer(self, body: bytes, /) -> TransferAsked:
+        """Raises ValueError for a body that is not the assistant's asking for a person."""
+        ...
+
+    def answer_transfer(self, asked: TransferAsked, said: str, /) -> dict[str, Any]:
+        """The reply that tells the assistant `said`."""
+        ...
+
+
+AnswerQuestion: TypeAlias = Callable[[ProviderEvent, str, Mapping[str, str], Mapping[str, str]], dict[str, Any]]
+"""The JSON body that gives an "asked" event its assistant (by id), and the call the variables and metadata that
+`InboundCall` gives a handoff. Raises ValueError for any other event.
+"""
+
+
+class AssistantsFacet(Protocol[Client_contra]):
+    """Keeps assistants."""
+
+    @property
+    def lives_on_numbers(self) -> bool:
+        """Whether an assistant there is a setting of each number: then `put_copy` is called again whenever a client gets
+        another number there, registered or native.
+        """
+        ...
+
+    def lost_features(self, assistant: Assistant, /) -> tuple[str, ...]:
+        """What of the definition this provider cannot do: names of features (see `adapters.features`)."""
+        ...
+
+    async def find_copy(self, client: Client_contra, marker: str, /) -> Copy | None:
+        """Our own copy, by its marker: made earlier, perhaps by a process that died before it could say so."""
+        ...
+
+    async def put_copy(
+        self,
+        client: Client_contra,
+        assistant: Assistant,
+        wiring: Wiring,
+        copy: Copy | None,
+        numbers: Sequence[Registration],
+        /,
+    ) -> Copy:
+        """Create it, or bring `copy` up to date. `numbers`: all of the client's there, registrations with their opened
+        parts and native ones, for providers that keep the assistant on numbers. Where a provider has versions the
+        result is published. A copy that was deleted there is created again.
+        """
+        ...
+
+    async def delete_copy(self, client: Client_contra, copy: Copy, numbers: Sequence[Registration], /) -> None:
+        """With all its parts. `numbers` as for `put_copy`: where the assistant was kept on them they forget it. Also
+        fine if it is gone already.
+        """
+        ...
+
+    async def check_link(self, client: Client_contra, remote_id: str, /) -> None:
+        """Whether an assistant that somebody made there can take calls. Raises ProviderError(BAD_REQUEST) that says
+        what is missing: it does not exist, or was never published.
+        """
+        ...
+
+    async def manage_link(
+        self, client: Client_contra, remote_id: str, manage: Sequence[Managed], wiring: Wiring, /
+    ) -> None:
+        """Set these of our things on a linked assistant, and touch nothing else of it."""
+        ...
+
+    def lost_of_link(self, manage: Sequence[str], /) -> tuple[str, ...]:
+        """What we cannot do on calls of such a linked assistant: "events", "transfer"."""
+        ...
+
+
+class RegistrationsFacet(Protocol[Client_contra]):
+    """Needs a registration of a carrier's number before it takes calls to it."""
+
+    async def find(self, client: Client_contra, e164: str, /) -> Registration | None: ...
+
+    async def register(
+        self, client: Client_contra, e164: str, credentials: Credentials, copy: Copy | None, fallback: str | None, /
+    ) -> Registration:
+        """Make the registration, with assistant and fallback number (E.164), so that calls are answered also while
+        the provider has pointed the number at itself.
+        """
+        ...
+
+    async def assign(
+        self, client: Client_contra, registration: Registration, copy: Copy | None, fallback: str | None, /
+    ) -> None:
+        """Other assistant or fallback number on a registration that is there. Where the assistant itself is kept on the
+        number, `put_copy` has put it there, and this sets the fallback. Raises ProviderError(BAD_REQUEST) if it is gone.
+        """
+        ...
+
+    async def unregister(self, client: Client_contra, registration: Registration, /) -> None:
+        """Also fine if it is gone already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOrder:
+    """A number that is to be bought, and who answers it. `label` is our own mark on it, where there is a place."""
+
+    country: str  # ISO 3166-1 alpha-2
+    area_code: str | None
+    label: str
+    copy: Copy | None
+    wiring: Wiring
+    fallback: str | None
+
+
+class ShopFacet(Protocol[Client_contra]):
+    """Sells numbers of its own."""
+
+    @property
+    def sells_in(self) -> tuple[str, ...]:
+        """Countries (ISO 3166-1 alpha-2)."""
+        ...
+
+    @property
+    def labels_purchases(self) -> bool:
+        """Whether a number that is bought there bears our label from the first moment."""
+        ...
+
+    async def list_numbers(self, client: Client_contra, /) -> list[NativeNumber]:
+        """All numbers that this key owns there: looked at before a purchase is tried a second time."""
+        ...
+
+    async def buy(self, client: Client_contra, order: NumberOrder, /) -> NativeNumber:
+        """One request that costs money: never repeated here."""
+        ...
+
+    async def assign(
+        self,
+        client: Client_contra,
+        number: NativeNumber,
+        copy: Copy | None,
+        wiring: Wiring,
+        fallback: str | None,
+        /,
+    ) -> None:
+        """Who answers a native number from now on."""
+        ...
+
+    async def release(self, client: Client_contra, number: NativeNumber, /) -> None:
+        """Give it back. Also fine if it is gone already."""
+        ...

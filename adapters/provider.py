@@ -1,0 +1,111 @@
+"""How a provider declares itself: its name, its settings, what belongs to its key, and its facets.
+
+A declaration stands in the provider's own package and is listed in `adapters.registry`. Settings, API, console, doctor,
+metrics and documentation find all they need to know of a provider in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Generic, TypeVar
+
+from adapters.facets import (
+    AnswerQuestion,
+    AssistantsFacet,
+    CallsFacet,
+    CountLines,
+    EndCall,
+    RegistrationsFacet,
+    ShopFacet,
+    WebhooksFacet,
+)
+from adapters.features import About, Offer
+from adapters.http import Http
+from crypto.secret import Secret
+
+Client = TypeVar("Client")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of a provider. "url" of vapi is CALLROUTER_VAPI_URL in the environment.
+
+    `find_mistake` says what is wrong with a value, None if nothing. A setting that `is_url` is checked as an address, too.
+    """
+
+    name: str
+    help: str
+    default: str
+    is_url: bool = False
+    find_mistake: Callable[[str], str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSecret:
+    """The field beside the key for what a provider signs webhooks with, where that is not the key itself."""
+
+    name: str
+    label: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationForm:
+    """How an agency names a registration that it made at the provider itself. The first of the `modes` is the default;
+    without any there is one way to reach it.
+    """
+
+    help: str
+    is_number: bool = False  # its id is a phone number
+    modes: tuple[tuple[str, str], ...] = ()  # each by name, with what people read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Declaration(Generic[Client]):
+    """A provider. `client` opens its API: it is given the connections, the settings by name, a key and a time limit.
+
+    `takes_carrier_key`: for a registration, a revocable API key of the carrier's account is enough for it; other
+    providers are given the account's token.
+    """
+
+    name: str  # in addresses, bodies, settings and the database
+    offer: Offer
+    settings: tuple[Setting, ...]
+    client: Callable[[Http, Mapping[str, str], Secret, float], Client]
+    calls: CallsFacet[Client]
+    end_call: EndCall[Client] | None = None
+    count_lines: CountLines[Client] | None = None
+    webhooks: WebhooksFacet | None = None
+    answer_question: AnswerQuestion | None = None
+    assistants: AssistantsFacet[Client] | None = None
+    registrations: RegistrationsFacet[Client] | None = None
+    shop: ShopFacet[Client] | None = None
+    key_label: str = "API key"
+    webhook_secret: WebhookSecret | None = None
+    registration_form: RegistrationForm | None = None
+    takes_carrier_key: bool = False
+
+    @property
+    def about(self) -> About:
+        return self.offer.about
+
+    @property
+    def label(self) -> str:
+        return self.about.label
+
+    def connect(self, http: Http, values: Mapping[str, str]) -> Provider[Client]:
+        """`values` of its settings, by their short names."""
+        return Provider(**{one.name: getattr(self, one.name) for one in fields(self)}, http=http, values=values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Provider(Declaration[Client]):
+    """A provider that can be asked."""
+
+    http: Http = field(repr=False)
+    values: Mapping[str, str]
+
+    def open(self, key: Secret, limit: float) -> Client:
+        """Its client for one piece of work, with `limit` seconds for each request. Drop it with the key."""
+        return self.client(self.http, self.values, key, limit)
