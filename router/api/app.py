@@ -17,7 +17,7 @@ from router.api.assistants import assistant_router, sync_router
 from router.api.document import describe
 from router.api.gate import Gate
 from router.api.keys import key_router
-from router.api.numbers import registration_router
+from router.api.numbers import number_router, registration_router
 from router.api.providers import provider_router
 from router.api.reference import reference_routes
 from router.api.route import ApiRoute
@@ -37,6 +37,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         assistant_router(voice),
         provider_router(voice),
         sync_router(voice),
+        number_router(voice),
         numbers.router,
         registration_router(voice),
         calls.router,

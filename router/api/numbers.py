@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -11,6 +12,7 @@ from pydantic import Field, create_model, model_validator
 
 from adapters.provider import RegistrationForm
 from adapters.registry import Declarations
+from router.accounts import CARRIER
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
@@ -44,13 +46,7 @@ class NewNumber(Input):
     area_code: Annotated[
         AreaCode | None, Field(description="What its national number is to begin with", examples=["415"])
     ] = None
-    carrier: Annotated[
-        Annotated[str, Field(min_length=1, max_length=40)] | None,
-        Field(
-            description="Who sells it. Left out: Twilio, where the agency or the platform has an account; else the "
-            "active provider"
-        ),
-    ] = None
+    carrier: str | None = None  # one of those that sell numbers: see `new_number_model`
 
     @model_validator(mode="after")
     def _buy_or_take_over(self) -> Self:
@@ -166,13 +162,6 @@ async def list_numbers(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed
     return page.show(rows, lambda row: (row.created_at, row.e164))
 
 
-@router.post(
-    _PATH,
-    summary="Buy a number, or take over one that exists",
-    status_code=201,
-    response_model=NumberReply,
-    responses=problems("number-not-found", *_TROUBLE),
-)
 async def add_number(
     agency: OwnAgency,
     body: NewNumber,
@@ -257,6 +246,32 @@ def registration_model(label: str, form: RegistrationForm) -> type[Registration]
         f"{label}Registration", __base__=Registration, __doc__=f"{form.help}.", **fields
     )
     return model
+
+
+def new_number_model(sellers: Sequence[str]) -> type[NewNumber]:
+    """The body for adding a number, where these sell some."""
+    one_of: Any = Literal[tuple(sellers)]
+    described = (
+        "Who sells it. Left out: Twilio, where the agency or the platform has an account; else the active provider"
+    )
+    carrier: Any = (Annotated[one_of | None, Field(description=described)], None)
+    model: type[NewNumber] = create_model("NewNumber", __base__=NewNumber, __doc__=NewNumber.__doc__, carrier=carrier)
+    return model
+
+
+def number_router(voice: Declarations) -> APIRouter:
+    """Adding numbers, from whichever of these voice providers sells some."""
+    router = resource("numbers")
+    sellers = [CARRIER, *(provider.name for provider in voice if provider.shop is not None)]
+    add_number.__annotations__["body"] = new_number_model(sellers)
+    router.post(
+        _PATH,
+        summary="Buy a number, or take over one that exists",
+        status_code=201,
+        response_model=NumberReply,
+        responses=problems("number-not-found", *_TROUBLE),
+    )(add_number)
+    return router
 
 
 def registration_router(voice: Declarations) -> APIRouter:
