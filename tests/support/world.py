@@ -16,7 +16,7 @@ import httpx
 from pydantic import SecretStr
 
 from adapters import registry
-from adapters.sandbox.carrier import Carrier, Quirks, SandboxControl, Script, Timeline
+from adapters.sandbox.carrier import Carrier, FarEnd, Quirks, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
 from router.app import create_app
@@ -175,6 +175,7 @@ class World:
         url: str | None = None,
         strict: bool = True,
         meanwhile: PassTime | None = None,
+        far_end: FarEnd | None = None,
         **rest: Any,
     ) -> Carrier:
         """A carrier holding the client's number; `url` is the replica that it reaches.
@@ -192,7 +193,7 @@ class World:
             client.account_sid,
             Secret(client.auth_token),
             f"{base}/webhooks/twilio/voice",
-            far_end=SandboxControl(self.sandbox.url, self.http),
+            far_end=far_end or SandboxControl(self.sandbox.url, self.http),
             pass_time=pass_time,
             status_url=f"{base}/webhooks/twilio/status",
             quirks=quirks,
