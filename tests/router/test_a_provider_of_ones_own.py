@@ -193,7 +193,7 @@ async def test_the_console_has_a_card_for_it(world: World, client: Client):
         page = await browser.open(f"/console/{client.agency_id}/keys")
         card = page.tree.find("section", id="acme")
         assert [card.find("h2").text, "One more provider." in card.text, KEY[-4:] in card.text] == ["Acme", True, True]
-        assert card.find("label", **{"for": "acme-key"}).text == "Acme token"
+        assert card.find("label", **{"for": "f-acme-key"}).text == "Acme token"
         other = await world.add_client(providers=())
         page = await browser.open(f"/console/{other.agency_id}/keys")
         assert "Save a key for Vapi, Retell, Bland or Acme" in page.words
