@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.calls import flow
+from router.calls import judging
 from tests.support.databases import fresh_database
 from tests.support.world import World, open_world
 
@@ -15,13 +15,13 @@ from tests.support.world import World, open_world
 @pytest.fixture
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """For calls whose provider never says why the conversation ended: each would be waited for two seconds."""
-    monkeypatch.setattr(flow, "_BLAME_SECONDS", 0.2)
+    monkeypatch.setattr(judging, "_BLAME_SECONDS", 0.2)
 
 
 @pytest.fixture
 def much_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """For calls whose provider says so while it is waited for, on a machine that may be busy."""
-    monkeypatch.setattr(flow, "_BLAME_SECONDS", 8.0)
+    monkeypatch.setattr(judging, "_BLAME_SECONDS", 8.0)
 
 
 @pytest.fixture
