@@ -126,13 +126,14 @@ def make_environment(settings: dict[str, str]) -> dict[str, str]:
 class Balancer(httpx.AsyncBaseTransport):
     """The way from the carrier to the replicas: in turn, past those that refuse the connection.
 
-    A request that was sent is never sent again: what happens then is the carrier's business.
+    A request that was sent is never sent again: what happens then is the carrier's business. Idle connections are
+    let go before the replicas close them, so that a request fails only over a replica that dies.
     """
 
     targets: list[str]
     fallback: str  # where the static fallback is served
     transport: httpx.AsyncHTTPTransport = field(
-        default_factory=lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=400))
+        default_factory=lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=400, keepalive_expiry=2))
     )
     turn: int = 0
 

@@ -30,7 +30,7 @@ from router.settings import load_settings
 from router.store.schema import migrate
 from tests.chaos.machinery import FALLBACK_URL, PUBLIC_URL, Balancer, Postgres, Replica, free_port, make_environment
 from tests.support.waiting import wait_until
-from tests.support.world import OWNER, PROVIDERS, Client, FakeClock, World
+from tests.support.world import KEPT_SHORTER, OWNER, PROVIDERS, Client, FakeClock, World
 
 DEADLINE_MS = 10_000
 _REPLICAS = 2
@@ -152,7 +152,7 @@ async def _make_world(
     }
     environment = make_environment(values)
     db = await asyncpg.connect(postgres.dsn)
-    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
+    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30, limits=KEPT_SHORTER))
     settings = load_settings(
         {name: value for name, value in environment.items() if name.isupper()},
         declared=registry.settings_of(registry.PROVIDERS),

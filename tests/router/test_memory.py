@@ -28,6 +28,7 @@ from crypto import Secret, new_key_entry
 from tests.support.memory_search import find_in_memory, forms_of, processes_of
 from tests.support.provider_reports import end_report
 from tests.support.waiting import wait_until
+from tests.support.world import KEPT_SHORTER
 
 pytestmark = [
     pytest.mark.anyio,
@@ -157,8 +158,10 @@ async def running_service(how: str, dsn: str, folder: Path) -> AsyncIterator[Ser
             url = f"http://127.0.0.1:{started['port']}"
             headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
             async with (
-                httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as api,
-                httpx.AsyncClient(trust_env=False, timeout=30) as http,
+                httpx.AsyncClient(
+                    base_url=url, headers=headers, trust_env=False, timeout=30, limits=KEPT_SHORTER
+                ) as api,
+                httpx.AsyncClient(trust_env=False, timeout=30, limits=KEPT_SHORTER) as http,
             ):
                 yield Service(process, sandbox, url, started, api, http)
         finally:

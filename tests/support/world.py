@@ -29,6 +29,7 @@ OWNER = "+15005550123"
 CALLER = "+14155550123"
 PROVIDERS = ("vapi", "retell", "bland")
 PassTime: TypeAlias = Callable[[float], Awaitable[None]]
+KEPT_SHORTER = httpx.Limits(keepalive_expiry=2)  # than servers keep idle connections: no request meets such an end
 ADMIN_TOKEN = "admin_of_the_tests_0123456789"
 
 
@@ -322,7 +323,12 @@ async def open_world(
         assert settings is not None
         db = await asyncpg.connect(dsn)
         stack.push_async_callback(db.close)
-        plain = httpx.AsyncClient(trust_env=False, timeout=30, verify=False)  # noqa: S501 - loopback has no certificates
+        plain = httpx.AsyncClient(
+            trust_env=False,
+            timeout=30,
+            verify=False,  # noqa: S501  (loopback has no certificates)
+            limits=KEPT_SHORTER,
+        )
         http = await stack.enter_async_context(plain)
         keyring = Keyring.parse(platform_keys)
         yield World(sandbox, settings, keyring, clock, db, urls, account_sid, auth_token, http, healths)

@@ -81,7 +81,9 @@ class Carrier:
         if self._client is not None:
             await self._place(self._client, timeline, script or Script(), forwarded_from)
         else:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            # Servers close what is idle after five seconds and more: no request of ours may meet such an end.
+            limits = httpx.Limits(keepalive_expiry=2)
+            async with httpx.AsyncClient(trust_env=False, limits=limits) as client:
                 await self._place(client, timeline, script or Script(), forwarded_from)
         if self._strict and timeline.violations:
             raise CarrierViolation(timeline)
