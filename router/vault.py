@@ -14,8 +14,8 @@ from router.store import sealed
 from router.telemetry import emit, metrics
 
 
-class SealedKey(Protocol):
-    """One version of a key as any of the store's rows has it."""
+class KeyVersion(Protocol):
+    """Which version of which key a row is about. What is sealed is bound to it."""
 
     @property
     def agency_id(self) -> str: ...
@@ -23,19 +23,18 @@ class SealedKey(Protocol):
     def kind(self) -> str: ...
     @property
     def version(self) -> int: ...
+
+
+class SealedKey(KeyVersion, Protocol):
+    """One version of a key as any of the store's rows has it."""
+
     @property
     def sealed(self) -> str: ...
 
 
-class SealedToken(Protocol):
+class SealedToken(KeyVersion, Protocol):
     """The token of a key's webhook address."""
 
-    @property
-    def agency_id(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def version(self) -> int: ...
     @property
     def webhook_token_sealed(self) -> str | None: ...
 
@@ -53,7 +52,7 @@ class Vault:
             _tell(key.agency_id, key.kind, key_version=key.version)
             raise
 
-    def open_webhook_secret(self, key: SealedKey, text: str) -> Secret:
+    def open_webhook_secret(self, key: KeyVersion, text: str) -> Secret:
         """What the provider signs its webhooks with, where that is not the key itself."""
         try:
             return sealed.open_webhook_secret(self.keyring, text, key.agency_id, key.kind, key.version)

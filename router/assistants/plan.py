@@ -60,7 +60,7 @@ class SwitchPlan:
 
 @dataclass(frozen=True, slots=True)
 class SwitchPlans:
-    """Makes plans."""
+    """Says, client by client, what making a provider the active one would do."""
 
     sites: Sites
     providers: Sequence[str]  # in the order in which they stand in for each other

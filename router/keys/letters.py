@@ -61,7 +61,7 @@ _NO_PROOF: Final = "Until then calls to numbers on that account ring the client'
 
 @dataclass(frozen=True, slots=True)
 class KeyLetters:
-    """Writes letters."""
+    """Writes mail about keys that fail and lines that do not suffice."""
 
     database: Database
     addresses: Addresses

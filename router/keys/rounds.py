@@ -38,7 +38,7 @@ _ROUND_SECONDS: Final = 50.0
 
 @dataclass(frozen=True, slots=True)
 class KeyRounds:
-    """Rounds over keys."""
+    """Checks the keys that are due, kind by kind, and tells people about those that fail."""
 
     database: Database
     checks: KeyChecks

@@ -57,7 +57,7 @@ class _Audio:
 
 @dataclass(frozen=True, slots=True)
 class MessageMail:
-    """Writes and settles mail about messages."""
+    """Writes a mail about each message, and notes what became of it."""
 
     database: Database
     clock: Clock

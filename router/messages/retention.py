@@ -38,7 +38,7 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Deletes what was said."""
+    """Deletes messages and calls that are older than their agency keeps them."""
 
     clock: Clock
     database: Database

@@ -41,7 +41,7 @@ TOKEN_REFUSED: Final = "the token of its account is refused"  # noqa: S105
 
 @dataclass(frozen=True, slots=True)
 class DriftWatch:
-    """Looks at numbers' configuration, and mends it."""
+    """Compares each number's configuration at the carrier with ours, and corrects it."""
 
     database: Database
     clock: Clock

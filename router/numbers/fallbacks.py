@@ -33,7 +33,7 @@ _TRIED_EVERY: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Fallbacks:
-    """Delivers fallbacks."""
+    """Gives each number's fallback to the carrier, or to the provider that sold the number."""
 
     carrier: Carrier
     fallback_urls: FallbackUrls

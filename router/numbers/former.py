@@ -24,7 +24,7 @@ _LATER: Final = timedelta(minutes=10)  # for what is refused until somebody chan
 
 @dataclass(frozen=True, slots=True)
 class FormerRegistrations:
-    """Deletes what no number needs any more."""
+    """Deletes registrations of ours that no number needs any more."""
 
     database: Database
     provider_keys: ProviderKeys

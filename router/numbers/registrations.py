@@ -80,7 +80,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
-    """Brings numbers' registrations about."""
+    """Sees to it that every number has the registration that calls to it need, and notes on the number why not."""
 
     database: Database
     providers: Providers

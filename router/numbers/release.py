@@ -34,7 +34,7 @@ _LEAVE_SECONDS: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Lets go of numbers."""
+    """Gives numbers back, or takes our addresses off them, before they are deleted here."""
 
     former: FormerRegistrations
     database: Database

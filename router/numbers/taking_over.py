@@ -42,7 +42,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakingOver:
-    """Takes numbers over."""
+    """Takes over numbers that an account has already."""
 
     changes: Changes
     accounts: Accounts
