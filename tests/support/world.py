@@ -27,7 +27,7 @@ from tests.support.serving import listen, serve_app, url_of
 
 OWNER = "+15005550123"
 CALLER = "+14155550123"
-PROVIDERS = ("vapi", "retell", "bland")
+PROVIDERS = tuple(one.name for one in registry.PROVIDERS)
 PassTime: TypeAlias = Callable[[float], Awaitable[None]]
 KEPT_SHORTER = httpx.Limits(keepalive_expiry=2)  # than servers keep idle connections: no request meets such an end
 ADMIN_TOKEN = "admin_of_the_tests_0123456789"

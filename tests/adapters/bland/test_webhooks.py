@@ -29,29 +29,31 @@ SPACED = '{ "call_id": "b1", "price": 1.0, "rate": 0.5, "summary": "Ça va \\u00
 REWRITTEN = '{"call_id":"b1","price":1,"rate":0.5,"summary":"Ça va é"}'.encode()
 
 
+def verify(headers: dict[str, str], body: bytes, secrets: list[Secret]) -> bool:
+    return as_provider(Http(), "").webhooks.verify(Delivery(headers, body, NOW), secrets)
+
+
 @pytest.mark.parametrize("signed", [SPACED, REWRITTEN], ids=["as sent", "as JavaScript writes it"])
 @pytest.mark.parametrize("secret", ["old", "new"])
 def test_a_webhook_is_proven_by_any_of_the_secrets(signed: bytes, secret: str):
-    verify = as_provider(Http(), "").verify_webhook
-    assert verify(sign(signed, secret), SPACED, [Secret("old"), Secret(""), Secret("new")], NOW)
+    assert verify(sign(signed, secret), SPACED, [Secret("old"), Secret(""), Secret("new")])
 
 
 def test_what_proves_nothing():
-    verify = as_provider(Http(), "").verify_webhook
     good = sign(SPACED, "key")["x-webhook-signature"]
     for header in ("", "x", good[:-1], good + "0", "sha1=" + good, "\udcff" * 64, "٣" * 64):
-        assert not verify({"x-webhook-signature": header}, SPACED, [Secret("key")], NOW)
-    assert not verify({}, SPACED, [Secret("key")], NOW)
-    assert not verify({"x-webhook-signature": good}, SPACED.replace(b"b1", b"b2"), [Secret("key")], NOW)
-    assert not verify({"x-webhook-signature": good}, SPACED, [Secret("other")], NOW)
-    assert not verify({"x-webhook-signature": good}, SPACED, [], NOW)
-    assert not verify(sign(SPACED, ""), SPACED, [Secret("")], NOW)
+        assert not verify({"x-webhook-signature": header}, SPACED, [Secret("key")])
+    assert not verify({}, SPACED, [Secret("key")])
+    assert not verify({"x-webhook-signature": good}, SPACED.replace(b"b1", b"b2"), [Secret("key")])
+    assert not verify({"x-webhook-signature": good}, SPACED, [Secret("other")])
+    assert not verify({"x-webhook-signature": good}, SPACED, [])
+    assert not verify(sign(SPACED, ""), SPACED, [Secret("")])
 
 
 @given(st.binary(max_size=60))
 def test_any_body_may_be_signed(body: bytes):
-    assert as_provider(Http(), "").webhooks.verify(Delivery(sign(body, "key"), body, NOW), [Secret("key")])
-    assert not as_provider(Http(), "").webhooks.verify(Delivery(sign(body + b"x", "key"), body, NOW), [Secret("key")])
+    assert verify(sign(body, "key"), body, [Secret("key")])
+    assert not verify(sign(body + b"x", "key"), body, [Secret("key")])
 
 
 def event(**fields: object) -> Any:
