@@ -18,9 +18,7 @@ from typing import Any, Final, NoReturn
 
 import asyncpg
 import typer
-from alembic.util import CommandError
 from pydantic import SecretStr
-from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, KeyringError, new_key_entry
@@ -173,9 +171,7 @@ def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = Tr
         asyncio.run(work)
     except SchemaError as error:
         fail(f"DATABASE_URL: {error}")
-    except CommandError:
-        fail("DATABASE_URL: the database has a schema that this version does not know: a newer version made it")
-    except (*DATABASE_ERRORS, SQLAlchemyError) as error:
+    except DATABASE_ERRORS as error:
         if needed or not isinstance(error, AWAY_ERRORS) or isinstance(error, _REFUSALS):
             fail(f"DATABASE_URL: {_explain(error)}")
     finally:

@@ -1,4 +1,4 @@
-"""Bringing a database to the newest schema, and telling whether it is there. The versions are in migrations/."""
+"""Telling whether a database has the schema that this code needs, and bringing it there (router.store.migrating)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection as AlchemyConnection
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from router.store.pool import connect
 
-_LOCK: Final = 7_331_046_155  # any number, the same in every process: one migrates, the others wait
+_VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 
 
 class SchemaError(Exception):
@@ -25,17 +18,26 @@ class SchemaError(Exception):
 
 
 async def migrate(dsn: str) -> None:
-    """Bring the database to the newest schema. Safe to run at once from several processes."""
-    engine = _engine(dsn)
+    """Bring the database to the newest schema. Safe to run at once from several processes.
+
+    Raises SchemaError for one that a newer version made, and the database's errors.
+    """
+    connection = await connect(dsn)
     try:
-        async with engine.connect() as connection:
-            await connection.execute(text("""SELECT pg_advisory_lock(:lock)"""), {"lock": _LOCK})
-            await connection.commit()
-            await connection.run_sync(_upgrade)
-            await connection.execute(text("""SELECT pg_advisory_unlock(:lock)"""), {"lock": _LOCK})
-            await connection.commit()
+        current = await _find_version(connection)
     finally:
-        await engine.dispose()
+        connection.terminate()
+    if current == _newest():
+        return
+    # Alembic takes a third of a second to load, and most starts have nothing for it to do.
+    from router.store.migrating import UnknownVersionError, upgrade  # noqa: PLC0415
+
+    try:
+        await upgrade(dsn)
+    except UnknownVersionError:
+        raise SchemaError(
+            "the database has a schema that this version does not know: a newer version made it"
+        ) from None
 
 
 async def check_schema(dsn: str) -> None:
@@ -73,22 +75,5 @@ def _compare(current: str | None) -> None:
 
 @cache
 def _newest() -> str:
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
-
-
-def _upgrade(connection: AlchemyConnection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-    connection.commit()
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
-def _engine(dsn: str) -> AsyncEngine:
-    """The driver reads the DSN itself, so that several hosts and target_session_attrs work here as in the pool."""
-    return create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool)
+    """Each version's file begins with its revision."""
+    return max(path.name.partition("_")[0] for path in _VERSIONS.glob("[0-9]*.py"))

@@ -1,0 +1,63 @@
+"""Runs the migrations with Alembic. The versions are in migrations/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection as AlchemyConnection
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+_LOCK: Final = 7_331_046_155  # any number, the same in every process: one migrates, the others wait
+
+
+class UnknownVersionError(Exception):
+    """The database has a version that is not among ours."""
+
+
+async def upgrade(dsn: str) -> None:
+    """To the newest version. Raises UnknownVersionError, and the driver's own errors."""
+    engine = _engine(dsn)
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("""SELECT pg_advisory_lock(:lock)"""), {"lock": _LOCK})
+            await connection.commit()
+            await connection.run_sync(_upgrade)
+            await connection.execute(text("""SELECT pg_advisory_unlock(:lock)"""), {"lock": _LOCK})
+            await connection.commit()
+    except CommandError:
+        raise UnknownVersionError from None
+    except DBAPIError as error:
+        raise _driver_error(error) from None
+    finally:
+        await engine.dispose()
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    """What asyncpg said, below the layers that SQLAlchemy puts around it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, asyncpg.PostgresError):
+            return cause
+        cause = cause.__cause__
+    return error
+
+
+def _upgrade(connection: AlchemyConnection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
+
+
+def _engine(dsn: str) -> AsyncEngine:
+    """The driver reads the DSN itself, so that several hosts and target_session_attrs work here as in the pool."""
+    return create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn), poolclass=NullPool)
