@@ -63,26 +63,25 @@ class DatabaseProxy:
         self._flowing.set()
 
     async def serve(self) -> asyncio.Server:
-        return await asyncio.start_server(self._handle, sock=self._listening)
+        return await asyncio.start_server(self._accept, sock=self._listening)
 
     async def close(self) -> None:
         for task in self._handling:
             task.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)
 
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._handle(reader, writer))
         self._handling.add(task)
-        try:
-            if not self._refusing:
+        # Also of a task that is cancelled before it begins.
+        task.add_done_callback(self._handling.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._refusing:
+            with contextlib.suppress(OSError):
                 await self._forward(reader, writer)
-        except (asyncio.CancelledError, OSError):
-            pass
-        finally:
-            self._handling.discard(task)
-            writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._upstream)
@@ -93,10 +92,10 @@ class DatabaseProxy:
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            to_server.transport.abort()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            to_server.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         while data := await reader.read(65536):
