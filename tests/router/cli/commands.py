@@ -6,6 +6,7 @@ Starting a process takes two seconds of a processor.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -135,7 +136,8 @@ class Commands:
     def invoke(self, *arguments: str, **environ: str | None) -> Result:
         """The same in this process: for commands that do their work and end, or do not get as far as serving."""
         ours = {name: None for name in os.environ if name.startswith(("CALLROUTER_", "DATABASE_"))}
-        return CliRunner().invoke(app, arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
+        with logging_as_at_a_start():
+            return CliRunner().invoke(app, arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
 
     def postgres(self) -> psutil.Process:
         """The embedded server under the data dir."""
@@ -146,6 +148,20 @@ class Commands:
     def close(self) -> None:
         for command in self._started:
             stop(command)
+
+
+@contextmanager
+def logging_as_at_a_start() -> Iterator[None]:
+    """A process of its own would not log as whatever ran here before it has been told to."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers
+    root.handlers = []
+    root.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 def stop(command: Command) -> None:
