@@ -1,12 +1,13 @@
 """An operation of the API: what FastAPI's route is for us.
 
-It adds what all operations have in common: their names and problems in the OpenAPI document, unknown query parameters
-refused, the Idempotency-Key, and errors as problems.
+It adds what all operations have in common: their names and problems in the OpenAPI document, unknown and repeated query
+parameters refused, the Idempotency-Key, and errors as problems.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ class ApiRoute(APIRoute):
         async def answer(request: Request) -> Response:
             asked = ApiRequest(request.scope, request.receive)
             try:
-                self._refuse_unknown_parameters(asked)
+                self._check_parameter_names(asked)
                 if self.method in WRITES and "idempotency-key" in asked.headers:
                     replies: Replies = asked.app.state.parts[Replies]
                     return await replies.answer_once(asked, self, handle)
@@ -82,10 +83,16 @@ class ApiRoute(APIRoute):
         model: type[BaseModel] = self.response_model
         return model.model_validate(outcome, from_attributes=True).model_dump_json(by_alias=True).encode()
 
-    def _refuse_unknown_parameters(self, request: Request) -> None:
-        unknown = [name for name in request.query_params if name not in self._parameters]
-        if unknown:
-            raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)} for name in unknown])
+    def _check_parameter_names(self, request: Request) -> None:
+        """Each is one that the operation knows, and stands there once: of two values one would be ignored."""
+        given = Counter(name for name, _ in request.query_params.multi_items())
+        errors = [
+            {"type": "repeated" if name in self._parameters else "extra_forbidden", "loc": ("query", name)}
+            for name, times in given.items()
+            if times > 1 or name not in self._parameters
+        ]
+        if errors:
+            raise RequestValidationError(errors)
 
     def _describe_answers(self, path: str, extra: dict[Any, Any]) -> dict[int | str, dict[str, Any]]:
         """Every problem that it may answer with: the status tells them apart, and then their type."""

@@ -30,6 +30,7 @@ _A_TIME: Final = "must be a time by RFC 3339, such as 2026-03-31T12:00:00Z"
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is required",
     "extra_forbidden": "is not a field here; see /openapi.json for those that are",
+    "repeated": "must be given once",
     "none_required": "must be null",
     "string_type": "must be a string",
     "string_too_short": "must have at least {min_length} characters",

@@ -48,6 +48,12 @@ async def test_what_is_added_meanwhile_does_not_disturb_the_pages(api, clock):
     assert [item["name"] for item in rest["items"]] == ["Client 2", "Client 3", "Client 4"]
 
 
+async def test_a_parameter_that_is_repeated_is_refused(api):
+    """Of two values one would be ignored without a word."""
+    problem = await api.refusal("GET", "/v1/agencies", params=[("limit", "5"), ("limit", "6")])
+    assert (problem.status, problem.fields, problem.detail) == (422, ("limit",), "limit: must be given once")
+
+
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "many", "1.5", "", " 5", "٥"])
 async def test_a_limit_outside_1_to_200_is_refused(api, limit):
     problem = await api.refusal("GET", "/v1/agencies", params={"limit": limit})
