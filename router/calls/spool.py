@@ -93,15 +93,15 @@ class Spool:
 
     def append(self, records: Sequence[Record]) -> None:
         """Durable when it returns. Raises OSError, of which SpoolFullError."""
-        frame = self._frame([(record.kind, record.fields) for record in records])
-        if self.size() + len(frame) > self._most_bytes:
+        frames = self._frames([(record.kind, record.fields) for record in records])
+        if self.size() + len(frames) > self._most_bytes:
             raise SpoolFullError("the spool is full")
         if self._own is None:
             self._own = self._create()
         handle = self._own.handle
         start = handle.tell()
         try:
-            _write_durably(handle, frame)
+            _write_durably(handle, frames)
         except OSError:
             # No later frame may stand behind a part of this one.
             self._taken.append(self._own)
@@ -187,6 +187,14 @@ class Spool:
             raise
         return SpoolFile(path, handle)
 
+    def _frames(self, rows: Sequence[_Row]) -> bytes:
+        """As many as it takes: one that is too large would not be read again."""
+        frame = self._frame(rows)
+        if len(frame) <= _HEAD.size + _LARGEST_FRAME or len(rows) == 1:
+            return frame
+        half = len(rows) // 2
+        return self._frames(rows[:half]) + self._frames(rows[half:])
+
     def _frame(self, rows: Sequence[_Row]) -> bytes:
         packed = zlib.compress(json.dumps(rows, separators=(",", ":"), default=_plain).encode(), level=1)
         payload = self._keyring.seal(packed, _CONTEXT).encode()
@@ -222,7 +230,7 @@ class Spool:
         try:
             if file.rest is None:
                 file.rest = _make(file.path.with_suffix(_UNFINISHED))
-            _write_whole(file.rest, self._frame(rows))
+            _write_whole(file.rest, self._frames(rows))
         except OSError as error:
             self._give_up(file.path, error)
 

@@ -104,6 +104,16 @@ def test_what_was_appended_is_read_again_in_order_by_this_run_or_the_next(batche
         assert list(folder.iterdir()) == []
 
 
+def test_a_batch_that_is_larger_than_a_frame_may_be_is_read_again_whole(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    batch = [event(number) for number in range(64)]
+    monkeypatch.setattr(module, "_LARGEST_FRAME", 600)
+    spool = open_spool(folder)
+    spool.append(batch)
+    read = drain(spool)
+    assert len(read) > 1
+    assert [record for some in read for record in some] == batch
+
+
 @given(batches, st.data())
 def test_a_file_that_was_cut_off_anywhere_gives_what_was_whole(batches, data):
     with some_folder() as folder:
