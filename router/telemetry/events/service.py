@@ -1,164 +1,126 @@
-"""What happens to the service itself: start, database, records, jobs, bugs."""
+"""Events of the service itself: start, database, records, jobs, bugs."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from router.telemetry.events.words import (
-    ACCOUNT,
-    AGENCY,
-    CALL_ID,
-    CALL_SID,
-    CLIENT,
-    COUNT,
-    DURATION,
-    EXCEPTION,
-    JOB,
-    METHOD,
-    REASON,
-    ROUTE,
-    SECONDS,
-    STEP,
-    Event,
-    Field,
-    needed,
-)
-
-SWEEP: Final[tuple[Event, ...]] = (
-    Event(
-        "calls.swept",
-        "info",
-        "Calls that had passed us by, or whose end had, were found at the carrier.",
-        (
-            ACCOUNT,
-            Field("closed", "integer", "calls whose end had not reached us"),
-            Field("found", "integer", "calls that had not reached us at all"),
-            Field("messages", "integer", "calls with messages that had not reached us"),
-        ),
-    ),
-    Event(
-        "sweep.failed",
-        "warning",
-        "An account could not be looked through for calls that passed us by; it is tried again.",
-        (ACCOUNT, needed(REASON)),
-    ),
-)
+from router.telemetry.events.words import Event, Field, event
 
 SERVICE: Final[tuple[Event, ...]] = (
-    *SWEEP,
-    Event(
+    event(
+        "calls.swept",
+        "info",
+        "The sweep found calls, ends of calls or messages at the carrier that were never reported to us.",
+        "account_sid",
+        Field("closed", "integer", "calls whose end was never reported"),
+        Field("found", "integer", "calls that were never reported"),
+        Field("messages", "integer", "calls with messages that were never reported"),
+    ),
+    event(
+        "sweep.failed",
+        "warning",
+        "An account could not be searched for calls that were never reported. It is retried.",
+        "account_sid reason!",
+    ),
+    event(
         "service.started",
         "info",
-        "The service takes calls.",
-        (
-            Field("version", "string", "of callrouter", required=True),
-            Field("host", "string", "the address it listens on", required=True),
-            Field("port", "integer", "the port it listens on", required=True),
-            Field("workers", "integer", "the number of processes", required=True),
-            Field(
-                "database",
-                "string",
-                "who runs it; `callrouter fallback` has none",
-                ("embedded", "external", "none"),
-                required=True,
-            ),
-            Field("memory_hygiene", "boolean", "whether freed memory is overwritten", required=True),
-            Field("core_dumps", "boolean", "whether a crash could write memory to disk", required=True),
-            Field("dumpable", "boolean", "whether other processes of its user could read its memory", required=True),
-            Field("public_url", "string", "where Twilio and the providers reach us", required=True),
+        "The service accepts calls.",
+        "version",
+        Field("host", "string", "the address it listens on", required=True),
+        Field("port", "integer", "the port it listens on", required=True),
+        Field("workers", "integer", "the number of processes", required=True),
+        Field(
+            "database",
+            "string",
+            "who runs it; `callrouter fallback` has none",
+            ("embedded", "external", "none"),
+            required=True,
         ),
+        Field("memory_hygiene", "boolean", "whether freed memory is overwritten", required=True),
+        Field("core_dumps", "boolean", "whether a crash could write memory to disk", required=True),
+        Field("dumpable", "boolean", "whether other processes of the same user can read its memory", required=True),
+        Field("public_url", "string", "the address at which Twilio and the providers reach us", required=True),
     ),
-    Event(
+    event(
         "service.draining",
         "info",
-        "Told to stop: answers the calls in flight, then takes no more.",
-        (Field("calls_in_flight", "integer", "webhooks being answered"),),
+        "The service was told to stop: it finishes the calls in progress and then accepts no more.",
+        Field("calls_in_flight", "integer", "webhooks in progress"),
     ),
-    Event(
+    event(
         "worker.died",
         "error",
-        "One of several processes ended unasked; another takes its place.",
-        (Field("exit_code", "integer", "negative for a signal"), SECONDS),
+        "One of several processes ended unexpectedly; a replacement starts.",
+        Field("exit_code", "integer", "negative for a signal"),
+        "seconds",
     ),
-    Event(
+    event(
         "settings.warning",
         "warning",
-        "A setting works, but not as one would want it in production.",
-        (
-            Field("setting", "string", "its name", required=True),
-            Field("message", "string", "what to do about it", required=True),
-        ),
+        "A setting works but is not suitable for production.",
+        Field("setting", "string", "the setting's name", required=True),
+        Field("message", "string", "what is wrong with it", required=True),
     ),
-    Event(
+    event(
         "request.failed",
         "error",
-        "Our own bug: a request was answered by its last resort.",
-        (needed(EXCEPTION), ROUTE, METHOD, CALL_ID, CALL_SID, AGENCY, CLIENT, STEP),
+        "A bug in callrouter: an unexpected exception; the request got its last-resort answer.",
+        "exception! route method call_id call_sid agency_id client_id step",
     ),
-    Event(
+    event(
         "recorder.failed",
         "error",
-        "Call records could not be written to the database, to the spool, or from there to the database.",
-        (
-            EXCEPTION,
-            COUNT,
-            REASON,
-            Field("kind", "string", "of records that stay in the spool for a newer version, which knows it"),
-            CALL_ID,
-            CALL_SID,
-        ),
+        "Call records could not be written to the database or to the spool, or moved from the spool to the database.",
+        "exception count reason",
+        Field("kind", "string", "the kind of records that stay in the spool until a newer version reads them"),
+        "call_id call_sid",
     ),
-    Event("database.lost", "error", "The database does not answer; calls go on from memory.", (REASON, EXCEPTION)),
-    Event("database.regained", "info", "The database answers again.", (SECONDS,)),
-    Event(
-        "spool.replayed",
-        "info",
-        "Records kept on local disk were written to the database.",
-        (needed(COUNT), DURATION),
+    event(
+        "database.lost",
+        "error",
+        "The database does not respond; calls continue with cached routes.",
+        "reason exception",
     ),
-    Event(
+    event("database.regained", "info", "The database responds again.", "seconds"),
+    event("spool.replayed", "info", "Records from the local spool were written to the database.", "count! duration_ms"),
+    event(
         "log",
         None,
-        "A line of a library that logs in its own way: its first line, redacted.",
-        (
-            Field("logger", "string", "its name", required=True),
-            Field("message", "string", "without anything that looks like a key", required=True),
-            EXCEPTION,
-        ),
+        "A log line of a library: the first line of its message, redacted.",
+        Field("logger", "string", "the logger's name", required=True),
+        Field("message", "string", "the message without anything that looks like a key", required=True),
+        "exception",
     ),
-    Event(
-        "job.failed",
-        "warning",
-        "A job failed and is tried again.",
-        (*JOB, needed(REASON), EXCEPTION),
-    ),
-    Event(
+    event("job.failed", "warning", "A job failed and is retried.", "job tried! agency_id reason! exception"),
+    event(
         "job.given_up",
         "error",
-        "A job is not tried again: its last attempt failed, or no other would help.",
-        (*JOB, needed(REASON), EXCEPTION),
+        "A job is not retried: its last attempt failed, or another one would not help.",
+        "job tried! agency_id reason! exception",
     ),
-    Event(
+    event(
         "jobs.started",
         "info",
-        "`callrouter worker` does background jobs.",
-        (
-            Field("version", "string", "of callrouter", required=True),
-            Field("port", "integer", "where it answers probes and /metrics; left out if nowhere"),
-        ),
+        "`callrouter worker` runs background jobs.",
+        "version",
+        Field("port", "integer", "the port that serves probes and /metrics; omitted if none does"),
     ),
-    Event("jobs.stopping", "info", "`callrouter worker` was told to stop: it ends or gives back what it is doing."),
-    Event(
+    event("jobs.stopping", "info", "`callrouter worker` was told to stop: it finishes its jobs or returns them."),
+    event(
         "mail.sent",
         "info",
-        "A mail server took a mail.",
-        (Field("letter", "string", "what kind of letter it is", required=True), AGENCY),
+        "A mail server accepted an email.",
+        Field("letter", "string", "the kind of email", required=True),
+        "agency_id",
     ),
-    Event(
+    event(
         "delivery.failed",
         "info",
-        "An agency's endpoint did not take an event; it is tried again for a day.",
-        (needed(AGENCY), Field("endpoint_id", "string", "the endpoint", required=True), needed(REASON)),
+        "An agency's endpoint did not accept an event. It is retried for a day.",
+        "agency_id!",
+        Field("endpoint_id", "string", "the endpoint", required=True),
+        "reason!",
     ),
-    Event("jobs.failed", "error", "The queue stopped for a moment and goes on.", (needed(EXCEPTION),)),
+    event("jobs.failed", "error", "The job queue stopped because of an error; it restarts.", "exception!"),
 )

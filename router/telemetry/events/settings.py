@@ -1,171 +1,106 @@
-"""What happens to agencies' settings: keys, assistants, numbers, and the API."""
+"""Events about agencies' settings: keys, assistants, numbers, the API and the console."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from router.telemetry.events.words import (
-    ACCOUNT,
-    AGENCY,
-    CALL_ID,
-    CALL_SID,
-    CARRIER,
-    CLIENT,
-    DURATION,
-    EXCEPTION,
-    HANDOFF_FAILURES,
-    KEY_VERSION,
-    KIND,
-    METHOD,
-    NUMBER,
-    PROVIDER,
-    REASON,
-    ROUTE,
-    STATUS,
-    TO,
-    Event,
-    Field,
-    needed,
-)
+from router.telemetry.events.words import HANDOFF_FAILURES, Event, Field, event, needed
 
 SETTINGS: Final[tuple[Event, ...]] = (
-    Event(
+    event(
         "number.unknown",
         "warning",
-        "A verified call to a number that nobody has set up on that account.",
-        (needed(ACCOUNT), TO, CALL_SID),
+        "A verified call arrived for a number that is not set up in that account.",
+        "account_sid! to call_sid",
     ),
-    Event(
+    event(
         "retention.applied",
         "info",
-        "What was said longer ago than the agency wants to keep it was deleted, at the carrier too.",
-        (
-            needed(AGENCY),
-            Field("messages", "integer", "how many messages"),
-            Field("calls", "integer", "of how many calls"),
-            Field("left", "integer", "messages that the carrier did not delete; they are tried again the next day"),
-        ),
+        "Content older than the agency's retention period was deleted, at the carrier too.",
+        "agency_id!",
+        Field("messages", "integer", "the number of messages"),
+        Field("calls", "integer", "the number of calls"),
+        Field("left", "integer", "messages that the carrier did not delete; they are retried the next day"),
     ),
-    Event(
+    event(
         "subaccount.made",
         "info",
-        "A subaccount of the platform's Twilio account stands for an agency that has none of its own.",
-        (needed(AGENCY), needed(ACCOUNT)),
+        "A subaccount of the platform's Twilio account was created for an agency without its own.",
+        "agency_id! account_sid!",
     ),
-    Event(
-        "number.bought",
-        "info",
-        "A number was bought for a client.",
-        (needed(AGENCY), needed(CLIENT), needed(NUMBER), CARRIER),
+    event("number.bought", "info", "A number was bought for a client.", "agency_id! client_id! number! carrier"),
+    event("number.released", "info", "A number bought by callrouter was released.", "agency_id! number! carrier"),
+    event(
+        "number.registered", "info", "A number was registered at a provider.", "agency_id! client_id number! provider!"
     ),
-    Event(
-        "number.released",
-        "info",
-        "A number that was bought here was given back.",
-        (needed(AGENCY), needed(NUMBER), CARRIER),
-    ),
-    Event(
-        "number.registered",
-        "info",
-        "A number has its registration at a provider.",
-        (needed(AGENCY), CLIENT, needed(NUMBER), needed(PROVIDER)),
-    ),
-    Event(
+    event(
         "number.drifted",
         "warning",
-        "The carrier's configuration of a number is no longer what we made it.",
-        (AGENCY, CLIENT, needed(NUMBER), REASON),
+        "The carrier's configuration of a number differs from ours.",
+        "agency_id client_id number! reason",
     ),
-    Event(
+    event(
         "key.saved",
         "info",
         "An agency's key was checked and saved.",
-        (
-            needed(AGENCY),
-            needed(KIND),
-            Field("version", "integer", "which version it became"),
-            Field("status", "string", "what the provider says of it", ("valid", "out_of_credit")),
-            Field("active", "boolean", "whether its provider is the agency's active one now"),
-        ),
+        "agency_id! kind!",
+        Field("version", "integer", "the key's new version"),
+        Field("status", "string", "the result of the check", ("valid", "out_of_credit")),
+        Field("active", "boolean", "whether its provider is now the agency's active one"),
     ),
-    Event(
-        "key.deleted",
-        "info",
-        "An agency's key was erased, with all its versions.",
-        (needed(AGENCY), needed(KIND), REASON),
-    ),
-    Event(
+    event("key.deleted", "info", "An agency's key was erased, with all its versions.", "agency_id! kind! reason"),
+    event(
         "key.erased",
         "info",
-        "A version of a key that was replaced earlier is gone: no call needs it any more.",
-        (needed(AGENCY), needed(KIND), KEY_VERSION),
+        "An old version of a key was erased because no call needs it any more.",
+        "agency_id! kind! key_version",
     ),
-    Event(
+    event(
         "key.rejected",
         "warning",
-        "A key was offered and not saved.",
-        (needed(AGENCY), needed(KIND), needed(REASON, HANDOFF_FAILURES), STATUS),
+        "A key failed its check and was not saved.",
+        "agency_id! kind!",
+        needed("reason", HANDOFF_FAILURES),
+        "status",
     ),
-    Event(
-        "key.failing",
-        "error",
-        "A saved key no longer works.",
-        (needed(AGENCY), needed(KIND), REASON, KEY_VERSION, CALL_ID, CALL_SID),
+    event(
+        "key.failing", "error", "A saved key no longer works.", "agency_id! kind! reason key_version call_id call_sid"
     ),
-    Event(
-        "key.recovered",
-        "info",
-        "A key that had stopped working works again.",
-        (needed(AGENCY), needed(KIND), KEY_VERSION),
-    ),
-    Event(
+    event("key.recovered", "info", "A failing key works again.", "agency_id! kind! key_version"),
+    event(
         "key.unreadable",
         "error",
-        "A sealed key did not open: changed, or sealed under a platform key that we don't have.",
-        (needed(AGENCY), needed(KIND), REASON, KEY_VERSION, CALL_ID, CALL_SID, CLIENT),
+        "A sealed key could not be opened: it was modified, or its platform key is missing.",
+        "agency_id! kind! reason key_version call_id call_sid client_id",
     ),
-    Event(
+    event(
         "assistant.synced",
         "info",
-        "A client's assistant is there at a provider.",
-        (
-            needed(AGENCY),
-            needed(CLIENT),
-            needed(PROVIDER),
-            Field("state", "string", "made by us, or linked", ("synced", "linked")),
-            DURATION,
-        ),
+        "A client's assistant is in place at a provider.",
+        "agency_id! client_id! provider!",
+        Field("state", "string", "created by us, or linked", ("synced", "linked")),
+        "duration_ms",
     ),
-    Event("console.signed_in", "info", "Somebody signed in to the console with a token.", (AGENCY,)),
-    Event(
-        "console.refused",
-        "warning",
-        "Somebody tried to sign in to the console and could not.",
-        (needed(REASON, ("unknown_token", "too_often")),),
-    ),
-    Event(
+    event(
         "assistant.failed",
         "warning",
-        "A client's assistant could not be put to a provider, or not be deleted there. `tried`: how often by now.",
-        (
-            needed(AGENCY),
-            needed(CLIENT),
-            needed(PROVIDER),
-            needed(REASON, (*HANDOFF_FAILURES, "counterpart", "key_unreadable", "our_mistake")),
-            Field("tried", "integer", "the number of this attempt"),
-            EXCEPTION,
-        ),
+        "A client's assistant could not be created, updated or deleted at a provider.",
+        "agency_id! client_id! provider!",
+        needed("reason", (*HANDOFF_FAILURES, "counterpart", "key_unreadable", "our_mistake")),
+        "tried exception",
     ),
-    Event(
+    event(
         "assistant.removed",
         "info",
-        "An assistant of our making was deleted at a provider.",
-        (needed(AGENCY), needed(CLIENT), needed(PROVIDER)),
+        "An assistant that callrouter had created was deleted at a provider.",
+        "agency_id! client_id! provider!",
     ),
-    Event(
-        "api.request",
-        "debug",
-        "A request to the API was answered.",
-        (needed(METHOD), needed(ROUTE), needed(STATUS), DURATION, AGENCY),
+    event("console.signed_in", "info", "A visitor signed in to the console with a token.", "agency_id"),
+    event(
+        "console.refused",
+        "warning",
+        "An attempt to sign in to the console was refused.",
+        needed("reason", ("unknown_token", "too_often")),
     ),
+    event("api.request", "debug", "A request to the API was answered.", "method! route! status! duration_ms agency_id"),
 )

@@ -1,8 +1,8 @@
-"""The words in which log events are declared: what an event and a field are, and the fields that many carry."""
+"""What a log event and its fields are, and the fields that several events share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -10,12 +10,12 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "number_e164", "exception"]
 
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
-NOT_A_NUMBER: Final = "other"  # shown for a caller that is withheld, a SIP address or malformed
+NOT_A_NUMBER: Final = "other"  # logged for a caller ID that is withheld, a SIP address or malformed
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `values` closes a string's set; a field of type number_e164 is masked when it is written."""
+    """One field. `values` lists all that a string may be; a number_e164 is masked when it is written."""
 
     name: str
     type: FieldType
@@ -26,16 +26,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. Level None: it has the level of what it passes on."""
+    """One event. Level None: each line has its own."""
 
     name: str
     level: Level | None
     meaning: str
     fields: tuple[Field, ...] = ()
-
-
-def needed(field: Field, values: Iterable[str] = ()) -> Field:
-    return replace(field, required=True, values=tuple(values) or field.values)
 
 
 HANDOFF_FAILURES = (
@@ -64,39 +60,62 @@ REJECTIONS = (
     "unreadable",
 )
 
-CALL_ID = Field("call_id", "string", "our id of the call")
-CALL_SID = Field("call_sid", "string", "Twilio's id of the call")
-AGENCY = Field("agency_id", "string", "the agency it belongs to")
-CLIENT = Field("client_id", "string", "the client it belongs to")
-PROVIDER = Field("provider", "string", "the voice-AI provider")
-DURATION = Field("duration_ms", "number", "how long it took, in milliseconds")
-STEP = Field("step", "string", "the step of the call")
-REASON = Field("reason", "string", "why")
-ACCOUNT = Field("account_sid", "string", "the Twilio account, as the request names it")
-TO = Field("to", "number_e164", "the number that was called")
-NUMBER = Field("number", "number_e164", "the client's number")
-KIND = Field("kind", "string", "a provider's name, twilio or subaccount")
-CARRIER = Field("carrier", "string", "from whom: twilio, or the name of a provider that sells numbers itself")
-KEY_VERSION = Field("key_version", "integer", "which version of the agency's key")
-STATUS = Field("status", "integer", "the HTTP status")
-SECONDS = Field("seconds", "number", "how long it lasted")
-COUNT = Field("count", "integer", "how many records")
-EXCEPTION = Field("exception", "exception", "its type, frames and causes, without any message")
-METHOD = Field("method", "string", "the HTTP method")
-ROUTE = Field("route", "string", "the path with placeholders for its variable parts")
-PROVIDER_CALL = Field("provider_call_id", "string", "the provider's id of the call")
-RECORDING = Field("recording_sid", "string", "Twilio's id of the recording")
+_SHARED: Final = {
+    field.name: field
+    for field in (
+        Field("account_sid", "string", "the Twilio account that the request names"),
+        Field("agency_id", "string", "the agency that it belongs to"),
+        Field("call_id", "string", "our ID of the call"),
+        Field("call_sid", "string", "Twilio's ID of the call"),
+        Field("carrier", "string", "the seller: twilio, or the name of a provider that sells numbers"),
+        Field("client_id", "string", "the client that it belongs to"),
+        Field("count", "integer", "the number of records"),
+        Field("duration_ms", "number", "how long it took, in milliseconds"),
+        Field("exception", "exception", "type, frames and causes of the exception, without its message"),
+        Field("job", "string", "the kind of job", required=True),
+        Field("key_version", "integer", "the version of the agency's key"),
+        Field("kind", "string", "a provider's name, twilio or subaccount"),
+        Field("method", "string", "the HTTP method"),
+        Field("number", "number_e164", "the client's number"),
+        Field("provider", "string", "the voice AI provider"),
+        Field("provider_call_id", "string", "the provider's ID of the call"),
+        Field("reason", "string", "why"),
+        Field("recording_sid", "string", "Twilio's ID of the recording"),
+        Field("route", "string", "the path, with placeholders for its variable parts"),
+        Field("scope", "string", "whose requests are affected", ("agency", "provider"), required=True),
+        Field("seconds", "number", "how long it lasted"),
+        Field("status", "integer", "the HTTP status"),
+        Field("step", "string", "the step of the call"),
+        Field("to", "number_e164", "the number that was called"),
+        Field("tried", "integer", "the number of this attempt"),
+        Field("version", "string", "the version of callrouter", required=True),
+        Field("voicemail_id", "string", "our ID of the message"),
+    )
+}
+_OF_A_CALL: Final = "call_id! call_sid agency_id client_id provider duration_ms step reason"
 
-JOB = (
-    Field("job", "string", "what kind of job it is", required=True),
-    Field("tried", "integer", "which attempt it was", required=True),
-    AGENCY,
-)
 
-OF_A_CALL = (needed(CALL_ID), CALL_SID, AGENCY, CLIENT, PROVIDER, DURATION, STEP, REASON)
+def event(name: str, level: Level | None, meaning: str, *fields: Field | str) -> Event:
+    """An event. A string names shared fields, such as `"agency_id! reason"`; an exclamation mark means required."""
+    return Event(name, level, meaning, tuple(_read(fields)))
 
 
-def call_event(name: str, level: Level, meaning: str, *fields: Field) -> Event:
-    """An event of one call: carries the call's ids, and of the other common fields those that apply."""
-    replaced = {field.name for field in fields}
-    return Event(name, level, meaning, (*(field for field in OF_A_CALL if field.name not in replaced), *fields))
+def call_event(name: str, level: Level, meaning: str, *fields: Field | str) -> Event:
+    """An event of one call: it has the call's IDs and the other common fields besides those given."""
+    by_name = {field.name: field for field in _read((_OF_A_CALL, *fields))}
+    return Event(name, level, meaning, tuple(by_name.values()))
+
+
+def needed(name: str, values: Iterable[str]) -> Field:
+    """The shared field of that name, required and with a closed set of values."""
+    return replace(_SHARED[name], required=True, values=tuple(values))
+
+
+def _read(fields: Iterable[Field | str]) -> Iterator[Field]:
+    for field in fields:
+        if isinstance(field, Field):
+            yield field
+            continue
+        for name in field.split():
+            shared = _SHARED[name.removesuffix("!")]
+            yield replace(shared, required=True) if name.endswith("!") else shared
