@@ -1,6 +1,6 @@
-"""What the service tells about itself: log lines from a catalogue, and metrics.
+"""Log lines from a catalogue of events, and metrics. `emit` is the only way to log.
 
-`emit` is the one way to log. The lowest layer: imports nothing else of ours.
+This is the lowest layer: it imports nothing else of ours.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The log pipeline: an event and its fields → one line on standard output, if the catalogue knows them.
+"""The log pipeline: writes an event of the catalogue and its fields as one line on standard output.
 
-Logging never breaks a call: outside of tests `emit` raises nothing, and a reader of our output who has fallen
-asleep costs lines (counted), not waiting.
+Logging never breaks a call: outside of tests `emit` raises nothing, and if our output is not read, lines are dropped
+and counted instead of making anyone wait.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _render_json: Final = structlog.processors.JSONRenderer()
 
 
 class UndeclaredError(ValueError):
-    """In tests only: a line that the catalogue does not allow. The text names the event and the fields, no value."""
+    """In tests only: the catalogue does not allow a line. The text names the event and the field, never a value."""
 
 
 def emit(event: str, /, **fields: Any) -> None:
     """Log one event of the catalogue (router.telemetry.events). A field that is None is left out.
 
-    An exception is given as `exception=error`, a phone number as it is: both are made presentable here.
+    Pass an exception as `exception=error` and a phone number unmasked: both are redacted here.
     """
     declared = EVENTS.get(event)
     level = declared.level if declared else "error"
@@ -49,9 +49,9 @@ def configure_logging(
     strict: bool = False,
     stream: TextIO | None = None,
 ) -> None:
-    """Send events and the lines of libraries to standard output, or to `stream`.
+    """Send events and the log lines of libraries to standard output, or to `stream`.
 
-    Format None: JSON unless a person is watching. `strict` is for tests: what the catalogue does not allow raises
+    Format None: console on a terminal, else JSON. `strict` is for tests: what the catalogue does not allow raises
     UndeclaredError instead of being left out.
     """
     _close_stdout()
@@ -67,7 +67,7 @@ def configure_logging(
 
 
 class _Pipeline:
-    """Where events go. Until `configure_logging` was called: to standard error, so that no command's output is mixed."""
+    """Where events go: until `configure_logging` is called, to standard error, apart from a command's output."""
 
     def __init__(self) -> None:
         self.writer: BackgroundWriter | None = None
@@ -84,12 +84,12 @@ def _write(level: Level, event: str, fields: dict[str, Any]) -> None:
         getattr(_pipeline.logger, level)(event, **fields)
     except UndeclaredError:
         raise
-    except Exception:  # noqa: BLE001 - the caller on the line hears no difference; the loss is counted
+    except Exception:  # noqa: BLE001 - logging must not break a call; the loss is counted
         metrics.log_dropped("unwritable")
 
 
 class _Fitter:
-    """Holds a line against the catalogue."""
+    """Checks a line against the catalogue."""
 
     def __init__(self, *, full_numbers: bool, strict: bool) -> None:
         self._full_numbers = full_numbers
@@ -99,7 +99,7 @@ class _Fitter:
         name = fields.pop("event")
         event = EVENTS.get(name)
         if event is None:
-            self._object("unknown_event", f"{name!r} is no event of the catalogue")
+            self._object("unknown_event", f"{name!r} is not an event of the catalogue")
             raise structlog.DropEvent
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return {"timestamp": now, "level": level, "event": name} | self._fit(event, fields)
@@ -110,7 +110,7 @@ class _Fitter:
             value = given.pop(field.name, None)
             if value is None:
                 if field.required:
-                    self._object("missing_field", f"{event.name} needs the field {field.name!r}")
+                    self._object("missing_field", f"{event.name} requires the field {field.name!r}")
             elif _fits(field, value):
                 fitted[field.name] = self._present(field, value)
             else:
@@ -154,7 +154,7 @@ def _fits(field: Field, value: Any) -> bool:
 
 
 class _ConsoleRenderer:
-    """For people: an exception goes below the line, as structlog's own renderer wants it."""
+    """Prints an exception below its line, in the form that structlog's renderer expects."""
 
     def __init__(self, *, colors: bool) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
@@ -173,7 +173,7 @@ def _explain(field: Field) -> str:
 def _open_stdout() -> Callable[[str], None]:
     try:
         descriptor = sys.stdout.fileno()
-    except (OSError, AttributeError):  # a stand-in without a file behind it
+    except (OSError, AttributeError):  # replaced by an object without a file
         return write_to(sys.stdout)
     sys.stdout.flush()
     _pipeline.writer = BackgroundWriter(descriptor)
@@ -187,7 +187,7 @@ def _close_stdout() -> None:
 
 
 class _LibraryHandler(logging.Handler):
-    """Lines of uvicorn, asyncio, alembic and others → the event `log`."""
+    """Turns log lines of uvicorn, asyncio, alembic and others into the event `log`."""
 
     def __init__(self, *, full_numbers: bool) -> None:
         super().__init__()
@@ -196,7 +196,7 @@ class _LibraryHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = redact(record.getMessage(), full_numbers=self._full_numbers)
-        except Exception:  # noqa: BLE001 - a library's own mistake must not become ours
+        except Exception:  # noqa: BLE001 - a library's mistake must not break us
             message = "[unprintable]"
         error = record.exc_info[1] if record.exc_info else None
         _write(_name_level(record.levelno), "log", {"logger": record.name, "message": message, "exception": error})
@@ -207,7 +207,7 @@ def _name_level(number: int) -> Level:
 
 
 def _route_libraries(level: int, *, full_numbers: bool) -> None:
-    """Below info libraries print headers and bodies, and some do so at info: neither is ever shown."""
+    """Never show levels at which libraries print headers and bodies: below info, and for some of them info too."""
     root = logging.getLogger()
     for earlier in [handler for handler in root.handlers if isinstance(handler, _LibraryHandler)]:
         root.removeHandler(earlier)

@@ -1,7 +1,7 @@
 """Where log lines go: a stream, or standard output through a thread.
 
-The thread stands there because a full pipe (a log collector that has fallen asleep) would otherwise stop the service
-in the middle of a call. Lines that find no room are counted and left out.
+Without the thread, a full pipe (a log collector that does not read) would block the service in the middle of a call.
+Lines beyond the limit are dropped and counted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 class Output:
-    """What structlog hands a finished line to: one method a level, all of them the same."""
+    """Where structlog writes a finished line: one method per level, all the same."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self.debug = self.info = self.warning = self.error = write
@@ -36,14 +36,14 @@ def write_to(stream: TextIO) -> Callable[[str], None]:
 
 
 def write_to_stderr(line: str) -> None:
-    """To whatever sys.stderr is at that moment."""
+    """Look sys.stderr up at each line: tests and commands replace it."""
     sys.stderr.write(f"{line}\n")
 
 
 class BackgroundWriter:
-    """Writes lines to a file descriptor, in order, without ever making the one who logs wait.
+    """Writes lines to a file descriptor, in order, and never blocks the code that logs.
 
-    To the descriptor itself: a thread that hangs inside sys.stdout's own buffer would break the exit.
+    It bypasses sys.stdout: a thread that is blocked inside its buffer would break the exit.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -62,7 +62,7 @@ class BackgroundWriter:
         self._wake.set()
 
     def close(self) -> None:
-        """Write what is waiting; gives up on a reader who does not read."""
+        """Write the waiting lines; give up after a second if they are not read."""
         self._closing = True
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
@@ -75,7 +75,7 @@ class BackgroundWriter:
                 self._write_out(self._take_chunk())
 
     def _take_chunk(self) -> bytes:
-        """As many lines as a pipe takes in one piece, so that those of several workers do not mix (POSIX: PIPE_BUF)."""
+        """As many lines as a pipe takes atomically (POSIX: PIPE_BUF), so that several workers' lines do not mix."""
         chunk = self._lines.popleft()
         while self._lines and len(chunk) + len(self._lines[0]) <= select.PIPE_BUF:
             chunk += self._lines.popleft()

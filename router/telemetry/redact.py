@@ -1,6 +1,6 @@
-"""What may be shown of values that could hold a secret or a person's number: foreign text, exceptions, phone numbers.
+"""Redacts values that could hold a secret or a person's number: foreign text, exceptions, phone numbers.
 
-A safety net under the catalogue's allow-list, not a licence to log what nobody has looked at.
+A safety net below the catalogue's allow-list, not a reason to log unchecked values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final
 
-from router.telemetry.events import NOT_A_NUMBER
+from router.telemetry.events.words import NOT_A_NUMBER
 
 _REMOVED: Final = "[removed]"
 _MAX_MESSAGE: Final = 500
@@ -25,23 +25,22 @@ _NAMED_SECRET = re.compile(
     r"(?:(?:bearer|basic)\s+)?[^\s,;&\"']+"
 )
 _SCHEMED_SECRET = re.compile(r"(?i)\b(bearer|basic)\s+[^\s,;\"']+")
-# A key, hash or id: long and with a digit in it, or longer than any word.
+# A key, hash or ID: long and with a digit, or longer than any word.
 _RANDOM = re.compile(r"(?=[\w+=/-]*\d)[\w+=/-]{16,}|[\w+=/-]{32,}")
 _NUMBER_IN_TEXT = re.compile(r"(?:\+|%2[bB])([1-9]\d{6,14})")
 
 
 def mask_number(value: str, *, full: bool = False) -> str:
-    """A phone number without all but its last four digits; `other` for whatever is no E.164 number."""
+    """A phone number with only its last four digits; `other` for anything that is not an E.164 number."""
     if not _E164.fullmatch(value):
         return NOT_A_NUMBER
     return value if full else f"+{'*' * (len(value) - 5)}{value[-4:]}"
 
 
 def redact(text: str, *, full_numbers: bool = False) -> str:
-    """The first line of a library's message, without credentials, anything that looks like one, and phone numbers.
+    """The first line of a library's message, without phone numbers and anything that looks like a credential.
 
-    Later lines are left out because that is where libraries print objects: asyncio's report of a failed task
-    holds the exception's message.
+    Libraries print objects on later lines: asyncio's report of a failed task contains the exception's message.
     """
     line = text.split("\n", 1)[0][:_MAX_MESSAGE]
     line = _USER_IN_URL.sub(f"{_REMOVED}@", line)

@@ -1,30 +1,19 @@
 """The catalogue of log events: every event that may be logged, and every field that it may carry.
 
-An allow-list: what is not declared here is not logged (router.telemetry.log). `python -m router.telemetry` prints
-the JSON Schema that stands in deploy/log-events.schema.json.
+An allow-list: what is not declared here is not logged. `python -m router.telemetry` prints the JSON Schema for
+deploy/log-events.schema.json.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from router.telemetry.events.calls import CALL_PATH
 from router.telemetry.events.service import SERVICE
 from router.telemetry.events.settings import SETTINGS
-from router.telemetry.events.words import LEVELS, NOT_A_NUMBER, Event, Field, FieldType, Level
+from router.telemetry.events.words import NOT_A_NUMBER, Event, Field, Level
 
-__all__ = [
-    "CALL_EVENTS",
-    "CATALOGUE",
-    "EVENTS",
-    "LEVELS",
-    "NOT_A_NUMBER",
-    "Event",
-    "Field",
-    "FieldType",
-    "Level",
-    "make_schema",
-]
+__all__ = ["CALL_EVENTS", "CATALOGUE", "EVENTS", "Event", "Field", "Level", "make_schema"]
 
 CATALOGUE: Final[tuple[Event, ...]] = (*SERVICE, *CALL_PATH, *SETTINGS)
 
@@ -33,7 +22,7 @@ EVENTS: Final[dict[str, Event]] = {event.name: event for event in CATALOGUE}
 CALL_EVENTS: Final[frozenset[str]] = frozenset(
     name for name in EVENTS if name.split(".")[0] in {"ai", "call", "handoff", "owner", "voicemail"}
 )
-"""Those that belong in a call's timeline, under the same names as in the log."""
+"""The events of a call's timeline; the log uses the same names."""
 
 
 def make_schema() -> dict[str, Any]:
@@ -41,7 +30,7 @@ def make_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "callrouter log line",
-        "description": "One JSON object a line on standard output.",
+        "description": "One JSON object per line on standard output.",
         "type": "object",
         "oneOf": [{"$ref": f"#/$defs/{event.name}"} for event in CATALOGUE],
         "$defs": {event.name: _describe_event(event) for event in CATALOGUE},
@@ -54,7 +43,7 @@ def _describe_event(event: Event) -> dict[str, Any]:
         "description": event.meaning,
         "properties": {
             "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT[0-9:.]+Z$"},
-            "level": {"const": event.level} if event.level else {"enum": list(LEVELS)},
+            "level": {"const": event.level} if event.level else {"enum": list(get_args(Level))},
             "event": {"const": event.name},
             **{field.name: _describe_field(field) for field in event.fields},
         },

@@ -9,7 +9,6 @@ from typing import Final, Literal, TypeAlias
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "number_e164", "exception"]
 
-LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error")
 NOT_A_NUMBER: Final = "other"  # logged for a caller ID that is withheld, a SIP address or malformed
 
 

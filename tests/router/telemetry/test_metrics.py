@@ -120,11 +120,11 @@ def test_durations_are_told_by_route_and_class_of_answer() -> None:
 
 def test_gauges_show_the_latest() -> None:
     metrics.recorder_queue(5)
-    metrics.database_up(up=True)
+    metrics.database_up(True)
     assert value_of("callrouter_recorder_queue") == 5
     assert value_of("callrouter_database_up") == 1
     metrics.recorder_queue(0)
-    metrics.database_up(up=False)
+    metrics.database_up(False)
     metrics.spool_bytes(123)
     assert value_of("callrouter_spool_bytes") == 123
     metrics.spool_bytes(0)
@@ -144,7 +144,7 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
     script = """
 from router.telemetry import metrics
 metrics.call_received()
-metrics.database_up(up={up})
+metrics.database_up({up})
 with metrics.call_in_flight():
     {then}
 """
