@@ -1,71 +1,58 @@
-"""Calls and what providers tell about them, in our own words: the data that all adapters share.
+"""Calls, what providers report about them, and how a request to an outside system ends: the data all adapters share.
 
-No HTTP and no provider's vocabulary. What a provider can be asked is in `adapters.facets`; the words of carriers are in
-`adapters.carrier`, how asking ends in `adapters.outcomes`: both can be imported from here.
+No HTTP and no provider's vocabulary. What a provider can be asked is in `adapters.facets`; a carrier's data and methods
+are in `adapters.carrier`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
-from adapters.carrier import (
-    Account,
-    AddressNeed,
-    ApiKey,
-    AvailableNumber,
-    CallOver,
-    CallStatus,
-    Carrier,
-    CarrierAccounts,
-    CarrierCall,
-    CarrierCalls,
-    CarrierNumber,
-    CarrierNumbers,
-    CarrierRecording,
-    CarrierRecordings,
-    NumberGone,
-    PapersRequired,
-    RecordingPart,
-)
-from adapters.outcomes import ErrorKind, KeyCheck, ProviderError
 from adapters.portable import Lines
-
-__all__ = [
-    "ROUTER_CALL_ID",
-    "TWILIO_CALL_SID",
-    "Account",
-    "AddressNeed",
-    "ApiKey",
-    "AvailableNumber",
-    "CallOver",
-    "CallStatus",
-    "Carrier",
-    "CarrierAccounts",
-    "CarrierCall",
-    "CarrierCalls",
-    "CarrierNumber",
-    "CarrierNumbers",
-    "CarrierRecording",
-    "CarrierRecordings",
-    "ErrorKind",
-    "Handoff",
-    "InboundCall",
-    "KeyCheck",
-    "NumberGone",
-    "NumberHandoff",
-    "PapersRequired",
-    "ProviderError",
-    "ProviderEvent",
-    "RecordingPart",
-    "SipHandoff",
-    "StreamHandoff",
-    "Target",
-    "TransferAsked",
-]
 
 ROUTER_CALL_ID = "router_call_id"
 TWILIO_CALL_SID = "twilio_call_sid"
+
+
+class ErrorKind(StrEnum):
+    """Why an outside system did not do what was asked. The names are those of `handoff.failed`."""
+
+    KEY_REJECTED = "key_rejected"
+    OUT_OF_CREDIT = "out_of_credit"
+    RATE_LIMITED = "rate_limited"
+    AT_CAPACITY = "at_capacity"
+    BAD_REQUEST = "bad_request"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    PROVIDER_ERROR = "provider_error"
+    MALFORMED_REPLY = "malformed_reply"
+
+
+class ProviderError(Exception):
+    """An outside system refused or failed.
+
+    Its text and args hold only the kind and the HTTP status. `said` is the system's own explanation, cut short
+    and with the key taken out. It is meant for the owner of that key and must not be logged.
+    """
+
+    def __init__(
+        self, kind: ErrorKind, *, status: int | None = None, said: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(f"{kind.value}" if status is None else f"{kind.value} (HTTP {status})")
+        self.kind = kind
+        self.status = status
+        self.said = said
+        self.retry_after = retry_after  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """What a provider says of a key that it accepts."""
+
+    status: Literal["valid", "out_of_credit"]
+    balance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

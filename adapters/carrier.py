@@ -1,8 +1,7 @@
 """What a carrier has to offer us, in our own words: accounts, numbers, live calls and recordings.
 
-Protocols and data only, as in `adapters.base`, from where all of it can be imported as well. Every method raises
-ProviderError; `limit` is in seconds, for each request. A method is one request, but for those that list: these make
-one a page, as far as they are read. Nothing is repeated in here.
+Protocols and data only, as in `adapters.base`. Every method raises ProviderError; `limit` is in seconds, for each
+request. A method makes one request, except that listing makes one per page as far as it is read. Nothing is retried.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
-from adapters.outcomes import KeyCheck, ProviderError
+from adapters.base import KeyCheck, ProviderError
 from crypto.secret import Secret
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from adapters.base import Account
+from adapters.carrier import Account
 from crypto import OpenError
 from router.store.keys.versions import StoredKey, find_account_key, find_key_in_use
 from router.store.pool import Connection

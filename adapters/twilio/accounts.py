@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from adapters.base import Account, ApiKey, ErrorKind, KeyCheck, ProviderError
+from adapters.base import ErrorKind, KeyCheck, ProviderError
+from adapters.carrier import Account, ApiKey
 from adapters.replies import find, text
 from adapters.twilio.rest import Resource, check_sid, home, malformed_record, read_sid, read_time
 from crypto.secret import Secret

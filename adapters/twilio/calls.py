@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 
-from adapters.base import Account, CallOver, CallStatus, CarrierCall, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, CallOver, CallStatus, CarrierCall
 from adapters.replies import find, text
 from adapters.twilio.rest import (
     NOT_FOUND,

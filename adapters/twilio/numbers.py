@@ -11,16 +11,8 @@ from urllib.parse import urlencode
 
 import phonenumbers
 
-from adapters.base import (
-    Account,
-    AddressNeed,
-    AvailableNumber,
-    CarrierNumber,
-    ErrorKind,
-    NumberGone,
-    PapersRequired,
-    ProviderError,
-)
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, AddressNeed, AvailableNumber, CarrierNumber, NumberGone, PapersRequired
 from adapters.phone import is_e164
 from adapters.replies import find, text
 from adapters.twilio.rest import MAX_NAME, Resource, TwilioError, check_sid, home, malformed_record, read_sid

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 
-from adapters.base import Account, CarrierRecording, RecordingPart
+from adapters.carrier import Account, CarrierRecording, RecordingPart
 from adapters.http import Auth
 from adapters.replies import Reply, find, malformed, refusal, text
 from adapters.twilio.rest import (

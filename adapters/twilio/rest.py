@@ -15,7 +15,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from adapters.base import Account, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account
 from adapters.http import Auth, Http
 from adapters.replies import Reply, find, number, read_answer, read_json, refusal, text
 

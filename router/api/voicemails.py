@@ -12,7 +12,7 @@ from fastapi import Header, Path
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
-from adapters.base import RecordingPart
+from adapters.carrier import RecordingPart
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.calls import CallerNumber
 from router.api.pages import Listed, ListOf, PageQuery

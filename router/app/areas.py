@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.base import Account, Carrier
+from adapters.carrier import Account, Carrier
 from adapters.registry import Providers
 from crypto import Keyring
 from router.accounts import Accounts

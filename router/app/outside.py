@@ -13,7 +13,7 @@ from functools import partial
 import asyncpg
 from pydantic import SecretStr
 
-from adapters.base import Account
+from adapters.carrier import Account
 from adapters.http import Http
 from adapters.receivers import Receivers
 from adapters.registry import Declarations, Providers

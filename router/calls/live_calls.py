@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from adapters.base import Account, Carrier, ProviderError
+from adapters.base import ProviderError
+from adapters.carrier import Account, Carrier
 from crypto import Keyring, OpenError
 from router.calls.events import CallEvents
 from router.calls.memory import RouteMemory

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from adapters.base import Account, CarrierCall, CarrierCalls, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, CarrierCall, CarrierCalls
 from router.calls.ending import Closer
 from router.calls.events import state_of
 from router.calls.steps import END

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from adapters.base import Account, Carrier, CarrierCall, CarrierRecording, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier, CarrierCall, CarrierRecording
 from router.calls.ending import Closer
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder

@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError
+from adapters.base import ErrorKind, KeyCheck, ProviderError
+from adapters.carrier import Account, Carrier
 from adapters.portable import Lines
 from adapters.provider import Provider
 from adapters.registry import Providers

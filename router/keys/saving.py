@@ -11,7 +11,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from adapters.base import Account, Carrier, ErrorKind, KeyCheck, ProviderError
+from adapters.base import ErrorKind, KeyCheck, ProviderError
+from adapters.carrier import Account, Carrier
 from adapters.registry import Providers
 from crypto import OpenError, Secret
 from router.accounts import CARRIER

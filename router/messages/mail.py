@@ -13,7 +13,8 @@ from datetime import UTC, timedelta
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from adapters.base import Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Carrier
 from adapters.phone import is_e164
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.calls.events import note_within, state_of

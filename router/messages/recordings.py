@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import Account, Carrier, ProviderError, RecordingPart
+from adapters.base import ProviderError
+from adapters.carrier import Account, Carrier, RecordingPart
 from adapters.twilio import ABOUT
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from adapters.base import Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Carrier
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.store.messages.retention import (

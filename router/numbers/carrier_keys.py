@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.base import Account, ApiKey, Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, ApiKey, Carrier
 from crypto import OpenError
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.numbers.subaccounts import alone

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from adapters.base import Account, AvailableNumber, Carrier, NumberGone
+from adapters.carrier import Account, AvailableNumber, Carrier, NumberGone
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from adapters.base import Account, Carrier
+from adapters.carrier import Account, Carrier
 from crypto import Keyring, OpenError
 from router.accounts import REQUEST_SECONDS
 from router.addresses import Addresses

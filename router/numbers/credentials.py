@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters.base import Account, ApiKey, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, ApiKey
 from adapters.portable import Credentials
 from adapters.registry import Providers
 from router.accounts import Accounts

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from adapters.base import Account, Carrier, CarrierNumber, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier, CarrierNumber
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.numbers.subaccounts import Subaccounts

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from adapters.base import Carrier, ProviderError
+from adapters.base import ProviderError
+from adapters.carrier import Carrier
 from router.accounts import Accounts
 from router.clock import Clock
 from router.errors import DomainError

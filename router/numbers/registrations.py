@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier
 from adapters.facets import RegistrationsFacet
 from adapters.portable import Copy, Registration
 from adapters.registry import Providers

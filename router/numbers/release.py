@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Carrier
 from adapters.portable import NativeNumber
 from adapters.registry import Providers
 from adapters.twilio import ABOUT

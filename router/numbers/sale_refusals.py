@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.base import ErrorKind, NumberGone, PapersRequired, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import NumberGone, PapersRequired
 from adapters.features import About
 from router.errors import ConflictError, DomainError, InvalidError, UnreachableError
 from router.refusals import explain_refusal, quote

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier
 from router.accounts import REQUEST_SECONDS, SUBACCOUNT, Accounts
 from router.clock import Clock
 from router.store.keys.versions import StoredKey, find_key_in_use, replace_key, take_version

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.base import Account, Carrier, CarrierNumber, ProviderError
+from adapters.base import ProviderError
+from adapters.carrier import Account, Carrier, CarrierNumber
 from adapters.twilio import ABOUT
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, InvalidError, NoKeyError, NumberNotFoundError

@@ -15,7 +15,8 @@ from typing import Final
 
 from cachetools import FIFOCache
 
-from adapters.base import Account, Carrier, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier
 from crypto import OpenError
 from router.store.keys.versions import StoredKey, list_account_keys_in_use, note_check
 from router.store.numbers.numbers import is_number_of_account

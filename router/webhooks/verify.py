@@ -14,7 +14,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from adapters.base import Account
+from adapters.carrier import Account
 from adapters.twilio import Form, FormError, read_form, read_text, request_url, verify
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body

@@ -11,7 +11,8 @@ import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.rest import Client
 
-from adapters.base import Account, NumberGone, PapersRequired, ProviderError
+from adapters.base import ProviderError
+from adapters.carrier import Account, NumberGone, PapersRequired
 from adapters.http import Http
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import demo_world

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from adapters.base import Account, Carrier
+from adapters.carrier import Account, Carrier
 from adapters.http import Http
 from adapters.receivers import Receivers
 from adapters.registry import PROVIDERS, Providers, settings_of

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from adapters.base import Account, Carrier, ProviderError
+from adapters.base import ProviderError
+from adapters.carrier import Account, Carrier
 from adapters.provider import Provider
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.routing.ladder import current_mode, order_providers

@@ -8,7 +8,8 @@ from typing import Final
 
 import asyncpg
 
-from adapters.base import Account, Carrier, CarrierNumber, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.base import Account, Carrier
+from adapters.carrier import Account, Carrier
 from adapters.twilio import Twilio
 from crypto.secret import Secret
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.base import Account, ErrorKind, KeyCheck, ProviderError
+from adapters.base import ErrorKind, KeyCheck, ProviderError
+from adapters.carrier import Account
 from tests.adapters.twilio.examples import (
     ACCOUNT,
     CHILD,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.base import CallOver, CarrierCall, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import CallOver, CarrierCall
 from tests.adapters.twilio.examples import ACCOUNT, CALL, CALL_SID, E164, HOME, SINCE, every
 
 pytestmark = pytest.mark.anyio

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.base import AvailableNumber, CarrierNumber, ErrorKind, NumberGone, PapersRequired, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import AvailableNumber, CarrierNumber, NumberGone, PapersRequired
 from tests.adapters.twilio.examples import ACCOUNT, ADDRESSES, E164, HOME, NUMBER, NUMBER_SID, URLS
 
 pytestmark = pytest.mark.anyio

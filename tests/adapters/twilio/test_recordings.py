@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.base import CarrierRecording, ErrorKind, ProviderError, RecordingPart
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import CarrierRecording, RecordingPart
 from adapters.twilio import Twilio
 from tests.adapters.twilio.examples import ACCOUNT, CALL_SID, HOME, RECORDING, RECORDING_SID, SINCE, every
 

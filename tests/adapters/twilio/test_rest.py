@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from adapters.base import Account, ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account
 from adapters.http import Http
 from adapters.twilio import Twilio
 from crypto.secret import Secret

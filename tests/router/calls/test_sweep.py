@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
-from adapters.base import CarrierCall
+from adapters.carrier import CarrierCall
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from adapters.sandbox.ids import new_id
 from crypto import Keyring, Secret, new_key_entry

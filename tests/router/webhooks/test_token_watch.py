@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.base import Account, ErrorKind, KeyCheck, ProviderError
+from adapters.base import ErrorKind, KeyCheck, ProviderError
+from adapters.carrier import Account
 from crypto import Secret
 from router.store.pool import open_database
 from router.vault import Vault

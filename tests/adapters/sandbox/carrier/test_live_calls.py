@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.responses import Response
 
-from adapters.base import Account, CallOver
+from adapters.carrier import Account, CallOver
 from adapters.http import Http
 from adapters.sandbox.carrier import Anybody, LegVerdict, Quirks, SandboxControl, Script
 from adapters.twilio import Twilio
