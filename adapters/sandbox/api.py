@@ -1,4 +1,4 @@
-"""What the four stand-ins have in common: the request as they see it, their endpoints and their refusals.
+"""What the four stand-ins have in common: the request as they see it, the parts of an API, endpoints and refusals.
 
 Nothing here knows a provider; each provider's paths, bodies and words are in its own package.
 """
@@ -6,18 +6,24 @@ Nothing here knows a provider; each provider's paths, bodies and words are in it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, cast
+from functools import partial
+from http import HTTPStatus
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 Operation: TypeAlias = Literal["handoff", "check", "assistants", "numbers", "other"]
 Clock: TypeAlias = Callable[[], datetime]
 Json: TypeAlias = dict[str, Any]
+RecordT = TypeVar("RecordT")
+CustomerT_co = TypeVar("CustomerT_co", covariant=True)
+HandlerT = TypeVar("HandlerT", bound=Callable[..., object])
 
 
 def utc_now() -> datetime:
@@ -53,6 +59,23 @@ class Asked:
     headers: Mapping[str, str]  # names in lower case
     raw: bytes
     body: Any = None  # JSON, a form's fields or a multipart form's parts; None for an empty or unreadable body
+
+    @property
+    def id(self) -> str:
+        """Of the record that the path names."""
+        return self.parameters["id"]
+
+    def find(self, records: Mapping[str, RecordT], status: int = 404, message: str | None = None) -> RecordT:
+        """The record that the path names; raises Refusal if it is not there."""
+        found = records.get(self.id)
+        if found is None:
+            raise Refusal(status, message)
+        return found
+
+    def pop(self, records: dict[str, RecordT], status: int = 404, message: str | None = None) -> RecordT:
+        """Likewise, and takes it away."""
+        self.find(records, status, message)
+        return records.pop(self.id)
 
     def json(self) -> Json:
         """The body as a JSON object; raises Refusal for anything else."""
@@ -106,23 +129,87 @@ class Endpoint:
         return self.operation if isinstance(self.operation, str) else self.operation(query)
 
 
-class Api(Protocol):
-    """One provider's stand-in, as the app and the faults need it."""
+def endpoint(
+    method: str,
+    path: str = "",
+    operation: Operation | Callable[[Mapping[str, str]], Operation] | None = None,
+    status: int = 200,
+) -> Callable[[HandlerT], HandlerT]:
+    """Marks a Part's method as the handler of an operation, below the part's prefix; one method may have several.
 
-    name: str
-    vital: frozenset[str]  # the fields without which an answer is useless to a caller of this API
-    words: ClassVar[dict[str, Refusal]]  # its refusals for faults that have no status of their own
+    The method takes the customer that asks and the request. It returns the JSON of an answer with `status`, None for
+    204, or a whole Response, and may raise Refusal.
+    """
 
-    def endpoints(self) -> Sequence[Endpoint]: ...
+    def mark(handler: HandlerT) -> HandlerT:
+        vars(handler).setdefault("marks", []).insert(0, (method, path, operation, status))
+        return handler
 
-    def refuse(self, refusal: Refusal) -> Response:
-        """The provider's own error body."""
+    return mark
+
+
+class Customers(Protocol[CustomerT_co]):
+    """All customers of a stand-in."""
+
+    def asking(self, asked: Asked) -> CustomerT_co:
+        """The customer that asks. Raises Refusal: 401 for a wrong key, 403 for one that may not do this."""
         ...
 
+    def __iter__(self) -> Iterator[CustomerT_co]: ...
+
+
+class Part(Generic[CustomerT_co]):
+    """A part of a provider's API: the methods marked with `endpoint`, over the customers that all its parts share."""
+
+    prefix: ClassVar[str] = ""  # of the paths
+    operation: ClassVar[Operation] = "other"  # of an endpoint that names none
+
+    def __init__(self, customers: Customers[CustomerT_co], clock: Clock) -> None:
+        self._customers = customers
+        self._clock = clock
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        members = [member for kind in reversed(type(self).__mro__) for member in vars(kind).items()]
+        marks = {name: member.marks for name, member in members if hasattr(member, "marks")}
+        for name, of_method in marks.items():
+            for method, path, operation, status in of_method:
+                answer = partial(self._answer, getattr(self, name), status)
+                yield Endpoint(method, self.prefix + path, answer, operation or self.operation)
+
+    def _answer(self, handler: Callable[[CustomerT_co, Asked], object], status: int, asked: Asked) -> Response:
+        content = handler(self._customers.asking(asked), asked)
+        if isinstance(content, Response):
+            return content
+        return Response(status_code=204) if content is None else JSONResponse(content, status)
+
+
+class StandIn(ABC):
+    """One provider's API: its parts, and the words of its errors."""
+
+    name: ClassVar[str]
+    vital: ClassVar[frozenset[str]]  # the fields without which an answer is useless to a caller of this API
+    words: ClassVar[Mapping[str, Refusal]]  # its refusals for faults that have no status of their own
+    messages: ClassVar[Mapping[int, str]]  # by status, for refusals without a message
+    unfit: ClassVar[Json] = {}  # what the TwiML faults put in place of good values
+    parts: Sequence[Part[Any]]
+
+    def endpoints(self) -> list[Endpoint]:
+        return [endpoint for part in self.parts for endpoint in part.endpoints()]
+
+    @abstractmethod
     def key_of(self, asked: Asked) -> str:
         """The key a request came with; empty if none."""
-        ...
+
+    @abstractmethod
+    def describe_error(self, refusal: Refusal, message: str | list[str]) -> Json:
+        """The provider's own error body."""
+
+    def refuse(self, refusal: Refusal) -> Response:
+        message = refusal.message or self.messages.get(refusal.status, HTTPStatus(refusal.status).phrase)
+        return JSONResponse(self.describe_error(refusal, message), refusal.status)
 
     def bend(self, fault: str, answer: Json) -> Json:
         """A success as this provider would give it under a fault of its own kind; unchanged if it has none."""
-        ...
+        if not fault.endswith("-twiml"):
+            return answer
+        return answer | {name: value for name, value in self.unfit.items() if name in answer}

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from adapters.sandbox.api import Api, Asked, Endpoint, Operation, Refusal, read_body
+from adapters.sandbox.api import Asked, Endpoint, Operation, Refusal, StandIn, read_body
 from adapters.sandbox.control import control_routes
 from adapters.sandbox.faults import Scene, play
 from adapters.sandbox.state import Sandbox
@@ -22,7 +22,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
     return Starlette(routes=[*mounts, Mount("/control", routes=control_routes(sandbox))])
 
 
-def _routes(sandbox: Sandbox, api: Api) -> list[BaseRoute]:
+def _routes(sandbox: Sandbox, api: StandIn) -> list[BaseRoute]:
     known = [
         Route(endpoint.path, _answering(sandbox, api, endpoint), methods=[endpoint.method])
         for endpoint in api.endpoints()
@@ -35,7 +35,7 @@ def _not_found(_: Asked) -> Response:
     raise Refusal(404)
 
 
-def _answering(sandbox: Sandbox, api: Api, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _answering(sandbox: Sandbox, api: StandIn, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         operation = endpoint.operation_of(request.query_params)
         asked = await _note(sandbox, api, operation, request)
@@ -54,7 +54,7 @@ def _answering(sandbox: Sandbox, api: Api, endpoint: Endpoint) -> Callable[[Requ
     return answer
 
 
-async def _note(sandbox: Sandbox, api: Api, operation: Operation, request: Request) -> Asked:
+async def _note(sandbox: Sandbox, api: StandIn, operation: Operation, request: Request) -> Asked:
     """Every request is kept before anything can go wrong with its answer."""
     raw = await request.body()
     asked = Asked(

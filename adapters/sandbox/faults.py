@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from adapters.sandbox.api import Api, Asked, Operation, Refusal
+from adapters.sandbox.api import Asked, Operation, Refusal, StandIn
 from adapters.sandbox.stalls import Late, Stall
 
 STATUSES = ("401", "402", "403", "404", "408", "409", "422", "429", "500", "502", "503")
@@ -118,7 +118,7 @@ class Scene:
     """A request that meets a fault. `answer` gives the proper answer, with all that it brings about."""
 
     fault: Fault
-    api: Api
+    api: StandIn
     asked: Asked
     answer: Callable[[], Response]
     stopping: asyncio.Event

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, get_args
 
-from adapters.sandbox.api import Asked, Clock, Json, Operation, Refusal
+from adapters.sandbox.api import Asked, Json, Operation, Refusal
 
 
 @dataclass(slots=True)
@@ -81,14 +81,6 @@ class Orgs(Generic[OrgT]):
 
     def __len__(self) -> int:
         return len(self._by_key)
-
-
-class Part(Generic[OrgT]):
-    """A part of a provider's API, over the orgs that all its parts share."""
-
-    def __init__(self, orgs: Orgs[OrgT], clock: Clock) -> None:
-        self._orgs = orgs
-        self._clock = clock
 
 
 class CarrierAccount(Protocol):

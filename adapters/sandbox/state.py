@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Mapping
 
 from adapters.sandbox import bland, legs, retell, vapi
-from adapters.sandbox.api import Api, Asked, Clock, utc_now
+from adapters.sandbox.api import Asked, Clock, StandIn, utc_now
 from adapters.sandbox.bland import Bland
 from adapters.sandbox.faults import Faults
-from adapters.sandbox.legs import LegKind, LegVerdict, SipAddress, parse_sip
+from adapters.sandbox.legs import LegKind, LegVerdict, parse_sip
 from adapters.sandbox.retell import Retell
 from adapters.sandbox.twilio import Twilio
 from adapters.sandbox.vapi import Vapi
@@ -29,11 +29,15 @@ class Sandbox:
         self.faults = Faults(tuple(api.name for api in self.apis))
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = asyncio.Event()
-        self.sip_hosts = {vapi.SIP_HOST: "vapi", retell.SIP_HOST: "retell"} | dict.fromkeys(bland.SIP_HOSTS, "bland")
+        self._sip_edges = {
+            vapi.SIP_HOST: self.vapi.calls.answer_sip,
+            retell.SIP_HOST: self.retell.calls.answer_sip,
+            **dict.fromkeys(bland.SIP_HOSTS, self.bland.calls.answer_sip),
+        }
         self.clock = clock
 
     @property
-    def apis(self) -> tuple[Api, ...]:
+    def apis(self) -> tuple[StandIn, ...]:
         return (self.vapi, self.retell, self.bland, self.twilio)
 
     def requests_to(self, provider: str, path: str | None = None, operation: str | None = None) -> list[Asked]:
@@ -53,21 +57,13 @@ class Sandbox:
         that the URI does not name itself.
         """
         if kind == "stream":
-            return self.vapi.answer_stream(address, parameters or {})
+            return self.vapi.calls.answer_stream(address, parameters or {})
         if kind == "number":
-            return self.bland.answer_number(address)
+            return self.bland.calls.answer_number(address)
         try:
-            return self._answer_sip(parse_sip(address, parameters or {}))
+            sip = parse_sip(address, parameters or {})
         except ValueError as problem:
-            return legs.rejected(None, legs.NOT_FOUND, f"no SIP address ({problem}): {address}")
-
-    def _answer_sip(self, address: SipAddress) -> LegVerdict:
-        match self.sip_hosts.get(address.host):
-            case "vapi":
-                return self.vapi.answer_sip(address)
-            case "retell":
-                return self.retell.answer_sip(address)
-            case "bland":
-                return self.bland.answer_sip(address)
-            case _:
-                return legs.rejected(None, legs.NOT_FOUND, f"nobody in the sandbox is called {address.host}")
+            return legs.rejected(None, legs.NOT_FOUND, f"not a SIP address ({problem}): {address}")
+        if (answer := self._sip_edges.get(sip.host)) is None:
+            return legs.rejected(None, legs.NOT_FOUND, f"no provider in the sandbox has the host {sip.host}")
+        return answer(sip)

@@ -1,22 +1,19 @@
 """The part of the stand-in for Bland that takes calls: sessions, who answers its numbers and its SIP edge, the account.
 
 Sources: Bland docs (Account; Create Inbound Session; SIP Integration; the error list of Send Call). A leg that arrives
-at the SIP edge as the SIP page asks is taken; nobody documents the way from Twilio's Dial to it.
+at the SIP edge as the SIP page asks is taken; the way from Twilio's Dial to it is not documented.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal, iso
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso
 from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
 from adapters.sandbox.ids import new_uuid
 from adapters.sandbox.legs import LegVerdict, SipAddress
-from adapters.sandbox.orgs import Part
 
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
 SESSION_HEADER = "x-bland-session-id"
@@ -27,21 +24,15 @@ _SESSION_FIELDS = frozenset({"phone_number", "request_data", "voice"})
 
 
 class Calls(Part[BlandOrg]):
-    """/v1/me and /v1/inbound/session, and the far end of legs."""
+    """The account, sessions, and the far end of legs."""
 
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("GET", "/v1/me", self._me, "check"),
-            Endpoint("POST", "/v1/inbound/session", self._create_session, "handoff"),
-        ]
-
-    def _me(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("GET", "/v1/me", "check")
+    def _me(self, org: BlandOrg, _asked: Asked) -> Json:
         billing = {"current_balance": org.balance, "refill_to": None}
-        return JSONResponse({"status": "active", "billing": billing, "total_calls": len(org.calls)})
+        return {"status": "active", "billing": billing, "total_calls": len(org.calls)}
 
-    def _create_session(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/v1/inbound/session", "handoff")
+    def _create_session(self, org: BlandOrg, asked: Asked) -> Json:
         body = asked.json()
         refuse_unknown(body, _SESSION_FIELDS)
         e164 = body.get("phone_number")
@@ -58,7 +49,7 @@ class Calls(Part[BlandOrg]):
         token = new_uuid()
         session = Session(e164, body.get("request_data", {}), self._clock() + SESSION_LIFETIME)
         org.sessions[token] = session
-        return JSONResponse({"token": token, "expires_at": iso(session.expires_at)})
+        return {"token": token, "expires_at": iso(session.expires_at)}
 
     def answer_sip(self, address: SipAddress) -> LegVerdict:
         """Bland docs, SIP Integration: TLS on port 5061 with SRTP, a number of Bland's, and the session's token."""
@@ -79,11 +70,11 @@ class Calls(Part[BlandOrg]):
     def answer_number(self, e164: str) -> LegVerdict:
         org = self._owner_of(e164)
         if org is None:
-            return legs.rejected(None, legs.NOT_FOUND, f"nobody in the sandbox has the number {e164}")
+            return legs.rejected(None, legs.NOT_FOUND, f"the sandbox has no number {e164}")
         return self._pick_up(org, e164, {})
 
     def _owner_of(self, e164: str) -> BlandOrg | None:
-        return next((org for org in self._orgs if e164 in org.numbers), None)
+        return next((org for org in self._customers if e164 in org.numbers), None)
 
     def _pick_up(self, org: BlandOrg, e164: str, request_data: Json) -> LegVerdict:
         call_id = new_uuid()

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Clock, Endpoint, Refusal, iso
+from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso
 from adapters.sandbox.bland.org import BlandOrg, refuse_unknown
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.orgs import Orgs, Part
+from adapters.sandbox.orgs import Orgs
 
 _FIELDS = frozenset({"type", "name", "description", "text"})
 _MOST_TEXT = 1_000_000
@@ -20,29 +18,23 @@ _MOST_ON_PAGE = 100
 
 
 class KnowledgeBases(Part[BlandOrg]):
-    """/v1/knowledge. `pause`: how long Bland wants between two knowledge bases; `most`: how many an org may have."""
+    """`pause`: how long Bland wants between two knowledge bases; `most`: how many an org may have."""
+
+    operation = "assistants"
 
     def __init__(self, orgs: Orgs[BlandOrg], clock: Clock) -> None:
         super().__init__(orgs, clock)
         self.pause = timedelta(0)  # ten seconds in Bland's own words; set by tests
         self.most = 10_000
 
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("GET", "/v1/knowledge", self._list, "assistants"),
-            Endpoint("POST", "/v1/knowledge/learn", self._learn, "assistants"),
-            Endpoint("DELETE", "/v1/knowledge/{id}", self._delete, "assistants"),
-        ]
-
-    def _list(self, asked: Asked) -> Response:
-        bases = list(self._orgs.asking(asked).knowledge.values())
+    @endpoint("GET", "/v1/knowledge")
+    def _list(self, org: BlandOrg, asked: Asked) -> Json:
         page, limit = int(asked.query.get("page", 1)), min(int(asked.query.get("limit", 20)), _MOST_ON_PAGE)
-        shown = [{key: value for key, value in base.items() if key != "text"} for base in bases]
-        here = shown[(page - 1) * limit : page * limit]
-        return JSONResponse({"data": {"kbs": here, "total": len(bases)}, "errors": None})
+        here = list(org.knowledge.values())[(page - 1) * limit : page * limit]
+        return {"data": {"kbs": [_show(base) for base in here], "total": len(org.knowledge)}, "errors": None}
 
-    def _learn(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/v1/knowledge/learn")
+    def _learn(self, org: BlandOrg, asked: Asked) -> Json:
         body = asked.json()
         refuse_unknown(body, _FIELDS)
         if body.get("type") != "text":
@@ -63,13 +55,16 @@ class KnowledgeBases(Part[BlandOrg]):
             "status": "COMPLETED", "created_at": iso(now), "updated_at": iso(now), "text": body["text"],
         }  # fmt: skip
         org.knowledge[base_id] = base
-        shown = {key: value for key, value in base.items() if key != "text"} | {"status": "PROCESSING"}
-        return JSONResponse({"data": shown, "errors": None})
+        return {"data": _show(base) | {"status": "PROCESSING"}, "errors": None}
 
-    def _delete(self, asked: Asked) -> Response:
-        base = self._orgs.asking(asked).knowledge.get(asked.parameters["id"])
-        if base is None or base["status"] == "DELETED":
-            raise Refusal(404, "KB not found or access denied")
+    @endpoint("DELETE", "/v1/knowledge/{id}")
+    def _delete(self, org: BlandOrg, asked: Asked) -> Json:
+        there = {base_id: base for base_id, base in org.knowledge.items() if base["status"] != "DELETED"}
+        base = asked.find(there, message="KB not found or access denied")
         base["status"] = "DELETED"  # it stays in the list, as Bland's page on deleting says
         answer = {"success": True, "message": "Knowledge base successfully deleted", "knowledge_base_id": base["id"]}
-        return JSONResponse({"data": answer, "errors": None})
+        return {"data": answer, "errors": None}
+
+
+def _show(base: Json) -> Json:
+    return {name: value for name, value in base.items() if name != "text"}

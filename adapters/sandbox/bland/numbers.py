@@ -1,4 +1,4 @@
-"""The part of the stand-in for Bland that keeps inbound numbers: settings, numbers brought along from a Twilio account, and numbers bought there.
+"""The part of the stand-in for Bland that keeps inbound numbers: imported from a Twilio account, or bought at Bland.
 
 Sources: Bland docs (Update Inbound Number Details, Number Details, Create and Delete Encrypted Key, Upload and Delete
 Inbound Numbers, Purchase Inbound Number) and Bland's command line program, which releases numbers.
@@ -11,17 +11,15 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import available_timezones
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal, iso
+from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso
 from adapters.sandbox.bland.org import BlandOrg, as_e164, is_https, refuse_unknown
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs, Part
+from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
 PRICE = 15.0  # US dollars a month
 
-_SETTINGS = {
+_SETTINGS: dict[str, type | tuple[type, ...]] = {
     "prompt": str, "pathway_id": str, "pathway_version": int, "persona_id": str, "voice": (str, int),
     "background_track": str, "first_sentence": str, "summary_prompt": str, "block_interruptions": bool,
     "interruption_threshold": (int, float), "model": str, "request_data": dict, "tools": list, "language": str,
@@ -47,27 +45,14 @@ _AREA_CODE = re.compile(r"[2-9]\d{2}")
 
 
 class InboundNumbers(Part[BlandOrg]):
-    """/v1/inbound and /v1/accounts. `purchase_path`: where numbers are sold, of the two places that are documented."""
+    """`purchase_path`: which of the two documented paths sells numbers."""
+
+    operation = "numbers"
 
     def __init__(self, orgs: Orgs[BlandOrg], carrier: CarrierAccounts, clock: Clock) -> None:
         super().__init__(orgs, clock)
         self._carrier = carrier
         self.purchase_path = "/numbers/purchase"
-
-    def endpoints(self) -> list[Endpoint]:
-        number = "/v1/inbound/{number}"
-        return [
-            Endpoint("POST", "/v1/accounts", self._connect, "numbers"),
-            Endpoint("POST", "/v1/accounts/delete", self._disconnect, "numbers"),
-            Endpoint("POST", "/v1/inbound/insert", self._insert, "numbers"),
-            Endpoint("POST", "/v1/inbound/purchase", self._purchase, "numbers"),
-            Endpoint("POST", "/numbers/purchase", self._purchase, "numbers"),
-            Endpoint("POST", f"{number}/delete", self._remove, "numbers"),
-            Endpoint("DELETE", number, self._release, "numbers"),
-            Endpoint("GET", "/v1/inbound", self._list, "numbers"),
-            Endpoint("GET", number, self._get, "handoff"),
-            Endpoint("POST", number, self._update, "assistants"),
-        ]
 
     def add(self, org: BlandOrg, e164: str, **settings: object) -> str:
         """An inbound number of the org's; its E.164 form."""
@@ -88,27 +73,12 @@ class InboundNumbers(Part[BlandOrg]):
         }
         return e164
 
-    def _list(self, asked: Asked) -> Response:
-        return JSONResponse({"inbound_numbers": list(self._orgs.asking(asked).numbers.values())})
+    @endpoint("GET", "/v1/inbound")
+    def _list(self, org: BlandOrg, _asked: Asked) -> Json:
+        return {"inbound_numbers": list(org.numbers.values())}
 
-    def _get(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        return JSONResponse(org.numbers[_number_of(org, asked)])
-
-    def _update(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        e164, body = _number_of(org, asked), asked.json()
-        _prove_account(org, e164, asked)
-        _check_settings(org, body)
-        org.numbers[e164].update(body)
-        if body.get("pathway_id"):
-            org.numbers[e164].update(dict.fromkeys(_PATHWAY_RESETS))
-        return JSONResponse(
-            {"status": "success", "message": f"Successfully updated number {e164}.", "updates": dict(body)}
-        )
-
-    def _connect(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/v1/accounts")
+    def _connect(self, org: BlandOrg, asked: Asked) -> Json:
         body = asked.json()
         refuse_unknown(body, frozenset({"account_sid", "auth_token", "restricted_account_sid", "s3_role_arn"}))
         sid, token = body.get("account_sid"), body.get("auth_token")
@@ -121,17 +91,17 @@ class InboundNumbers(Part[BlandOrg]):
             raise Refusal(400, "Twilio account is not active")
         encrypted_key = new_id("enc-", 96)
         org.accounts[encrypted_key] = account.sid
-        return JSONResponse({"status": "success", "encrypted_key": encrypted_key, "s3_external_id": None})
+        return {"status": "success", "encrypted_key": encrypted_key, "s3_external_id": None}
 
-    def _disconnect(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/v1/accounts/delete")
+    def _disconnect(self, org: BlandOrg, asked: Asked) -> Json:
         if org.accounts.pop(asked.headers.get("encrypted_key", ""), None) is None:
             raise Refusal(400, "Error deleting Twilio credentials")
-        return JSONResponse({"status": "success"})
+        return {"status": "success"}
 
-    def _insert(self, asked: Asked) -> Response:
+    @endpoint("POST", "/v1/inbound/insert")
+    def _insert(self, org: BlandOrg, asked: Asked) -> Json:
         """Bland docs: numbers that are there already, or not on that account, are left out of `inserted`."""
-        org = self._orgs.asking(asked)
         encrypted_key = asked.headers.get("encrypted_key", "")
         account = self._carrier.accounts.get(org.accounts.get(encrypted_key, ""))
         if account is None:
@@ -141,12 +111,12 @@ class InboundNumbers(Part[BlandOrg]):
             raise Refusal(400, "numbers must be an array of phone numbers")
         inserted = [e164 for e164 in wanted if self._take(org, account, e164, encrypted_key)]
         message = "Successfully inserted numbers" if inserted else "No numbers were inserted"
-        return JSONResponse({"status": "success", "message": message, "inserted": inserted})
+        return {"status": "success", "message": message, "inserted": inserted}
 
     def _take(self, org: BlandOrg, account: CarrierAccount, e164: str, encrypted_key: str) -> bool:
-        """Bland points the number at itself, whatever it was pointed at."""
+        """Bland replaces the number's voice URL, trunk and application by its own URL."""
         at_twilio = account.number_called(e164)
-        if at_twilio is None or any(e164 in other.numbers for other in self._orgs):
+        if at_twilio is None or any(e164 in other.numbers for other in self._customers):
             return False
         self.add(org, e164, prompt="")
         org.uploaded[e164] = account.sid
@@ -154,27 +124,11 @@ class InboundNumbers(Part[BlandOrg]):
         at_twilio.update(voice_url=address, voice_method="POST", trunk_sid=None, voice_application_sid=None)
         return True
 
-    def _remove(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        e164 = _number_of(org, asked)
-        if e164 not in org.uploaded:
-            raise Refusal(400, "encrypted_key is required")
-        _prove_account(org, e164, asked)
-        del org.numbers[e164], org.uploaded[e164]
-        return JSONResponse({"status": "success", "message": f"Successfully deleted number from database: {e164}"})
-
-    def _release(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        e164 = _number_of(org, asked)
-        if e164 in org.uploaded:
-            raise Refusal(400, "This number was not purchased from Bland")
-        del org.numbers[e164]
-        return JSONResponse({"status": "success", "message": f"Released {e164}"})
-
-    def _purchase(self, asked: Asked) -> Response:
+    @endpoint("POST", "/v1/inbound/purchase")
+    @endpoint("POST", "/numbers/purchase")
+    def _purchase(self, org: BlandOrg, asked: Asked) -> Json:
         if asked.path != self.purchase_path:
             raise Refusal(404, f"Cannot POST {asked.path}")
-        org = self._orgs.asking(asked)
         body = asked.json()
         refuse_unknown(body, _ORDER)
         if body.get("country_code", "US") not in {"US", "CA"}:
@@ -184,15 +138,46 @@ class InboundNumbers(Part[BlandOrg]):
         if org.balance < PRICE:
             raise Refusal(402)
         e164 = body.get("phone_number") or self._free_number(str(body.get("area_code", "415")))
-        if not is_e164(e164) or any(e164 in other.numbers for other in self._orgs):
+        if not is_e164(e164) or any(e164 in other.numbers for other in self._customers):
             raise Refusal(400, "This number is not available")
         org.balance -= PRICE
         self.add(org, e164, prompt=body.get("prompt", ""), webhook=body.get("webhook"))
-        return JSONResponse({"phone_number": e164})
+        return {"phone_number": e164}
 
     def _free_number(self, area_code: str) -> str:
-        taken = {e164 for org in self._orgs for e164 in org.numbers}
+        taken = {e164 for org in self._customers for e164 in org.numbers}
         return next(e164 for line in range(10_000) if (e164 := f"+1{area_code}556{line:04d}") not in taken)
+
+    @endpoint("GET", "/v1/inbound/{number}", "handoff")
+    def _get(self, org: BlandOrg, asked: Asked) -> Json:
+        return org.numbers[_number_of(org, asked)]
+
+    @endpoint("POST", "/v1/inbound/{number}", "assistants")
+    def _update(self, org: BlandOrg, asked: Asked) -> Json:
+        e164, body = _number_of(org, asked), asked.json()
+        _prove_account(org, e164, asked)
+        _check_settings(org, body)
+        org.numbers[e164].update(body)
+        if body.get("pathway_id"):
+            org.numbers[e164].update(dict.fromkeys(_PATHWAY_RESETS))
+        return {"status": "success", "message": f"Successfully updated number {e164}.", "updates": dict(body)}
+
+    @endpoint("POST", "/v1/inbound/{number}/delete")
+    def _remove(self, org: BlandOrg, asked: Asked) -> Json:
+        e164 = _number_of(org, asked)
+        if e164 not in org.uploaded:
+            raise Refusal(400, "encrypted_key is required")
+        _prove_account(org, e164, asked)
+        del org.numbers[e164], org.uploaded[e164]
+        return {"status": "success", "message": f"Successfully deleted number from database: {e164}"}
+
+    @endpoint("DELETE", "/v1/inbound/{number}")
+    def _release(self, org: BlandOrg, asked: Asked) -> Json:
+        e164 = _number_of(org, asked)
+        if e164 in org.uploaded:
+            raise Refusal(400, "This number was not purchased from Bland")
+        del org.numbers[e164]
+        return {"status": "success", "message": f"Released {e164}"}
 
 
 def _number_of(org: BlandOrg, asked: Asked) -> str:
@@ -215,7 +200,7 @@ def _check_settings(org: BlandOrg, body: Json) -> None:
         raise Refusal(400, "prompt is required")
     given = {name: value for name, value in body.items() if value is not None}
     for name, value in given.items():
-        if not isinstance(value, _SETTINGS[name]) or _is_bool_as_number(name, value):  # type: ignore[arg-type]
+        if not isinstance(value, _SETTINGS[name]) or _is_bool_as_number(name, value):
             raise Refusal(400, f"{name} is of the wrong type")
         if not _VALUES.get(name, lambda _: True)(value):
             raise Refusal(400, f"{name} is invalid")

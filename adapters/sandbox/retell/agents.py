@@ -6,11 +6,9 @@ engine once it has versions, and the words of these refusals, are as people met 
 
 from __future__ import annotations
 
-from typing import Any
+from starlette.responses import Response
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
@@ -19,17 +17,7 @@ _SHORTEST, _LONGEST = 60_000, 7_200_000  # milliseconds of a call
 
 
 class Agents(RetellPart):
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/create-agent", self._create, "assistants"),
-            Endpoint("POST", "/v2/list-agents", self._list, "assistants"),
-            Endpoint("GET", "/get-agent/{id}", lambda asked: JSONResponse(self._version(asked)), "assistants"),
-            Endpoint("GET", "/list-agent-versions/{id}", self._list_versions, "assistants"),
-            Endpoint("PATCH", "/update-agent/{id}", self._update, "assistants"),
-            Endpoint("POST", "/create-agent-version/{id}", self._create_version, "assistants"),
-            Endpoint("POST", "/publish-agent-version/{id}", self._publish, "assistants"),
-            Endpoint("DELETE", "/delete-agent/{id}", self._delete, "assistants"),
-        ]
+    operation = "assistants"
 
     def add(self, org: RetellOrg, body: Json) -> Json:
         agent_id = new_id("agent_", 28)
@@ -38,13 +26,13 @@ class Agents(RetellPart):
         return org.agents[agent_id][0]
 
     def publish(self, org: RetellOrg, agent: Json) -> None:
-        agent["is_published"] = True
-        llm = _llm_of(org, agent)
-        if llm is not None:
-            llm["is_published"] = True
+        for version in (agent, _llm_of(org, agent)):
+            if version is not None:
+                version["is_published"] = True
 
-    def _create(self, asked: Asked) -> Response:
-        org, body = self._orgs.asking(asked), asked.json()
+    @endpoint("POST", "/create-agent", status=201)
+    def _create(self, org: RetellOrg, asked: Asked) -> Json:
+        body = asked.json()
         engine = body.get("response_engine")
         if not isinstance(engine, dict) or not body.get("voice_id"):
             raise Refusal(400)
@@ -54,53 +42,49 @@ class Agents(RetellPart):
             if versions is None:
                 raise Refusal(422)
             body = {**body, "response_engine": {"version": versions[-1]["version"], **engine}}
-        return JSONResponse(self.add(org, body), 201)
+        return self.add(org, body)
 
-    def _list(self, asked: Asked) -> Response:
+    @endpoint("POST", "/v2/list-agents")
+    def _list(self, org: RetellOrg, asked: Asked) -> Json:
         query = (asked.json().get("filter_criteria") or {}).get("query", "") if asked.raw else ""
         found = [
-            self._summary(versions[-1])
-            for agent_id, versions in self._orgs.asking(asked).agents.items()
+            {
+                "agent_id": agent_id,
+                "agent_name": versions[-1].get("agent_name") or "",
+                "channel": "voice",
+                "is_suspended": False,
+                "tags": {},
+                "user_modified_timestamp": versions[-1]["last_modification_timestamp"],
+            }
+            for agent_id, versions in org.agents.items()
             if query.lower() in str(versions[-1].get("agent_name") or "").lower() or query in agent_id
         ]
-        return JSONResponse(page_of(found, "agent_id", asked.query))
+        return page_of(found, "agent_id", asked.query)
 
-    def _summary(self, agent: Json) -> Json:
-        return {
-            "agent_id": agent["agent_id"],
-            "agent_name": agent.get("agent_name") or "",
-            "channel": "voice",
-            "is_suspended": False,
-            "tags": {},
-            "user_modified_timestamp": agent["last_modification_timestamp"],
-        }
+    @endpoint("GET", "/get-agent/{id}")
+    def _version(self, org: RetellOrg, asked: Asked) -> Json:
+        return pick_version(asked.find(org.agents), asked_version(asked))
 
-    def _versions(self, asked: Asked) -> list[Json]:
-        versions = self._orgs.asking(asked).agents.get(asked.parameters["id"])
-        if versions is None:
-            raise Refusal(404)
-        return versions
-
-    def _version(self, asked: Asked) -> Json:
-        return pick_version(self._versions(asked), asked_version(asked))
-
-    def _list_versions(self, asked: Asked) -> Response:
+    @endpoint("GET", "/list-agent-versions/{id}")
+    def _list_versions(self, org: RetellOrg, asked: Asked) -> Json:
         names = ("version", "is_published", "last_modification_timestamp", "base_version", "version_title")
-        versions = [{name: one[name] for name in names if name in one} for one in self._versions(asked)]
-        return JSONResponse(page_of(versions, "version", asked.query))
+        versions = [{name: one[name] for name in names if name in one} for one in asked.find(org.agents)]
+        return page_of(versions, "version", asked.query)
 
-    def _update(self, asked: Asked) -> Response:
-        draft, body = self._version(asked), asked.json()
+    @endpoint("PATCH", "/update-agent/{id}")
+    def _update(self, org: RetellOrg, asked: Asked) -> Json:
+        draft, body = self._version(org, asked), asked.json()
         if draft["is_published"] and set(body) - {"version_title"}:
             raise Refusal(422, "Cannot update published agent other than version title")
-        if "response_engine" in body and len(self._versions(asked)) > 1:
+        if "response_engine" in body and len(asked.find(org.agents)) > 1:
             raise Refusal(400, "Cannot update response engine after agent versions have been created")
         _check(body)
         draft.update(body, **self._touched())
-        return JSONResponse(draft)
+        return draft
 
-    def _create_version(self, asked: Asked) -> Response:
-        org, versions = self._orgs.asking(asked), self._versions(asked)
+    @endpoint("POST", "/create-agent-version/{id}", status=201)
+    def _create_version(self, org: RetellOrg, asked: Asked) -> Json:
+        versions = asked.find(org.agents)
         base = pick_version(versions, asked.json().get("base_version"))
         changes: Json = {"version": len(versions), "base_version": base["version"], "is_published": False}
         llm = _llm_of(org, base)
@@ -108,25 +92,25 @@ class Agents(RetellPart):
             of_llm = org.llms[llm["llm_id"]]
             of_llm.append(llm | {"version": len(of_llm), "is_published": False} | self._touched())
             changes["response_engine"] = base["response_engine"] | {"version": of_llm[-1]["version"]}
-        versions.append({name: value for name, value in base.items() if name != "version_title"} | changes)
-        versions[-1].update(self._touched())
-        return JSONResponse(versions[-1], 201)
+        kept = {name: value for name, value in base.items() if name != "version_title"}
+        versions.append(kept | changes | self._touched())
+        return versions[-1]
 
-    def _publish(self, asked: Asked) -> Response:
+    @endpoint("POST", "/publish-agent-version/{id}")
+    def _publish(self, org: RetellOrg, asked: Asked) -> Response:
         body = asked.json()
-        version: Any = body.get("version")
+        version = body.get("version")
         if not isinstance(version, int) or set(body) - {"version", "version_title", "version_description"}:
             raise Refusal(400)
-        agent = pick_version(self._versions(asked), version)
+        agent = pick_version(asked.find(org.agents), version)
         if agent["is_published"]:
             raise Refusal(400, "The version is published already.")
-        self.publish(self._orgs.asking(asked), agent)
-        return Response(status_code=200)
+        self.publish(org, agent)
+        return Response()
 
-    def _delete(self, asked: Asked) -> Response:
-        self._versions(asked)
-        del self._orgs.asking(asked).agents[asked.parameters["id"]]
-        return Response(status_code=204)
+    @endpoint("DELETE", "/delete-agent/{id}")
+    def _delete(self, org: RetellOrg, asked: Asked) -> None:
+        asked.pop(org.agents)
 
 
 def _llm_of(org: RetellOrg, agent: Json) -> Json | None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import ClassVar
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import Orgs
 from adapters.sandbox.retell.agents import Agents
 from adapters.sandbox.retell.calls import NO_LINE, Calls
@@ -19,19 +15,22 @@ from adapters.sandbox.retell.numbers import PhoneNumbers
 from adapters.sandbox.retell.org import MESSAGES, RetellOrg
 
 
-class Retell:
+class Retell(StandIn):
     """Retell's stand-in and all that its orgs own."""
 
     name = "retell"
     vital = frozenset({"call_id", "org_id"})
-    words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(402), "concurrency": Refusal(429, NO_LINE)}
+    words: ClassVar = {"wallet": Refusal(402), "concurrency": Refusal(429, NO_LINE)}
+    messages: ClassVar = MESSAGES
+    unfit: ClassVar = {"call_id": "nobody@evil.example;transport=udp"}
 
     def __init__(self, clock: Clock) -> None:
         self.orgs: Orgs[RetellOrg] = Orgs()
-        self._calls = Calls(self.orgs, clock)
+        self.calls = Calls(self.orgs, clock)
         self._agents = Agents(self.orgs, clock)
         self._llms = Llms(self.orgs, clock)
-        self._others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock))
+        others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock))
+        self.parts = (self.calls, self._agents, self._llms, *others)
 
     def add_org(self, key: str | None = None, name: str = "A Retell org", *, balance: float = 25.0) -> RetellOrg:
         return self.orgs.add(RetellOrg(name, key or new_id("key_", 28), new_id("org_", 16), balance))
@@ -46,20 +45,8 @@ class Retell:
             self._agents.publish(org, agent)
         return str(agent["agent_id"])
 
-    def endpoints(self) -> list[Endpoint]:
-        parts = (self._calls, self._agents, self._llms, *self._others)
-        return [endpoint for part in parts for endpoint in part.endpoints()]
-
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        message = refusal.message or MESSAGES.get(refusal.status, HTTPStatus(refusal.status).phrase)
-        return JSONResponse({"status": "error", "message": message}, refusal.status)
-
-    def bend(self, fault: str, answer: Json) -> Json:
-        unfit = fault.endswith("-twiml") and "call_id" in answer
-        return answer | {"call_id": "nobody@evil.example;transport=udp"} if unfit else answer
-
-    def answer_sip(self, address: SipAddress) -> LegVerdict:
-        return self._calls.answer_sip(address)
+    def describe_error(self, _: Refusal, message: str | list[str]) -> Json:
+        return {"status": "error", "message": message}

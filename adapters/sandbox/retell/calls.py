@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
-from adapters.sandbox.orgs import Part
 from adapters.sandbox.retell.org import BAD_FORMAT, Call, RetellOrg, pick_version
 
 NO_LINE = "The concurrency limit of your workspace is reached."
@@ -34,21 +31,11 @@ _CALL_FIELDS: dict[str, type | tuple[type, ...]] = {
 
 
 class Calls(Part[RetellOrg]):
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/v2/register-phone-call", self._register, "handoff"),
-            Endpoint("POST", "/v2/stop-call/{id}", self._stop_call),
-            Endpoint("GET", "/v2/get-call/{id}", lambda asked: JSONResponse(self._call(asked).record)),
-            Endpoint("GET", "/get-api-key-info", self._key_info, "check"),
-            Endpoint("GET", "/get-concurrency", self._concurrency, "check"),
-        ]
-
-    def _register(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/v2/register-phone-call", "handoff", 201)
+    def _register(self, org: RetellOrg, asked: Asked) -> Json:
         body = asked.json()
         _check_call(body)
-        versions = org.agents.get(body["agent_id"])
-        if versions is None:
+        if (versions := org.agents.get(body["agent_id"])) is None:
             raise Refusal(422)
         version = pick_version(versions, body.get("agent_version", "latest"))
         if not org.has_credit:
@@ -67,44 +54,40 @@ class Calls(Part[RetellOrg]):
             **kept,
         }
         org.calls[call_id] = Call(record, self._clock())
-        return JSONResponse(record, 201)
+        return record
 
-    def _call(self, asked: Asked) -> Call:
-        call = self._orgs.asking(asked).calls.get(asked.parameters["id"])
-        if call is None:
-            raise Refusal(422)
-        return call
+    @endpoint("GET", "/v2/get-call/{id}")
+    def _get(self, org: RetellOrg, asked: Asked) -> Json:
+        return asked.find(org.calls, 422).record
 
-    def _stop_call(self, asked: Asked) -> Response:
-        call = self._call(asked)
+    @endpoint("POST", "/v2/stop-call/{id}")
+    def _stop(self, org: RetellOrg, asked: Asked) -> None:
+        call = asked.find(org.calls, 422)
         call.state = "ended"
         call.record.update(call_status="ended", disconnection_reason="manual_stopped")
-        return Response(status_code=204)
 
-    def _key_info(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        return JSONResponse({"org_id": org.id, "org_name": org.name, "api_key_name": "sandbox"})
+    @endpoint("GET", "/get-api-key-info", "check")
+    def _key_info(self, org: RetellOrg, _asked: Asked) -> Json:
+        return {"org_id": org.id, "org_name": org.name, "api_key_name": "sandbox"}
 
-    def _concurrency(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        return JSONResponse(
-            {
-                "current_concurrency": org.concurrency_used,
-                "concurrency_limit": org.concurrency_limit,
-                "base_concurrency": org.concurrency_limit,
-                "purchased_concurrency": 0,
-                "concurrency_purchase_limit": 100,
-                "remaining_purchase_limit": 100,
-                "reserved_inbound_concurrency": 0,
-                "concurrency_burst_enabled": False,
-                "concurrency_burst_limit": 0,
-            }
-        )
+    @endpoint("GET", "/get-concurrency", "check")
+    def _concurrency(self, org: RetellOrg, _asked: Asked) -> Json:
+        return {
+            "current_concurrency": org.concurrency_used,
+            "concurrency_limit": org.concurrency_limit,
+            "base_concurrency": org.concurrency_limit,
+            "purchased_concurrency": 0,
+            "concurrency_purchase_limit": 100,
+            "remaining_purchase_limit": 100,
+            "reserved_inbound_concurrency": 0,
+            "concurrency_burst_enabled": False,
+            "concurrency_burst_limit": 0,
+        }
 
     def answer_sip(self, address: SipAddress) -> LegVerdict:
         """Retell docs, Custom telephony: dial sip:{call_id} within five minutes of registering it."""
         call_id = address.user
-        call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)
+        call = next((org.calls[call_id] for org in self._customers if call_id in org.calls), None)
         if call is None or call.state == "ended":
             return legs.rejected("retell", legs.NOT_FOUND, f"no such registered call: {call_id}")
         if call.state == "ongoing":

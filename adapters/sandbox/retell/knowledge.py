@@ -8,27 +8,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.orgs import Part
 from adapters.sandbox.retell.org import BAD_FORMAT, KnowledgeBase, RetellOrg
 
 _NAME_BELOW = 40
 
 
 class KnowledgeBases(Part[RetellOrg]):
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/create-knowledge-base", self._create, "assistants"),
-            Endpoint("GET", "/list-knowledge-bases", self._list, "assistants"),
-            Endpoint("GET", "/get-knowledge-base/{id}", self._get, "assistants"),
-            Endpoint("DELETE", "/delete-knowledge-base/{id}", self._delete, "assistants"),
-        ]
+    operation = "assistants"
 
-    def _create(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", "/create-knowledge-base", status=201)
+    def _create(self, org: RetellOrg, asked: Asked) -> Json:
         if not isinstance(asked.body, list):
             raise Refusal(400, f"{BAD_FORMAT} (a multipart form is wanted)")
         fields = {part["name"]: part["content"] for part in asked.body if part["filename"] is None}
@@ -37,30 +28,24 @@ class KnowledgeBases(Part[RetellOrg]):
             raise Refusal(400, "Knowledge base name must be less than 40 characters.")
         kb_id = new_id("knowledge_base_", 16)
         record = {"knowledge_base_id": kb_id, "knowledge_base_name": name, "status": "in_progress"}
-        made = KnowledgeBase(record, texts, org.knowledge_looks, org.knowledge_outcome)
-        org.knowledge_bases[kb_id] = made
-        return JSONResponse(record, 201)
+        org.knowledge_bases[kb_id] = KnowledgeBase(record, texts, org.knowledge_looks, org.knowledge_outcome)
+        return record
 
-    def _list(self, asked: Asked) -> Response:
-        return JSONResponse([_look(one) for one in self._orgs.asking(asked).knowledge_bases.values()])
+    @endpoint("GET", "/list-knowledge-bases")
+    def _list(self, org: RetellOrg, _asked: Asked) -> list[Json]:
+        return [_look(base) for base in org.knowledge_bases.values()]
 
-    def _one(self, asked: Asked) -> KnowledgeBase:
-        found = self._orgs.asking(asked).knowledge_bases.get(asked.parameters["id"])
-        if found is None:
-            raise Refusal(422)
-        return found
+    @endpoint("GET", "/get-knowledge-base/{id}")
+    def _get(self, org: RetellOrg, asked: Asked) -> Json:
+        return _look(asked.find(org.knowledge_bases, 422))
 
-    def _get(self, asked: Asked) -> Response:
-        return JSONResponse(_look(self._one(asked)))
-
-    def _delete(self, asked: Asked) -> Response:
-        self._one(asked)
-        del self._orgs.asking(asked).knowledge_bases[asked.parameters["id"]]
-        return Response(status_code=204)
+    @endpoint("DELETE", "/delete-knowledge-base/{id}")
+    def _delete(self, org: RetellOrg, asked: Asked) -> None:
+        asked.pop(org.knowledge_bases, 422)
 
 
 def _look(one: KnowledgeBase) -> Json:
-    """Looking at it lets its time pass."""
+    """Each look brings it closer to its outcome."""
     if one.looks_left > 0:
         one.looks_left -= 1
         return one.record

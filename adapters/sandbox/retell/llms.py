@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
@@ -19,14 +17,7 @@ _SPEAKERS = ("agent", "user")
 
 
 class Llms(RetellPart):
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/create-retell-llm", self._create, "assistants"),
-            Endpoint("GET", "/v2/list-retell-llms", self._list, "assistants"),
-            Endpoint("GET", "/get-retell-llm/{id}", lambda asked: JSONResponse(self._version(asked)), "assistants"),
-            Endpoint("PATCH", "/update-retell-llm/{id}", self._update, "assistants"),
-            Endpoint("DELETE", "/delete-retell-llm/{id}", self._delete, "assistants"),
-        ]
+    operation = "assistants"
 
     def add(self, org: RetellOrg, body: Json) -> Json:
         llm_id = new_id("llm_", 28)
@@ -34,42 +25,39 @@ class Llms(RetellPart):
         org.llms[llm_id] = [llm]
         return llm
 
-    def _create(self, asked: Asked) -> Response:
-        org, body = self._orgs.asking(asked), asked.json()
+    @endpoint("POST", "/create-retell-llm", status=201)
+    def _create(self, org: RetellOrg, asked: Asked) -> Json:
+        body = asked.json()
         if body.get("start_speaker") not in _SPEAKERS:
             raise Refusal(400, f"{BAD_FORMAT} (start_speaker)")
         _check(org, body)
-        return JSONResponse(self.add(org, body), 201)
+        return self.add(org, body)
 
-    def _list(self, asked: Asked) -> Response:
-        latest = [versions[-1] for versions in self._orgs.asking(asked).llms.values()]
-        return JSONResponse(page_of(latest, "llm_id", asked.query))
+    @endpoint("GET", "/v2/list-retell-llms")
+    def _list(self, org: RetellOrg, asked: Asked) -> Json:
+        return page_of([versions[-1] for versions in org.llms.values()], "llm_id", asked.query)
 
-    def _version(self, asked: Asked) -> Json:
-        versions = self._orgs.asking(asked).llms.get(asked.parameters["id"])
-        if versions is None:
-            raise Refusal(422)
-        return pick_version(versions, asked_version(asked))
+    @endpoint("GET", "/get-retell-llm/{id}")
+    def _version(self, org: RetellOrg, asked: Asked) -> Json:
+        return pick_version(asked.find(org.llms, 422), asked_version(asked))
 
-    def _update(self, asked: Asked) -> Response:
-        llm, body = self._version(asked), asked.json()
+    @endpoint("PATCH", "/update-retell-llm/{id}")
+    def _update(self, org: RetellOrg, asked: Asked) -> Json:
+        llm, body = self._version(org, asked), asked.json()
         if llm["is_published"]:
             raise Refusal(400, "Cannot update published LLM")
-        _check(self._orgs.asking(asked), body)
+        _check(org, body)
         llm.update(body, **self._touched())
-        return JSONResponse(llm)
+        return llm
 
-    def _delete(self, asked: Asked) -> Response:
-        org, llm_id = self._orgs.asking(asked), asked.parameters["id"]
-        if llm_id not in org.llms:
-            raise Refusal(404)
-        used = any(
-            version["response_engine"].get("llm_id") == llm_id for agent in org.agents.values() for version in agent
-        )
+    @endpoint("DELETE", "/delete-retell-llm/{id}")
+    def _delete(self, org: RetellOrg, asked: Asked) -> None:
+        asked.find(org.llms)
+        engines = [version["response_engine"] for agent in org.agents.values() for version in agent]
+        used = any(engine.get("llm_id") == asked.id for engine in engines)
         if used and asked.query.get("force_delete") != "true":
             raise Refusal(400, "The Retell LLM is in use by an agent.")
-        del org.llms[llm_id]
-        return Response(status_code=204)
+        del org.llms[asked.id]
 
 
 def _check(org: RetellOrg, body: Json) -> None:

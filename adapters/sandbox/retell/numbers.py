@@ -5,10 +5,8 @@ Sources: Retell's OpenAPI (create, list, update, delete phone number) and the ty
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.ids import new_number
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, page_of
 
@@ -20,17 +18,11 @@ _PURCHASE = {"country_code", "area_code", "number_provider", "phone_number", "to
 
 
 class PhoneNumbers(RetellPart):
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/create-phone-number", self._create, "numbers"),
-            Endpoint("GET", "/v2/list-phone-numbers", self._list, "numbers"),
-            Endpoint("GET", "/get-phone-number/{id}", lambda asked: JSONResponse(self._one(asked)), "numbers"),
-            Endpoint("PATCH", "/update-phone-number/{id}", self._update, "numbers"),
-            Endpoint("DELETE", "/delete-phone-number/{id}", self._delete, "numbers"),
-        ]
+    operation = "numbers"
 
-    def _create(self, asked: Asked) -> Response:
-        org, body = self._orgs.asking(asked), asked.json()
+    @endpoint("POST", "/create-phone-number", status=201)
+    def _create(self, org: RetellOrg, asked: Asked) -> Json:
+        body = asked.json()
         country, area_code = body.get("country_code", "US"), body.get("area_code")
         if set(body) - _SETTINGS - _PURCHASE or country not in _COUNTRIES:
             raise Refusal(400)
@@ -51,32 +43,30 @@ class PhoneNumbers(RetellPart):
             **settings,
             **self._touched(),
         }
-        return JSONResponse(org.numbers[e164], 201)
+        return org.numbers[e164]
 
-    def _list(self, asked: Asked) -> Response:
-        numbers = list(self._orgs.asking(asked).numbers.values())
-        return JSONResponse(page_of(numbers, "phone_number", asked.query))
+    @endpoint("GET", "/v2/list-phone-numbers")
+    def _list(self, org: RetellOrg, asked: Asked) -> Json:
+        return page_of(list(org.numbers.values()), "phone_number", asked.query)
 
-    def _one(self, asked: Asked) -> Json:
-        number = self._orgs.asking(asked).numbers.get(asked.parameters["id"])
-        if number is None:
-            raise Refusal(404)
-        return number
+    @endpoint("GET", "/get-phone-number/{id}")
+    def _get(self, org: RetellOrg, asked: Asked) -> Json:
+        return asked.find(org.numbers)
 
-    def _update(self, asked: Asked) -> Response:
-        number, body = self._one(asked), asked.json()
+    @endpoint("PATCH", "/update-phone-number/{id}")
+    def _update(self, org: RetellOrg, asked: Asked) -> Json:
+        number, body = asked.find(org.numbers), asked.json()
         if set(body) - _SETTINGS:
             raise Refusal(400)
         if body.get("fallback_number") == number["phone_number"]:
             raise Refusal(400, "A number cannot be its own fallback.")
-        _check(self._orgs.asking(asked), body)
+        _check(org, body)
         number.update(body, **self._touched())
-        return JSONResponse(number)
+        return number
 
-    def _delete(self, asked: Asked) -> Response:
-        number = self._one(asked)
-        del self._orgs.asking(asked).numbers[number["phone_number"]]
-        return Response(status_code=204)
+    @endpoint("DELETE", "/delete-phone-number/{id}")
+    def _delete(self, org: RetellOrg, asked: Asked) -> None:
+        asked.pop(org.numbers)
 
 
 def _check(org: RetellOrg, body: Json) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from adapters.sandbox.api import Asked, Json, Refusal
-from adapters.sandbox.orgs import Org, Part
+from adapters.sandbox.api import Asked, Json, Part, Refusal
+from adapters.sandbox.orgs import Org
 
 BAD_FORMAT = "Invalid request format, please check API reference."
 MESSAGES: Mapping[int, str] = {

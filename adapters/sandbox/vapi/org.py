@@ -1,12 +1,13 @@
-"""What an org owns at the stand-in for Vapi, and how its things are kept, listed and changed."""
+"""What an org owns at the stand-in for Vapi, and how its records are kept, listed, changed and deleted."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.sandbox.api import Asked, Json, Refusal, iso
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso
 from adapters.sandbox.ids import new_uuid
 from adapters.sandbox.orgs import Org
 
@@ -30,56 +31,69 @@ class VapiOrg(Org):
     files: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     handoff_form: Literal["stream", "sip"] = "stream"
-    times: dict[str, dict[str, datetime]] = field(
-        default_factory=dict
-    )  # of things by id, finer than their records tell
+    # When each record was created and updated, to the microsecond; the records only show milliseconds.
+    times: dict[str, dict[str, datetime]] = field(default_factory=dict)
+
+
+class Collection(Part[VapiOrg]):
+    """Records of one kind, below one path."""
+
+    @abstractmethod
+    def records(self, org: VapiOrg) -> dict[str, Json]:
+        """By id."""
+
+    @endpoint("GET")
+    def _list(self, org: VapiOrg, asked: Asked) -> list[Json]:
+        """The newest first, within the bounds that the query sets."""
+        limit = asked.query.get("limit", "100")
+        if not limit.isdecimal() or int(limit) > _MOST:
+            raise Refusal(400, ["limit must not be greater than 1000"])
+        bounds = [_bound(name, value) for name, value in asked.query.items() if name != "limit"]
+        newest_first = sorted(
+            self.records(org).values(), key=lambda one: org.times[one["id"]]["createdAt"], reverse=True
+        )
+        within = [
+            one
+            for one in newest_first
+            if all(_BOUNDS[relation](org.times[one["id"]][what], moment) for what, relation, moment in bounds)
+        ]
+        return within[: int(limit)]
+
+    @endpoint("GET", "/{id}")
+    def _get(self, org: VapiOrg, asked: Asked) -> Json:
+        return asked.find(self.records(org))
+
+    @endpoint("DELETE", "/{id}")
+    def _delete(self, org: VapiOrg, asked: Asked) -> Json:
+        return asked.pop(self.records(org))
+
+    def keep(self, org: VapiOrg, body: Json) -> Json:
+        """A new record. A field that is null counts as left out."""
+        record = {name: value for name, value in body.items() if value is not None} | fresh_record(org, self._clock())
+        self.records(org)[record["id"]] = record
+        org.times[record["id"]] = dict.fromkeys(("createdAt", "updatedAt"), self._clock())
+        return record
+
+    def change(self, org: VapiOrg, record: Json, body: Json) -> Json:
+        """A PATCH replaces each field that it names as a whole; null removes it."""
+        for name, value in body.items():
+            if value is None:
+                record.pop(name, None)
+            else:
+                record[name] = value
+        org.times[record["id"]]["updatedAt"] = now = self._clock()
+        record["updatedAt"] = iso(now)
+        return record
 
 
 def fresh_record(org: VapiOrg, now: datetime) -> Json:
     return {"id": new_uuid(), "orgId": org.id, "createdAt": iso(now), "updatedAt": iso(now)}
 
 
-def keep(org: VapiOrg, shelf: dict[str, Json], body: Json, now: datetime) -> Json:
-    """What is null in a body is as good as left out."""
-    record = {name: value for name, value in body.items() if value is not None} | fresh_record(org, now)
-    shelf[record["id"]] = record
-    org.times[record["id"]] = {"createdAt": now, "updatedAt": now}
-    return record
-
-
-def change(org: VapiOrg, record: Json, body: Json, now: datetime) -> Json:
-    """A PATCH replaces the fields that it names as a whole; null takes one away."""
-    for name, value in body.items():
-        if value is None:
-            record.pop(name, None)
-        else:
-            record[name] = value
-    record["updatedAt"] = iso(now)
-    org.times[record["id"]]["updatedAt"] = now
-    return record
-
-
-def owned(shelf: dict[str, Json], asked: Asked) -> Json:
-    """Raises Refusal (404)."""
-    found = shelf.get(asked.parameters["id"])
-    if found is None:
-        raise Refusal(404)
-    return found
-
-
-def page(org: VapiOrg, shelf: dict[str, Json], asked: Asked) -> list[Json]:
-    """The newest first, within the bounds that the query sets. Raises Refusal (400)."""
-    limit = asked.query.get("limit", "100")
-    if not limit.isdecimal() or int(limit) > _MOST:
-        raise Refusal(400, ["limit must not be greater than 1000"])
-    bounds = [_bound(name, value) for name, value in asked.query.items() if name != "limit"]
-    newest_first = sorted(shelf.values(), key=lambda one: org.times[one["id"]]["createdAt"], reverse=True)
-    within = [
-        one
-        for one in newest_first
-        if all(_BOUNDS[relation](org.times[one["id"]][what], moment) for what, relation, moment in bounds)
-    ]
-    return within[: int(limit)]
+def check_assistant_id(org: VapiOrg, body: Json) -> None:
+    assistant_id = body.get("assistantId")
+    if assistant_id is not None and assistant_id not in org.assistants:
+        raise Refusal(400, f"Couldn't Get Assistant. `assistantId` {assistant_id} Does Not Exist.")
 
 
 def _bound(name: str, value: str) -> tuple[str, str, datetime]:
