@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -32,12 +32,6 @@ class Check:
     detail: str
 
 
-class RememberedRoutes(Protocol):
-    """Numbers that could be answered without a database."""
-
-    def __len__(self) -> int: ...
-
-
 class ServiceHealth:
     """What the probes are told of the process. Its commands and its service write here."""
 
@@ -45,9 +39,9 @@ class ServiceHealth:
         self.starting = True
         self.draining = False
         self._database: Database | None = None
-        self._memory: RememberedRoutes = ()
+        self._memory: Sized = ()
 
-    def watch(self, database: Database, memory: RememberedRoutes) -> None:
+    def watch(self, database: Database, memory: Sized) -> None:
         """These are asked from now on."""
         self._database, self._memory = database, memory
 

@@ -1,7 +1,7 @@
-"""A handoff or a human rung → TwiML. The only place that writes it.
+"""Turns a handoff or a human rung into TwiML. No other module writes TwiML.
 
-Every function returns a whole document. Addresses are relative, as they belong to documents that we serve.
-Which document is right when is decided elsewhere (router.calls).
+Every function returns a whole document. Addresses are relative, because we serve the documents ourselves.
+Which document a call gets is decided in router.calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from twilio.twiml import TwiML
-from twilio.twiml.voice_response import Connect, Dial, Gather, Number, Parameter, Sip, Stream, VoiceResponse
+from twilio.twiml.voice_response import (
+    Connect,
+    Dial,
+    Gather,
+    Hangup,
+    Number,
+    Parameter,
+    Record,
+    Reject,
+    Say,
+    Sip,
+    Stream,
+    VoiceResponse,
+)
 
 from adapters.base import Handoff, NumberHandoff, SipHandoff, StreamHandoff
 from router.phrases import phrase_locale, phrases_for, say_locale
@@ -35,7 +48,7 @@ class AiLeg:
 
 
 def hand_over(handoff: Handoff, leg: AiLeg) -> str:
-    """The call goes to the provider; afterwards Twilio asks `leg.action` what to do."""
+    """Send the call to the provider; afterwards Twilio asks `leg.action` what to do."""
     match handoff:
         case StreamHandoff():
             return _connect(handoff, leg)
@@ -47,45 +60,38 @@ def hand_over(handoff: Handoff, leg: AiLeg) -> str:
 
 
 def ring_owner(phone: str, caller_id: str, timeout: int, action: str, screen_url: str | None) -> str:
-    """Ring a person; with a screen address, they have to press a key before the caller is put through."""
+    """Ring a person. With `screen_url`, they have to press a key before the caller is put through."""
     return _render(
         _dial(Number(phone, url=screen_url, method="POST" if screen_url else None), caller_id, timeout, action)
     )
 
 
 def screen(accept_url: str, language: str, client_name: str) -> str:
-    """Asked on the owner's leg: whoever presses no key, such as a mobile mailbox, is hung up on."""
+    """For the owner's leg: without a key press (a mobile mailbox presses none) that leg is hung up."""
     gather = Gather(
         num_digits=1, finish_on_key="", timeout=_SCREEN_SECONDS, action=accept_url, method="POST", input="dtmf"
     )
-    gather.say(_clean(phrases_for(language).take_call.format(name=client_name)), language=phrase_locale(language))
-    document = VoiceResponse()
-    document.append(gather)
-    document.hangup()
-    return str(document)
+    gather.append(_say(phrases_for(language).take_call.format(name=client_name), language))
+    return _render(gather, Hangup())
 
 
 def bridge() -> str:
     """On a screened leg an empty document *accepts* the call."""
-    return str(VoiceResponse())
+    return _render()
 
 
 def nothing() -> str:
     """For a caller who is gone and for callbacks that only inform us."""
-    return str(VoiceResponse())
+    return _render()
 
 
 def hang_up() -> str:
-    document = VoiceResponse()
-    document.hangup()
-    return str(document)
+    return _render(Hangup())
 
 
 def reject_busy() -> str:
-    """Busy, neither answered nor billed."""
-    document = VoiceResponse()
-    document.reject(reason="busy")
-    return str(document)
+    """The caller hears a busy tone; the call is neither answered nor billed."""
+    return _render(Reject(reason="busy"))
 
 
 def leave_message(
@@ -97,17 +103,15 @@ def leave_message(
     max_seconds: int,
     transcription_callback: str | None = None,
 ) -> str:
-    """The client's greeting (or ours, in the client's language), a tone, and a recording, written down if an address
-    for that is given.
+    """The client's greeting (or ours, in the client's language), a tone and a recording, which Twilio transcribes if
+    `transcription_callback` is given.
     """
-    document = VoiceResponse()
     own_words = _clean(greeting or "").strip()
     if own_words:
-        document.say(own_words, language=say_locale(language))
+        greet = Say(own_words, language=say_locale(language))
     else:
-        text = phrases_for(language).leave_message.format(name=client_name)
-        document.say(_clean(text), language=phrase_locale(language))
-    document.record(
+        greet = _say(phrases_for(language).leave_message.format(name=client_name), language)
+    record = Record(
         action=action,
         method="POST",
         timeout=_SILENCE_SECONDS,
@@ -120,24 +124,21 @@ def leave_message(
         transcribe=True if transcription_callback else None,
         transcribe_callback=transcription_callback,
     )
-    document.hangup()
-    return str(document)
+    return _render(greet, record, Hangup())
 
 
 def goodbye(language: str) -> str:
-    return _speak(phrases_for(language).goodbye, phrase_locale(language))
+    return _render(_say(phrases_for(language).goodbye, language), Hangup())
 
 
 def not_in_service(language: str = "en-US") -> str:
-    """For a number that nobody has set up."""
-    return _speak(phrases_for(language).not_in_service, phrase_locale(language))
+    """For a number that has not been set up."""
+    return _render(_say(phrases_for(language).not_in_service, language), Hangup())
 
 
-def _speak(text: str, locale: str) -> str:
-    document = VoiceResponse()
-    document.say(_clean(text), language=locale)
-    document.hangup()
-    return str(document)
+def _say(text: str, language: str) -> Say:
+    """One of our own phrases."""
+    return Say(_clean(text), language=phrase_locale(language))
 
 
 def _dial(noun: TwiML, caller_id: str, timeout: int, action: str, time_limit: int | None = None) -> Dial:
@@ -167,17 +168,18 @@ def _connect(handoff: StreamHandoff, leg: AiLeg) -> str:
 
 
 def _set_attributes(element: TwiML, attributes: Iterable[tuple[str, str]]) -> None:
-    """Names are kept as they came: the library would rewrite those it takes as arguments."""
+    """Keep the names as they are: the library rewrites those that are passed as arguments."""
     for name, value in attributes:
         element.attrs[name] = value
 
 
-def _render(verb: TwiML) -> str:
+def _render(*verbs: TwiML) -> str:
     document = VoiceResponse()
-    document.append(verb)
+    for verb in verbs:
+        document.append(verb)
     return str(document)
 
 
 def _clean(text: str) -> str:
-    """XML 1.0 cannot carry most control characters, and one of them would spoil the whole document."""
+    """XML 1.0 allows few control characters; a single other one makes the whole document invalid."""
     return _NOT_XML.sub(" ", text)

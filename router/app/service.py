@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring
@@ -23,8 +24,14 @@ from router.jobs import JobRunner
 from router.settings import Settings
 from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
+from router.store.pool import AWAY_ERRORS
+from router.telemetry import emit
 from router.webhooks.token_watch import TokenWatch
 from router.webhooks.verify import Verifier
+
+MEMORY_SECONDS: Final = 15.0
+EARLY_ENDS_SECONDS: Final = 2.0
+KEY_NOTES_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,11 @@ class Service:
     def _tasks(self, *, jobs: bool) -> dict[str, Callable[[], Awaitable[None]]]:
         dsn = direct_dsn(self.settings)
         tasks: dict[str, Callable[[], Awaitable[None]]] = {
-            "memory": self.keeper.save_now_and_then,
+            "memory": _every(MEMORY_SECONDS, self.keeper.exchange),
             "notices": Notices(dsn, self.keeper.refresh).run,
             "call-events": Notices(dsn, self.outside.feed.hear, CALL_EVENTS).run,
-            "early-ends": self.calls.closer.carry_out_early_ends_now_and_then,
-            "key-notes": self.calls.key_notes.write_now_and_then,
+            "early-ends": _every(EARLY_ENDS_SECONDS, self.calls.closer.carry_out_early_ends),
+            "key-notes": _every(KEY_NOTES_SECONDS, self.calls.key_notes.write),
         }
         return tasks | ({"jobs": self._run_jobs} if jobs else {})
 
@@ -140,6 +147,20 @@ def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
         public_url=settings.base_url,
         clock=outside.clock,
     )
+
+
+def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except AWAY_ERRORS:
+                continue
+            except Exception as error:  # noqa: BLE001  the next time may go well
+                emit("request.failed", exception=error)
+
+    return repeat
 
 
 @asynccontextmanager

@@ -29,7 +29,6 @@ from router.telemetry import emit, metrics
 from router.webhooks.fallback import fallback_routes
 from router.webhooks.proof import Proof
 from router.webhooks.providers import ProviderWebhooks
-from router.webhooks.transfers import TransferWebhooks
 from router.webhooks.twilio import TwilioWebhooks
 
 _VERSION: Final = version("callrouter")
@@ -97,8 +96,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     )
     return [
         *twilio.routes(),
-        *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports).routes(),
-        *TransferWebhooks(proof, outside.providers, calls.transfers).routes(),
+        *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
         *_fallback(service.fallback_keyring, settings),
         *health_routes(service.health),
         *api,

@@ -6,16 +6,16 @@ The claim itself is router.calls.claims; what a repeat means for the call is rou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from crypto import Keyring
 from router.calls.own_steps import Kept, OwnSteps
 from router.calls.recorder import Recorder
-from router.calls.state import Answer, CallState, StateError, open_answer, seal_answer
+from router.calls.state import Answer, CallState, StateError, open_answer, open_latest, seal_answer
 from router.calls.steps import Step
+from router.clock import Clock
 from router.routing.deadline import Deadline
 from router.store.calls.calls import find_latest_answer, find_step, forget_step
 from router.store.calls.records import StoreAnswer
@@ -36,41 +36,31 @@ class Found:
     latest: CallState | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Keeps and finds the answers of steps."""
 
-    def __init__(
-        self,
-        *,
-        pool: Pool,
-        guard: Guard,
-        keyring: Keyring,
-        recorder: Recorder,
-        own_steps: OwnSteps,
-        clock: Callable[[], datetime],
-        answer_deadline: float,
-    ) -> None:
-        self._pool = pool
-        self._guard = guard
-        self._keyring = keyring
-        self._recorder = recorder
-        self._own_steps = own_steps
-        self._clock = clock
-        self._answer_deadline = timedelta(seconds=answer_deadline)
+    pool: Pool
+    guard: Guard
+    keyring: Keyring
+    recorder: Recorder
+    own_steps: OwnSteps
+    clock: Clock
+    answer_deadline: float
 
     async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
         """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
-        sealed = seal_answer(self._keyring, answer, *state.mark)
-        now = self._clock()
-        self._recorder.note(StoreAnswer(state.account_sid, state.call_sid, str(state.step), now, sealed))
-        await self._recorder.flush(min(_FLUSH_SECONDS, deadline.left_for_work()))
-        self._own_steps.settle(state.mark, Kept(sealed, now))
+        sealed = seal_answer(self.keyring, answer, *state.mark)
+        now = self.clock()
+        self.recorder.note(StoreAnswer(state.account_sid, state.call_sid, str(state.step), now, sealed))
+        await self.recorder.flush(min(_FLUSH_SECONDS, deadline.left_for_work()))
+        self.own_steps.settle(state.mark, Kept(sealed, now))
         return answer.document
 
     async def forget(self, state: CallState) -> None:
         """The step that `state` came with was not taken after all: whoever comes next takes it."""
-        self._own_steps.drop(state.mark)
-        await self._guard.ask(lambda: forget_step(self._pool, state.account_sid, state.call_sid, str(state.step)))
+        self.own_steps.drop(state.mark)
+        await self.guard.ask(lambda: forget_step(self.pool, state.account_sid, state.call_sid, str(state.step)))
 
     async def find(self, state: CallState, deadline: Deadline) -> Found:
         """Wait for whoever is at work on this step, until the deadline or theirs.
@@ -83,12 +73,12 @@ class Answers:
             return await self._find_own(state, deadline)
 
     async def _find_own(self, state: CallState, deadline: Deadline) -> Found:
-        kept = await self._own_steps.wait_for(state.mark, deadline.left_for_work())
+        kept = await self.own_steps.wait_for(state.mark, deadline.left_for_work())
         answer = None if kept is None else self._open(state, kept.sealed, state.step)
         if kept is None or answer is None:
             return Found()
         later = self._open_later(answer)
-        if later is None and self._clock() - kept.at < GOOD_FOR:
+        if later is None and self.clock() - kept.at < GOOD_FOR:
             return Found(answer.document)
         return Found(latest=(later or answer).state)
 
@@ -96,7 +86,7 @@ class Answers:
         """What this process answered to the last of the steps that followed, if there was one."""
         later = None
         while state := (later or answer).state:
-            kept = self._own_steps.answer_to(state.mark)
+            kept = self.own_steps.answer_to(state.mark)
             following = None if kept is None else self._open(state, kept.sealed, state.step)
             if following is None:
                 break
@@ -106,31 +96,27 @@ class Answers:
     async def _find_stored(self, state: CallState, deadline: Deadline) -> Found:
         pause, step = _FIRST_POLL_SECONDS, str(state.step)
         while True:
-            stored = await self._guard.ask(lambda: find_step(self._pool, state.account_sid, state.call_sid, step))
-            if stored is None or (stored.answer is None and self._own_steps.answer_to(state.mark)):
+            stored = await self.guard.ask(lambda: find_step(self.pool, state.account_sid, state.call_sid, step))
+            if stored is None or (stored.answer is None and self.own_steps.answer_to(state.mark)):
                 return await self._find_own(state, deadline)
             if stored.answer is not None and stored.answered_at is not None:
-                fresh = self._clock() - stored.answered_at < GOOD_FOR and not stored.passed
+                fresh = self.clock() - stored.answered_at < GOOD_FOR and not stored.passed
                 answer = self._open(state, stored.answer, state.step) if fresh else None
                 if answer is not None:
                     return Found(answer.document)
                 return Found(latest=await self._find_latest(state))
-            given_up = self._clock() - stored.claimed_at >= self._answer_deadline
+            given_up = (self.clock() - stored.claimed_at).total_seconds() >= self.answer_deadline
             if given_up or deadline.left_for_work() <= pause:
                 return Found()
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_POLL_SECONDS)
 
     async def _find_latest(self, state: CallState) -> CallState | None:
-        found = await self._guard.ask(lambda: find_latest_answer(self._pool, state.account_sid, state.call_sid))
-        if found is None:
-            return None
-        step, sealed = found
-        answer = self._open(state, sealed, Step.parse(step))
-        return answer.state if answer else None
+        latest = await self.guard.ask(lambda: find_latest_answer(self.pool, state.account_sid, state.call_sid))
+        return open_latest(self.keyring, latest, state.account_sid, state.call_sid)
 
     def _open(self, state: CallState, sealed: str, step: Step) -> Answer | None:
         try:
-            return open_answer(self._keyring, sealed, state.account_sid, state.call_sid, step)
+            return open_answer(self.keyring, sealed, state.account_sid, state.call_sid, step)
         except StateError:
             return None

@@ -5,8 +5,8 @@ None of them moves the call to another rung; the end of the leg does (router.cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from router import twiml
 from router.calls.documents import Documents, talk_limit
@@ -15,53 +15,45 @@ from router.calls.judging import LegJudge
 from router.calls.live_calls import LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.clock import Clock
 from router.routing.deadline import Deadline
 
 
+@dataclass(frozen=True, slots=True)
 class LegCallbacks:
     """Answers them."""
 
-    def __init__(
-        self,
-        *,
-        documents: Documents,
-        judge: LegJudge,
-        live_calls: LiveCalls,
-        recorder: Recorder,
-        events: CallEvents,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._documents = documents
-        self._judge = judge
-        self._live_calls = live_calls
-        self._recorder = recorder
-        self._events = events
-        self._clock = clock
+    documents: Documents
+    judge: LegJudge
+    live_calls: LiveCalls
+    recorder: Recorder
+    events: CallEvents
+    clock: Clock
 
     async def put_through(self, state: CallState, sealed: str) -> str:
         """The carrier was told over its API to come here: the person is rung whom the AI was asked for."""
-        return self._documents.ring_person(state, sealed)
+        return self.documents.ring_person(state, sealed)
 
     async def screen(self, state: CallState, sealed: str) -> str:
         """What the owner hears before deciding."""
-        return self._documents.screen(state, sealed)
+        return self.documents.screen(state, sealed)
 
     async def accept(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The owner pressed a key. Accepting is durable before the caller is put through."""
         if params.get("Digits") != twiml.ACCEPT_DIGIT:
             return twiml.hang_up()
-        self._events.note(state, "owner.accepted")
-        await self._recorder.flush(deadline.left_for_work())
+        self.events.note(state, "owner.accepted")
+        await self.recorder.flush(deadline.left_for_work())
         return twiml.bridge()
 
     async def hear_stream(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The status callback of a media stream. The stream's end is judged by it, so it is durable before all else."""
         event = params.get("StreamEvent")
         if event == "stream-started":
-            self._judge.note_ai_answer(state, self._clock())
+            self.judge.note_ai_answer(state, self.clock())
         elif event == "stream-error":
-            await self._judge.note_broken_stream(state, params)
-        await self._recorder.flush(deadline.left_for_work())
+            await self.judge.note_broken_stream(state, params)
+        await self.recorder.flush(deadline.left_for_work())
         if event == "stream-started":
-            await self._live_calls.limit_talk(state, talk_limit(state))
+            await self.live_calls.limit_talk(state, talk_limit(state))
         return twiml.nothing()

@@ -6,7 +6,6 @@ carries. What would have been inserted is noted for the recorder, under ids that
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -16,6 +15,7 @@ from router.calls.own_steps import OwnSteps
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.calls.steps import INBOUND
+from router.clock import Clock
 from router.routing.route import Route
 from router.store.calls.calls import CallClaim, StepClaim, claim_call, claim_step
 from router.store.calls.records import InsertStep
@@ -63,35 +63,25 @@ class Caps:
     of_agency: int
 
 
+@dataclass(frozen=True, slots=True)
 class Claims:
     """Claims steps."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        guard: Guard,
-        memory: RouteMemory,
-        own_steps: OwnSteps,
-        recorder: Recorder,
-        caps: Caps,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._guard = guard
-        self._memory = memory
-        self._own_steps = own_steps
-        self._recorder = recorder
-        self._caps = caps
-        self._clock = clock
+    database: Database
+    guard: Guard
+    memory: RouteMemory
+    own_steps: OwnSteps
+    recorder: Recorder
+    caps: Caps
+    clock: Clock
 
     async def claim_call(self, call: Inbound) -> NewCall | None:
         """None: nobody has set up that number on that account. Raises UnavailableError."""
-        now, asked = self._clock(), self._memory.now()
+        now, asked = self.clock(), self.memory.now()
         try:
-            claim = await self._guard.ask(
+            claim = await self.guard.ask(
                 lambda: claim_call(
-                    self._database.calls,
+                    self.database.calls,
                     account_sid=call.account_sid,
                     to=call.to,
                     call_id=call.call_id,
@@ -100,29 +90,29 @@ class Claims:
                     now=now,
                     forwarded_from=call.forwarded_from,
                     tokens=None if call.tokens is None else [token.sealed for token in call.tokens],
-                    most_of_caller=self._caps.of_caller if call.caller else _NO_CAP,
-                    most_of_agency=self._caps.of_agency,
+                    most_of_caller=self.caps.of_caller if call.caller else _NO_CAP,
+                    most_of_agency=self.caps.of_agency,
                 )
             )
         except AWAY_ERRORS:
             return self._claim_from_memory(call, now)
         if claim is None:
             return None
-        self._memory.keep_route(claim.route, asked)
+        self.memory.keep_route(claim.route, asked)
         state = _begin(call, claim.route, now)
-        self._recorder.note(state.record, _step_record(state, now), spool_only=True)
+        self.recorder.note(state.record, _step_record(state, now), spool_only=True)
         # Taken on here while the database was away, it may still have to hear of it.
         # Whoever came second does not take it on: its reply may be read before that of whoever came first.
-        begun = claim.claimed and self._own_steps.begin(state.mark)
+        begun = claim.claimed and self.own_steps.begin(state.mark)
         return NewCall(state, replace(claim, claimed=begun))
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """The route as it is now, and what happened before; both unknown while the database is away."""
-        now, away = self._clock(), False
+        now, away = self.clock(), False
         try:
-            claim = await self._guard.ask(
+            claim = await self.guard.ask(
                 lambda: claim_step(
-                    self._database.calls,
+                    self.database.calls,
                     account_sid=state.account_sid,
                     number=state.route.number,
                     call_sid=state.call_sid,
@@ -133,19 +123,19 @@ class Claims:
             )
         except AWAY_ERRORS:
             claim, away = StepClaim(True, state.route, None), True
-        self._recorder.note(_step_record(state, now), spool_only=not away)
-        begun = claim.claimed and self._own_steps.begin(state.mark)
+        self.recorder.note(_step_record(state, now), spool_only=not away)
+        begun = claim.claimed and self.own_steps.begin(state.mark)
         # While something is in the spool, the database does not know all that happened.
-        facts = None if self._recorder.spooling else claim.facts
+        facts = None if self.recorder.spooling else claim.facts
         return StepClaim(begun, claim.route, facts)
 
     def _claim_from_memory(self, call: Inbound, now: datetime) -> NewCall:
-        route = self._memory.find_route(call.account_sid, call.to)
+        route = self.memory.find_route(call.account_sid, call.to)
         if route is None or not _is_proven_by(route, call.tokens):
             raise UnavailableError
         state = _begin(call, route, now)
-        self._recorder.note(state.record, _step_record(state, now))
-        return NewCall(state, CallClaim(route, self._own_steps.begin(state.mark)))
+        self.recorder.note(state.record, _step_record(state, now))
+        return NewCall(state, CallClaim(route, self.own_steps.begin(state.mark)))
 
 
 def _begin(call: Inbound, route: Route, now: datetime) -> CallState:

@@ -5,9 +5,8 @@ Which rung it is was decided before (router.calls.flow); the XML is router.twiml
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from adapters.base import Handoff, StreamHandoff
@@ -18,6 +17,7 @@ from router.calls.recorder import Recorder
 from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
 from router.calls.state import Answer, CallState, seal_state
 from router.calls.steps import StepKind
+from router.clock import Clock
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL, human_rungs
 from router.routing.route import Route
@@ -30,27 +30,17 @@ MOST_TRANSCRIBED_SECONDS: Final = 120
 _LIMIT_MARGIN_SECONDS: Final = 60
 
 
+@dataclass(frozen=True, slots=True)
 class Documents:
     """Makes the documents that Twilio executes."""
 
-    def __init__(
-        self,
-        *,
-        keyring: Keyring,
-        recorder: Recorder,
-        events: CallEvents,
-        sip_timeout: int,
-        ring_budget: RingBudget,
-        base_path: str,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._keyring = keyring
-        self._recorder = recorder
-        self._events = events
-        self._sip_timeout = sip_timeout
-        self._ring_budget = ring_budget
-        self._base_path = base_path
-        self._clock = clock
+    keyring: Keyring
+    recorder: Recorder
+    events: CallEvents
+    sip_timeout: int
+    ring_budget: RingBudget
+    base_path: str
+    clock: Clock
 
     def serve(self, state: CallState, taken: Taken) -> Answer:
         """The document of a rung, and the state behind its callbacks."""
@@ -61,9 +51,9 @@ class Documents:
             rung=taken.rung,
             rungs=taken.rest,
             media=_medium(taken.handoff),
-            served_at=self._clock().timestamp(),
+            served_at=self.clock().timestamp(),
         )
-        sealed = seal_state(self._keyring, served)
+        sealed = seal_state(self.keyring, served)
         if taken.handoff is not None and taken.rung.provider is not None:
             return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served)
         if taken.rung.kind == "owner" and state.route.personal_phone:
@@ -85,9 +75,9 @@ class Documents:
             rungs=(VOICEMAIL,),
             media=None,
             transfer_to=phone,
-            served_at=self._clock().timestamp(),
+            served_at=self.clock().timestamp(),
         )
-        return Answer(self.ring_person(served, seal_state(self._keyring, served)), served)
+        return Answer(self.ring_person(served, seal_state(self.keyring, served)), served)
 
     def ring_person(self, state: CallState, sealed: str) -> str:
         """The same document, asked for once more."""
@@ -99,13 +89,13 @@ class Documents:
 
     def transfer_path(self, state: CallState) -> str:
         """Where Twilio gets that document."""
-        return self.address(state, "transfer", seal_state(self._keyring, state))
+        return self.address(state, "transfer", seal_state(self.keyring, state))
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
-        self._recorder.note(SetProvider(state.call_id, provider, self._clock(), handoff.provider_call_id))
+        self.recorder.note(SetProvider(state.call_id, provider, self.clock(), handoff.provider_call_id))
         leg = twiml.AiLeg(
             caller_id=_caller_id(state),
-            timeout=self._ring_budget.seconds_for(state, self._sip_timeout),
+            timeout=self.ring_budget.seconds_for(state, self.sip_timeout),
             time_limit=talk_limit(state),
             action=self.address(state, "ai", sealed),
             stream_callback=self.address(state, "stream", sealed),
@@ -113,15 +103,15 @@ class Documents:
         return twiml.hand_over(handoff, leg)
 
     def _ring(self, state: CallState, phone: str, sealed: str) -> str:
-        timeout = self._ring_budget.seconds_for(state, state.route.routing.ring_seconds)
-        until = self._clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
+        timeout = self.ring_budget.seconds_for(state, state.route.routing.ring_seconds)
+        until = self.clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
-        self._recorder.note(SetRinging(state.call_id, phone, caller_id, until))
+        self.recorder.note(SetRinging(state.call_id, phone, caller_id, until))
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
         return twiml.ring_owner(phone, caller_id, timeout, self.address(state, "owner", sealed), screen)
 
     def _leave_message(self, state: CallState, sealed: str) -> str:
-        self._events.note_answer(state, "voicemail", None, self._clock())
+        self.events.note_answer(state, "voicemail", None, self.clock())
         routing = state.route.routing
         return twiml.leave_message(
             state.route.client_name,
@@ -136,7 +126,7 @@ class Documents:
     def address(self, state: CallState, kind: StepKind, sealed: str) -> str:
         """Where a callback of the document leads."""
         step = state.step.of_leg(kind)
-        return f"{self._base_path}/webhooks/twilio/calls/{state.call_id}/{step}?state={sealed}"
+        return f"{self.base_path}/webhooks/twilio/calls/{state.call_id}/{step}?state={sealed}"
 
 
 def is_transcribed(route: Route) -> bool:

@@ -6,7 +6,7 @@ written together with another one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -18,6 +18,7 @@ from router.calls.key_notes import KeyName, KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.calls.steps import END, Step
+from router.clock import Clock
 from router.ids import derive_id
 from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.circuit import Change
@@ -36,14 +37,16 @@ def event_id_of(call_id: str, event: str, step: str, provider: str | None = None
     return derive_id("event", f"{call_id}/{event}/{step}/{provider or ''}")
 
 
+@dataclass(frozen=True, slots=True)
 class CallEvents:
     """Notes call events. They are durable after the recorder's next flush."""
 
-    def __init__(self, recorder: Recorder, clock: Callable[[], datetime], key_notes: KeyNotes | None = None) -> None:
-        self._recorder = recorder
-        self._key_notes = key_notes
-        self._clock = clock
-        self._known: FIFOCache[tuple[str, str, str, str | None], None] = FIFOCache(_MOST_KNOWN)
+    recorder: Recorder
+    clock: Clock
+    key_notes: KeyNotes | None = None
+    _known: FIFOCache[tuple[str, str, str, str | None], None] = field(
+        default_factory=lambda: FIFOCache(_MOST_KNOWN), init=False
+    )
 
     def note(
         self,
@@ -69,7 +72,7 @@ class CallEvents:
         record = InsertEvent(
             event_id_of(state.call_id, event, at_step, provider),
             state.call_id,
-            at or self._clock(),
+            at or self.clock(),
             event,
             step=at_step,
             provider=provider,
@@ -77,7 +80,7 @@ class CallEvents:
             duration_ms=None if seconds_taken is None else round(seconds_taken * 1000),
         )
         _log(state, record, reason=reason, **fields)
-        self._recorder.note(record)
+        self.recorder.note(record)
         return True
 
     def note_answer(
@@ -91,7 +94,7 @@ class CallEvents:
             metrics.call_answered(by)
             if not self._is_known((state.call_id, "call.answered", "first", None)):
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)
-        self._recorder.note(SetAnswered(state.call_id, by, provider, at))
+        self.recorder.note(SetAnswered(state.call_id, by, provider, at))
 
     def attempts_of(self, state: CallState) -> Record:
         """What the dispatcher tells about its attempts, as events of this call."""
@@ -103,24 +106,24 @@ class CallEvents:
 
     def learn_of_failure(self, route: Route, provider: str, failure: ErrorKind) -> None:
         """What a refused or lost call teaches about the agency's key."""
-        if self._key_notes is None:
+        if self.key_notes is None:
             return
         key, effect = _key_of(route, provider), EFFECTS[failure]
         if effect.doubts_key:
-            self._key_notes.note_refusal(key)
+            self.key_notes.note_refusal(key)
         if effect.overflows:
-            self._key_notes.note_overflow(key)
+            self.key_notes.note_overflow(key)
 
     def _learn(self, route: Route, attempt: Attempt) -> None:
-        if self._key_notes is None:
+        if self.key_notes is None:
             return
         match attempt:
             case Ended(lines=Lines() as lines):
-                self._key_notes.note_lines(_key_of(route, attempt.provider), lines)
+                self.key_notes.note_lines(_key_of(route, attempt.provider), lines)
             case Ended(reason=ErrorKind() as failure):
                 self.learn_of_failure(route, attempt.provider, failure)
             case Skipped(reason=SkipReason.AT_CAPACITY, no_line=True):
-                self._key_notes.note_overflow(_key_of(route, attempt.provider))
+                self.key_notes.note_overflow(_key_of(route, attempt.provider))
 
     def _is_known(self, mark: tuple[str, str, str, str | None]) -> bool:
         """Whether this process noted it lately. Other processes' repeats are left out by the timeline's unique key."""
@@ -151,7 +154,7 @@ class CallEvents:
                 if bug is not None:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
                 if EFFECTS[failed].marks_assistant:
-                    self._recorder.note(MarkAssistant(state.route.client_id, provider, self._clock()))
+                    self.recorder.note(MarkAssistant(state.route.client_id, provider, self.clock()))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )

@@ -7,9 +7,8 @@ HTTP and signatures are router.webhooks; asking providers is router.routing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
 from adapters.base import InboundCall
@@ -27,6 +26,7 @@ from router.calls.recovery import Recovery
 from router.calls.ring_budget import RingBudget
 from router.calls.state import Answer, CallState
 from router.calls.steps import INBOUND
+from router.clock import Clock
 from router.routing.deadline import Deadline
 from router.routing.dispatch import Dispatcher, Taken
 from router.routing.ladder import VOICEMAIL, build_ladder, human_rungs
@@ -45,42 +45,27 @@ class Stands:
     state: CallState
 
 
+@dataclass(frozen=True, slots=True)
 class CallFlow:
     """Decides what a call goes on with."""
 
-    def __init__(
-        self,
-        *,
-        claims: Claims,
-        judge: LegJudge,
-        providers: Mapping[str, Provider[Any]],
-        dispatcher: Dispatcher,
-        documents: Documents,
-        ring_budget: RingBudget,
-        answers: Answers,
-        closer: Closer,
-        recovery: Recovery,
-        recorder: Recorder,
-        events: CallEvents,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._claims = claims
-        self._judge = judge
-        self._providers = providers
-        self._dispatcher = dispatcher
-        self._documents = documents
-        self._ring_budget = ring_budget
-        self._answers = answers
-        self._closer = closer
-        self._recovery = recovery
-        self._recorder = recorder
-        self._events = events
-        self._clock = clock
+    claims: Claims
+    judge: LegJudge
+    providers: Mapping[str, Provider[Any]]
+    dispatcher: Dispatcher
+    documents: Documents
+    ring_budget: RingBudget
+    answers: Answers
+    closer: Closer
+    recovery: Recovery
+    recorder: Recorder
+    events: CallEvents
+    clock: Clock
 
     async def receive(self, call: Inbound, deadline: Deadline) -> str | None:
         """A new call. None: nobody has set up that number on that account. Raises UnavailableError."""
         async with asyncio.timeout(deadline.left_before_rescue()):
-            new = await self._claims.claim_call(call)
+            new = await self.claims.claim_call(call)
         if new is None:
             return None
         state = replace(new.state, rungs=self._order_rungs(new.state))
@@ -92,10 +77,10 @@ class CallFlow:
 
     async def _answer(self, state: CallState, work: Awaitable[str | Stands], deadline: Deadline) -> str:
         """From here on the call is known, and whatever happens there is a document for it."""
-        answer = await self._recovery.in_time(state, work, deadline)
+        answer = await self.recovery.in_time(state, work, deadline)
         while isinstance(answer, Stands):
             onward = self._go_on(answer.state, _NOT_ANSWERED, deadline)
-            answer = await self._recovery.in_time(answer.state, onward, deadline)
+            answer = await self.recovery.in_time(answer.state, onward, deadline)
         return answer
 
     async def _begin(self, state: CallState, claim: CallClaim, deadline: Deadline) -> str | Stands:
@@ -104,64 +89,64 @@ class CallFlow:
         metrics.call_received()
         self._note_received(state)
         answer = await self._admit(state, claim, deadline)
-        return await self._answers.keep(state, answer, deadline)
+        return await self.answers.keep(state, answer, deadline)
 
     async def _go_on(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str | Stands:
-        claim = await self._claims.claim_step(state)
+        claim = await self.claims.claim_step(state)
         if not claim.claimed and legs.is_caller_gone(params):
             return twiml.nothing()
         if not claim.claimed:
             return await self._repeat(state, deadline)
-        verdict = await self._judge.judge(state, params, claim.facts, deadline)
+        verdict = await self.judge.judge(state, params, claim.facts, deadline)
         # The state is what was served; its route as it is now says who may take the call next.
         onward = replace(state, route=claim.route) if claim.route else _without_ai(state)
         answer = await self._carry_out(verdict, state, onward, deadline)
-        return await self._answers.keep(state, answer, deadline)
+        return await self.answers.keep(state, answer, deadline)
 
     def _order_rungs(self, state: CallState) -> tuple[Rung, ...]:
         try:
-            return build_ladder(state.route, self._providers, self._clock())
+            return build_ladder(state.route, self.providers, self.clock())
         except Exception as error:  # noqa: BLE001  settings that make no ladder must not cost the caller the voicemail
             emit("request.failed", exception=error, step=str(state.step), call_sid=state.call_sid)
             return (VOICEMAIL,)
 
     async def _admit(self, state: CallState, claim: CallClaim, deadline: Deadline) -> Answer:
         if claim.loop is not None:
-            self._events.note(state, "call.loop", timeline_reason=claim.loop, kind=claim.loop)
+            self.events.note(state, "call.loop", timeline_reason=claim.loop, kind=claim.loop)
         if claim.loop == "forwarded":
-            self._recorder.note(SetOutcome(state.call_id, "rejected"))
+            self.recorder.note(SetOutcome(state.call_id, "rejected"))
             return Answer(twiml.reject_busy())
         if claim.crowd is not None:
-            self._events.note(state, "call.capped", timeline_reason=claim.crowd, of=claim.crowd)
+            self.events.note(state, "call.capped", timeline_reason=claim.crowd, of=claim.crowd)
         if claim.diverted is not None:
-            return self._documents.serve(state, Taken(VOICEMAIL, ()))
+            return self.documents.serve(state, Taken(VOICEMAIL, ()))
         return await self._descend(state, state.rungs, deadline)
 
     async def _carry_out(self, verdict: Verdict, state: CallState, onward: CallState, deadline: Deadline) -> Answer:
         match verdict:
             case Over(outcome, caller_gone=True):
-                await self._closer.end(state, outcome)
+                await self.closer.end(state, outcome)
                 return Answer(twiml.nothing())
             case Over(outcome):
-                self._recorder.note(SetOutcome(state.call_id, outcome))
+                self.recorder.note(SetOutcome(state.call_id, outcome))
                 return Answer(twiml.hang_up())
             case GoOn(ask_ai):
                 return await self._descend(onward, onward.rungs if ask_ai else human_rungs(onward.rungs), deadline)
 
     async def _descend(self, state: CallState, rungs: tuple[Rung, ...], deadline: Deadline) -> Answer:
         """Whoever takes the call next gets it."""
-        if not self._ring_budget.has_room(state):
+        if not self.ring_budget.has_room(state):
             rungs = (VOICEMAIL,)
-        record = self._events.attempts_of(state)
-        taken = await self._dispatcher.find_taker(rungs, state.route, _as_inbound(state), deadline, record)
+        record = self.events.attempts_of(state)
+        taken = await self.dispatcher.find_taker(rungs, state.route, _as_inbound(state), deadline, record)
         if state.step.leg or taken.rung != rungs[0]:
-            self._events.note(state, "call.fell_back", step=taken.rung.kind, provider=taken.rung.provider)
-        return self._documents.serve(state, taken)
+            self.events.note(state, "call.fell_back", step=taken.rung.kind, provider=taken.rung.provider)
+        return self.documents.serve(state, taken)
 
     async def _repeat(self, state: CallState, deadline: Deadline) -> str | Stands:
         """Twilio asks again: the stored answer while it is good, else onward from where the call stands."""
         emit("step.repeated", call_sid=state.call_sid, step=str(state.step))
-        found = await self._answers.find(state, deadline)
+        found = await self.answers.find(state, deadline)
         if found.document is not None:
             return found.document
         if found.latest is not None:
@@ -172,12 +157,12 @@ class CallFlow:
         """Whoever was at work on this step is too slow, or has died with what it had noted."""
         if state.step == INBOUND:
             self._note_received(state)
-        document = self._documents.serve_human(state).document
-        await self._recorder.flush(deadline.left_for_work(replies=0.5))
+        document = self.documents.serve_human(state).document
+        await self.recorder.flush(deadline.left_for_work(replies=0.5))
         return document
 
     def _note_received(self, state: CallState) -> None:
-        self._events.note(state, "call.received", caller=state.from_number, to=state.route.number)
+        self.events.note(state, "call.received", caller=state.from_number, to=state.route.number)
 
 
 def _without_ai(state: CallState) -> CallState:

@@ -7,7 +7,7 @@ goes on to the next rung. What Twilio's words mean is router.calls.legs; carryin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -16,6 +16,7 @@ from router.calls import legs
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
+from router.clock import Clock
 from router.routing.circuit import Circuits, usage_of
 from router.routing.deadline import Deadline
 from router.store.calls.calls import Fact, find_facts
@@ -45,25 +46,16 @@ class GoOn:
 Verdict: TypeAlias = Over | GoOn
 
 
+@dataclass(frozen=True, slots=True)
 class LegJudge:
     """Judges the ends of legs, and notes what they say."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        guard: Guard,
-        recorder: Recorder,
-        events: CallEvents,
-        circuits: Circuits,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._guard = guard
-        self._recorder = recorder
-        self._events = events
-        self._circuits = circuits
-        self._clock = clock
+    database: Database
+    guard: Guard
+    recorder: Recorder
+    events: CallEvents
+    circuits: Circuits
+    clock: Clock
 
     async def judge(
         self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None, deadline: Deadline
@@ -74,12 +66,12 @@ class LegJudge:
         return await self._judge_ai(state, params, facts or (), deadline)
 
     def note_ai_answer(self, state: CallState, at: datetime) -> None:
-        self._events.note_answer(state, "ai", state.rung.provider if state.rung else None, at)
+        self.events.note_answer(state, "ai", state.rung.provider if state.rung else None, at)
 
     async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
         """A media stream failed, unless it ended because we took the call away from its AI."""
         try:
-            facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
+            facts = await self.guard.ask(lambda: find_facts(self.database.calls, state.call_id))
         except DATABASE_ERRORS:
             facts = ()
         if not legs.is_being_moved(facts):
@@ -88,7 +80,7 @@ class LegJudge:
     async def _judge_ai(
         self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], deadline: Deadline
     ) -> Verdict:
-        now = self._clock()
+        now = self.clock()
         talked = legs.talk_seconds(state, params, facts, now.timestamp())
         if legs.is_caller_gone(params):
             self._confirm_ai(state, facts, talked, now)
@@ -102,11 +94,11 @@ class LegJudge:
         return Over("ai", caller_gone=False)
 
     def _judge_owner(self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None) -> Verdict:
-        self._recorder.note(ClearRinging(state.call_id))
+        self.recorder.note(ClearRinging(state.call_id))
         talked = legs.is_owner_on(state, params, facts or (), facts_known=facts is not None)
         if talked:
-            at = self._clock() - timedelta(seconds=legs.dial_seconds(params))
-            self._events.note_answer(state, "owner", None, at)
+            at = self.clock() - timedelta(seconds=legs.dial_seconds(params))
+            self.events.note_answer(state, "owner", None, at)
         gone = legs.is_caller_gone(params)
         if gone or talked:
             return Over("owner" if talked else "abandoned", gone)
@@ -122,8 +114,8 @@ class LegJudge:
         reason = legs.leg_failure(state, params, answered=answered)
         provider = state.rung.provider if state.rung else None
         # A stream that fails is told of twice, and Twilio repeats itself: the provider failed once.
-        if provider is not None and self._events.note(state, "handoff.failed", provider=provider, reason=reason):
-            self._circuits.report_leg(usage_of(state.route, provider), reason)
+        if provider is not None and self.events.note(state, "handoff.failed", provider=provider, reason=reason):
+            self.circuits.report_leg(usage_of(state.route, provider), reason)
 
     async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:
         """Wait a moment for the provider's own account of why the call ended; a document and its reply have to follow."""
@@ -131,7 +123,7 @@ class LegJudge:
         provider = state.rung.provider if state.rung else None
         while patience.left() > 0:
             try:
-                facts = await self._guard.ask(lambda: find_facts(self._database.calls, state.call_id))
+                facts = await self.guard.ask(lambda: find_facts(self.database.calls, state.call_id))
             except DATABASE_ERRORS:
                 return False
             ends = [f.event for f in facts if f.event in ("ai.ended", "ai.failed") and f.provider == provider]

@@ -6,24 +6,22 @@ written while the database is away is let go.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from cachetools import FIFOCache
+from cachetools import TTLCache
 
 from adapters.portable import Lines
 from router.calls.recorder import Recorder
+from router.clock import Clock
 from router.mail import post
 from router.store.keys.health import hasten_check, note_lines, note_overflow
-from router.store.pool import DATABASE_ERRORS, Database
-from router.telemetry import emit
+from router.store.pool import Database
 
 CALLS_OVERFLOWED: Final = "calls_overflowed"
-_WRITE_SECONDS: Final = 1.0
 _FLUSH_SECONDS: Final = 5.0
 _LINES_SECONDS: Final = 10.0  # lines of one key are written down this often at most, unless there are more or fewer
 _SAME_SECONDS: Final = 60.0  # and anything else
@@ -40,38 +38,29 @@ class KeyName:
 
 
 @dataclass(slots=True)
-class _Known:
-    limit: int
-    at: float
-
-
 class KeyNotes:
-    """Is told by calls, without making them wait."""
+    """Collects what calls report, without making them wait."""
 
-    def __init__(
-        self,
-        database: Database,
-        recorder: Recorder,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._database = database
-        self._recorder = recorder
-        self._clock = clock
-        self._monotonic = monotonic
-        self._lines: dict[KeyName, tuple[Lines, datetime]] = {}
-        self._refused: set[KeyName] = set()
-        self._overflowed: set[KeyName] = set()
-        self._known: FIFOCache[KeyName, _Known] = FIFOCache(_MOST_KEYS)
-        self._lately: FIFOCache[tuple[str, KeyName], float] = FIFOCache(_MOST_KEYS)
+    database: Database
+    recorder: Recorder
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+    _lines: dict[KeyName, tuple[Lines, datetime]] = field(default_factory=dict, init=False)
+    _refused: set[KeyName] = field(default_factory=set, init=False)
+    _overflowed: set[KeyName] = field(default_factory=set, init=False)
+    _limits: TTLCache[KeyName, int] = field(init=False)
+    _lately: TTLCache[tuple[str, KeyName], None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._limits = TTLCache(_MOST_KEYS, _LINES_SECONDS, self.monotonic)
+        self._lately = TTLCache(_MOST_KEYS, _SAME_SECONDS, self.monotonic)
 
     def note_lines(self, key: KeyName, lines: Lines) -> None:
         """A provider said with a call how many lines there are."""
-        known, now = self._known.get(key), self._monotonic()
-        if known is not None and known.limit == lines.limit and now - known.at < _LINES_SECONDS:
+        if self._limits.get(key) == lines.limit:
             return
-        self._known[key] = _Known(lines.limit, now)
-        self._lines[key] = (lines, self._clock())
+        self._limits[key] = lines.limit
+        self._lines[key] = (lines, self.clock())
 
     def note_refusal(self, key: KeyName) -> None:
         """A provider refused a call in a way that makes one doubt the key, its credit or its lines."""
@@ -83,44 +72,32 @@ class KeyNotes:
         if self._is_new("overflowed", key):
             self._overflowed.add(key)
 
-    async def write_now_and_then(self) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(_WRITE_SECONDS)
-            try:
-                await self.write()
-            except DATABASE_ERRORS:
-                continue
-            except Exception as error:  # noqa: BLE001  the next time may go well
-                emit("request.failed", exception=error)
-
     async def write(self) -> None:
         """Write down what was told. Raises DATABASE_ERRORS; then what is left is lost.
 
         Lines in use that are not our calls' are found by counting ours: those have to be on record first.
         """
-        if self._lines and not (await self._recorder.flush(_FLUSH_SECONDS) and not self._recorder.spooling):
+        if self._lines and not (await self.recorder.flush(_FLUSH_SECONDS) and not self.recorder.spooling):
             self._lines.clear()
         lines, self._lines = self._lines, {}
         refused, self._refused = self._refused, set()
         overflowed, self._overflowed = self._overflowed, set()
-        pool = self._database.settings
+        pool = self.database.settings
         for key, (told, at) in lines.items():
             await note_lines(pool, key.agency_id, key.provider, key.version, told, at)
         for key in refused:
-            await hasten_check(pool, key.agency_id, key.provider, key.version, self._clock())
+            await hasten_check(pool, key.agency_id, key.provider, key.version, self.clock())
         for key in overflowed:
             await self._warn(key)
 
     async def _warn(self, key: KeyName) -> None:
-        async with self._database.settings.acquire() as connection, connection.transaction():
-            if await note_overflow(connection, key.agency_id, key.provider, key.version, self._clock()):
+        async with self.database.settings.acquire() as connection, connection.transaction():
+            if await note_overflow(connection, key.agency_id, key.provider, key.version, self.clock()):
                 ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.provider, "version": key.version}
                 await post(connection, CALLS_OVERFLOWED, ids, once=f"{key.agency_id}/{key.provider}/{key.version}")
 
     def _is_new(self, what: str, key: KeyName) -> bool:
-        now, last = self._monotonic(), self._lately.get((what, key))
-        if last is not None and now - last < _SAME_SECONDS:
+        if (what, key) in self._lately:
             return False
-        self._lately[what, key] = now
+        self._lately[what, key] = None
         return True

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Final
 
 from adapters.base import ProviderError
@@ -12,6 +11,7 @@ from crypto import Keyring, OpenError
 from router.calls.events import CallEvents
 from router.calls.memory import RouteMemory
 from router.calls.state import CallState
+from router.clock import Clock
 from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.numbers.numbers import find_fallback_url
@@ -21,37 +21,27 @@ from router.store.sealed import open_key
 _REQUEST_SECONDS: Final = 5.0
 
 
+@dataclass(frozen=True, slots=True)
 class LiveCalls:
     """What can be done to a call that is on."""
 
-    def __init__(
-        self,
-        database: Database,
-        guard: Guard,
-        memory: RouteMemory,
-        keyring: Keyring,
-        carrier: Carrier,
-        events: CallEvents,
-        platform: Account | None,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._guard = guard
-        self._memory = memory
-        self._keyring = keyring
-        self._carrier = carrier
-        self._events = events
-        self._platform = platform
-        self._clock = clock
+    database: Database
+    guard: Guard
+    memory: RouteMemory
+    keyring: Keyring
+    carrier: Carrier
+    events: CallEvents
+    platform: Account | None
+    clock: Clock
 
     async def limit_talk(self, state: CallState, seconds: int) -> None:
         """From now on the call lasts that long at most: a media stream has no limit in its document."""
-        so_far = self._clock().timestamp() - state.started_at
+        so_far = self.clock().timestamp() - state.started_at
         try:
             account = await self._account_of(state)
-            await self._carrier.limit_call(account, state.call_sid, round(so_far) + seconds, _REQUEST_SECONDS)
+            await self.carrier.limit_call(account, state.call_sid, round(so_far) + seconds, _REQUEST_SECONDS)
         except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
-            self._events.note(state, "call.unlimited", exception=error)
+            self.events.note(state, "call.unlimited", exception=error)
 
     async def move(self, state: CallState, url: str, seconds: int, limit: float) -> None:
         """Let the carrier go on with the document at `url` (absolute), for `seconds` from now at most.
@@ -59,26 +49,26 @@ class LiveCalls:
         The number's fallback is named again: whether it still holds after an update is not documented. Raises
         ProviderError, OpenError, LookupError, and the database's errors.
         """
-        so_far = self._clock().timestamp() - state.started_at
+        so_far = self.clock().timestamp() - state.started_at
         account = await self._account_of(state)
-        fallback = await find_fallback_url(self._database.settings, state.account_sid, state.route.number)
-        await self._carrier.redirect_call(
+        fallback = await find_fallback_url(self.database.settings, state.account_sid, state.route.number)
+        await self.carrier.redirect_call(
             account, state.call_sid, url, fallback_url=fallback, seconds=round(so_far) + seconds, limit=limit
         )
 
     async def _account_of(self, state: CallState) -> Account:
         """Raises LookupError if the agency has no key for that account any more."""
-        if self._platform is not None and state.account_sid == self._platform.sid:
-            return self._platform
+        if self.platform is not None and state.account_sid == self.platform.sid:
+            return self.platform
         for token in await self._tokens_of(state.account_sid):
             if token.agency_id == state.route.agency_id:
-                secret = open_key(self._keyring, token.sealed, token.agency_id, token.kind, token.version)
+                secret = open_key(self.keyring, token.sealed, token.agency_id, token.kind, token.version)
                 return Account(state.account_sid, secret)
         raise LookupError("no key for the account")
 
     async def _tokens_of(self, account_sid: str) -> tuple[SealedToken, ...]:
         """As remembered: whoever acts on a call has just been told of it with one of them."""
-        known = self._memory.find_tokens(account_sid)
+        known = self.memory.find_tokens(account_sid)
         if known is not None:
             return known
-        return await self._guard.ask(lambda: find_account_tokens(self._database.settings, account_sid, self._clock()))
+        return await self.guard.ask(lambda: find_account_tokens(self.database.settings, account_sid, self.clock()))

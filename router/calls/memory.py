@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -18,13 +19,12 @@ from cachetools import FIFOCache
 from router.calls.route_file import MOST_ROUTES, KnownAccount, KnownRoute, Number, Remembered, RouteFile
 from router.routing.route import Route
 from router.store.calls.calls import find_routes
-from router.store.guard import DatabaseAwayError, Guard
+from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.pool import Database
 from router.telemetry import emit
 
 MOST_ACCOUNTS: Final = 10_000
-_SAVE_SECONDS: Final = 15.0
 _AT_ONCE: Final = 500  # routes that are asked for in one statement
 
 
@@ -132,58 +132,53 @@ class RouteMemory:
         return self._gone.get(number, 0.0) > asked or (known is not None and known.at > asked)
 
 
+@dataclass(frozen=True, slots=True)
 class MemoryKeeper:
     """Keeps the memory true while the database answers, and on the disk."""
 
-    def __init__(self, memory: RouteMemory, file: RouteFile, database: Database, guard: Guard) -> None:
-        self._memory = memory
-        self._file = file
-        self._database = database
-        self._guard = guard
+    memory: RouteMemory
+    file: RouteFile
+    database: Database
+    guard: Guard
 
     async def load(self) -> None:
         """What the last run remembered."""
-        self._memory.adopt(await asyncio.to_thread(self._file.read))
+        self.memory.adopt(await asyncio.to_thread(self.file.read))
 
     async def refresh(self, agency_id: str | None) -> None:
         """The agency's settings changed (None: who knows whose): what is remembered of it is read again.
 
         Raises DatabaseAwayError.
         """
-        await self._read_again(self._memory.numbers_of(agency_id))
-        for account_sid in self._memory.accounts_of(agency_id):
-            asked = self._memory.now()
-            question = partial(find_account_tokens, self._database.settings, account_sid, datetime.now(UTC))
-            self._memory.keep_tokens(account_sid, await self._guard.ask(question), asked)
+        await self._read_again(self.memory.numbers_of(agency_id))
+        for account_sid in self.memory.accounts_of(agency_id):
+            asked = self.memory.now()
+            question = partial(find_account_tokens, self.database.settings, account_sid, datetime.now(UTC))
+            self.memory.keep_tokens(account_sid, await self.guard.ask(question), asked)
 
-    async def save_now_and_then(self) -> None:
-        """Until cancelled. What other processes on this machine have seen meanwhile is remembered, too."""
-        while True:
-            await asyncio.sleep(_SAVE_SECONDS)
-            try:
-                await self._read_again(await self.save())
-            except DatabaseAwayError:
-                continue  # what was read is as good as anything now
-            except Exception as error:  # noqa: BLE001  the next time may go well
-                emit("request.failed", exception=error)
+    async def exchange(self) -> None:
+        """Save, and remember what other processes on this machine have seen meanwhile. Raises DatabaseAwayError: then
+        it remembers what they wrote.
+        """
+        await self._read_again(await self.save())
 
     async def save(self) -> list[Number]:
         """Write what has changed, and learn what others wrote; returns the numbers that are new."""
-        changes = self._memory.changes()
+        changes = self.memory.changes()
         try:
-            others = await asyncio.to_thread(self._file.exchange, changes)
+            others = await asyncio.to_thread(self.file.exchange, changes)
         except OSError as error:
-            self._memory.change_again()
+            self.memory.change_again()
             emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"cannot be written: {error.strerror}")
             return []
-        return self._memory.adopt(others)
+        return self.memory.adopt(others)
 
     async def _read_again(self, numbers: list[Number]) -> None:
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
-            asked = self._memory.now()
-            routes = await self._guard.ask(partial(find_routes, self._database.settings, some))
+            asked = self.memory.now()
+            routes = await self.guard.ask(partial(find_routes, self.database.settings, some))
             for route in routes:
-                self._memory.keep_route(route, asked)
+                self.memory.keep_route(route, asked)
             for account_sid, number in set(some) - {(route.account_sid, route.number) for route in routes}:
-                self._memory.forget_route(account_sid, number, asked)
+                self.memory.forget_route(account_sid, number, asked)

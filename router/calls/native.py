@@ -7,7 +7,7 @@ ever: whatever comes first brings the call, and what comes twice, or late, chang
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,6 +20,7 @@ from router.calls.recorder import Recorder
 from router.calls.reports import Reports
 from router.calls.state import CallState, call_id_of
 from router.calls.steps import SAID
+from router.clock import Clock
 from router.routing.route import Route
 from router.store.calls.answering import Answering, find_answering
 from router.store.calls.calls import find_facts
@@ -39,7 +40,7 @@ class NativeCalls:
     events: CallEvents
     reports: Reports
     closer: Closer
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def answer(self, provider: Provider[Any], agency_id: str, event: ProviderEvent) -> Mapping[str, Any] | None:
         """Which assistant takes the call that an "asked" event is about. None: nobody knows better than the provider."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.provider import Provider
 from router.calls.claims import Caps
+from router.clock import Clock
 from router.errors import NotFoundError
 from router.routing.dispatch import Dispatcher
 from router.routing.explain import Explained, explain
@@ -39,7 +39,7 @@ class Previews:
     providers: Mapping[str, Provider[Any]]
     dispatcher: Dispatcher
     caps: Caps
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def preview(self, agency_id: str, to: str, caller: str | None) -> Sequence[PreviewedRung]:
         """In the order in which they would be tried. Raises NotFoundError for a number that is not the agency's."""

@@ -6,7 +6,7 @@ stays over. Who may report is router.webhooks.providers; calls that we hear of f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -19,6 +19,7 @@ from router.calls.legs import is_being_moved, is_noted
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.calls.steps import INBOUND, SAID, Step
+from router.clock import Clock
 from router.routing.circuit import Circuits, usage_of
 from router.routing.failures import REFUSALS
 from router.routing.route import Access
@@ -42,7 +43,7 @@ class Reports:
     recorder: Recorder
     events: CallEvents
     circuits: Circuits
-    clock: Callable[[], datetime]
+    clock: Clock
     _taken: FIFOCache[tuple[str | None, ...], None] = field(default_factory=lambda: FIFOCache(_MOST_KNOWN))
 
     async def take(

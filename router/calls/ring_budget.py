@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from router.calls.state import CallState
+from router.clock import Clock
 
 HIDDEN_RING_SECONDS: Final = 5  # Twilio rings that much longer than it is told (Twilio docs: TwiML Dial, "timeout")
 _LEAST_RING_SECONDS: Final = 5  # Twilio takes no shorter timeout
@@ -18,7 +17,7 @@ class RingBudget:
     """`seconds` of ringing for each call, over all its rungs."""
 
     seconds: int
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def has_room(self, state: CallState) -> bool:
         """Whether one more phone may ring."""

@@ -131,6 +131,17 @@ def seal_answer(keyring: Keyring, answer: Answer, account_sid: str, call_sid: st
     return keyring.seal(packed, "answer", account_sid, call_sid, str(step))
 
 
+def open_latest(keyring: Keyring, latest: tuple[str, str] | None, account_sid: str, call_sid: str) -> CallState | None:
+    """Where a call stands, from its latest step and the sealed answer to it. None if there is no state to be read."""
+    if latest is None:
+        return None
+    step, sealed = latest
+    try:
+        return open_answer(keyring, sealed, account_sid, call_sid, Step.parse(step)).state
+    except StateError:
+        return None
+
+
 def open_answer(keyring: Keyring, sealed: str, account_sid: str, call_sid: str, step: Step) -> Answer:
     """Raises StateError."""
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, TypeAlias
 
 from adapters.base import ErrorKind, ProviderError
@@ -17,6 +17,7 @@ from adapters.carrier import Account, CarrierCall, CarrierCalls
 from router.calls.ending import Closer
 from router.calls.events import state_of
 from router.calls.steps import END
+from router.clock import Clock
 from router.jobs import JobRunner
 from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall
@@ -49,7 +50,7 @@ class OverdueCalls:
     carrier: CarrierCalls
     open_account: OpenAccount
     closer: Closer
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def register(self, runner: JobRunner) -> None:
         runner.repeat(CLOSE_OVERDUE, "* * * * *", self.close)

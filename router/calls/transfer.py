@@ -7,9 +7,8 @@ AI's leg ends by this is our doing, and counts against nobody (router.calls.legs
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,8 +21,8 @@ from router.calls.documents import Documents
 from router.calls.events import CallEvents
 from router.calls.live_calls import LiveCalls
 from router.calls.recorder import Recorder
-from router.calls.state import CallState, StateError, open_answer
-from router.calls.steps import Step
+from router.calls.state import CallState, open_latest
+from router.clock import Clock
 from router.routing.deadline import REPLY_SECONDS, Deadline
 from router.store.calls.calls import (
     Fact,
@@ -54,7 +53,7 @@ class Transfers:
     recorder: Recorder
     events: CallEvents
     base_url: str
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def put_through(self, provider: str, agency_id: str, asked: TransferAsked, deadline: Deadline) -> bool:
         """Whether the caller is on the way to a person. False: nobody is available, and the AI goes on."""
@@ -63,7 +62,8 @@ class Transfers:
             if call is None:
                 return False
             facts = await find_facts(self.database.calls, call.id)
-            state = await self._find_state(call)
+            latest = await find_latest_answer(self.database.calls, call.account_sid, call.call_sid)
+            state = open_latest(self.keyring, latest, call.account_sid, call.call_sid)
             if state is None:
                 return False
             if state.transfer_to is not None:
@@ -82,17 +82,6 @@ class Transfers:
         if asked.caller is None:
             return None
         return await find_live_call(self.database.calls, agency_id, provider, asked.caller, self.clock() - _LIVE)
-
-    async def _find_state(self, call: StoredCall) -> CallState | None:
-        """Where the call stands: the state behind the last document."""
-        found = await find_latest_answer(self.database.calls, call.account_sid, call.call_sid)
-        if found is None:
-            return None
-        step, sealed = found
-        try:
-            return open_answer(self.keyring, sealed, call.account_sid, call.call_sid, Step.parse(step)).state
-        except StateError:
-            return None
 
     async def _move(self, state: CallState, facts: tuple[Fact, ...], deadline: Deadline) -> bool:
         route = await find_route(self.database.calls, state.account_sid, state.route.number) or state.route

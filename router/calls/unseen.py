@@ -20,6 +20,7 @@ from router.calls.recorder import Recorder
 from router.calls.state import CallState, call_id_of
 from router.calls.steps import Step
 from router.calls.sweep import REQUEST_SECONDS, OpenAccount, legs_of
+from router.clock import Clock
 from router.jobs import JobRunner
 from router.routing.route import Route
 from router.store.calls.sweeps import (
@@ -87,7 +88,7 @@ class UnseenCalls:
     keep_message: KeepMessage
     events: CallEvents
     recorder: Recorder
-    clock: Callable[[], datetime]
+    clock: Clock
 
     def register(self, runner: JobRunner) -> None:
         runner.repeat(FIND_UNSEEN, "* * * * *", self.find)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError
@@ -40,24 +40,16 @@ class Taken:
     handoff: Handoff | None = None
 
 
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
     """Finds who takes a call. One for all calls; it holds no lock and no connection while it waits."""
 
-    def __init__(
-        self,
-        providers: Mapping[str, Provider[Any]],
-        open_key: OpenKey,
-        handoff_timeout: float,
-        *,
-        circuits: Circuits | None = None,
-        bulkheads: Bulkheads | None = None,
-    ) -> None:
-        self._providers = providers
-        self._open_key = open_key
-        self._handoff_timeout = handoff_timeout
-        self._circuits = circuits or Circuits()
-        self._bulkheads = bulkheads or Bulkheads()
-        self._late: set[asyncio.Task[None]] = set()
+    providers: Mapping[str, Provider[Any]]
+    open_key: OpenKey
+    handoff_timeout: float
+    circuits: Circuits = field(default_factory=Circuits)
+    bulkheads: Bulkheads = field(default_factory=Bulkheads)
+    _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def find_taker(
         self, rungs: tuple[Rung, ...], route: Route, call: InboundCall, deadline: Deadline, record: Record
@@ -81,26 +73,26 @@ class Dispatcher:
 
     def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
         """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""
-        reason = why_unready(route, provider, self._providers)
+        reason = why_unready(route, provider, self.providers)
         if reason is not None:
             return reason
         if deadline is not None and deadline.left() < _LEAST_SECONDS:
             return SkipReason.NO_TIME
-        if not self._circuits.would_admit(usage_of(route, provider)):
+        if not self.circuits.would_admit(usage_of(route, provider)):
             return SkipReason.CIRCUIT_OPEN
-        if not self._has_line(provider, route) or not self._bulkheads.has_room(route.agency_id, provider):
+        if not self._has_line(provider, route) or not self.bulkheads.has_room(route.agency_id, provider):
             return SkipReason.AT_CAPACITY
         return None
 
     def _has_line(self, provider: str, route: Route) -> bool:
         """Whether the agency has a line left there, as far as it is known: also those that are being asked for now."""
         free = route.access(provider).lines_free
-        return free is None or free > self._bulkheads.waiting(route.agency_id, provider)
+        return free is None or free > self.bulkheads.waiting(route.agency_id, provider)
 
     def has_readable_key(self, provider: str, route: Route) -> bool:
         """Whether the stored key opens, which a live call finds out as it uses it."""
         try:
-            self._open_key(route.agency_id, route.access(provider))
+            self.open_key(route.agency_id, route.access(provider))
         except OpenError:
             return False
         return True
@@ -113,7 +105,7 @@ class Dispatcher:
 
     def _budget(self, asked: int, deadline: Deadline) -> float:
         if asked == 0:
-            return min(self._handoff_timeout, deadline.left() - _RESERVE_SECONDS)
+            return min(self.handoff_timeout, deadline.left() - _RESERVE_SECONDS)
         return deadline.left_for_work()
 
     async def _ask(
@@ -128,16 +120,16 @@ class Dispatcher:
             done, _ = await asyncio.wait({request}, timeout=budget)
         except asyncio.CancelledError:
             request.cancel()
-            self._circuits.report(permit, ErrorKind.TIMEOUT)
+            self.circuits.report(permit, ErrorKind.TIMEOUT)
             raise
         seconds = time.monotonic() - started
         if not done:
-            self._circuits.report(permit, ErrorKind.TIMEOUT)
+            self.circuits.report(permit, ErrorKind.TIMEOUT)
             record(Ended(provider, seconds, ErrorKind.TIMEOUT))
             self._await_late(provider, route, request, started, record)
             return None
         ended, handoff = _read(provider, request, seconds)
-        self._circuits.report(permit, ended.reason)
+        self.circuits.report(permit, ended.reason)
         record(ended)
         return handoff
 
@@ -145,20 +137,20 @@ class Dispatcher:
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
     ) -> tuple[asyncio.Task[Handoff], Permit] | None:
         """Open the key and send the request, which alone holds it."""
-        access, adapter = route.access(provider), self._providers[provider]
+        access, adapter = route.access(provider), self.providers[provider]
         try:
             handoff = adapter.calls.hand_off(
-                adapter.open(self._open_key(route.agency_id, access), budget + _LATE_SECONDS), call, access.target
+                adapter.open(self.open_key(route.agency_id, access), budget + _LATE_SECONDS), call, access.target
             )
         except OpenError:
             record(Unreadable(provider, access.key_version))
             record(Skipped(provider, SkipReason.NO_KEY))
             return None
-        permit = self._circuits.admit(usage_of(route, provider))
-        self._bulkheads.enter(route.agency_id, provider)
+        permit = self.circuits.admit(usage_of(route, provider))
+        self.bulkheads.enter(route.agency_id, provider)
         record(Started(provider))
         request = asyncio.create_task(handoff, name=f"handoff-{provider}")
-        request.add_done_callback(lambda _: self._bulkheads.leave(route.agency_id, provider))
+        request.add_done_callback(lambda _: self.bulkheads.leave(route.agency_id, provider))
         return request, permit
 
     def _await_late(
@@ -185,11 +177,11 @@ class Dispatcher:
         record(Late(provider, seconds, ended, handoff.provider_call_id))
 
     async def _end(self, provider: str, route: Route, provider_call_id: str | None) -> bool:
-        adapter = self._providers[provider]
+        adapter = self.providers[provider]
         if provider_call_id is None or adapter.end_call is None:
             return False
         try:
-            key = self._open_key(route.agency_id, route.access(provider))
+            key = self.open_key(route.agency_id, route.access(provider))
             await adapter.end_call(adapter.open(key, _STOP_SECONDS), provider_call_id)
         except Exception:  # noqa: BLE001  whatever it was, that the handoff came late has to be noted
             return False

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -14,6 +12,7 @@ from starlette.responses import Response
 from adapters.facets import Delivery, WebhooksFacet
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
+from router.clock import Clock
 from router.store.keys.webhook_secrets import SealedSecrets, find_webhook_secrets
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics
@@ -37,7 +36,7 @@ class Proof:
 
     database: Database
     vault: Vault
-    clock: Callable[[], datetime]
+    clock: Clock
 
     async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> bytes:
         """The body of a request that is proven to come from the provider of this name. Raises RefusedRequestError."""

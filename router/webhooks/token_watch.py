@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Final
 
-from cachetools import FIFOCache
+from cachetools import FIFOCache, TTLCache
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier
 from crypto import OpenError
+from router.clock import Clock
 from router.store.keys.versions import StoredKey, list_account_keys_in_use, note_check
 from router.store.numbers.numbers import is_number_of_account
 from router.store.pool import DATABASE_ERRORS, Database
@@ -36,28 +36,22 @@ _WRONG_ADDRESS: Final = (
 _WRONG_TOKEN: Final = "Twilio refuses the token of account {account}: set the account's current auth token"  # noqa: S105
 
 
+@dataclass(slots=True)
 class TokenWatch:
     """Is told of every signature that was checked. Neither method waits for anything."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        vault: Vault,
-        carrier: Carrier,
-        platform: Account | None,
-        clock: Callable[[], datetime],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._database = database
-        self._vault = vault
-        self._carrier = carrier
-        self._platform = platform
-        self._clock = clock
-        self._monotonic = monotonic
-        self._wrong: FIFOCache[tuple[str, str], int] = FIFOCache(_MOST_NUMBERS)
-        self._checked: OrderedDict[str, float] = OrderedDict()
-        self._checks: set[asyncio.Task[None]] = set()
+    database: Database
+    vault: Vault
+    carrier: Carrier
+    platform: Account | None
+    clock: Clock
+    monotonic: Callable[[], float] = time.monotonic
+    _wrong: FIFOCache[tuple[str, str], int] = field(default_factory=lambda: FIFOCache(_MOST_NUMBERS), init=False)
+    _checked: TTLCache[str, None] = field(init=False)  # accounts
+    _checks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
+        self._checked = TTLCache(_MOST_NUMBERS, CHECK_EVERY_SECONDS, self.monotonic)
 
     def note_right(self, account_sid: str, number: str) -> None:
         self._wrong.pop((account_sid, number), None)
@@ -65,9 +59,10 @@ class TokenWatch:
     def note_wrong(self, account_sid: str, number: str) -> None:
         name = account_sid, number
         self._wrong[name] = self._wrong.get(name, 0) + 1
-        if self._wrong[name] >= WRONG_IN_A_ROW and self._may_check(account_sid):
+        due = self._wrong[name] >= WRONG_IN_A_ROW and account_sid not in self._checked
+        if due and len(self._checks) < _MOST_CHECKS:
             self._wrong[name] = 0
-            self._checked[account_sid] = self._monotonic()
+            self._checked[account_sid] = None
             task = asyncio.create_task(self._look_into(account_sid, number), name="token-check")
             self._checks.add(task)
             task.add_done_callback(self._checks.discard)
@@ -77,21 +72,14 @@ class TokenWatch:
             task.cancel()
         await asyncio.gather(*self._checks, return_exceptions=True)
 
-    def _may_check(self, account_sid: str) -> bool:
-        """Accounts whose minute is over are forgotten as they come by, so that only a minute's worth is kept."""
-        now = self._monotonic()
-        while self._checked and now - next(iter(self._checked.values())) >= CHECK_EVERY_SECONDS:
-            self._checked.popitem(last=False)
-        return account_sid not in self._checked and len(self._checks) < _MOST_CHECKS
-
     async def _look_into(self, account_sid: str, number: str) -> None:
         try:
-            if not await is_number_of_account(self._database.settings, account_sid, number):
+            if not await is_number_of_account(self.database.settings, account_sid, number):
                 return
-            if self._platform is not None and self._platform.sid == account_sid:
-                await self._check_platform(self._platform)
+            if self.platform is not None and self.platform.sid == account_sid:
+                await self._check_platform(self.platform)
                 return
-            for key in await list_account_keys_in_use(self._database.settings, account_sid):
+            for key in await list_account_keys_in_use(self.database.settings, account_sid):
                 await self._check_key(key)
         except DATABASE_ERRORS:
             return  # the next wrong signatures bring us here again
@@ -108,13 +96,13 @@ class TokenWatch:
     async def _check_key(self, key: StoredKey) -> None:
         sid = key.account_sid or ""
         try:
-            token = self._vault.open_key(key)
+            token = self.vault.open_key(key)
         except OpenError:
             return
         works = await self._ask(Account(sid, token))
         if works is None:
             return
-        changed = await note_check(self._database.settings, key, "valid" if works else "failing", self._clock())
+        changed = await note_check(self.database.settings, key, "valid" if works else "failing", self.clock())
         if works:
             _warn("CALLROUTER_PUBLIC_URL", _WRONG_ADDRESS, sid)
         elif changed:
@@ -129,7 +117,7 @@ class TokenWatch:
     async def _ask(self, account: Account) -> bool | None:
         """Whether the carrier accepts the token; None if it did not say."""
         try:
-            await self._carrier.check_account(account, _CHECK_SECONDS)
+            await self.carrier.check_account(account, _CHECK_SECONDS)
         except ProviderError as error:
             return False if error.kind is ErrorKind.KEY_REJECTED else None
         return True

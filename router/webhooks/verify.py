@@ -7,9 +7,8 @@ account it is about, and that proves nothing by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -19,6 +18,7 @@ from adapters.twilio import Form, FormError, read_form, read_text, request_url, 
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.memory import RouteMemory
+from router.clock import Clock
 from router.store.guard import Guard
 from router.store.keys.account_tokens import SealedToken, find_account_tokens
 from router.store.pool import AWAY_ERRORS, Database
@@ -59,32 +59,21 @@ class Verified:
         return self.params["CallSid"]
 
 
+@dataclass(frozen=True, slots=True)
 class Verifier:
     """Verifies requests under our public address."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        guard: Guard,
-        memory: RouteMemory,
-        vault: Vault,
-        platform: Account | None,
-        watch: TokenWatch,
-        public_url: str,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._guard = guard
-        self._memory = memory
-        self._vault = vault
-        self._platform = platform
-        self._watch = watch
-        self._public_url = public_url
-        self._clock = clock
+    database: Database
+    guard: Guard
+    memory: RouteMemory
+    vault: Vault
+    platform: Account | None
+    watch: TokenWatch
+    public_url: str
+    clock: Clock
 
     async def aclose(self) -> None:
-        await self._watch.aclose()
+        await self.watch.aclose()
 
     async def verify(self, request: Request) -> Verified:
         """Raises RefusedError."""
@@ -92,7 +81,7 @@ class Verifier:
         signature = request.headers.get("x-twilio-signature", "")
         if not signature:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
-        url = request_url(self._public_url, _raw_path(request), request.scope["query_string"])
+        url = request_url(self.public_url, _raw_path(request), request.scope["query_string"])
         return await self._prove(Verified(params, None, form, url, signature), reload=False)
 
     async def verify_again(self, verified: Verified) -> Verified:
@@ -104,12 +93,12 @@ class Verifier:
 
     async def _prove(self, asked: Verified, *, reload: bool) -> Verified:
         account_sid, number = asked.account_sid, asked.params.get("To", "")
-        if self._platform is not None and account_sid == self._platform.sid:
-            if not verify((self._platform.auth_token,), asked.url, asked.form, asked.signature):
+        if self.platform is not None and account_sid == self.platform.sid:
+            if not verify((self.platform.auth_token,), asked.url, asked.form, asked.signature):
                 raise self._wrong(asked)
-            self._watch.note_right(account_sid, number)
+            self.watch.note_right(account_sid, number)
             return asked
-        known = None if reload else self._memory.find_tokens(account_sid)
+        known = None if reload else self.memory.find_tokens(account_sid)
         tokens = () if known is None else self._proving(known, asked)
         if not tokens:  # what is remembered may be an old one: they are loaded once more before a refusal
             loaded = await self._load(asked)
@@ -118,23 +107,21 @@ class Verifier:
                 raise RefusedError(403, "unknown_account", "no agency uses this account", asked.params)
         if not tokens:
             raise self._wrong(asked)
-        self._watch.note_right(account_sid, number)
+        self.watch.note_right(account_sid, number)
         return replace(asked, tokens=tokens)
 
     def _wrong(self, asked: Verified) -> RefusedError:
-        self._watch.note_wrong(asked.account_sid, asked.params.get("To", ""))
+        self.watch.note_wrong(asked.account_sid, asked.params.get("To", ""))
         message = "the signature does not fit: check the account's auth token and the public URL"
         return RefusedError(403, "wrong_signature", message, asked.params)
 
     async def _load(self, asked: Verified) -> tuple[SealedToken, ...]:
-        account_sid, began = asked.account_sid, self._memory.now()
+        account_sid, began = asked.account_sid, self.memory.now()
         try:
-            tokens = await self._guard.ask(
-                lambda: find_account_tokens(self._database.calls, account_sid, self._clock())
-            )
+            tokens = await self.guard.ask(lambda: find_account_tokens(self.database.calls, account_sid, self.clock()))
         except AWAY_ERRORS:
             raise RefusedError(503, "unverifiable", "the signature cannot be checked now", asked.params) from None
-        self._memory.keep_tokens(account_sid, tokens, began)
+        self.memory.keep_tokens(account_sid, tokens, began)
         return tokens
 
     def _proving(self, tokens: tuple[SealedToken, ...], asked: Verified) -> tuple[SealedToken, ...]:
@@ -147,7 +134,7 @@ class Verifier:
     def _open(self, token: SealedToken) -> Secret | None:
         """None for one that does not open: as good as wrong."""
         try:
-            return self._vault.open_key(token)
+            return self.vault.open_key(token)
         except OpenError:
             return None
 

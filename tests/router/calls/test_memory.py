@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -25,7 +23,6 @@ from router.store.keys.account_tokens import SealedToken
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, NUMBER, insert, insert_client
 from tests.support.log_capture import CapturedEvents, captured_events
-from tests.support.waiting import wait_until
 
 __all__ = ["captured_events"]
 
@@ -293,27 +290,20 @@ async def test_while_the_database_is_away_what_is_remembered_stays(memory: Route
     assert memory.find_route(ACCOUNT, route().number) == route()
 
 
-async def test_what_a_neighbour_wrote_is_asked_for_again(
-    keeper: MemoryKeeper, memory: RouteMemory, path: Path, db, monkeypatch
-):
+async def test_what_a_neighbour_wrote_is_asked_for_again(keeper: MemoryKeeper, memory: RouteMemory, path: Path, db):
     """The neighbour may have died before it heard of a change."""
-    monkeypatch.setattr(module, "_SAVE_SECONDS", 0.01)
     await insert_client(db, "agency_1", "client_1")
     neighbour = RouteMemory(Clock())
     remember(neighbour, route(number=NUMBER, client_name="old"), route(number="+15005550002"))
     RouteFile(path, KEYRING).exchange(neighbour.changes())
     memory._clock.now = 100  # type: ignore[attr-defined]
-    task = asyncio.create_task(keeper.save_now_and_then())
-
-    def is_right() -> bool:
-        found = memory.find_route(ACCOUNT, NUMBER)
-        return found is not None and found.client_name == "Acme" and len(memory) == 1
-
-    await wait_until(is_right)
-    await wait_until(lambda: names(RouteFile(path, KEYRING).read()) == [NUMBER])
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await keeper.exchange()
+    found = memory.find_route(ACCOUNT, NUMBER)
+    assert found is not None
+    assert found.client_name == "Acme"
+    assert len(memory) == 1
+    await keeper.exchange()
+    assert names(RouteFile(path, KEYRING).read()) == [NUMBER]
 
 
 async def test_a_disk_that_cannot_be_written_is_said_and_tried_again(

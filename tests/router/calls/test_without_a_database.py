@@ -17,8 +17,7 @@ from adapters.sandbox.carrier import Quirks, Script, Timeline
 from adapters.sandbox.carrier.requests import Reply
 from adapters.sandbox.ids import new_id
 from crypto import Keyring
-from router.app import create_app
-from router.calls import ending
+from router.app import create_app, service
 from router.calls.fallback import Fallback, fallback_address
 from router.calls.state import call_id_of
 from router.health import ServiceHealth
@@ -48,7 +47,7 @@ ENDED = {"CallStatus": "completed", "CallDuration": "33"}
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     """Ends that wait for their calls are looked at all the time."""
-    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
+    monkeypatch.setattr(service, "EARLY_ENDS_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -428,13 +427,12 @@ def is_told_once(captured_events: CapturedEvents, call: PostedCall) -> bool:
 
 @pytest.mark.parametrize("elsewhere", ["there", "away, too"])
 async def test_the_end_is_kept_of_a_call_that_died_with_its_process(
-    world: World, proxy, database_dsn, tmp_path: Path, monkeypatch, elsewhere
+    world: World, proxy, database_dsn, tmp_path: Path, elsewhere
 ):
     """The process is gone when Twilio asks it what comes next, so that Twilio's fallback has the rest of the call.
 
     Nothing but the call's end reaches us after that, at a replica that knows nothing of the call.
     """
-    monkeypatch.setattr(ending, "_EARLY_ENDS_SECONDS", 0.05)
     client = await world.add_client(providers=["retell"], routing={"on_failure": "ring_through"})
     call = PostedCall(world, client)
     async with (

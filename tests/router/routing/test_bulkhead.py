@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -133,7 +134,7 @@ async def test_a_caller_who_is_let_go_makes_room(switchboard: Switchboard):
 
 
 async def test_a_request_that_nobody_waits_for_any_more_counts_until_it_is_over(switchboard: Switchboard):
-    switchboard.dispatcher._handoff_timeout = 0.01
+    switchboard.dispatcher = replace(switchboard.dispatcher, handoff_timeout=0.01)
     taken = [await switchboard.call("agency_1") for _ in range(5)]
     assert {each.rung.provider for each in taken} == {"two"}
     assert len(switchboard.providers["one"].asked) == 3

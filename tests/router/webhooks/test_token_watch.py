@@ -207,7 +207,7 @@ async def test_a_token_that_does_not_open_is_said_loudly(watched: Watched, captu
 
 
 async def test_while_the_database_is_away_nobody_is_asked(watched: Watched, captured_events: CapturedEvents):
-    await watched.watch._database.settings.close()
+    await watched.watch.database.settings.close()
     assert await watched.go_wrong() == 0
     assert "request.failed" not in captured_events.names()
 
