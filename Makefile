@@ -8,6 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALL := $(PIP) --require-hashes
 INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 
+# Processes that tests start would otherwise compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check lint matrix chaos bench fuzz lock clean
 
 run: $(VENV)/.run

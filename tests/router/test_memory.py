@@ -1,4 +1,4 @@
-"""After hundreds of calls, no copy of an agency's key is in any process of the service: looked for from outside."""
+"""After calls of every kind, no copy of an agency's key is in any process of the service: looked for from outside."""
 
 from __future__ import annotations
 
@@ -184,13 +184,13 @@ async def _read_start(log: Path, process: Process) -> dict[str, Any]:
 
 
 async def use_keys(service: Service, agencies: list[Agency]) -> dict[str, int]:
-    """Every fault at every provider, and between them calls that go well, so that no circuit opens."""
+    """Every fault at one of the providers, and between them calls that go well, so that no circuit opens."""
     taken = dict.fromkeys((*PROVIDERS, "failed"), 0)
     turns = cycle(agencies)
-    for provider in PROVIDERS:
+    for turn, provider in enumerate(PROVIDERS):
         for agency in agencies:
             await service.ask("PATCH", agency.path, {"active_provider": provider})
-        for fault in NAMES:
+        for fault in NAMES[turn :: len(PROVIDERS)]:
             service.sandbox.state.faults.set(provider, {"fault": fault, "times": 1, "seconds": 0.8})
             timeline = await service.call(next(turns))
             taken["failed"] += timeline.provider != provider
@@ -231,14 +231,14 @@ async def use_everything_else(service: Service, agency: Agency) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_after_hundreds_of_calls_no_key_is_left_in_any_process(database_dsn: str, tmp_path: Path):
+async def test_after_calls_of_every_kind_no_key_is_left_in_any_process(database_dsn: str, tmp_path: Path):
     async with running_service("protected", database_dsn, tmp_path) as service:
         assert service.started["memory_hygiene"] is True
         agencies = [await service.add_agency(f"+1500555{number:04}") for number in range(1, 5)]
         taken = await use_keys(service, agencies)
         await use_everything_else(service, agencies[0])
-        assert sum(taken.values()) > 200
-        assert taken["failed"] > 60
+        assert sum(taken.values()) > 70
+        assert taken["failed"] > 20
         asked = service.sandbox.state.requests
         assert all(
             any(key in str(each.headers) or _basic(key, agency) in str(each.headers) for each in asked)

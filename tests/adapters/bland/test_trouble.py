@@ -80,15 +80,18 @@ def assert_keeps_secrets(error: ProviderError, *, frames: bool = True) -> None:
 async def test_every_failure_has_its_kind_and_is_not_repeated(http: Http, caplog: pytest.LogCaptureFixture, fault: str):
     caplog.set_level(logging.DEBUG)
     script, kind = FAULTS[fault]
-    for name, operation in OPERATIONS.items():
+
+    async def fail(name: str) -> None:
         async with serving(script) as server:
-            error = await error_of(operation(bland_at(http, server.url, SIP), limit_for(kind, fault)))
+            error = await error_of(OPERATIONS[name](bland_at(http, server.url, SIP), limit_for(kind, fault)))
         assert error.kind is kind, name
         assert error.retry_after == (3 if fault == "429" else None), name
         # aiohttp itself asks once more where a connection broke and asking changes nothing.
         assert sum(asked.method == "POST" for asked in server.asked) <= 1, name
         # A parsed 2xx stands in a frame of the adapter until the error is dropped; the key that it echoes with it.
         assert_keeps_secrets(error, frames=fault != "echo in 200")
+
+    await asyncio.gather(*map(fail, OPERATIONS))
     assert not any(shows(caplog.text, secret) for secret in SECRETS)
 
 
