@@ -132,29 +132,23 @@ class CarrierAccounts(Protocol):
 
     async def check_account(self, account: Account, limit: float) -> KeyCheck:
         """A real request that proves SID and token, and that the account is active."""
-        ...
 
     async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
         """The open one of exactly that name; the oldest if two were made at once."""
-        ...
 
     async def create_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account:
         """`friendly_name` has at most 64 characters."""
-        ...
 
     async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
         """For ever, and its numbers go back to the carrier."""
-        ...
 
     async def create_api_key(self, account: Account, friendly_name: str, limit: float) -> ApiKey: ...
 
     async def find_api_keys(self, account: Account, friendly_name: str, limit: float) -> list[str]:
         """The SIDs of all keys of exactly that name: one whose secret was lost on the way can only be deleted."""
-        ...
 
     async def delete_api_key(self, account: Account, key_sid: str, limit: float) -> None:
         """Also fine if it is gone already."""
-        ...
 
 
 class CarrierNumbers(Protocol):
@@ -166,7 +160,6 @@ class CarrierNumbers(Protocol):
         """At most `count` numbers that take calls, of the most local kind that the country has. Empty where none is
         sold. Makes a request to see which kinds there are, and one a kind until something is found.
         """
-        ...
 
     async def buy_number(
         self,
@@ -182,7 +175,6 @@ class CarrierNumbers(Protocol):
         """One request that costs money, and points the number at us in the same moment. After a timeout the number
         may be ours all the same: look with `find_number`. Raises NumberGone, PapersRequired.
         """
-        ...
 
     async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None: ...
 
@@ -192,11 +184,9 @@ class CarrierNumbers(Protocol):
         self, account: Account, number_sid: str, *, voice_url: str, fallback_url: str, status_url: str, limit: float
     ) -> CarrierNumber:
         """Point the number at us: POST for all three addresses, and no trunk or application that would override them."""
-        ...
 
     async def release_number(self, account: Account, number_sid: str, limit: float) -> None:
         """Give it back. Also fine if it is gone already."""
-        ...
 
 
 class CarrierCalls(Protocol):
@@ -204,7 +194,6 @@ class CarrierCalls(Protocol):
 
     async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
         """Let a live call last that long at most, counted from its start."""
-        ...
 
     async def redirect_call(
         self,
@@ -220,11 +209,9 @@ class CarrierCalls(Protocol):
 
         `fallback_url` is for when that one fails; `seconds`: a new limit, as in `limit_call`. Raises CallOver.
         """
-        ...
 
     async def end_call(self, account: Account, call_sid: str, limit: float) -> None:
         """Hang up. Also fine if it is over already."""
-        ...
 
     async def place_call(
         self, account: Account, caller: str, to: str, twiml: str, *, seconds: int, limit: float
@@ -233,13 +220,11 @@ class CarrierCalls(Protocol):
 
         One request that costs money: never repeated here. `seconds`: how long the call may last.
         """
-        ...
 
     async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None: ...
 
     def list_calls(self, account: Account, to: str | None, since: datetime, limit: float) -> AsyncIterator[CarrierCall]:
         """Calls that began at `since` or later, newest first; `to` keeps those to one number. Legs are calls, too."""
-        ...
 
 
 class CarrierRecordings(Protocol):
@@ -249,17 +234,14 @@ class CarrierRecordings(Protocol):
         self, account: Account, call_sid: str | None, since: datetime | None, limit: float
     ) -> AsyncIterator[CarrierRecording]:
         """Those of one call, or all; made at `since` or later."""
-        ...
 
     def stream_recording(
         self, account: Account, recording_sid: str, byte_range: str | None, limit: float
     ) -> AsyncIterator[RecordingPart]:
         """The recording's audio (MP3). Yields first the head, then pieces of the body."""
-        ...
 
     async def delete_recording(self, account: Account, recording_sid: str, limit: float) -> None:
         """Also fine if it is gone already."""
-        ...
 
 
 class Carrier(CarrierAccounts, CarrierNumbers, CarrierCalls, CarrierRecordings, Protocol):

@@ -29,15 +29,12 @@ class CallsFacet(Protocol[Client_contra]):
 
     def missing(self, target: Target, /) -> Missing | None:
         """What a client still lacks before this provider can take its calls; None if nothing."""
-        ...
 
     def hand_off(self, client: Client_contra, call: InboundCall, target: Target, /) -> Coroutine[Any, Any, Handoff]:
         """Ask once to take the call; no retry."""
-        ...
 
     async def check_key(self, client: Client_contra, /) -> KeyCheck:
         """The cheapest real request that proves the key."""
-        ...
 
 
 EndCall: TypeAlias = Callable[[Client_contra, str], Awaitable[None]]
@@ -62,23 +59,18 @@ class WebhooksFacet(Protocol):
     @property
     def proof(self) -> Literal["header", "hmac"]:
         """How it proves itself: with a header of our choice, or by a signature with a key or secret of the agency."""
-        ...
 
     def verify(self, delivery: Delivery, secrets: Sequence[Secret], /) -> bool:
         """Whether one of the secrets proves that the provider sent it."""
-        ...
 
     def read_event(self, body: bytes, /) -> ProviderEvent:
         """Raises ValueError for a body that is none of the provider's."""
-        ...
 
     def read_transfer(self, body: bytes, /) -> TransferAsked:
         """Raises ValueError for a body that is not the assistant's asking for a person."""
-        ...
 
     def answer_transfer(self, asked: TransferAsked, said: str, /) -> dict[str, Any]:
         """The reply that tells the assistant `said`."""
-        ...
 
 
 AnswerQuestion: TypeAlias = Callable[[ProviderEvent, str, Mapping[str, str], Mapping[str, str]], dict[str, Any]]
@@ -95,15 +87,12 @@ class AssistantsFacet(Protocol[Client_contra]):
         """Whether an assistant there is a setting of each number: then `put_copy` is called again whenever a client gets
         another number there, registered or native.
         """
-        ...
 
     def lost_features(self, assistant: Assistant, /) -> tuple[str, ...]:
         """What of the definition this provider cannot do: names of features (see `adapters.features`)."""
-        ...
 
     async def find_copy(self, client: Client_contra, marker: str, /) -> Copy | None:
         """Our own copy, by its marker: made earlier, perhaps by a process that died before it could say so."""
-        ...
 
     async def put_copy(
         self,
@@ -118,29 +107,24 @@ class AssistantsFacet(Protocol[Client_contra]):
         parts and native ones, for providers that keep the assistant on numbers. Where a provider has versions the
         result is published. A copy that was deleted there is created again.
         """
-        ...
 
     async def delete_copy(self, client: Client_contra, copy: Copy, numbers: Sequence[Registration], /) -> None:
         """With all its parts. `numbers` as for `put_copy`: where the assistant was kept on them they forget it. Also
         fine if it is gone already.
         """
-        ...
 
     async def check_link(self, client: Client_contra, remote_id: str, /) -> None:
         """Whether an assistant that somebody made there can take calls. Raises ProviderError(BAD_REQUEST) that says
         what is missing: it does not exist, or was never published.
         """
-        ...
 
     async def manage_link(
         self, client: Client_contra, remote_id: str, manage: Sequence[Managed], wiring: Wiring, /
     ) -> None:
         """Set these of our things on a linked assistant, and touch nothing else of it."""
-        ...
 
     def lost_of_link(self, manage: Sequence[str], /) -> tuple[str, ...]:
         """What we cannot do on calls of such a linked assistant: "events", "transfer"."""
-        ...
 
 
 class RegistrationsFacet(Protocol[Client_contra]):
@@ -154,7 +138,6 @@ class RegistrationsFacet(Protocol[Client_contra]):
         """Make the registration, with assistant and fallback number (E.164), so that calls are answered also while
         the provider has pointed the number at itself.
         """
-        ...
 
     async def assign(
         self, client: Client_contra, registration: Registration, copy: Copy | None, fallback: str | None, /
@@ -162,11 +145,9 @@ class RegistrationsFacet(Protocol[Client_contra]):
         """Other assistant or fallback number on a registration that is there. Where the assistant itself is kept on the
         number, `put_copy` has put it there, and this sets the fallback. Raises ProviderError(BAD_REQUEST) if it is gone.
         """
-        ...
 
     async def unregister(self, client: Client_contra, registration: Registration, /) -> None:
         """Also fine if it is gone already."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +168,16 @@ class ShopFacet(Protocol[Client_contra]):
     @property
     def sells_in(self) -> tuple[str, ...]:
         """Countries (ISO 3166-1 alpha-2)."""
-        ...
 
     @property
     def labels_purchases(self) -> bool:
         """Whether a number that is bought there bears our label from the first moment."""
-        ...
 
     async def list_numbers(self, client: Client_contra, /) -> list[NativeNumber]:
         """All numbers that this key owns there: looked at before a purchase is tried a second time."""
-        ...
 
     async def buy(self, client: Client_contra, order: NumberOrder, /) -> NativeNumber:
         """One request that costs money: never repeated here."""
-        ...
 
     async def assign(
         self,
@@ -212,8 +189,6 @@ class ShopFacet(Protocol[Client_contra]):
         /,
     ) -> None:
         """Who answers a native number from now on."""
-        ...
 
     async def release(self, client: Client_contra, number: NativeNumber, /) -> None:
         """Give it back. Also fine if it is gone already."""
-        ...
