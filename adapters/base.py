@@ -47,6 +47,11 @@ class ProviderError(Exception):
         self.retry_after = retry_after  # seconds
 
 
+def bad_request(said: str, status: int | None = None) -> ProviderError:
+    """A BAD_REQUEST with an explanation for the key's owner."""
+    return ProviderError(ErrorKind.BAD_REQUEST, status=status, said=said)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
     """What a provider says of a key that it accepts."""

@@ -121,10 +121,13 @@ class AssistantsFacet(Protocol[Client_contra]):
     async def manage_link(
         self, client: Client_contra, remote_id: str, manage: Sequence[Managed], wiring: Wiring, /
     ) -> None:
-        """Set these of our things on a linked assistant, and touch nothing else of it."""
+        """Set what `manage` names (something) on a linked assistant, and change nothing else on it."""
 
-    def lost_of_link(self, manage: Sequence[str], /) -> tuple[str, ...]:
-        """What we cannot do on calls of such a linked assistant: "events", "transfer"."""
+
+def lost_of_link(manage: Sequence[str]) -> tuple[str, ...]:
+    """What we cannot do on calls of a linked assistant on which we set `manage`: "events", "transfer"."""
+    needs = {"events": "webhook", "transfer": "transfer"}
+    return tuple(lost for lost, need in needs.items() if need not in manage)
 
 
 class RegistrationsFacet(Protocol[Client_contra]):

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import quote, quote_plus
 
 from adapters.base import ErrorKind, ProviderError
@@ -35,6 +35,7 @@ _STATUS_KINDS: Final = {
 _SERVER_ERRORS: Final = range(500, 600)
 _MAX_SAID: Final = 200
 _MAX_RETRY_AFTER: Final = 3600.0
+_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}")
 _SIP_URI: Final = re.compile(r"sips?:[^\s\"<>@?]+@[^\s\"<>@?]+(\?[^\s\"<>?]*)?", re.ASCII)
 _MAX_SIP_URI: Final = 255
 _MAX_SIP_HEADERS: Final = 1024
@@ -143,6 +144,24 @@ def find(value: Any, *path: str) -> Any:
     return value
 
 
+def list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def is_id(value: Any) -> TypeGuard[str]:
+    """Whether it can stand in a path, and be stored."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def read_objects(reply: Reply, items: Any, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """The JSON objects in a list; in each, the fields `ids` are ids. Raises ProviderError(MALFORMED_REPLY)."""
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise malformed(reply)
+    if not all(is_id(item.get(name)) for item in items for name in ids):
+        raise malformed(reply)
+    return items
+
+
 def text(value: Any) -> str | None:
     """A string that any database and document can hold: without NUL and half characters. None for all else."""
     if not isinstance(value, str):
@@ -239,15 +258,11 @@ def _explanation(body: bytes) -> str:
     """The human words of an error body, in the shapes that our providers use; empty if there are none."""
     answer = _json_or_none(body[:1_000_000])
     spoken: list[str] = []
-    for place in (answer, *_listed(find(answer, "errors"))):
+    for place in (answer, *list_of(find(answer, "errors"))):
         for name in ("message", "error", "detail"):
             said = find(place, name)
-            spoken.extend(part for part in (*_listed(said), said) if isinstance(part, str))
+            spoken.extend(part for part in (*list_of(said), said) if isinstance(part, str))
     return "; ".join(dict.fromkeys(spoken))[:4000]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _json_or_none(body: bytes) -> Any:

@@ -8,16 +8,13 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 from adapters.base import SipHandoff, StreamHandoff
-from adapters.portable import Lines
 from adapters.replies import is_sip_address
 
 _ATTRIBUTE: Final = re.compile(r"[A-Za-z]{1,40}")
 _MAX_TWIML: Final = 64_000
 
 
-def read_twiml(
-    twiml: Any, provider_call_id: str | None, lines: Lines | None = None
-) -> StreamHandoff | SipHandoff | None:
+def read_twiml(twiml: Any) -> StreamHandoff | SipHandoff | None:
     """The one handoff in the document: Connect/Stream or Dial/Sip. None for every other document.
 
     A DOCTYPE is refused before anything is parsed: without one, XML has no entities that could grow or read files.
@@ -34,31 +31,29 @@ def read_twiml(
         return None
     match verb.tag, noun.tag:
         case "Connect", "Stream":
-            return _stream(noun, provider_call_id, lines)
+            return _stream(noun)
         case "Dial", "Sip":
-            return _sip(noun, provider_call_id, lines)
+            return _sip(noun)
     return None
 
 
-def _stream(stream: ET.Element, provider_call_id: str | None, lines: Lines | None) -> StreamHandoff | None:
+def _stream(stream: ET.Element) -> StreamHandoff | None:
     if not _is_stream_url(stream.get("url", "")) or any(child.tag != "Parameter" for child in stream):
         return None
-    # A namespaced attribute is none that Twilio knows, and would not survive being written again.
+    # Twilio knows no namespaced attributes, and they would not survive being written again.
     if not all(_ATTRIBUTE.fullmatch(name) for element in stream.iter() for name in element.attrib):
         return None
     return StreamHandoff(
         attributes=tuple(stream.attrib.items()),
         parameters=tuple(tuple(parameter.attrib.items()) for parameter in stream),
-        provider_call_id=provider_call_id,
-        lines=lines,
     )
 
 
-def _sip(sip: ET.Element, provider_call_id: str | None, lines: Lines | None) -> SipHandoff | None:
+def _sip(sip: ET.Element) -> SipHandoff | None:
     uri = (sip.text or "").strip()
     if len(sip) or not is_sip_address(uri):
         return None
-    return SipHandoff(uri, sip.get("username"), sip.get("password"), provider_call_id, lines)
+    return SipHandoff(uri, sip.get("username"), sip.get("password"))
 
 
 def _is_stream_url(url: str) -> bool:
@@ -68,7 +63,7 @@ def _is_stream_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         return False
 
 

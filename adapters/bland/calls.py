@@ -1,8 +1,8 @@
-"""Calls: an inbound session dialled by SIP, or a Bland number dialled as any number; the proof of a key.
+"""Calls: an inbound session dialled by SIP, or a Bland number dialled as any number; key checks.
 
-Bland docs: Create inbound session, SIP integration, Get inbound number. The assistant lives on Bland's number (the
-registration), so that a target has no assistant of its own. That a carrier's Dial may reach the SIP edge with a session
-is put together from two pages of these docs; mode "number" does without it.
+Bland docs: Create inbound session, SIP integration, Get inbound number. The assistant is on Bland's number (the
+registration), so a target has none. That a carrier can dial the SIP edge with a session follows from two pages of these
+docs, but none says so; mode "number" does not depend on it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,7 @@ import re
 from typing import Final
 from urllib.parse import quote
 
-from adapters.base import (
-    ErrorKind,
-    Handoff,
-    InboundCall,
-    KeyCheck,
-    NumberHandoff,
-    ProviderError,
-    SipHandoff,
-    Target,
-)
+from adapters.base import Handoff, InboundCall, KeyCheck, NumberHandoff, SipHandoff, Target, bad_request
 from adapters.bland.api import Client, number_path
 from adapters.facets import Missing
 from adapters.phone import is_e164
@@ -32,7 +23,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,900}")
 class Calls:
     """Takes a call whose number has a registration: the E.164 number at Bland that holds the assistant.
 
-    A session is no call yet: it expires by itself, and there is no id by which to stop what never began.
+    A session is not a call yet: it expires by itself, and has no id by which to end it.
     """
 
     def missing(self, target: Target) -> Missing | None:
@@ -41,7 +32,7 @@ class Calls:
     async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
         registration = target.registration or ""
         if not is_e164(registration):
-            raise ProviderError(ErrorKind.BAD_REQUEST, said="the registration at Bland is not an E.164 number")
+            raise bad_request("the registration at Bland is not an E.164 number")
         if target.mode == "number":
             return await _number(client, registration)
         return await _session(client, call, registration)
@@ -67,6 +58,6 @@ async def _session(client: Client, call: InboundCall, registration: str) -> SipH
 
 
 async def _number(client: Client, registration: str) -> NumberHandoff:
-    """Asks for the number's settings only: a number that this key does not own would be dialled in vain."""
+    """Only checks that the key owns the number: dialling another one would be in vain."""
     client.read_object(await client.send("GET", number_path(registration)))
     return NumberHandoff(registration)

@@ -1,7 +1,7 @@
-"""An inbound number at Bland: reading its settings, writing some of them, and leaving it to nobody.
+"""An inbound number at Bland: reading its settings, changing some, and taking an assistant off it.
 
-Bland docs: Number details, Update inbound number details, List inbound numbers. What the settings say is decided in
-`settings`; whose number it is, by whoever calls this.
+Bland docs: Number details, Update inbound number details, List inbound numbers. What the settings say is in `settings`.
+A number on a carrier's account takes a client that holds the account (`Client.holding`).
 """
 
 from __future__ import annotations
@@ -9,36 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.base import ErrorKind, ProviderError
-from adapters.bland.api import LISTS, Client, is_gone, listed, number_path
+from adapters.base import bad_request
+from adapters.bland.api import Client, listed, number_path
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
+from adapters.client import LISTS
 from adapters.phone import is_e164
 from adapters.portable import Registration, Wiring
+from adapters.replies import find
 from crypto.secret import Secret
 
 ACCOUNT: Final = "encrypted_key"
-"""The part of a registration without which Bland lets nobody change a number that is on a carrier's account."""
+"""The part of a registration that every change to a number on a carrier's account needs."""
 
 
-async def find_settings(client: Client, e164: str, account: Secret | None = None) -> dict[str, Any] | None:
+async def find_settings(client: Client, e164: str) -> dict[str, Any] | None:
     """None if this key has no such number."""
     if not is_e164(e164):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="a number at Bland is written like +14155550100")
-    try:
-        answer = await client.ask("GET", number_path(e164), account=account)
-    except ProviderError as error:
-        if is_gone(error):
-            return None
-        raise
-    inner = answer.get("data")
+        raise bad_request("a number at Bland is written like +14155550100")
+    answer = await client.look("GET", number_path(e164))
+    inner = find(answer, "data")
     return inner if isinstance(inner, dict) else answer
 
 
-async def read_settings(client: Client, e164: str, account: Secret | None = None) -> dict[str, Any]:
+async def read_settings(client: Client, e164: str) -> dict[str, Any]:
     """Raises ProviderError(BAD_REQUEST) if this key has no such number."""
-    settings = await find_settings(client, e164, account)
+    settings = await find_settings(client, e164)
     if settings is None:
-        raise ProviderError(ErrorKind.BAD_REQUEST, said=f"Bland has no number {e164} for this key")
+        raise bad_request(f"Bland has no number {e164} for this key")
     return settings
 
 
@@ -49,32 +46,32 @@ async def list_numbers(client: Client) -> list[tuple[str, dict[str, Any]]]:
     return [(e164, settings) for e164, settings in numbers if is_e164(e164)]
 
 
-async def write_settings(client: Client, e164: str, changes: Mapping[str, Any], account: Secret | None = None) -> None:
-    """`changes` must hold a prompt: Bland wants one every time. What Bland does not take is a BAD_REQUEST."""
-    answer = await client.ask("POST", number_path(e164), json=changes, account=account)
+async def write_settings(client: Client, e164: str, changes: Mapping[str, Any]) -> None:
+    """`changes` must hold a prompt: Bland wants one every time. Raises ProviderError(BAD_REQUEST) if it took only some."""
+    answer = await client.ask("POST", number_path(e164), json=changes)
     failed = answer.get("failed_updates")
     if isinstance(failed, dict) and (ours := sorted(failed.keys() & changes.keys())):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said=f"Bland did not take {', '.join(ours)} for {e164}")
+        raise bad_request(f"Bland did not take {', '.join(ours)} for {e164}")
 
 
 async def free_number(client: Client, number: Registration, marker: str | None, wiring: Wiring | None = None) -> None:
-    """It takes messages from now on: a prompt cannot be empty. Left alone if it is gone, was given something else
-    by hand, or has an assistant of ours that is not `marker`'s.
+    """Let it take messages: a prompt cannot be empty. Nothing changes if it is gone, was set up by hand since, or has
+    another assistant of ours than `marker`'s.
     """
-    account = account_of(number)
-    settings = await find_settings(client, number.remote_id, account)
+    client = client.holding(account_of(number))
+    settings = await find_settings(client, number.remote_id)
     if settings is None or is_made_by_hand(settings) or marker_on(settings) not in {None, marker}:
         return
     freed = {"pathway_id": None} if settings.get("pathway_id") else {}
     webhook = {}
     if wiring is not None:
         client, webhook = client.hiding(wiring.secret), {"webhook": Secret(wiring.webhook_url)}
-    await write_settings(client, number.remote_id, {**NEUTRAL, **webhook, **freed}, account)
+    await write_settings(client, number.remote_id, {**NEUTRAL, **webhook, **freed})
 
 
 async def take_messages(client: Client, number: Registration, wiring: Wiring | None = None) -> None:
-    """Whichever assistant of ours was on it."""
-    settings = await read_settings(client, number.remote_id, account_of(number))
+    """As `free_number`, for any assistant of ours."""
+    settings = await read_settings(client.holding(account_of(number)), number.remote_id)
     await free_number(client, number, marker_on(settings), wiring)
 
 

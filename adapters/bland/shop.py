@@ -1,14 +1,13 @@
 """Numbers that Bland sells. A new number takes messages until its assistant is put on it.
 
-Bland docs: Purchase inbound number; for releasing a number that was bought there is only Bland's own command line program
-to go by.
+Bland docs: Purchase inbound number. Releasing a bought number is documented only by Bland's command line program.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError, bad_request
 from adapters.bland.api import Client, number_path
 from adapters.bland.inbound import find_settings, list_numbers, read_settings, take_messages
 from adapters.bland.settings import NEUTRAL, marker_on
@@ -25,21 +24,19 @@ _NOT_FOUND: Final = 404
 
 
 class Shop:
-    """A purchase has no place for a label; the assistant comes with `put_copy`. Fallback numbers are not set: by Bland's
-    docs a number that has one sends all its calls there.
-    """
+    """A purchase takes no label; the assistant comes with `put_copy`. For fallback numbers, see `Registrations`."""
 
     sells_in: Final = ("US", "CA")
     labels_purchases: Final = False
 
     async def list_numbers(self, client: Client) -> list[NativeNumber]:
-        """Bland does not tell bought numbers from uploaded ones."""
+        """Uploaded ones, too: Bland does not tell them apart."""
         return [NativeNumber(e164, e164, text(settings.get("label"))) for e164, settings in await list_numbers(client)]
 
     async def buy(self, client: Client, order: NumberOrder) -> NativeNumber:
-        """Asks at the second address only where the first does not exist, which buys nothing."""
+        """Tries the second address only if the first does not exist: then nothing was bought."""
         if order.country not in self.sells_in:
-            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"Bland sells no numbers in {order.country}")
+            raise bad_request(f"Bland sells no numbers in {order.country}")
         body: dict[str, object] = {
             "country_code": order.country,
             "prompt": NEUTRAL["prompt"],
@@ -62,13 +59,13 @@ class Shop:
     async def assign(
         self, client: Client, number: NativeNumber, copy: Copy | None, wiring: Wiring, _fallback: str | None
     ) -> None:
-        """Until `put_copy` brings the new assistant the number takes messages, and the former one does not answer."""
+        """The number takes messages, and the former assistant no longer answers, until `put_copy` brings the new one."""
         settings = await read_settings(client, number.remote_id)
         if copy is None or marker_on(settings) != copy.parts.get("marker"):
             await take_messages(client, Registration(number.remote_id), wiring)
 
     async def release(self, client: Client, number: NativeNumber) -> None:
-        """Looks whether it is gone, since it costs money every month until it is."""
+        """Checks that it is gone, because it costs money every month until then."""
         path = number_path(number.remote_id)
         for method, address in (("DELETE", path), ("POST", f"{path}/delete")):
             try:
@@ -78,6 +75,4 @@ class Shop:
                     raise
             if await find_settings(client, number.remote_id) is None:
                 return
-        raise ProviderError(
-            ErrorKind.BAD_REQUEST, said=f"Bland still has {number.e164}: release it in Bland's dashboard"
-        )
+        raise bad_request(f"Bland still has {number.e164}: release it in Bland's dashboard")

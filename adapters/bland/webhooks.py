@@ -1,4 +1,4 @@
-"""What Bland tells about calls, and how it proves that it is Bland who tells it.
+"""What Bland reports about calls, and the proof that it comes from Bland.
 
 Bland docs: Webhook signing, Post call webhooks, Call details.
 """
@@ -48,11 +48,10 @@ class Webhooks:
         return any(proofs)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        """Raises ValueError for a body that is none of Bland's."""
         event = read_json(body)
         provider_call_id = text(find(event, "call_id"))
         if provider_call_id is None:
-            raise ValueError("no Bland event: it has no call_id")
+            raise ValueError("this is not a Bland event: it has no call_id")
         ended = not _POST_CALL_FIELDS.isdisjoint(event)
         reason = _reason(event) if ended else None
         metadata = _metadata(event)
@@ -73,10 +72,10 @@ class Webhooks:
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
-        """The body of our own tool (adapters.bland.tools). What Bland could not fill in stands there as its template."""
+        """The body of our tool (`adapters.bland.tools`). What Bland could not fill in is still a template."""
         asked = read_json(body)
         if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
-            raise ValueError("no call of our tool: it does not name a call")
+            raise ValueError("this is not a call of our tool: it does not name a call")
         return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))
 
     def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:
@@ -110,15 +109,12 @@ def _javascript_number(digits: str) -> float | int:
 
 
 def _reason(event: Any) -> str | None:
-    for name in ("error_message", "call_ended_by", "status"):
-        said = text(find(event, name))
-        if said:
-            return said
-    return None
+    said = (text(find(event, name)) for name in ("error_message", "call_ended_by", "status"))
+    return next(filter(None, said), None)
 
 
 def _metadata(event: Any) -> Mapping[str, Any]:
-    """What we sent as request_data, wherever Bland gives it back."""
+    """What we sent as request_data; Bland returns it in one of these places."""
     for path in (("request_data",), ("variables",), ("metadata",), ("variables", "metadata")):
         metadata = find(event, *path)
         if isinstance(metadata, dict) and ROUTER_CALL_ID in metadata:
@@ -127,8 +123,5 @@ def _metadata(event: Any) -> Mapping[str, Any]:
 
 
 def _seconds(event: Any) -> float | None:
-    exact = number(find(event, "corrected_duration"))
-    minutes = number(find(event, "call_length"))
-    if exact is not None or minutes is None:
-        return exact
-    return minutes * 60
+    exact, minutes = number(find(event, "corrected_duration")), number(find(event, "call_length"))
+    return minutes * 60 if exact is None and minutes is not None else exact

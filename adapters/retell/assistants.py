@@ -1,6 +1,6 @@
 """Our copies at Retell: an LLM, the agent that speaks with it, and a knowledge base, all with the client's marker.
 
-Each is looked for before it is made, so that whoever takes over from a process that died finishes its work.
+Each is looked for before it is created, so that work which a process left half done is finished.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from adapters.base import ProviderError
-from adapters.facets import Managed
 from adapters.portable import Assistant, Copy, Registration, Wiring
-from adapters.replies import find
+from adapters.replies import find, is_id
 from adapters.retell import definition, links
-from adapters.retell.api import Client, is_id
+from adapters.retell.api import Client
 from adapters.retell.knowledge import delete_knowledge, ids_of, keep_knowledge, list_knowledge, wait_for_knowledge
 from adapters.retell.versions import Draft, llm_of, read_draft, start_draft, version_of
 
@@ -24,15 +23,15 @@ _REFUSED: Final = 400
 
 
 class Assistants:
-    """A copy's parts: LLM, knowledge base, and the marker. What is done about linked agents is in `links`."""
+    """A copy's parts: LLM, knowledge base, and the marker."""
 
     lives_on_numbers: Final = False
-
-    def lost_features(self, assistant: Assistant) -> tuple[str, ...]:
-        return definition.lost_features(assistant)
+    lost_features = staticmethod(definition.lost_features)
+    check_link = staticmethod(links.check_link)
+    manage_link = staticmethod(links.manage_link)
 
     async def find_copy(self, client: Client, marker: str) -> Copy | None:
-        """Also what was only begun: without an agent its `remote_id` is None."""
+        """Also an unfinished one: without an agent its `remote_id` is None."""
         agent = await _find_agent(client, marker)
         llm = None if agent is not None else await _find_llm(client, marker)
         llm_id = llm_of(agent) if agent is not None else None if llm is None else str(llm["llm_id"])
@@ -49,7 +48,7 @@ class Assistants:
         assistant: Assistant,
         wiring: Wiring,
         copy: Copy | None,
-        _: Sequence[Registration],  # calls and numbers name their agent, not the other way round
+        _: Sequence[Registration],  # calls and numbers name their agent, not vice versa
     ) -> Copy:
         client = client.hiding(wiring.secret)
         agent = await _find_usable_agent(client, assistant.marker, copy)
@@ -77,28 +76,18 @@ class Assistants:
             await _delete_llm(client, parts[_LLM])
         await delete_knowledge(client, sorted(knowledge))
 
-    async def check_link(self, client: Client, remote_id: str) -> None:
-        await links.check_link(client, remote_id)
-
-    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
-        await links.manage_link(client, remote_id, manage, wiring)
-
-    def lost_of_link(self, manage: Sequence[str]) -> tuple[str, ...]:
-        needs = {"events": "webhook", "transfer": "transfer"}
-        return tuple(lost for lost, need in needs.items() if need not in manage)
-
 
 async def _find_usable_agent(client: Client, marker: str, copy: Copy | None) -> dict[str, Any] | None:
-    """The agent that we made earlier, newest version. One whose LLM was deleted can never speak again: it is deleted."""
+    """The agent that we created earlier, newest version. One whose LLM was deleted cannot work and is deleted too."""
     agent = None
     if copy is not None and copy.remote_id is not None:
-        agent = await client.look(f"/get-agent/{copy.remote_id}", "agent_id")
+        agent = await client.look("GET", f"/get-agent/{copy.remote_id}", "agent_id")
     if agent is None:
         agent = await _find_agent(client, marker)
     if agent is None:
         return None
     llm_id = llm_of(agent)
-    if llm_id is not None and await client.look(f"/get-retell-llm/{llm_id}", "llm_id") is not None:
+    if llm_id is not None and await client.look("GET", f"/get-retell-llm/{llm_id}", "llm_id") is not None:
         return agent
     await client.remove(f"/delete-agent/{agent['agent_id']}")
     return None
@@ -109,7 +98,7 @@ async def _find_agent(client: Client, marker: str) -> dict[str, Any] | None:
     wanted = {"filter_criteria": {"query": tag}}
     async for item in client.list_all("POST", "/v2/list-agents", "agent_id", json=wanted):
         if str(item.get("agent_name")).endswith(tag):
-            return await client.look(f"/get-agent/{item['agent_id']}", "agent_id")
+            return await client.look("GET", f"/get-agent/{item['agent_id']}", "agent_id")
     return None
 
 
@@ -121,9 +110,9 @@ async def _find_llm(client: Client, marker: str) -> dict[str, Any] | None:
 
 
 async def _create(client: Client, marker: str, llm_fields: object, agent_fields: dict[str, Any]) -> Draft:
-    """A new agent, with the LLM that an earlier attempt has left if there is one."""
+    """A new agent, with the LLM that an earlier attempt left, if any."""
     llm = await _find_llm(client, marker)
-    if llm is not None and llm.get("is_published") is True:  # its agent is gone, and it cannot change any more
+    if llm is not None and llm.get("is_published") is True:  # its agent is gone, and a published LLM cannot change
         await _delete_llm(client, str(llm["llm_id"]))
         llm = None
     if llm is None:
@@ -136,7 +125,7 @@ async def _create(client: Client, marker: str, llm_fields: object, agent_fields:
 
 
 async def _change(client: Client, agent: dict[str, Any], llm_fields: object, agent_fields: object) -> Draft:
-    """A draft that an earlier attempt has left is used up."""
+    """Continues a draft that an earlier attempt left."""
     published = agent.get("is_published") is True
     draft = await start_draft(client, agent, version_of(agent)) if published else read_draft(agent)
     await draft.change_llm(client, llm_fields)
@@ -145,7 +134,7 @@ async def _change(client: Client, agent: dict[str, Any], llm_fields: object, age
 
 
 async def _delete_llm(client: Client, llm_id: str) -> None:
-    """One that an agent of somebody else's speaks with stays: Retell refuses, and rightly so."""
+    """Retell refuses to delete an LLM that another agent uses; it stays."""
     try:
         await client.remove(f"/delete-retell-llm/{llm_id}")
     except ProviderError as error:

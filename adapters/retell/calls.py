@@ -1,33 +1,22 @@
-"""Retell while a caller waits: registered calls, dialled by SIP under the call's id; key checks and free lines.
+"""Registered calls, dialled by SIP under the call's id; key checks and free lines.
 
-Retell docs: Custom telephony, Register phone call, Concurrency. A registered call that nobody dials ends by itself
+Retell docs: Custom telephony, Register phone call, Concurrency. A registered call that is never dialled ends by itself
 after five minutes.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
-from adapters.base import (
-    ErrorKind,
-    Handoff,
-    InboundCall,
-    KeyCheck,
-    ProviderError,
-    SipHandoff,
-    Target,
-)
+from adapters.base import Handoff, InboundCall, KeyCheck, SipHandoff, Target, bad_request
 from adapters.facets import Missing
 from adapters.portable import Lines
-from adapters.replies import find, is_sip_address, malformed, number
+from adapters.replies import find, is_id, is_sip_address, malformed, number
 from adapters.retell.api import Client
-
-_CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Calls:
-    """A number needs no registration, a call an assistant (an agent at Retell)."""
+    """A call needs an assistant (an agent at Retell); numbers need no registration."""
 
     def missing(self, target: Target) -> Missing | None:
         return None if target.assistant_id else "assistant"
@@ -36,7 +25,7 @@ class Calls:
         reply = await client.send("POST", "/v2/register-phone-call", json=_registration(call, target))
         call_id = find(client.read(reply), "call_id")
         uri = f"sip:{call_id}@{client.settings['sip']}"
-        if not isinstance(call_id, str) or not _CALL_ID.fullmatch(call_id) or not is_sip_address(uri):
+        if not is_id(call_id) or not is_sip_address(uri):
             raise malformed(reply)
         return SipHandoff(uri, provider_call_id=call_id)
 
@@ -50,7 +39,7 @@ class Calls:
 
 
 async def count_lines(client: Client) -> Lines:
-    """Retell docs, Get concurrency. Lines that burst above the limit cost extra and don't count as free."""
+    """Retell docs, Get concurrency. Lines beyond the limit ("burst") cost extra and don't count as free."""
     reply = await client.send("GET", "/get-concurrency")
     answer = client.read(reply)
     allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
@@ -60,8 +49,8 @@ async def count_lines(client: Client) -> Lines:
 
 
 async def end_call(client: Client, provider_call_id: str) -> None:
-    if not _CALL_ID.fullmatch(provider_call_id):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="not a call id of Retell")
+    if not is_id(provider_call_id):
+        raise bad_request("This is not the id of a call at Retell.")
     await client.tell("POST", f"/v2/stop-call/{provider_call_id}")
 
 

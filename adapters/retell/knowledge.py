@@ -1,6 +1,6 @@
-"""What an assistant knows, as one knowledge base at Retell. They do not change: other texts make another one.
+"""An assistant's knowledge as one knowledge base at Retell. It never changes: other texts make another one.
 
-Retell docs: Create knowledge base. It is read in after it was made; until then an agent knows nothing of it.
+Retell docs: Create knowledge base. Retell indexes it after its creation; until then agents cannot use it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from adapters.base import ErrorKind, ProviderError
-from adapters.http import Part
+from adapters.base import bad_request
 from adapters.portable import Assistant
 from adapters.replies import find
+from adapters.requests import Part
 from adapters.retell.api import Client
 
 _ID: Final = "knowledge_base_id"
 _NAME: Final = "knowledge_base_name"
 _READABLE: Final = 14  # characters of the name that are for people: 39 is the most that Retell takes
 _OWNER_DIGITS, _TEXT_DIGITS = 12, 10
-_WAITS: Final = (0.5, 1, 2, 4, 8)  # seconds; after that it finishes on a live agent
+_WAITS: Final = (0.5, 1, 2, 4, 8)  # seconds; after that, the agent goes live while indexing continues
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +33,23 @@ class Kept:
 
 
 async def keep_knowledge(client: Client, assistant: Assistant) -> Kept:
-    """Make it unless it is there; what is superseded stays for as long as calls may need it."""
+    """Creates it unless it is there; superseded ones stay until the caller deletes them."""
     ours = await list_knowledge(client, assistant.marker)
     if not assistant.knowledge:
         return Kept(None, tuple(ids_of(ours)))
     name = _name(assistant)
-    # One that could not be read in is as good as none.
+    # One that Retell could not index is useless.
     fit = [one for one in ours if find(one, _NAME) == name and find(one, "status") != "error"]
     current = str(fit[0][_ID]) if fit else await _create(client, name, assistant)
     return Kept(current, tuple(one for one in ids_of(ours) if one != current))
 
 
 async def wait_for_knowledge(client: Client, knowledge_base_id: str) -> None:
-    """Until it is read in, for a quarter of a minute at most. Raises ProviderError(BAD_REQUEST) if it cannot be."""
+    """Waits until it is indexed, 15.5 s at most. Raises ProviderError(BAD_REQUEST) if that failed."""
     for wait in (*_WAITS, None):
         found = await client.ask("GET", f"/get-knowledge-base/{knowledge_base_id}", _ID)
         if found.get("status") == "error":
-            said = "Retell could not read the knowledge in. Check the texts, and try again."
-            raise ProviderError(ErrorKind.BAD_REQUEST, said=said)
+            raise bad_request("Retell could not read the knowledge. Check the texts, and try again.")
         if found.get("status") == "complete" or wait is None:
             return
         await client.pause(wait)
@@ -78,7 +77,7 @@ async def _create(client: Client, name: str, assistant: Assistant) -> str:
 
 
 def _name(assistant: Assistant) -> str:
-    """For people its beginning, for us whose it is and what is in it."""
+    """The beginning is for people; the rest says whose it is and what is in it."""
     content = sha256(_texts(assistant).encode()).hexdigest()[:_TEXT_DIGITS]
     return f"{assistant.name[:_READABLE].strip()}{_owner(assistant.marker)}{content}"
 

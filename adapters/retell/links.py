@@ -1,20 +1,20 @@
-"""Agents at Retell that somebody else made, and that a client is linked to: looked at, and changed only as allowed."""
+"""Linked agents: made at Retell by others, checked here, and changed only as the agency allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import bad_request
 from adapters.facets import Managed
 from adapters.portable import Wiring
-from adapters.replies import find
+from adapters.replies import find, is_id, list_of
 from adapters.retell import definition
-from adapters.retell.api import Client, is_id
+from adapters.retell.api import Client
 from adapters.retell.versions import Draft, list_versions, llm_of, number_of, read_draft, start_draft, version_of
 
 _TITLE: Final = "Set by callrouter"
-"""The title of our drafts there: one that was begun and not published is gone on with."""
+"""The title of our drafts there: one that was not published is continued."""
 
 
 async def check_link(client: Client, remote_id: str) -> None:
@@ -23,9 +23,6 @@ async def check_link(client: Client, remote_id: str) -> None:
 
 
 async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
-    """Set these of our things on it."""
-    if not manage:
-        return
     client = client.hiding(wiring.secret)
     agent, versions = await _published_agent(client, remote_id)
     of_agent = _webhook_change(agent, wiring) if "webhook" in manage else None
@@ -40,21 +37,21 @@ async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed],
 
 
 async def _published_agent(client: Client, remote_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What calls get, and all versions. Raises ProviderError(BAD_REQUEST) with what is missing."""
-    agent = await client.look(f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
+    """The version that takes calls, and all versions. Raises ProviderError(BAD_REQUEST) with what is missing."""
+    agent = await client.look("GET", f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
     if agent is None:
-        raise _unfit("Retell has no such agent under this key.")
+        raise bad_request("Retell has no agent with this id under this key.")
     versions = await list_versions(client, remote_id)
     published = [version_of(one) for one in versions if one.get("is_published") is True]
     if not published:
-        raise _unfit("The agent was never published at Retell. Publish it there, and link it again.")
+        raise bad_request("The agent was never published at Retell. Publish it there, and link it again.")
     if version_of(agent) != max(published):
         agent = await client.ask("GET", f"/get-agent/{remote_id}", "agent_id", query={"version": max(published)})
     return agent, versions
 
 
 async def _draft(client: Client, agent: dict[str, Any], versions: Sequence[dict[str, Any]]) -> Draft:
-    """From what is published, not from a draft that somebody is at work on."""
+    """Based on the published version, not on a draft that somebody is editing."""
     base = version_of(agent)
     begun = [
         version_of(one)
@@ -70,36 +67,32 @@ async def _draft(client: Client, agent: dict[str, Any], versions: Sequence[dict[
 
 
 def _webhook_change(agent: dict[str, Any], wiring: Wiring) -> dict[str, Any] | None:
-    """None: it is there already."""
+    """None if it is set already."""
     there = agent.get("webhook_url") == wiring.webhook_url and set(definition.EVENTS) <= _events(agent)
     return None if there else definition.webhook_fields(wiring)
 
 
 def _events(agent: dict[str, Any]) -> set[str]:
-    """An agent that names none tells of all that we want."""
+    """An agent that names none sends all that we want."""
     named = agent.get("webhook_events")
     return {str(one) for one in named} if isinstance(named, list) else set(definition.EVENTS)
 
 
 async def _transfer_change(client: Client, agent: dict[str, Any], wiring: Wiring) -> dict[str, Any] | None:
-    """The LLM's tools with ours among them; None if it is."""
+    """The LLM's tools with ours among them; None if it is there already."""
     llm_id = llm_of(agent)
     if llm_id is None:
-        raise _unfit(
+        raise bad_request(
             "The agent does not speak with a Retell LLM, so no function can be added to it here. Link it without"
             ' "transfer", and add the transfer function in Retell.'
         )
     version = number_of(find(agent, "response_engine", "version"))
     query = {} if version is None else {"version": version}
     llm = await client.ask("GET", f"/get-retell-llm/{llm_id}", "llm_id", query=query)
-    given = llm.get("general_tools")
-    tools = given if isinstance(given, list) else []
+    tools = list_of(llm.get("general_tools"))
     others = [tool for tool in tools if not definition.is_transfer_tool(tool, wiring)]
     ours = [tool for tool in tools if definition.is_transfer_tool(tool, wiring)]
+    names = {str(tool.get("name")) for tool in others if isinstance(tool, dict)}
     if [tool["url"] for tool in ours] == [wiring.transfer_url]:
         return None
-    return {"general_tools": [*others, definition.transfer_tool(wiring, definition.names_of(others))]}
-
-
-def _unfit(said: str) -> ProviderError:
-    return ProviderError(ErrorKind.BAD_REQUEST, said=said)
+    return {"general_tools": [*others, definition.transfer_tool(wiring, names)]}

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import ErrorKind, ProviderError, bad_request
 from adapters.facets import NumberOrder
 from adapters.phone import is_e164
 from adapters.portable import Copy, NativeNumber, Wiring
@@ -49,7 +49,7 @@ class Shop:
 
 
 def _answering(copy: Copy | None, wiring: Wiring, fallback: str | None) -> dict[str, Any]:
-    """The agent answers also when we don't; the webhook lets us say more about the call, or choose another agent."""
+    """The agent answers even if we don't; the webhook lets us add to the call's data or choose another agent."""
     agent_id = None if copy is None else copy.remote_id
     agent = {"agent_id": agent_id, "agent_version": "latest_published", "weight": 1}
     return {
@@ -61,9 +61,9 @@ def _answering(copy: Copy | None, wiring: Wiring, fallback: str | None) -> dict[
 
 def _area_code(country: str, area_code: str) -> int:
     if country != "US":
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="Retell lets an area code be chosen for US numbers only.")
+        raise bad_request("Retell lets you choose an area code for US numbers only.")
     if not _AREA_CODE.fullmatch(area_code):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="A US area code has three digits, and begins with 2 to 9.")
+        raise bad_request("A US area code has three digits and begins with 2 to 9.")
     return int(area_code)
 
 

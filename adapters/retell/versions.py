@@ -1,4 +1,4 @@
-"""Versions of an agent: what is published never changes, so every change is a draft first.
+"""Versions of an agent: a published version never changes, so every change starts as a draft.
 
 Retell docs: Setup versioning for agents, Create draft agent version, Publish agent. The agent's LLM has versions of its
 own: a new draft of the agent brings a draft of its LLM, and publishing publishes both.
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.replies import find
-from adapters.retell.api import Client, is_id
+from adapters.replies import find, is_id
+from adapters.retell.api import Client
 
 _ENGINE: Final = "retell-llm"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A version of an agent that may still change, with its LLM's; `llm_id` None: something else answers for it."""
+    """An unpublished version of an agent and of its LLM. `llm_id` is None if the agent has another engine."""
 
     agent_id: str
     version: int
@@ -39,7 +39,7 @@ class Draft:
 
 
 async def start_draft(client: Client, agent: dict[str, Any], base: int) -> Draft:
-    """A new draft that is as version `base` of the agent."""
+    """A new draft, a copy of version `base` of the agent."""
     path = f"/create-agent-version/{agent['agent_id']}"
     return read_draft(await client.ask("POST", path, "agent_id", json={"base_version": base}))
 
@@ -51,7 +51,7 @@ def read_draft(agent: dict[str, Any]) -> Draft:
 
 
 def version_of(agent: Any) -> int:
-    """Raises ProviderError(MALFORMED_REPLY) for what has none."""
+    """Raises ProviderError(MALFORMED_REPLY) if there is none."""
     version = number_of(find(agent, "version"))
     if version is None:
         raise ProviderError(ErrorKind.MALFORMED_REPLY)
@@ -65,7 +65,7 @@ def number_of(value: Any) -> int | None:
 
 
 def llm_of(agent: Any) -> str | None:
-    """The LLM that an agent speaks with; None where it is another engine, or an id that is none."""
+    """The LLM that an agent speaks with; None for another engine or a malformed id."""
     llm_id = find(agent, "response_engine", "llm_id")
     return str(llm_id) if find(agent, "response_engine", "type") == _ENGINE and is_id(llm_id) else None
 

@@ -1,11 +1,10 @@
-"""What Retell tells us about calls, and what it asks: signed with an API key, read without trust.
+"""What Retell reports and asks about calls: signed with an API key, read without trust.
 
 Retell docs: Webhook overview, Secure the webhook, Inbound call webhook.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ _FAULTS: Final = {
     "sip_routing_error": ErrorKind.PROVIDER_ERROR,
     "telephony_provider_": ErrorKind.PROVIDER_ERROR,
 }
-"""Beginnings of disconnection reasons for which nobody on the line is to blame, and what they mean."""
+"""Beginnings of disconnection reasons that are Retell's fault, and what they mean."""
 
 _KINDS: Final[Mapping[str, Literal["started", "ended", "analyzed", "asked"]]] = {
     "call_started": "started",
@@ -52,15 +51,15 @@ class Webhooks:
             return False
         signed_at = int(match[1])
         message = delivery.body + str(signed_at).encode()
-        proofs = [hmac.compare_digest(_sign(message, secret), match[2]) for secret in secrets if secret]
+        digests = [hmac.new(secret.reveal().encode(), message, "sha256").hexdigest() for secret in secrets if secret]
+        proofs = [hmac.compare_digest(digest, match[2]) for digest in digests]
         return any(proofs) and abs(delivery.at.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        """Raises ValueError for a body that is none of Retell's."""
         event = read_json(body)
         original = text(find(event, "event"))
         if original is None:
-            raise ValueError("no Retell event: it has no event name")
+            raise ValueError("this is not a Retell event: it has no event name")
         call = find(event, _QUESTION if original == _QUESTION else "call")
         reason = text(find(call, "disconnection_reason"))
         return ProviderEvent(
@@ -81,10 +80,10 @@ class Webhooks:
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
-        """Retell docs, Custom function: the call with its metadata stands beside the arguments."""
+        """Retell docs, Custom function: the call and its metadata are beside the arguments."""
         call = find(read_json(body), "call")
         if not isinstance(call, dict):
-            raise ValueError("no function call of Retell's: it has no call")  # noqa: TRY004 - what read_event raises, too
+            raise ValueError("this is not a function call from Retell: it has no call")  # noqa: TRY004 - as in read_event
         return TransferAsked(
             call_id=text(find(call, "metadata", ROUTER_CALL_ID)), caller=text(find(call, "from_number"))
         )
@@ -98,7 +97,7 @@ def answer_question(
 ) -> dict[str, Any]:
     """Retell docs, Inbound call webhook: the agent, its version, and what the call carries. Raises ValueError."""
     if event.kind != "asked":
-        raise ValueError("no question of Retell's: only call_inbound wants an agent")
+        raise ValueError("only Retell's call_inbound asks for an agent")
     return {
         _QUESTION: {
             "override_agent_id": assistant_id,
@@ -111,10 +110,6 @@ def answer_question(
 
 def _failure(reason: str) -> ErrorKind | None:
     return next((kind for beginning, kind in _FAULTS.items() if reason.startswith(beginning)), None)
-
-
-def _sign(message: bytes, secret: Secret) -> str:
-    return hmac.new(secret.reveal().encode(), message, hashlib.sha256).hexdigest()
 
 
 def _scaled(value: Any, divisor: float) -> float | None:

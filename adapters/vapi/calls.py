@@ -1,30 +1,30 @@
-"""Handing calls to Vapi by bypass, and what its API says of a key.
+"""Handing calls to Vapi by bypass, and checking a key.
 
-The two fields that make a bypass call stand in the prose of the docs only, not in the API's schema, hence the care
-with what comes back.
+The two fields that make a bypass call are only in the prose of the docs, not in the API's schema, so the reply is read
+with care.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.base import ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target
 from adapters.facets import Missing
 from adapters.portable import Lines
-from adapters.replies import Reply, find, malformed, redact, text
+from adapters.replies import Reply, find, is_id, malformed, redact, text
 from adapters.twiml import read_twiml
-from adapters.vapi.api import REFUSALS, Client, is_id
+from adapters.vapi.api import REFUSALS, Client
 
 _UNKNOWN_CALLER: Final = "anonymous"  # Vapi wants letters and digits where its E.164 check is off
-
-_MOST_LINES: Final = 1_000_000  # more than anybody has, and what a database's integer holds
+_MOST_LINES: Final = 1_000_000  # more than any agency has, and within a database's integer
 
 
 class Calls:
     """Takes a call that has an assistant, and an imported number (its id is the registration).
 
-    A call cannot be ended by its id: DELETE /call removes a record, and a call's control URL comes with its creation
-    alone. A bypass call that nobody joins ends by itself. Free lines are told with each call, and not on request.
+    A call cannot be ended by its id: DELETE /call removes a record, and only the reply to its creation has a call's
+    control URL. A bypass call that is never joined ends by itself. Free lines are reported with each call only.
     """
 
     def missing(self, target: Target) -> Missing | None:
@@ -38,12 +38,10 @@ class Calls:
         if find(answer, "subscriptionLimits", "concurrencyBlocked") is True:
             raise ProviderError(ErrorKind.AT_CAPACITY, status=reply.status)
         call_id = find(answer, "id")
-        handoff = read_twiml(
-            find(answer, "phoneCallProviderDetails", "twiml"), call_id if is_id(call_id) else None, _lines(answer)
-        )
+        handoff = read_twiml(find(answer, "phoneCallProviderDetails", "twiml"))
         if handoff is None:
             raise _not_taken(client, reply, answer)
-        return handoff
+        return replace(handoff, provider_call_id=call_id if is_id(call_id) else None, lines=_lines(answer))
 
     async def check_key(self, client: Client) -> KeyCheck:
         reply = await client.send("GET", "/assistant", query={"limit": 1})
@@ -68,7 +66,7 @@ def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
 
 
 def _not_taken(client: Client, reply: Reply, answer: Any) -> ProviderError:
-    """A call that Vapi made and ended in one breath says why; one without a document of use says nothing."""
+    """A call that Vapi created and ended at once says why; one without a usable document does not."""
     said = text(find(answer, "endedReason")) or ""
     kind = next((rule.kind for rule in REFUSALS if rule.words.search(said)), ErrorKind.MALFORMED_REPLY)
     return ProviderError(kind, status=reply.status, said=redact(said, client.key))
@@ -76,9 +74,8 @@ def _not_taken(client: Client, reply: Reply, answer: Any) -> ProviderError:
 
 def _lines(answer: Any) -> Lines | None:
     """With this call counted among those that use a line."""
-    limit, remaining = (
-        find(answer, "subscriptionLimits", name) for name in ("concurrencyLimit", "remainingConcurrentCalls")
-    )
+    limits = find(answer, "subscriptionLimits")
+    limit, remaining = find(limits, "concurrencyLimit"), find(limits, "remainingConcurrentCalls")
     if not _is_count(limit):
         return None
     return Lines(limit, max(limit - remaining, 0) if _is_count(remaining) else None)

@@ -1,7 +1,7 @@
 """The portable assistant as the body of Vapi's POST and PATCH /assistant, field by field.
 
-Vapi's API schema: CreateAssistantDTO. Every field of ours is always sent, also where it says "none": a PATCH leaves
-alone what it doesn't name.
+Vapi's API schema: CreateAssistantDTO. Every field of ours is always sent, even if it says "none": a PATCH keeps the
+fields that it doesn't name.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import bad_request
 from adapters.portable import Assistant, Function, Knowledge, Wiring
+from adapters.replies import find
 from adapters.vapi.languages import are_understood, choose_transcriber, choose_voice, instruct
 from crypto.secret import Secret
 
 MARKER: Final = "callrouter_marker"
 TRANSFER: Final = "transfer"
 
-# Follows instructions and calls functions reliably, and answers without thinking first: a caller hears every pause.
+# Follows instructions and calls functions reliably, and answers without reasoning first: callers notice every pause.
 _MODEL: Final = {"provider": "openai", "model": "gpt-4.1"}
 _NAME_LENGTH: Final = 40
-_LONGEST: Final = 3600  # seconds; as long as the router lets a call be when it knows no better. Vapi's default is 600
+_LONGEST: Final = 3600  # seconds; the router's own limit for a call without one. Vapi's default is 600
 _DURATION: Final = (10, 43200)
 _SERVER_MESSAGES: Final = ("status-update", "end-of-call-report", "tool-calls")
 _TOLD_AGAIN: Final = {"type": "exponential", "maxRetries": 5, "baseDelaySeconds": 2}
@@ -34,9 +35,8 @@ def lost_features(assistant: Assistant) -> tuple[str, ...]:
 
 
 def assistant_body(assistant: Assistant, wiring: Wiring, file_ids: Sequence[str]) -> dict[str, Any]:
-    """`file_ids`: the files that hold its knowledge. Addresses and the webhook secret stay Secrets until they are sent.
-
-    Raises ProviderError(BAD_REQUEST) for a function with the name of ours.
+    """`file_ids`: the files that hold its knowledge. Our addresses and the webhook secret stay Secrets until they are
+    sent. Raises ProviderError(BAD_REQUEST) for a function with the name of ours.
     """
     shortest, longest = _DURATION
     return {
@@ -57,13 +57,13 @@ def assistant_body(assistant: Assistant, wiring: Wiring, file_ids: Sequence[str]
 
 
 def webhook_fields(wiring: Wiring) -> dict[str, Any]:
-    """What makes an assistant's calls known to us."""
+    """What makes Vapi report an assistant's calls to us."""
     server = {**_server(wiring.webhook_url, wiring.secret), "backoffPlan": dict(_TOLD_AGAIN)}
     return {"server": server, "serverMessages": list(_SERVER_MESSAGES)}
 
 
 def transfer_tool(wiring: Wiring) -> dict[str, Any]:
-    """Ours, and never Vapi's own transferCall: under bypass Vapi holds no line that it could transfer."""
+    """Not Vapi's own transferCall: under bypass Vapi holds no line that it could transfer."""
     return {
         "type": "function",
         "function": {
@@ -80,9 +80,7 @@ def transfer_tool(wiring: Wiring) -> dict[str, Any]:
 
 
 def is_transfer_tool(tool: Any) -> bool:
-    return (
-        isinstance(tool, dict) and isinstance(tool.get("function"), dict) and tool["function"].get("name") == TRANSFER
-    )
+    return bool(find(tool, "function", "name") == TRANSFER)
 
 
 def _server(url: str, secret: Secret) -> dict[str, Any]:
@@ -90,16 +88,14 @@ def _server(url: str, secret: Secret) -> dict[str, Any]:
 
 
 def _opening(assistant: Assistant) -> Mapping[str, str]:
-    """Without a greeting the model finds words of its own; silence would make callers hang up."""
+    """Without a greeting, the model makes one up: silence would make callers hang up."""
     if assistant.greeting is None:
         return {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"}
     return {"firstMessage": assistant.greeting, "firstMessageMode": "assistant-speaks-first"}
 
 
 def _prompt(assistant: Assistant) -> str:
-    """Vapi has no field for a time zone or for what is spoken: both go into the prompt, which is a Liquid template
-    (Vapi docs: Dynamic variables).
-    """
+    """Vapi has no fields for time zone and languages: both go into the prompt, a Liquid template (docs: Dynamic variables)."""
     pieces = [assistant.prompt, instruct(assistant.languages)]
     if assistant.timezone is not None:
         now = f'{{{{"now" | date: "%A, %B %d, %Y, %I:%M %p", "{assistant.timezone}"}}}}'
@@ -111,9 +107,8 @@ def _tools(assistant: Assistant, wiring: Wiring, file_ids: Sequence[str]) -> lis
     tools = [{"type": "endCall"}, *(_function_tool(function) for function in assistant.functions)]
     if assistant.transfer_to is not None:
         if any(function.name == TRANSFER for function in assistant.functions):
-            raise ProviderError(
-                ErrorKind.BAD_REQUEST,
-                said=f"A function must not be called {TRANSFER}: that is the name of the one which puts callers through.",
+            raise bad_request(
+                f"A function must not be called {TRANSFER}: the one that transfers callers has that name."
             )
         tools.append(transfer_tool(wiring))
     if assistant.knowledge:
@@ -122,7 +117,7 @@ def _tools(assistant: Assistant, wiring: Wiring, file_ids: Sequence[str]) -> lis
 
 
 def _function_tool(function: Function) -> dict[str, Any]:
-    """Vapi asks the agency's own software; what proves Vapi to us is not for them."""
+    """Vapi asks the agency's software directly, without the secret that Vapi proves itself to us with."""
     return {
         "type": "function",
         "function": {
@@ -135,15 +130,10 @@ def _function_tool(function: Function) -> dict[str, Any]:
 
 
 def _query_tool(knowledge: Sequence[Knowledge], file_ids: Sequence[str]) -> dict[str, Any]:
-    about = "What the business says of itself: " + "; ".join(one.title for one in knowledge)
+    about = f"What the business says of itself: {'; '.join(one.title for one in knowledge)}"[:_ABOUT_LENGTH]
     return {
         "type": "query",
         "knowledgeBases": [
-            {
-                "name": "knowledge",
-                "description": about[:_ABOUT_LENGTH],
-                "provider": "google",
-                "fileIds": list(file_ids),
-            }
+            {"name": "knowledge", "description": about, "provider": "google", "fileIds": list(file_ids)}
         ],
     }

@@ -1,4 +1,4 @@
-"""An assistant's knowledge as files at Vapi, each named by what it holds, so that none is stored twice or left behind.
+"""An assistant's knowledge as files at Vapi. A file's name says what it holds, so that none is stored twice or left.
 
 Vapi docs: Knowledge base; its API's schema: File.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from adapters.http import Part
 from adapters.portable import Assistant, Knowledge
+from adapters.requests import Part
 from adapters.vapi.api import Client, path_of
 
 
 async def store_knowledge(client: Client, assistant: Assistant) -> tuple[list[str], set[str]]:
-    """The ids of the files with what the assistant knows now, uploaded where they were missing; and the ids of those
-    with what it knew before, to be deleted once nothing points to them.
+    """The ids of the files with its knowledge, uploaded where missing; and the ids of superseded files, to be deleted
+    once nothing refers to them.
     """
     stored = await _stored_files(client, assistant.marker)
     ids: list[str] = []
@@ -34,29 +34,24 @@ async def delete_files(client: Client, ids: Sequence[str]) -> None:
 
 
 async def _stored_files(client: Client, marker: str) -> dict[str, str]:
-    """Ids by name. The list has no pages, and is looked through every time: somebody may have deleted a file there."""
+    """Ids by name. The list has no pages, and is read every time: an agency may have deleted a file there."""
     beginning = _beginning(marker)
-    names = {
-        file["id"]: next(
-            (name for name in (file.get("originalName"), file.get("name")) if _is_ours(name, beginning)), None
-        )
-        for file in await client.list_whole("/file")
-    }
-    return {name: file_id for file_id, name in names.items() if name is not None}
-
-
-def _is_ours(name: object, beginning: str) -> bool:
-    return isinstance(name, str) and name.startswith(beginning)
+    named = [
+        (name, file["id"])
+        for file in await client.list_whole("/file", "id")
+        for name in (file.get("name"), file.get("originalName"))
+    ]
+    return {name: file_id for name, file_id in named if isinstance(name, str) and name.startswith(beginning)}
 
 
 async def _upload(client: Client, name: str, knowledge: Knowledge) -> str:
     text = f"{knowledge.title}\n\n{knowledge.text}\n"
-    file = await client.ask("POST", "/file", form=[Part("file", text, name, "text/plain")])
+    file = await client.ask("POST", "/file", "id", form=[Part("file", text, name, "text/plain")])
     return str(file["id"])
 
 
 def _file_name(marker: str, knowledge: Knowledge) -> str:
-    """Whose it is, and what is in it. Vapi keeps 40 characters of a name."""
+    """Says whose it is and what is in it. Vapi keeps 40 characters of a name."""
     return f"{_beginning(marker)}{_digest(knowledge.title, knowledge.text)[:14]}.txt"
 
 

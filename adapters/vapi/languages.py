@@ -22,12 +22,12 @@ _SAME: Final = {"nb": "no", "nn": "no", "fil": "tl", "yue": "zh-hk"}
 _BY_LOWER: Final = {code.lower(): code for code in SINGLE}
 
 _ENGLISH_VOICE: Final = {"provider": "vapi", "voiceId": "Elliot"}
-# Vapi's own voices are English; this one of Azure's speaks whatever language the text is in.
+# Vapi's own voices are English; this one of Azure's speaks the language of the text.
 _ANY_VOICE: Final = {"provider": "azure", "voiceId": "multilingual-auto"}
 
 
 def choose_transcriber(languages: Sequence[str]) -> dict[str, str]:
-    """Deepgram's nova-3: by the main language alone where there is one, else by as many as it can tell apart."""
+    """Deepgram's nova-3: for the main language if it is the only one, else for as many as it can tell apart."""
     main = _base(languages[0])
     single = _BY_LOWER.get(languages[0].lower()) or _BY_LOWER.get(main)
     alone = all(_base(language) == main for language in languages)
@@ -42,7 +42,7 @@ def are_understood(languages: Sequence[str]) -> bool:
 
 
 def choose_voice(settings: Mapping[str, Any], languages: Sequence[str]) -> dict[str, Any]:
-    """The agency's own settings; without a provider among them they are about the voice that we would choose."""
+    """The agency's settings; without a provider among them, they change the voice that we would choose."""
     if "provider" in settings:
         return dict(settings)
     if "voiceId" in settings or all(_base(language) == "en" for language in languages):
@@ -51,7 +51,7 @@ def choose_voice(settings: Mapping[str, Any], languages: Sequence[str]) -> dict[
 
 
 def instruct(languages: Sequence[str]) -> str | None:
-    """What the model is told about languages; nothing where all is English, as models speak by themselves."""
+    """What the model is told about languages; None for English, which it speaks by default."""
     if all(_base(language) == "en" for language in languages):
         return None
     if len(languages) == 1:

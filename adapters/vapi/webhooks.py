@@ -1,4 +1,4 @@
-"""What Vapi tells about calls: whether it is Vapi, and what it means."""
+"""What Vapi reports about calls: the proof that it comes from Vapi, and what it means."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FAULTS: Final = (
     "twilio-failed-to-connect-call",
     "call-start-error-",
 )
-"""Beginnings of ended reasons that are Vapi's or its suppliers' doing. New ones appear often, hence beginnings."""
+"""Beginnings of ended reasons that are Vapi's or its suppliers' fault. New ones appear often, hence beginnings."""
 
 _NO_LINE: Final = re.compile("concurrency")
 _NO_MONEY: Final = re.compile("credit|balance|wallet|payment|subscription-frozen")
@@ -56,7 +56,7 @@ class Webhooks:
         message = find(read_json(body), "message")
         kind_said = text(find(message, "type"))
         if kind_said is None:
-            raise ValueError("no Vapi message: it has no message.type")
+            raise ValueError("this is not a Vapi message: it has no message.type")
         status = text(find(message, "status")) if kind_said == "status-update" else None
         reason = text(find(message, "endedReason")) or text(find(message, "call", "endedReason"))
         metadata = _metadata(message)
@@ -81,7 +81,7 @@ class Webhooks:
         message = find(read_json(body), "message")
         calls = find(message, "toolCallList") or find(message, "toolCalls")
         if find(message, "type") != "tool-calls" or not isinstance(calls, list):
-            raise ValueError("no tool call of Vapi's")
+            raise ValueError("this is not a tool call from Vapi")
         for call in calls:
             name = text(find(call, "name")) or text(find(call, "function", "name"))
             if name == TRANSFER:
@@ -90,7 +90,7 @@ class Webhooks:
                     caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
                     request_id=text(find(call, "id")),
                 )
-        raise ValueError("none of the tool calls asks for a person")
+        raise ValueError("none of the tool calls asks for a transfer")
 
     def answer_transfer(self, asked: TransferAsked, said: str) -> dict[str, Any]:
         return {"results": [{"toolCallId": asked.request_id, "name": TRANSFER, "result": said}]}
@@ -101,7 +101,7 @@ def answer_question(
 ) -> dict[str, Any]:
     """Vapi docs, Server URL / Events: assistant-request. Raises ValueError."""
     if event.kind != "asked":
-        raise ValueError("no question of Vapi's: only an assistant-request wants an assistant")
+        raise ValueError("only Vapi's assistant-request asks for an assistant")
     overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
     return {"assistantId": assistant_id, "assistantOverrides": overrides}
 
@@ -112,7 +112,7 @@ def _failure(reason: str) -> ErrorKind | None:
     if _NO_LINE.search(reason):
         return ErrorKind.AT_CAPACITY
     if reason.startswith("call.start.error-") and _NO_MONEY.search(reason):
-        return ErrorKind.OUT_OF_CREDIT  # later on, it would be a supplier's money
+        return ErrorKind.OUT_OF_CREDIT  # after the start, it would be a supplier's
     return ErrorKind.PROVIDER_ERROR
 
 
@@ -121,7 +121,7 @@ def _same(given: str, secret: Secret) -> bool:
 
 
 def _metadata(message: Any) -> Mapping[str, Any]:
-    """Ours, wherever Vapi puts it: with the call's overrides, or merged into the assistant."""
+    """Ours: Vapi puts it with the call's overrides, or merges it into the assistant."""
     for path in (("call", "assistantOverrides"), ("assistant",), ("call", "assistant"), ("call",)):
         metadata = find(message, *path, "metadata")
         if isinstance(metadata, dict) and ROUTER_CALL_ID in metadata:
@@ -136,7 +136,7 @@ def _seconds(message: Any) -> float | None:
     try:
         began, ended = (datetime.fromisoformat(find(message, name)) for name in ("startedAt", "endedAt"))
         return max((ended - began).total_seconds(), 0.0)
-    except (TypeError, ValueError):  # absent, no text, no date, or only one of them with a zone
+    except (TypeError, ValueError):  # one is absent or not a date, or only one has a time zone
         return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.base import ErrorKind, ProviderError
+from adapters.facets import lost_of_link
 from crypto import OpenError
 from router.assistants.site import Sites
 from router.errors import InvalidError, NoKeyError
@@ -44,7 +45,7 @@ class Links:
             raise NoKeyError(f"Setting something on it takes a key for {label}: save one with PUT /keys/{provider}.")
         site = self.sites.open(key) if key is not None else None
         if site is None:
-            return Link(host.lost_of_link(manage))
+            return Link(lost_of_link(manage))
         try:
             await host.check_link(site.open(), remote_id)
             if manage:
@@ -55,4 +56,4 @@ class Links:
             raise explain_refusal(self.sites.places.providers.about(provider), error) from None
         except OpenError:
             raise NoKeyError("The saved key cannot be read any more: save it again.") from None
-        return Link(host.lost_of_link(manage), site.place.form if manage else None)
+        return Link(lost_of_link(manage), site.place.form if manage else None)

@@ -30,7 +30,7 @@ from adapters.facets import NumberOrder
 from adapters.http import Http
 from adapters.portable import Copy
 from adapters.provider import Provider
-from adapters.retell.languages import LOCALES
+from adapters.retell.definition import LOCALES
 from adapters.sandbox.api import Asked
 from adapters.sandbox.retell import RetellOrg
 from adapters.sandbox.server import RunningSandbox, running_sandbox

@@ -6,7 +6,7 @@ The one defined here has nothing but the facet of calls: its assistants are link
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -55,10 +55,10 @@ class Calls:
     async def hand_off(self, client: AcmeClient, call: InboundCall, target: Target) -> Handoff:
         body = {"bot": target.assistant_id, "caller": call.caller, **call.metadata}
         reply = await client.send("POST", "/calls", json=body)
-        handoff = read_twiml(client.read(reply).get("twiml"), "line-1")
+        handoff = read_twiml(client.read(reply).get("twiml"))
         if handoff is None:
             raise malformed(reply)
-        return handoff
+        return replace(handoff, provider_call_id="line-1")
 
     async def check_key(self, client: AcmeClient) -> KeyCheck:
         return KeyCheck("valid", client.read(await client.send("GET", "/me"))["balance"])

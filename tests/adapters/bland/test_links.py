@@ -112,18 +112,6 @@ async def test_what_a_pathway_would_lose_is_not_touched(bland: Provider[Any], or
     assert org.numbers[NUMBER] == before
 
 
-async def test_to_manage_nothing_asks_for_nothing(bland: Provider[Any], box: RunningSandbox):
-    await bland.assistants.manage_link(bland.open(KEY, LIMIT), NUMBER, [], WIRING)
-    assert not box.state.requests
-
-
-async def test_what_a_link_goes_without(bland: Provider[Any]):
-    assert bland.assistants.lost_of_link([]) == ("events", "transfer")
-    assert bland.assistants.lost_of_link(["webhook"]) == ("transfer",)
-    assert bland.assistants.lost_of_link(["transfer"]) == ("events",)
-    assert bland.assistants.lost_of_link(["webhook", "transfer"]) == ()
-
-
 @pytest.mark.parametrize("answered", [False, True], ids=["before the request", "before its answer"])
 async def test_a_process_may_die_while_it_manages_a_link(
     bland: Provider[Any], box: RunningSandbox, org: BlandOrg, answered: bool

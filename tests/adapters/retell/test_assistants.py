@@ -142,7 +142,7 @@ async def test_knowledge_that_cannot_be_read_in_is_a_failure_that_can_be_tried_a
     error = await error_of(put(account))
     assert (error.kind, error.said.split(".")[0]) == (
         ErrorKind.BAD_REQUEST,
-        "Retell could not read the knowledge in",
+        "Retell could not read the knowledge",
     )
     assert not account.agents[0][-1]["is_published"]
     account.org.knowledge_outcome = "complete"

@@ -59,12 +59,7 @@ async def test_an_agent_that_was_never_published_cannot(account: Account, box):
 @pytest.mark.parametrize("unknown", ["agent_nobody", "../delete-agent/x", "a b", ""])
 async def test_an_agent_that_is_not_there_cannot(account: Account, unknown: str):
     error = await error_of(account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), unknown))
-    assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Retell has no such agent under this key.")
-
-
-async def test_nothing_is_managed_without_leave(account: Account, agent_id: str, box):
-    await manage(account, agent_id)
-    assert box.state.requests_to("retell") == []
+    assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Retell has no agent with this id under this key.")
 
 
 async def test_the_webhook_is_set_in_a_new_version_and_nothing_else(account: Account, agent_id: str):
@@ -138,19 +133,6 @@ async def test_only_an_llm_at_retell_can_be_given_a_transfer(account: Account, a
     assert len(account.org.agents[agent_id]) == 1
     await manage(account, agent_id, "webhook")
     assert account.org.agents[agent_id][1]["response_engine"] == engine
-
-
-@pytest.mark.parametrize(
-    ("managed", "lost"),
-    [
-        ([], ("events", "transfer")),
-        (["webhook"], ("transfer",)),
-        (["transfer"], ("events",)),
-        (["transfer", "webhook"], ()),
-    ],
-)
-async def test_what_is_lost_on_calls_of_a_linked_agent(account: Account, managed: list[str], lost: tuple[str, ...]):
-    assert account.retell.assistants.lost_of_link(managed) == lost
 
 
 async def test_work_that_broke_off_anywhere_is_gone_on_with(account: Account, box):

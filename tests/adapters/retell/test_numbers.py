@@ -55,7 +55,7 @@ async def test_a_canadian_number_comes_without_a_choice_of_area(account: Account
     error = await error_of(buy(account, country="CA", area_code="416"))
     assert (error.kind, error.said) == (
         ErrorKind.BAD_REQUEST,
-        "Retell lets an area code be chosen for US numbers only.",
+        "Retell lets you choose an area code for US numbers only.",
     )
     assert not box.state.requests
 

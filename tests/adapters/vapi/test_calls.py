@@ -156,16 +156,15 @@ def test_every_attribute_and_parameter_of_a_stream_is_kept():
         '<Stream url="wss://a.example:443/b/c" track="inbound_track" name="n">'
         '<Parameter name="a" value="1 &amp; &lt;2&gt;"/><Parameter name="ü" value=""/></Stream></Connect></Response>'
     )
-    assert read_twiml(twiml, "id") == StreamHandoff(
+    assert read_twiml(twiml) == StreamHandoff(
         (("url", "wss://a.example:443/b/c"), ("track", "inbound_track"), ("name", "n")),
         ((("name", "a"), ("value", "1 & <2>")), (("name", "ü"), ("value", ""))),
-        "id",
     )
 
 
 def test_a_sip_address_with_its_password_is_kept():
     twiml = '<Response><Dial><Sip username="u" password="p">sip:a@sip.vapi.ai?x-k=v&amp;x-l=w</Sip></Dial></Response>'
-    handoff = read_twiml(twiml, None)
+    handoff = read_twiml(twiml)
     assert handoff == SipHandoff("sip:a@sip.vapi.ai?x-k=v&x-l=w", "u", "p")
     assert "'p'" not in repr(handoff)
 
@@ -221,7 +220,7 @@ UNUSABLE = {
 
 @pytest.mark.parametrize("twiml", UNUSABLE.values(), ids=UNUSABLE)
 def test_any_other_document_is_no_handoff(twiml: object):
-    assert read_twiml(twiml, None) is None
+    assert read_twiml(twiml) is None
 
 
 @pytest.mark.parametrize("twiml", [None, "", "<Response/>", UNUSABLE["a doctype"]])
@@ -246,7 +245,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_siz
 def test_parameters_of_all_kinds_come_through(parameters: list[tuple[str, str]], spaced: bool):
     inner = "".join(f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in parameters)
     twiml = STREAM.replace("/></Connect>", f">{inner}</Stream></Connect>").replace("><", "> \n<" if spaced else "><")
-    handoff = read_twiml(twiml, None)
+    handoff = read_twiml(twiml)
     assert isinstance(handoff, StreamHandoff)
     assert [dict(parameter) for parameter in handoff.parameters] == [{"name": n, "value": v} for n, v in parameters]
 
@@ -257,7 +256,7 @@ PIECES = ["<Response>", "</Response>", "<Connect>", "</Connect>", "<Dial>", "</D
 
 @given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join) | st.text())
 def test_no_document_breaks_the_reader(twiml: str):
-    handoff = read_twiml(twiml, None)
+    handoff = read_twiml(twiml)
     if isinstance(handoff, StreamHandoff):
         assert dict(handoff.attributes)["url"].startswith("wss://")
     elif handoff is not None:

@@ -62,13 +62,6 @@ async def test_one_that_is_not_there_or_another_orgs_is_refused_with_a_reason(va
         assert "no assistant with this id" in error.said
 
 
-async def test_with_nothing_to_manage_nothing_is_asked(
-    vapi: Provider[Any], theirs: dict[str, Any], box: RunningSandbox
-):
-    await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], (), WIRING)
-    assert box.state.requests_to("vapi") == []
-
-
 async def test_our_webhook_changes_where_events_go_and_nothing_else(vapi: Provider[Any], theirs: dict[str, Any]):
     await vapi.assistants.manage_link(vapi.open(KEY, LIMIT), theirs["id"], ("webhook",), WIRING)
 
@@ -116,16 +109,3 @@ async def test_an_assistant_without_a_model_gets_no_transfer(vapi: Provider[Any]
     error = await error_of(vapi.assistants.manage_link(vapi.open(KEY, LIMIT), bare, ("transfer",), WIRING))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "no model" in error.said
-
-
-@pytest.mark.parametrize(
-    ("manage", "lost"),
-    [
-        ((), ("events", "transfer")),
-        (("webhook",), ("transfer",)),
-        (("transfer",), ("events",)),
-        (("transfer", "webhook"), ()),
-    ],
-)
-async def test_what_calls_of_a_link_lack(vapi: Provider[Any], manage: tuple[str, ...], lost: tuple[str, ...]):
-    assert vapi.assistants.lost_of_link(manage) == lost
