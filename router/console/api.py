@@ -1,12 +1,12 @@
-"""The one way in which the console learns or changes anything: requests to our own API, in process.
+"""The console's only access to data: requests to our own API, in process.
 
-Rules, tenancy and audit are the API's; what it refuses is raised as ApiProblem, in its own words.
+Rules, tenancy and audit are the API's; its problems are raised as ApiProblem, in its own words.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -32,7 +32,7 @@ class FieldProblem:
 
 
 class ApiProblem(Exception):  # noqa: N818 - the API's word for it
-    """The API said no. `name` is the last part of the problem's type; holds nothing of what was sent."""
+    """The API answered with a problem. `name` is the last part of its type; nothing that was sent is in it."""
 
     def __init__(self, status: int, name: str, detail: str, fields: tuple[FieldProblem, ...] = ()) -> None:
         super().__init__(name)
@@ -41,14 +41,13 @@ class ApiProblem(Exception):  # noqa: N818 - the API's word for it
         self.detail = detail
         self.fields = fields
 
-    @property
-    def is_refusal(self) -> bool:
-        """Whether whoever filled in the form can do something about it; else it is about the session or the service."""
-        return self.name not in {"unauthorized", "not-found", "unavailable"}
+
+class Refusal(ApiProblem):
+    """A problem that the visitor can solve, unlike those with the session, the address or the service."""
 
 
 class Api:
-    """The API as one visitor may use it. `address` is the visitor's, for the audit log."""
+    """The API with one visitor's token. `address` is the visitor's, for the audit log."""
 
     def __init__(self, app: ASGIApp, token: Secret, address: str | None) -> None:
         self._app = app
@@ -61,7 +60,7 @@ class Api:
         return await self._ask("GET", f"{path}?{urlencode(given)}" if given else path)
 
     async def find(self, path: str) -> Any:
-        """The body of the answer; None where there is no such thing."""
+        """The body of the answer; None if there is no such thing."""
         try:
             return await self.get(path)
         except ApiProblem as problem:
@@ -70,7 +69,7 @@ class Api:
             return None
 
     async def list_all(self, path: str) -> list[dict[str, Any]]:
-        """A list's items over all its pages; the first two thousand of a longer one."""
+        """The items of all pages of a list, up to two thousand."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while len(items) < _MOST_ITEMS:
@@ -84,11 +83,11 @@ class Api:
     async def send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, once: str | None = None
     ) -> Any:
-        """Change something. `once`: the same text makes a repeat harmless. Raises ApiProblem."""
+        """Change something. `once` is the Idempotency-Key. Raises ApiProblem."""
         return await self._ask(method, path, {} if body is None else body, once)
 
     def pass_on(self, path: str, request: Request) -> PassedOn:
-        """A response that is the API's own answer to this GET, streamed."""
+        """The API's answer to a GET, streamed."""
         return PassedOn(self._app, path, self._authorization(), request)
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, once: str | None = None) -> Any:
@@ -108,7 +107,7 @@ class Api:
 
 
 class PassedOn:
-    """The API's answer as it comes, piece by piece: recordings, which a player asks for in ranges, and live events."""
+    """The API's answer as it arrives: recordings, which players request in ranges, and live events."""
 
     def __init__(self, app: ASGIApp, path: str, authorization: bytes, request: Request) -> None:
         self._app = app
@@ -119,37 +118,30 @@ class PassedOn:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = {
-            "type": "http",
-            "asgi": scope["asgi"],
-            "http_version": scope["http_version"],
+        kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")}
+        asked = kept | {
             "method": "GET",
-            "scheme": scope["scheme"],
             "path": self._path,
             "raw_path": self._path.encode(),
             "query_string": b"",
             "root_path": "",
             "headers": self._headers,
-            "client": scope["client"],
-            "server": scope["server"],
             "extensions": scope.get("extensions", {}),
         }
         await self._app(asked, receive, send)
 
 
 def api_path(*parts: str) -> str:
-    """/v1 and these parts, each of which is one segment whatever it holds."""
+    """/v1 and these parts, each quoted so that it is one segment."""
     return "/".join(["/v1", *(quote(part, safe="+") for part in parts)])
 
 
 def read_problem(status: int, answer: bytes) -> ApiProblem:
     try:
         body = json.loads(answer)
-        fields = tuple(_read_fields(body.get("errors") or ()))
-        return ApiProblem(status, str(body["type"]).rpartition("/")[2], str(body["detail"]), fields)
+        fields = tuple(FieldProblem(error["field"], error["message"]) for error in body.get("errors") or ())
+        name, detail = body["type"].rpartition("/")[2], body["detail"]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ApiProblem(status, "unavailable", "The service gave no readable answer.")
-
-
-def _read_fields(errors: Iterable[Mapping[str, Any]]) -> Iterable[FieldProblem]:
-    return (FieldProblem(str(error["field"]), str(error["message"])) for error in errors)
+    kind = ApiProblem if name in {"unauthorized", "not-found", "unavailable"} else Refusal
+    return kind(status, name, detail, fields)

@@ -1,4 +1,4 @@
-"""The portable assistant as a form, and the form as the API's definition. Free of HTTP."""
+"""The portable assistant as a form, and the form as the API's definition."""
 
 from __future__ import annotations
 
@@ -7,32 +7,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from router.console.api import FieldProblem
+from router.console.api import FieldProblem, Refusal
 from router.console.drawing import write_json
 from router.console.forms import Form
 
 _VOICE: Final = "voice_"
 
 
-class UnreadableFieldError(Exception):
-    """A field that should hold JSON and does not; the message says where."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(field)
-        self.field = field
-        self.message = message
-
-
 def values_of(definition: Mapping[str, Any] | None, providers: Iterable[str]) -> dict[str, Any]:
-    """What stands in the form for a definition as the API shows it; None: there is none yet."""
+    """The form's values for a definition as the API shows it; None: there is none yet."""
     known = definition or {}
     voice = known.get("voice") or {}
     return {
-        "prompt": known.get("prompt") or "",
-        "greeting": known.get("greeting") or "",
+        **{name: known.get(name) or "" for name in ("prompt", "greeting", "transfer_to", "max_seconds")},
         "languages": ", ".join(known.get("languages") or ()),
-        "transfer_to": known.get("transfer_to") or "",
-        "max_seconds": known.get("max_seconds") or "",
         "voicemail_detection": bool(known.get("voicemail_detection")),
         "functions": write_json(known.get("functions")),
         "knowledge": [(one["title"], one["text"]) for one in known.get("knowledge") or ()],
@@ -47,10 +35,8 @@ def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
         (title.strip(), text.strip().replace("\r\n", "\n")) for title, text in zip(titles, texts, strict=False)
     ]
     return {
+        **form.texts("greeting", "languages", "transfer_to"),
         "prompt": form.lines("prompt"),
-        "greeting": form.text("greeting"),
-        "languages": form.text("languages"),
-        "transfer_to": form.text("transfer_to"),
         "max_seconds": form.number("max_seconds") or "",
         "voicemail_detection": form.ticked("voicemail_detection"),
         "functions": form.lines("functions"),
@@ -60,7 +46,7 @@ def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
 
 
 def definition_of(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The definition; None if all of the form is empty. Raises UnreadableFieldError."""
+    """The definition; None if the whole form is empty. Raises Refusal for a field that is not JSON and should be."""
     if not any(values.values()):
         return None
     definition: dict[str, Any] = {"prompt": values["prompt"]}
@@ -81,8 +67,12 @@ def definition_of(values: Mapping[str, Any]) -> dict[str, Any] | None:
     return definition | ({"voice": voice} if voice else {})
 
 
-def relocate(problem: FieldProblem) -> FieldProblem:
-    """The same problem at the form's field, saying which of several it means."""
+def relocate(problem: Refusal) -> Refusal:
+    """The same problem with the form's fields, each message saying which of several functions it is about."""
+    return Refusal(problem.status, problem.name, problem.detail, tuple(map(_relocate, problem.fields)))
+
+
+def _relocate(problem: FieldProblem) -> FieldProblem:
     head, *rest = problem.field.removeprefix("assistant").lstrip(".").split(".")
     match head, rest:
         case "functions", [number, *within] if number.isdecimal():
@@ -90,8 +80,6 @@ def relocate(problem: FieldProblem) -> FieldProblem:
             return FieldProblem("functions", f"{where}: {problem.message}")
         case "knowledge", [number, "title" | "text" as part]:
             return FieldProblem(f"knowledge_{part}_{number}", problem.message)
-        case "languages", _:
-            return FieldProblem("languages", problem.message)
         case "voice", [name, *_]:
             return FieldProblem(f"{_VOICE}{name}", problem.message)
         case "", _:
@@ -106,11 +94,11 @@ def _read_json(values: Mapping[str, Any], field: str, kind: type, shape: str) ->
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
-        raise UnreadableFieldError(
-            field, f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
-        ) from None
+        message = f"This is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}."
     except (ValueError, RecursionError):
-        raise UnreadableFieldError(field, "This is not JSON that can be read.") from None
-    if not isinstance(found, kind):
-        raise UnreadableFieldError(field, f"This has to be {shape}.")
-    return found
+        message = "This is not valid JSON."
+    else:
+        if isinstance(found, kind):
+            return found
+        message = f"This must be {shape}."
+    raise Refusal(422, "invalid", message, (FieldProblem(field, message),))

@@ -1,71 +1,51 @@
-"""Calls and the messages that callers left."""
+"""Calls, the messages that callers left, and the figures of a span of days."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from router.console.api import ApiProblem
-from router.console.errors import NO_ERRORS, FormErrors, form_errors
+from router.console.api import ApiProblem, Refusal
+from router.console.forms import NO_ERRORS, form_errors
 from router.console.visit import Page, Visit
 
-_PAGE: Final = 50
 _MOST_AT_ONCE: Final = 200
+_SPANS: Final = (7, 30, 90)
+_USUAL_SPAN: Final = 30
 
 
 async def show_calls(visit: Visit) -> Response:
-    page = await visit.api.get(visit.path("calls"), limit=_PAGE, cursor=visit.query("cursor"))
-    return visit.render(
-        "calls.html",
-        calls=page["items"],
-        names=await visit.client_names(),
-        older=_older(visit, "calls", page),
-        is_first=not visit.query("cursor"),
-    )
+    calls, cursor = await visit.list_page("calls")
+    names, is_first = await visit.client_names(), not visit.query("cursor")
+    older = cursor and visit.url("calls", cursor=cursor)
+    return visit.render("calls.html", calls=calls, names=names, older=older, is_first=is_first)
 
 
 async def follow(visit: Visit) -> ASGIApp:
-    """What happens on calls, as it happens, for the script of the pages about calls."""
+    """Call events as they happen, for the script on the pages about calls."""
     return visit.api.pass_on(visit.path("events"), visit.request)
 
 
-async def show_call(visit: Visit, errors: FormErrors = NO_ERRORS, status: int = 200) -> Response:
+async def show_call(visit: Visit) -> Response:
     call = await visit.api.get(visit.path("calls", visit.part("call")))
-    return visit.render(
-        "call.html",
-        status,
-        call=call,
-        names=await visit.client_names(),
-        message=await _find_message(visit, call),
-        errors=errors,
-    )
+    message = await _find_message(visit, call)
+    return visit.render("call.html", call=call, names=await visit.client_names(), message=message)
 
 
 async def delete_call(visit: Visit) -> Response:
     if not visit.confirmed:
         return visit.ask("call", visit.url("calls", visit.part("call")))
-    try:
-        await visit.api.send("DELETE", visit.path("calls", visit.part("call")))
-    except ApiProblem as problem:
-        if not problem.is_refusal:
-            raise
-        return await show_call(visit, form_errors(problem), problem.status)
+    await visit.send("DELETE", visit.path("calls", visit.part("call")))
     return visit.go("calls", done="call-deleted")
 
 
-async def show_voicemails(visit: Visit, errors: FormErrors = NO_ERRORS, status: int = 200) -> Response:
-    page = await visit.api.get(visit.path("voicemails"), limit=_PAGE, cursor=visit.query("cursor"))
-    return visit.render(
-        "voicemails.html",
-        status,
-        voicemails=page["items"],
-        names=await visit.client_names(),
-        older=_older(visit, "voicemails", page),
-        errors=errors,
-    )
+async def show_voicemails(visit: Visit) -> Response:
+    voicemails, cursor = await visit.list_page("voicemails")
+    older = cursor and visit.url("voicemails", cursor=cursor)
+    return visit.render("voicemails.html", voicemails=voicemails, names=await visit.client_names(), older=older)
 
 
 async def play(visit: Visit) -> ASGIApp:
@@ -76,17 +56,12 @@ async def play(visit: Visit) -> ASGIApp:
 async def delete_voicemail(visit: Visit) -> Response:
     if not visit.confirmed:
         return visit.ask("voicemail", visit.url("voicemails"))
-    try:
-        await visit.api.send("DELETE", visit.path("voicemails", visit.part("voicemail")))
-    except ApiProblem as problem:
-        if not problem.is_refusal:
-            raise
-        return await show_voicemails(visit, form_errors(problem), problem.status)
+    await visit.send("DELETE", visit.path("voicemails", visit.part("voicemail")))
     return visit.go("voicemails", done="voicemail-deleted")
 
 
 async def explain(visit: Visit) -> Response:
-    """Who would take a call now. Asked by address, so that the answer can be passed on as a link."""
+    """Who would take a call now. A GET form, so that the answer can be shared as a link."""
     asked = {"to": visit.query("to"), "from": visit.query("from")}
     rungs: list[dict[str, Any]] | None = None
     errors = NO_ERRORS
@@ -97,14 +72,22 @@ async def explain(visit: Visit) -> Response:
             if problem.status in {401, 503}:
                 raise
             errors = form_errors(problem)
-    return visit.render(
-        "explain.html",
-        numbers=await visit.api.list_all(visit.path("numbers")),
-        names=await visit.client_names(),
-        asked=asked,
-        rungs=rungs,
-        errors=errors,
-    )
+    numbers, names = await visit.api.list_all(visit.path("numbers")), await visit.client_names()
+    return visit.render("explain.html", numbers=numbers, names=names, asked=asked, rungs=rungs, errors=errors)
+
+
+async def show_figures(visit: Visit) -> Response:
+    """A GET form, so that a span can be shared as a link."""
+    today = visit.services.clock().date()
+    spans = {days: (today - timedelta(days=days - 1)).isoformat() for days in _SPANS}
+    asked = {"from": visit.query("from") or spans[_USUAL_SPAN], "to": visit.query("to") or today.isoformat()}
+    figures, errors = None, NO_ERRORS
+    try:
+        figures = await visit.api.get(visit.path("figures"), **asked)
+    except Refusal as problem:
+        errors = form_errors(problem)
+    facts = {"asked": asked, "spans": spans, "today": today.isoformat(), "figures": figures, "errors": errors}
+    return visit.render("figures.html", **facts)
 
 
 async def _find_message(visit: Visit, call: dict[str, Any]) -> dict[str, Any] | None:
@@ -126,17 +109,14 @@ def _moment(at: str) -> datetime:
     return datetime.fromisoformat(at)
 
 
-def _older(visit: Visit, name: str, page: dict[str, Any]) -> str | None:
-    return visit.url(name, cursor=page["next_cursor"]) if page["next_cursor"] else None
-
-
-PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
-    ("GET", "/calls", show_calls),
-    ("GET", "/calls/live", follow),
-    ("GET", "/calls/{call}", show_call),
-    ("POST", "/calls/{call}/delete", delete_call),
-    ("GET", "/voicemails", show_voicemails),
-    ("GET", "/voicemails/{voicemail}/audio", play),
-    ("POST", "/voicemails/{voicemail}/delete", delete_voicemail),
-    ("GET", "/explain", explain),
+PAGES: Final = (
+    Page("GET", "/calls", show_calls),
+    Page("GET", "/calls/live", follow),
+    Page("GET", "/calls/{call}", show_call),
+    Page("POST", "/calls/{call}/delete", delete_call, show_call),
+    Page("GET", "/voicemails", show_voicemails),
+    Page("GET", "/voicemails/{voicemail}/audio", play),
+    Page("POST", "/voicemails/{voicemail}/delete", delete_voicemail, show_voicemails),
+    Page("GET", "/explain", explain),
+    Page("GET", "/figures", show_figures),
 )

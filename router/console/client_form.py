@@ -1,4 +1,4 @@
-"""A client's settings as a form, and the form as the API's body. Free of HTTP.
+"""A client's settings as a form, and the form as the API's body.
 
 The API has spans of hours with their weekdays; the form has weekdays with their spans.
 """
@@ -21,26 +21,23 @@ DAYS: Final[Mapping[str, str]] = {
     "sat": "Saturday",
     "sun": "Sunday",
 }
+_CLEARED_WHEN_EMPTY: Final = ("personal_phone", "notify_email", "provider")
 _LEAST_SPANS: Final = 2  # a day with a lunch break
 _USUAL: Final = ("09:00", "17:00")
 _WORKDAYS: Final = ("mon", "tue", "wed", "thu", "fri")
 _DEFAULTS: Final[dict[str, Any]] = asdict(Routing()) | {"voicemail_greeting": ""}
 
+NEW_CLIENT: Final[Mapping[str, Any]] = {"name": "", "caller_id": "caller", "routing": {}}
+
 Spans = dict[str, list[tuple[str, str]]]
 
 
-def empty_values() -> dict[str, Any]:
-    """The form for a new client."""
-    return values_of({"name": "", "caller_id": "caller", "routing": {}})
-
-
 def values_of(client: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in the form for a client as the API shows it."""
+    """The form's values for a client as the API shows it."""
     routing = _DEFAULTS | {name: value for name, value in client["routing"].items() if value is not None}
     hours = routing.pop("hours")
-    plain = {name: client.get(name) or "" for name in ("name", "personal_phone", "notify_email", "provider")}
     return {
-        **plain,
+        **{name: client.get(name) or "" for name in ("name", *_CLEARED_WHEN_EMPTY)},
         "caller_id": client["caller_id"],
         **routing,
         "has_hours": hours is not None,
@@ -52,20 +49,17 @@ def values_of(client: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_values(form: Form) -> dict[str, Any]:
     """What was sent, for the body or for showing the form again."""
-    texts = ("name", "personal_phone", "notify_email", "provider", "caller_id", "mode", "on_failure", "timezone")
+    texts = ("name", "caller_id", "mode", "on_failure", "timezone", "closed_mode", "voicemail_greeting")
     return {
-        **{name: form.text(name) for name in (*texts, "closed_mode", "voicemail_greeting")},
-        "ring_seconds": form.number("ring_seconds"),
-        "voicemail_seconds": form.number("voicemail_seconds"),
-        "screen": form.ticked("screen"),
-        "transcribe": form.ticked("transcribe"),
-        "has_hours": form.ticked("has_hours"),
+        **form.texts(*texts, *_CLEARED_WHEN_EMPTY),
+        **{name: form.number(name) for name in ("ring_seconds", "voicemail_seconds")},
+        **{name: form.ticked(name) for name in ("screen", "transcribe", "has_hours")},
         "spans": _pad({day: _read_spans(form, day) for day in DAYS}),
     }
 
 
 def body_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of POST and PATCH; all fields, so that what was emptied is cleared."""
+    """The body of POST and PATCH: all fields, so that an emptied one is cleared."""
     routing: dict[str, Any] = {
         name: values[name]
         for name in ("mode", "on_failure", "ring_seconds", "screen", "voicemail_seconds", "transcribe")
@@ -81,10 +75,8 @@ def body_of(values: Mapping[str, Any]) -> dict[str, Any]:
             "closed_mode": values["closed_mode"],
         }
     return {
+        **{name: values[name] or None for name in _CLEARED_WHEN_EMPTY},
         "name": values["name"],
-        "personal_phone": values["personal_phone"] or None,
-        "notify_email": values["notify_email"] or None,
-        "provider": values["provider"] or None,
         "caller_id": values["caller_id"],
         "routing": routing,
     }
@@ -111,7 +103,7 @@ def _by_day(spans: list[dict[str, Any]]) -> Spans:
 
 
 def _by_span(spans: Spans) -> dict[tuple[str, str], list[str]]:
-    """Days with the same span together; fields that were left empty are no span."""
+    """The days of each span; empty pairs of fields are left out."""
     found: dict[tuple[str, str], list[str]] = {}
     for day in DAYS:
         for span in spans.get(day, ()):
@@ -126,7 +118,7 @@ def _read_spans(form: Form, day: str) -> list[tuple[str, str]]:
 
 
 def _pad(spans: Spans) -> Spans:
-    """As many fields for each day as the fullest has, two at least."""
+    """The same number of fields for each day: as many as the fullest day needs, at least two."""
     filled = {day: [span for span in spans.get(day, ()) if span != ("", "")] for day in DAYS}
     columns = max(_LEAST_SPANS, *(len(found) for found in filled.values()))
     return {day: found + [("", "")] * (columns - len(found)) for day, found in filled.items()}

@@ -9,8 +9,6 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from router.console import client_form
-from router.console.api import ApiProblem
-from router.console.errors import NO_ERRORS, FormErrors, form_errors
 from router.console.visit import Page, Visit
 
 
@@ -22,52 +20,32 @@ async def show_clients(visit: Visit) -> Response:
 
 
 async def show_new(visit: Visit) -> Response:
-    return await _draw_form(visit, None, client_form.empty_values())
+    return await _draw_form(visit, None)
 
 
 async def create(visit: Visit) -> Response:
-    values = client_form.read_values(visit.form)
-    try:
-        body = client_form.body_of(values)
-        client = await visit.api.send("POST", visit.path("clients"), body, once=visit.form.text_or_none("once"))
-    except ApiProblem as problem:
-        return await _draw_again(visit, None, values, problem)
+    body = client_form.body_of(client_form.read_values(visit.form))
+    client = await visit.send("POST", visit.path("clients"), body)
     return visit.go("clients", client["id"], "assistant", done="client-created")
 
 
 async def show_client(visit: Visit) -> Response:
-    client = await find_client(visit)
-    return await _draw_form(visit, client, client_form.values_of(client))
+    return await _draw_form(visit, await find_client(visit))
 
 
 async def change(visit: Visit) -> Response:
-    client = await find_client(visit)
-    values = client_form.read_values(visit.form)
-    try:
-        await visit.api.send("PATCH", visit.path("clients", client["id"]), client_form.body_of(values))
-    except ApiProblem as problem:
-        return await _draw_again(visit, client, values, problem)
-    return visit.go("clients", client["id"], done="client-saved")
+    client = visit.part("client")
+    body = client_form.body_of(client_form.read_values(visit.form))
+    await visit.send("PATCH", visit.path("clients", client), body)
+    return visit.go("clients", client, done="client-saved")
 
 
 async def delete(visit: Visit) -> Response:
     client = await find_client(visit)
     if not visit.confirmed:
         return visit.ask("client", visit.url("clients", client["id"]), name=client["name"])
-    try:
-        await visit.api.send("DELETE", visit.path("clients", client["id"]))
-    except ApiProblem as problem:
-        return await _draw_again(visit, client, client_form.values_of(client), problem)
+    await visit.send("DELETE", visit.path("clients", client["id"]))
     return visit.go("clients", done="client-deleted")
-
-
-async def _list_failures(visit: Visit) -> set[str]:
-    """Clients whose assistant is not at the active provider as it should be."""
-    active = visit.agency["active_provider"]
-    if active is None:
-        return set()
-    sync = await visit.api.get(visit.path("sync", active))
-    return {failure["client_id"] for failure in sync["failures"]}
 
 
 async def find_client(visit: Visit) -> dict[str, Any]:
@@ -76,39 +54,37 @@ async def find_client(visit: Visit) -> dict[str, Any]:
     return client
 
 
-async def _draw_again(
-    visit: Visit, client: dict[str, Any] | None, values: dict[str, Any], problem: ApiProblem
-) -> Response:
-    if not problem.is_refusal:
-        raise problem
-    errors = form_errors(problem, lambda field: client_form.place_of(field, values))
-    return await _draw_form(visit, client, values, errors, problem.status)
+async def _list_failures(visit: Visit) -> set[str]:
+    """Clients whose assistant could not be synced to the active provider."""
+    active = visit.agency["active_provider"]
+    if active is None:
+        return set()
+    sync = await visit.api.get(visit.path("sync", active))
+    return {failure["client_id"] for failure in sync["failures"]}
 
 
-async def _draw_form(
-    visit: Visit,
-    client: dict[str, Any] | None,
-    values: dict[str, Any],
-    errors: FormErrors = NO_ERRORS,
-    status: int = 200,
-) -> Response:
+async def _draw_form(visit: Visit, client: dict[str, Any] | None) -> Response:
+    """With what was entered, where that was refused."""
+    if "name" in visit.form:
+        values = client_form.read_values(visit.form)
+    else:
+        values = client_form.values_of(client or client_form.NEW_CLIENT)
     return visit.render(
         "client.html",
-        status,
         client=client,
         values=values,
-        errors=errors,
+        errors=visit.errors(lambda field: client_form.place_of(field, values)),
         days=client_form.DAYS,
         timezones=sorted(available_timezones()),
         providers=visit.providers,
     )
 
 
-PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
-    ("GET", "/clients", show_clients),
-    ("GET", "/clients/new", show_new),
-    ("POST", "/clients/new", create),
-    ("GET", "/clients/{client}", show_client),
-    ("POST", "/clients/{client}", change),
-    ("POST", "/clients/{client}/delete", delete),
+PAGES: Final = (
+    Page("GET", "/clients", show_clients),
+    Page("GET", "/clients/new", show_new),
+    Page("POST", "/clients/new", create, show_new),
+    Page("GET", "/clients/{client}", show_client),
+    Page("POST", "/clients/{client}", change, show_client),
+    Page("POST", "/clients/{client}/delete", delete, show_client),
 )

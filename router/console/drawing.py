@@ -1,4 +1,4 @@
-"""Templates, and how they write times, numbers, money and phones. Everything is escaped unless it is markup of ours."""
+"""Pages as answers: the templates, and how they write times, numbers, money and phones. All but our markup is escaped."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Final
 import phonenumbers
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.responses import RedirectResponse, Response
 
 from adapters.registry import Declarations, one_of
 from router.console import notices, words
@@ -20,6 +21,14 @@ from router.console.kinds import kinds_of
 
 _FOLDER: Final = Path(__file__).parent
 _MINUTE: Final = 60
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers would send forms without an origin
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 
 
 class Drawing:
@@ -28,8 +37,13 @@ class Drawing:
     def __init__(self, home: str, providers: Declarations) -> None:
         self._environment = _make_environment(home, providers)
 
-    def draw(self, template: str, **content: Any) -> str:
-        return self._environment.get_template(template).render(content)
+    def respond(self, template: str, status: int = 200, **content: Any) -> Response:
+        page = self._environment.get_template(template).render(content)
+        return Response(page, status, _HEADERS, "text/html")
+
+
+def see_other(address: str) -> Response:
+    return RedirectResponse(address, 303, _HEADERS)
 
 
 @cache
@@ -49,10 +63,9 @@ def _make_environment(home: str, providers: Declarations) -> Environment:
         "phone": write_phone,
         "money": write_money,
         "seconds": write_seconds,
-        "count": write_count,
+        "count": lambda number: "–" if number is None else f"{number:,}",
         "share": lambda share: f"{share:.0%}",
         "wait": lambda seconds: "–" if seconds is None else f"{seconds:.1f} s",
-        "pretty_json": write_json,
         "said": words.say,
         "sentence": write_sentence,
         "country": lambda code: words.COUNTRIES.get(code, code),
@@ -78,7 +91,7 @@ def fingerprint(name: str) -> str:
 
 
 def write_time(at: str | None) -> Markup | str:
-    """UTC for everybody; the script writes it in the visitor's own zone."""
+    """In UTC; the script rewrites it in the visitor's time zone."""
     if not at:
         return "–"
     moment = datetime.fromisoformat(at)
@@ -96,7 +109,7 @@ def write_clock(at: str) -> Markup:
 
 
 def write_phone(number: str | None) -> str:
-    """+1 415-555-0123. What is no number (a withheld one) as it is."""
+    """+1 415-555-0123. Anything that is not a number, such as `anonymous`, stays as it is."""
     if not number:
         return "–"
     try:
@@ -124,12 +137,8 @@ def write_seconds(seconds: float | None) -> str:
 
 
 def write_sentence(text: str) -> str:
-    """Messages of the API go on after a field's name, or tell only the fact."""
+    """The API's messages continue a field's name, and have no full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
-
-
-def write_count(number: float | None) -> str:
-    return "–" if number is None else f"{number:,}"
 
 
 def write_json(value: Any) -> str:

@@ -1,14 +1,17 @@
-"""What a form brings: read once, with limits, and never repeated in an error."""
+"""What a form brings: read once, with limits, and never repeated in an error; and what was wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from router.bodies import CutOffError, TooLargeError, read_body
+from router.console.api import ApiProblem
+from router.console.drawing import write_sentence
 
 _MAX_BYTES: Final = 3 << 20  # what the API takes, as browsers spell it: up to three characters for one
 _MAX_FIELDS: Final = 2000
@@ -20,7 +23,7 @@ class UnreadableFormError(Exception):
 
 
 class Form(Mapping[str, str]):
-    """A form's fields. Of a field that came several times `[]` gives the last, `get_all` all."""
+    """A form's fields. For a field that is sent several times, `[]` gives the last value and `get_all` all of them."""
 
     def __init__(self, pairs: list[tuple[str, str]] | None = None) -> None:
         self._values: dict[str, list[str]] = {}
@@ -43,21 +46,24 @@ class Form(Mapping[str, str]):
         return list(self._values.get(name, ()))
 
     def text(self, name: str) -> str:
-        """Without white space around it; empty if it is not there."""
-        return self._values.get(name, [""])[-1].strip()
+        """Without surrounding white space; empty if the field is missing."""
+        return self.get(name, "").strip()
 
     def text_or_none(self, name: str) -> str | None:
         return self.text(name) or None
 
+    def texts(self, *names: str) -> dict[str, str]:
+        return {name: self.text(name) for name in names}
+
     def lines(self, name: str) -> str:
-        """Several lines as people mean them: browsers send each with a carriage return."""
+        """Several lines, without the carriage returns that browsers add."""
         return self.text(name).replace("\r\n", "\n")
 
     def ticked(self, name: str) -> bool:
         return name in self._values
 
     def number(self, name: str) -> int | str | None:
-        """Text that is no whole number stays as it is: the API says what is wrong with it."""
+        """Text that is not a whole number stays as it is: the API says what is wrong with it."""
         text = self.text(name)
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or None  # noqa: PLR2004
 
@@ -68,10 +74,39 @@ async def read_form(request: Request) -> Form:
         raise UnreadableFormError
     try:
         body = await read_body(request, _MAX_BYTES)
-    except (TooLargeError, CutOffError):
-        raise UnreadableFormError from None
-    try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except ValueError:
+    except (TooLargeError, CutOffError, ValueError):
         raise UnreadableFormError from None
     return Form(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class FormErrors:
+    """`by_field` has the form's field names; `general` is about the form as a whole. Empty: nothing is wrong."""
+
+    by_field: Mapping[str, str] = field(default_factory=dict)
+    general: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.by_field or self.general)
+
+    def at(self, name: str) -> str | None:
+        return self.by_field.get(name)
+
+
+NO_ERRORS = FormErrors()
+
+
+def form_errors(problem: ApiProblem, place: Callable[[str], str | None] = lambda name: name) -> FormErrors:
+    """`place` returns the form's field for one of the API's, or None if the form has none."""
+    by_field: dict[str, str] = {}
+    general: list[str] = []
+    for one in problem.fields:
+        name = place(one.field) if one.field else None
+        if name is None:
+            general.append(f"{one.field}: {one.message}" if one.field else one.message)
+        else:
+            by_field[name] = f"{by_field[name]}; {one.message}" if name in by_field else one.message
+    if not problem.fields:
+        general.append(problem.detail)
+    return FormErrors({name: write_sentence(message) for name, message in by_field.items()}, tuple(general))

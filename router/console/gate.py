@@ -1,35 +1,40 @@
-"""What stands before every page: the session, the agency, the form; and what is shown when one of them is not right."""
+"""What stands before every page: the session, the agency, the form; and the page shown when one of them is not right."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeAlias
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from crypto import Secret
-from router.console.api import Api, ApiProblem, api_path
-from router.console.drawing import Drawing
+from router.console.api import Api, ApiProblem, Refusal, api_path
+from router.console.drawing import Drawing, see_other
 from router.console.forms import Form, UnreadableFormError, read_form
 from router.console.services import ConsoleServices
 from router.console.sessions import Session, drop_session, read_session
-from router.console.visit import PAGE_HEADERS, Page, Visit
+from router.console.visit import Page, Visit
 from router.telemetry import emit
 
-SEE_OTHER: Final = 303
-_FORBIDDEN, _NOT_FOUND, _OWN_BUG, _AWAY = 403, 404, 500, 503
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response | ASGIApp]]
 
 
-class ForeignFormError(Exception):
-    """A form that did not come from a page of this session: forged, or from before the session was renewed."""
+class NotSignedInError(Exception):
+    """The page needs a session, and there is none."""
 
 
-class SessionsAwayError(Exception):
-    """Whether a session was ended cannot be told now."""
+class StoppedError(Exception):
+    """The visitor gets one of `notices.MESSAGES` instead of the page."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
 
 
 class Gate:
@@ -40,90 +45,94 @@ class Gate:
         self.drawing = drawing
 
     def admit(self, page: Page) -> Endpoint:
-        """The page for whoever is signed in and may see its agency."""
+        """The page, for visitors who are signed in and may see its agency."""
 
         async def visit(request: Request) -> Response | ASGIApp:
-            session = await self.find_session(request)
-            if session is None or session.token is None:
-                return self._send_to_sign_in(request)
+            session, api = await self.enter(request)
             form = await self.read_own_form(request, session) if request.method == "POST" else Form()
-            api = self.api_for(session.token, request)
             agency = await api.get(api_path("agencies", request.path_params["agency"]))
-            return await page(Visit(self._services, self.drawing, request, session, api, agency, form))
+            visit = Visit(self._services, self.drawing, request, session, api, agency, form)
+            try:
+                return await page.answer(visit)
+            except Refusal as refusal:
+                if page.again is None:
+                    raise
+                return await page.again(replace(visit, refusal=refusal))
 
         return self.open(visit)
 
     def open(self, endpoint: Endpoint) -> Endpoint:
-        """Whatever goes wrong, the visitor gets a page that can be read."""
+        """Every error becomes a page that the visitor can read."""
 
         async def answer(request: Request) -> Response | ASGIApp:
             try:
                 return await endpoint(request)
-            except (ForeignFormError, UnreadableFormError):
-                return self.message("foreign_form", _FORBIDDEN)
-            except SessionsAwayError:
-                return self.message("away", _AWAY)
+            except NotSignedInError:
+                if request.method != "GET":  # a form is not sent again
+                    return self._send_to_sign_in(why="ended")
+                return self._send_to_sign_in(next=self._services.home + request.url.path.removeprefix("/console"))
+            except StoppedError as stopped:
+                return self.message(stopped.message, stopped.status)
             except ApiProblem as problem:
                 return self._explain(problem)
-            except Exception as error:  # noqa: BLE001 - whatever it was, a person waits for a page
+            except Exception as error:  # noqa: BLE001 - a person is waiting for a page
                 emit("request.failed", exception=error, route="/console", method=request.method)
-                return self.message("own_bug", _OWN_BUG)
+                return self.message("own_bug", 500)
 
         return answer
 
+    async def enter(self, request: Request) -> tuple[Session, Api]:
+        """The session, and the API with its token. Raises NotSignedInError, StoppedError."""
+        session = await self.find_session(request)
+        if session is None or session.token is None:
+            raise NotSignedInError
+        return session, self.api_for(session.token, request)
+
     async def find_session(self, request: Request) -> Session | None:
-        """Raises SessionsAwayError."""
+        """Raises StoppedError."""
         session = read_session(self._services, request)
         if session is None or session.token is None:
             return session
         try:
             ended = await self._services.ended.has_ended(session.id)
         except OSError:
-            raise SessionsAwayError from None
+            raise StoppedError("away", 503) from None
         return None if ended else session
 
     async def read_own_form(self, request: Request, session: Session | None) -> Form:
-        """Raises ForeignFormError and UnreadableFormError."""
-        if session is None or not self._comes_from_us(request):
-            raise ForeignFormError
-        form = await read_form(request)
-        if not session.is_own_form(form.text("form_token")):
-            raise ForeignFormError
-        return form
+        """The form, from a page of this session. Raises StoppedError for a forged, outdated or unreadable one."""
+        if session is not None and self._comes_from_us(request):
+            with suppress(UnreadableFormError):
+                form = await read_form(request)
+                if session.is_own_form(form.text("form_token")):
+                    return form
+        raise StoppedError("foreign_form", 403)
 
     def api_for(self, token: Secret, request: Request) -> Api:
         return Api(self._services.api, token, request.client.host if request.client else None)
 
-    def message(self, name: str, status: int) -> Response:
-        return Response(self.drawing.draw("message.html", name=name), status, PAGE_HEADERS, "text/html")
+    def message(self, name: str, status: int, **facts: str) -> Response:
+        return self.drawing.respond("message.html", status, name=name, **facts)
 
     def _comes_from_us(self, request: Request) -> bool:
-        """Browsers say where a form comes from; the form token proves it where they don't."""
+        """Browsers name the origin of a form; where they don't, the form token proves it."""
         origin = request.headers.get("origin")
         if origin is None:
             return request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
         host = request.headers.get("host", "")
         return origin == self._services.origin or (bool(host) and urlsplit(origin).netloc == host)
 
-    def _send_to_sign_in(self, request: Request) -> Response:
-        """And back to the page, if it was only looked at."""
-        home = self._services.home
-        address = f"{home}/sign-in?why=ended"
-        if request.method == "GET":
-            beyond = request.url.path.removeprefix("/console")
-            address = f"{home}/sign-in?{urlencode({'next': home + beyond})}"
-        response = RedirectResponse(address, SEE_OTHER, PAGE_HEADERS)
+    def _send_to_sign_in(self, **query: str) -> Response:
+        response = see_other(f"{self._services.home}/sign-in?{urlencode(query)}")
         drop_session(self._services, response)
         return response
 
     def _explain(self, problem: ApiProblem) -> Response:
-        if problem.name == "unauthorized":
-            response = RedirectResponse(f"{self._services.home}/sign-in?why=token", SEE_OTHER, PAGE_HEADERS)
-            drop_session(self._services, response)
-            return response
-        if problem.name == "not-found":
-            return self.message("not_found", _NOT_FOUND)
-        if problem.name == "unavailable":
-            return self.message("own_bug" if problem.status == _OWN_BUG else "away", problem.status)
-        page = self.drawing.draw("message.html", name="refused", detail=problem.detail)
-        return Response(page, problem.status, PAGE_HEADERS, "text/html")
+        match problem.name:
+            case "unauthorized":
+                return self._send_to_sign_in(why="token")
+            case "not-found":
+                return self.message("not_found", 404)
+            case "unavailable":
+                return self.message("own_bug" if problem.status == 500 else "away", problem.status)  # noqa: PLR2004
+        return self.message("refused", problem.status, detail=problem.detail)

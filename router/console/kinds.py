@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from adapters.features import About, Offer
-from adapters.provider import RegistrationForm, WebhookSecret
+from adapters.features import About
+from adapters.provider import Declaration
 from adapters.registry import Declarations
 from adapters.twilio import ABOUT
 from router.accounts import CARRIER
@@ -16,17 +16,12 @@ from router.accounts import CARRIER
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """A voice provider's key, or the carrier's (its `offer` is None)."""
+    """A voice provider's key, or the carrier's: its `voice` is None."""
 
     name: str
     about: About
     fields: tuple[str, ...]
-    key_label: str = ""
-    secret: WebhookSecret | None = None
-    offer: Offer | None = None
-    sells_in: tuple[str, ...] = ()
-    registration_form: RegistrationForm | None = None
-    keeps_assistants: bool = False
+    voice: Declaration[Any] | None = None
     is_first: bool = False
 
     @property
@@ -35,11 +30,15 @@ class KeyKind:
 
     @property
     def is_voice(self) -> bool:
-        return self.offer is not None
+        return self.voice is not None
 
     @property
     def optional_fields(self) -> tuple[str, ...]:
-        return () if self.secret is None else (self.secret.name,)
+        return (self.voice.webhook_secret.name,) if self.voice and self.voice.webhook_secret else ()
+
+    @property
+    def keeps_assistants(self) -> bool:
+        return self.voice is not None and self.voice.assistants is not None
 
     @property
     def tag(self) -> str:
@@ -55,19 +54,5 @@ Kinds: TypeAlias = Mapping[str, KeyKind]
 @cache
 def kinds_of(providers: Declarations) -> Kinds:
     """By name: the voice providers in their order, then the carrier."""
-    kinds = {
-        one.name: KeyKind(
-            one.name,
-            one.about,
-            ("key",),
-            key_label=one.key_label,
-            secret=one.webhook_secret,
-            offer=one.offer,
-            sells_in=one.shop.sells_in if one.shop is not None else (),
-            registration_form=one.registration_form,
-            keeps_assistants=one.assistants is not None,
-            is_first=one is providers[0],
-        )
-        for one in providers
-    }
+    kinds = {one.name: KeyKind(one.name, one.about, ("key",), one, one is providers[0]) for one in providers}
     return kinds | {CARRIER: KeyKind(CARRIER, ABOUT, ("account_sid", "auth_token"))}

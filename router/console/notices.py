@@ -1,6 +1,4 @@
-"""What the console tells and asks in whole sentences: after something was done, before something is lost, and instead of
-a page.
-"""
+"""Whole sentences of the console: after a change, before something is lost, and instead of a page."""
 
 from __future__ import annotations
 
@@ -18,57 +16,56 @@ class Message:
 
 
 MESSAGES: Final[Mapping[str, Message]] = {
-    "not_found": Message(
-        "There is nothing here",
-        "The address may be mistyped, or what was here has been deleted since.",
-    ),
+    "not_found": Message("Page not found", "The address may be mistyped, or what was here has been deleted."),
     "foreign_form": Message(
         "This form is out of date",
         "It was opened before you signed in again, or did not come from this console. Nothing was changed. "
-        "Go back, reload the page and send it once more.",
+        "Go back, reload the page and send it again.",
     ),
     "away": Message(
-        "The settings cannot be reached right now",
-        "The database does not answer. Calls go on: numbers that were called lately are still answered, and "
-        "everything that happens is kept. Try again in a minute.",
+        "Settings are unavailable",
+        "The database does not respond. Calls go on: numbers that were called recently are still answered, and "
+        "all call events are kept. Try again in a minute.",
     ),
     "own_bug": Message(
         "Something went wrong on our side",
-        "It has been noted. Calls are not affected. Try again; if it happens again, tell whoever runs this service.",
+        "The error has been logged. Calls are not affected. Try again; if it happens again, tell the operator of this "
+        "service.",
     ),
-    "refused": Message("That was not possible", ""),
+    "refused": Message("That did not work", ""),
 }
 
 REASONS_TO_SIGN_IN: Final[Mapping[str, str]] = {
-    "ended": "Your session has ended. Sign in again to go on.",
-    "token": "Your token is not valid any more. Sign in with another one.",
+    "ended": "Your session has ended. Sign in again to continue.",
+    "token": "Your token is no longer valid. Sign in with another one.",
     "signed-out": "You are signed out.",
 }
 
 NOTICES: Final[Mapping[str, str]] = {
-    "key-saved": "The key works and is saved. It is in use from the next call on.",
-    "key-deleted": "The key is erased, with all its versions.",
-    "activated": "It answers from the next call on. Each client moves as soon as its assistant is there.",
-    "retrying": "The failed ones are being tried again.",
-    "client-created": "The client is there. Now describe its assistant.",
-    "client-saved": "Saved. It holds from the next call on.",
-    "client-deleted": "The client is deleted.",
-    "assistant-saved": "Saved. The assistant is brought up to date wherever it is synced.",
-    "assistant-none": "The client has no assistant now.",
-    "linked": "Linked. Calls go to it from the next one on.",
+    "key-saved": "The key works and is saved. It is used from the next call on.",
+    "key-saved-not-active": "The key works and is saved. Your active provider still answers your calls.",
+    "key-deleted": "All versions of the key are erased.",
+    "activated": "The new provider answers from the next call on. Each client moves as soon as its assistant is synced.",
+    "retrying": "The failed assistants are being synced again.",
+    "client-created": "Client created. Now describe its assistant.",
+    "client-saved": "Saved. The change applies from the next call on.",
+    "client-deleted": "Client deleted.",
+    "assistant-saved": "Saved. The assistant is being updated at every provider.",
+    "assistant-none": "Saved without an assistant: no AI answers this client's calls.",
+    "linked": "Linked. This assistant answers from the next call on.",
     "unlinked": "Unlinked. Nothing was changed at the provider.",
     "number-moved": "The number belongs to this client from the next call on.",
     "number-gone": "The number is no longer answered here.",
-    "number-taken-over": "The number is set up: calls to it come here.",
-    "number-bought": "The number is yours and set up: calls to it come here.",
-    "registered": "Saved. Calls through that provider use it from the next one on.",
-    "call-deleted": "The call is deleted, with all that was said on it.",
-    "voicemail-deleted": "The message is deleted, at the carrier too.",
-    "replayed": "They are on their way again.",
-    "endpoint-deleted": "The address is removed. Nothing is sent there any more.",
-    "settings-saved": "Saved. It holds from the next call on.",
-    "token-deleted": "The token is deleted. Whatever used it is locked out.",
-    "assistants-deleted": "The assistants that we made there are deleted.",
+    "number-taken-over": "The number is set up. Its calls are answered here.",
+    "number-bought": "The number is bought and set up.",
+    "registered": "Saved. The registration is used from the next call on.",
+    "call-deleted": "The call, its transcript and its messages are deleted.",
+    "voicemail-deleted": "The message is deleted, also at the carrier.",
+    "replayed": "The events are being sent again.",
+    "endpoint-deleted": "The address is removed and receives no more events.",
+    "settings-saved": "Saved. The change applies from the next call on.",
+    "token-deleted": "Token deleted. It no longer gives access.",
+    "assistants-deleted": "The assistants that we created there are deleted.",
 }
 
 
@@ -90,76 +87,75 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
     ),
     "number_own": Confirmation(
         "Let go of {number}?",
-        "Calls to it no longer come here: our addresses are taken off it at Twilio. The number itself stays yours, on "
+        "Its calls are no longer answered here: our addresses are removed from it at Twilio. The number itself stays on "
         "your own Twilio account.",
         "Let it go",
     ),
     "number_platform": Confirmation(
         "Give {number} back?",
-        "Calls to it no longer come here. If it was bought for you on the platform's account it is given back, and "
-        "may be gone for good.",
+        "Its calls are no longer answered here. If it was bought for you on the platform's account, it is given back, "
+        "and you may not get it again.",
         "Give it back",
     ),
     "number_native": Confirmation(
         "Give {number} back?",
-        "It is given back to the provider that sold it, and may be gone for good.",
+        "It is given back to the provider that sold it, and you may not get it again.",
         "Give it back",
     ),
     "buy": Confirmation(
         "Buy {number}?",
-        "It costs money every month until it is given back. It is set up at once, and calls to it come here.",
-        "Buy it",
+        "It costs money every month until you give it back. It is set up at once, and its calls are answered here.",
+        "Buy number",
     ),
     "buy_native": Confirmation(
         "Buy {number} from {seller}?",
-        "It costs money every month until it is given back. It stays at {seller}: calls to it do not pass through here, "
-        "so no other provider can stand in. If you make another provider active, this number stays behind.",
-        "Buy it",
+        "It costs money every month until you give it back. Only {seller} can answer its calls: no other provider stands "
+        "in, and if you make another provider active, this number stays at {seller}.",
+        "Buy number",
     ),
     "endpoint": Confirmation(
         "Remove this address?",
-        "Nothing is sent there any more, and what is still on its way is dropped. If you add it again it gets a new "
-        "secret.",
-        "Remove it",
+        "It receives no more events, and deliveries that are still waiting are dropped. If you add it again, it gets a "
+        "new secret.",
+        "Remove the address",
     ),
     "call": Confirmation(
         "Delete this call?",
-        "What happened on it, its transcript and its messages are deleted, recordings at the carrier too. They cannot "
-        "be brought back. Figures no longer count it.",
+        "Its events, transcript and messages are deleted, also recordings at the carrier. This cannot be undone. Figures "
+        "no longer count the call.",
         "Delete the call",
     ),
     "voicemail": Confirmation(
         "Delete this message?",
-        "The recording and its transcript are deleted, at the carrier too. They cannot be brought back.",
+        "The recording and its transcript are deleted, also at the carrier. This cannot be undone.",
         "Delete the message",
     ),
     "token": Confirmation(
         "Delete this token?",
-        "Whoever uses it, a person or a program, is locked out at once. If it is the one that you signed in with, you "
-        "are signed out.",
+        "People and programs that use it are locked out at once. If you signed in with it, you are signed out.",
         "Delete the token",
     ),
     "agency": Confirmation(
         "Delete {name}?",
-        "Keys, clients, numbers, calls and messages of this agency are deleted for good. Its numbers are taken off our "
-        "addresses at the carrier first.",
+        "The keys, clients, numbers, calls and messages of this agency are deleted for good. Our addresses are first "
+        "removed from its numbers at the carrier.",
         "Delete the agency",
     ),
     "unlink": Confirmation(
         "Unlink the assistant at {label}?",
-        "Calls to this client no longer go to it. The assistant itself stays at {label}.",
-        "Unlink it",
+        "It no longer answers this client's calls. The assistant itself stays at {label}.",
+        "Unlink",
     ),
     "key": Confirmation(
         "Delete the {label} key?",
-        "All its versions are erased at once. Calls that would need it go to the next provider, the owner's phone or "
-        "the voicemail. Nothing changes at {label} itself.",
+        "All its versions are erased at once. Calls that need it go to the next provider, the owner's phone or the "
+        "voicemail. Nothing changes at {label} itself.",
         "Delete the key",
     ),
     "assistants": Confirmation(
         "Delete our assistants at {label}?",
-        "The assistants that were made at {label} for your clients are deleted there. Linked ones stay. If {label} "
-        "is made active again, they are made anew.",
+        "The assistants that we created at {label} for your clients are deleted. Linked ones stay. If you make {label} "
+        "active again, new ones are created.",
         "Delete the assistants",
     ),
 }

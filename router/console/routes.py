@@ -1,36 +1,29 @@
-"""All pages with their addresses."""
+"""All pages with their addresses, and the files that they load."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from router.console import assistants, calls, clients, figures, hooks, keys, numbers, settings
-from router.console.assets import static_route
+from router.console import assistants, calls, clients, hooks, keys, numbers, settings
 from router.console.drawing import Drawing
 from router.console.gate import Gate
-from router.console.limits import SignInLimit
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
-from router.console.visit import Page
 
-_PAGES: Final[tuple[tuple[str, str, Page], ...]] = (
-    *keys.PAGES,
-    *clients.PAGES,
-    *assistants.PAGES,
-    *numbers.PAGES,
-    *calls.PAGES,
-    *figures.PAGES,
-    *hooks.PAGES,
-    *settings.PAGES,
-)
+_AREAS: Final = (keys, clients, assistants, numbers, calls, hooks, settings)
+_STATIC: Final = Path(__file__).parent / "static"
+_MEDIA: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     """/console and everything below it."""
     gate = Gate(services, Drawing(services.home, services.providers))
-    door = SigningIn(services, gate, SignInLimit(services.clock))
+    door = SigningIn(services, gate)
     return [
         Route("/console", gate.open(door.lead_on), methods=["GET"]),
         Route("/console/sign-in", gate.open(door.show_form), methods=["GET"]),
@@ -38,7 +31,25 @@ def console_routes(services: ConsoleServices) -> list[BaseRoute]:
         Route("/console/sign-out", gate.open(door.sign_out), methods=["POST"]),
         Route("/console/agencies", gate.open(door.show_agencies), methods=["GET"]),
         Route("/console/agencies", gate.open(door.create_agency), methods=["POST"]),
-        static_route(),
-        *(Route(f"/console/{{agency}}{path}", gate.admit(page), methods=[method]) for method, path, page in _PAGES),
+        _static_route(),
+        *(
+            Route(f"/console/{{agency}}{page.path}", gate.admit(page), methods=[page.method])
+            for area in _AREAS
+            for page in area.PAGES
+        ),
         Route("/console/{rest:path}", gate.open(door.find_nothing)),
     ]
+
+
+def _static_route() -> Route:
+    """Stylesheet, script and icon. Their addresses carry a fingerprint, so that browsers keep them until they change."""
+    files = {path.name: (path.read_bytes(), _MEDIA[path.suffix]) for path in _STATIC.iterdir() if path.suffix in _MEDIA}
+
+    async def show(request: Request) -> Response:
+        found = files.get(request.path_params["name"])
+        if found is None:
+            return Response("There is no such file.\n", 404, media_type="text/plain")
+        headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return Response(found[0], headers=headers, media_type=found[1])
+
+    return Route("/console/static/{name}", show, methods=["GET"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -12,20 +11,15 @@ from starlette.types import ASGIApp
 
 from adapters.registry import Declarations
 from crypto import Keyring
+from router.clock import Clock
 from router.console.kinds import Kinds, kinds_of
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class EndedSessions(Protocol):
-    """Sessions that somebody ended before their time, on whichever replica. Both raise OSError where that cannot be
-    told or written now.
-    """
+    """Sessions that were ended early, on any replica. Both methods raise OSError while the record is unreachable."""
 
     async def end(self, session_id: str, until: datetime) -> None:
-        """`until`: when it would have ended by itself; nobody asks about it later."""
+        """`until`: when it would have expired; it is not asked about later."""
         ...
 
     async def has_ended(self, session_id: str) -> bool: ...
@@ -33,14 +27,14 @@ class EndedSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
-    """`api` answers /v1. `providers` are the voice providers. `public_url` has no slash at the end; behind a proxy it may have a path."""
+    """`api` answers /v1. `providers` are the voice providers. `public_url` has no trailing slash, but may have a path."""
 
     api: ASGIApp
     providers: Declarations
     keyring: Keyring
     ended: EndedSessions
     public_url: str
-    clock: Callable[[], datetime] = utc_now
+    clock: Clock
 
     @property
     def kinds(self) -> Kinds:

@@ -1,7 +1,7 @@
-"""Who is visiting: a cookie that holds the visitor's token, sealed with the platform keyring.
+"""Sessions: a cookie that holds the visitor's token and form token, sealed with the platform keyring.
 
-The cookie alone is the session, so that every replica knows it; only that one was ended before its time is kept
-elsewhere (`EndedSessions`). It also holds what the forms of this session have to bring along.
+The cookie alone is the session, so that every replica knows it; only sessions that were ended early are recorded
+(`EndedSessions`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAME: Final = "callrouter_console"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`token` None: somebody looks at the sign-in page. `form_token` proves that a form came from our own page."""
+    """`token` None: a visitor of the sign-in page. `form_token` proves that a form came from our own page."""
 
     id: str
     form_token: str = field(repr=False)
@@ -43,12 +43,12 @@ class Session:
 
 
 def new_session(now: datetime, token: Secret | None = None, *, is_admin: bool = False) -> Session:
-    """One that nobody has had before: also at sign-in, so that no id from before it is worth anything."""
+    """With a new id, also at sign-in, so that an id planted before it is worthless."""
     return Session(secrets.token_urlsafe(18), secrets.token_urlsafe(24), now, token, is_admin)
 
 
 def read_session(services: ConsoleServices, request: Request) -> Session | None:
-    """None without a cookie, and for one that is forged, or past its time."""
+    """None without a cookie, and for one that is forged or expired."""
     envelope = request.cookies.get(_cookie_name(services), "")
     session = open_session(services.keyring, envelope) if envelope else None
     if session is None or not session.began <= services.clock() < session.ends:
@@ -64,7 +64,7 @@ def keep_session(services: ConsoleServices, response: Response, session: Session
         path=services.home,
         secure=services.secure,
         httponly=True,
-        samesite="lax",  # strict would show the sign-in page to who follows a link in a mail
+        samesite="lax",  # with strict, a link in an email would lead to the sign-in page
     )
 
 

@@ -2,58 +2,83 @@
 
 from __future__ import annotations
 
+from collections import deque
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from cachetools import FIFOCache
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from crypto import Secret
-from router.console.api import Api, ApiProblem, api_path
-from router.console.errors import NO_ERRORS, FormErrors, form_errors, one_error
-from router.console.gate import SEE_OTHER, Gate, SessionsAwayError
-from router.console.limits import SignInLimit
+from router.clock import Clock
+from router.console.api import Api, ApiProblem, Refusal, api_path
+from router.console.drawing import see_other
+from router.console.forms import NO_ERRORS, FormErrors, form_errors
+from router.console.gate import Gate, StoppedError
 from router.console.notices import REASONS_TO_SIGN_IN
 from router.console.services import ConsoleServices
 from router.console.sessions import Session, drop_session, keep_session, new_session
-from router.console.visit import PAGE_HEADERS
 from router.telemetry import emit
 
-_REFUSED: Final = 422
-_TOO_OFTEN: Final = 429
-_NOBODY: Final = "unknown"
+_FAILURES: Final = 10
+_WITHIN: Final = timedelta(minutes=1)
+_ADDRESSES: Final = 10_000
+_UNKNOWN_ADDRESS: Final = "unknown"
+
+
+class _FailureLimit:
+    """Ten failures a minute from one address, in this process. Tokens are far too long to be guessed even without it.
+    Behind a proxy all visitors share its address, so visitors who are signed in must not depend on this.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures: FIFOCache[str, deque[datetime]] = FIFOCache(_ADDRESSES)
+
+    def is_reached(self, address: str) -> bool:
+        failures = self._failures.get(address)
+        if failures is None:
+            return False
+        while failures and failures[0] <= self._clock() - _WITHIN:
+            failures.popleft()
+        if not failures:
+            del self._failures[address]
+        return len(failures) >= _FAILURES
+
+    def note_failure(self, address: str) -> None:
+        failures = self._failures.get(address, deque[datetime](maxlen=_FAILURES))
+        failures.append(self._clock())
+        self._failures[address] = failures
 
 
 class SigningIn:
-    """The pages that need no agency yet."""
+    """The pages that belong to no agency."""
 
-    def __init__(self, services: ConsoleServices, gate: Gate, limit: SignInLimit) -> None:
+    def __init__(self, services: ConsoleServices, gate: Gate) -> None:
         self._services = services
         self._gate = gate
-        self._limit = limit
+        self._limit = _FailureLimit(services.clock)
 
     async def lead_on(self, request: Request) -> Response:
-        """/console: where one may go from here."""
-        session = await self._gate.find_session(request)
-        if session is None or session.token is None:
-            return self._go("/sign-in")
-        return await self._go_inside(self._gate.api_for(session.token, request), session)
+        """/console: to the visitor's own pages."""
+        session, api = await self._gate.enter(request)
+        return await self._go_inside(api, session)
 
     async def show_form(self, request: Request) -> Response:
         session = await self._gate.find_session(request)
         if session is not None and session.token is not None:
             return self._go("")
-        return self._draw_form(request, session or new_session(self._services.clock()))
+        return self._draw_form(request, session)
 
     async def sign_in(self, request: Request) -> Response:
         session = await self._gate.find_session(request)
         form = await self._gate.read_own_form(request, session)
-        address = request.client.host if request.client else _NOBODY
-        now = self._services.clock()
+        address = request.client.host if request.client else _UNKNOWN_ADDRESS
         if self._limit.is_reached(address):
             emit("console.refused", reason="too_often")
-            message = "Too many wrong tokens in a short time. Wait a minute, then try again."
-            return self._draw_form(request, session or new_session(now), one_error("token", message), _TOO_OFTEN)
+            return self._draw_form(request, session, "Too many wrong tokens. Wait a minute, then try again.", 429)
         token = Secret(form.text("token"))
         api = self._gate.api_for(token, request)
         try:
@@ -63,57 +88,44 @@ class SigningIn:
                 raise
             self._limit.note_failure(address)
             emit("console.refused", reason="unknown_token")
-            message = "This token is not known. Was all of it copied? It may also have been deleted since."
-            return self._draw_form(request, session or new_session(now), one_error("token", message), _REFUSED)
-        signed_in = new_session(now, token, is_admin=actor["admin"])
+            error = "This token does not exist. Check that you copied all of it; it may also have been deleted."
+            return self._draw_form(request, session, error, 422)
+        signed_in = new_session(self._services.clock(), token, is_admin=actor["admin"])
         wanted = self._within(form.text("next"))
-        response = (
-            RedirectResponse(wanted, SEE_OTHER, PAGE_HEADERS) if wanted else await self._go_inside(api, signed_in)
-        )
+        response = see_other(wanted) if wanted else await self._go_inside(api, signed_in)
         keep_session(self._services, response, signed_in)
         emit("console.signed_in", agency_id=actor["agency_id"])
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """The session ends everywhere, also for who has copied its cookie. Raises SessionsAwayError."""
-        session = await self._gate.find_session(request)
-        if session is None or session.token is None:
-            return self._go("/sign-in")
+        """Ends the session everywhere, also where its cookie was copied to. Raises StoppedError."""
+        session, _ = await self._gate.enter(request)
         await self._gate.read_own_form(request, session)
         try:
             await self._services.ended.end(session.id, session.ends)
         except OSError:
-            raise SessionsAwayError from None
+            raise StoppedError("away", 503) from None
         response = self._go("/sign-in?why=signed-out")
         drop_session(self._services, response)
         return response
 
     async def show_agencies(self, request: Request) -> Response:
-        session = await self._gate.find_session(request)
-        if session is None or session.token is None:
-            return self._go("/sign-in")
-        api = self._gate.api_for(session.token, request)
+        session, api = await self._gate.enter(request)
         if not session.is_admin:
             return await self._go_inside(api, session)
-        return await self._draw_agencies(api, session)
+        return await self._draw_agencies(api, session, {"name": "", "alert_email": ""})
 
     async def create_agency(self, request: Request) -> Response:
-        session = await self._gate.find_session(request)
-        if session is None or session.token is None:
-            return self._go("/sign-in")
+        session, api = await self._gate.enter(request)
         form = await self._gate.read_own_form(request, session)
-        api = self._gate.api_for(session.token, request)
         body = {"name": form.text("name"), "alert_email": form.text_or_none("alert_email")}
         try:
             agency = await api.send("POST", api_path("agencies"), body, once=form.text_or_none("once"))
-        except ApiProblem as problem:
-            if not problem.is_refusal:
-                raise
+        except Refusal as problem:
             return await self._draw_agencies(api, session, body, form_errors(problem), problem.status)
         return self._go(f"/{agency['id']}/keys")
 
-    async def find_nothing(self, request: Request) -> Response:
-        del request
+    async def find_nothing(self, _: Request) -> Response:
         return self._gate.message("not_found", 404)
 
     async def _go_inside(self, api: Api, session: Session) -> Response:
@@ -124,26 +136,27 @@ class SigningIn:
         return self._go(f"/{agencies['items'][0]['id']}")
 
     def _go(self, beyond: str) -> Response:
-        return RedirectResponse(f"{self._services.home}{beyond}", SEE_OTHER, PAGE_HEADERS)
+        return see_other(f"{self._services.home}{beyond}")
 
     def _within(self, address: str) -> str | None:
-        """An address of the console, as it was asked for before signing in; None for anything else."""
+        """The page of the console that was asked for before signing in; None for any other address."""
         parts = urlsplit(address)
         is_ours = not parts.scheme and not parts.netloc and parts.path.startswith(f"{self._services.home}/")
         return address if is_ours and address.isprintable() and "\\" not in address else None
 
     def _draw_form(
-        self, request: Request, session: Session, errors: FormErrors = NO_ERRORS, status: int = 200
+        self, request: Request, session: Session | None, error: str | None = None, status: int = 200
     ) -> Response:
-        """Whatever was entered as a token is not shown again."""
-        page = self._gate.drawing.draw(
+        """The entered token is not shown again."""
+        session = session or new_session(self._services.clock())
+        response = self._gate.drawing.respond(
             "sign_in.html",
+            status,
             session=session,
-            errors=errors,
-            why=REASONS_TO_SIGN_IN.get(request.query_params.get("why", "")) if not errors else None,
+            errors=FormErrors({"token": error}) if error else NO_ERRORS,
+            why=None if error else REASONS_TO_SIGN_IN.get(request.query_params.get("why", "")),
             next=self._within(request.query_params.get("next", "")) or "",
         )
-        response = Response(page, status, PAGE_HEADERS, "text/html")
         keep_session(self._services, response, session)
         return response
 
@@ -151,15 +164,11 @@ class SigningIn:
         self,
         api: Api,
         session: Session,
-        values: dict[str, Any] | None = None,
+        values: dict[str, Any],
         errors: FormErrors = NO_ERRORS,
         status: int = 200,
     ) -> Response:
-        page = self._gate.drawing.draw(
-            "agencies.html",
-            session=session,
-            agencies=await api.list_all(api_path("agencies")),
-            values=values or {"name": "", "alert_email": ""},
-            errors=errors,
+        agencies = await api.list_all(api_path("agencies"))
+        return self._gate.drawing.respond(
+            "agencies.html", status, session=session, agencies=agencies, values=values, errors=errors
         )
-        return Response(page, status, PAGE_HEADERS, "text/html")

@@ -1,38 +1,31 @@
-"""One visit to a page by somebody who has signed in, and what pages are answered with."""
+"""One visit to a page by somebody who has signed in."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from router.console.api import Api, api_path
-from router.console.drawing import Drawing
-from router.console.forms import Form
+from router.console.api import Api, Refusal, api_path
+from router.console.drawing import Drawing, see_other
+from router.console.forms import NO_ERRORS, Form, FormErrors, form_errors
 from router.console.kinds import Kinds
 from router.console.notices import CONFIRMATIONS, NOTICES
 from router.console.services import ConsoleServices
 from router.console.sessions import Session
 
-_SEE_OTHER: Final = 303
-PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with no-referrer, browsers would send forms without an origin
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request to a page of one agency. `agency` is the API's answer about it."""
+    """A request to a page of one agency. `agency` is the API's answer about it.
+
+    `refusal` is why the API refused `form`: the page then shows what was entered, with the errors.
+    """
 
     services: ConsoleServices
     drawing: Drawing
@@ -41,10 +34,11 @@ class Visit:
     api: Api
     agency: dict[str, Any]
     form: Form = field(default_factory=Form)
+    refusal: Refusal | None = None
 
     @property
     def confirmed(self) -> bool:
-        """Whether the visitor has said yes to the question that this form asks."""
+        """Whether the visitor has answered yes to the question that this form asks."""
         return self.form.text("confirmed") == "yes"
 
     def part(self, name: str) -> str:
@@ -55,7 +49,7 @@ class Visit:
         return self.request.query_params.get(name, "").strip()
 
     def path(self, *parts: str) -> str:
-        """The API's path of something of this agency."""
+        """The path in the API of something of this agency."""
         return api_path("agencies", self.agency["id"], *parts)
 
     def url(self, *parts: str, **query: str | None) -> str:
@@ -65,8 +59,17 @@ class Visit:
         return f"{path}?{urlencode(given)}" if given else path
 
     def go(self, *parts: str, **query: str | None) -> Response:
-        """To another page, after a form was taken: reloading that one sends nothing again."""
-        return RedirectResponse(self.url(*parts, **query), _SEE_OTHER, PAGE_HEADERS)
+        """Redirect after a form was accepted, so that a reload does not send it again."""
+        return see_other(self.url(*parts, **query))
+
+    async def send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Change something through the API, once for each form shown. Raises ApiProblem."""
+        return await self.api.send(method, path, body, once=self.form.text_or_none("once"))
+
+    async def list_page(self, *parts: str) -> tuple[list[dict[str, Any]], str | None]:
+        """Fifty items of a list from the cursor in the page's address on, and the cursor of the next ones."""
+        page = await self.api.get(self.path(*parts), limit=50, cursor=self.query("cursor"))
+        return page["items"], page["next_cursor"]
 
     @property
     def kinds(self) -> Kinds:
@@ -81,22 +84,28 @@ class Visit:
         """The agency's clients' names by id."""
         return {one["id"]: one["name"] for one in await self.api.list_all(self.path("clients"))}
 
-    def render(self, template: str, status: int = 200, **content: Any) -> Response:
-        notice = NOTICES.get(self.query("done"))
-        page = self.drawing.draw(
-            template,
-            visit=self,
-            agency=self.agency,
-            session=self.session,
-            url=self.url,
-            notice=notice if self.request.method == "GET" else None,
-            **content,
-        )
-        return Response(page, status, PAGE_HEADERS, "text/html")
+    def errors(self, place: Callable[[str], str | None] = lambda name: name) -> FormErrors:
+        """What was wrong with the form; `place` as for `form_errors`."""
+        return form_errors(self.refusal, place) if self.refusal else NO_ERRORS
+
+    def render(self, template: str, **content: Any) -> Response:
+        notice = NOTICES.get(self.query("done")) if self.request.method == "GET" else None
+        facts = {"agency": self.agency, "session": self.session, "url": self.url, "errors": self.errors()} | content
+        status = self.refusal.status if self.refusal else 200
+        return self.drawing.respond(template, status, visit=self, notice=notice, **facts)
 
     def ask(self, question: str, back: str, **facts: str) -> Response:
-        """The page that asks before something is deleted, for browsers that have not asked already."""
+        """The page that asks before something is deleted, for browsers that have not asked in a dialog."""
         return self.render("confirm.html", question=CONFIRMATIONS[question], facts=facts, back=back)
 
 
-Page: TypeAlias = Callable[[Visit], Awaitable[Response | ASGIApp]]
+Answer: TypeAlias = Callable[[Visit], Awaitable[Response | ASGIApp]]
+
+
+class Page(NamedTuple):
+    """`path` is below the agency's. `again` shows the form again if the API refuses it."""
+
+    method: str
+    path: str
+    answer: Answer
+    again: Answer | None = None

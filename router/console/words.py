@@ -1,36 +1,37 @@
-"""What the console says: one place for the words that stand for the API's names."""
+"""The console's words for the API's names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from router.routing.failures import EFFECTS
 
 PLAN_ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "create": ("to be made", "An assistant is made"),
-    "update": ("to be brought up to date", "Our assistant there is brought up to date"),
-    "adopt": ("to be found again", "Our assistant from earlier is found again and brought up to date"),
-    "keep": ("stay as they are", "It is there as it should be, or linked, and stays"),
-    "none": ("stay without an AI", "No assistant, so no AI answers"),
+    "create": ("to create", "An assistant is created"),
+    "update": ("to update", "Our assistant there is updated"),
+    "adopt": ("to reuse", "Our earlier assistant is reused and updated"),
+    "keep": ("unchanged", "The assistant is up to date or linked, and stays as it is"),
+    "none": ("without an AI", "No assistant, so no AI answers"),
 }
 
 STATES: Final[Mapping[str, str]] = {
     "valid": "Working",
     "out_of_credit": "No credit left",
-    "failing": "Refused now",
+    "failing": "Refused",
 }
 
 MODES: Final[Mapping[str, tuple[str, str]]] = {
-    "ai": ("AI answers", "If no AI can, what you choose below happens."),
+    "ai": ("AI answers", "If no AI can answer, calls go where you choose below."),
     "owner_first": ("Owner first, then AI", "The owner's phone rings; if nobody accepts, the AI answers."),
-    "ring_through": ("Owner only", "The owner's phone rings, then the voicemail listens."),
+    "ring_through": ("Owner only", "The owner's phone rings, then the voicemail answers."),
     "voicemail": ("Voicemail only", "Every call goes straight to the voicemail."),
 }
 
 PLACES: Final[Mapping[str, tuple[str, str]]] = {
-    "missing": ("Not there", "plain"),
-    "pending": ("On its way", "warn"),
+    "missing": ("Not created", "plain"),
+    "pending": ("Syncing", "warn"),
     "synced": ("Synced", "good"),
     "failed": ("Failed", "bad"),
     "linked": ("Linked", "good"),
@@ -41,72 +42,74 @@ OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     "owner": ("Owner", "good"),
     "voicemail": ("Voicemail", "warn"),
     "abandoned": ("Caller hung up", "plain"),
-    "rejected": ("Not taken", "bad"),
+    "rejected": ("Rejected", "bad"),
 }
 
 ANSWERED: Final[Mapping[str, str]] = {
     "ai": "AI",
     "owner": "Owner",
     "voicemail": "Voicemail",
-    "nobody": "Nobody: the caller gave up",
+    "nobody": "Caller hung up",
 }
 
 STEPS: Final[Mapping[str, str]] = {"ai": "AI", "owner": "Owner's phone", "voicemail": "Voicemail"}
 
 EVENTS: Final[Mapping[str, str]] = {
     "call.received": "The call came in",
-    "call.capped": "Too many calls at once: to the voicemail",
+    "call.capped": "Too many calls at once: sent to the voicemail",
     "call.loop": "The call came back from the owner's phone",
     "call.answered": "Answered",
-    "call.fell_back": "On to the next step",
+    "call.fell_back": "Continued with the next step",
     "call.ended": "The call ended",
     "handoff.requested": "Asked to take the call",
     "handoff.succeeded": "Took the call",
     "handoff.late": "Took the call too late",
     "handoff.failed": "Could not take the call",
     "handoff.skipped": "Not asked",
-    "ai.ended": "The AI's part ended",
-    "ai.reported": "The provider told about the call",
-    "ai.failed": "The AI broke off",
+    "ai.ended": "The AI's part of the call ended",
+    "ai.reported": "The provider reported on the call",
+    "ai.failed": "The AI failed during the call",
     "owner.accepted": "The owner accepted",
-    "call.transferring": "The caller asks for a person, and is put through",
-    "call.transfer_failed": "Could not be put through: the AI goes on",
-    "call.unlimited": "The call could not be given a time limit",
+    "call.transferring": "The caller asked for a person: transferring",
+    "call.transfer_failed": "The transfer failed: the AI continues",
+    "call.unlimited": "No time limit could be set for the call",
     "voicemail.received": "A message was left",
-    "voicemail.transcribed": "The message was written down",
-    "voicemail.delivered": "The message was sent by mail",
-    "voicemail.undelivered": "The message could not be sent by mail",
+    "voicemail.transcribed": "The message was transcribed",
+    "voicemail.delivered": "The message was emailed",
+    "voicemail.undelivered": "The message could not be emailed",
     "voicemail.absent": "No message was left",
 }
 
 DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
-    "waiting": ("On its way", "plain"),
-    "again": ("Tried, comes again", "warn"),
-    "delivered": ("Arrived", "good"),
+    "waiting": ("Waiting", "plain"),
+    "again": ("Failed, will be retried", "warn"),
+    "delivered": ("Delivered", "good"),
     "dead": ("Given up", "bad"),
 }
 
 REASONS: Final[Mapping[str, str]] = {
     "ready": "Would take the call",
-    "stands_by": "Stands by, in case the one before it cannot",
+    "stands_by": "Stands by in case the one before it cannot",
     **{kind.value: effect.words for kind, effect in EFFECTS.items()},
-    "circuit_open": "Failed several times in a row; it is tried again in a moment",
-    "not_synced": "The client's assistant is not there yet",
-    "no_key": "There is no key for it",
+    **{outcome: title for outcome, (title, _) in OUTCOMES.items()},
+    "circuit_open": "Failed several times in a row; it is tried again shortly",
+    "not_synced": "The client's assistant is not synced yet",
+    "no_key": "No key is saved for it",
     "no_time": "No time was left to ask",
-    "no_provider": "There is no provider with a key",
+    "native_number": "This number is answered by the provider that sold it, and by no one else",
+    "no_provider": "No provider has a key",
     "no_personal_phone": "The client has no owner's phone",
-    "on_failure_is_voicemail": "After the AI, this client goes to the voicemail",
-    "mode_is_ai": "Left out: this client's calls go to the AI",
-    "mode_is_owner_first": "Left out: this client's calls go to the owner first",
-    "mode_is_ring_through": "Left out: this client's calls go to the owner only",
-    "mode_is_voicemail": "Left out: this client's calls go to the voicemail only",
-    "closed_mode_is_ai": "Left out while closed: calls go to the AI",
-    "closed_mode_is_owner_first": "Left out while closed: calls go to the owner first",
-    "closed_mode_is_ring_through": "Left out while closed: calls go to the owner only",
-    "closed_mode_is_voicemail": "Left out while closed: calls go to the voicemail only",
-    "no_events": "We hear nothing from it during the call",
-    "no_transfer": "It cannot put callers through to a person",
+    "on_failure_is_voicemail": "After the AI, calls go to the voicemail",
+    "mode_is_ai": "Skipped: this client's calls go to the AI",
+    "mode_is_owner_first": "Skipped: this client's calls go to the owner first",
+    "mode_is_ring_through": "Skipped: this client's calls go to the owner only",
+    "mode_is_voicemail": "Skipped: this client's calls go to the voicemail only",
+    "closed_mode_is_ai": "Skipped while closed: calls go to the AI",
+    "closed_mode_is_owner_first": "Skipped while closed: calls go to the owner first",
+    "closed_mode_is_ring_through": "Skipped while closed: calls go to the owner only",
+    "closed_mode_is_voicemail": "Skipped while closed: calls go to the voicemail only",
+    "no_events": "It reports nothing during the call",
+    "no_transfer": "It cannot transfer callers to a person",
 }
 
 ACTIONS: Final[Mapping[str, str]] = {
@@ -127,10 +130,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     "key.deleted": "Key deleted",
     "number.bought": "Number bought",
     "number.changed": "Number moved",
-    "number.deleted": "Number let go",
+    "number.deleted": "Number released",
     "number.taken_over": "Number taken over",
     "registration.saved": "Registration saved",
-    "token.created": "Token made",
+    "token.created": "Token created",
     "token.deleted": "Token deleted",
     "voicemail.deleted": "Message deleted",
 }
@@ -172,8 +175,8 @@ FEATURES: Final[Mapping[str, str]] = {
     "transfer": "Transfer to a person",
     "voicemail_detection": "Voicemail detection",
     "languages": "Languages",
-    "greeting": "Greeting of your own",
-    "max_seconds": "Limit on a call's length",
+    "greeting": "Custom greeting",
+    "max_seconds": "Call time limit",
     "voice": "Choice of voice",
     "timezone": "The client's time zone",
     "numbers": "Sells phone numbers",
@@ -182,10 +185,10 @@ FEATURES: Final[Mapping[str, str]] = {
 
 
 def say(name: str | None, names: Mapping[str, str]) -> str:
-    """The words for a name of the API; a name that is new here in plain letters."""
+    """The words for one of the API's names; a name without words is made readable."""
     if name is None:
         return "–"
-    return names.get(name) or name.replace("_", " ").replace(".", ": ").capitalize()
+    return names.get(name) or re.sub("[_-]", " ", name).replace(".", ": ").capitalize()
 
 
 def mode_choices() -> list[tuple[str, str, str]]:

@@ -18,13 +18,13 @@ async def test_a_bad_key_is_refused_and_a_good_one_saved(desk: Desk):
     page = desk.page
     vapi = page.get_by_role("region", name="Vapi", exact=True)
     await vapi.get_by_label("Private key").fill("canary-key-that-nobody-knows")
-    await vapi.get_by_role("button", name="Try it and save").click()
+    await vapi.get_by_role("button", name="Test and save").click()
     alert = page.get_by_role("alert")
     await expect(alert).to_contain_text("Vapi")
     await expect(alert).to_be_focused()
     await expect(vapi.get_by_label("Private key")).to_have_value("")
     await vapi.get_by_label("Private key").fill(desk.demo.vapi.key)
-    await vapi.get_by_role("button", name="Try it and save").click()
+    await vapi.get_by_role("button", name="Test and save").click()
     await expect(page.get_by_role("status").first).to_contain_text("saved")
     await expect(vapi).to_contain_text("Active")
     await expect(vapi).to_contain_text(desk.demo.vapi.key[-4:])
@@ -39,7 +39,7 @@ async def test_a_question_is_asked_in_a_dialog_before_a_key_goes(desk: Desk):
     await vapi.get_by_text("Replace or delete the key").click()
     await vapi.get_by_role("button", name="Delete the key").click()
     dialog = page.get_by_role("dialog", name="Delete the Vapi key?")
-    await expect(dialog.get_by_role("button", name="Keep it")).to_be_focused()
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(dialog).to_have_count(0)
     assert len((await desk.ask("GET", "/keys"))["items"]) == 1
@@ -59,13 +59,13 @@ async def test_a_sync_moves_by_itself_until_it_is_done(desk: Desk):
     page = desk.page
     vapi = page.get_by_role("region", name="Vapi", exact=True)
     await vapi.get_by_label("Private key").fill(desk.demo.vapi.key)
-    await vapi.get_by_role("button", name="Try it and save").click()
+    await vapi.get_by_role("button", name="Test and save").click()
     await expect(vapi).to_contain_text("of 5 clients have their assistant at Vapi")
     await page.evaluate("window.isTheSamePage = true")
     await expect(vapi).to_contain_text("4 of 5 clients have their assistant at Vapi")
     await expect(vapi).to_contain_text("1 failed")
     assert await page.evaluate("window.isTheSamePage")
-    await vapi.get_by_role("button", name="Try the failed ones again").click()
+    await vapi.get_by_role("button", name="Retry failed clients").click()
     await expect(vapi).to_contain_text("5 of 5 clients have their assistant at Vapi")
     await expect(vapi).not_to_contain_text("failed")
 
@@ -89,7 +89,7 @@ async def test_a_message_is_played_and_deleted(desk: Desk):
     await expect(page.get_by_text("No messages")).to_be_visible()
 
 
-async def test_calls_show_up_while_one_looks(desk: Desk):
+async def test_new_calls_appear_on_the_open_page(desk: Desk):
     await desk.sign_in()
     page = desk.page
     await page.goto(desk.url("calls"))
@@ -130,7 +130,7 @@ async def test_a_client_is_made_with_the_keyboard_alone(desk: Desk):
         await page.keyboard.press("Tab")
     await page.keyboard.type("Corner Bakery")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("status").first).to_contain_text("The client is there")
+    await expect(page.get_by_role("status").first).to_contain_text("Client created")
     assert [one["name"] for one in (await desk.ask("GET", "/clients"))["items"]] == ["Corner Bakery"]
 
 
@@ -166,5 +166,5 @@ async def test_without_script_everything_can_still_be_done(desk: Desk):
     await page.get_by_role("button", name="Delete the key").click()
     await expect(page.get_by_role("heading", name="Delete the Vapi key?")).to_be_visible()
     await page.get_by_role("button", name="Delete the key").click()
-    await expect(page.get_by_text("The key is erased")).to_be_visible()
+    await expect(page.get_by_text("All versions of the key are erased")).to_be_visible()
     await context.close()

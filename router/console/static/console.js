@@ -43,7 +43,7 @@ function askFirst(form) {
     const text = Object.assign(document.createElement("p"), { textContent: form.dataset.confirmText });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
     const yes = Object.assign(document.createElement("button"), { className: "danger", textContent: form.dataset.confirmButton });
-    const no = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Keep it", autofocus: true });
+    const no = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Cancel", autofocus: true });
     actions.append(yes, no);
     dialog.append(title, text, actions);
     yes.addEventListener("click", () => {

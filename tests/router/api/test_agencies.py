@@ -33,7 +33,7 @@ async def test_what_a_change_leaves_out_stays_and_null_clears(api):
     assert await api.patch(path, {}) == renamed | {"alert_email": None}
 
 
-async def test_no_fallback_and_every_fallback_are_told_apart(api):
+async def test_no_fallback_providers_differs_from_every_fallback_provider(api):
     agency = await api.new_agency()
     assert (await api.patch(agency.path, {"fallback_providers": []}))["fallback_providers"] == []
     assert (await api.get(agency.path))["fallback_providers"] == []

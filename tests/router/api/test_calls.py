@@ -212,7 +212,7 @@ async def test_a_recording_that_the_carrier_lost_is_not_found_and_can_still_be_d
     await api.delete(path)
 
 
-async def test_a_carrier_that_fails_is_no_message_of_silence(api, message, sandbox):
+async def test_a_failing_carrier_is_reported_instead_of_an_empty_recording(api, message, sandbox):
     path = f"{message.path}/voicemails/voicemail_1/audio"
     for fault in ("500", "429", "garbage", "html", "redirect"):
         sandbox.state.faults.set("twilio", fault)
@@ -231,7 +231,7 @@ async def test_a_message_in_the_agencys_own_account_is_fetched_with_its_own_toke
     assert (await api.send("GET", path)).status_code == 200
 
 
-async def test_every_change_is_noted_with_who_made_it(api, clock):
+async def test_every_change_is_in_the_audit_log_with_its_author(api, clock):
     agency = await api.new_agency()
     clock.move(minutes=1)
     client = await api.post(f"{agency.path}/clients", {"name": "Bella"}, token=agency.token)

@@ -229,7 +229,7 @@ async def take_over(api, agency, client, e164=NUMBERS[0]):
     return await api.post(f"{agency.path}/numbers", body)
 
 
-async def test_a_number_that_is_answered_here_is_nobodys_phone(api):
+async def test_a_number_that_is_answered_here_cannot_be_an_owners_phone(api):
     other = await api.new_agency("Other")
     await take_over(api, other, await api.new_client(other))
     agency = await api.new_agency()

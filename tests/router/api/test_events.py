@@ -80,7 +80,7 @@ async def note(services: Services, event_id: str) -> None:
     await services.database.settings.execute(write.statement, *write.arguments)
 
 
-async def test_an_event_is_told_as_it_happens_with_its_call(services, agency, database_dsn):
+async def test_an_event_is_streamed_as_it_happens_with_its_call(services, agency, database_dsn):
     async with running_replica(services, database_dsn) as url, following(url, agency) as stream:
         assert stream.response.headers["content-type"].startswith("text/event-stream")
         await note(services, "e1")
@@ -120,7 +120,7 @@ async def test_a_stream_begins_now_and_tells_nothing_old(services, agency, datab
         assert (await stream.next())["data"]["id"] == "new"
 
 
-async def test_nobody_hears_of_another_agencys_calls(services, api, agency, database_dsn):
+async def test_a_stream_has_no_events_of_another_agency(services, api, agency, database_dsn):
     other = await api.new_agency("Other")
     async with running_replica(services, database_dsn) as url:
         async with following(url, Agency(agency.id, other.token)) as stream:

@@ -57,7 +57,7 @@ async def test_a_plus_sign_that_was_not_encoded_is_understood(api, agency):
         ({"to": NUMBER, "from": "+0000000000"}, "from"),
     ],
 )
-async def test_what_is_no_number_is_said_to_be_none(api, agency, query, field):
+async def test_a_malformed_number_is_refused(api, agency, query, field):
     problem = await api.refusal("GET", f"{agency.path}/explain", params=query)
     assert (problem.status, problem.name, problem.fields) == (422, "invalid", (field,))
 

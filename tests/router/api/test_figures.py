@@ -52,7 +52,7 @@ async def test_without_calls_there_is_nothing_to_share(api, agency):
     }
 
 
-async def test_calls_are_shared_out_by_who_took_them(api, services, agency):
+async def test_calls_are_counted_by_who_answered(api, services, agency):
     await file_ended(services, agency, "call_1", "ai", provider="vapi", waited=1)
     await file_ended(services, agency, "call_2", "ai", provider="retell", waited=3)
     await file_ended(services, agency, "call_3", "owner", waited=20)
@@ -73,7 +73,7 @@ async def test_calls_that_are_on_or_were_none_are_not_counted(api, services, age
     assert (await api.get(f"{agency.path}/figures", params=MARCH))["calls"] == 0
 
 
-async def test_cost_and_length_are_told_by_provider_and_by_client(api, services, agency):
+async def test_cost_and_length_are_given_by_provider_and_by_client(api, services, agency):
     client = await api.post(f"{agency.path}/clients", {"name": "Acme"})
     mine = {"client_id": client["id"]}
     await file_ended(services, agency, "call_1", "ai", provider="vapi", waited=1, cost=0.25, **mine)

@@ -26,7 +26,7 @@ def fill(path: str, agency_id: str) -> str:
     return filled
 
 
-async def test_nobody_gets_in_without_a_token(api):
+async def test_a_request_without_a_valid_token_is_refused(api):
     for method, path in OPERATIONS:
         for header in ({}, bearer("wrong"), {"authorization": f"Basic {ADMIN_TOKEN}"}):
             response = await api.http.request(method, fill(path, "agency_x"), headers=header)
@@ -69,7 +69,7 @@ async def test_a_method_that_an_address_does_not_take_is_told_those_it_does(api)
     assert "GET, POST" in Problem.read(response).detail
 
 
-async def test_ids_that_no_database_could_hold_are_not_found(api):
+async def test_ids_that_the_database_cannot_hold_are_not_found(api):
     for name in ("%00", "a%00b", "%F0%9F%98%80", "a%20b", "x" * 200):
         assert (await api.http.get(f"/v1/agencies/{name}", headers=bearer())).status_code == 404
 
@@ -91,7 +91,7 @@ async def test_ids_that_no_database_could_hold_are_not_found(api):
         b'{"name":' + b'{"a":' * 500 + b"1" + b"}" * 501,
     ],
 )
-async def test_a_body_that_is_no_use_is_refused_with_a_reason(api, body):
+async def test_an_unusable_body_is_refused_with_a_reason(api, body):
     response = await api.http.post("/v1/agencies", content=body, headers=bearer())
     problem = Problem.read(response)
     assert (problem.status, problem.name) == (422, "invalid")
@@ -122,7 +122,7 @@ async def test_all_that_is_wrong_is_said_at_once(api):
     assert set(problem.fields) == {"name", "personal_phone", "caller_id", "routing.ring_seconds"}
 
 
-async def test_answers_are_kept_in_no_cache(api):
+async def test_answers_may_not_be_cached(api):
     assert (await api.send("GET", "/v1/agencies")).headers["cache-control"] == "no-store"
 
 

@@ -42,7 +42,7 @@ async def test_the_same_key_with_another_body_is_a_conflict(api):
     assert (problem.status, problem.name) == (409, "conflict")
 
 
-async def test_the_order_of_fields_makes_no_other_body(api):
+async def test_the_order_of_fields_does_not_make_a_different_body(api):
     first = await api.post("/v1/agencies", {"name": "Acme", "alert_email": None}, headers=KEY)
     assert await api.post("/v1/agencies", {"alert_email": None, "name": "Acme"}, headers=KEY) == first
 
@@ -58,7 +58,7 @@ async def test_the_same_key_of_another_token_or_address_is_another_key(api):
     assert len({client["id"] for client in made}) == 3
 
 
-async def test_a_repeated_deletion_is_no_404(api):
+async def test_a_repeated_deletion_is_not_a_404(api):
     agency = await api.new_agency()
     client = await api.new_client(agency)
     path = f"{agency.path}/clients/{client['id']}"
@@ -83,7 +83,7 @@ async def test_what_a_provider_could_not_answer_may_be_tried_again_under_the_sam
     assert (await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY}, headers=KEY))["version"] == 1
 
 
-async def test_a_body_that_does_not_validate_uses_up_no_key(api):
+async def test_an_invalid_body_does_not_use_up_the_key(api):
     assert (await api.refusal("POST", "/v1/agencies", {"name": ""}, headers=KEY)).status == 422
     await api.post("/v1/agencies", {"name": "Acme"}, headers=KEY)
 

@@ -65,7 +65,7 @@ async def test_a_key_that_works_is_saved_and_its_provider_becomes_the_active_one
     assert (line["agency_id"], line["kind"], line["version"], line["active"]) == (agency.id, kind, 1, True)
 
 
-async def test_a_twilio_account_is_checked_and_saved_and_is_no_voice_provider(api, own_account):
+async def test_a_twilio_account_is_checked_and_saved_but_does_not_become_active(api, own_account):
     agency = await api.new_agency()
     body = {"account_sid": own_account.sid, "auth_token": own_account.auth_token}
     saved = await api.put(f"{agency.path}/keys/twilio", body)
@@ -74,7 +74,7 @@ async def test_a_twilio_account_is_checked_and_saved_and_is_no_voice_provider(ap
     assert (await api.get(agency.path))["active_provider"] is None
 
 
-async def test_a_key_saved_without_activating_changes_no_calls(api):
+async def test_a_key_saved_without_activating_does_not_change_who_answers(api):
     agency = await api.new_agency()
     await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
     saved = await api.put(f"{agency.path}/keys/bland", {"key": BLAND_KEY, "activate": False})
@@ -136,7 +136,7 @@ async def test_a_key_that_is_echoed_back_reaches_neither_the_answer_nor_the_log(
 
 
 @pytest.mark.parametrize("kind", ["vapi", "bland"])
-async def test_a_key_that_works_but_has_no_credit_is_saved_as_that(api, kind, sandbox):
+async def test_a_working_key_without_credit_is_saved_as_out_of_credit(api, kind, sandbox):
     agency = await api.new_agency()
     if kind == "vapi":
         sandbox.state.faults.set("vapi", "wallet")
@@ -184,7 +184,7 @@ async def test_a_deleted_key_is_gone_in_all_its_versions(api, services, captured
     assert captured_events.only("key.deleted")["kind"] == "vapi"
 
 
-async def test_when_the_active_ones_key_goes_the_next_provider_with_a_key_takes_over(api, services):
+async def test_deleting_the_active_providers_key_activates_the_next_provider_with_a_key(api, services):
     agency = await api.new_agency()
     for kind in ("vapi", "bland", "retell"):
         await api.put(f"{agency.path}/keys/{kind}", {"key": KEYS[kind]})
@@ -208,7 +208,7 @@ async def test_two_saves_at_once_both_end_well(api, services):
     assert in_use == [6]
 
 
-async def test_pasted_white_space_is_no_part_of_a_key(api, services):
+async def test_white_space_around_a_pasted_key_is_removed(api, services):
     agency = await api.new_agency()
     await api.put(f"{agency.path}/keys/vapi", {"key": f"\n {VAPI_KEY}\t "})
     (row,) = await rows(services, agency, "vapi")
@@ -292,7 +292,7 @@ async def dump(pool) -> str:
     return "\n".join([await pool.fetchval(statement) or "" for statement in statements])
 
 
-async def test_the_platforms_own_account_is_nobodys_own(api, sandbox):
+async def test_an_agency_cannot_save_the_platforms_account_as_its_own(api, sandbox):
     agency = await api.new_agency()
     for sid in (ACCOUNT_SID, "AC" + ACCOUNT_SID[2:].upper()):
         body = {"account_sid": sid, "auth_token": AUTH_TOKEN}

@@ -97,7 +97,7 @@ async def test_a_number_that_somebody_has_is_a_conflict(api, agency):
         assert (problem.status, problem.name) == (409, "conflict")
 
 
-async def test_of_several_who_ask_at_once_one_gets_the_number(api, agency, own_number):
+async def test_of_several_simultaneous_requests_one_gets_the_number(api, agency, own_number):
     client = await api.new_client(agency)
     asked = [api.send("POST", f"{agency.path}/numbers", asking(client)) for _ in range(4)]
     answers = await asyncio.gather(*asked)

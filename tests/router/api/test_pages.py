@@ -27,7 +27,7 @@ async def test_pages_show_everything_once_also_what_was_made_in_the_same_instant
     assert {item["id"] for item in items} == made
 
 
-async def test_a_page_that_holds_all_there_is_has_no_next(api):
+async def test_a_full_last_page_has_no_next_cursor(api):
     agency = await api.new_agency()
     await api.new_client(agency)
     items, pages = await walk(api, f"{agency.path}/clients", 1)
@@ -70,7 +70,7 @@ async def test_a_limit_outside_1_to_200_is_refused(api, limit):
         *(base64.urlsafe_b64encode(text).decode() for text in (b"1", b".x", b"-1.x", b"1.x'")),
     ],
 )
-async def test_a_cursor_that_no_answer_gave_is_refused(api, cursor):
+async def test_a_made_up_cursor_is_refused(api, cursor):
     problem = await api.refusal("GET", "/v1/agencies", params={"cursor": cursor})
     assert (problem.status, problem.fields) == (422, ("cursor",))
 

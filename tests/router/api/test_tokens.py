@@ -37,7 +37,7 @@ async def test_a_deleted_token_opens_nothing_and_the_others_go_on(api):
     assert (await api.refusal("DELETE", f"{agency.path}/tokens/{made['id']}")).status == 404
 
 
-async def test_an_agency_cannot_delete_another_ones_token(api):
+async def test_an_agency_cannot_delete_another_agencys_token(api):
     mine, theirs = await api.new_agency(), await api.new_agency()
     (token,) = (await api.get(f"{theirs.path}/tokens"))["items"]
     assert (await api.refusal("DELETE", f"{mine.path}/tokens/{token['id']}", token=mine.token)).status == 404

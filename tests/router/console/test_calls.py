@@ -42,17 +42,17 @@ async def test_a_call_tells_its_story_in_words(visitor: Browser):
     assert page.tree.find_all("audio"), "the message that was left"
 
 
-async def test_more_calls_than_a_page_holds_go_on_to_older_ones(browser: Browser, services: Services, agency: Agency):
+async def test_calls_beyond_a_page_are_on_the_next_one(browser: Browser, services: Services, agency: Agency):
     for number in range(51):
         await file_call(services, agency, f"call_{number}", number, from_number=f"+141555501{number:02d}")
     first = await browser.open("calls")
     assert len(first.tree.find("tbody").find_all("tr")) == 50
-    [older] = [link for link in first.tree.find_all("a") if link.text == "Older ones"]
+    [older] = [link for link in first.tree.find_all("a") if link.text == "Older"]
     last = await browser.open(older.attributes["href"])
     assert [row.find("a").attributes["href"].rpartition("/")[2] for row in last.tree.find("tbody").find_all("tr")] == [
         "call_0"
     ]
-    assert "On now" in last.words
+    assert "In progress" in last.words
 
 
 async def test_a_message_is_played_with_the_cookie_alone_also_from_the_middle(visitor: Browser):
@@ -67,7 +67,7 @@ async def test_a_message_is_played_with_the_cookie_alone_also_from_the_middle(vi
     assert part.headers["content-range"].startswith("bytes 100-199/")
 
 
-async def test_nobody_else_hears_it(browser: Browser, stranger: Browser, full: FullAgency):
+async def test_another_agency_cannot_play_the_message(browser: Browser, stranger: Browser, full: FullAgency):
     address = f"/console/{full.agency.id}/voicemails/voicemail_1/audio"
     assert (await browser.http.get(address)).status_code == 404
     assert (await browser.http.get(browser.address("voicemails/voicemail_1/audio"))).status_code == 404
@@ -109,7 +109,7 @@ async def test_messages_show_what_was_said(browser: Browser, services: Services,
         await file_voicemail(services, agency, f"voicemail_{number}", f"RE{number}", transcript=transcript, at=at)
     page = await browser.open("voicemails")
     assert "Please call me back." in page.words
-    assert "There is no transcript." in page.words
+    assert "No transcript." in page.words
 
 
 async def test_it_explains_who_would_take_a_call_in_words(visitor: Browser, full: FullAgency):
@@ -121,7 +121,7 @@ async def test_it_explains_who_would_take_a_call_in_words(visitor: Browser, full
 
 
 @pytest.mark.parametrize("asked", [{"to": "x"}, {"to": "+14155550000"}, {"to": "+15005550101", "from": "nobody"}])
-async def test_a_number_that_makes_no_sense_is_told_so(visitor: Browser, asked):
+async def test_a_malformed_number_gets_an_error(visitor: Browser, asked):
     page = await visitor.open("explain", params=asked)
     assert page.status == 200
     assert page.tree.find("div", role="alert").text

@@ -46,7 +46,7 @@ def error_at(page: PageSeen, field: str) -> str:
 async def test_a_client_is_made_and_its_assistant_asked_for_next(browser: Browser, api: Api, agency: Agency):
     page = await browser.fill_in(await browser.open("clients/new"), "", name="Bella's Salon")
     assert page.path.endswith("/assistant")
-    assert "The client is there" in page.words
+    assert "Client created" in page.words
     [made] = (await api.get(f"{agency.path}/clients"))["items"]
     assert made["name"] == "Bella's Salon"
     assert made["routing"]["hours"] is None
@@ -97,7 +97,7 @@ async def test_hours_are_entered_by_weekday(browser: Browser, api: Api, agency: 
     assert hours["timezone"] == "Europe/London"
 
 
-async def test_a_span_that_makes_no_sense_is_told_at_its_day(browser: Browser, client: dict):
+async def test_an_invalid_span_gets_an_error_at_its_day(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}")
     again = await browser.fill_in(
         page, "", has_hours="yes", timezone="Europe/London", fri_from=["10:00", ""], fri_to=["10:00", ""]
@@ -118,7 +118,9 @@ async def test_a_span_that_makes_no_sense_is_told_at_its_day(browser: Browser, c
         ("ring_seconds", "600", "60"),
     ],
 )
-async def test_what_is_wrong_is_told_at_its_field_and_kept(browser: Browser, client: dict, field, value, said):
+async def test_an_error_is_shown_at_its_field_with_the_entered_value(
+    browser: Browser, client: dict, field, value, said
+):
     page = await browser.open(f"clients/{client['id']}")
     again = await browser.fill_in(page, "", **{field: value})
     assert said in error_at(again, field)
@@ -148,14 +150,14 @@ async def test_an_assistant_is_described_field_by_field(browser: Browser, api: A
         knowledge_text="A cut is 30.\r\nA wash is 10.",
         voice_vapi=json.dumps(ASSISTANT["voice"]["vapi"]),
     )
-    assert "brought up to date" in saved.words
+    assert "being updated" in saved.words
     assert (await read(api, agency, client))["assistant"] == ASSISTANT
 
 
 async def test_emptying_all_of_it_takes_the_assistant_away(browser: Browser, api: Api, agency: Agency, client: dict):
     await api.patch(f"{agency.path}/clients/{client['id']}", {"assistant": {"prompt": "Hello"}})
     page = await browser.open(f"clients/{client['id']}/assistant")
-    assert "no assistant now" in (await browser.fill_in(page, "", prompt=" ")).words
+    assert "without an assistant" in (await browser.fill_in(page, "", prompt=" ")).words
     assert (await read(api, agency, client))["assistant"] is None
 
 
@@ -164,7 +166,7 @@ async def test_emptying_all_of_it_takes_the_assistant_away(browser: Browser, api
     [
         ("functions", "[{]", "line 1, column 3"),
         ("functions", "{}", "a list"),
-        ("functions", "[" * 100_000, "not JSON"),
+        ("functions", "[" * 100_000, "not valid JSON"),
         ("functions", '[{"name": "a b", "parameters": {"type": "object"}, "url": "https://x.example"}]', "1, name"),
         ("functions", '[{"name": "a", "parameters": {"type": "array"}, "url": "x"}]', "Function 1"),
         ("voice_vapi", "[]", "an object"),
@@ -174,7 +176,7 @@ async def test_emptying_all_of_it_takes_the_assistant_away(browser: Browser, api
         ("knowledge_title_0", "", "not be empty"),
     ],
 )
-async def test_what_is_wrong_with_an_assistant_is_told_at_its_field(browser: Browser, client: dict, field, value, said):
+async def test_an_error_in_an_assistant_is_shown_at_its_field(browser: Browser, client: dict, field, value, said):
     page = await browser.open(f"clients/{client['id']}/assistant")
     filled = (
         {"prompt": "Hello", "knowledge_text": "Something"} if field.startswith("knowledge") else {"prompt": "Hello"}
@@ -185,7 +187,7 @@ async def test_what_is_wrong_with_an_assistant_is_told_at_its_field(browser: Bro
     assert "Hello" in again.tree.find("textarea", name="prompt").text
 
 
-async def test_a_description_without_instructions_is_told_so(browser: Browser, client: dict):
+async def test_a_definition_without_instructions_gets_an_error(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}/assistant")
     again = await browser.fill_in(page, "", greeting="Hello")
     assert "not be empty" in error_at(again, "prompt")

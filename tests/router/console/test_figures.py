@@ -43,7 +43,7 @@ async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, s
     assert bar.attributes["aria-label"].startswith("AI 75%, Owner 0%")
     widths = [float(part.attributes["width"]) for part in bar.find_all("rect")]
     assert widths == [750, 0, 0, 250]
-    assert (await browser.open("figures?from=2025-01-01&to=2025-01-02")).words.count("No calls in these days") == 1
+    assert (await browser.open("figures?from=2025-01-01&to=2025-01-02")).words.count("No calls in this period") == 1
 
 
 async def test_without_a_span_it_is_the_last_thirty_days(browser: Browser):
@@ -53,7 +53,7 @@ async def test_without_a_span_it_is_the_last_thirty_days(browser: Browser):
 
 
 @pytest.mark.parametrize("span", ["from=soon", "from=2026-03-05&to=2026-03-01", "from=2020-01-01&to=2026-01-01"])
-async def test_a_span_that_makes_no_sense_is_told_so(browser: Browser, span: str):
+async def test_an_invalid_span_gets_an_error(browser: Browser, span: str):
     page = await browser.open(f"figures?{span}")
     assert page.tree.find("div", role="alert").text
     assert page.tree.find("input", id="f-from").attributes["aria-invalid"] == "true"

@@ -34,7 +34,7 @@ async def test_it_may_hear_of_some_events_only(browser: Browser, api: Api, agenc
 
 
 @pytest.mark.parametrize(("values", "field"), [({"url": "ftp://x"}, "url"), ({"which": "some"}, "events")])
-async def test_what_is_wrong_is_told_at_its_field(browser: Browser, values: dict, field: str):
+async def test_an_error_is_shown_at_its_field(browser: Browser, values: dict, field: str):
     page = await add(browser, **values)
     assert page.status == 422
     assert page.tree.find("a", href=f"#f-{field}").text
@@ -52,12 +52,12 @@ async def test_what_was_sent_is_listed_and_can_be_sent_again(
         now,
     )
     page = await browser.open(f"webhooks/{endpoint['id']}")
-    assert "Nothing was sent yet" in page.words
+    assert "No deliveries yet" in page.words
     again = await browser.fill_in(page, "/replay", span="day")
-    assert "on their way again" in again.words
+    assert "being sent again" in again.words
     [row] = again.tree.find("tbody").find_all("tr")
     assert "The call ended" in row.text
-    assert "On its way" in row.text
+    assert "Waiting" in row.text
 
 
 async def test_an_address_is_removed_only_after_a_question(browser: Browser, api: Api, agency: Agency):

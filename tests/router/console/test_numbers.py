@@ -26,9 +26,9 @@ async def take_over(browser: Browser, e164: str = NUMBER):
     return await browser.fill_in(await browser.open("numbers/new"), "/take-over", e164=e164)
 
 
-async def test_without_a_client_one_is_asked_for_first(browser: Browser):
+async def test_a_number_needs_a_client_first(browser: Browser):
     assert "create a client first" in (await browser.open("numbers")).words
-    assert "First a client" in (await browser.open("numbers/new")).words
+    assert "Create a client first" in (await browser.open("numbers/new")).words
 
 
 async def test_a_number_is_taken_over_however_it_is_written(browser: Browser, api: Api, agency: Agency, client: dict):
@@ -68,15 +68,17 @@ async def test_a_number_moves_to_another_client(browser: Browser, api: Api, agen
 
 
 @pytest.mark.usefixtures("client")
-async def test_letting_go_says_that_ones_own_number_stays_ones_own(browser: Browser, api: Api, agency: Agency):
+async def test_letting_go_of_an_own_number_says_that_it_stays(browser: Browser, api: Api, agency: Agency):
     question = await browser.fill_in(await take_over(browser), "/delete")
-    assert "stays yours" in question.words
+    assert "stays on your own Twilio account" in question.words
     assert (await browser.fill_in(question, "")).path.endswith("/numbers")
     assert (await api.get(f"{agency.path}/numbers"))["items"] == []
 
 
 @pytest.mark.usefixtures("client")
-async def test_a_registration_made_by_hand_is_kept_and_told_at_its_field(browser: Browser, api: Api, agency: Agency):
+async def test_a_registration_made_by_hand_is_saved_or_gets_an_error_at_its_field(
+    browser: Browser, api: Api, agency: Agency
+):
     page = await take_over(browser)
     refused = await browser.fill_in(page, "/registrations/bland", remote_id="nobody")
     assert "E.164" in refused.tree.find("p", id="e-bland-remote_id").text

@@ -43,16 +43,14 @@ async def visitor(console_url: str, full: FullAgency) -> AsyncIterator[Browser]:
         yield browser
 
 
-async def test_an_empty_agency_is_told_on_every_page_what_to_do_next(browser: Browser):
+async def test_every_page_of_an_empty_agency_is_well_formed(browser: Browser):
     for name in EMPTY_PAGES:
         page = await browser.open(name)
         assert page.status == 200, name
         check_page(page)
 
 
-async def test_every_page_of_a_full_agency_is_well_formed_and_can_be_used_by_everybody(
-    visitor: Browser, full: FullAgency
-):
+async def test_every_page_of_a_full_agency_is_well_formed_and_accessible(visitor: Browser, full: FullAgency):
     for name in full.pages:
         page = await visitor.open(name)
         assert page.status == 200, name
@@ -78,7 +76,7 @@ async def test_no_page_holds_a_secret(visitor: Browser, full: FullAgency):
         assert not any(secret in page.text for secret in secrets), name
 
 
-async def test_no_page_of_another_agency_can_be_seen_or_used(browser: Browser, full: FullAgency, api: Api):
+async def test_another_agencys_pages_cannot_be_seen_or_used(browser: Browser, full: FullAgency, api: Api):
     """Neither under its own address, nor its things under the visitor's."""
     form_token = (await browser.open("keys")).form("/sign-out").find("input", name="form_token").attributes["value"]
     yes = {"form_token": form_token, "confirmed": "yes", "name": "Stolen", "client_id": full.client["id"]}
@@ -103,7 +101,7 @@ async def test_no_page_of_another_agency_can_be_seen_or_used(browser: Browser, f
     assert len((await api.get(f"{full.agency.path}/keys"))["items"]) == 2
 
 
-async def test_a_page_that_needs_no_answer_says_where_it_is(visitor: Browser, full: FullAgency):
+async def test_the_navigation_marks_the_current_page(visitor: Browser, full: FullAgency):
     for name in full.pages:
         if name.endswith("/sync"):
             continue
@@ -116,7 +114,7 @@ async def test_a_page_that_needs_no_answer_says_where_it_is(visitor: Browser, fu
         assert current, name
 
 
-async def test_what_is_no_address_of_the_console_is_not_found(visitor: Browser, full: FullAgency, agency: Agency):
+async def test_unknown_addresses_are_not_found(visitor: Browser, full: FullAgency, agency: Agency):
     for name in (
         "nothing",
         "clients/client_nobody",
@@ -126,7 +124,7 @@ async def test_what_is_no_address_of_the_console_is_not_found(visitor: Browser, 
     ):
         page = await visitor.open(name)
         assert page.status == 404, name
-        assert "There is nothing here" in page.words
+        assert "Page not found" in page.words
     assert full.agency.id != agency.id
 
 

@@ -26,10 +26,10 @@ async def test_a_token_opens_its_agencys_pages_and_is_never_written_on_one(stran
 
 
 @pytest.mark.parametrize("token", ["", "callrouter_wrong", "ü", "x" * 5000])
-async def test_a_token_that_is_not_known_is_told_so_and_not_shown_again(stranger: Browser, token: str):
+async def test_an_unknown_token_gets_an_error_and_is_not_shown_again(stranger: Browser, token: str):
     page = await stranger.sign_in(token)
     assert page.status == 422
-    assert "This token is not known" in page.words
+    assert "This token does not exist" in page.words
     assert page.tree.find("input", id="f-token").attributes.get("aria-invalid") == "true"
     assert not token or token not in page.text
 
@@ -53,7 +53,7 @@ async def test_an_agencys_token_sees_no_other_agency(browser: Browser, api: Api,
     assert chosen.path == f"/console/{agency.id}/keys"
 
 
-async def test_who_is_not_signed_in_is_led_to_the_page_after_signing_in(stranger: Browser, agency: Agency):
+async def test_signing_in_leads_to_the_page_that_was_asked_for(stranger: Browser, agency: Agency):
     page = await stranger.open(f"/console/{agency.id}/keys")
     assert page.heading == "Sign in"
     inside = await stranger.fill_in(page, "/sign-in", token=agency.token)
@@ -64,13 +64,13 @@ async def test_who_is_not_signed_in_is_led_to_the_page_after_signing_in(stranger
     "elsewhere",
     ["https://evil.example/", "//evil.example/console/", "/docs", "\\\\evil.example", "/console/\\evil", "console/x"],
 )
-async def test_nobody_is_led_out_of_the_console(stranger: Browser, agency: Agency, elsewhere: str):
+async def test_signing_in_never_leads_out_of_the_console(stranger: Browser, agency: Agency, elsewhere: str):
     page = await stranger.open("/console/sign-in", params={"next": elsewhere})
     inside = await stranger.fill_in(page, "/sign-in", token=agency.token, next=elsewhere)
     assert inside.path == f"/console/{agency.id}/keys"
 
 
-async def test_signing_out_ends_the_session_also_for_who_has_copied_the_cookie(browser: Browser):
+async def test_signing_out_ends_the_session_for_a_copied_cookie_too(browser: Browser):
     copied = browser.http.cookies[COOKIE]
     page = await browser.open("keys")
     out = await browser.fill_in(page, "/sign-out")
@@ -79,7 +79,7 @@ async def test_signing_out_ends_the_session_also_for_who_has_copied_the_cookie(b
         assert (await Browser(thief, browser.agency_id).open("keys")).heading == "Sign in"
 
 
-async def test_after_twelve_hours_one_signs_in_again(browser: Browser, clock: Clock):
+async def test_a_session_ends_after_twelve_hours(browser: Browser, clock: Clock):
     clock.move(hours=11, minutes=59)
     assert (await browser.open("keys")).heading == "API keys"
     clock.move(minutes=1)
@@ -91,10 +91,10 @@ async def test_a_token_that_was_deleted_ends_the_session(browser: Browser, api: 
     await api.delete(f"{agency.path}/tokens/{token['id']}")
     page = await browser.open("keys")
     assert page.heading == "Sign in"
-    assert "not valid any more" in page.words
+    assert "no longer valid" in page.words
 
 
-async def test_a_forged_cookie_is_no_session(stranger: Browser, services: Services, agency: Agency):
+async def test_a_forged_cookie_is_refused(stranger: Browser, services: Services, agency: Agency):
     honest = {"id": "a", "form": "b", "began": "2026-03-02T12:00:00+00:00", "token": agency.token, "admin": False}
     forged = [
         json.dumps(honest),

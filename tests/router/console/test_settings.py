@@ -38,7 +38,7 @@ async def test_how_long_messages_are_kept_is_the_agencys_choice(browser: Browser
     assert again.tree.find("input", id="f-retention_days").attributes["value"] == "soon"
 
 
-async def test_what_is_wrong_is_told_at_its_field(browser: Browser):
+async def test_an_error_is_shown_at_its_field(browser: Browser):
     page = await browser.open("settings")
     again = await browser.fill_in(
         page, "/settings", name="", alert_email="nobody", stand_in="order", order=["vapi", "vapi", ""]
@@ -58,7 +58,9 @@ async def test_a_token_is_shown_once_and_works(browser: Browser, stranger: Brows
     assert (await stranger.sign_in(token)).path == f"/console/{agency.id}/keys"
 
 
-async def test_reloading_the_page_that_shows_a_token_makes_no_second_one(browser: Browser, api: Api, agency: Agency):
+async def test_reloading_the_page_that_shows_a_token_does_not_create_a_second_one(
+    browser: Browser, api: Api, agency: Agency
+):
     page = await browser.open("settings")
     for _ in range(2):
         await browser.fill_in(page, "/settings/tokens", token_name="Anna")

@@ -1,4 +1,4 @@
-"""The console has words for whatever the service may say."""
+"""The console has words for every name that the service uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def test_every_event_of_a_call_has_words():
     assert set(words.EVENTS) == set(CALL_EVENTS)
 
 
-def test_every_reason_why_nobody_took_a_call_has_words():
+def test_every_reason_on_a_calls_timeline_has_words():
     assert words.REASONS.keys() >= {*HANDOFF_FAILURES, *SKIP_REASONS, *(reason.value for reason in SkipReason)}
+    assert words.say("ai", words.REASONS) == "AI"
+    assert words.REASONS.keys() >= words.OUTCOMES.keys()
 
 
 def test_every_mode_of_a_ladder_has_words():
@@ -30,15 +32,21 @@ def test_every_mode_of_a_ladder_has_words():
     assert words.REASONS.keys() >= {f"{name}_is_{mode}" for mode in modes for name in ("mode", "closed_mode")}
 
 
-def test_everything_that_is_noted_in_the_audit_log_has_words():
+def test_every_action_in_the_audit_log_has_words():
     source = "".join(path.read_text() for path in ROUTER.rglob("*.py"))
     noted = set(re.findall(r'\.record\(\s*"([a-z_.]+)"', source))
     assert noted
     assert noted <= words.ACTIONS.keys()
 
 
-@pytest.mark.parametrize("name", [None, "something_new", "thing.that_happened"])
-def test_a_name_that_is_new_here_is_still_readable(name: str | None):
-    said = words.say(name, {})
-    assert "_" not in said
-    assert said
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (None, "–"),
+        ("something_new", "Something new"),
+        ("thing.that_happened", "Thing: that happened"),
+        ("customer-ended-call", "Customer ended call"),
+    ],
+)
+def test_a_name_without_words_is_made_readable(name: str | None, said: str):
+    assert words.say(name, {}) == said
