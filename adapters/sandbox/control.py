@@ -12,19 +12,22 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.sandbox.api import Asked, Json, iso
+from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.faults import FaultError
+from adapters.sandbox.retell import RetellOrg
 from adapters.sandbox.state import Sandbox
+from adapters.sandbox.vapi import VapiOrg
 
 _KINDS = ("stream", "sip", "number")
 _LONGEST_RECORDING = 3600
 
 
 class _ControlError(Exception):
-    """The request makes no sense; the text says why."""
+    """An invalid request; the text says why."""
 
 
 def control_routes(sandbox: Sandbox) -> list[BaseRoute]:
-    """Served to the loopback interface alone: whoever gets in here decides who answers whom."""
+    """Served to the loopback interface alone, because these operations decide who answers."""
     control = _Control(sandbox)
     return [
         Route("/faults", _guarded(control.set_faults), methods=["PUT"]),
@@ -70,16 +73,16 @@ class _Control:
         return JSONResponse({"recording_sid": body["recording_sid"]}, 201)
 
     async def keep_call(self, request: Request) -> Response:
-        """How a call of the simulated carrier stands; answered with the updates that it was sent meanwhile.
+        """The state of a call of the simulated carrier; the answer holds the updates that it was sent meanwhile.
 
-        A call on an account that the sandbox does not know is nobody's business here.
+        A call on an account that the sandbox does not know is not kept.
         """
-        body = await _read(request, "account_sid", "call_sid", "from", "to", "status", "seconds")
+        body = await _read(request, "account_sid", "call_sid", "caller", "to", "status", "seconds")
         twilio = self._sandbox.twilio
         if body["account_sid"] not in twilio.accounts:
             return JSONResponse({"updates": []})
         call = twilio.keep_call(
-            body["account_sid"], body["call_sid"], body["from"], body["to"], body.get("forwarded_from")
+            body["account_sid"], body["call_sid"], body["caller"], body["to"], body.get("forwarded_from")
         )
         call.stands(body["status"], body["seconds"], body.get("talked"))
         return JSONResponse({"updates": call.take_updates()})
@@ -94,7 +97,7 @@ class _Control:
         return JSONResponse(asdict(self._sandbox.answer_leg(kind, address, parameters)))
 
     async def note_stranger(self, request: Request) -> Response:
-        """Where the redirect fault leads: a client that follows it has carried its key to a stranger."""
+        """Where the redirect fault leads: a client that follows it has sent its key to a stranger."""
         now, headers, raw = self._sandbox.clock(), dict(request.headers), await request.body()
         asked = Asked(now, "redirected", "other", request.method, "/redirected", {}, {}, headers, raw)
         self._sandbox.requests.append(asked)
@@ -104,7 +107,7 @@ class _Control:
 def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
-            return JSONResponse({"error": "the sandbox is driven from its own machine only"}, 403)
+            return JSONResponse({"error": "the sandbox is controlled from its own machine only"}, 403)
         try:
             return await handler(request)
         except (FaultError, _ControlError) as problem:
@@ -130,53 +133,17 @@ def _faults(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def _show(asked: Asked) -> dict[str, Any]:
-    return {
-        "at": iso(asked.at),
-        "provider": asked.provider,
-        "operation": asked.operation,
-        "method": asked.method,
-        "path": asked.path,
-        "query": dict(asked.query),
-        "headers": dict(asked.headers),
-        "body": asked.body,
-    }
+    names = ("provider", "operation", "method", "path", "query", "headers", "body")
+    return {"at": iso(asked.at), **{name: getattr(asked, name) for name in names}}
 
 
 def _summary(sandbox: Sandbox) -> dict[str, Any]:
     return {
         "faults": _faults(sandbox),
         "requests": len(sandbox.requests),
-        "vapi": [
-            {
-                "org": org.name,
-                "assistants": list(org.assistants),
-                "phone_numbers": list(org.phone_numbers),
-                "calls": {call_id: call.state for call_id, call in org.calls.items()},
-            }
-            for org in sandbox.vapi.orgs
-        ],
-        "retell": [
-            {
-                "org": org.name,
-                "agents": list(org.agents),
-                "llms": list(org.llms),
-                "knowledge_bases": list(org.knowledge_bases),
-                "numbers": list(org.numbers),
-                "calls": {call_id: call.state for call_id, call in org.calls.items()},
-            }
-            for org in sandbox.retell.orgs
-        ],
-        "bland": [
-            {
-                "org": org.name,
-                "numbers": list(org.numbers),
-                "tools": list(org.tools),
-                "knowledge": [base["id"] for base in org.knowledge.values() if base["status"] != "DELETED"],
-                "sessions": len(org.sessions),
-                "calls": list(org.calls),
-            }
-            for org in sandbox.bland.orgs
-        ],
+        "vapi": [_summarize_org(org, "assistants", "phone_numbers") for org in sandbox.vapi.orgs],
+        "retell": [_summarize_org(org, "agents", "llms", "knowledge_bases", "numbers") for org in sandbox.retell.orgs],
+        "bland": [_summarize_org(org, "numbers", "tools", "knowledge", "sessions") for org in sandbox.bland.orgs],
         "twilio": [
             {
                 "account": account.sid,
@@ -188,3 +155,9 @@ def _summary(sandbox: Sandbox) -> dict[str, Any]:
             for account in sandbox.twilio.accounts.values()
         ],
     }
+
+
+def _summarize_org(org: VapiOrg | RetellOrg | BlandOrg, *records: str) -> dict[str, Any]:
+    """The ids of its records, and its calls with their state where they have one."""
+    calls = {call_id: getattr(call, "state", None) for call_id, call in org.calls.items()}
+    return {"org": org.name, **{name: list(getattr(org, name)) for name in records}, "calls": calls}

@@ -12,10 +12,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.sandbox.app import create_app
-from adapters.sandbox.serving import serving
 from adapters.sandbox.state import Sandbox
 
 _GRACE = 1  # seconds that requests in flight get when the sandbox stops
+_TICK = 0.005  # seconds; uvicorn's own end takes a tenth of a second at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,44 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+@contextlib.asynccontextmanager
+async def serving(config: uvicorn.Config, listening: socket.socket) -> AsyncIterator[None]:
+    """Answers on that socket while the block runs, and closes it; starts and stops faster than uvicorn's own server.
+
+    Only for tests and the sandbox: router.cli uses uvicorn's own server, which drains and handles signals.
+    """
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    if server.should_exit:
+        raise RuntimeError("the application did not start")
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+        await _end(server, listening)
+
+
+async def _end(server: uvicorn.Server, listening: socket.socket) -> None:
+    """Accept nothing more, give requests in flight their grace period, and end the application."""
+    state = server.server_state
+    for each in server.servers:
+        each.close()
+    listening.close()
+    for connection in list(state.connections):
+        connection.shutdown()
+    try:
+        async with asyncio.timeout(server.config.timeout_graceful_shutdown):
+            while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(_TICK)
+    except TimeoutError:
+        for task in state.tasks:
+            task.cancel()
+    await server.lifespan.shutdown()
 
 
 class _Protocol(HttpToolsProtocol):

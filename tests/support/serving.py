@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from adapters.sandbox.serving import serving
+from adapters.sandbox.server import serving
 
 
 def listen() -> socket.socket:

@@ -197,7 +197,7 @@ class World:
             far_end=far_end or SandboxControl(self.sandbox.url, self.http),
             pass_time=pass_time,
             status_url=f"{base}/webhooks/twilio/status",
-            quirks=quirks,
+            quirks=quirks or Quirks(),
             strict=strict,
             **rest,
         )

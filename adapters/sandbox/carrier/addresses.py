@@ -7,6 +7,7 @@ Sources: Twilio docs: TwiML Dial, Number, Sip, Stream; Error and Warning Diction
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from urllib.parse import unquote, urljoin, urlsplit
 
 from adapters.phone import is_e164
@@ -44,16 +45,10 @@ def web_url_fault(url: str) -> str | None:
     """What keeps Twilio from requesting an absolute URL."""
     if any(character.isspace() or ord(character) < 32 for character in url):  # noqa: PLR2004 - control characters
         return "the URL has white space in it"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "the URL cannot be read"
-    if parts.scheme not in ("http", "https") or not host:
-        return "the URL is not http or https"
-    if "_" in host:
-        return "the host name has an underscore"
-    return None
+    scheme, host = _scheme_and_host(url)
+    if scheme not in ("http", "https") or not host:
+        return "the URL is not a valid http or https URL"
+    return "the host name has an underscore" if "_" in host else None
 
 
 def reference_fault(reference: str) -> str | None:
@@ -66,16 +61,22 @@ def reference_fault(reference: str) -> str | None:
 
 
 def stream_url_fault(url: str) -> str | None:
-    try:
-        parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "the URL cannot be read"
-    if parts.scheme != "wss" or not host:
+    scheme, host = _scheme_and_host(url.strip())
+    if scheme != "wss" or not host:
         return "a stream's URL must be wss"
     if "?" in url:
         return "a stream's URL takes no query string"
     return "a stream's URL takes no fragment" if "#" in url else None
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Both empty if the URL cannot be read."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError as well
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""
 
 
 def sip_uri_fault(uri: str) -> str | None:
@@ -120,7 +121,7 @@ def sip_headers(uri: str) -> dict[str, str]:
 
 
 def caller_id_fault(
-    noun: str, caller_id: str | None, *, caller: str, called: str, numbers: frozenset[str]
+    noun: str, caller_id: str | None, *, caller: str, called: str, numbers: Collection[str]
 ) -> str | None:
     """What is wrong with the caller ID of a leg. Without one, Twilio shows the caller's, which must be a number.
 
@@ -132,6 +133,6 @@ def caller_id_fault(
         return None if _SIP_CALLER.fullmatch(caller_id) else f"callerId {caller_id!r} is not allowed for a SIP address"
     if not is_e164(caller_id):
         return f"callerId {caller_id!r} is no E.164 number"
-    if caller_id in {caller, called} | numbers:
+    if caller_id in {caller, called, *numbers}:
         return None
     return f"callerId {caller_id} is neither the caller, nor the called number, nor a number of the account"

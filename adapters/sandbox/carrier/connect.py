@@ -6,19 +6,18 @@ Source: Twilio docs: TwiML Connect, Stream.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from adapters.sandbox.api import iso
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
-from adapters.sandbox.carrier.interruption import Interrupted
+from adapters.sandbox.carrier.fetching import Document, Interrupted, Outcome
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.live import ask_action, let_ai_talk
-from adapters.sandbox.carrier.parameters import stream_parameters
+from adapters.sandbox.carrier.live import CLOSED_AFTER, ask_action, end_verb, let_ai_talk
 from adapters.sandbox.carrier.timeline import Leg
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict
 
 _HANDSHAKE = 1.0  # seconds until a socket is up or refused
-_CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
 
 
 async def connect(line: Line, document: Document, element: Element, _index: int) -> Outcome:
@@ -31,13 +30,7 @@ async def connect(line: Line, document: Document, element: Element, _index: int)
         if "action" in element.attributes:
             await ask_action(line, action, change, after_hangup=line.quirks.connect_action_after_hangup)
         raise
-    if "action" not in element.attributes:
-        return END if line.gone else NEXT
-    if not line.gone:
-        return action
-    if line.quirks.connect_action_after_hangup:
-        await line.fetch_for_nobody(action)
-    return END
+    return await end_verb(line, element, action, after_hangup=line.quirks.connect_action_after_hangup)
 
 
 @dataclass(slots=True)
@@ -50,7 +43,7 @@ class _Stream:
     async def run(self) -> None:
         line = self.line
         named = {each.get("name"): each.get("value") for each in self.element.all("Parameter")}
-        verdict = await line.surroundings.far_end.leg("stream", self.element.get("url"), named)
+        verdict = await line.carrier.far_end.leg("stream", self.element.get("url"), named)
         outcome = line.next_ai_outcome()
         if line.script.caller == "hangs-up-while-ringing":
             await line.ring(_HANDSHAKE / 2)
@@ -68,7 +61,7 @@ class _Stream:
 
     async def _talk(self, verdict: LegVerdict, *, closes: bool) -> None:
         line = self.line
-        seconds = _CLOSED_AFTER if closes else line.script.ai_talks
+        seconds = CLOSED_AFTER if closes else line.script.ai_talks
         await line.ring(_HANDSHAKE)
         line.reached("ai", verdict.provider, verdict.provider_call_id)
         await self._tell("stream-started")
@@ -98,16 +91,14 @@ class _Stream:
         )
 
     async def _tell(self, event: str, error: str = "") -> None:
-        url = self.element.get("statusCallback")
-        if not url or not self.line.quirks.stream_callbacks:
+        if not self.element.get("statusCallback") or not self.line.quirks.stream_callbacks:
             return
-        parameters = stream_parameters(
-            account_sid=self.line.account.sid,
-            call_sid=self.line.timeline.call_sid,
-            stream_sid=self.sid,
-            name=self.element.get("name"),
-            event=event,
-            error=error,
-        )
-        method = self.element.get("statusCallbackMethod", "POST")
-        await self.line.tell(Fetch(self.document.locate(url), event, method, parameters))
+        parameters = self.line.ids | {
+            "StreamSid": self.sid,
+            "StreamName": self.element.get("name") or self.sid,
+            "StreamEvent": event,
+            "Timestamp": iso(datetime.now(UTC)),
+        }
+        if error:
+            parameters["StreamError"] = error
+        await self.line.tell(self.document.callback(self.element, "statusCallback", event, parameters))

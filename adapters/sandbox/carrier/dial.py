@@ -6,17 +6,16 @@ Sources: Twilio docs: TwiML Dial, Number, Sip.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
-from adapters.sandbox.carrier.forwarding import forward_back
-from adapters.sandbox.carrier.interruption import Interrupted
-from adapters.sandbox.carrier.legs import CLOSED_AFTER, LegEnd, PlannedLeg, plan_leg
+from adapters.sandbox.carrier.fetching import Document, Interrupted, Outcome
+from adapters.sandbox.carrier.legs import LegEnd, PlannedLeg, plan_leg
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.live import ask_action, let_ai_talk
-from adapters.sandbox.carrier.parameters import child_parameters, progress_parameters
+from adapters.sandbox.carrier.live import CLOSED_AFTER, ask_action, end_verb, let_ai_talk
+from adapters.sandbox.carrier.parameters import progress_parameters
 from adapters.sandbox.carrier.screening import screen
+from adapters.sandbox.carrier.timeline import Timeline
 from adapters.sandbox.ids import new_id
 
 _EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -35,14 +34,8 @@ async def dial(line: Line, document: Document, element: Element, index: int) -> 
             action = document.action(element, "dial action", dialling.parameters(dialling.cut_off))
             await ask_action(line, action, change, after_hangup=line.quirks.dial_action_after_hangup)
         raise
-    if "action" not in element.attributes:
-        return END if line.gone else NEXT
     action = document.action(element, "dial action", dialling.parameters(result))
-    if not line.gone:
-        return action
-    if line.quirks.dial_action_after_hangup:
-        await line.fetch_for_nobody(action)
-    return END
+    return await end_verb(line, element, action, after_hangup=line.quirks.dial_action_after_hangup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +124,7 @@ class _Dialling:
             if leg.end == "forwards":
                 await self.line.ring(leg.after - rung)
                 rung = leg.after
-                legs[index] = await forward_back(self.line, leg, self._shown, limit)
+                legs[index] = await _forward_back(self.line, leg, self._shown, limit)
         return rung
 
     async def _take(self, leg: PlannedLeg, started: float) -> _Result:
@@ -179,21 +172,45 @@ class _Dialling:
 
     async def _tell(self, leg: PlannedLeg, event: str, end: LegEnd = "answered") -> None:
         """The callback of a called leg's progress, if its noun asks for this event."""
-        url, line = leg.noun.get("statusCallback"), self.line
-        if not url or event not in leg.noun.get("statusCallbackEvent", "completed").split():
+        events = leg.noun.get("statusCallbackEvent", "completed").split()
+        if not leg.noun.get("statusCallback") or event not in events:
             return
         status = {"answered": "in-progress", "completed": _STATUSES.get(end, end)}.get(event, event)
-        parameters = child_parameters(
-            account_sid=line.account.sid,
-            call_sid=leg.call_sid,
-            parent_call_sid=line.timeline.call_sid,
-            caller=self._shown,
-            called=leg.address,
-            status=status,
-        )
-        parameters |= progress_parameters(_EVENTS.index(event))
-        method = leg.noun.get("statusCallbackMethod", "POST")
-        await line.tell(Fetch(self.document.locate(url), f"leg {event}", method, parameters))
+        parameters = leg.parameters(self.line, self._shown, status) | progress_parameters(_EVENTS.index(event))
+        await self.line.tell(self.document.callback(leg.noun, "statusCallback", f"leg {event}", parameters))
+
+
+async def _forward_back(line: Line, leg: PlannedLeg, shown: str, limit: float) -> PlannedLeg:
+    """The leg's phone forwards the call to the very number that was called: that second call decides the leg's end.
+
+    `shown` is the caller ID that the phone saw.
+    """
+    if line.is_forwarded:
+        line.violate("the owner's phone is rung by a call that it has forwarded itself: an endless loop")
+        return replace(leg, end="busy", sip_code=486)
+    timeline = Timeline(call_sid=new_id("CA"), from_=shown, to=line.timeline.to)
+    second = Line(
+        carrier=line.carrier,
+        requests=line.requests,
+        script=replace(line.script, caller="stays", message_ends_with="hang-up"),
+        clock=line.clock,
+        timeline=timeline,
+        call_in=line.call_in,
+        forwarded_from=leg.address if line.script.forwarded_from else None,
+        is_forwarded=True,
+    )
+    line.note("leg", f"the owner's phone forwards the call to {line.timeline.to}")
+    await line.call_in(second)
+    line.timeline.forwarded = timeline
+    line.timeline.violations += [f"forwarded call: {violation}" for violation in timeline.violations]
+    line.timeline.failures += [f"forwarded call: {failure}" for failure in timeline.failures]
+    line.note("leg", f"the forwarded call ends: {timeline.answered_by}")
+    if timeline.answered_by == "rejected":
+        return replace(leg, end="busy", sip_code=486, reason="the forwarded call was rejected")
+    if timeline.answered_by in ("nobody", "abandoned"):
+        return replace(leg, end="no-answer", sip_code=408, after=limit)
+    taken_by = f"the forwarded call was answered: {timeline.answered_by}"
+    return replace(leg, end="answered", sip_code=200, who="mailbox", talks=line.script.owner_talks, reason=taken_by)
 
 
 def _after(leg: PlannedLeg) -> float:

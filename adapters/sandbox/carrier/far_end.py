@@ -1,4 +1,4 @@
-"""Whoever is at the other end of a leg: the sandbox of the providers, asked over HTTP, or just anybody.
+"""The far end of a leg: the sandbox of the providers, asked over HTTP, or a stand-in that takes every leg.
 
 Also the control client of that sandbox: faults, and recordings for the carrier's API to serve.
 """
@@ -55,15 +55,15 @@ class Anybody:
         return LegVerdict("answered")
 
     async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
-        """There is no API to serve it from."""
+        """Without a sandbox, no API serves it."""
 
     async def keep_call(self, standing: Standing) -> Sequence[Mapping[str, str]]:  # noqa: ARG002
-        """There is no API to update it by."""
+        """Without a sandbox, no API updates it."""
         return ()
 
 
 class SandboxError(Exception):
-    """The sandbox can't be reached or did not understand. The text is fit for people."""
+    """The sandbox can't be reached or refused a request. The text is meant for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,37 +76,23 @@ class NumberAddresses:
 
 
 class SandboxControl:
-    """A running sandbox, seen from outside. `base_url` is what its APIs are below. Every method raises SandboxError."""
+    """A client of a running sandbox. `base_url`: without `/vapi` or the like. Every method raises SandboxError."""
 
     def __init__(self, base_url: str, client: httpx.AsyncClient) -> None:
         self._base_url = base_url.rstrip("/")
         self._client = client
 
     async def leg(self, kind: LegKind, address: str, parameters: Mapping[str, str]) -> LegVerdict:
-        said = await self._ask(
-            "POST", "control/legs", {"kind": kind, "address": address, "parameters": dict(parameters)}
-        )
-        return LegVerdict(
-            result="answered" if said.get("result") == "answered" else "rejected",
-            sip_code=int(said.get("sip_code") or 0),
-            provider=said.get("provider"),
-            reason=str(said.get("reason") or ""),
-            provider_call_id=said.get("provider_call_id"),
-        )
+        leg = {"kind": kind, "address": address, "parameters": dict(parameters)}
+        return LegVerdict(**await self._ask("POST", "control/legs", leg))
 
     async def keep_recording(self, account_sid: str, call_sid: str, recording_sid: str, seconds: int) -> None:
-        recording = {
-            "account_sid": account_sid,
-            "call_sid": call_sid,
-            "recording_sid": recording_sid,
-            "seconds": seconds,
-        }
-        await self._ask("POST", "control/recordings", recording)
+        sids = {"account_sid": account_sid, "call_sid": call_sid, "recording_sid": recording_sid}
+        await self._ask("POST", "control/recordings", sids | {"seconds": seconds})
 
     async def keep_call(self, standing: Standing) -> Sequence[Mapping[str, str]]:
-        call = asdict(standing)
-        said = await self._ask("PUT", "control/calls", call | {"from": call.pop("caller")})
-        return list(said.get("updates") or [])
+        said = await self._ask("PUT", "control/calls", asdict(standing))
+        return list(said["updates"])
 
     async def set_faults(self, faults: Mapping[str, str]) -> None:
         """Make providers fail from now on, e.g. {"vapi": "503"}."""

@@ -1,4 +1,4 @@
-"""A document that is to be requested, one that can be executed, and how its execution goes on after a verb."""
+"""A document to request, one that can be executed, and how its execution goes on after or in the middle of a verb."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ class Document:
     def locate(self, reference: str) -> str:
         """The URL of a reference in this document, without fragment; the document's own for an empty one.
 
-        One that makes no sense comes back as it is: the rules have complained, and requesting it will fail.
+        An invalid one comes back as it is: the rules have complained, and requesting it will fail.
         """
         try:
             return urljoin(self.url, reference.strip()).partition("#")[0]
         except ValueError:
             return reference
+
+    def callback(self, element: Element, name: str, purpose: str, parameters: Mapping[str, str]) -> Fetch:
+        """The request that reports to the URL in the attribute `name`, by the method in `{name}Method`."""
+        return Fetch(self.locate(element.get(name)), purpose, element.get(f"{name}Method", "POST"), parameters)
 
     def action(self, element: Element, purpose: str, parameters: Mapping[str, str]) -> Fetch:
         """What is requested when an element is done; without an action, this document once more."""
@@ -48,7 +52,22 @@ class _Mark(Enum):
     END = "end"
 
 
-NEXT: Final = _Mark.NEXT  # with the verb behind it
+NEXT: Final = _Mark.NEXT  # with the verb that follows
 END: Final = _Mark.END  # not at all: the call is over
 
 Outcome: TypeAlias = Fetch | Literal[_Mark.NEXT, _Mark.END]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: it happens to the call
+    """The carrier's API was asked to change the call: its current verb ends, and the call goes on elsewhere or is over.
+
+    `update` is the form that the API was sent (Twilio docs: Call resource, Update).
+    """
+
+    def __init__(self, update: Mapping[str, str]) -> None:
+        super().__init__()
+        self.update = update
+
+    @property
+    def is_end(self) -> bool:
+        return "Status" in self.update

@@ -13,12 +13,13 @@ from adapters.phone import is_e164
 from adapters.sandbox.carrier.addresses import caller_id_fault, sip_headers, sip_uri_fault
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.line import Line
+from adapters.sandbox.carrier.live import CLOSED_AFTER
+from adapters.sandbox.carrier.parameters import child_parameters
 from adapters.sandbox.carrier.timeline import Leg
 from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict
 
 LegEnd: TypeAlias = Literal["answered", "busy", "no-answer", "failed", "canceled", "forwards"]
-CLOSED_AFTER = 1.0  # seconds that an AI which closes at once stays
 _REFUSED_AFTER = 1.0
 _SIP_CODES: dict[LegEnd, int] = {"answered": 200, "busy": 486, "no-answer": 408, "failed": 503, "canceled": 487}
 _BUSY = frozenset({486, 600})
@@ -45,6 +46,10 @@ class PlannedLeg:
     def address(self) -> str:
         return self.noun.text
 
+    def parameters(self, line: Line, shown: str, status: str) -> dict[str, str]:
+        """The normal parameters of a request about this leg. `shown` is the caller ID."""
+        return child_parameters(line.ids, self.call_sid, shown, self.address, status)
+
     def record(self, started: float, *, end: LegEnd, rang: float, talked: float = 0, bridged: bool = False) -> Leg:
         return Leg(
             at=round(started, 1),
@@ -67,9 +72,9 @@ async def plan_leg(line: Line, noun: Element, caller_id: str | None, limit: floa
         kind: Literal["sip", "number"] = "sip" if noun.name == "Sip" else "number"
         return PlannedLeg(noun, kind, "ai" if kind == "sip" else "owner", "failed", 0, 400, reason=fault)
     if noun.name == "Sip":
-        verdict = await line.surroundings.far_end.leg("sip", noun.text, sip_headers(noun.text))
+        verdict = await line.carrier.far_end.leg("sip", noun.text, sip_headers(noun.text))
         return _plan_ai(line, noun, "sip", verdict, limit)
-    verdict = await line.surroundings.far_end.leg("number", noun.text, {})
+    verdict = await line.carrier.far_end.leg("number", noun.text, {})
     if verdict.provider is not None:
         return _plan_ai(line, noun, "number", verdict, limit)
     return _plan_owner(line, noun, limit)
@@ -80,10 +85,10 @@ def _fault_of(line: Line, noun: Element, caller_id: str | None) -> str | None:
         return f"13243: Sip {noun.text[:80]}: {fault}"
     if noun.name == "Number" and not is_e164(noun.text):
         return f"13223: Number {noun.text[:80]!r} is no E.164 number"
-    if noun.text in {line.timeline.to} | line.account.numbers:
+    if noun.text in {line.timeline.to, *line.carrier.numbers}:
         return f"13224: Number {noun.text} is one of ours: the call would come back to us"
     fault = caller_id_fault(
-        noun.name, caller_id, caller=line.timeline.from_, called=line.timeline.to, numbers=line.account.numbers
+        noun.name, caller_id, caller=line.timeline.from_, called=line.timeline.to, numbers=line.carrier.numbers
     )
     return f"13214: {noun.name}: {fault}" if fault else None
 

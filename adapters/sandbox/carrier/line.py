@@ -12,13 +12,12 @@ from typing import Literal, TypeAlias
 
 from adapters.sandbox.carrier.document import DocumentError, read_reply
 from adapters.sandbox.carrier.far_end import Standing
-from adapters.sandbox.carrier.fetching import Document, Fetch
-from adapters.sandbox.carrier.interruption import Interrupted
+from adapters.sandbox.carrier.fetching import Document, Fetch, Interrupted
 from adapters.sandbox.carrier.parameters import inbound_parameters, query_of
-from adapters.sandbox.carrier.requests import Reply
+from adapters.sandbox.carrier.requests import Reply, Requests
 from adapters.sandbox.carrier.rules import check_document
 from adapters.sandbox.carrier.script import AiOutcome, Quirks, Script
-from adapters.sandbox.carrier.surroundings import Account, Clock, Surroundings
+from adapters.sandbox.carrier.setup import Setup
 from adapters.sandbox.carrier.timeline import Entry, EntryKind, Leg, Request, Timeline
 from adapters.sandbox.ids import new_id
 
@@ -28,10 +27,18 @@ MAX_DOCUMENTS = 25  # a call that needs more goes round in circles
 
 
 @dataclass(slots=True)
+class Clock:
+    """Virtual seconds since the first call came in; a call that comes in during that call shares it."""
+
+    now: float = 0
+
+
+@dataclass(slots=True)
 class Line:
     """One caller on the line."""
 
-    surroundings: Surroundings
+    carrier: Setup
+    requests: Requests
     script: Script
     clock: Clock
     timeline: Timeline
@@ -54,15 +61,16 @@ class Line:
 
     def __post_init__(self) -> None:
         self.began_at = self.clock.now
-        self.fallback_url = self.account.fallback_url
+        self.fallback_url = self.carrier.fallback_url
 
     @property
     def quirks(self) -> Quirks:
-        return self.surroundings.quirks
+        return self.carrier.quirks
 
     @property
-    def account(self) -> Account:
-        return self.surroundings.account
+    def ids(self) -> dict[str, str]:
+        """The parameters by which every callback names the call."""
+        return {"AccountSid": self.carrier.account_sid, "CallSid": self.timeline.call_sid}
 
     def next_ai_outcome(self) -> AiOutcome:
         """What the script has for the AI leg that is about to be made."""
@@ -73,11 +81,12 @@ class Line:
         """Raises Interrupted if the call's time is up meanwhile, or the carrier's API was asked to change it."""
         left = seconds if self.time_limit is None else max(0, self.began_at + self.time_limit - self.clock.now)
         passing = min(seconds, left)
-        if streaming and self.surroundings.watch_every is not None:
-            await self._watch(passing, self.surroundings.watch_every)
+        pass_time = (self.carrier.pass_stream_time if streaming else None) or self.carrier.pass_time
+        if streaming and self.carrier.watch_every is not None:
+            await self._watch(asyncio.ensure_future(pass_time(passing)), passing, self.carrier.watch_every)
         else:
             self.clock.now += passing
-            await (self.surroundings.pass_stream_time if streaming else self.surroundings.pass_time)(passing)
+            await pass_time(passing)
         await self.look()
         if left < seconds:
             self.note("end", f"the call is cut off after {self.time_limit} s, its TimeLimit")
@@ -85,14 +94,14 @@ class Line:
             raise Interrupted({"Status": "completed"})
 
     async def act(self) -> None:
-        """Let whoever is to act while an AI talks do so, with the carrier's API knowing of the call."""
-        if self.surroundings.during_ai is not None:
+        """Run `during_ai` with an up-to-date call in the carrier's API. Raises Interrupted if it changed the call."""
+        if self.carrier.during_ai is not None:
             await self.look()
-            await self.surroundings.during_ai(self.timeline)
+            await self.carrier.during_ai(self.timeline)
             await self.look()
 
     async def look(self) -> None:
-        """Tell the carrier's API how the call stands, and do what that was asked for. Raises Interrupted."""
+        """Report the call to the carrier's API and apply the updates that it received. Raises Interrupted."""
         change: Mapping[str, str] | None = None
         for update in await self.tell_standing():
             if "TimeLimit" in update:
@@ -109,8 +118,18 @@ class Line:
         raise Interrupted(change)
 
     async def tell_standing(self) -> Sequence[Mapping[str, str]]:
-        """Have the carrier's API know how the call stands; returns the updates that it was sent there."""
-        return await self.surroundings.far_end.keep_call(self._standing())
+        """Report the call to the carrier's API; returns the updates that it received meanwhile."""
+        standing = Standing(
+            account_sid=self.carrier.account_sid,
+            call_sid=self.timeline.call_sid,
+            caller=self.timeline.from_,
+            to=self.timeline.to,
+            status=self.status,
+            seconds=self.clock.now - self.began_at,
+            talked=None if self.answered_at is None else round(self.clock.now - self.answered_at),
+            forwarded_from=self.forwarded_from,
+        )
+        return await self.carrier.far_end.keep_call(standing)
 
     def end(self, status: Status) -> None:
         """The carrier itself ends the call."""
@@ -164,7 +183,7 @@ class Line:
     def parameters(self) -> dict[str, str]:
         """The normal parameters of a request about this line as it is now."""
         return inbound_parameters(
-            account_sid=self.account.sid,
+            account_sid=self.carrier.account_sid,
             call_sid=self.timeline.call_sid,
             caller=self.timeline.from_,
             called=self.timeline.to,
@@ -192,7 +211,7 @@ class Line:
         document = await self._request(fetch, parameters, screening=True)
         return document if isinstance(document, Document) else None
 
-    async def fetch_for_nobody(self, fetch: Fetch) -> None:
+    async def request_unheard(self, fetch: Fetch) -> None:
         """The action of a verb that ended because the caller hung up: its document is not executed."""
         await self._request(fetch, self.parameters())
 
@@ -206,9 +225,8 @@ class Line:
         url = self.fallback_url
         if url is not None and not self.timeline.fallback_used:
             self.timeline.fallback_used = True
-            fetch = Fetch(
-                url.partition("#")[0], "fallback", parameters={"ErrorCode": str(code), "ErrorUrl": failed_url}
-            )
+            error = {"ErrorCode": str(code), "ErrorUrl": failed_url}
+            fetch = Fetch(url.partition("#")[0], "fallback", parameters=error)
             document = await self._request(fetch, self.parameters())
             if isinstance(document, Document):
                 return document
@@ -245,27 +263,27 @@ class Line:
     async def _send(self, fetch: Fetch, parameters: Mapping[str, str]) -> Reply:
         """Several copies of a request count as one: the last answer is taken."""
         sent = query_of(parameters) if fetch.method == "GET" else dict(parameters)
-        replies = await self.surroundings.requests.send(fetch.method, fetch.url, sent)
+        replies = await self.requests.send(fetch.method, fetch.url, sent)
         for copy, reply in enumerate(replies):
-            self._keep(
-                Request(
-                    at=round(self.clock.now, 1),
-                    purpose=fetch.purpose,
-                    method=fetch.method,
-                    url=fetch.url,
-                    parameters=sent,
-                    status=reply.status,
-                    ms=reply.ms,
-                    body=reply.body.decode(errors="replace"),
-                    copy=copy,
-                )
+            request = Request(
+                at=round(self.clock.now, 1),
+                purpose=fetch.purpose,
+                method=fetch.method,
+                url=fetch.url,
+                parameters=sent,
+                status=reply.status,
+                ms=reply.ms,
+                body=reply.body.decode(errors="replace"),
+                copy=copy,
             )
+            self.timeline.requests.append(request)
+            self.note("request", request.describe())
         return replies[-1]
 
-    async def _watch(self, seconds: float, every: float) -> None:
-        """Pass a stream's time, which may be real time, and look at the call now and then."""
+    async def _watch(self, passing: asyncio.Future[None], seconds: float, every: float) -> None:
+        """Wait until a stream's time has passed, which may be real time, and look at the call now and then."""
         loop = asyncio.get_running_loop()
-        began, passing = loop.time(), asyncio.ensure_future(self.surroundings.pass_stream_time(seconds))
+        began = loop.time()
         try:
             while not (await asyncio.wait({passing}, timeout=every))[0]:
                 await self.look()
@@ -276,20 +294,3 @@ class Line:
             passing.cancel()
         await passing
         self.clock.now += seconds
-
-    def _standing(self) -> Standing:
-        answered = self.answered_at
-        return Standing(
-            account_sid=self.account.sid,
-            call_sid=self.timeline.call_sid,
-            caller=self.timeline.from_,
-            to=self.timeline.to,
-            status=self.status,
-            seconds=self.clock.now - self.began_at,
-            talked=None if answered is None else round(self.clock.now - answered),
-            forwarded_from=self.forwarded_from,
-        )
-
-    def _keep(self, request: Request) -> None:
-        self.timeline.requests.append(request)
-        self.note("request", request.describe())

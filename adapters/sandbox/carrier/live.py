@@ -1,4 +1,4 @@
-"""A live call that the carrier's API changes: what it goes on with, and whether the action that it leaves is asked for.
+"""How a call goes on after a verb, and after the carrier's API changed it in the middle of one.
 
 Sources: Twilio docs: Call resource (Update), TwiML Connect and Dial (action); error 15004.
 """
@@ -8,22 +8,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from adapters.sandbox.carrier.document import Element
-from adapters.sandbox.carrier.fetching import Document, Fetch
-from adapters.sandbox.carrier.interruption import Interrupted
+from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Interrupted, Outcome
 from adapters.sandbox.carrier.line import Line
 
+CLOSED_AFTER = 1.0  # seconds until an AI that closes at once hangs up
 _ADDRESSES = ("action", "url", "statusCallback", "recordingStatusCallback", "transcribeCallback")
 
 
 async def let_ai_talk(line: Line, seconds: float, *, acts: bool, streaming: bool = False) -> None:
-    """Let an AI talk; after a while it, or somebody for it, may act on the call. Raises Interrupted."""
-    if not acts or line.surroundings.during_ai is None:
+    """Let an AI talk; with `acts`, `during_ai` is called in between. Raises Interrupted."""
+    if not acts or line.carrier.during_ai is None:
         await line.pass_time(seconds, streaming=streaming)
         return
     before = min(line.script.ai_acts_after, seconds)
     await line.pass_time(before, streaming=streaming)
     await line.act()
     await line.pass_time(seconds - before, streaming=streaming)
+
+
+async def end_verb(line: Line, element: Element, action: Fetch, *, after_hangup: bool) -> Outcome:
+    """How the call goes on after a verb, with the verb's action if it names one."""
+    if "action" not in element.attributes:
+        return END if line.gone else NEXT
+    if not line.gone:
+        return action
+    if after_hangup:
+        await line.request_unheard(action)
+    return END
 
 
 async def go_on(line: Line, change: Interrupted) -> Document | None:
@@ -42,14 +53,14 @@ async def go_on(line: Line, change: Interrupted) -> Document | None:
 
 
 async def ask_action(line: Line, action: Fetch, change: Interrupted, *, after_hangup: bool) -> None:
-    """The action of the verb that was interrupted. Raises Interrupted anew where the action has the last word."""
+    """Requests the action of the verb that was interrupted. Raises Interrupted again where its document is executed."""
     if change.is_end:
         if after_hangup:
-            await line.fetch_for_nobody(action)
+            await line.request_unheard(action)
         return
     match line.quirks.action_after_redirect:
         case "ignored":
-            await line.fetch_for_nobody(action)
+            await line.request_unheard(action)
         case "executed":
             await go_on(line, change)
             raise Interrupted({"Url": action.url, "Method": action.method})

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from adapters.phone import is_e164
-from adapters.sandbox.ids import new_id
 
 _PLACES = ("City", "State", "Zip", "Country")
 
@@ -30,13 +29,11 @@ def inbound_parameters(
     return found
 
 
-def child_parameters(
-    *, account_sid: str, call_sid: str, parent_call_sid: str, caller: str, called: str, status: str
-) -> dict[str, str]:
-    """The normal parameters of a leg that a Dial made."""
-    return _normal(account_sid, call_sid, caller, called, status) | {
+def child_parameters(ids: Mapping[str, str], child_sid: str, caller: str, called: str, status: str) -> dict[str, str]:
+    """The normal parameters of a leg that a Dial made; `ids` are those of the call it belongs to."""
+    return _normal(ids["AccountSid"], child_sid, caller, called, status) | {
         "Direction": "outbound-dial",
-        "ParentCallSid": parent_call_sid,
+        "ParentCallSid": ids["CallSid"],
     }
 
 
@@ -49,57 +46,10 @@ def progress_parameters(sequence: int) -> dict[str, str]:
     }
 
 
-def stream_parameters(
-    *, account_sid: str, call_sid: str, stream_sid: str, name: str, event: str, error: str
-) -> dict[str, str]:
-    found = {
-        "AccountSid": account_sid,
-        "CallSid": call_sid,
-        "StreamSid": stream_sid,
-        "StreamName": name or stream_sid,
-        "StreamEvent": event,
-        "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-    return found | ({"StreamError": error} if error else {})
-
-
-def recording_parameters(
-    *, account_sid: str, call_sid: str, recording_sid: str, status: str, seconds: int | None
-) -> dict[str, str]:
-    found = {
-        "AccountSid": account_sid,
-        "CallSid": call_sid,
-        "RecordingSid": recording_sid,
-        "RecordingUrl": recording_url(account_sid, recording_sid),
-        "RecordingStatus": status,
-        "RecordingChannels": "1",
-        "RecordingSource": "RecordVerb",
-        "RecordingStartTime": format_datetime(datetime.now(UTC)),
-        "ErrorCode": "0",
-    }
-    return found if seconds is None else found | {"RecordingDuration": str(seconds)}
-
-
-def transcription_parameters(
-    *, account_sid: str, call_sid: str, recording_sid: str, text: str | None
-) -> dict[str, str]:
-    """Twilio docs: TwiML Record, transcribeCallback. Without a text it failed."""
-    transcription_sid = new_id("TR")
-    return {
-        "AccountSid": account_sid,
-        "CallSid": call_sid,
-        "RecordingSid": recording_sid,
-        "RecordingUrl": recording_url(account_sid, recording_sid),
-        "TranscriptionSid": transcription_sid,
-        "TranscriptionUrl": f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Transcriptions/{transcription_sid}",
-        "TranscriptionStatus": "failed" if text is None else "completed",
-        "TranscriptionType": "fast",
-        "TranscriptionText": text or "",
-    }
-
-
-def recording_url(account_sid: str, recording_sid: str) -> str:
-    return f"https://api.twilio.com/2010-04-01/Accounts/{account_sid}/Recordings/{recording_sid}"
+def recording_parameters(ids: Mapping[str, str], recording_sid: str) -> dict[str, str]:
+    """Which recording, of which call."""
+    url = f"https://api.twilio.com/2010-04-01/Accounts/{ids['AccountSid']}/Recordings/{recording_sid}"
+    return {**ids, "RecordingSid": recording_sid, "RecordingUrl": url}
 
 
 def query_of(parameters: Mapping[str, str]) -> dict[str, str]:

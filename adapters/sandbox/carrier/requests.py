@@ -29,13 +29,13 @@ _TURNS_TO_GET = frozenset({301, 302, 303})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back. `error` is Twilio's code if nothing usable did, `detail` the same in words; `ms` is real time."""
+    """What came back. If it cannot be used, `error` is Twilio's code and `detail` says why. `ms` is real time."""
 
     url: str
-    status: int | None
-    content_type: str
-    body: bytes
-    ms: float
+    status: int | None = None
+    content_type: str = ""
+    body: bytes = b""
+    ms: float = 0
     error: int | None = None
     detail: str = ""
 
@@ -61,7 +61,7 @@ class Requests:
         started = time.monotonic()
 
         def failed(error: int, detail: str) -> Reply:
-            return Reply(url, None, "", b"", _ms_since(started), error, detail)
+            return Reply(url, ms=_ms_since(started), error=error, detail=detail)
 
         try:
             async with asyncio.timeout(LIMIT):
@@ -90,9 +90,9 @@ class Requests:
             try:
                 url = resolve_url(url, location)
             except ValueError as error:
-                return Reply(url, None, "", b"", _ms_since(started), 11216, f"the redirect is invalid: {error}")
+                return Reply(url, ms=_ms_since(started), error=11216, detail=f"the redirect is invalid: {error}")
             method = "GET" if response.status_code in _TURNS_TO_GET else method
-        return Reply(url, None, "", b"", _ms_since(started), 11215, f"more than {MAX_REDIRECTS} redirects")
+        return Reply(url, ms=_ms_since(started), error=11215, detail=f"more than {MAX_REDIRECTS} redirects")
 
     def _build(self, method: str, url: str, parameters: Mapping[str, str]) -> httpx.Request:
         query = urlencode(parameters) if method == "GET" else ""

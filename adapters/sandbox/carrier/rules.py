@@ -1,7 +1,7 @@
 """What a TwiML document may say: which verbs, nouns, attributes and values there are, and which verbs can be reached.
 
-Stricter than Twilio, which overlooks what it doesn't know (warning 12200): whatever is overlooked was meant to do
-something. What depends on the call (caller ids, addresses that answer) is judged where it is executed.
+Stricter than Twilio, which ignores what it doesn't know (warning 12200): what it ignores was meant to do something.
+What depends on the call (caller ids, addresses that answer) is checked where it is executed.
 Sources: Twilio docs: TwiML for Voice, each verb's and noun's page.
 """
 
@@ -44,6 +44,7 @@ class _Rule:
     children: frozenset[str] = frozenset()
     text: Check | None = None
     required: frozenset[str] = frozenset()
+    content: Callable[[Element], Iterator[Problem]] | None = None  # checks what the other fields cannot say
 
 
 def check_document(root: Element, *, screening: bool = False, answered: bool = False) -> list[Problem]:
@@ -65,12 +66,13 @@ def _check_verb(verb: Element, *, screening: bool) -> Iterator[Problem]:
     if screening and verb.name not in SCREENING_VERBS:
         yield Problem(_SCHEMA, f"a screening document may not have {verb.name}: only Play, Say, Gather and Hangup")
         return
-    if verb.name not in _VERBS:
+    rule = _VERBS.get(verb.name)
+    if rule is None:
         yield Problem(_SCHEMA, f"unknown verb {verb.name}")
         return
-    yield from _check_element(verb, _VERBS[verb.name])
-    if verb.name in _CONTENT:
-        yield from _CONTENT[verb.name](verb)
+    yield from _check_element(verb, rule)
+    if rule.content:
+        yield from rule.content(verb)
 
 
 def _check_element(element: Element, rule: _Rule) -> Iterator[Problem]:
@@ -124,14 +126,14 @@ def _check_connect(connect: Element) -> Iterator[Problem]:
 
 def _check_dial(dial: Element) -> Iterator[Problem]:
     if not dial.children and not dial.text:
-        yield Problem(_SCHEMA, "Dial has nobody to call", fatal=True)
+        yield Problem(_SCHEMA, "Dial has no one to call", fatal=True)
     if len(dial.children) > MAX_NOUNS:
         yield Problem(13250, f"Dial has {len(dial.children)} nouns, ten are allowed")
 
 
 def _check_record(record: Element) -> Iterator[Problem]:
     if "action" not in record.attributes:
-        yield Problem(_SCHEMA, "Record without an action requests the same document again, for ever")
+        yield Problem(_SCHEMA, "Record without an action requests the same document over and over")
 
 
 def _check_redirect(redirect: Element) -> Iterator[Problem]:
@@ -189,17 +191,12 @@ def _language(value: str) -> str | None:
 
 _BOOLEAN = _one_of("true", "false")
 _METHOD = _one_of("POST", "GET")
-_KEYS = _matching(r"[0-9*#]*", "must be made of 0-9, * and #")
-_SECONDS_5_600 = _whole(5, 600)
-_VOICE = _matching(
+_DIGITS = _matching(r"[0-9*#wW]+", "must be digits")
+_VOICES = _matching(
     r"man|woman|alice|(Polly|Google)\.[A-Za-z0-9\-]+", "must be man, woman, alice or a Polly. or Google. voice"
 )
 _TONES = _one_of(*"at au bg br be ch cl cn cz de dk ee es fi fr gr hu il in it lt jp mx my nl no nz ph pl pt ru se sg th uk us us-old tw ve za".split())  # fmt: skip
-_RECORDING_EVENTS = _words("in-progress", "completed", "absent")
-_CALLBACK: dict[str, Check] = {
-    "statusCallback": _url,
-    "statusCallbackMethod": _METHOD,
-}
+_CALLBACK: dict[str, Check] = {"statusCallback": _url, "statusCallbackMethod": _METHOD}
 _LEG: dict[str, Check] = {
     "url": _url,
     "method": _METHOD,
@@ -217,21 +214,19 @@ _ACTION: dict[str, Check] = {"action": _url, "method": _METHOD}
 _RECORDING: dict[str, Check] = {
     "recordingStatusCallback": _url,
     "recordingStatusCallbackMethod": _METHOD,
-    "recordingStatusCallbackEvent": _RECORDING_EVENTS,
+    "recordingStatusCallbackEvent": _words("in-progress", "completed", "absent"),
     "trim": _one_of("trim-silence", "do-not-trim"),
 }
 
-_SAY = _Rule({"voice": _VOICE, "language": _language, "loop": _whole(0, 1000)}, text=_said)
-_PLAY = _Rule({"loop": _whole(0, 1000), "digits": _matching(r"[0-9*#wW]+", "must be digits")}, text=_media_url)
+_SAY = _Rule({"voice": _VOICES, "language": _language, "loop": _whole(0, 1000)}, text=_said)
+_PLAY = _Rule({"loop": _whole(0, 1000), "digits": _DIGITS}, text=_media_url)
 _PAUSE = _Rule({"length": _whole(1, 600)})
 
+_SPOKEN = {"Say": _SAY, "Play": _PLAY, "Pause": _PAUSE}
+
 _NOUNS: dict[str, _Rule] = {
-    "Say": _SAY,
-    "Play": _PLAY,
-    "Pause": _PAUSE,
-    "Number": _Rule(
-        _LEG | {"sendDigits": _matching(r"[0-9*#wW]+", "must be digits"), "byoc": _anything}, text=_anything
-    ),
+    **_SPOKEN,
+    "Number": _Rule(_LEG | {"sendDigits": _DIGITS, "byoc": _anything}, text=_anything),
     "Sip": _Rule(_LEG | {"username": _anything, "password": _anything}, text=_anything),
     "Stream": _Rule(
         _CALLBACK | {"url": _anything, "name": _anything, "track": _one_of("inbound_track")},
@@ -242,12 +237,10 @@ _NOUNS: dict[str, _Rule] = {
 }
 
 _VERBS: dict[str, _Rule] = {
-    "Say": _SAY,
-    "Play": _PLAY,
-    "Pause": _PAUSE,
+    **_SPOKEN,
     "Hangup": _Rule(),
     "Reject": _Rule({"reason": _one_of("rejected", "busy")}),
-    "Redirect": _Rule({"method": _METHOD}, text=_anything),
+    "Redirect": _Rule({"method": _METHOD}, text=_anything, content=_check_redirect),
     "Gather": _Rule(
         _ACTION
         | {
@@ -262,13 +255,13 @@ _VERBS: dict[str, _Rule] = {
             "profanityFilter": _BOOLEAN,
             "bargeIn": _BOOLEAN,
         },
-        children=frozenset({"Say", "Play", "Pause"}),
+        children=frozenset(_SPOKEN),
     ),
     "Dial": _Rule(
         _ACTION
         | _RECORDING
         | {
-            "timeout": _SECONDS_5_600,
+            "timeout": _whole(5, 600),
             "timeLimit": _whole(1, 14400),
             "callerId": _matching(r".{1,255}", "must not be empty"),
             "answerOnBridge": _BOOLEAN,
@@ -278,36 +271,25 @@ _VERBS: dict[str, _Rule] = {
             "callReason": _matching(r".{1,50}", "must have 1 to 50 characters"),
             "referUrl": _url,
             "referMethod": _METHOD,
-            "record": _one_of(
-                "do-not-record",
-                "record-from-answer",
-                "record-from-ringing",
-                "record-from-answer-dual",
-                "record-from-ringing-dual",
-            ),
+            "record": _matching("do-not-record|record-from-(answer|ringing)(-dual)?", "is not a way to record"),
             "recordingTrack": _one_of("both", "inbound", "outbound"),
         },
         children=frozenset({"Number", "Sip"}),
         text=_anything,
+        content=_check_dial,
     ),
-    "Connect": _Rule(_ACTION, children=frozenset({"Stream"})),
+    "Connect": _Rule(_ACTION, children=frozenset({"Stream"}), content=_check_connect),
     "Record": _Rule(
         _ACTION
         | _RECORDING
         | {
             "timeout": _whole(1, 600),
-            "finishOnKey": _KEYS,
+            "finishOnKey": _matching(r"[0-9*#]*", "must be made of 0-9, * and #"),
             "maxLength": _whole(1, 14400),
             "playBeep": _BOOLEAN,
             "transcribe": _BOOLEAN,
             "transcribeCallback": _url,
-        }
+        },
+        content=_check_record,
     ),
-}
-
-_CONTENT: dict[str, Callable[[Element], Iterator[Problem]]] = {
-    "Connect": _check_connect,
-    "Dial": _check_dial,
-    "Record": _check_record,
-    "Redirect": _check_redirect,
 }

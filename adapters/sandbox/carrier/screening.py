@@ -12,7 +12,6 @@ from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import Document, Fetch
 from adapters.sandbox.carrier.legs import PlannedLeg
 from adapters.sandbox.carrier.line import MAX_DOCUMENTS, Line
-from adapters.sandbox.carrier.parameters import child_parameters
 from adapters.sandbox.carrier.speech import speak
 
 
@@ -20,14 +19,7 @@ async def screen(line: Line, dialled: Document, leg: PlannedLeg, shown: str) -> 
     """Whether the called leg is put through. `shown` is the caller ID; the caller hears ringing meanwhile."""
     if "url" not in leg.noun.attributes:
         return True
-    parameters = child_parameters(
-        account_sid=line.account.sid,
-        call_sid=leg.call_sid,
-        parent_call_sid=line.timeline.call_sid,
-        caller=shown,
-        called=leg.address,
-        status="in-progress",
-    )
+    parameters = leg.parameters(line, shown, "in-progress")
     fetch = Fetch(dialled.locate(leg.noun.get("url")), "screening", leg.noun.get("method", "POST"))
     keys = _keys_pressed(line, leg)
     for _ in range(MAX_DOCUMENTS):

@@ -6,6 +6,8 @@ Sources: Twilio docs: TwiML for Voice, each verb's page.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -14,11 +16,7 @@ from adapters.sandbox.carrier.dial import dial
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
 from adapters.sandbox.carrier.line import Line
-from adapters.sandbox.carrier.parameters import (
-    recording_parameters,
-    recording_url,
-    transcription_parameters,
-)
+from adapters.sandbox.carrier.parameters import recording_parameters
 from adapters.sandbox.carrier.speech import speak
 from adapters.sandbox.ids import new_id
 
@@ -85,19 +83,16 @@ async def _record(line: Line, document: Document, element: Element, _index: int)
     finally:
         # Also if the call is moved or ended meanwhile: what was recorded stays.
         line.timeline.recordings.append(recording_sid)
-        await line.surroundings.far_end.keep_recording(line.account.sid, line.timeline.call_sid, recording_sid, seconds)
+        await line.carrier.far_end.keep_recording(
+            line.carrier.account_sid, line.timeline.call_sid, recording_sid, seconds
+        )
         await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
         _transcribe(line, document, element, recording_sid, seconds)
-    said = {
-        "RecordingSid": recording_sid,
-        "RecordingUrl": recording_url(line.account.sid, recording_sid),
-        "RecordingDuration": str(seconds),
-        "Digits": digits,
-    }
+    said = recording_parameters(line.ids, recording_sid) | {"RecordingDuration": str(seconds), "Digits": digits}
     action = document.action(element, "record action", said)
     if not line.gone:
         return action
-    await line.fetch_for_nobody(action)
+    await line.request_unheard(action)
     return END
 
 
@@ -119,18 +114,20 @@ async def _end_message(line: Line, element: Element, *, cut_off: bool) -> str:
 async def _tell_of_recording(
     line: Line, document: Document, element: Element, recording_sid: str, status: str, seconds: int | None
 ) -> None:
-    url = element.get("recordingStatusCallback")
-    if not url or status not in element.get("recordingStatusCallbackEvent", "completed").split():
+    events = element.get("recordingStatusCallbackEvent", "completed").split()
+    if not element.get("recordingStatusCallback") or status not in events:
         return
-    parameters = recording_parameters(
-        account_sid=line.account.sid,
-        call_sid=line.timeline.call_sid,
-        recording_sid=recording_sid,
-        status=status,
-        seconds=seconds,
-    )
-    method = element.get("recordingStatusCallbackMethod", "POST")
-    tell = partial(line.tell, Fetch(document.locate(url), f"recording {status}", method, parameters))
+    parameters = recording_parameters(line.ids, recording_sid) | {
+        "RecordingStatus": status,
+        "RecordingChannels": "1",
+        "RecordingSource": "RecordVerb",
+        "RecordingStartTime": format_datetime(datetime.now(UTC)),
+        "ErrorCode": "0",
+    }
+    if seconds is not None:
+        parameters["RecordingDuration"] = str(seconds)
+    callback = document.callback(element, "recordingStatusCallback", f"recording {status}", parameters)
+    tell = partial(line.tell, callback)
     for _ in range(line.quirks.recording_callback_copies):
         if line.quirks.recording_callback == "after-end":
             line.after_the_end.append(tell)
@@ -139,17 +136,23 @@ async def _tell_of_recording(
 
 
 def _transcribe(line: Line, document: Document, element: Element, recording_sid: str, seconds: int) -> None:
-    """It takes a while: the call is over by the time that it is told of (Twilio docs: TwiML Record, transcribe)."""
-    url = element.get("transcribeCallback")
-    if not url or element.get("transcribe", "true") != "true" or seconds not in _TRANSCRIBED:
+    """Transcribing takes a while: its callback comes after the call (Twilio docs: TwiML Record, transcribeCallback)."""
+    if (
+        not element.get("transcribeCallback")
+        or element.get("transcribe", "true") != "true"
+        or seconds not in _TRANSCRIBED
+    ):
         return
-    parameters = transcription_parameters(
-        account_sid=line.account.sid,
-        call_sid=line.timeline.call_sid,
-        recording_sid=recording_sid,
-        text=line.script.message_says,
-    )
-    tell = partial(line.tell, Fetch(document.locate(url), "transcription", "POST", parameters))
+    text, sid = line.script.message_says, new_id("TR")
+    account_url = f"https://api.twilio.com/2010-04-01/Accounts/{line.carrier.account_sid}"
+    parameters = recording_parameters(line.ids, recording_sid) | {
+        "TranscriptionSid": sid,
+        "TranscriptionUrl": f"{account_url}/Transcriptions/{sid}",
+        "TranscriptionStatus": "failed" if text is None else "completed",
+        "TranscriptionType": "fast",
+        "TranscriptionText": text or "",
+    }
+    tell = partial(line.tell, document.callback(element, "transcribeCallback", "transcription", parameters))
     line.after_the_end += [tell] * line.quirks.recording_callback_copies
 
 

@@ -121,7 +121,7 @@ async def test_updates_of_a_live_call_reach_the_carrier_once_and_in_order(client
     standing = {
         "account_sid": ACCOUNT_SID,
         "call_sid": CALL,
-        "from": live.caller,
+        "caller": live.caller,
         "to": live.to,
         "status": "in-progress",
         "seconds": 4,
