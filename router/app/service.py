@@ -97,7 +97,7 @@ def make_service(
     """
     outside = make_outside(settings, providers, clock, lambda: health.draining)
     health.watch(outside.database, outside.memory)
-    fallback_keyring = Keyring.parse(reveal(settings.fallback_keys))
+    fallback_keyring = Keyring.parse(reveal(settings.fallback_keys), derives=False)
     areas = make_areas(
         database=outside.database,
         vault=outside.vault,

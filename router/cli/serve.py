@@ -97,7 +97,7 @@ def fallback(host: Host = None, port: Port = None) -> None:
         fail(*error.problems, code=WRONG_USAGE)
     if settings.fallback_keys is None:
         fail("CALLROUTER_FALLBACK_KEYS: required, the same as the router's", code=WRONG_USAGE)
-    keyring = Keyring.parse(settings.fallback_keys.get_secret_value())
+    keyring = Keyring.parse(settings.fallback_keys.get_secret_value(), derives=False)
     exit_when_told()
     forbid_core_dumps()
     hide_memory()

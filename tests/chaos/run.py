@@ -160,7 +160,7 @@ async def _make_world(
     world = World(
         sandbox, settings, Keyring.parse(platform_keys), FakeClock(), db, [PUBLIC_URL], account_sid, auth_token, http
     )
-    return world, environment, Keyring.parse(fallback_keys)
+    return world, environment, Keyring.parse(fallback_keys, derives=False)
 
 
 def _end(replica: Replica) -> None:

@@ -1,4 +1,4 @@
-"""Sealing: what was sealed comes back to whoever has key and context, and to nobody else."""
+"""Sealing: a value opens with its key and context, and with nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import traceback
 from itertools import permutations
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ OTHER_TEXT = base64.b64encode(bytes(range(100, 132))).decode()
 RING = Keyring.parse(f"k1:{KEY_TEXT}")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-contexts = st.lists(texts, max_size=4).map(tuple)
+contexts = st.lists(texts, min_size=1, max_size=4).map(tuple)
 
 
 def refuses(ring: Keyring, envelope: str, *context: str) -> bool:
@@ -30,12 +32,12 @@ def refuses(ring: Keyring, envelope: str, *context: str) -> bool:
 
 
 @given(texts, contexts)
-def test_what_was_sealed_comes_back(text: str, context: tuple[str, ...]):
+def test_a_sealed_value_opens(text: str, context: tuple[str, ...]):
     assert RING.open(RING.seal(text, *context), *context).reveal() == text
 
 
 @given(st.binary(), contexts)
-def test_bytes_come_back_as_they_were(data: bytes, context: tuple[str, ...]):
+def test_sealed_bytes_open_unchanged(data: bytes, context: tuple[str, ...]):
     assert RING.open_bytes(RING.seal(data, *context), *context) == data
 
 
@@ -57,16 +59,16 @@ def test_an_envelope_with_any_character_changed_does_not_open(data: bytes, draw:
 
 @given(st.binary(max_size=40), st.text(max_size=3), st.data())
 def test_an_envelope_that_is_longer_or_shorter_does_not_open(data: bytes, extra: str, draw: st.DataObject):
-    envelope = RING.seal(data)
+    envelope = RING.seal(data, "agency")
     place = draw.draw(st.integers(0, len(envelope)))
-    assert refuses(RING, envelope[:place] if place < len(envelope) else envelope[1:])
+    assert refuses(RING, envelope[:place] if place < len(envelope) else envelope[1:], "agency")
     assume(extra)
-    assert refuses(RING, envelope[:place] + extra + envelope[place:])
+    assert refuses(RING, envelope[:place] + extra + envelope[place:], "agency")
 
 
 @given(st.text())
-def test_what_is_no_envelope_does_not_open(envelope: str):
-    assert refuses(RING, envelope)
+def test_other_text_than_an_envelope_does_not_open(envelope: str):
+    assert refuses(RING, envelope, "agency")
 
 
 @given(contexts, contexts)
@@ -97,10 +99,36 @@ def test_two_agencies_rows_that_were_swapped_do_not_open():
     assert refuses(RING, ours, "key", "agency_b", "vapi", "1")
 
 
-def test_bytes_that_are_no_text_are_refused_without_showing_them():
-    envelope = RING.seal(b"\xffcanary")
+def test_one_purpose_says_nothing_about_another():
+    """Under one key and nonce, two purposes encrypt the same text differently: each has a key of its own."""
+    ring = Keyring.parse(f"k1:{KEY_TEXT}", random=bytes)
+    sealed = {ring.seal("the same text", purpose).partition("k1.")[2][16:32] for purpose in ("key", "session", "spool")}
+    assert len(sealed) == 3
+    plain = Keyring.parse(f"k1:{KEY_TEXT}", random=bytes, derives=False)
+    assert len({plain.seal("the same text", purpose).partition("k1.")[2][16:32] for purpose in ("a", "b")}) == 1
+
+
+def test_the_platform_key_itself_opens_nothing():
+    platform_key = AESGCM(base64.b64decode(KEY_TEXT))
+    data = base64.urlsafe_b64decode(RING.seal("key", "agency").split(".")[2] + "===")
+    parts = [part.encode() for part in ("2", "k1", "agency")]
+    associated = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    with pytest.raises(InvalidTag):
+        platform_key.decrypt(data[:12], data[12:], associated)
+
+
+def test_the_version_tells_whether_a_keyring_derives_and_each_opens_its_own_only():
+    plain = Keyring.parse(f"k1:{KEY_TEXT}", derives=False)
+    assert (plain.seal("key", "agency")[:2], RING.seal("key", "agency")[:2]) == ("1.", "2.")
+    assert plain.open(plain.seal("key", "agency"), "agency").reveal() == "key"
+    assert refuses(plain, RING.seal("key", "agency"), "agency")
+    assert refuses(RING, plain.seal("key", "agency"), "agency")
+
+
+def test_bytes_that_are_not_text_are_refused_without_showing_them():
+    envelope = RING.seal(b"\xffcanary", "agency")
     with pytest.raises(OpenError) as caught:
-        RING.open(envelope)
+        RING.open(envelope, "agency")
     assert caught.value.__context__ is None
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
@@ -116,15 +144,15 @@ def test_the_first_key_seals_and_the_older_ones_still_open():
     assert refuses(old, sealed_now, "agency")
 
 
-def test_a_lost_key_is_told_apart_from_a_changed_value():
-    envelope = Keyring.parse(f"lost:{KEY_TEXT}").seal("key")
+def test_a_missing_key_and_a_changed_value_give_different_errors():
+    envelope = Keyring.parse(f"lost:{KEY_TEXT}").seal("key", "agency")
     with pytest.raises(OpenError, match="not in the keyring"):
-        RING.open(envelope)
+        RING.open(envelope, "agency")
     with pytest.raises(OpenError, match="changed or belongs to another context"):
         RING.open(RING.seal("key", "a"), "b")
 
 
-def test_every_envelope_has_a_nonce_of_its_own():
+def test_every_envelope_has_a_different_nonce():
     drawn: list[int] = []
 
     def count(length: int) -> bytes:
@@ -138,7 +166,7 @@ def test_every_envelope_has_a_nonce_of_its_own():
     assert nonces == [number.to_bytes(12, "big") for number in (1, 2, 3)]
 
 
-def test_sealing_the_same_twice_shows_nothing_of_it():
+def test_sealing_the_same_value_twice_gives_different_envelopes():
     assert len({RING.seal("same", "context") for _ in range(100)}) == 100
 
 
@@ -150,7 +178,7 @@ def test_sealing_the_same_twice_shows_nothing_of_it():
         f" a:{KEY_TEXT} ,\r\n b:{OTHER_TEXT}\n\n",
     ],
 )
-def test_keys_may_stand_on_lines_or_behind_commas(text: str):
+def test_keys_may_be_separated_by_lines_or_commas(text: str):
     assert repr(Keyring.parse(text)) == "Keyring(active=a, keys=2)"
 
 
@@ -180,12 +208,12 @@ def test_a_mistake_in_the_keyring_names_the_entry_and_never_the_key(text: str, c
     assert OTHER_TEXT[:8] not in shown
 
 
-def test_a_new_entry_is_one_that_the_keyring_takes():
+def test_the_keyring_accepts_a_new_entry():
     entries = [new_key_entry() for _ in range(20)]
     assert len(set(entries)) == 20
     ring = Keyring.parse("\n".join(entries))
     assert ring.active_id == entries[0].partition(":")[0]
-    assert ring.open(ring.seal("key")).reveal() == "key"
+    assert ring.open(ring.seal("key", "agency"), "agency").reveal() == "key"
 
 
 def test_the_keyring_shows_no_key():

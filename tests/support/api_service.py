@@ -147,7 +147,7 @@ async def services(
     services = Services(
         database=database,
         keyring=keyring,
-        fallback_keyring=Keyring.parse(new_key_entry()),
+        fallback_keyring=Keyring.parse(new_key_entry(), derives=False),
         voice=providers,
         carrier=Twilio(http, f"{sandbox.url}/twilio"),
         dispatcher=Dispatcher(providers, open_access, 6.0, circuits=circuits, bulkheads=bulkheads),

@@ -234,7 +234,7 @@ def fallback_url(world: World, client: Client) -> str:
     """What stands as the number's VoiceFallbackUrl at the carrier."""
     assert world.settings.fallback_keys is not None
     return fallback_address(
-        Keyring.parse(world.settings.fallback_keys.get_secret_value()),
+        Keyring.parse(world.settings.fallback_keys.get_secret_value(), derives=False),
         world.urls[0],
         Fallback(
             agency_id=client.agency_id,

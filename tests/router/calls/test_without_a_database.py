@@ -127,7 +127,7 @@ def fallback_of(world: World, client: Client) -> str:
         voicemail_seconds=60,
     )
     assert world.settings.fallback_keys is not None
-    keyring = Keyring.parse(world.settings.fallback_keys.get_secret_value())
+    keyring = Keyring.parse(world.settings.fallback_keys.get_secret_value(), derives=False)
     return fallback_address(keyring, world.urls[0], fallback)
 
 
