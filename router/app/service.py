@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring
@@ -28,6 +28,8 @@ from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit
 from router.webhooks.token_watch import TokenWatch
 from router.webhooks.verify import Verifier
+
+Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 MEMORY_SECONDS: Final = 15.0
 EARLY_ENDS_SECONDS: Final = 2.0
@@ -67,9 +69,9 @@ class Service:
         async with self.outside.opened(self.settings.dsn):
             yield
 
-    def _tasks(self, *, jobs: bool) -> dict[str, Callable[[], Awaitable[None]]]:
+    def _tasks(self, *, jobs: bool) -> dict[str, Work]:
         dsn = direct_dsn(self.settings)
-        tasks: dict[str, Callable[[], Awaitable[None]]] = {
+        tasks: dict[str, Work] = {
             "memory": _every(MEMORY_SECONDS, self.keeper.exchange),
             "notices": Notices(dsn, self.keeper.refresh).run,
             "call-events": Notices(dsn, self.outside.feed.hear, CALL_EVENTS).run,
@@ -149,7 +151,7 @@ def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
     )
 
 
-def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _every(seconds: float, work: Work) -> Work:
     async def repeat() -> None:
         while True:
             await asyncio.sleep(seconds)
@@ -164,17 +166,11 @@ def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> Callable[[], 
 
 
 @asynccontextmanager
-async def _going_on(works: dict[str, Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(_named(work)) for work in works.values()]
-    for name, task in zip(works, tasks, strict=True):
-        task.set_name(name)
+async def _going_on(works: dict[str, Work]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _named(work: Callable[[], Awaitable[None]]) -> None:
-    await work()

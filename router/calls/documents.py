@@ -1,6 +1,6 @@
-"""The document of a rung, with the state behind its callbacks, and what has to be noted as it goes out.
+"""The document of a rung, with the state in its callbacks' addresses, and what is noted when it is served.
 
-Which rung it is was decided before (router.calls.flow); the XML is router.twiml's.
+router.calls.flow decides which rung it is; router.twiml writes the XML.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from crypto import Keyring
 from router import twiml
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
-from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
 from router.calls.state import Answer, CallState, seal_state
 from router.calls.steps import StepKind
 from router.clock import Clock
@@ -28,6 +27,30 @@ UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do
 LEAST_TRANSCRIBED_SECONDS: Final = 2
 MOST_TRANSCRIBED_SECONDS: Final = 120
 _LIMIT_MARGIN_SECONDS: Final = 60
+_HIDDEN_RING_SECONDS: Final = 5  # Twilio rings this much longer than told (Twilio docs: TwiML Dial, "timeout")
+_LEAST_RING_SECONDS: Final = 5  # Twilio's shortest timeout
+
+
+@dataclass(frozen=True, slots=True)
+class RingBudget:
+    """How long all rungs of a call together may ring until a person or a machine is on the line: `seconds`."""
+
+    seconds: int
+    clock: Clock
+
+    def has_room(self, state: CallState) -> bool:
+        """Whether one more phone may ring."""
+        return self._left(state) >= _LEAST_RING_SECONDS + _HIDDEN_RING_SECONDS
+
+    def seconds_for(self, state: CallState, wanted: int) -> int:
+        """How long the next phone rings that is to ring `wanted` seconds."""
+        if state.transfer_to is not None:  # the AI has answered the caller: the budget is over
+            return wanted
+        left = int(self._left(state)) - _HIDDEN_RING_SECONDS
+        return max(_LEAST_RING_SECONDS, min(wanted, left))
+
+    def _left(self, state: CallState) -> float:
+        return self.seconds - (self.clock().timestamp() - state.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +66,7 @@ class Documents:
     clock: Clock
 
     def serve(self, state: CallState, taken: Taken) -> Answer:
-        """The document of a rung, and the state behind its callbacks."""
+        """The document of the rung that takes the call."""
         metrics.rung_taken(taken.rung.kind, taken.rung.provider)
         served = replace(
             state,
@@ -66,7 +89,7 @@ class Documents:
         return self.serve(state, Taken(rung, tuple(rest)))
 
     def put_through(self, state: CallState, phone: str, attempt: int) -> Answer:
-        """The document that takes a call from its AI to a person, who is rung as the owner is."""
+        """The document that transfers a call from its AI to a person, who is rung like the owner."""
         metrics.rung_taken("transfer", None)
         served = replace(
             state,
@@ -80,7 +103,7 @@ class Documents:
         return Answer(self.ring_person(served, seal_state(self.keyring, served)), served)
 
     def ring_person(self, state: CallState, sealed: str) -> str:
-        """The same document, asked for once more."""
+        """The document of a transfer, when Twilio fetches it."""
         return self._ring(state, state.transfer_to or state.route.number, sealed)
 
     def screen(self, state: CallState, sealed: str) -> str:
@@ -88,7 +111,7 @@ class Documents:
         return twiml.screen(self.address(state, "accept", sealed), state.route.language, state.route.client_name)
 
     def transfer_path(self, state: CallState) -> str:
-        """Where Twilio gets that document."""
+        """The address from which Twilio fetches that document."""
         return self.address(state, "transfer", seal_state(self.keyring, state))
 
     def _hand_over(self, state: CallState, handoff: Handoff, provider: str, sealed: str) -> str:
@@ -104,7 +127,7 @@ class Documents:
 
     def _ring(self, state: CallState, phone: str, sealed: str) -> str:
         timeout = self.ring_budget.seconds_for(state, state.route.routing.ring_seconds)
-        until = self.clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
+        until = self.clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
         self.recorder.note(SetRinging(state.call_id, phone, caller_id, until))
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
@@ -124,13 +147,13 @@ class Documents:
         )
 
     def address(self, state: CallState, kind: StepKind, sealed: str) -> str:
-        """Where a callback of the document leads."""
+        """The address of one of the document's callbacks."""
         step = state.step.of_leg(kind)
         return f"{self.base_path}/webhooks/twilio/calls/{state.call_id}/{step}?state={sealed}"
 
 
 def is_transcribed(route: Route) -> bool:
-    """Twilio writes down US English of up to two minutes, and nothing else (Twilio docs: TwiML Record, transcribe)."""
+    """Twilio transcribes only US English of up to two minutes (Twilio docs: TwiML Record, transcribe)."""
     routing = route.routing
     return routing.transcribe and route.language == "en-US" and routing.voicemail_seconds <= MOST_TRANSCRIBED_SECONDS
 
@@ -147,7 +170,7 @@ def _medium(handoff: Handoff | None) -> str | None:
 
 
 def _caller_id(state: CallState) -> str:
-    """What the next phone shows: the caller if the client wishes it and the number is a valid one, else ours."""
+    """What the phone shows: the caller's number if the client wants that and it is valid, else the client's."""
     if state.route.caller_id == "caller" and state.caller is not None:
         return state.caller
     return state.route.number

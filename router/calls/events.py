@@ -1,7 +1,6 @@
-"""Noting what happens on a call: one log line and one row of its timeline, under the same name.
+"""Notes what happens on a call: a log line and a row of the call's timeline, under the same name.
 
-Everything that happens on a call comes through here: `CallEvents.note`, or `note_within` where the row has to be
-written together with another one.
+Every call event is noted here: by `CallEvents.note`, or by `note_within` if its row belongs to another transaction.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from cachetools import FIFOCache
 
 from adapters.base import ErrorKind
 from adapters.portable import Lines
-from router.calls.key_notes import KeyName, KeyNotes
+from router.calls.key_notes import KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.state import CallState
 from router.calls.steps import END, Step
 from router.clock import Clock
 from router.ids import derive_id
-from router.routing.attempts import Attempt, Ended, Late, Record, Skipped, Started, Unreadable
-from router.routing.circuit import Change
+from router.routing.attempts import Attempt, Ended, Late, Skipped, Started, Unreadable
+from router.routing.circuit import Change, usage_of
 from router.routing.failures import EFFECTS
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
@@ -33,7 +32,7 @@ _MOST_KNOWN: Final = 10_000
 
 
 def event_id_of(call_id: str, event: str, step: str, provider: str | None = None) -> str:
-    """The id of an event that a call has once: the same for everybody who notes it."""
+    """The id of an event that a call has once. Every process derives the same id."""
     return derive_id("event", f"{call_id}/{event}/{step}/{provider or ''}")
 
 
@@ -61,10 +60,10 @@ class CallEvents:
         at: datetime | None = None,
         **fields: Any,
     ) -> bool:
-        """Log it, and keep it in the timeline. `timeline_reason` is what the timeline shows instead of `reason`,
-        `at` when it happened, if that was not just now. `step`: what the timeline shows instead of the state's.
+        """Log the event and add it to the timeline. `at`: when it happened, if not just now. `step` and
+        `timeline_reason`: what the timeline shows instead of the state's step and of `reason`.
 
-        Twilio repeats some callbacks: the same event of the same step and provider is noted once. False: it was.
+        Twilio repeats some callbacks. An event of the same step and provider is noted once; False: it was known.
         """
         at_step = str(step or state.step)
         if self._is_known((state.call_id, event, at_step, provider)):
@@ -86,8 +85,8 @@ class CallEvents:
     def note_answer(
         self, state: CallState, by: Literal["ai", "owner", "voicemail"], provider: str | None, at: datetime
     ) -> None:
-        """Somebody or something has taken the call. `at` may be reckoned from lengths in whole seconds, as Twilio rounds
-        them; nobody answers before there is a call to answer.
+        """A person or a machine answered. `at` may be computed from durations that Twilio rounds to whole seconds, so it
+        is moved to the start of the call if it lies before that.
         """
         at = max(at, datetime.fromtimestamp(max(state.started_at, state.served_at), at.tzinfo))
         if self.note(state, "call.answered", provider=provider, timeline_reason=by, at=at, by=by):
@@ -96,19 +95,11 @@ class CallEvents:
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)
         self.recorder.note(SetAnswered(state.call_id, by, provider, at))
 
-    def attempts_of(self, state: CallState) -> Record:
-        """What the dispatcher tells about its attempts, as events of this call."""
-
-        def record(attempt: Attempt) -> None:
-            self._note_attempt(state, attempt)
-
-        return record
-
     def learn_of_failure(self, route: Route, provider: str, failure: ErrorKind) -> None:
-        """What a refused or lost call teaches about the agency's key."""
+        """Note what a refused or lost call tells about the agency's key."""
         if self.key_notes is None:
             return
-        key, effect = _key_of(route, provider), EFFECTS[failure]
+        key, effect = usage_of(route, provider), EFFECTS[failure]
         if effect.doubts_key:
             self.key_notes.note_refusal(key)
         if effect.overflows:
@@ -119,20 +110,21 @@ class CallEvents:
             return
         match attempt:
             case Ended(lines=Lines() as lines):
-                self.key_notes.note_lines(_key_of(route, attempt.provider), lines)
+                self.key_notes.note_lines(usage_of(route, attempt.provider), lines)
             case Ended(reason=ErrorKind() as failure):
                 self.learn_of_failure(route, attempt.provider, failure)
             case Skipped(reason=SkipReason.AT_CAPACITY, no_line=True):
-                self.key_notes.note_overflow(_key_of(route, attempt.provider))
+                self.key_notes.note_overflow(usage_of(route, attempt.provider))
 
     def _is_known(self, mark: tuple[str, str, str, str | None]) -> bool:
-        """Whether this process noted it lately. Other processes' repeats are left out by the timeline's unique key."""
+        """Whether this process noted it lately. The timeline's unique key removes repeats by other processes."""
         if mark in self._known:
             return True
         self._known[mark] = None
         return False
 
-    def _note_attempt(self, state: CallState, attempt: Attempt) -> None:
+    def note_attempt(self, state: CallState, attempt: Attempt) -> None:
+        """Note what the dispatcher reports about an attempt."""
         provider = attempt.provider
         self._learn(state.route, attempt)
         match attempt:
@@ -163,7 +155,7 @@ class CallEvents:
 async def note_within(
     connection: Connection, state: CallState, event: str, at: datetime, *, step: str, **fields: Any
 ) -> None:
-    """Log it, and keep it in the timeline if the transaction of `connection` is committed. `step` as in `note`."""
+    """Log the event and add it to the timeline within the transaction of `connection`. `step` as in `note`."""
     record = InsertEvent(event_id_of(state.call_id, event, step), state.call_id, at, event, step=step)
     await connection.execute(record.statement, *record.arguments)
     _log(state, record, **fields)
@@ -179,7 +171,7 @@ def _log(state: CallState, record: InsertEvent, **fields: Any) -> None:
 
 
 def _names_of(state: CallState) -> dict[str, str]:
-    """What every log line of a call says."""
+    """The fields of every log line of a call."""
     return {
         "call_id": state.call_id,
         "call_sid": state.call_sid,
@@ -188,12 +180,8 @@ def _names_of(state: CallState) -> dict[str, str]:
     }
 
 
-def _key_of(route: Route, provider: str) -> KeyName:
-    return KeyName(route.agency_id, provider, route.access(provider).key_version)
-
-
 def tell_circuit(change: Change) -> None:
-    """A circuit opened or closed: in the log and in the metrics."""
+    """Log and count that a circuit opened or closed."""
     metrics.circuit_changed(change.scope, change.usage.provider, change.opened)
     emit(
         "circuit.opened" if change.opened else "circuit.closed",
@@ -207,7 +195,7 @@ def tell_circuit(change: Change) -> None:
 
 
 def state_of(call: StoredCall, step: Step = END) -> CallState:
-    """Enough of a recorded call's state to note events with."""
+    """The state of a recorded call: enough to note events."""
     return CallState(
         call_id=call.id,
         account_sid=call.account_sid,

@@ -1,6 +1,6 @@
-"""What happens next on a call: down the ladder at the start, and after every leg that did not work out.
+"""What happens next on a call: the ladder when it begins, the next rung after each leg that failed.
 
-One walk: claim the step, judge the leg that is over, ask who takes the call, make the document, keep the answer.
+Each time: claim the step, judge the leg that is over, find who takes the call, make the document, keep the answer.
 HTTP and signatures are router.webhooks; asking providers is router.routing.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from adapters.base import InboundCall
@@ -17,13 +18,12 @@ from router import twiml
 from router.calls import legs
 from router.calls.answers import Answers
 from router.calls.claims import Claims, Inbound
-from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents
+from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents, RingBudget
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.judging import GoOn, LegJudge, Over, Verdict
 from router.calls.recorder import Recorder
 from router.calls.recovery import Recovery
-from router.calls.ring_budget import RingBudget
 from router.calls.state import Answer, CallState
 from router.calls.steps import INBOUND
 from router.clock import Clock
@@ -39,15 +39,8 @@ _NOT_ANSWERED: Final = {"CallStatus": "in-progress", "DialCallStatus": "failed",
 
 
 @dataclass(frozen=True, slots=True)
-class Stands:
-    """No answer, but where the call stands by now: others have gone on with it."""
-
-    state: CallState
-
-
-@dataclass(frozen=True, slots=True)
 class CallFlow:
-    """Decides what a call goes on with."""
+    """Decides what happens next on a call."""
 
     claims: Claims
     judge: LegJudge
@@ -63,7 +56,7 @@ class CallFlow:
     clock: Clock
 
     async def receive(self, call: Inbound, deadline: Deadline) -> str | None:
-        """A new call. None: nobody has set up that number on that account. Raises UnavailableError."""
+        """A new call. None: that number is not set up on that account. Raises UnavailableError."""
         async with asyncio.timeout(deadline.left_before_rescue()):
             new = await self.claims.claim_call(call)
         if new is None:
@@ -72,18 +65,21 @@ class CallFlow:
         return await self._answer(state, self._begin(state, new.claim, deadline), deadline)
 
     async def after_leg(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
-        """The action of a Dial or Connect: a leg is over one way or another."""
+        """The action of a Dial or Connect: a leg is over."""
         return await self._answer(state, self._go_on(state, params, deadline), deadline)
 
-    async def _answer(self, state: CallState, work: Awaitable[str | Stands], deadline: Deadline) -> str:
-        """From here on the call is known, and whatever happens there is a document for it."""
+    async def _answer(self, state: CallState, work: Awaitable[str | CallState], deadline: Deadline) -> str:
+        """The call is known from here on, so it gets a document even if `work` fails.
+
+        `work` may return, instead of a document, where the call stands by now: other requests have moved it on.
+        """
         answer = await self.recovery.in_time(state, work, deadline)
-        while isinstance(answer, Stands):
-            onward = self._go_on(answer.state, _NOT_ANSWERED, deadline)
-            answer = await self.recovery.in_time(answer.state, onward, deadline)
+        while isinstance(answer, CallState):
+            onward = self._go_on(answer, _NOT_ANSWERED, deadline)
+            answer = await self.recovery.in_time(answer, onward, deadline)
         return answer
 
-    async def _begin(self, state: CallState, claim: CallClaim, deadline: Deadline) -> str | Stands:
+    async def _begin(self, state: CallState, claim: CallClaim, deadline: Deadline) -> str | CallState:
         if not claim.claimed:
             return await self._repeat(state, deadline)
         metrics.call_received()
@@ -91,15 +87,15 @@ class CallFlow:
         answer = await self._admit(state, claim, deadline)
         return await self.answers.keep(state, answer, deadline)
 
-    async def _go_on(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str | Stands:
+    async def _go_on(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str | CallState:
         claim = await self.claims.claim_step(state)
         if not claim.claimed and legs.is_caller_gone(params):
             return twiml.nothing()
         if not claim.claimed:
             return await self._repeat(state, deadline)
         verdict = await self.judge.judge(state, params, claim.facts, deadline)
-        # The state is what was served; its route as it is now says who may take the call next.
-        onward = replace(state, route=claim.route) if claim.route else _without_ai(state)
+        # The state has the route as it was served; the route as it is now decides who may take the call next.
+        onward = replace(state, route=claim.route) if claim.route else replace(state, rungs=human_rungs(state.rungs))
         answer = await self._carry_out(verdict, state, onward, deadline)
         return await self.answers.keep(state, answer, deadline)
 
@@ -134,27 +130,25 @@ class CallFlow:
                 return await self._descend(onward, onward.rungs if ask_ai else human_rungs(onward.rungs), deadline)
 
     async def _descend(self, state: CallState, rungs: tuple[Rung, ...], deadline: Deadline) -> Answer:
-        """Whoever takes the call next gets it."""
+        """Hand the call to the first rung that takes it."""
         if not self.ring_budget.has_room(state):
             rungs = (VOICEMAIL,)
-        record = self.events.attempts_of(state)
+        record = partial(self.events.note_attempt, state)
         taken = await self.dispatcher.find_taker(rungs, state.route, _as_inbound(state), deadline, record)
         if state.step.leg or taken.rung != rungs[0]:
             self.events.note(state, "call.fell_back", step=taken.rung.kind, provider=taken.rung.provider)
         return self.documents.serve(state, taken)
 
-    async def _repeat(self, state: CallState, deadline: Deadline) -> str | Stands:
-        """Twilio asks again: the stored answer while it is good, else onward from where the call stands."""
+    async def _repeat(self, state: CallState, deadline: Deadline) -> str | CallState:
+        """Twilio repeats a request: the stored answer while it is valid, else where the call stands."""
         emit("step.repeated", call_sid=state.call_sid, step=str(state.step))
         found = await self.answers.find(state, deadline)
         if found.document is not None:
             return found.document
-        if found.latest is not None:
-            return Stands(found.latest)
-        return await self._take_over(state, deadline)
+        return found.latest or await self._take_over(state, deadline)
 
     async def _take_over(self, state: CallState, deadline: Deadline) -> str:
-        """Whoever was at work on this step is too slow, or has died with what it had noted."""
+        """The process that claimed this step is too slow, or died with what it had noted."""
         if state.step == INBOUND:
             self._note_received(state)
         document = self.documents.serve_human(state).document
@@ -163,10 +157,6 @@ class CallFlow:
 
     def _note_received(self, state: CallState) -> None:
         self.events.note(state, "call.received", caller=state.from_number, to=state.route.number)
-
-
-def _without_ai(state: CallState) -> CallState:
-    return replace(state, rungs=human_rungs(state.rungs))
 
 
 def _as_inbound(state: CallState) -> InboundCall:

@@ -1,7 +1,7 @@
 """What follows from the end of a leg: the call is over, or it goes on to the next rung.
 
-The rules: the caller who is gone is left alone, an AI that took the call is not followed by another, everybody else
-goes on to the next rung. What Twilio's words mean is router.calls.legs; carrying a verdict out is router.calls.flow.
+The rules: if the caller hung up, the call is over. If an AI took the call, no other AI is asked. Otherwise the next rung
+gets the call. What Twilio's parameters mean is router.calls.legs; router.calls.flow carries a verdict out.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """Somebody else has to take the call."""
+    """The next rung has to take the call."""
 
     ask_ai: bool = True
 
@@ -48,7 +48,7 @@ Verdict: TypeAlias = Over | GoOn
 
 @dataclass(frozen=True, slots=True)
 class LegJudge:
-    """Judges the ends of legs, and notes what they say."""
+    """Judges how legs ended, and notes it."""
 
     database: Database
     guard: Guard
@@ -60,13 +60,13 @@ class LegJudge:
     async def judge(
         self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None, deadline: Deadline
     ) -> Verdict:
-        """`facts` None: what happened before is not known."""
+        """`facts`: what happened before; None if that is not known."""
         if state.step.rung == "owner":
             return self._judge_owner(state, params, facts)
         return await self._judge_ai(state, params, facts or (), deadline)
 
     def note_ai_answer(self, state: CallState, at: datetime) -> None:
-        self.events.note_answer(state, "ai", state.rung.provider if state.rung else None, at)
+        self.events.note_answer(state, "ai", state.provider, at)
 
     async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
         """A media stream failed, unless it ended because we took the call away from its AI."""
@@ -97,7 +97,7 @@ class LegJudge:
         self.recorder.note(ClearRinging(state.call_id))
         talked = legs.is_owner_on(state, params, facts or (), facts_known=facts is not None)
         if talked:
-            at = self.clock() - timedelta(seconds=legs.dial_seconds(params))
+            at = self.clock() - timedelta(seconds=legs.read_seconds(params, "DialCallDuration") or 0)
             self.events.note_answer(state, "owner", None, at)
         gone = legs.is_caller_gone(params)
         if gone or talked:
@@ -105,28 +105,27 @@ class LegJudge:
         return GoOn()
 
     def _confirm_ai(self, state: CallState, facts: tuple[Fact, ...], talked: float | None, now: datetime) -> None:
-        """Note that the AI answered, if it did and that is not known yet."""
+        """Note that the AI answered, unless it did not or that is on record."""
         if talked is None or legs.is_noted(facts, "call.answered", state.step):
             return
         self.note_ai_answer(state, now - timedelta(seconds=talked))
 
     def _note_failure(self, state: CallState, params: Mapping[str, str], *, answered: bool) -> None:
         reason = legs.leg_failure(state, params, answered=answered)
-        provider = state.rung.provider if state.rung else None
-        # A stream that fails is told of twice, and Twilio repeats itself: the provider failed once.
+        provider = state.provider
+        # Twilio reports a failed stream twice and repeats requests; the provider failed once.
         if provider is not None and self.events.note(state, "handoff.failed", provider=provider, reason=reason):
             self.circuits.report_leg(usage_of(state.route, provider), reason)
 
     async def _is_provider_to_blame(self, state: CallState, deadline: Deadline) -> bool:
-        """Wait a moment for the provider's own account of why the call ended; a document and its reply have to follow."""
+        """Wait briefly for the provider's own report of the end, leaving time to make a document and to send it."""
         patience = Deadline(min(_BLAME_SECONDS, deadline.left_for_work(replies=2)))
-        provider = state.rung.provider if state.rung else None
         while patience.left() > 0:
             try:
                 facts = await self.guard.ask(lambda: find_facts(self.database.calls, state.call_id))
             except DATABASE_ERRORS:
                 return False
-            ends = [f.event for f in facts if f.event in ("ai.ended", "ai.failed") and f.provider == provider]
+            ends = [f.event for f in facts if f.event in ("ai.ended", "ai.failed") and f.provider == state.provider]
             if ends:
                 return "ai.failed" in ends
             await asyncio.sleep(_POLL_SECONDS)

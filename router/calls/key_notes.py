@@ -1,7 +1,7 @@
-"""What live calls teach about keys: lines that a provider told of, refusals, calls that found no free line.
+"""What live calls tell about keys: how many lines a provider reported, refusals, calls that found no free line.
 
-Knowledge, not records: it is written behind the calls, a little later, in no call's transaction, and what cannot be
-written while the database is away is let go.
+These are hints, not records: they are written a little later, outside the calls' transactions, and dropped while the
+database is away.
 """
 
 from __future__ import annotations
@@ -18,23 +18,15 @@ from adapters.portable import Lines
 from router.calls.recorder import Recorder
 from router.clock import Clock
 from router.mail import post
+from router.routing.circuit import Usage
 from router.store.keys.health import hasten_check, note_lines, note_overflow
 from router.store.pool import Database
 
 CALLS_OVERFLOWED: Final = "calls_overflowed"
 _FLUSH_SECONDS: Final = 5.0
-_LINES_SECONDS: Final = 10.0  # lines of one key are written down this often at most, unless there are more or fewer
+_LINES_SECONDS: Final = 10.0  # one key's lines are written at most this often, unless their number changes
 _SAME_SECONDS: Final = 60.0  # and anything else
 _MOST_KEYS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class KeyName:
-    """One version of an agency's key."""
-
-    agency_id: str
-    provider: str
-    version: int
 
 
 @dataclass(slots=True)
@@ -45,37 +37,37 @@ class KeyNotes:
     recorder: Recorder
     clock: Clock
     monotonic: Callable[[], float] = time.monotonic
-    _lines: dict[KeyName, tuple[Lines, datetime]] = field(default_factory=dict, init=False)
-    _refused: set[KeyName] = field(default_factory=set, init=False)
-    _overflowed: set[KeyName] = field(default_factory=set, init=False)
-    _limits: TTLCache[KeyName, int] = field(init=False)
-    _lately: TTLCache[tuple[str, KeyName], None] = field(init=False)
+    _lines: dict[Usage, tuple[Lines, datetime]] = field(default_factory=dict, init=False)
+    _refused: set[Usage] = field(default_factory=set, init=False)
+    _overflowed: set[Usage] = field(default_factory=set, init=False)
+    _limits: TTLCache[Usage, int] = field(init=False)
+    _lately: TTLCache[tuple[str, Usage], None] = field(init=False)
 
     def __post_init__(self) -> None:
         self._limits = TTLCache(_MOST_KEYS, _LINES_SECONDS, self.monotonic)
         self._lately = TTLCache(_MOST_KEYS, _SAME_SECONDS, self.monotonic)
 
-    def note_lines(self, key: KeyName, lines: Lines) -> None:
-        """A provider said with a call how many lines there are."""
+    def note_lines(self, key: Usage, lines: Lines) -> None:
+        """A provider reported, with a call, how many lines there are."""
         if self._limits.get(key) == lines.limit:
             return
         self._limits[key] = lines.limit
         self._lines[key] = (lines, self.clock())
 
-    def note_refusal(self, key: KeyName) -> None:
-        """A provider refused a call in a way that makes one doubt the key, its credit or its lines."""
+    def note_refusal(self, key: Usage) -> None:
+        """A provider refused a call for a reason that makes the key, its credit or its lines doubtful."""
         if self._is_new("refused", key):
             self._refused.add(key)
 
-    def note_overflow(self, key: KeyName) -> None:
+    def note_overflow(self, key: Usage) -> None:
         """A call went elsewhere because all lines are in use."""
         if self._is_new("overflowed", key):
             self._overflowed.add(key)
 
     async def write(self) -> None:
-        """Write down what was told. Raises DATABASE_ERRORS; then what is left is lost.
+        """Write what was collected. Raises DATABASE_ERRORS; what was not written by then is lost.
 
-        Lines in use that are not our calls' are found by counting ours: those have to be on record first.
+        Lines that other calls use are found by subtracting our own calls, so these have to be on record first.
         """
         if self._lines and not (await self.recorder.flush(_FLUSH_SECONDS) and not self.recorder.spooling):
             self._lines.clear()
@@ -83,20 +75,24 @@ class KeyNotes:
         refused, self._refused = self._refused, set()
         overflowed, self._overflowed = self._overflowed, set()
         pool = self.database.settings
-        for key, (told, at) in lines.items():
-            await note_lines(pool, key.agency_id, key.provider, key.version, told, at)
+        for key, (reported, at) in lines.items():
+            await note_lines(pool, key.agency_id, key.provider, key.key_version, reported, at)
         for key in refused:
-            await hasten_check(pool, key.agency_id, key.provider, key.version, self.clock())
+            await hasten_check(pool, key.agency_id, key.provider, key.key_version, self.clock())
         for key in overflowed:
             await self._warn(key)
 
-    async def _warn(self, key: KeyName) -> None:
+    async def _warn(self, key: Usage) -> None:
         async with self.database.settings.acquire() as connection, connection.transaction():
-            if await note_overflow(connection, key.agency_id, key.provider, key.version, self.clock()):
-                ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.provider, "version": key.version}
-                await post(connection, CALLS_OVERFLOWED, ids, once=f"{key.agency_id}/{key.provider}/{key.version}")
+            if await note_overflow(connection, key.agency_id, key.provider, key.key_version, self.clock()):
+                ids: dict[str, str | int] = {
+                    "agency_id": key.agency_id,
+                    "kind": key.provider,
+                    "version": key.key_version,
+                }
+                await post(connection, CALLS_OVERFLOWED, ids, once=f"{key.agency_id}/{key.provider}/{key.key_version}")
 
-    def _is_new(self, what: str, key: KeyName) -> bool:
+    def _is_new(self, what: str, key: Usage) -> bool:
         if (what, key) in self._lately:
             return False
         self._lately[what, key] = None

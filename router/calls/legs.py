@@ -1,4 +1,4 @@
-"""What came of a leg, read from what Twilio tells us afterwards. Pure functions; what follows is router.calls.judging.
+"""How a leg ended, read from Twilio's parameters. Pure functions; what follows from it is router.calls.judging.
 
 Twilio docs: TwiML Dial ("action"), Connect, Stream ("statusCallback").
 """
@@ -14,9 +14,9 @@ from router.calls.state import CallState
 from router.calls.steps import Step
 from router.store.calls.calls import Fact
 
-LEAST_TALK_SECONDS: Final = 5.0  # an AI that is gone sooner did not take the call
-# Where nobody said whether a stream began. How long the carrier tries to open one is not documented, and a caller whom
-# nobody answered must not be hung up on: in doubt the next rung gets the call.
+LEAST_TALK_SECONDS: Final = 5.0  # an AI that hangs up sooner did not take the call
+# For a stream without a status callback. How long Twilio tries to open a stream is not documented, and we must not hang
+# up on a caller who heard no answer: in doubt the next rung gets the call.
 _UNTOLD_TALK_SECONDS: Final = 15.0
 _ON_THE_LINE: Final = frozenset({"ringing", "in-progress"})
 _ANSWERED: Final = frozenset({"completed", "answered"})
@@ -25,12 +25,12 @@ _LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TI
 
 
 def is_caller_gone(params: Mapping[str, str]) -> bool:
-    """A request that does not say otherwise comes from a caller who is still there."""
+    """Without a CallStatus, the caller is taken to be still on the line."""
     return (params.get("CallStatus") or "in-progress") not in _ON_THE_LINE
 
 
 def talk_seconds(state: CallState, params: Mapping[str, str], facts: Collection[Fact], now: float) -> float | None:
-    """For how long the AI had the caller; None if it never answered."""
+    """How long the AI talked with the caller; None if it never answered."""
     if state.media == "stream":
         return _stream_seconds(state, params, facts, now)
     if params.get("DialCallStatus") not in _ANSWERED:
@@ -40,7 +40,7 @@ def talk_seconds(state: CallState, params: Mapping[str, str], facts: Collection[
 
 
 def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) -> ErrorKind:
-    """Why an AI's leg did not become a conversation, in the words of `handoff.failed`."""
+    """Why an AI's leg did not become a conversation: the reason of `handoff.failed`."""
     if answered:
         return ErrorKind.PROVIDER_ERROR
     if state.media == "stream":
@@ -49,9 +49,9 @@ def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) 
 
 
 def is_owner_on(state: CallState, params: Mapping[str, str], facts: Collection[Fact], *, facts_known: bool) -> bool:
-    """Whether the owner has talked with the caller: by our own flag and the bridge, never by the dial's status alone.
+    """Whether the owner has talked with the caller, judged by our own flag and DialBridged, never by DialCallStatus alone.
 
-    A mobile mailbox that answers makes the dial "completed" too; DialBridged may be missing.
+    A mobile mailbox that answers makes the dial "completed" too, and DialBridged may be missing.
     """
     bridged = params.get("DialBridged")
     if not state.route.routing.screen:
@@ -72,19 +72,14 @@ def count_transfers(facts: Collection[Fact]) -> int:
 
 
 def is_being_moved(facts: Collection[Fact]) -> bool:
-    """Whether we took the call away from its AI: how that leg ends then is our doing."""
+    """Whether we are transferring the call: then the AI's leg ends because of us."""
     return count_transfers(facts) > sum(fact.event == "call.transfer_failed" for fact in facts)
 
 
-def dial_seconds(params: Mapping[str, str]) -> float:
-    """How long the far end was on the line; 0 if Twilio does not say."""
-    return read_seconds(params, "DialCallDuration") or 0
-
-
 def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Collection[Fact], now: float) -> float | None:
-    """From our own stream-started callback; without one, from when the document went out.
+    """Counted from our stream-started callback; without one, from when the document was sent.
 
-    A Connect's action has no DialCallStatus: it is there when Twilio asked for the document again.
+    A Connect's action has no DialCallStatus, unless Twilio asked for the document again.
     """
     started = [fact.at for fact in facts if fact.event == "call.answered" and fact.step == str(state.step)]
     failed = is_noted(facts, "handoff.failed", state.step)
@@ -97,6 +92,6 @@ def _stream_seconds(state: CallState, params: Mapping[str, str], facts: Collecti
 
 
 def read_seconds(params: Mapping[str, str], name: str) -> int | None:
-    """A length that Twilio tells us; None for what makes no sense."""
+    """A duration from Twilio; None if it is missing or malformed."""
     text = params.get(name, "")
     return int(text) if _SECONDS.fullmatch(text) else None

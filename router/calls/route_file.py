@@ -1,6 +1,6 @@
-"""What is remembered of routes, on the disk: sealed as a whole, replaced as a whole, shared by a machine's processes.
+"""The remembered routes on disk: one sealed file, replaced as a whole, shared by a machine's processes.
 
-Which of it is true, and when it is written, is router.calls.memory's business.
+router.calls.memory decides what is remembered and when it is written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Number: TypeAlias = tuple[str, str]  # account SID, E.164
 
 @dataclass(frozen=True, slots=True)
 class KnownRoute:
-    """`at` is when the database was asked for it, in seconds since the epoch."""
+    """`at`: when the database was asked for it, in seconds since the epoch."""
 
     at: float
     route: Route
@@ -42,7 +42,7 @@ class KnownRoute:
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """What an account signs with, likewise."""
+    """The tokens that sign an account's requests; `at` as above."""
 
     at: float
     tokens: tuple[SealedToken, ...]
@@ -50,7 +50,7 @@ class KnownAccount:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The oldest first. `gone` is not written: numbers, or accounts with "", that must not come back."""
+    """The oldest first. `gone` is not written: numbers, or accounts with the number "", that were deleted, and when."""
 
     routes: tuple[KnownRoute, ...] = ()
     accounts: dict[str, KnownAccount] = field(default_factory=dict)
@@ -61,42 +61,42 @@ _FORM: Final = TypeAdapter(Remembered)
 _NOTHING: Final = Remembered()
 
 
+@dataclass(slots=True)
 class RouteFile:
     """The file. Methods block: call them in a thread."""
 
-    def __init__(self, path: Path, keyring: Keyring) -> None:
-        self._path = path
-        self._keyring = keyring
-        self._seen: tuple[int, int] | None = None
+    path: Path
+    keyring: Keyring
+    _seen: tuple[int, int] | None = field(default=None, init=False)  # the version that was read or written last
 
     def read(self) -> Remembered:
-        """What stands in it. A file that is missing or does not open holds nothing."""
+        """The file's content. A file that is missing or does not open has none."""
         try:
-            sealed = self._path.read_text()
+            sealed = self.path.read_text()
         except FileNotFoundError:
             return _NOTHING
         except (OSError, ValueError) as error:
             return self._give_up(error)
         self._seen = self._version()
         try:
-            return _FORM.validate_json(zlib.decompress(self._keyring.open_bytes(sealed, _CONTEXT)))
+            return _FORM.validate_json(zlib.decompress(self.keyring.open_bytes(sealed, _CONTEXT)))
         except (OpenError, ValidationError, zlib.error) as error:
             return self._give_up(error)
 
     def exchange(self, changes: Remembered | None) -> Remembered:
-        """Write what has changed here, and return what others wrote since the last time. Raises OSError."""
+        """Write this process's changes, and return what others have written since the last time. Raises OSError."""
         if changes is None:
             return _NOTHING if self._version() == self._seen else self.read()
         with self._locked():
             others = self.read()
             data = zlib.compress(_FORM.dump_json(_merge(others, changes), exclude_defaults=True), level=1)
-            _replace(self._path, self._keyring.seal(data, _CONTEXT).encode())
+            _replace(self.path, self.keyring.seal(data, _CONTEXT).encode())
             self._seen = self._version()
         return others
 
     def _version(self) -> tuple[int, int] | None:
         try:
-            status = self._path.stat()
+            status = self.path.stat()
         except FileNotFoundError:
             return None
         return status.st_ino, status.st_mtime_ns
@@ -108,15 +108,15 @@ class RouteFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Nobody else writes it meanwhile."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._path.with_suffix(".lock").open("w") as lock:
+        """Keeps other processes from writing it meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def _merge(others: Remembered, mine: Remembered) -> Remembered:
-    """Of each number and account what was asked for last; what is too much is dropped from others' first."""
+    """For each number and account, what was asked for last. Above the limit, others' routes are dropped first."""
     routes = {known.number: known for known in others.routes if mine.gone.get(known.number, 0.0) < known.at}
     for known in mine.routes:
         theirs = routes.pop(known.number, known)
@@ -128,7 +128,7 @@ def _merge(others: Remembered, mine: Remembered) -> Remembered:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """The new content or the old, never a part."""
+    """Replace the file atomically."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -68,40 +68,47 @@ class SpoolFile:
         self.handle.seek(0)
         self.spoilt = 0
         self.newer.clear()
-        self.close_rest()
+        self._close_rest()
 
-    def close_rest(self) -> None:
+    def close(self) -> None:
+        self.handle.close()
+        self._close_rest()
+
+    def _close_rest(self) -> None:
         if self.rest is not None:
             self.rest.close()
             self.rest = None
 
 
+@dataclass(slots=True)
 class Spool:
     """The spool files of one folder, one of them this process's own.
 
     Methods block, so call them in a thread, one at a time; `read` and `finish` may run beside an `append`.
     """
 
-    def __init__(self, folder: Path, keyring: Keyring, most_bytes: int = MOST_BYTES) -> None:
-        self._folder = folder
-        self._keyring = keyring
-        self._most_bytes = most_bytes
-        self._own: SpoolFile | None = None  # what is appended to
-        self._taken: list[SpoolFile] = []  # to be replayed by us
-        self._left: set[Path] = set()  # not for this process: unusable, or only of kinds that it does not know
-        self._told: set[str] = set()  # kinds that the log has been told of
+    folder: Path
+    keyring: Keyring
+    most_bytes: int = MOST_BYTES
+    _own: SpoolFile | None = field(default=None, init=False)  # what is appended to
+    _taken: list[SpoolFile] = field(default_factory=list, init=False)  # to be replayed by this process
+    _left: set[Path] = field(
+        default_factory=set, init=False
+    )  # not for this process: unusable, or of unknown kinds only
+    _told: set[str] = field(default_factory=set, init=False)  # unknown kinds that have been logged
 
     def append(self, records: Sequence[Record]) -> None:
         """Durable when it returns. Raises OSError, of which SpoolFullError."""
         frames = self._frames([(record.kind, record.fields) for record in records])
-        if self.size() + len(frames) > self._most_bytes:
+        if self.size() + len(frames) > self.most_bytes:
             raise SpoolFullError("the spool is full")
         if self._own is None:
             self._own = self._create()
         handle = self._own.handle
         start = handle.tell()
         try:
-            _write_durably(handle, frames)
+            _write_whole(handle, frames)
+            os.fsync(handle.fileno())
         except OSError:
             # No later frame may stand behind a part of this one.
             self._taken.append(self._own)
@@ -111,7 +118,7 @@ class Spool:
 
     def size(self) -> int:
         """Bytes in all files of the folder that are to be replayed, or are being made."""
-        return sum(_size(path) for suffix in (_SUFFIX, _UNFINISHED) for path in self._folder.glob(f"*{suffix}"))
+        return sum(_size(path) for suffix in (_SUFFIX, _UNFINISHED) for path in self.folder.glob(f"*{suffix}"))
 
     def take(self) -> SpoolFile | None:
         """The oldest file to be replayed, ours or one of a process that is gone; None if there is none."""
@@ -139,25 +146,20 @@ class Spool:
         self._report(file)
         try:
             self._put_away(file)
-            _sync_folder(self._folder)
+            _sync_folder(self.folder)
         except OSError as error:
             self._give_up(file.path, error)
-        file.close_rest()
-        file.handle.close()
+        file.close()
 
     def close(self) -> None:
         """Let go of all files; what is in them is for the next process."""
         for file in (*self._taken, *([self._own] if self._own else ())):
-            file.close_rest()
-            file.handle.close()
+            file.close()
         self._taken, self._own = [], None
-
-    def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*{_SUFFIX}"))
 
     def _adopt(self) -> None:
         """Take the files that nobody holds."""
-        for path in self._paths():
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             if path in self._left:
                 continue
             try:
@@ -174,14 +176,14 @@ class Spool:
 
     def _create(self) -> SpoolFile:
         """Under its own name only once it is locked, so that nobody takes it for one that was left behind."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}{_SUFFIX}"
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}{_SUFFIX}"
         draft = path.with_suffix(_UNFINISHED)
         handle = _make(draft)
         try:
             _lock(handle)
             draft.rename(path)
-            _sync_folder(self._folder)
+            _sync_folder(self.folder)
         except OSError:
             handle.close()
             raise
@@ -197,12 +199,12 @@ class Spool:
 
     def _frame(self, rows: Sequence[_Row]) -> bytes:
         packed = zlib.compress(json.dumps(rows, separators=(",", ":"), default=_plain).encode(), level=1)
-        payload = self._keyring.seal(packed, _CONTEXT).encode()
+        payload = self.keyring.seal(packed, _CONTEXT).encode()
         return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
     def _open(self, payload: bytes) -> list[_Row] | None:
         try:
-            packed = self._keyring.open_bytes(payload.decode("ascii"), _CONTEXT)
+            packed = self.keyring.open_bytes(payload.decode("ascii"), _CONTEXT)
             return _ROWS.validate_python(json.loads(zlib.decompress(packed)))
         except (OpenError, ValueError, zlib.error):
             return None
@@ -275,11 +277,6 @@ def _read_payload(file: FileIO, head: bytes) -> bytes | None:
 def _make(path: Path) -> FileIO:
     """Whatever is left there of an earlier try is overwritten."""
     return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "r+")
-
-
-def _write_durably(handle: FileIO, frame: bytes) -> None:
-    _write_whole(handle, frame)
-    os.fsync(handle.fileno())
 
 
 def _write_whole(handle: FileIO, frame: bytes) -> None:

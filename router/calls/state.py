@@ -1,7 +1,4 @@
-"""Where a call stands: sealed into each callback's address, so that the next rung needs no database.
-
-Data, packing and unpacking only.
-"""
+"""Where a call stands. The state is sealed into each callback's address, so that the next rung needs no database."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ Mark: TypeAlias = tuple[str, str, Step]
 
 
 def call_id_of(account_sid: str, call_sid: str) -> str:
-    """Our id of a call. The same for everybody who hears of it, so that nobody has to ask a database for it."""
+    """Our id of a call. Every process derives the same id, so that it needs no database for it."""
     return derive_id("call", f"{account_sid}/{call_sid}")
 
 
@@ -44,13 +41,18 @@ class CallState:
     from_number: str  # as Twilio spelled it
     caller: str | None  # E.164, None if withheld or malformed
     route: Route
-    rungs: tuple[Rung, ...]  # those that have not been tried
+    rungs: tuple[Rung, ...]  # not tried yet
     started_at: float
-    step: StepText = INBOUND  # that follows the document which this state came with
+    step: StepText = INBOUND  # that follows the document with this state
     rung: Rung | None = None  # who has the call now
     media: str | None = None  # "stream" or "dial", of an AI rung
-    transfer_to: str | None = None  # E.164 of the person whom the AI was asked for, once the call is on its way there
+    transfer_to: str | None = None  # E.164 of the person to whom the call is being transferred
     served_at: float = 0.0  # when the document was handed out
+
+    @property
+    def provider(self) -> str | None:
+        """The provider that has the call now, on an AI rung."""
+        return self.rung.provider if self.rung else None
 
     @property
     def mark(self) -> Mark:
@@ -59,7 +61,7 @@ class CallState:
 
     @property
     def record(self) -> InsertCall:
-        """The call's row, for when it is not there yet."""
+        """The call's row, in case it is not stored yet."""
         return InsertCall(
             self.call_id,
             account_sid=self.account_sid,
@@ -76,15 +78,15 @@ _FORM: Final = TypeAdapter(CallState)
 
 
 def seal_state(keyring: Keyring, state: CallState) -> str:
-    """The state as addresses carry it: without what no later rung needs, so that it stays below 4,000 characters."""
+    """The state for a callback's address, without what later rungs do not need: it stays below 4,000 characters."""
     packed = zlib.compress(_FORM.dump_json(_lighten(state), exclude_defaults=True), level=6)
     return keyring.seal(packed, "state", state.call_id)
 
 
 def _lighten(state: CallState) -> CallState:
-    """The ladder is built, so hours are no longer asked for, nor are keys of providers that do not stand on it.
+    """Drop the opening hours, because the ladder is built, and the keys of providers that are not on it.
 
-    A very long greeting is left out: it is read from the database again, and while that is away ours is spoken.
+    A very long greeting is dropped too: it is read from the database again, or replaced by ours while that is away.
     """
     route, routing = state.route, state.route.routing
     ahead = {rung.provider for rung in (state.rung, *state.rungs) if rung is not None}
@@ -117,7 +119,7 @@ def _unpack(packed: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a step was answered with: the document, and the state behind its callbacks. Stored sealed."""
+    """The answer to a step: the document, and the state in its callbacks' addresses. Stored sealed."""
 
     document: str
     state: CallState | None = field(default=None)

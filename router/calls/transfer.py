@@ -93,7 +93,7 @@ class Transfers:
             return False  # the AI's leg is over, or the caller is gone
         answer = self.documents.put_through(state, phone, attempt=legs.count_transfers(facts))
         moved = answer.state or state
-        self.events.note(moved, "call.transferring", provider=state.rung.provider if state.rung else None)
+        self.events.note(moved, "call.transferring", provider=state.provider)
         await self.answers.keep(state, answer, deadline)
         try:
             limit = max(deadline.left_for_work(), _TELLING_SECONDS)

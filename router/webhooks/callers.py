@@ -1,4 +1,4 @@
-"""Telephone numbers as carriers spell them in a request: which may be shown or dialled, and which mean one phone."""
+"""Phone numbers as carriers spell them in requests: which may be shown or dialled, and which are the same phone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import phonenumbers
 
 from adapters.phone import is_e164
 
-# What some carriers send for a withheld number: words on a telephone's keypad, such as ANONYMOUS and RESTRICTED.
+# Some carriers send a word in keypad digits for a withheld number, such as ANONYMOUS and RESTRICTED.
 _KEYPAD_WORDS: Final = frozenset({"+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253"})
-_NATIONAL_DIGITS: Final = 9  # so many equal last digits and no two phones are meant
+_NATIONAL_DIGITS: Final = 9  # numbers whose last nine digits are equal are the same phone
 
 
 def read_caller(text: str) -> str | None:
-    """An E.164 number as it may be shown or dialled; None for withheld, SIP and malformed ones."""
+    """An E.164 number that may be shown or dialled; None for withheld, SIP and malformed ones."""
     if not is_e164(text) or text in _KEYPAD_WORDS:
         return None
     try:
@@ -25,9 +25,9 @@ def read_caller(text: str) -> str | None:
 
 
 def phone_ending(text: str) -> str | None:
-    """What a phone's E.164 number ends with, from any spelling of it: without the plus, or in the national form.
+    """The end of a phone's E.164 number, from any spelling: without the plus sign, or in national form.
 
-    None if that would fit other phones as well.
+    None if it is too short to identify one phone.
     """
     if is_e164(text):
         return text
@@ -36,6 +36,6 @@ def phone_ending(text: str) -> str | None:
 
 
 def is_same_phone(given: str, phone: str) -> bool:
-    """Whether `given`, however it is spelled, is the phone with this E.164 number."""
+    """Whether `given`, in any spelling, is the phone with this E.164 number."""
     ending = phone_ending(given)
     return ending is not None and phone.endswith(ending)

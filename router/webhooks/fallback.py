@@ -1,8 +1,8 @@
-"""The static fallback: what a caller gets when Twilio could not fetch or execute our documents.
+"""The static fallback: what a caller gets when Twilio cannot fetch or execute our documents.
 
-Ring the owner, then take a message, out of nothing but what is sealed in the address's `t`: no database, no provider,
-no other key. It writes nothing and believes nothing, so it asks for no signature. There is nothing behind it: whatever
-comes in is answered with a document that can be executed (Twilio docs: Availability and Reliability).
+It rings the owner, then takes a message. All it needs is sealed in the address's `t`: no database, provider or other
+key. It stores nothing and trusts nothing in a request, so it needs no signature. It is the last resort: every request is
+answered with a document that Twilio can execute (Twilio docs: Availability and Reliability).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request of Twilio's. Nothing in `form` is proven."""
+    """One request. Nothing in `form` is verified."""
 
     form: Mapping[str, str]
     prefix: str
@@ -49,7 +49,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A document, and in a word what it does."""
+    """A document, and a word for what it does."""
 
     answer: str
     document: str
@@ -89,7 +89,7 @@ def _take_call(visit: Visit) -> Reply:
 
 
 def _screen_owner(visit: Visit) -> Reply:
-    """On the owner's leg anything but a hang-up in the end would put the caller through to a mailbox."""
+    """On the owner's leg, a document that does not end with a hang-up would connect the caller to a mailbox."""
     if visit.fallback is None:
         return _hang_up()
     address = visit.address("accept")
@@ -115,7 +115,7 @@ def _hang_up() -> Reply:
 
 
 def _take_message(visit: Visit) -> Reply:
-    """Without `t` nobody knows whose number it is: the message waits in the Twilio account that was called."""
+    """Without `t` the client is unknown: the message stays in the Twilio account that was called."""
     action = visit.address("recorded")
     if visit.fallback is None:
         return Reply("record", twiml.leave_message("us", None, "en-US", action, None, 120))
@@ -125,7 +125,7 @@ def _take_message(visit: Visit) -> Reply:
 
 
 def _has_talked(visit: Visit) -> bool:
-    """A mailbox that was hung up on by the screening also counts as a completed call, so only DialBridged is sure."""
+    """A mailbox that the screening hung up on is a completed dial too, so only DialBridged is certain."""
     bridged = visit.form.get("DialBridged")
     if bridged is not None:
         return bridged == "true"
@@ -134,7 +134,7 @@ def _has_talked(visit: Visit) -> bool:
 
 
 def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
-    """Twilio places the leg only under the caller's number or one of the account's (Twilio docs: TwiML Dial, callerId)."""
+    """Twilio accepts only the caller's number or one of the account's (Twilio docs: TwiML Dial, callerId)."""
     caller = read_caller(form.get("From", ""))
     if fallback.caller_id == "caller" and caller is not None:
         return caller
@@ -142,7 +142,7 @@ def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
 
 
 def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefix: str) -> Endpoint:
-    # Made beforehand: the last resort must not fail for the same reason as what it stands in for.
+    # Made at start, so that it cannot fail for the same reason as the answer that it replaces.
     last_resort = answer(Visit({}, prefix)).document
 
     async def serve(request: Request) -> Response:
@@ -151,7 +151,7 @@ def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefi
             reply = answer(visit)
             _report(step, visit, reply)
             document = reply.document
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller hears the last resort
+        except Exception as error:  # noqa: BLE001 - whatever fails, the caller hears the last resort
             emit("request.failed", exception=error, route=f"/fallback/{step}", method=request.method, step=step)
             document = last_resort
         return Response(document, media_type="text/xml")
@@ -160,33 +160,25 @@ def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefi
 
 
 async def _read_visit(request: Request, keyring: Keyring, prefix: str) -> Visit:
-    form = _read_fields(request.scope["query_string"] if request.method == "GET" else await _read_body(request))
-    sealed = request.query_params.get("t")
-    if not sealed:
-        return Visit(form, prefix)
+    form, sealed = await _read_fields(request), request.query_params.get("t")
     try:
-        return Visit(form, prefix, sealed, open_fallback(keyring, sealed))
+        return Visit(form, prefix, sealed, open_fallback(keyring, sealed) if sealed else None)
     except OpenError:
         return Visit(form, prefix, sealed)
 
 
-async def _read_body(request: Request) -> bytes:
-    """Nothing of a body that is too large to be Twilio's: what matters most is in the address."""
+async def _read_fields(request: Request) -> dict[str, str]:
+    """Empty for a body that cannot be Twilio's: what matters most is in the address."""
     try:
-        return await read_body(request, _MAX_BODY)
-    except (TooLargeError, CutOffError):
-        return b""
-
-
-def _read_fields(encoded: bytes) -> dict[str, str]:
-    try:
-        return read_text(read_form(encoded))
-    except FormError:
+        return read_text(
+            read_form(request.scope["query_string"] if request.method == "GET" else await read_body(request, _MAX_BODY))
+        )
+    except (TooLargeError, CutOffError, FormError):
         return {}
 
 
 def _report(step: Step, visit: Visit, reply: Reply) -> None:
-    """Only what has the right shape is repeated in the log: the request may come from anybody."""
+    """Log only values of the right form, because anyone may send such a request."""
     metrics.fallback_served(step)
     error_code = visit.form.get("ErrorCode", "")
     emit(

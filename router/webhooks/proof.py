@@ -1,4 +1,4 @@
-"""What proves that a request comes from a provider, and what is answered to one that is not proven."""
+"""Verifies that a request comes from a provider, and answers requests that do not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_BYTES: Final = 4 * 1024 * 1024  # a long call's transcript, with every tur
 
 
 class RefusedRequestError(Exception):
-    """The request is not taken; `status` is answered."""
+    """The request is refused with `status`."""
 
     def __init__(self, reason: str, status: int) -> None:
         super().__init__(reason)
@@ -32,14 +32,14 @@ class RefusedRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Reads requests of providers and believes those that are proven."""
+    """Reads providers' requests and verifies them."""
 
     database: Database
     vault: Vault
     clock: Clock
 
     async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> bytes:
-        """The body of a request that is proven to come from the provider of this name. Raises RefusedRequestError."""
+        """The body of a request that is proven to come from this provider. Raises RefusedRequestError."""
         agency_id = agency_of(request)
         try:
             body = await read_body(request, _MOST_BYTES)
@@ -58,13 +58,9 @@ class Proof:
         return body
 
     def _is_proven(
-        self,
-        webhooks: WebhooksFacet,
-        stored: tuple[SealedSecrets, ...],
-        request: Request,
-        body: bytes,
+        self, webhooks: WebhooksFacet, stored: tuple[SealedSecrets, ...], request: Request, body: bytes
     ) -> bool:
-        """By the token in the address that we gave out, or by the provider's own signature."""
+        """By the token in the webhook address, or by the provider's signature."""
         given = request.query_params.get("token", "")
         secrets: list[Secret] = []
         for version in stored:
@@ -79,7 +75,7 @@ class Proof:
         return webhooks.verify(Delivery(request.headers, body, self.clock()), secrets)
 
     def _open(self, version: SealedSecrets, *, signs: bool) -> tuple[Secret | None, Secret | None]:
-        """The address's token, and what the provider signs with: its own secret if one was given, else the key."""
+        """The address's token, and what the provider signs with: a webhook secret if one was saved, else the key."""
         token, signing = None, None
         try:
             if version.webhook_token_sealed is not None:
@@ -90,13 +86,13 @@ class Proof:
                     if version.webhook_sealed is None
                     else self.vault.open_webhook_secret(version, version.webhook_sealed)
                 )
-        except OpenError:  # told already; what does open may prove it all the same
+        except OpenError:  # logged by the vault; another secret may still prove the request
             pass
         return token, signing
 
 
 def agency_of(request: Request) -> str:
-    """The agency in the address; PostgreSQL's text has no place for NUL."""
+    """The agency in the address. PostgreSQL's text type cannot hold NUL."""
     agency_id: str = request.path_params["agency_id"]
     return agency_id.replace("\0", "")
 

@@ -1,7 +1,7 @@
-"""Finding out why an account's requests are refused: its token no longer works, or our public address is not theirs.
+"""Finds out why an account's requests are refused: its token no longer works, or our public URL is not the one called.
 
-Several wrong signatures in a row for a number that we know are unlikely to be anything else. The token is then tried
-at the carrier, in the background and seldom: whoever sends such requests makes us ask no more than once a minute.
+Several wrong signatures in a row for a number that we know hardly have another cause. The token is then checked with the
+carrier in the background, at most once a minute for each account, so that forged requests cannot make us ask more often.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WRONG_TOKEN: Final = "Twilio refuses the token of account {account}: set the ac
 
 @dataclass(slots=True)
 class TokenWatch:
-    """Is told of every signature that was checked. Neither method waits for anything."""
+    """Counts checked signatures by account and number. Neither `note` method waits."""
 
     database: Database
     vault: Vault
@@ -82,8 +82,8 @@ class TokenWatch:
             for key in await list_account_keys_in_use(self.database.settings, account_sid):
                 await self._check_key(key)
         except DATABASE_ERRORS:
-            return  # the next wrong signatures bring us here again
-        except Exception as error:  # noqa: BLE001  nobody waits for this task
+            return  # the next wrong signatures start another check
+        except Exception as error:  # noqa: BLE001  the task's result is not awaited
             emit("request.failed", exception=error, step="token-check")
 
     async def _check_platform(self, account: Account) -> None:
@@ -115,7 +115,7 @@ class TokenWatch:
             )
 
     async def _ask(self, account: Account) -> bool | None:
-        """Whether the carrier accepts the token; None if it did not say."""
+        """Whether the carrier accepts the token; None if it cannot be asked."""
         try:
             await self.carrier.check_account(account, _CHECK_SECONDS)
         except ProviderError as error:

@@ -1,7 +1,7 @@
-"""Twilio's webhooks: hand on what was verified, and answer in time whatever happens.
+"""Twilio's webhooks: verify each request, hand it on, and answer in time.
 
-The order of answers: 413 too large, 400 no form or a field missing, 403 wrong signature, 503 cannot be checked or
-nothing is known; from there on always 200 with a document that Twilio can execute.
+In this order: 413 too large, 400 not a form or a field missing, 403 wrong signature, 503 if the signature cannot be
+checked or nothing is known about the call; otherwise 200 with a document that Twilio can execute.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Handler: TypeAlias = Callable[[Request, Verified, Deadline], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class TwilioWebhooks:
-    """The endpoints, and what they hand on to."""
+    """The endpoints."""
 
     verifier: Verifier
     flow: CallFlow
@@ -69,7 +69,7 @@ class TwilioWebhooks:
             verified = await self.verifier.verify(request)
         except RefusedError as refused:
             return _refuse(request, refused)
-        except Exception as error:  # noqa: BLE001  it may well be Twilio's: the caller goes on to the fallback
+        except Exception as error:  # noqa: BLE001  it may be Twilio's: the caller gets the fallback
             emit("request.failed", exception=error, step=_step_of(request))
             return _refuse(request, RefusedError(503, "unverifiable", "the signature cannot be checked now"))
         try:
@@ -78,7 +78,7 @@ class TwilioWebhooks:
             return _refuse(request, refused)
         except UnavailableError:
             return _refuse(request, _unavailable("the database is away", verified))
-        except Exception as error:  # noqa: BLE001  a bug of ours; without a state nothing is known to rescue the call with
+        except Exception as error:  # noqa: BLE001  our bug; without a state there is nothing to rescue the call with
             emit("request.failed", exception=error, step=_step_of(request), call_sid=verified.call_sid)
             harmless = _say_nothing(request)
             if harmless is None:
@@ -101,7 +101,7 @@ class TwilioWebhooks:
         params, sealed = verified.params, request.query_params.get("state", "")
         if step is None or state is None:
             return await _in_time(self._recover(request, step, verified), deadline)
-        # Whatever is noted on a call stands behind the call itself, which may be in another process's spool.
+        # A call's row comes before its other records, and may still be in another process's spool.
         self.recorder.note(state.record)
         match step.kind:
             case "ai" | "owner":
@@ -125,7 +125,7 @@ class TwilioWebhooks:
         return await _in_time(work, deadline)
 
     def _read_state(self, request: Request, verified: Verified) -> tuple[Step | None, CallState | None]:
-        """Which callback this is, and the state it carries; None if that is missing, changed or of something else."""
+        """Which callback this is, and its state: None if that is missing, changed or another call's."""
         try:
             step = Step.parse(request.path_params["step"])
         except ValueError:
@@ -137,7 +137,7 @@ class TwilioWebhooks:
         return step, state if _belongs(state, step, verified) else None
 
     async def _recover(self, request: Request, step: Step | None, verified: Verified) -> str:
-        """A callback whose state does not open: the caller gets the voicemail, an owner's leg is never bridged."""
+        """The state does not open: the caller gets the voicemail, and an owner's leg is never bridged."""
         _note_rejection(request, "unreadable", 200, verified.params)
         if step is not None and step.is_on_owners_leg:
             return twiml.hang_up()
@@ -165,7 +165,7 @@ def _read_call(verified: Verified) -> Inbound:
 
 
 def _belongs(state: CallState, step: Step, verified: Verified) -> bool:
-    """Whether a state is of this account, call and step. On the owner's leg, CallSid is that leg's own."""
+    """Whether the state belongs to this account, call and step. On the owner's leg, CallSid is that leg's."""
     same_call = step.is_on_owners_leg or state.call_sid == verified.call_sid
     same_leg = state.rung is not None and state.rung.kind == step.rung and state.step.leg == step.leg
     return state.account_sid == verified.account_sid and same_call and same_leg
@@ -177,7 +177,7 @@ async def _in_time(work: Awaitable[str], deadline: Deadline) -> str:
 
 
 def _say_nothing(request: Request) -> str | None:
-    """What harms nobody where our own code failed. None: the caller waits for a document."""
+    """A harmless answer after our own code failed. None: the caller waits for a document."""
     kind = _step_of(request).partition("-")[0]
     if kind in ("screen", "accept"):
         return twiml.hang_up()

@@ -1,8 +1,8 @@
-"""Is this request Twilio's? Size, form, account and signature, in the order in which they are answered.
+"""Verifies that a request comes from Twilio: its size, form, account and signature, checked in this order.
 
-Nothing is written and nobody is asked before this has said yes. The tokens that may have signed for an account are the
-platform's, and agencies' own, remembered sealed: each is opened for the one check and dropped. The request tells which
-account it is about, and that proves nothing by itself.
+Nothing is written and no provider is asked before that. A request may be signed with the platform's token or with an
+agency's. Agencies' tokens are remembered sealed; each is opened for one check and dropped. The account that a request
+names proves nothing until the signature is verified.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from adapters.carrier import Account
 from adapters.twilio import Form, FormError, read_form, read_text, request_url, verify
-from crypto import OpenError, Secret
+from crypto import OpenError
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.memory import RouteMemory
 from router.clock import Clock
@@ -31,7 +31,7 @@ _NOTHING_READ: Final[Mapping[str, str]] = {}
 
 
 class RefusedError(Exception):
-    """A request that is answered with an HTTP status and a sentence. `params` are what could be read of it."""
+    """The request is answered with an HTTP status and a sentence. `params`: what could be read of it."""
 
     def __init__(self, status: int, reason: str, message: str, params: Mapping[str, str] = _NOTHING_READ) -> None:
         super().__init__(message)
@@ -42,10 +42,10 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A request that Twilio has proven to be its own."""
+    """A request that is proven to come from Twilio."""
 
     params: Mapping[str, str]
-    tokens: tuple[SealedToken, ...] | None  # those that prove it; None for the platform's own
+    tokens: tuple[SealedToken, ...] | None  # that fit the signature; None if the platform's does
     form: Form
     url: str
     signature: str
@@ -81,11 +81,12 @@ class Verifier:
         signature = request.headers.get("x-twilio-signature", "")
         if not signature:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
-        url = request_url(self.public_url, _raw_path(request), request.scope["query_string"])
+        path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        url = request_url(self.public_url, path.partition(b"?")[0], request.scope["query_string"])
         return await self._prove(Verified(params, None, form, url, signature), reload=False)
 
     async def verify_again(self, verified: Verified) -> Verified:
-        """The remembered token that proved it may have been replaced or deleted: ask the database.
+        """Verify with the tokens in the database: a remembered one may have been replaced or deleted.
 
         Raises RefusedError.
         """
@@ -100,7 +101,7 @@ class Verifier:
             return asked
         known = None if reload else self.memory.find_tokens(account_sid)
         tokens = () if known is None else self._proving(known, asked)
-        if not tokens:  # what is remembered may be an old one: they are loaded once more before a refusal
+        if not tokens:  # remembered tokens may be outdated: load them before refusing
             loaded = await self._load(asked)
             tokens = self._proving(loaded, asked)
             if not loaded:
@@ -125,18 +126,14 @@ class Verifier:
         return tokens
 
     def _proving(self, tokens: tuple[SealedToken, ...], asked: Verified) -> tuple[SealedToken, ...]:
-        return tuple(
-            token
-            for token in tokens
-            if (secret := self._open(token)) is not None and verify((secret,), asked.url, asked.form, asked.signature)
-        )
+        return tuple(token for token in tokens if self._has_signed(token, asked))
 
-    def _open(self, token: SealedToken) -> Secret | None:
-        """None for one that does not open: as good as wrong."""
+    def _has_signed(self, token: SealedToken, asked: Verified) -> bool:
+        """False also for a token that does not open."""
         try:
-            return self.vault.open_key(token)
+            return verify((self.vault.open_key(token),), asked.url, asked.form, asked.signature)
         except OpenError:
-            return None
+            return False
 
 
 async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
@@ -149,15 +146,10 @@ async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
     try:
         form = read_form(body)
     except FormError as error:
-        raise RefusedError(400, "not_a_form", f"the body is no form: {error}") from None
-    # PostgreSQL's text has no place for NUL; nothing that Twilio sends needs one.
+        raise RefusedError(400, "not_a_form", f"the body is not a form: {error}") from None
+    # PostgreSQL's text type cannot hold NUL, and Twilio sends none.
     params = {name: value.replace("\0", "") for name, value in read_text(form).items()}
     for name in _REQUIRED:
         if not params.get(name):
             raise RefusedError(400, "missing_field", f"the form has no {name}", params)
     return form, params
-
-
-def _raw_path(request: Request) -> bytes:
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    return raw.partition(b"?")[0]

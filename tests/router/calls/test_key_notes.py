@@ -12,9 +12,10 @@ import pytest
 
 from adapters.portable import Lines
 from crypto import Keyring, new_key_entry
-from router.calls.key_notes import KeyName, KeyNotes
+from router.calls.key_notes import KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
+from router.routing.circuit import Usage
 from router.store.calls.records import SetProvider
 from router.store.guard import Guard
 from router.store.pool import Database, connect
@@ -22,7 +23,7 @@ from tests.router.store.rows import AT, insert
 
 pytestmark = pytest.mark.anyio
 
-KEY = KeyName("agency_1", "vapi", 1)
+KEY = Usage("agency_1", "vapi", 1)
 
 
 class Time:
@@ -102,9 +103,9 @@ async def test_our_own_calls_are_not_others_also_when_they_have_ended_since(note
 
 
 async def test_what_is_said_of_an_earlier_key_is_let_go(notes, database):
-    notes.note_lines(KeyName("agency_1", "vapi", 0), Lines(10, 1))
-    notes.note_refusal(KeyName("agency_1", "vapi", 0))
-    notes.note_overflow(KeyName("agency_1", "vapi", 0))
+    notes.note_lines(Usage("agency_1", "vapi", 0), Lines(10, 1))
+    notes.note_refusal(Usage("agency_1", "vapi", 0))
+    notes.note_overflow(Usage("agency_1", "vapi", 0))
     before = await row(database)
     await notes.write()
     assert await row(database) == before

@@ -149,11 +149,9 @@ def test_an_unscreened_owner_is_on_the_line_when_the_phone_was_answered(params, 
     ("text", "seconds"),
     [("0", 0), ("42", 42), ("999999", 999999), ("1000000", None), ("99999999999999", None), ("", None), ("1.5", None)],
 )
-def test_lengths_that_make_no_sense_are_none(text: str, seconds: int | None):
+def test_malformed_durations_are_none(text: str, seconds: int | None):
     assert legs.read_seconds({"CallDuration": text}, "CallDuration") == seconds
-    assert legs.dial_seconds({"DialCallDuration": text}) == (seconds or 0)
 
 
-def test_a_length_that_is_not_told_is_none():
+def test_a_missing_duration_is_none():
     assert legs.read_seconds({}, "CallDuration") is None
-    assert legs.dial_seconds({}) == 0
