@@ -1,4 +1,4 @@
-"""The kinds of values that the API takes, each with a message that says how to mend it. No message repeats a value."""
+"""The types of values that the API accepts, each with an error message that says how to fix it, without the value."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ _E164: Final = f"^{PHONE}$"
 _MAX_SECRET: Final = 1000
 
 OWN_WORDS: Final = "callrouter"
-"""The type of those validation errors whose message is ours."""
+"""The type of the validation errors with our own messages."""
 
 
 class Input(BaseModel):
-    """What clients send: of exactly these types, nothing that we don't know, nothing of it in an error, and nothing
-    kept in a parser's cache.
-    """
+    """A request body: strict types, no unknown fields. Its values enter neither an error nor a parser's cache."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, frozen=True, cache_strings="none")
 
@@ -46,29 +44,29 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 
 class Change(Input):
-    """What is left out stays as it is, whatever default stands for it here."""
+    """A partial update: fields that are left out stay as they are; their defaults here mean nothing."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
 
 
 LEFT_OUT: Final[Any] = Field(default="")
-"""The default of a field of a Change that is never null."""
+"""The default of a field of a Change that cannot be null."""
 
 
 class Query(BaseModel):
-    """The parameters behind a path's question mark: no others."""
+    """Query parameters; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
 class Output(BaseModel):
-    """What we answer."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True, json_schema_serialization_defaults_required=True)
 
 
 def misplaced(field: str, message: str) -> PydanticCustomError:
-    """For validators of a whole model: which of its fields is to blame."""
+    """For validators of a whole model: an error about one of its fields."""
     return PydanticCustomError(OWN_WORDS, "{message}", {"field": field, "message": message})
 
 
@@ -79,7 +77,7 @@ def _drop_zero_fraction(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class WholeNumber:
-    """An `int` between two bounds, both included. Stands before other annotations: they go on from it."""
+    """An `int` between two bounds, both included. Comes before other annotations."""
 
     least: int
     most: int
@@ -97,7 +95,7 @@ class WholeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """A `str` that looks so from its first character to its last; `words` say how. Likewise before others."""
+    """A `str` that matches the pattern as a whole; `words` is the error. Comes before other annotations."""
 
     pattern: str
     words: str
@@ -117,20 +115,19 @@ def distinct(values: list[Any]) -> list[Any]:
     return values
 
 
-def _one_line(text: str) -> str:
-    if any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
-        raise ValueError("must not have line breaks or control characters")
-    return text
+def _without(categories: set[str], words: str) -> AfterValidator:
+    """Refuses characters of these Unicode categories."""
 
+    def check(text: str) -> str:
+        if any(unicodedata.category(char) in categories for char in text):
+            raise ValueError(words)
+        return text
 
-def _speakable(text: str) -> str:
-    if any(unicodedata.category(char) == "Cc" for char in text):
-        raise ValueError("must not have line breaks or control characters: it is spoken")
-    return text
+    return AfterValidator(check)
 
 
 def _e164(text: str) -> str:
-    """A number that a country's plan leaves room for. Whether it is assigned is not for us to know."""
+    """A number that is possible in its country's numbering plan, assigned or not."""
     try:
         number = phonenumbers.parse(text, None)
         canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
@@ -143,7 +140,7 @@ def _e164(text: str) -> str:
 
 
 def _with_plus(text: Any) -> Any:
-    """A plus sign that was not encoded arrives as a space; no number begins with one."""
+    """A plus sign that was not percent-encoded arrives as a space."""
     return f"+{text[1:]}" if isinstance(text, str) and text.startswith(" ") else text
 
 
@@ -159,7 +156,7 @@ def _timezone(text: str) -> str:
 
 
 def _clean_secret(secret: SecretStr) -> SecretStr:
-    """Pasted keys often bring white space with them."""
+    """Pasted keys often have white space around them."""
     text = secret.get_secret_value().strip()
     if not text:
         raise ValueError("must not be empty")
@@ -181,7 +178,11 @@ def _web_address(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    _without({"Cc", "Zl", "Zp"}, "must not have line breaks or control characters"),
+]
 E164 = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": _E164})]
 QueryE164 = Annotated[E164, BeforeValidator(_with_plus)]
 Country = Annotated[str, Matching("[A-Z]{2}", "must be two capital letters, such as US (ISO 3166-1)")]
@@ -208,5 +209,7 @@ RemoteId = Annotated[
 ]
 WebAddress = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_web_address)]
 Greeting = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000), AfterValidator(_speakable)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000),
+    _without({"Cc"}, "must not have line breaks or control characters: it is spoken"),
 ]

@@ -10,7 +10,7 @@ from router.app.outside import Outside
 from router.calls.answers import Answers
 from router.calls.callbacks import LegCallbacks
 from router.calls.claims import Caps, Claims
-from router.calls.documents import Documents, RingBudget
+from router.calls.documents import Documents
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.flow import CallFlow
@@ -21,6 +21,7 @@ from router.calls.native import NativeCalls
 from router.calls.own_steps import OwnSteps
 from router.calls.recovery import Recovery
 from router.calls.reports import Reports
+from router.calls.ring_budget import RingBudget
 from router.calls.sweep import OverdueCalls
 from router.calls.transfer import Transfers
 from router.calls.unseen import UnseenCalls

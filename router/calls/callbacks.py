@@ -1,6 +1,6 @@
-"""The callbacks in the middle of a leg: the owner picks up and decides, a media stream begins or fails.
+"""The callbacks during a leg: the owner picks up and decides, a media stream begins or fails.
 
-None of them moves the call to another rung; the end of the leg does (router.calls.flow).
+None of them moves the call to another rung. The end of the leg does (router.calls.flow).
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from router.routing.deadline import Deadline
 
 @dataclass(frozen=True, slots=True)
 class LegCallbacks:
-    """Answers them."""
-
     documents: Documents
     judge: LegJudge
     live_calls: LiveCalls
@@ -31,7 +29,7 @@ class LegCallbacks:
     clock: Clock
 
     async def put_through(self, state: CallState, sealed: str) -> str:
-        """The carrier was told over its API to come here: the person is rung whom the AI was asked for."""
+        """Twilio fetches the document of a transfer, which we started over its API: ring the person."""
         return self.documents.ring_person(state, sealed)
 
     async def screen(self, state: CallState, sealed: str) -> str:
@@ -47,10 +45,10 @@ class LegCallbacks:
         return twiml.bridge()
 
     async def hear_stream(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
-        """The status callback of a media stream. The stream's end is judged by it, so it is durable before all else."""
+        """The status callback of a media stream. The stream's end is judged by it, so it is made durable first."""
         event = params.get("StreamEvent")
         if event == "stream-started":
-            self.judge.note_ai_answer(state, self.clock())
+            self.events.note_answer(state, "ai", state.provider, self.clock())
         elif event == "stream-error":
             await self.judge.note_broken_stream(state, params)
         await self.recorder.flush(deadline.left_for_work())

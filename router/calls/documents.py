@@ -14,6 +14,7 @@ from crypto import Keyring
 from router import twiml
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
+from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
 from router.calls.state import Answer, CallState, seal_state
 from router.calls.steps import StepKind
 from router.clock import Clock
@@ -27,30 +28,6 @@ UNKNOWN_TALK_SECONDS: Final = 3540  # how long an assistant may talk where we do
 LEAST_TRANSCRIBED_SECONDS: Final = 2
 MOST_TRANSCRIBED_SECONDS: Final = 120
 _LIMIT_MARGIN_SECONDS: Final = 60
-_HIDDEN_RING_SECONDS: Final = 5  # Twilio rings this much longer than told (Twilio docs: TwiML Dial, "timeout")
-_LEAST_RING_SECONDS: Final = 5  # Twilio's shortest timeout
-
-
-@dataclass(frozen=True, slots=True)
-class RingBudget:
-    """How long all rungs of a call together may ring until a person or a machine is on the line: `seconds`."""
-
-    seconds: int
-    clock: Clock
-
-    def has_room(self, state: CallState) -> bool:
-        """Whether one more phone may ring."""
-        return self._left(state) >= _LEAST_RING_SECONDS + _HIDDEN_RING_SECONDS
-
-    def seconds_for(self, state: CallState, wanted: int) -> int:
-        """How long the next phone rings that is to ring `wanted` seconds."""
-        if state.transfer_to is not None:  # the AI has answered the caller: the budget is over
-            return wanted
-        left = int(self._left(state)) - _HIDDEN_RING_SECONDS
-        return max(_LEAST_RING_SECONDS, min(wanted, left))
-
-    def _left(self, state: CallState) -> float:
-        return self.seconds - (self.clock().timestamp() - state.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +104,7 @@ class Documents:
 
     def _ring(self, state: CallState, phone: str, sealed: str) -> str:
         timeout = self.ring_budget.seconds_for(state, state.route.routing.ring_seconds)
-        until = self.clock() + timedelta(seconds=timeout + 2 * _HIDDEN_RING_SECONDS)
+        until = self.clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
         self.recorder.note(SetRinging(state.call_id, phone, caller_id, until))
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None

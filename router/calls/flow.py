@@ -18,12 +18,13 @@ from router import twiml
 from router.calls import legs
 from router.calls.answers import Answers
 from router.calls.claims import Claims, Inbound
-from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents, RingBudget
+from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.judging import GoOn, LegJudge, Over, Verdict
 from router.calls.recorder import Recorder
 from router.calls.recovery import Recovery
+from router.calls.ring_budget import RingBudget
 from router.calls.state import Answer, CallState
 from router.calls.steps import INBOUND
 from router.clock import Clock

@@ -65,9 +65,6 @@ class LegJudge:
             return self._judge_owner(state, params, facts)
         return await self._judge_ai(state, params, facts or (), deadline)
 
-    def note_ai_answer(self, state: CallState, at: datetime) -> None:
-        self.events.note_answer(state, "ai", state.provider, at)
-
     async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
         """A media stream failed, unless it ended because we took the call away from its AI."""
         try:
@@ -108,7 +105,7 @@ class LegJudge:
         """Note that the AI answered, unless it did not or that is on record."""
         if talked is None or legs.is_noted(facts, "call.answered", state.step):
             return
-        self.note_ai_answer(state, now - timedelta(seconds=talked))
+        self.events.note_answer(state, "ai", state.provider, now - timedelta(seconds=talked))
 
     def _note_failure(self, state: CallState, params: Mapping[str, str], *, answered: bool) -> None:
         reason = legs.leg_failure(state, params, answered=answered)

@@ -1,7 +1,7 @@
-"""Routes of numbers seen lately, and what their accounts sign with: enough to place a call without a database.
+"""Remembers routes of numbers seen lately, and the tokens of their accounts: enough to place a call without a database.
 
-Bounded, and sealed keys only. On the disk it is router.calls.route_file, from which a service that starts while the
-database is away answers what the last run remembered.
+The memory is bounded and holds sealed keys only. It is kept on disk (router.calls.route_file), so that a service that
+starts while the database is away can answer calls.
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ from router.store.pool import Database
 from router.telemetry import emit
 
 MOST_ACCOUNTS: Final = 10_000
-_AT_ONCE: Final = 500  # routes that are asked for in one statement
+_AT_ONCE: Final = 500  # routes read by one statement
 
 
 class RouteMemory:
-    """What one process remembers. Of two answers the one counts that was asked for later, not the one that came later:
-    every `asked` is the `now()` of before the question.
+    """What one process remembers. Of two answers, the one that was asked for later counts, even if it arrived first:
+    `asked` is always `now()` from before the question.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._routes: FIFOCache[Number, KnownRoute] = FIFOCache(MOST_ROUTES)
         self._accounts: FIFOCache[str, KnownAccount] = FIFOCache(MOST_ACCOUNTS)
-        self._gone: FIFOCache[Number, float] = FIFOCache(
-            MOST_ROUTES
-        )  # what the database said is not there; of an account: ""
+        # Numbers that the database no longer has, and accounts, whose number here is "".
+        self._gone: FIFOCache[Number, float] = FIFOCache(MOST_ROUTES)
         self._changed = False
 
     def __len__(self) -> int:
@@ -49,17 +48,11 @@ class RouteMemory:
         return self._clock()
 
     def keep_route(self, route: Route, asked: float) -> None:
-        route = route.without_lines()
-        number = (route.account_sid, route.number)
-        known = self._routes.get(number)
-        if self._is_overtaken(number, known, asked):
-            return
-        if known is None or known.route != route:
+        if self._put_route(KnownRoute(asked, route.without_lines())):
             self._changed = True
-        self._routes[number] = KnownRoute(asked, route)
 
     def forget_route(self, account_sid: str, number: str, asked: float) -> None:
-        """The database says that the number is not there any more."""
+        """The database no longer has the number."""
         known = self._routes.get((account_sid, number))
         if not self._is_overtaken((account_sid, number), known, asked):
             self._routes.pop((account_sid, number), None)
@@ -70,28 +63,24 @@ class RouteMemory:
         return known.route if known else None
 
     def numbers_of(self, agency_id: str | None) -> list[Number]:
-        """The numbers that are remembered of an agency; of all agencies for None."""
+        """The remembered numbers of an agency; None: of all agencies."""
         return [number for number, known in self._routes.items() if agency_id in (None, known.route.agency_id)]
 
     def keep_tokens(self, account_sid: str, tokens: tuple[SealedToken, ...], asked: float) -> None:
         """An empty tuple forgets the account."""
-        known = self._accounts.get(account_sid)
-        if self._is_overtaken((account_sid, ""), known, asked):
-            return
-        if not tokens:
+        if tokens:
+            if self._put_account(account_sid, KnownAccount(asked, tokens)):
+                self._changed = True
+        elif not self._is_overtaken((account_sid, ""), self._accounts.get(account_sid), asked):
             self._accounts.pop(account_sid, None)
             self._forget((account_sid, ""), asked)
-            return
-        if known is None or known.tokens != tokens:
-            self._changed = True
-        self._accounts[account_sid] = KnownAccount(asked, tokens)
 
     def find_tokens(self, account_sid: str) -> tuple[SealedToken, ...] | None:
         known = self._accounts.get(account_sid)
         return known.tokens if known else None
 
     def accounts_of(self, agency_id: str | None) -> list[str]:
-        """The accounts whose tokens are remembered; of all agencies for None."""
+        """The accounts with a remembered token of the agency; None: of any agency."""
         return [
             account_sid
             for account_sid, known in self._accounts.items()
@@ -99,30 +88,36 @@ class RouteMemory:
         ]
 
     def changes(self) -> Remembered | None:
-        """All that is to be written, if anything has changed since this was asked last."""
+        """What to write to disk; None if nothing has changed since the last call."""
         if not self._changed:
             return None
         self._changed = False
         return Remembered(tuple(self._routes.values()), dict(self._accounts), dict(self._gone))
 
     def change_again(self) -> None:
-        """It could not be written."""
+        """What `changes` returned could not be written."""
         self._changed = True
 
     def adopt(self, others: Remembered) -> list[Number]:
-        """Take over what other processes know better than this one; returns the numbers that are new to it."""
-        adopted = []
-        for known in others.routes:
-            mine = self._routes.get(known.number)
-            if self._is_overtaken(known.number, mine, known.at):
-                continue
-            if mine is None or mine.route != known.route:
-                adopted.append(known.number)
-            self._routes[known.number] = known
+        """Take over what other processes asked for later. Returns the numbers whose routes are new to this one."""
         for account_sid, account in others.accounts.items():
-            if not self._is_overtaken((account_sid, ""), self._accounts.get(account_sid), account.at):
-                self._accounts[account_sid] = account
-        return adopted
+            self._put_account(account_sid, account)
+        return [known.number for known in others.routes if self._put_route(known)]
+
+    def _put_route(self, known: KnownRoute) -> bool:
+        """Whether it is news. Does nothing if what is remembered was asked for later."""
+        mine = self._routes.get(known.number)
+        if self._is_overtaken(known.number, mine, known.at):
+            return False
+        self._routes[known.number] = known
+        return mine is None or mine.route != known.route
+
+    def _put_account(self, account_sid: str, known: KnownAccount) -> bool:
+        mine = self._accounts.get(account_sid)
+        if self._is_overtaken((account_sid, ""), mine, known.at):
+            return False
+        self._accounts[account_sid] = known
+        return mine is None or mine.tokens != known.tokens
 
     def _forget(self, number: Number, asked: float) -> None:
         self._changed = True
@@ -134,7 +129,7 @@ class RouteMemory:
 
 @dataclass(frozen=True, slots=True)
 class MemoryKeeper:
-    """Keeps the memory true while the database answers, and on the disk."""
+    """Keeps the memory up to date while the database answers, and saves it to disk."""
 
     memory: RouteMemory
     file: RouteFile
@@ -142,11 +137,11 @@ class MemoryKeeper:
     guard: Guard
 
     async def load(self) -> None:
-        """What the last run remembered."""
+        """Read what the last run remembered."""
         self.memory.adopt(await asyncio.to_thread(self.file.read))
 
     async def refresh(self, agency_id: str | None) -> None:
-        """The agency's settings changed (None: who knows whose): what is remembered of it is read again.
+        """The agency's settings changed (None: any agency's). Read again what is remembered of it.
 
         Raises DatabaseAwayError.
         """
@@ -163,7 +158,7 @@ class MemoryKeeper:
         await self._read_again(await self.save())
 
     async def save(self) -> list[Number]:
-        """Write what has changed, and learn what others wrote; returns the numbers that are new."""
+        """Write what has changed, and adopt what others wrote. Returns the numbers that are new."""
         changes = self.memory.changes()
         try:
             others = await asyncio.to_thread(self.file.exchange, changes)

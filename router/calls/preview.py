@@ -1,4 +1,4 @@
-"""Who would take a call now, and why not the others. Places no call, writes nothing."""
+"""Which rung would take a call now, and why the others would not. Places no call and writes nothing."""
 
 from __future__ import annotations
 
@@ -21,19 +21,15 @@ _HUMAN_RUNGS: Final[tuple[Literal["owner", "voicemail"], ...]] = ("owner", "voic
 
 
 @dataclass(frozen=True, slots=True)
-class PreviewedRung:
-    """One rung, and what its assistant at the provider does without."""
+class PreviewedRung(Explained):
+    """One rung, and `notes` on what its assistant at the provider lacks."""
 
-    step: Literal["ai", "owner", "voicemail"]
-    provider: str | None
-    would_take: bool
-    reason: str
     notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Previews:
-    """`dispatcher` and `caps` are those of live calls: what is told is what they would do."""
+    """`dispatcher` and `caps` are those of live calls, so that the preview shows what they would do."""
 
     database: Database
     providers: Mapping[str, Provider[Any]]
@@ -42,7 +38,7 @@ class Previews:
     clock: Clock
 
     async def preview(self, agency_id: str, to: str, caller: str | None) -> Sequence[PreviewedRung]:
-        """In the order in which they would be tried. Raises NotFoundError for a number that is not the agency's."""
+        """The rungs in the order in which they would be tried. Raises NotFoundError if the number is not the agency's."""
         now, pool = self.clock(), self.database.settings
         found = await preview_call(
             pool,
@@ -74,7 +70,7 @@ class Previews:
         ]
 
     async def _preview_native(self, route: Route) -> Sequence[Explained]:
-        """The provider's name is the account. Whom it rings when it fails is its own business."""
+        """For a number bought from a provider, whose name is the account. What the provider rings on failure is unknown."""
         provider, pool = route.account_sid, self.database.settings
         if all(access.provider != provider for access in route.accesses):
             reason: str = SkipReason.NO_KEY

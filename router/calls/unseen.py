@@ -1,7 +1,7 @@
-"""Calls and messages of our numbers that never reached us: the static fallback answered while we were away.
+"""Finds calls and messages that never reached us, because the static fallback answered while we were away.
 
-They are found in the carrier's lists, account by account, and recorded as if they had reached us, under the same ids:
-whoever learns of one twice learns nothing new. What is still going on is left for the next time.
+They are found in the carrier's lists, account by account, and recorded under the ids that they would have had, so that
+recording one twice changes nothing. Calls that are still going on are left for the next time.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ FIND_UNSEEN: Final = "calls.find_unseen"
 _EVERY: Final = timedelta(minutes=15)
 _LEASE: Final = timedelta(minutes=10)
 _OVERLAP: Final = timedelta(minutes=15)
-_SETTLED: Final = timedelta(minutes=2)  # by then our own webhooks have told us, if they were going to
-_UNFINISHED: Final = timedelta(hours=1)  # a recording that is not complete by then never will be
-_LONGEST_WAIT: Final = timedelta(days=1)  # for what does not end: later it is no longer looked for
+_SETTLED: Final = timedelta(minutes=2)  # by then our webhooks have reported it, if they ever will
+_UNFINISHED: Final = timedelta(hours=1)  # a recording that is incomplete by then is given up
+_LONGEST_WAIT: Final = timedelta(days=1)  # for a call that does not end: then it is given up
 _AFTER_REFUSAL: Final = timedelta(hours=1)
 _AFTER_FAILURE: Final = timedelta(minutes=5)
 _LEAST_AFTER_429: Final = 60.0
 _ACCOUNTS_A_TICK: Final = 10
 _ACCOUNT_SECONDS: Final = 120.0
 _FLUSH_SECONDS: Final = 5.0
-# An owner who does not press 1 is hung up on well before; whoever stays that long has talked to the caller.
+# An owner who does not press 1 is hung up on well before that; a longer leg has talked to the caller.
 _TALKED_SECONDS: Final = 45
 
 
@@ -62,7 +62,7 @@ KeepMessage: TypeAlias = Callable[[CallState, str, int, datetime], Awaitable[Non
 
 @dataclass(slots=True)
 class _Window:
-    """What an account's lists hold since it was last looked through, and from where to look the next time."""
+    """An account's calls and recordings since the last sweep. `hold`: unfinished ones, where the next sweep begins."""
 
     calls: Sequence[CarrierCall]
     recordings: Sequence[CarrierRecording]
@@ -79,7 +79,7 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class UnseenCalls:
-    """Finds and files them. On however many processes at once: each account is leased."""
+    """Finds and files them. Several processes may do so at once: each account is leased."""
 
     database: Database
     carrier: Carrier
@@ -94,9 +94,9 @@ class UnseenCalls:
         runner.repeat(FIND_UNSEEN, "* * * * *", self.find)
 
     async def find(self) -> None:
-        """In the accounts whose turn it is. Raises DATABASE_ERRORS.
+        """Sweep the accounts that are due. Raises DATABASE_ERRORS.
 
-        Not while records wait on disk here: what seems unseen may be among them.
+        Does nothing while records wait in the spool, because a call that seems unseen may be among them.
         """
         if self.recorder.spooling:
             return
@@ -139,7 +139,7 @@ class UnseenCalls:
             emit("calls.swept", account_sid=account_sid, found=len(found), messages=len(filed))
 
     async def _open(self, account_sid: str, numbers: Iterable[OurNumber]) -> Account | None:
-        """With the key of any agency that has numbers there."""
+        """Open the account with the key of any agency that has numbers on it."""
         for agency_id in sorted({number.agency_id for number in numbers}):
             if account := await self.open_account(agency_id, account_sid):
                 return account
@@ -159,7 +159,7 @@ class UnseenCalls:
     async def _receive_unseen(
         self, account_sid: str, window: _Window, numbers: Mapping[str, OurNumber], now: datetime
     ) -> list[tuple[CallState, CarrierCall]]:
-        """Record the calls that are over, oldest first; those that are not hold the window."""
+        """Record the calls that are over, oldest first. The window holds the others."""
         ours = [call for call in window.calls if _is_ours(call, numbers)]
         known = await find_known_calls(self.database.settings, account_sid, [call.sid for call in ours])
         unfinished = {each.call_sid for each in window.recordings if each.made_at in window.hold and not each.complete}
@@ -186,16 +186,7 @@ class UnseenCalls:
             rungs=(),
             started_at=started_at.timestamp(),
         )
-        is_new = await insert_found_call(
-            self.database.settings,
-            state.call_id,
-            account_sid=account_sid,
-            call_sid=call.sid,
-            number=number,
-            from_number=call.caller,
-            started_at=started_at,
-            now=now,
-        )
+        is_new = await insert_found_call(self.database.settings, state.record, now)
         if not is_new:
             return None
         self.events.note(
@@ -204,7 +195,7 @@ class UnseenCalls:
         return state
 
     async def _file_messages(self, account_sid: str, window: _Window) -> frozenset[str]:
-        """Of recorded calls, those found just now among them. The SIDs of calls that have a message they had not."""
+        """File the messages of recorded calls. Returns the SIDs of the calls that got one."""
         complete = {
             each.sid: each
             for each in window.recordings
@@ -232,9 +223,9 @@ class UnseenCalls:
 
 
 def conclude(call: CarrierCall, *, has_message: bool, longest_leg: int) -> str:
-    """How a call went that nobody saw. `longest_leg`: seconds for which a leg of it was answered.
+    """The outcome of a call that never reached us. `longest_leg`: the seconds of its longest answered leg.
 
-    Only the fallback's refusal of a call that an owner's phone sent back makes a call to us "busy".
+    A call is "busy" only if the fallback rejected it because the owner's phone had forwarded it back.
     """
     if has_message:
         return "voicemail"

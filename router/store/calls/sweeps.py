@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.calls.calls import StoredCall
+from router.store.calls.records import InsertCall
 from router.store.pool import Connection
 from router.store.rows import columns, read
 
@@ -174,18 +175,8 @@ async def find_unfiled(
     return [(row["recording_sid"], read(StoredCall, row)) for row in rows]
 
 
-async def insert_found_call(
-    connection: Connection,
-    call_id: str,
-    *,
-    account_sid: str,
-    call_sid: str,
-    number: OurNumber,
-    from_number: str,
-    started_at: datetime,
-    now: datetime,
-) -> bool:
-    """Record a call that had passed us by. False: somebody has recorded it meanwhile, or its agency is gone."""
+async def insert_found_call(connection: Connection, call: InsertCall, now: datetime) -> bool:
+    """Record a call that never reached us. False: it is recorded already, or its agency is gone."""
     found = await connection.fetchval(
         """
         INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at,
@@ -195,14 +186,14 @@ async def insert_found_call(
         ON CONFLICT DO NOTHING
         RETURNING id
         """,
-        call_id,
-        account_sid,
-        call_sid,
-        number.agency_id,
-        number.client_id,
-        from_number,
-        number.e164,
-        started_at,
+        call.call_id,
+        call.account_sid,
+        call.call_sid,
+        call.agency_id,
+        call.client_id,
+        call.from_number,
+        call.to_number,
+        call.started_at,
         now,
     )
     return found is not None

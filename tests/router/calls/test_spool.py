@@ -357,7 +357,7 @@ def test_a_record_that_the_disk_took_in_part_is_not_there(folder: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write_durably", fail_in_part)
+        patch.setattr(module, "_write_whole", fail_in_part)
         with pytest.raises(OSError, match="No space"):
             spool.append([event(2)])
     spool.append([event(3)])
