@@ -1,21 +1,10 @@
-"""What can stand in the way of what an agency asks for. Facts, and words for people; how HTTP says it is the API's.
-
-DomainError
-├── NotFoundError         it does not exist, or belongs to another agency
-├── InvalidError          one field is to blame
-├── ConflictError         it conflicts with what is there
-├── NoKeyError            a key is missing
-├── KeyRejectedError      the key's owner refused it
-├── UnreachableError      the other system could not be asked
-├── NumberNotFoundError   the number is not in that account
-└── CrowdedError          too much at once
-"""
+"""What prevents an agency's request: facts, and words for people. The API maps each class to a problem and its status."""
 
 from __future__ import annotations
 
 
 class DomainError(Exception):
-    """`detail` is for people and holds no secret. `retry_after`: seconds after which another try may go well."""
+    """`detail` is for people and holds no secret. `retry_after`: seconds after which a retry may succeed."""
 
     def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -24,14 +13,14 @@ class DomainError(Exception):
 
 
 class NotFoundError(DomainError):
-    """It does not exist, or belongs to another agency: both look the same from outside."""
+    """It does not exist, or belongs to another agency: the two cannot be told apart from outside."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"There is no such {what}.")
 
 
 class InvalidError(DomainError):
-    """One field is to blame. `message` says how to mend it and does not repeat the value."""
+    """One field is wrong. `message` says what it must be and does not repeat the value."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -40,19 +29,19 @@ class InvalidError(DomainError):
 
 
 class ConflictError(DomainError):
-    """It conflicts with what is there."""
+    """It conflicts with something that exists."""
 
 
 class NoKeyError(DomainError):
-    """A key is missing, or cannot be read any more."""
+    """A key is missing, or can no longer be read."""
 
 
 class KeyRejectedError(DomainError):
-    """The key's owner refused it."""
+    """The provider or Twilio refused the key."""
 
 
 class UnreachableError(DomainError):
-    """The other system could not be asked, or its answer made no sense."""
+    """A provider or Twilio could not be reached, or its answer made no sense."""
 
 
 class NumberNotFoundError(DomainError):

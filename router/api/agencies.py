@@ -1,14 +1,17 @@
-"""Agencies: /v1/agencies."""
+"""Agencies, at /v1/agencies, and the voice providers that they can choose from, at /v1/providers."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 import fastapi
-from fastapi import Request
+from fastapi import APIRouter, Request
 from pydantic import AfterValidator, Field
 
+from adapters.provider import Declaration
+from adapters.registry import Declarations
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, Page
 from router.api.route import OperatorRoute, problems, resource
@@ -26,7 +29,10 @@ Work = Annotated[Agencies, Use(Agencies)]
 AgencyName = Annotated[Name, Field(description="The agency's name", examples=["Acme Voice"])]
 AlertEmail = Annotated[
     Email | None,
-    Field(description="Who gets an email when a key stops working; null: no emails", examples=["alerts@example.com"]),
+    Field(
+        description="The address that gets an email when a key stops working; null: no emails",
+        examples=["alerts@example.com"],
+    ),
 ]
 
 
@@ -38,7 +44,7 @@ class NewAgency(Input):
 
 
 class AgencyChange(Change):
-    """What is left out stays as it is."""
+    """Fields that are left out do not change."""
 
     name: AgencyName = LEFT_OUT
     alert_email: AlertEmail = None
@@ -48,13 +54,13 @@ class AgencyChange(Change):
     fallback_providers: Annotated[
         Annotated[list[str], Field(max_length=20), AfterValidator(distinct)] | None,
         Field(
-            description="Who takes calls when the active provider cannot, in this order; null: every other with a key",
+            description="The providers that stand in for the active one, in this order; null: every other with a key",
             examples=[["retell"]],
         ),
     ] = None
     retention_days: Annotated[
         Annotated[int, WholeNumber(1, 3650)] | None,
-        Field(description="Messages and what was said on calls are deleted after so many days; null: kept"),
+        Field(description="Days after which messages and transcripts are deleted; null: never"),
     ] = None
 
 
@@ -65,11 +71,11 @@ class AgencyReply(Output):
     name: Annotated[str, Field(description="The agency's name", examples=["Acme Voice"])]
     active_provider: Annotated[str | None, Field(description="The voice provider that takes calls", examples=["vapi"])]
     fallback_providers: Annotated[
-        list[str] | None, Field(description="Who takes calls when it cannot; null: every other with a key")
+        list[str] | None, Field(description="The providers that stand in for it; null: every other with a key")
     ]
-    alert_email: Annotated[str | None, Field(description="Who gets an email when a key stops working")]
+    alert_email: Annotated[str | None, Field(description="The address that gets an email when a key stops working")]
     retention_days: Annotated[
-        int | None, Field(description="After how many days what was said is deleted; null: never")
+        int | None, Field(description="Days after which messages and transcripts are deleted; null: never")
     ]
     created_at: Annotated[datetime, Field(description="When it was created")]
 
@@ -79,7 +85,7 @@ class AgencyList(ListOf[AgencyReply]):
 
 
 class AgencyQuery(Page):
-    """Which agencies, and which page of them."""
+    """A page of agencies."""
 
     number: Annotated[
         QueryE164 | None,
@@ -92,8 +98,7 @@ async def list_agencies(
     request: Request, page: Annotated[AgencyQuery, fastapi.Query()], pool: Pool
 ) -> Listed[store.Agency]:
     only = request.state.actor.agency_id
-    rows = await store.list_agencies(pool, only=only, number=page.number, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.id))
+    return await page.read(store.list_agencies, pool, only=only, number=page.number)
 
 
 @operators.post(_PATH, summary="Create an agency", status_code=201, response_model=AgencyReply)
@@ -113,14 +118,54 @@ async def change_agency(agency: OwnAgency, body: AgencyChange, author: By, agenc
 
 @operators.delete(
     _ONE,
-    summary="Delete an agency with everything that it has",
+    summary="Delete an agency with everything it has",
     status_code=204,
     responses=problems("provider-unreachable"),
 )
 async def delete_agency(agency: OwnAgency, author: By, agencies: Work) -> None:
-    """The recordings of its messages are deleted at the carrier first, as far as their account can be opened; with very
-    many of them it takes several requests. Its numbers are let go, as if each were deleted, and the subaccount that the
-    platform made for it is closed. Numbers on its own account stay there. The assistants that we made are deleted at the
-    providers, as far as that can be done within some seconds.
+    """Its recordings are deleted at the carrier first, if their account can be opened; a large number of them takes
+    several requests. Its numbers are released as if each were deleted, and the subaccount that the platform created for
+    it is closed. Numbers on its own account stay there. The assistants that we created are deleted at the providers, as
+    far as a few seconds allow.
     """
     await agencies.delete(agency, author)
+
+
+class OfferReply(Output):
+    """What a voice provider offers."""
+
+    name: Annotated[str, Field(description="As in addresses and bodies", examples=["vapi"])]
+    label: Annotated[str, Field(description="The name shown to people", examples=["Vapi"])]
+    find_key: Annotated[str, Field(description="Where people find their key")]
+    costs: Annotated[str, Field(description="What it charges for")]
+    good_for: Annotated[str, Field(description="Its strengths")]
+    features: Annotated[
+        dict[str, Literal["yes", "partly", "no"]], Field(description="What its assistants can do, by feature")
+    ]
+    notes: Annotated[dict[str, str], Field(description="By feature: how it differs from what you may expect")]
+    sells_in: Annotated[list[str], Field(description="Countries in which it sells numbers itself", examples=[["US"]])]
+
+
+class OfferList(Output):
+    """All voice providers."""
+
+    items: Annotated[list[OfferReply], Field(description="In the order in which they stand in for one another")]
+
+
+def provider_router(voice: Declarations) -> APIRouter:
+    router = resource("agencies")
+
+    @router.get("/v1/providers", summary="Compare the voice providers", response_model=OfferList)
+    async def list_providers() -> dict[str, Any]:
+        return {"items": [_show(provider) for provider in voice]}
+
+    return router
+
+
+def _show(provider: Declaration[Any]) -> dict[str, Any]:
+    return asdict(provider.about) | {
+        "name": provider.name,
+        "features": dict(provider.offer.features),
+        "notes": dict(provider.offer.notes),
+        "sells_in": list(provider.shop.sells_in) if provider.shop is not None else [],
+    }

@@ -1,4 +1,4 @@
-"""The whole API: its operations, what they work with, and the gate in front of them."""
+"""The whole API: its operations, the objects they use, and the gate in front of them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from starlette.routing import BaseRoute
 
 from adapters.registry import Declarations
 from crypto import Secret
-from router.api import agencies, audit, calls, clients, endpoints, events, explain, figures, numbers, tokens, voicemails
+from router.api import agencies, calls, clients, endpoints, events, figures, numbers, tokens, voicemails
 from router.api.assistants import assistant_router, sync_router
 from router.api.document import describe
 from router.api.gate import Gate
 from router.api.keys import key_router
 from router.api.numbers import number_router, registration_router
-from router.api.providers import provider_router
 from router.api.reference import reference_routes
 from router.api.route import ApiRoute
 from router.store.pool import Database
@@ -26,7 +25,7 @@ from router.store.pool import Database
 
 @cache
 def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
-    """Every operation, for these voice providers. They hold nothing that works: that is the app's state."""
+    """Every operation, for these voice providers. The objects they use are in the app's state."""
     routers = (
         agencies.router,
         agencies.operators,
@@ -35,18 +34,18 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         key_router(voice),
         clients.router,
         assistant_router(voice),
-        provider_router(voice),
+        agencies.provider_router(voice),
         sync_router(voice),
         number_router(voice),
         numbers.router,
         registration_router(voice),
         calls.router,
-        explain.router,
+        calls.explain,
         figures.router,
         voicemails.router,
         events.router,
         endpoints.router,
-        audit.router,
+        tokens.audit,
     )
     routes = chain.from_iterable(router.routes for router in routers)
     return tuple(route for route in routes if isinstance(route, ApiRoute))
@@ -56,10 +55,7 @@ def api_routes(voice: Declarations, parts: Mapping[Any, Any], admin_token: Secre
     """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
     operations = api_operations(voice)
     gate = Gate(make_app(operations, parts), operations, parts[Database], admin_token)
-    return [
-        gate,
-        *reference_routes(partial(describe_api, voice, public_url)),
-    ]
+    return [gate, *reference_routes(partial(describe_api, voice, public_url))]
 
 
 def make_app(operations: Sequence[ApiRoute], parts: Mapping[Any, Any]) -> FastAPI:

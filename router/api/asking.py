@@ -1,8 +1,7 @@
-"""What handlers are given, as shared annotated types: ids of the path, who asks, and what does the work."""
+"""The arguments of handlers as shared annotated types: ids in the path, the author, and the objects that do the work."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Path, Request
@@ -12,7 +11,7 @@ from router.store.changes import Author
 from router.store.pool import Connection, Database
 
 OwnAgency = Annotated[str, Path(description="The id of the agency")]
-"""One that the token may reach: the gate lets no other pass."""
+"""The gate admits only agencies that the token may access."""
 
 
 def Use(kind: Any) -> Any:  # noqa: N802 - stands in annotations, as Depends does
@@ -21,8 +20,7 @@ def Use(kind: Any) -> Any:  # noqa: N802 - stands in annotations, as Depends doe
     async def find(request: Request) -> Any:
         return request.app.state.parts[kind]
 
-    dependency: Callable[..., Awaitable[Any]] = find
-    return Depends(dependency)
+    return Depends(find)
 
 
 async def _find_pool(request: Request) -> Connection:
@@ -31,7 +29,7 @@ async def _find_pool(request: Request) -> Connection:
 
 
 Pool = Annotated[Connection, Depends(_find_pool)]
-"""Connections for what is only read."""
+"""Connections for reading."""
 
 
 async def _find_document(request: Request) -> dict[str, Any]:
@@ -40,7 +38,7 @@ async def _find_document(request: Request) -> dict[str, Any]:
 
 
 Document = Annotated[dict[str, Any], Depends(_find_document)]
-"""The body as it was sent."""
+"""The body as sent."""
 
 
 async def _find_author(
@@ -50,7 +48,7 @@ async def _find_author(
         Header(
             alias="Idempotency-Key",
             pattern=KEY_PATTERN,
-            description="Repeated within 24 hours with the same body, the answer is the same and nothing is done twice",
+            description="A repeat with the same key and body within 24 hours gets the same answer, and nothing is done twice",
         ),
     ] = None,
 ) -> Author:
@@ -66,4 +64,4 @@ async def _find_author(
 
 
 By = Annotated[Author, Depends(_find_author)]
-"""Who changes something. Every operation that writes takes it."""
+"""The author of a change, for every operation that writes."""

@@ -1,4 +1,4 @@
-"""Assistants at providers: links to those that exist there, how far ours are, and what a switch would do."""
+"""Assistants at providers: links to existing ones, the progress of a sync, and the plan of a switch."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Work = Annotated[ClientAssistants, Use(ClientAssistants)]
 
 
 class NewLink(Input):
-    """An assistant that exists at the provider, to be used as it is."""
+    """A link to an assistant that exists at the provider."""
 
     remote_id: Annotated[RemoteId, Field(description="Its id at the provider")]
     manage: Annotated[
         list[Literal["webhook", "transfer"]],
         AfterValidator(distinct),
-        Field(default_factory=list, description="What we set on it"),
+        Field(default_factory=list, description="The settings of it that we may change"),
     ]
 
 
@@ -43,14 +43,17 @@ class AssistantReply(Output):
     """A client's assistant at one provider."""
 
     provider: Annotated[str, Field(description="The provider's name", examples=["vapi"])]
-    remote_id: Annotated[str | None, Field(description="Its id there; null: it is not there")]
+    remote_id: Annotated[str | None, Field(description="Its id at the provider; null: it does not exist there")]
     state: Annotated[
         Literal["missing", "pending", "synced", "failed", "linked"],
-        Field(description="linked: somebody made it at the provider, and we leave it as it is"),
+        Field(description="linked: it was created at the provider, and we leave it as it is"),
     ]
     error: Annotated[str | None, Field(description="Why it failed")]
     lost: Annotated[
-        list[str], Field(description="What of the definition the provider cannot do", examples=[["knowledge"]])
+        list[str],
+        Field(
+            description="The features of the definition that the provider does not support", examples=[["knowledge"]]
+        ),
     ]
 
 
@@ -62,7 +65,7 @@ class AssistantList(Output):
 
 
 class FailureReply(Output):
-    """A client for whom it failed."""
+    """A client whose sync failed."""
 
     client_id: Annotated[str, Field(description="The client's id")]
     client_name: Annotated[str, Field(description="The client's name")]
@@ -70,30 +73,30 @@ class FailureReply(Output):
 
 
 class SyncProgress(SyncReply):
-    """How far the agency's assistants are at a provider, and each client for whom it failed."""
+    """The progress of a sync to a provider, and the clients for which it failed."""
 
     provider: Annotated[str, Field(description="The provider's name", examples=["vapi"])]
-    failures: Annotated[list[FailureReply], Field(description="The first of the clients for whom it failed")]
+    failures: Annotated[list[FailureReply], Field(description="The first clients whose sync failed")]
 
 
 class PlanItem(Output):
-    """What becomes of one client."""
+    """What happens to one client."""
 
     client_id: Annotated[str, Field(description="The client's id")]
     client_name: Annotated[str, Field(description="The client's name")]
     action: Annotated[
         Literal["create", "update", "adopt", "keep", "none"],
-        Field(description="adopt: a copy of ours was found there; keep: it is there as it should be, or linked"),
+        Field(description="adopt: an earlier copy of ours is reused; keep: up to date, or linked"),
     ]
-    lost: Annotated[list[str], Field(description="What of its assistant the provider cannot do")]
+    lost: Annotated[list[str], Field(description="The features of its assistant that the provider does not support")]
     reason: Annotated[str | None, Field(description="Why nothing is done for it")]
 
 
 class OrphanReply(Output):
-    """An assistant of our making that no call would reach."""
+    """An assistant that we created and that no call would reach."""
 
     provider: Annotated[str, Field(description="Where it is")]
-    client_id: Annotated[str, Field(description="The client for which it was made")]
+    client_id: Annotated[str, Field(description="The client for which it was created")]
     remote_id: Annotated[str | None, Field(description="Its id there")]
 
 
@@ -101,13 +104,13 @@ class PlanReply(Output):
     """What making a provider the active one would do."""
 
     provider: Annotated[str, Field(description="Which provider")]
-    items: Annotated[list[PlanItem], Field(description="What becomes of each client")]
+    items: Annotated[list[PlanItem], Field(description="What happens to each client")]
     orphans: Annotated[list[OrphanReply], Field(description="Assistants that no call would reach")]
     staying_behind: Annotated[list[str], Field(description="Numbers bought from another provider, which stay there")]
 
 
 class PlanQuery(Query):
-    """Which switch."""
+    """The provider to switch to."""
 
     provider: Annotated[str, Field(description="The name of a voice provider", examples=["vapi"])]
 
@@ -116,7 +119,9 @@ def assistant_router(voice: Declarations) -> APIRouter:
     """With addresses for each of these voice providers."""
     router = resource("assistants")
 
-    @router.get(_LINKS, summary="Show where the client's assistant is at each provider", response_model=AssistantList)
+    @router.get(
+        _LINKS, summary="Show the state of the client's assistant at each provider", response_model=AssistantList
+    )
     async def list_assistants(
         agency: OwnAgency, client: ClientId, assistants: Work
     ) -> dict[str, Sequence[StoredAssistant]]:
@@ -130,11 +135,11 @@ def assistant_router(voice: Declarations) -> APIRouter:
 
 
 def sync_router(voice: Declarations) -> APIRouter:
-    """Likewise."""
+    """With addresses for each of these voice providers."""
     router = resource("agencies")
 
     @router.get(
-        _AGENCY + "/plan", summary="Say what making a provider the active one would do", response_model=PlanReply
+        _AGENCY + "/plan", summary="Show what making a provider the active one would do", response_model=PlanReply
     )
     async def show_plan(
         agency: OwnAgency,
@@ -164,43 +169,43 @@ def _add_links(router: APIRouter, provider: str, label: str) -> None:
         responses=problems("no-key", "key-rejected", "provider-unreachable"),
     )
     async def link(agency: OwnAgency, client: ClientId, body: NewLink, author: By, assistants: Work) -> StoredAssistant:
-        """It counts as synced: calls go to it from the next one on. With the agency's key it is looked at first: one
-        that does not exist, or was never published, is refused. What `manage` names is set on it; everything else of it
-        is left alone. One that we made for the client before is deleted there.
+        """It counts as synced and answers from the next call on. It is first looked up with the agency's key: one that
+        does not exist, or was never published, is refused. Only what `manage` names is changed on it. An assistant that
+        we created for the client before is deleted there.
         """
         return await assistants.link(agency, client, provider, body.remote_id, body.manage, author)
 
     @router.delete(path, summary=f"Unlink the assistant at {label}", status_code=204)
     async def unlink(agency: OwnAgency, client: ClientId, author: By, assistants: Work) -> None:
-        """It stays there as it is. A client with an assistant of its own definition gets that one."""
+        """It stays at the provider. If the client has a definition, an assistant is created from it."""
         await assistants.unlink(agency, client, provider, author)
 
 
 def _add_removal(router: APIRouter, provider: str, label: str) -> None:
     @router.delete(
         f"{_AGENCY}/assistants/{provider}",
-        summary=f"Delete all assistants that we made at {label}",
+        summary=f"Delete all assistants that we created at {label}",
         status_code=204,
         responses=problems("no-key"),
     )
     async def delete_assistants(agency: OwnAgency, author: By, assistants: Work) -> None:
-        """Not while calls go there first. They are deleted soon after the answer; linked ones stay."""
+        """Not while the provider is active. They are deleted soon after the answer; linked ones stay."""
         await assistants.remove_all(agency, provider, author)
 
 
 def _add_sync(router: APIRouter, provider: str, label: str) -> None:
     path = f"{_AGENCY}/sync/{provider}"
 
-    @router.get(path, summary=f"Show how far the assistants are at {label}", response_model=SyncProgress)
+    @router.get(path, summary=f"Show the progress of the sync to {label}", response_model=SyncProgress)
     async def show_sync(agency: OwnAgency, assistants: Work) -> Progress:
         return await assistants.show_progress(agency, provider)
 
     @router.post(
         path,
-        summary=f"Try again what failed at {label}",
+        summary=f"Retry failed assistants at {label}",
         response_model=SyncProgress,
         responses=problems("no-key"),
     )
     async def sync_again(agency: OwnAgency, author: By, assistants: Work) -> Progress:
-        """What is missing or outdated there is put there, too."""
+        """Missing and outdated assistants are synced, too."""
         return await assistants.sync_again(agency, provider, author)

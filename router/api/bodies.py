@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded while it arrives, and JSON that a database can hold before anything else sees it."""
+"""Reading a request's body: limited while it arrives, and checked to be JSON that the database can store."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from router import bodies
-from router.api.problems import Problem, invalid
+from router.api.problems import Problem
 from router.bodies import TooLargeError
+from router.errors import InvalidError
 
 _MAX_DEPTH: Final = 100
 
@@ -24,7 +25,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def read_json(raw: bytes) -> dict[str, Any]:
-    """An object without anything that PostgreSQL cannot store. Raises Problem."""
+    """A JSON object that PostgreSQL can store. Raises Problem, InvalidError."""
     try:
         document = json.loads(raw)
     except RecursionError:
@@ -44,7 +45,7 @@ def _too_deep() -> Problem:
 
 
 def _refuse_unstorable(value: Any, place: tuple[str, ...]) -> None:
-    """PostgreSQL stores no NUL, no half of a surrogate pair, and neither infinity nor NaN in JSON."""
+    """PostgreSQL cannot store NUL, half a surrogate pair, infinity or NaN in JSON."""
     if len(place) > _MAX_DEPTH:
         raise _too_deep()
     match value:
@@ -56,9 +57,9 @@ def _refuse_unstorable(value: Any, place: tuple[str, ...]) -> None:
             for number, inner in enumerate(value):
                 _refuse_unstorable(inner, (*place, str(number)))
         case str() if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise invalid(_name(place), "must not hold NUL characters or halves of surrogate pairs")
+            raise InvalidError(_name(place), "must not hold NUL characters or halves of surrogate pairs")
         case float() if not math.isfinite(value):
-            raise invalid(_name(place), "must be a finite number")
+            raise InvalidError(_name(place), "must be a finite number")
 
 
 def _name(place: tuple[str, ...]) -> str:

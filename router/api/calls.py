@@ -1,4 +1,4 @@
-"""Calls of an agency, to be read and deleted: /v1/agencies/{agency}/calls."""
+"""An agency's calls, at /v1/agencies/{agency}/calls, and who would take one now, at …/explain."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import fastapi
 from fastapi import Path
 from pydantic import Field
 
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
+from router.calls.preview import Previews
 from router.errors import NotFoundError
-from router.fields import Output
+from router.fields import Output, Query, QueryE164
 from router.messages.recordings import Recordings
 from router.store.calls import history
 from router.store.calls.reports import find_story
@@ -21,6 +23,7 @@ from router.store.calls.reports import find_story
 _PATH = "/v1/agencies/{agency}/calls"
 
 router = resource("calls")
+explain = resource("agencies")
 
 CallId = Annotated[str, Path(description="The id of the call")]
 CallerNumber = Annotated[
@@ -30,20 +33,20 @@ Outcome = Literal["ai", "owner", "voicemail", "abandoned", "rejected"]
 
 
 class CallReply(Output):
-    """A call, maybe still on."""
+    """A call, ended or in progress."""
 
     id: Annotated[str, Field(description="The call's id")]
-    call_sid: Annotated[str, Field(description="Twilio's id of it")]
+    call_sid: Annotated[str, Field(description="Twilio's id of the call")]
     client_id: Annotated[str, Field(description="The client that was called")]
     caller: CallerNumber
     to: Annotated[str, Field(validation_alias="to_number", description="The client's number that was called")]
-    provider: Annotated[str | None, Field(description="The voice provider that had it last", examples=["vapi"])]
-    outcome: Annotated[Outcome | None, Field(description="How it ended; null while it is on")]
+    provider: Annotated[str | None, Field(description="The voice provider that had the call last", examples=["vapi"])]
+    outcome: Annotated[Outcome | None, Field(description="How it ended; null while in progress")]
     started_at: Annotated[datetime, Field(description="When it came in")]
     answered_at: Annotated[datetime | None, Field(description="When an AI, a person or the voicemail answered")]
-    ended_at: Annotated[datetime | None, Field(description="When it ended; null while it is on")]
-    seconds: Annotated[int | None, Field(description="Its length; null while it is on")]
-    cost: Annotated[float | None, Field(description="In US dollars, where the provider tells")]
+    ended_at: Annotated[datetime | None, Field(description="When it ended; null while in progress")]
+    seconds: Annotated[int | None, Field(description="Its length; null while in progress")]
+    cost: Annotated[float | None, Field(description="In US dollars, if the provider reports it")]
 
 
 class CallList(ListOf[CallReply]):
@@ -56,32 +59,31 @@ class EventReply(Output):
     id: Annotated[str, Field(description="The event's id")]
     at: Annotated[datetime, Field(description="When it happened")]
     event: Annotated[str, Field(description="Its name, as in the log", examples=["handoff.succeeded"])]
-    step: Annotated[str | None, Field(description="The place in the call's way where it happened")]
+    step: Annotated[str | None, Field(description="The step of the call at which it happened")]
     provider: Annotated[str | None, Field(description="The voice provider that it is about")]
     reason: Annotated[str | None, Field(description="Why, in one word", examples=["timeout"])]
     duration_ms: Annotated[int | None, Field(description="How long it took")]
 
 
 class CallWithEvents(CallReply):
-    """A call with its events, and what the provider told of it."""
+    """A call with its events and the provider's report."""
 
-    provider_call_id: Annotated[str | None, Field(description="The provider's id of it")]
-    end_reason: Annotated[str | None, Field(description="Why it ended, in the provider's own word")]
+    provider_call_id: Annotated[str | None, Field(description="The provider's id of the call")]
+    end_reason: Annotated[str | None, Field(description="Why it ended, in the provider's words")]
     summary: Annotated[str | None, Field(description="The provider's summary of what was said")]
-    transcript: Annotated[str | None, Field(description="What was said, as the provider wrote it down")]
+    transcript: Annotated[str | None, Field(description="The provider's transcript")]
     ai_seconds: Annotated[float | None, Field(description="How long the provider's assistant had the call")]
     events: Annotated[list[EventReply], Field(description="Oldest first")]
 
 
 @router.get(_PATH, summary="List calls, newest first", response_model=CallList)
 async def list_calls(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[history.PastCall]:
-    rows = await history.list_calls(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.started_at, row.id))
+    return await page.read(history.list_calls, pool, agency, position=lambda row: (row.started_at, row.id))
 
 
 @router.get(_PATH + "/{call}", summary="Show a call with its events", response_model=CallWithEvents)
 async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, Any]:
-    """With what the provider told of it. The names of events are those of the log."""
+    """With the provider's report. Events have the same names as in the log."""
     found = await history.find_call(pool, agency, call)
     if found is None:
         raise NotFoundError("call")
@@ -92,12 +94,64 @@ async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, An
 
 @router.delete(
     _PATH + "/{call}",
-    summary="Delete a call with all that was said on it",
+    summary="Delete a call with its transcript and messages",
     status_code=204,
     responses=problems("provider-unreachable"),
 )
 async def delete_call(
     agency: OwnAgency, call: CallId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
 ) -> None:
-    """Its messages too, at the carrier first. A call that is still on: 409."""
+    """Its messages are deleted at the carrier first. A call in progress is refused with 409."""
     await recordings.delete_call(agency, call, author)
+
+
+class ExplainQuery(Query):
+    """The call to explain."""
+
+    to: Annotated[
+        QueryE164, Field(description="The number that is called, with the + as %2B", examples=["+14155550123"])
+    ]
+    caller: Annotated[
+        QueryE164 | None, Field(alias="from", description="The caller's number, likewise", examples=["+14155550199"])
+    ] = None
+
+
+class RungReply(Output):
+    """One rung of the ladder."""
+
+    step: Annotated[Literal["ai", "owner", "voicemail"], Field(description="Who it is")]
+    provider: Annotated[str | None, Field(description="The voice provider, if it is an AI")]
+    would_take: Annotated[bool, Field(description="Whether it would take the call; at most one rung does")]
+    reason: Annotated[
+        str,
+        Field(
+            description='"ready": it would take the call; else why it would not, or why the voicemail must',
+            examples=["not_synced"],
+        ),
+    ]
+    notes: Annotated[
+        list[str], Field(description='What its assistant there lacks, such as "no_events" or "no_transfer"')
+    ]
+
+
+class Explanation(Output):
+    """Who would take the call, and why the others would not."""
+
+    rungs: Annotated[
+        list[RungReply],
+        Field(description="In the order in which they would be tried; rungs that are not on the ladder come last"),
+    ]
+
+
+@explain.get(
+    "/v1/agencies/{agency}/explain",
+    summary="Explain who would take a call now, and why the others would not",
+    response_model=Explanation,
+)
+async def explain_call(
+    agency: OwnAgency, call: Annotated[ExplainQuery, fastapi.Query()], previews: Annotated[Previews, Use(Previews)]
+) -> dict[str, Any]:
+    """Uses the rules of a live call and the circuits of the process that answers. Calls to a number that was bought
+    from a voice provider do not pass through us: only that provider can take them.
+    """
+    return {"rungs": await previews.preview(agency, call.to, call.caller)}

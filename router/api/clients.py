@@ -31,7 +31,9 @@ PersonalPhone = Annotated[
 ]
 NotifyEmail = Annotated[
     Email | None,
-    Field(description="Who gets an email about each message; null: no emails", examples=["owner@example.com"]),
+    Field(
+        description="The address that gets an email about each message; null: no emails", examples=["owner@example.com"]
+    ),
 ]
 OwnProvider = Annotated[
     str | None,
@@ -54,12 +56,12 @@ class NewClient(Input):
         None
     )
     assistant: Annotated[
-        AssistantDefinition | None, Field(description="What answers its calls; null: no assistant of ours")
+        AssistantDefinition | None, Field(description="The assistant that answers its calls; null: none")
     ] = None
 
 
 class ClientChange(Change):
-    """What is left out stays as it is; null clears."""
+    """Fields that are left out do not change; null clears."""
 
     name: ClientName = LEFT_OUT
     personal_phone: PersonalPhone = None
@@ -77,11 +79,11 @@ class ClientReply(Output):
     agency_id: Annotated[str, Field(description="Its agency")]
     name: Annotated[str, Field(description="The business's name", examples=["Bella's Salon"])]
     personal_phone: Annotated[str | None, Field(description="The owner's phone", examples=["+14155550123"])]
-    notify_email: Annotated[str | None, Field(description="Who gets an email about each message")]
+    notify_email: Annotated[str | None, Field(description="The address that gets an email about each message")]
     provider: OwnProvider
     caller_id: CallerIdChoice
     routing: Annotated[RoutingSettings, Field(description="How its calls are answered")]
-    assistant: Annotated[dict[str, Any] | None, Field(description="As it was sent")]
+    assistant: Annotated[dict[str, Any] | None, Field(description="The assistant as it was sent")]
     created_at: Annotated[datetime, Field(description="When it was created")]
 
 
@@ -91,8 +93,7 @@ class ClientList(ListOf[ClientReply]):
 
 @router.get(_PATH, summary="List clients", response_model=ClientList)
 async def list_clients(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Client]:
-    rows = await store.list_clients(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.id))
+    return await page.read(store.list_clients, pool, agency)
 
 
 @router.post(
@@ -113,8 +114,8 @@ async def show_client(agency: OwnAgency, client: ClientId, clients: Work) -> sto
 async def change_client(
     agency: OwnAgency, client: ClientId, body: ClientChange, document: Document, author: By, clients: Work
 ) -> store.Client:
-    """Takes effect on the next call. The static fallback of its numbers is rewritten at the carrier; where that fails
-    the number shows `fallback: stale`, and the next change tries again, an empty one too.
+    """Takes effect on the next call. The static fallback of its numbers is updated at the carrier; if that fails, the
+    number shows `fallback: stale`, and the next change, even an empty one, tries again.
     """
     return await clients.change(agency, client, _read(body, document, body.model_fields_set), author)
 
@@ -123,12 +124,12 @@ async def change_client(
     _ONE, summary="Delete a client with its numbers", status_code=204, responses=problems("provider-unreachable")
 )
 async def delete_client(agency: OwnAgency, client: ClientId, author: By, clients: Work) -> None:
-    """Its numbers are let go first, as if each were deleted: those bought here are given back."""
+    """Its numbers are released first, as if each were deleted: those bought here are given back."""
     await clients.delete(agency, client, author)
 
 
 def _read(body: BaseModel, document: Document, names: Iterable[str]) -> dict[str, Any]:
-    """Field by field; the assistant as it was sent."""
+    """The named fields; the assistant as it was sent."""
     fields = {name: getattr(body, name) for name in names}
     if "assistant" in fields:
         fields["assistant"] = document.get("assistant")

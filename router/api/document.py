@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: FastAPI's, and what holds for the whole API."""
+"""The OpenAPI 3.1 document: FastAPI's, and what applies to the whole API."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from router.api.problems import ProblemReply
 _SCHEMAS: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = (
     "JSON in UTF-8. Bodies may have up to 64 kB, and up to 1 MB where a client with its assistant is created or changed. "
-    "The operator's token may do everything, an agency's token only what is under its own agency; anything else does not "
+    "The operator's token gives full access. An agency's token gives access to that agency; everything else does not "
     "exist for it. Every change takes effect on the next call. Errors are problems (RFC 9457), each with a page at the "
     "address in its `type`."
 )
 _TAGS: Final = {
-    "agencies": "The tenants, what a switch of their provider would do, and who would take a call",
-    "tokens": "What opens the API for an agency's people and programs",
-    "keys": "Credentials for voice providers and Twilio: tried, sealed, never shown again",
-    "clients": "An agency's businesses: who answers their calls",
-    "assistants": "What answers: copies at the providers, and assistants that were linked by hand",
+    "agencies": "The tenants, the plan of a switch, and who would take a call",
+    "tokens": "Access to the API for an agency's people and programs",
+    "keys": "Credentials for voice providers and Twilio: tested, sealed, never shown again",
+    "clients": "An agency's businesses, and who answers their calls",
+    "assistants": "Copies at the providers, and assistants that were linked by hand",
     "numbers": "Phone numbers: bought, taken over, given back",
     "registrations": "A number's entries at voice providers",
     "calls": "What happened on calls",
-    "figures": "Calls, counted",
-    "voicemails": "What callers left",
+    "figures": "Statistics of calls",
+    "voicemails": "Messages that callers left",
     "events": "Call events as they happen",
     "endpoints": "Where call events are posted: outgoing webhooks",
     "audit": "Who changed what",
@@ -56,7 +56,7 @@ def describe(routes: Sequence[BaseRoute], public_url: str) -> dict[str, Any]:
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "The operator's token, or an agency's"}
     }
-    # Added here, because FastAPI leaves out what is null.
+    # Added here, because FastAPI leaves out null values.
     sent = document["webhooks"]["call-event"]["post"]["requestBody"]["content"][webhooks.MEDIA_TYPE]
     sent["example"] = webhooks.EXAMPLE
     document["security"] = [{"token": []}]

@@ -1,4 +1,4 @@
-"""Where an agency wants to hear of call events: /v1/agencies/{agency}/endpoints."""
+"""Outgoing webhooks of an agency: /v1/agencies/{agency}/endpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _known_events(names: list[str]) -> list[str]:
 
 
 def _written_time(value: Any) -> Any:
-    """A number is no time by RFC 3339."""
+    """A number is not a time by RFC 3339."""
     return value if isinstance(value, str) else ""
 
 
@@ -66,13 +66,15 @@ class EndpointReply(Output):
 
     id: Annotated[str, Field(description="The endpoint's id")]
     url: Annotated[str, Field(description="Where events are posted")]
-    events: Annotated[list[str], Field(description='Which: ["*"] for all, or names')]
-    resting_until: Annotated[datetime | None, Field(description="It failed lately, and is not tried again before then")]
+    events: Annotated[list[str], Field(description='["*"] for all, or names of events')]
+    resting_until: Annotated[
+        datetime | None, Field(description="It failed recently, and is not tried again before then")
+    ]
     created_at: Annotated[datetime, Field(description="When it was registered")]
 
 
 class EndpointCreated(EndpointReply):
-    """The only time that the secret is shown."""
+    """A new endpoint with its secret, which is shown only once."""
 
     secret: Annotated[ShownOnce, Field(description="Deliveries are signed with it (Standard Webhooks)")]
 
@@ -91,11 +93,11 @@ class DeliveryReply(Output):
         Literal["waiting", "delivered", "dead"],
         Field(description="dead: given up after a day of attempts; replay tries again"),
     ]
-    tried: Annotated[int, Field(description="How often it was tried")]
+    tried: Annotated[int, Field(description="How many attempts were made")]
     status: Annotated[int | None, Field(description="The HTTP status of the last answer")]
-    error: Annotated[str | None, Field(description="What went wrong at the last try")]
+    error: Annotated[str | None, Field(description="Why the last attempt failed")]
     created_at: Annotated[datetime, Field(description="When it was created")]
-    tried_at: Annotated[datetime | None, Field(description="When it was tried last")]
+    tried_at: Annotated[datetime | None, Field(description="When the last attempt was made")]
 
 
 class DeliveryList(ListOf[DeliveryReply]):
@@ -103,31 +105,30 @@ class DeliveryList(ListOf[DeliveryReply]):
 
 
 class Replay(Input):
-    """What is to be delivered again."""
+    """The events to deliver again."""
 
     since: Annotated[
         AwareDatetime,
-        Field(strict=False, description="Events from then on", examples=["2026-03-31T12:00:00Z"]),
+        Field(strict=False, description="Events since that time", examples=["2026-03-31T12:00:00Z"]),
         BeforeValidator(_written_time),
     ]
 
 
 class Replayed(Output):
-    """What was begun."""
+    """The deliveries that were created."""
 
-    deliveries: Annotated[int, Field(description="How many deliveries there will be")]
+    deliveries: Annotated[int, Field(description="How many deliveries were created")]
 
 
 @router.get(_PATH, summary="List webhook endpoints", response_model=EndpointList)
 async def list_endpoints(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.WebhookEndpoint]:
-    rows = await store.list_endpoints(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.id))
+    return await page.read(store.list_endpoints, pool, agency)
 
 
 @router.post(_PATH, summary="Register a webhook endpoint", status_code=201, response_model=EndpointCreated)
 async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endpoints: Work) -> domain.IssuedEndpoint:
-    """Events from now on are posted there as CloudEvents, signed by Standard Webhooks, at least once and in no order:
-    the header webhook-id is the event's. Failures are tried again for a day.
+    """New events are posted there as CloudEvents, signed by Standard Webhooks, at least once and in no order; the header
+    webhook-id is the event's id. Failures are retried for a day.
     """
     return await endpoints.register(agency, body.url, body.events, author)
 
@@ -142,14 +143,13 @@ async def list_deliveries(
     agency: OwnAgency, endpoint: EndpointId, page: PageQuery, pool: Pool, endpoints: Work
 ) -> Listed[store.Delivery]:
     await endpoints.find(agency, endpoint)
-    rows = await store.list_deliveries(pool, agency, endpoint, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.id))
+    return await page.read(store.list_deliveries, pool, agency, endpoint)
 
 
 @router.post(
     _ONE + "/replay",
     summary="Deliver events again",
-    description=f"Those that it wants, {domain.MOST_REPLAYED} at most, whatever became of them before.",
+    description=f"Delivers the subscribed events again, at most {domain.MOST_REPLAYED}, including those that were delivered.",
     response_model=Replayed,
 )
 async def replay_events(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import Header
@@ -22,9 +23,8 @@ from router.telemetry import metrics
 _MEDIA: Final = "text/event-stream"
 _RETRY: Final = "retry: 2000\n\n"
 _KEEPALIVE: Final = ":\n\n"
-_LIFE_SECONDS: Final = 600.0  # then the client comes again, and its token is looked at again
+_LIFE_SECONDS: Final = 600.0  # then the client reconnects, and its token is checked again
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
 
 router = resource("events")
 
@@ -66,22 +66,11 @@ async def _stream(feed: EventFeed, agency_id: str, after: Position) -> AsyncIter
                     if time.monotonic() > until:
                         return
             except DATABASE_ERRORS:
-                return  # the client connects again, and goes on from where it was
+                return  # the client reconnects and continues from the last event
 
 
 def _write(event: FeedEvent) -> str:
-    data = json.dumps(
-        {
-            "id": event.id,
-            "call_id": event.call_id,
-            "client_id": event.client_id,
-            "at": event.at.isoformat(),
-            "event": event.event,
-            "step": event.step,
-            "provider": event.provider,
-            "reason": event.reason,
-            "duration_ms": event.duration_ms,
-        },
-        separators=(",", ":"),
-    )
+    fields = asdict(event) | {"at": event.at.isoformat()}
+    del fields["position"]
+    data = json.dumps(fields, separators=(",", ":"))
     return f"id: {event.position}\nevent: {event.event}\ndata: {data}\n\n"

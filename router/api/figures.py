@@ -1,4 +1,4 @@
-"""An agency's figures: GET /v1/agencies/{agency}/figures. What they are counted from is router.store.calls.figures."""
+"""An agency's figures: GET /v1/agencies/{agency}/figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class AnsweredBy(Output):
-    """How many calls ended with whom."""
+    """How many calls each answered."""
 
     ai: Annotated[int, Field(description="An AI had the call")]
     owner: Annotated[int, Field(description="The owner took it")]
@@ -36,7 +36,7 @@ class AnsweredBy(Output):
 
 
 class Shares(Output):
-    """The same as parts of all calls; all of them 0 without calls."""
+    """The same as shares of all calls; all are 0 if there were none."""
 
     ai: Annotated[_Share, Field(description="Of an AI")]
     owner: Annotated[_Share, Field(description="Of the owner")]
@@ -55,42 +55,41 @@ class CostOfClient(Output):
     """One client's calls."""
 
     client_id: Annotated[str, Field(description="The client's id")]
-    client_name: Annotated[str | None, Field(description="null once the client is deleted")]
+    client_name: Annotated[str | None, Field(description="null if the client is deleted")]
     calls: Annotated[int, Field(description="How many")]
-    seconds: Annotated[int, Field(description="How long all of them were")]
+    seconds: Annotated[int, Field(description="Their total length")]
     cost: Annotated[float, Field(description="What they cost, in US dollars")]
 
 
 class CostFigures(Output):
-    """US dollars, as far as the providers tell what a call cost."""
+    """US dollars, as reported by the providers."""
 
     total: Annotated[float, Field(description="Of all calls")]
     by_provider: Annotated[dict[str, float], Field(description="By the name of the provider")]
-    by_client: Annotated[list[CostOfClient], Field(description="The dearest client comes first")]
+    by_client: Annotated[list[CostOfClient], Field(description="The most expensive client comes first")]
 
 
 class LengthFigures(Output):
     """Seconds of calls."""
 
     total: Annotated[int, Field(description="Of all calls, from when they came in")]
-    by_provider: Annotated[dict[str, int], Field(description="For how long its assistants had the caller")]
+    by_provider: Annotated[dict[str, int], Field(description="How long its assistants talked to callers")]
 
 
 class FiguresReply(Output):
-    """What the calls of a span come to: from `from` up to, not including, `to`."""
+    """The figures of a span: from `from` up to, not including, `to`."""
 
     since: Annotated[datetime, Field(serialization_alias="from", description="The first moment of the span")]
     until: Annotated[datetime, Field(serialization_alias="to", description="The moment after its last one")]
     calls: Annotated[int, Field(description="How many there were")]
-    answered_by: Annotated[AnsweredBy, Field(description="How many of them ended with whom")]
-    shares: Annotated[Shares, Field(description="The same as parts of all calls")]
+    answered_by: Annotated[AnsweredBy, Field(description="How many calls each answered")]
+    shares: Annotated[Shares, Field(description="The same as shares of all calls")]
     time_to_answer: Annotated[TimeToAnswer, Field(description="How long callers waited")]
     outage_absorbed_minutes: Annotated[
         int,
         Field(
-            description="Minutes of the clock in which a call began that a provider failed to take by its own fault "
-            "(timeout, unreachable, provider_error, malformed_reply, or not asked because of an open circuit) and that "
-            "another rung took"
+            description="Minutes in which a call began that a provider failed to take through its own fault (timeout, "
+            "unreachable, provider_error, malformed_reply, or an open circuit) and that another rung took"
         ),
     ]
     cost: Annotated[CostFigures, Field(description="What the calls cost")]
@@ -98,7 +97,7 @@ class FiguresReply(Output):
 
 
 def _with_plus(text: Any) -> Any:
-    """A plus sign that was not encoded arrives as a space."""
+    """An unencoded plus sign arrives as a space."""
     return text.replace(" ", "+") if isinstance(text, str) else text
 
 
@@ -113,7 +112,7 @@ _Moment = Annotated[
 
 
 class Span(Query):
-    """Of which calls."""
+    """The span of the figures."""
 
     since: Annotated[
         _Moment | None,
@@ -154,13 +153,13 @@ def _read(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
             return datetime.combine(date.fromisoformat(text), time(), UTC) + whole_day
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except ValueError:
-        raise InvalidError(name, "must be a day or a time that there is") from None
+        raise InvalidError(name, "must be a day or a time that exists") from None
 
 
 @router.get(
     "/v1/agencies/{agency}/figures",
     summary="Count calls: who answered, how fast, what it cost",
-    description="Of calls that began in the span and are over; an owner's phone that forwarded a call back to us is none. "
+    description="Counts ended calls that began in the span, without calls that an owner's phone forwarded back to us. "
     f"At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
     response_model=FiguresReply,
 )
@@ -172,7 +171,7 @@ async def show_figures(
 
 
 def _show(figures: Figures, since: datetime, until: datetime) -> FiguresReply:
-    answered_by = AnsweredBy(ai=figures.ai, owner=figures.owner, voicemail=figures.voicemail, nobody=figures.nobody)
+    answered_by = AnsweredBy.model_validate(figures)
     return FiguresReply(
         since=since,
         until=until,

@@ -1,8 +1,7 @@
-"""The front of /v1, before anything of a request is parsed: plain ASGI around the FastAPI application.
+"""The gate of /v1: plain ASGI around the FastAPI application, before anything of a request is parsed.
 
-In this order: who asks, whether there is such an address for them, and the body, bounded and readable. What passes has
-`request.state.actor`, `.raw` and `.document`. It also holds what is true of every answer: its problems, its log line,
-and that no cache keeps it.
+It checks the token, then the address, then the size and the JSON of the body. An admitted request has
+`request.state.actor`, `.raw` and `.document`. Every answer gets its problem, its log line and its Cache-Control here.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,13 +19,14 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crypto import Secret
-from router.api.auth import Actor, authenticate
 from router.api.bodies import read_body, read_json
-from router.api.problems import Problem, answer_error, not_found
+from router.api.problems import Problem, answer_error
 from router.api.route import WRITES, ApiRoute
 from router.bodies import CutOffError
+from router.errors import NotFoundError
 from router.store.pool import Database
 from router.store.tenants.agencies import agency_exists
+from router.store.tenants.tokens import find_token
 from router.telemetry import emit
 
 _SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
@@ -35,14 +35,27 @@ _PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Whose token it is: `name` is "admin" or the token's id; `agency_id` None: the operator, who may do everything."""
+
+    name: str
+    agency_id: str | None
+
+    @property
+    def is_admin(self) -> bool:
+        return self.agency_id is None
+
+
+@dataclass(frozen=True, slots=True)
 class _Address:
-    """All operations of one path. Without operations: any path that there is not."""
+    """All operations of one path; none of an unknown path."""
 
     path: str
     pattern: re.Pattern[str]
     operations: dict[str, ApiRoute] = field(default_factory=dict)
 
 
+_ADMIN: Final = Actor("admin", None)
 _NOWHERE: Final = _Address(f"{_ROOT}/*", re.compile(""))
 
 
@@ -86,29 +99,46 @@ class Gate(BaseRoute):
         return _NOWHERE, {}
 
     async def _admit(self, request: Request, address: _Address, ids: dict[str, str]) -> dict[str, Any]:
-        """What the operation is told of the request. Raises Problem."""
-        actor = await authenticate(self._database, self._admin_token, request.headers)
+        """The request's state for the operation. Raises Problem, DomainError."""
+        actor = await _authenticate(self._database, self._admin_token, request.headers)
         route = _choose(address, request.method)
         await self._refuse_what_is_not_theirs(actor, route, ids)
         raw = await read_body(request, route.body_limit) if route.method in WRITES else b""
         return {"actor": actor, "raw": raw, "document": read_json(raw) if route.body_field else {}}
 
     async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> None:
-        """It does not exist for them. Raises Problem."""
-        if route.operators_only and not actor.is_admin:
-            raise not_found("thing")
-        if not all(_PLACEHOLDER_VALUE.fullmatch(value) for value in ids.values()):
-            raise not_found("thing")
+        """What an actor may not reach does not exist for them. Raises NotFoundError."""
+        is_readable = all(_PLACEHOLDER_VALUE.fullmatch(value) for value in ids.values())
+        if not is_readable or (route.operators_only and not actor.is_admin):
+            raise NotFoundError("thing")
         agency_id = ids.get("agency")
         if agency_id is None or agency_id == actor.agency_id:
             return
         if not actor.is_admin or not await agency_exists(self._database.settings, agency_id):
-            raise not_found("agency")
+            raise NotFoundError("agency")
+
+
+async def _authenticate(database: Database, admin_token: Secret, headers: Mapping[str, str]) -> Actor:
+    """Raises Problem without a valid token."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    token = Secret(given.strip())
+    if scheme.lower() != "bearer" or not token:
+        raise _unauthorized("Send `Authorization: Bearer TOKEN`.")
+    if token == admin_token:
+        return _ADMIN
+    found = await find_token(database.settings, token)
+    if found is None:
+        raise _unauthorized("This token does not exist. Create a new one: a token is shown only once.")
+    return Actor(found.id, found.agency_id)
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="callrouter"'})
 
 
 def _choose(address: _Address, method: str) -> ApiRoute:
     if not address.operations:
-        raise Problem("not-found", "There is nothing at this address; see /docs for what there is.")
+        raise Problem("not-found", "This address does not exist. See /docs for those that do.")
     route = address.operations.get("GET" if method == "HEAD" else method)
     if route is None:
         allowed = ", ".join(address.operations)
@@ -129,7 +159,7 @@ def _forward(scope: Scope, state: dict[str, Any]) -> Scope:
 
 
 class _Reply:
-    """The way back to the client."""
+    """Sends the answer."""
 
     def __init__(self, method: str, path: str, send: Send) -> None:
         self._limit: asyncio.Timeout | None = None
@@ -142,7 +172,7 @@ class _Reply:
 
     @asynccontextmanager
     async def soon(self) -> AsyncIterator[None]:
-        """The answer has to begin in time, and may then take as long as it likes. Raises TimeoutError."""
+        """Limits the time until the answer begins, but not its length. Raises TimeoutError."""
         async with asyncio.timeout(_SECONDS) as limit:
             self._limit = limit
             try:
@@ -173,7 +203,7 @@ class _Reply:
         )
 
     async def _end(self, message: Message) -> None:
-        """The answer to HEAD ends where its body would begin. Raises OSError to stop what would go on and on."""
+        """The answer to HEAD ends where its body would begin. Raises OSError to stop an endless one."""
         if not self.is_cut:
             self.is_cut = True
             with suppress(OSError):

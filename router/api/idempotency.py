@@ -1,7 +1,7 @@
-"""Writes that may be repeated: the same Idempotency-Key and body get the same answer, and the work is done once.
+"""Idempotency keys: a repeated request with the same Idempotency-Key and body gets the same answer, and is done once.
 
-Answers are kept for 24 hours, sealed, since one may hold a token that is shown once. What failed on our side or at a
-provider (5xx) is not kept: trying it again is the point.
+Answers are kept for 24 hours, sealed, since one may hold a token that is shown once. Failures of ours or of a provider
+(5xx) are not kept, so that a retry does the work.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crypto import Keyring, OpenError
-from router.api.problems import MEDIA_TYPE, Problem, answer_error, invalid
+from router.api.problems import MEDIA_TYPE, Problem, answer_error
+from router.errors import InvalidError
 from router.store.changes import Receipt
 from router.store.pool import Connection, Database
 from router.store.sealed import open_reply, seal_reply
@@ -36,7 +37,7 @@ _PROBLEM: Final = 400
 
 
 class Operation(Protocol):
-    """What has to be known of the operation whose answers are kept. `status` is that of a success."""
+    """The operation whose answers are kept. `status` is that of a success."""
 
     method: str
     path: str
@@ -47,7 +48,7 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right and the duty to do the work of an Idempotency-Key. `scope` is who asks, and what."""
+    """The right and the duty to do the work of an Idempotency-Key. `scope`: the caller and the operation."""
 
     scope: str
     key: str
@@ -68,10 +69,10 @@ class Replies:
     clock: Callable[[], datetime]
 
     async def answer_once(self, request: Request, operation: Operation, handle: Handle) -> Response:
-        """The operation's answer, or that of the first request with this key. Raises Problem."""
+        """The operation's answer, or that of the first request with this key. Raises Problem, InvalidError."""
         key = request.headers["idempotency-key"]
         if not re.fullmatch(KEY_PATTERN, key):
-            raise invalid("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+            raise InvalidError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         scope = f"{request.state.actor.name} {operation.method} {request.url.path}"
         earlier = await self._claim_or_wait(scope, key, _fingerprint(request.state.document))
         if earlier is not None:
@@ -92,23 +93,19 @@ class Replies:
         while not await claim_key(pool, scope, key, fingerprint, self.clock()):
             stored = await find_reply(pool, scope, key)
             if stored and stored.request_hash != fingerprint:
-                raise Problem("conflict", "This Idempotency-Key came with another body before: take a new one.")
+                raise Problem("conflict", "This Idempotency-Key was used with another body: use a new one.")
             if stored and stored.status is not None and stored.reply is not None:
                 return self._replay(scope, key, stored.status, stored.reply)
             if loop.time() > until:
-                raise Problem(
-                    "conflict", "The first request with this Idempotency-Key is still at work: repeat it later."
-                )
+                raise Problem("conflict", "The first request with this key is still being processed: repeat it later.")
             await asyncio.sleep(_LOOK_EVERY)
         return None
 
     def _replay(self, scope: str, key: str, status: int, sealed: str) -> Response:
         try:
             body = open_reply(self.keyring, sealed, scope, key)
-        except OpenError:  # its platform key was taken out of the keyring
-            raise Problem(
-                "conflict", "It was done before, but its answer cannot be read any more: look at what is there."
-            ) from None
+        except OpenError:  # its platform key was removed from the keyring
+            raise Problem("conflict", "It was done before, but its answer can no longer be read.") from None
         media = MEDIA_TYPE if status >= _PROBLEM else "application/json"
         return Response(body, status, media_type=media if body else None)
 
@@ -136,5 +133,5 @@ class Replies:
 
 
 def _fingerprint(document: dict[str, Any]) -> bytes:
-    """Of the body's meaning: the order of its fields and its white space don't matter."""
+    """Of the body, whatever the order of its fields and its white space."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()

@@ -22,11 +22,11 @@ from router.keys.shown import KeyViews, ShownKey
 
 _PATH: Final = "/v1/agencies/{agency}/keys"
 _REFUSED: Final = (
-    "Always possible, also while numbers live on that account: calls to them are then refused as unproven, and the "
-    "carrier goes to their fallback address, until a token of the same account is saved."
+    "Possible even while numbers are on that account. Their calls can then not be verified and are refused, so the "
+    "carrier uses their fallback address, until a token of the same account is saved."
 )
 _TRIED: Final = (
-    "It is tried with a real request first. If that fails nothing is saved, and what was there stays in use."
+    "The key is tested with a real request first. If that fails, nothing is saved, and the previous key stays in use."
 )
 
 Work = Annotated[Keys, Use(Keys)]
@@ -38,18 +38,18 @@ class SyncReply(Output):
 
     state: Annotated[
         Literal["idle", "running", "done", "failed"],
-        Field(description="idle: nothing to do; failed: done, but for some clients"),
+        Field(description="idle: nothing to do; failed: done, except for some clients"),
     ]
-    done: Annotated[int, Field(description="Clients whose assistant is there")]
-    total: Annotated[int, Field(description="Clients whose assistant is to be there")]
-    failed: Annotated[int, Field(description="Clients for whom it failed")]
+    done: Annotated[int, Field(description="Clients whose assistant is synced")]
+    total: Annotated[int, Field(description="Clients whose assistant should be synced")]
+    failed: Annotated[int, Field(description="Clients whose sync failed")]
 
 
 class LinesReply(Output):
-    """Calls at once, as the provider counts them."""
+    """Simultaneous calls, as the provider counts them."""
 
-    limit: Annotated[int, Field(description="How many it takes")]
-    used: Annotated[int | None, Field(description="How many there are now; null: it does not tell")]
+    limit: Annotated[int, Field(description="The limit")]
+    used: Annotated[int | None, Field(description="Calls in progress; null: not reported")]
 
 
 class KeyReply(Output):
@@ -60,19 +60,19 @@ class KeyReply(Output):
     status: Annotated[
         Literal["valid", "out_of_credit", "failing"], Field(description="failing: refused since it was saved")
     ]
-    problem: Annotated[str | None, Field(description="What the provider says is wrong")]
-    failing_since: Annotated[datetime | None, Field(description="Since when it is refused")]
-    checked_at: Annotated[datetime, Field(description="When it was last tried")]
-    balance: Annotated[float | None, Field(description="In US dollars, where the provider tells")]
-    lines: Annotated[LinesReply | None, Field(description="How many calls it takes at once, where it tells")]
-    version: Annotated[int, Field(description="Counted up each time that one of this kind is saved")]
-    active: Annotated[bool, Field(description="Whether it is the agency's active voice provider's")]
-    sync: Annotated[SyncReply, Field(description="How far the agency's assistants are there")]
+    problem: Annotated[str | None, Field(description="What is wrong, as the provider reports it")]
+    failing_since: Annotated[datetime | None, Field(description="Since when it has been refused")]
+    checked_at: Annotated[datetime, Field(description="When it was last tested")]
+    balance: Annotated[float | None, Field(description="In US dollars, if the provider reports it")]
+    lines: Annotated[LinesReply | None, Field(description="Simultaneous calls, if the provider reports them")]
+    version: Annotated[int, Field(description="Increases each time a key of this kind is saved")]
+    active: Annotated[bool, Field(description="Whether its provider is the agency's active one")]
+    sync: Annotated[SyncReply, Field(description="The progress of the sync to this provider")]
     webhook_url: Annotated[
         str | None,
         Field(
-            description="Where the provider tells of calls: for assistants that were linked by hand. null: it cannot be "
-            "read any more, so save the key again; or the provider tells of none"
+            description="Where the provider reports calls, to be set on assistants that were linked by hand. null: the "
+            "provider reports none, or the address can no longer be read: save the key again"
         ),
     ]
 
@@ -96,17 +96,17 @@ class TwilioKey(Input):
     """The agency's own Twilio account."""
 
     account_sid: Annotated[AccountSid, Field(description="The account's SID")]
-    auth_token: Annotated[SecretText, Field(description="The account's auth token; an API key will not do")]
+    auth_token: Annotated[SecretText, Field(description="The account's auth token, not an API key")]
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
 
 
 def voice_key_model(provider: Declaration[Any]) -> type[VoiceKey]:
-    """The form of a provider's key, with its webhook secret if it has one."""
+    """The body for a provider's key, with its webhook secret if it has one."""
     if provider.webhook_secret is None:
         return VoiceKey
     secret = Annotated[
         SecretText | None,
-        Field(description="What webhooks are signed with, if not the key. Left out: as before. null: none"),
+        Field(description="The secret that signs webhooks, if it is not the key. Left out: unchanged. null: none"),
     ]
     fields: Any = {provider.webhook_secret.name: (secret, None)}
     model: type[VoiceKey] = create_model(f"{provider.label}Key", __base__=VoiceKey, **fields)

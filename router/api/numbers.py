@@ -1,4 +1,4 @@
-"""Numbers of an agency: /v1/agencies/{agency}/numbers. What is done about them outside is in router.numbers."""
+"""Numbers of an agency: /v1/agencies/{agency}/numbers."""
 
 from __future__ import annotations
 
@@ -35,16 +35,18 @@ Work = Annotated[NumberChanges, Use(NumberChanges)]
 
 
 class NewNumber(Input):
-    """With `country`, a number is bought: any that fits, or the one in `e164` out of those available. Without, the
-    number in `e164` is taken over from the agency's own Twilio account, or from the platform's.
+    """With `country`, a number is bought: any available one, or the one in `e164`. Without, the number in `e164` is
+    taken over from the agency's own Twilio account, or from the platform's.
     """
 
     client_id: Annotated[str, Field(description="The client whose calls come in on it")]
     e164: Annotated[E164 | None, Field(description="Which number", examples=["+14155550123"])] = None
-    account: Annotated[Literal["platform", "agency"] | None, Field(description="Where a number to take over is")] = None
-    country: Annotated[Country | None, Field(description="Where to buy one", examples=["US"])] = None
+    account: Annotated[
+        Literal["platform", "agency"] | None, Field(description="The account of a number to take over")
+    ] = None
+    country: Annotated[Country | None, Field(description="The country to buy a number in", examples=["US"])] = None
     area_code: Annotated[
-        AreaCode | None, Field(description="What its national number is to begin with", examples=["415"])
+        AreaCode | None, Field(description="The first digits of its national number", examples=["415"])
     ] = None
     carrier: str | None = None  # one of those that sell numbers: see `new_number_model`
 
@@ -52,14 +54,14 @@ class NewNumber(Input):
     def _buy_or_take_over(self) -> Self:
         if self.country is not None:
             if self.account is not None:
-                raise misplaced("account", "goes with a number to take over; where one is bought is known already")
+                raise misplaced("account", "must be left out to buy a number")
             return self
         for name in ("area_code", "carrier"):
             if getattr(self, name) is not None:
-                raise misplaced("country", f"is required to buy a number, to which {name} belongs")
+                raise misplaced("country", f"is required with {name}, to buy a number")
         for name in ("e164", "account"):
             if getattr(self, name) is None:
-                raise misplaced(name, "is required to take a number over; to buy one, say in which country")
+                raise misplaced(name, "is required to take a number over; to buy one, send country instead")
         return self
 
 
@@ -89,9 +91,9 @@ class AvailableList(Output):
 
 
 class NumberChange(Input):
-    """Whose calls come in on a number."""
+    """The new client of a number."""
 
-    client_id: Annotated[str, Field(description="The client that it is given to")]
+    client_id: Annotated[str, Field(description="The client that gets the number")]
 
 
 class RegistrationReply(Output):
@@ -109,21 +111,21 @@ class RegistrationReply(Output):
 
 
 class NumberReply(Output):
-    """A phone number. One that was bought from a voice provider is on no account and has no addresses."""
+    """A phone number. One bought from a voice provider has no account and no addresses."""
 
     e164: Annotated[str, Field(description="The number", examples=["+14155550123"])]
     client_id: Annotated[str, Field(description="The client whose calls come in on it")]
     carrier: Annotated[str, Field(description="Who sold it: twilio or a voice provider", examples=["twilio"])]
     account_sid: Annotated[
-        str | None, Field(validation_alias="carrier_account_sid", description="The Twilio account that it is on")
+        str | None, Field(validation_alias="carrier_account_sid", description="The Twilio account that it belongs to")
     ]
     account: Annotated[
         Literal["platform", "agency"] | None,
-        Field(validation_alias="whose_account", description="Whose Twilio account it is on"),
+        Field(validation_alias="whose_account", description="Whose Twilio account that is"),
     ]
-    voice_url: Annotated[str, Field(description="Where the carrier announces calls")]
-    fallback_url: Annotated[str, Field(description="Where it goes when we do not answer")]
-    status_url: Annotated[str, Field(description="Where it tells how calls end")]
+    voice_url: Annotated[str, Field(description="Where the carrier sends calls")]
+    fallback_url: Annotated[str, Field(description="Where the carrier sends calls that we do not answer")]
+    status_url: Annotated[str, Field(description="Where the carrier reports the end of calls")]
     registrations: Annotated[
         dict[str, RegistrationReply], Field(description="By provider: the number's registration there")
     ]
@@ -132,14 +134,14 @@ class NumberReply(Output):
         Literal["ok", "stale"],
         Field(
             validation_alias="fallback_state",
-            description="stale: the carrier has not been given the newest fallback address yet",
+            description="stale: the carrier does not have the newest fallback address yet",
         ),
     ]
     drift: Annotated[
-        str | None, Field(description="What the carrier has otherwise than we want it, and could not be corrected")
+        str | None, Field(description="Settings at the carrier that differ from ours and could not be corrected")
     ]
-    checked_at: Annotated[datetime | None, Field(description="When the carrier's configuration was last looked at")]
-    problems: Annotated[list[str], Field(description="Why it has no registration at a provider that needs one")]
+    checked_at: Annotated[datetime | None, Field(description="When the carrier's configuration was last checked")]
+    problems: Annotated[list[str], Field(description="Why a required registration is missing, by provider")]
 
 
 class NumberList(ListOf[NumberReply]):
@@ -152,14 +154,13 @@ class AvailableQuery(Query):
     country: Annotated[Country, Field(description="Where, as two capital letters (ISO 3166-1)", examples=["US"])]
     area_code: Annotated[
         AreaCode | None,
-        Field(description="What the national number begins with, without a leading zero", examples=["415"]),
+        Field(description="The first digits of the national number, without a leading zero", examples=["415"]),
     ] = None
 
 
 @router.get(_PATH, summary="List numbers", response_model=NumberList)
 async def list_numbers(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Number]:
-    rows = await store.list_numbers(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.e164))
+    return await page.read(store.list_numbers, pool, agency, position=lambda row: (row.created_at, row.e164))
 
 
 async def add_number(
@@ -169,29 +170,28 @@ async def add_number(
     purchases: Annotated[Purchases, Use(Purchases)],
     taking_over: Annotated[TakingOver, Use(TakingOver)],
 ) -> store.Number:
-    """With `country` one is bought: on the agency's own Twilio account if it has one, else on the platform's subaccount
-    for it, or from a voice provider itself. A purchase is written down before it is made and looked for before it is
-    tried again, so that the same request twice buys one number. Without `country` the number must be in the agency's own
-    Twilio account or, for the platform's operator, in the platform's. The carrier is configured before the answer.
+    """With `country`, a number is bought: on the agency's own Twilio account if it has one, else on the platform's
+    subaccount for the agency, or from a voice provider. A purchase is recorded before it is made, so that sending the
+    same request twice buys one number. Without `country`, the number must be in the agency's own Twilio account or, for
+    the operator, in the platform's. The carrier is configured before the answer.
     """
     if body.country is not None:
         wish = Wish(body.client_id, body.carrier, body.country, body.area_code, body.e164)
         return await purchases.buy(agency, wish, author)
-    assert body.e164  # noqa: S101 - the model holds both where there is no country
-    assert body.account  # noqa: S101
+    assert body.e164 and body.account  # noqa: S101, PT018 - the model requires both without a country
     return await taking_over.take_over(agency, Claim(body.e164, body.account, body.client_id), author)
 
 
 @router.get(
     _PATH + "/available",
-    summary="Show which numbers could be bought, and from whom",
+    summary="Show which numbers can be bought, and from whom",
     response_model=AvailableList,
 )
 async def list_available(
     agency: OwnAgency, wanted: Annotated[AvailableQuery, fastapi.Query()], market: Annotated[Market, Use(Market)]
 ) -> Offers:
-    """`not_sold` says for the other sellers why not. A voice provider takes a country and an area code and chooses the
-    number itself: `e164` is null there.
+    """`not_sold` gives the reason for each other seller. A voice provider chooses the number itself: its offer has no
+    `e164`.
     """
     return await market.look(agency, wanted.country, wanted.area_code)
 
@@ -212,14 +212,13 @@ async def move_number(
 
 @router.delete(
     _ONE,
-    summary="Let go of a number",
+    summary="Release a number",
     status_code=204,
     responses=problems("key-rejected", "provider-unreachable"),
 )
 async def let_go_of_number(agency: OwnAgency, e164: NumberInPath, author: By, numbers: Work) -> None:
-    """A number on the agency's own account stays theirs: our addresses are cleared there, if they are still ours. One
-    that was bought here on the platform's account, or from a voice provider, is given back and cannot be had again: ask
-    for a confirmation first.
+    """A number on the agency's own account stays there, without our addresses. A number that was bought here on the
+    platform's account, or from a voice provider, is given back for good: ask for a confirmation first.
     """
     await numbers.let_go(agency, e164, author)
 
@@ -260,7 +259,7 @@ def new_number_model(sellers: Sequence[str]) -> type[NewNumber]:
 
 
 def number_router(voice: Declarations) -> APIRouter:
-    """Adding numbers, from whichever of these voice providers sells some."""
+    """For buying from the voice providers that sell numbers, and for taking numbers over."""
     router = resource("numbers")
     sellers = [CARRIER, *(provider.name for provider in voice if provider.shop is not None)]
     add_number.__annotations__["body"] = new_number_model(sellers)
@@ -275,7 +274,6 @@ def number_router(voice: Declarations) -> APIRouter:
 
 
 def registration_router(voice: Declarations) -> APIRouter:
-    """For those voice providers whose calls need one."""
     router = resource("registrations")
     for provider in voice:
         if (form := provider.registration_form) is not None:
@@ -297,6 +295,6 @@ def _add_registration(router: APIRouter, provider: str, label: str, model: type[
     save_registration.__annotations__["body"] = model
     router.put(
         f"{_ONE}/registrations/{provider}",
-        summary=f"Say which number at {label} stands for this one",
+        summary=f"Set the number's registration at {label}",
         response_model=RegistrationReply,
     )(save_registration)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -15,8 +15,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from router.fields import Output, Query, WholeNumber
 
-DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 200
 _CURSOR: Final = re.compile(r"(0|[1-9]\d{0,16})\.([A-Za-z0-9_+]{1,80})", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -27,7 +25,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[_Row]):
-    """The rows of one page, and the cursor of the next one."""
+    """The rows of one page, and the cursor of the next."""
 
     items: Sequence[_Row]
     next_cursor: str | None
@@ -57,7 +55,7 @@ def _write_cursor(position: tuple[datetime, str]) -> str:
 
 
 def _plain_digits(value: Any) -> Any:
-    """What `int` reads and people do not write, such as `1_0` or ` 5`, is no number."""
+    """`int` also reads `1_0` and ` 5`."""
     return "" if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value) else value
 
 
@@ -72,26 +70,24 @@ class Page(Query):
 
     limit: Annotated[
         int,
-        WholeNumber(1, MAX_LIMIT),
+        WholeNumber(1, 200),
         BeforeValidator(_plain_digits),
         Field(description="How many items at most"),
-    ] = DEFAULT_LIMIT
+    ] = 50
     cursor: Annotated[
         str | None, AfterValidator(_known_cursor), Field(description="The next_cursor of the page before")
     ] = None
 
-    @property
-    def after(self) -> tuple[datetime, str] | None:
-        """The position of the last item of the page before."""
-        return None if self.cursor is None else _read_cursor(self.cursor)
-
-    @property
-    def fetch(self) -> int:
-        """One more than is shown tells whether there is a next page."""
-        return self.limit + 1
-
-    def show(self, rows: Sequence[_Row], position: Callable[[_Row], tuple[datetime, str]]) -> Listed[_Row]:
-        """A page of these rows, of which `fetch` were asked for."""
+    async def read(
+        self,
+        list_rows: Callable[..., Awaitable[Sequence[_Row]]],
+        *where: Any,
+        position: Callable[[Any], tuple[datetime, str]] = lambda row: (row.created_at, row.id),
+        **only: str | None,
+    ) -> Listed[_Row]:
+        """The page of the rows that a function of the store lists in the order of `position`."""
+        after = None if self.cursor is None else _read_cursor(self.cursor)
+        rows = await list_rows(*where, **only, after=after, limit=self.limit + 1)  # one more tells of a next page
         if len(rows) <= self.limit:
             return Listed(rows, None)
         shown = rows[: self.limit]

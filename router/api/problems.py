@@ -1,6 +1,6 @@
-"""What the API answers when it cannot do what was asked: RFC 9457 problems.
+"""Problems (RFC 9457): the API's answers to requests that it cannot fulfil.
 
-The one place that knows which error of the domain is which problem, and which HTTP status it has.
+Only this module maps the domain's errors to problems and HTTP statuses.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from router.store.pool import DATABASE_ERRORS
 from router.telemetry import emit
 
 MEDIA_TYPE: Final = "application/problem+json"
-MOST_ERRORS: Final = 20
+_MOST_ERRORS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type of problem: its usual HTTP status, and what /problems/{name} tells people about it."""
+    """A type of problem: its usual HTTP status, and the text of /problems/{name}."""
 
     status: int
     title: str
@@ -52,7 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "not-found": Kind(
         404,
-        "There is no such thing",
+        "Not found",
         "The address does not exist, or what it names does not exist or belongs to another agency. With status 405 the "
         "address exists and does not take this method; the header Allow names those it takes.",
         "Check the path and the ids in it, and whether the token is one of that agency.",
@@ -65,10 +65,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "conflict": Kind(
         409,
-        "It conflicts with what is there",
-        "The request is valid, and something that exists stands against it. Or its Idempotency-Key was used before with "
-        "another body, or the first request with that key is still at work.",
-        "Read `detail`: it says what is in the way. With a new body take a new Idempotency-Key.",
+        "The request conflicts with something that exists",
+        "The request is valid, but something that exists prevents it. Or its Idempotency-Key was used before with "
+        "another body, or the first request with that key is still being processed.",
+        "Read `detail`: it names the conflict. Use a new Idempotency-Key for a new body.",
     ),
     "key-rejected": Kind(
         422,
@@ -78,9 +78,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "provider-unreachable": Kind(
         503,
-        "The other system could not be asked",
+        "A provider could not be reached",
         "A voice provider or Twilio did not answer in time, or its answer made no sense. Nothing was changed.",
-        "Try again after the seconds in Retry-After. Look at the provider's status page if it lasts.",
+        "Try again after the seconds in Retry-After. If the problem persists, check the provider's status page.",
     ),
     "no-key": Kind(
         422,
@@ -103,14 +103,14 @@ KINDS: Final[Mapping[str, Kind]] = {
     "rate-limited": Kind(
         429,
         "Too many requests",
-        "The agency, the caller or the token asks for too much at once.",
-        "Wait for the seconds in Retry-After, and close streams that are not read.",
+        "The agency, the caller or the token sends too many requests at once.",
+        "Wait for the seconds in Retry-After, and close unused streams.",
     ),
     "unavailable": Kind(
         503,
         "The service cannot answer now",
-        "The database does not answer. With status 500 it is a mistake in callrouter itself.",
-        "With status 503 try again after the seconds in Retry-After. With status 500 ask the operator to look for the event "
+        "The database does not respond. With status 500, the error is in callrouter itself.",
+        "With status 503, try again after the seconds in Retry-After. With status 500, ask the operator to look for the event "
         "`request.failed` in the log.",
     ),
 }
@@ -121,18 +121,20 @@ class ProblemReply(BaseModel):
 
     type: Annotated[
         str,
-        Field(description="What kind of problem it is: the address of a page about it", examples=["/problems/invalid"]),
+        Field(description="The type of problem: the address of a page about it", examples=["/problems/invalid"]),
     ]
     title: Annotated[str, Field(description="The kind in words", examples=["The request is not valid"])]
     status: Annotated[int, Field(description="The HTTP status of the answer", examples=[422])]
-    detail: Annotated[str, Field(description="What is wrong this time, for people", examples=["name: is required"])]
+    detail: Annotated[
+        str, Field(description="What is wrong with this request, for people", examples=["name: is required"])
+    ]
     errors: Annotated[
-        list[FieldError] | None, Field(description="Up to twenty fields or parameters that are to blame")
+        list[FieldError] | None, Field(description="Up to twenty fields or parameters that are wrong")
     ] = None
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word for it
-    """Raised anywhere in the API; becomes its answer. `detail` is for people and holds no secret."""
+    """Becomes the answer, wherever it is raised. `detail` is for people and holds no secret."""
 
     def __init__(
         self,
@@ -163,22 +165,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word for it
         return self._reply.model_dump_json(exclude_none=True).encode()
 
 
-def invalid(field: str, message: str) -> Problem:
-    """One field is to blame."""
-    return Problem("invalid", f"{field}: {message}", errors=[FieldError(field=field, message=message)])
-
-
-def not_found(what: str) -> Problem:
-    return Problem("not-found", f"There is no such {what}.")
-
-
-def unavailable() -> Problem:
-    return Problem("unavailable", "The database does not answer. Try again soon.", headers={"Retry-After": "5"})
-
-
 _OF_DOMAIN: Final[Mapping[type[Exception], str]] = {
     NotFoundError: "not-found",
-    InvalidError: "invalid",
     ConflictError: "conflict",
     NoKeyError: "no-key",
     KeyRejectedError: "key-rejected",
@@ -189,24 +177,26 @@ _OF_DOMAIN: Final[Mapping[type[Exception], str]] = {
 
 
 def find_problem(error: Exception) -> Problem | None:
-    """What the client is told. None: the error is a mistake of ours."""
+    """The problem that an error is for the client; None for a bug of ours."""
     match error:
         case Problem():
             return error
         case InvalidError():
-            return invalid(error.field, error.message)
+            return _refuse_fields([FieldError(field=error.field, message=error.message)])
         case DomainError():
             name = next(_OF_DOMAIN[kind] for kind in type(error).__mro__ if kind in _OF_DOMAIN)
             wait = error.retry_after
             return Problem(name, error.detail, headers={} if wait is None else {"Retry-After": str(wait)})
         case RequestValidationError():
-            return refuse_fields(explain_errors(error.errors()))
-    return unavailable() if is_database_away(error) else None
+            return _refuse_fields(explain_errors(error.errors()))
+    if is_database_away(error):
+        return Problem("unavailable", "The database does not respond. Try again soon.", headers={"Retry-After": "5"})
+    return None
 
 
-def refuse_fields(errors: Sequence[FieldError]) -> Problem:
-    """Every field that is wrong, and how; the first twenty of them."""
-    shown = errors[:MOST_ERRORS]
+def _refuse_fields(errors: Sequence[FieldError]) -> Problem:
+    """Names the first twenty."""
+    shown = errors[:_MOST_ERRORS]
     detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in shown)
     if len(errors) > len(shown):
         detail += f"; and {len(errors) - len(shown)} more"
@@ -214,11 +204,11 @@ def refuse_fields(errors: Sequence[FieldError]) -> Problem:
 
 
 def answer_error(error: Exception, route: str, method: str) -> Response:
-    """A problem, whatever went wrong. What is our own mistake is logged."""
+    """The error as a problem. A bug of ours is logged."""
     problem = find_problem(error)
     if problem is None:
         emit("request.failed", exception=error, route=route, method=method)
-        problem = Problem("unavailable", "This is our mistake, and it has been noted.", status=500)
+        problem = Problem("unavailable", "This is an error in callrouter. It has been logged.", status=500)
     return Response(problem.render(), problem.status, dict(problem.headers), MEDIA_TYPE)
 
 
@@ -227,7 +217,7 @@ _AWAY: Final = ("08", "25006", "40", "53", "57")
 
 
 def is_database_away(error: BaseException) -> bool:
-    """Whether trying again later may help; False for a mistake in our own SQL."""
+    """Whether a retry may help; False for an error in our own SQL."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_AWAY)
     return isinstance(error, DATABASE_ERRORS)

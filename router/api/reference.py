@@ -1,4 +1,4 @@
-"""What the API tells of itself: /openapi.json, the page at /docs on which requests can be tried, and /problems/{name}.
+"""The API's reference: /openapi.json, the page at /docs for trying requests, and /problems/{name}.
 
 All of it works offline. Swagger UI comes from the package fastapi-offline; the file that starts it is ours, since the
 content security policy allows no inline script.

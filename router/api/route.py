@@ -1,7 +1,7 @@
-"""An operation of the API: what FastAPI's route is for us.
+"""An operation of the API, as a route of FastAPI.
 
-It adds what all operations have in common: their names and problems in the OpenAPI document, unknown and repeated query
-parameters refused, the Idempotency-Key, and errors as problems.
+It adds what all operations have in common: their names and problems in the OpenAPI document, the check for unknown and
+repeated query parameters, the Idempotency-Key, and errors as problems.
 """
 
 from __future__ import annotations
@@ -71,20 +71,20 @@ class ApiRoute(APIRoute):
                     replies: Replies = asked.app.state.parts[Replies]
                     return await replies.answer_once(asked, self, handle)
                 return await handle(asked)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the client gets a problem that it can read
+            except Exception as error:  # noqa: BLE001 - the client gets a problem in any case
                 return answer_error(error, self.path, self.method)
 
         return answer
 
     def render(self, outcome: Any) -> bytes:
-        """The body of the answer that tells this outcome, as FastAPI makes it."""
+        """The body of the answer for this outcome, as FastAPI writes it."""
         if self.response_model is None:
             return b""
         model: type[BaseModel] = self.response_model
         return model.model_validate(outcome, from_attributes=True).model_dump_json(by_alias=True).encode()
 
     def _check_parameter_names(self, request: Request) -> None:
-        """Each is one that the operation knows, and stands there once: of two values one would be ignored."""
+        """Each must be known to the operation and given once: of two values, one would be ignored."""
         given = Counter(name for name, _ in request.query_params.multi_items())
         errors = [
             {"type": "repeated" if name in self._parameters else "extra_forbidden", "loc": ("query", name)}
@@ -95,7 +95,7 @@ class ApiRoute(APIRoute):
             raise RequestValidationError(errors)
 
     def _describe_answers(self, path: str, extra: dict[Any, Any]) -> dict[int | str, dict[str, Any]]:
-        """Every problem that it may answer with: the status tells them apart, and then their type."""
+        """Every problem that it may answer with, by status; their type tells those of one status apart."""
         names = {"unauthorized", "unavailable", "invalid", *(name for name in extra if name in KINDS)}
         if "{" in path or self.operators_only:
             names.add("not-found")
@@ -117,7 +117,7 @@ class OperatorRoute(ApiRoute):
 
 
 def problems(*names: str) -> dict[int | str, dict[str, Any]]:
-    """For `responses` of an operation: problems that it may answer with beyond those that any may."""
+    """For `responses` of an operation: problems beyond those that every operation may answer with."""
     return {name: {} for name in names}
 
 

@@ -1,4 +1,4 @@
-"""Tokens of an agency: /v1/agencies/{agency}/tokens."""
+"""Access to an agency: its tokens at /v1/agencies/{agency}/tokens, and who changed what at …/audit."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from pydantic import BeforeValidator, Field
 
 from crypto import Secret
 from router.api.asking import By, OwnAgency, Pool, Use
-from router.api.auth import Actor
+from router.api.gate import Actor
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.fields import Input, Name, Output
 from router.store.tenants import tokens as store
+from router.store.tenants.audit import AuditEntry, list_audit_entries
 from router.tenants.tokens import IssuedToken, Tokens
 
 _PATH = "/v1/agencies/{agency}/tokens"
 
 router = resource("tokens")
 own = resource("agencies")
+audit = resource("audit")
 
 
 def reveal(secret: Any) -> Any:
     return secret.reveal() if isinstance(secret, Secret) else secret
 
 
-TokenId = Annotated[str, Field(description="The token's id; it opens nothing", examples=["token_4xq2vyp3bfzk7d5ma6tj"])]
+TokenId = Annotated[
+    str, Field(description="The token's id; it gives no access", examples=["token_4xq2vyp3bfzk7d5ma6tj"])
+]
 ShownOnce = Annotated[str, BeforeValidator(reveal)]
 
 
 class NewToken(Input):
     """A token to be created."""
 
-    name: Annotated[Name, Field(description="What it is for, so that it is known by it later", examples=["Laptop"])]
+    name: Annotated[Name, Field(description="What it is for", examples=["Laptop"])]
 
 
 class TokenCreated(Output):
-    """The only time that the token is shown."""
+    """A new token, which is shown only once."""
 
     id: TokenId
     name: Annotated[str, Field(description="What it is for", examples=["Laptop"])]
@@ -46,7 +50,7 @@ class TokenCreated(Output):
 
 
 class TokenReply(Output):
-    """What may be shown of a token."""
+    """A token, without its secret."""
 
     id: TokenId
     name: Annotated[str, Field(description="What it is for", examples=["Laptop"])]
@@ -58,14 +62,14 @@ class TokenList(ListOf[TokenReply]):
 
 
 class OwnToken(Output):
-    """Whose the token of the request is."""
+    """Whose token the request has."""
 
     name: Annotated[str, Field(description="The token's id; admin: the operator's")]
     admin: Annotated[bool, Field(validation_alias="is_admin", description="Whether it is the operator's")]
-    agency_id: Annotated[str | None, Field(description="The one agency that it reaches; null: all")]
+    agency_id: Annotated[str | None, Field(description="The agency that it gives access to; null: all")]
 
 
-@own.get("/v1/token", summary="Say whose this token is", response_model=OwnToken)
+@own.get("/v1/token", summary="Show whose token this is", response_model=OwnToken)
 async def show_own_token(request: Request) -> Actor:
     actor: Actor = request.state.actor
     return actor
@@ -73,15 +77,14 @@ async def show_own_token(request: Request) -> Actor:
 
 @router.get(_PATH, summary="List tokens", response_model=TokenList)
 async def list_tokens(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Token]:
-    rows = await store.list_tokens(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.created_at, row.id))
+    return await page.read(store.list_tokens, pool, agency)
 
 
 @router.post(_PATH, summary="Create a token", status_code=201, response_model=TokenCreated)
 async def create_token(
     agency: OwnAgency, body: NewToken, author: By, tokens: Annotated[Tokens, Use(Tokens)]
 ) -> IssuedToken:
-    """It is shown this once and stored as a hash."""
+    """It is shown only once, and stored as a hash."""
     return await tokens.create(agency, body.name, author)
 
 
@@ -93,3 +96,23 @@ async def delete_token(
     tokens: Annotated[Tokens, Use(Tokens)],
 ) -> None:
     await tokens.delete(agency, token, author)
+
+
+class AuditReply(Output):
+    """One change."""
+
+    id: Annotated[str, Field(description="The entry's id")]
+    at: Annotated[datetime, Field(description="When it was made")]
+    actor: Annotated[str, Field(description='Who made it: the id of a token, "admin" or "callrouter" itself')]
+    action: Annotated[str, Field(description="What was done", examples=["client.changed"])]
+    target: Annotated[str, Field(description="What was changed: an id, a number or a kind of key")]
+    address: Annotated[str | None, Field(description="The IP address of the request")]
+
+
+class AuditList(ListOf[AuditReply]):
+    """One page of changes, newest first."""
+
+
+@audit.get("/v1/agencies/{agency}/audit", summary="List changes, newest first", response_model=AuditList)
+async def list_changes(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[AuditEntry]:
+    return await page.read(list_audit_entries, pool, agency, position=lambda row: (row.at, row.id))

@@ -38,11 +38,11 @@ class VoicemailReply(Output):
 
     id: Annotated[str, Field(description="The message's id")]
     call_id: Annotated[str, Field(description="The call on which it was left")]
-    client_id: Annotated[str, Field(description="The client for whom it is")]
+    client_id: Annotated[str, Field(description="The client that it was left for")]
     caller: CallerNumber
     at: Annotated[datetime, Field(description="When it was left")]
     seconds: Annotated[int, Field(description="Its length")]
-    transcript: Annotated[str | None, Field(description="What was said, as Twilio wrote it down")]
+    transcript: Annotated[str | None, Field(description="Twilio's transcript")]
     recording_sid: Annotated[str, Field(description="Twilio's id of the recording")]
 
 
@@ -52,8 +52,7 @@ class VoicemailList(ListOf[VoicemailReply]):
 
 @router.get(_PATH, summary="List messages, newest first", response_model=VoicemailList)
 async def list_voicemails(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[store.Voicemail]:
-    rows = await store.list_voicemails(pool, agency, after=page.after, limit=page.fetch)
-    return page.show(rows, lambda row: (row.at, row.id))
+    return await page.read(store.list_voicemails, pool, agency, position=lambda row: (row.at, row.id))
 
 
 @router.get(
@@ -63,7 +62,7 @@ async def list_voicemails(agency: OwnAgency, page: PageQuery, pool: Pool) -> Lis
     responses={
         **_TROUBLE,
         200: _BYTES,
-        206: {"description": "The part that was asked for", **_BYTES},
+        206: {"description": "The requested part", **_BYTES},
         416: {"description": "There is no such part"},
     },
 )
@@ -79,7 +78,7 @@ async def play_voicemail(
     return StreamingResponse(_pass_on(playback.parts), playback.head.status, headers, _AUDIO)
 
 
-@router.delete(_ONE, summary="Delete a message, at the carrier too", status_code=204, responses=_TROUBLE)
+@router.delete(_ONE, summary="Delete a message, also at the carrier", status_code=204, responses=_TROUBLE)
 async def delete_voicemail(
     agency: OwnAgency, voicemail: VoicemailId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
 ) -> None:
@@ -93,15 +92,12 @@ def _headers(head: RecordingPart, voicemail_id: str) -> dict[str, str]:
         "Content-Disposition": f'inline; filename="{voicemail_id}.mp3"',
         "X-Content-Type-Options": "nosniff",
     }
-    if head.content_length is not None:
-        headers["Content-Length"] = str(head.content_length)
-    if head.content_range is not None:
-        headers["Content-Range"] = head.content_range
-    return headers
+    carried_over = {"Content-Length": head.content_length, "Content-Range": head.content_range}
+    return headers | {name: str(value) for name, value in carried_over.items() if value is not None}
 
 
 async def _pass_on(parts: AsyncIterator[RecordingPart]) -> AsyncIterator[bytes]:
-    """A recording that breaks off here breaks off at the listener, too: the connection ends short of its length."""
+    """If the recording breaks off here, the connection to the listener ends early, too."""
     async with aclosing(parts):  # type: ignore[type-var]
         async for part in parts:
             yield part.data

@@ -1,4 +1,4 @@
-"""What we send to agencies' endpoints, for the OpenAPI document. It is sent by router.events.deliveries."""
+"""The webhooks that router.events.deliveries sends to agencies' endpoints, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class SentEvent(EventReply):
 
 
 class CallEventData(Output):
-    """What a delivery is about."""
+    """An event and its call."""
 
     event: Annotated[SentEvent, Field(description="What happened")]
     call: Annotated[CallReply, Field(description="The call as it was when this was sent")]
@@ -83,13 +83,13 @@ class CallEvent(Output):
     "call-event",
     summary="A call event, sent to an endpoint",
     description="Posted as `application/cloudevents+json`, at least once and in no order. Answer 2xx within ten seconds; "
-    "everything else is tried again for a day. Verify the signature by Standard Webhooks with the secret that was shown "
-    "when the endpoint was registered, and tell repeats by webhook-id.\n\n"
+    "any other answer is retried for a day. Verify the signature by Standard Webhooks with the secret that was shown "
+    "when the endpoint was registered, and detect repeats by webhook-id.\n\n"
     + "\n".join(f"- `{name}`: {EVENTS[name].meaning}" for name in _NAMES),
     operation_id="callEvent",
     status_code=204,
-    response_description="Taken. Any 2xx will do.",
-    responses={"default": {"description": "Not taken: it is tried again"}},
+    response_description="Accepted. Any 2xx will do.",
+    responses={"default": {"description": "Not accepted: the delivery is retried"}},
     openapi_extra={
         "security": [],
         "requestBody": {

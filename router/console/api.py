@@ -86,9 +86,24 @@ class Api:
         """Change something. `once` is the Idempotency-Key. Raises ApiProblem."""
         return await self._ask(method, path, {} if body is None else body, once)
 
-    def pass_on(self, path: str, request: Request) -> PassedOn:
-        """The API's answer to a GET, streamed."""
-        return PassedOn(self._app, path, self._authorization(), request)
+    def pass_on(self, path: str, request: Request) -> ASGIApp:
+        """The API's answer to a GET as it arrives: recordings, which players request in ranges, and live events."""
+        headers = [pair for pair in request.headers.raw if pair[0] in _PASSED_ON]
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")}
+            changed = {
+                "method": "GET",
+                "path": path,
+                "raw_path": path.encode(),
+                "query_string": b"",
+                "root_path": "",
+                "headers": [(b"authorization", self._authorization()), *headers],
+                "extensions": scope.get("extensions", {}),
+            }
+            await self._app(kept | changed, receive, send)
+
+        return answer
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, once: str | None = None) -> Any:
         headers = [(b"Authorization", self._authorization()), (b"Content-Type", b"application/json")]
@@ -104,31 +119,6 @@ class Api:
 
     def _authorization(self) -> bytes:
         return f"Bearer {self._token.reveal()}".encode()
-
-
-class PassedOn:
-    """The API's answer as it arrives: recordings, which players request in ranges, and live events."""
-
-    def __init__(self, app: ASGIApp, path: str, authorization: bytes, request: Request) -> None:
-        self._app = app
-        self._path = path
-        self._headers = [
-            (b"authorization", authorization),
-            *(pair for pair in request.headers.raw if pair[0] in _PASSED_ON),
-        ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")}
-        asked = kept | {
-            "method": "GET",
-            "path": self._path,
-            "raw_path": self._path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": self._headers,
-            "extensions": scope.get("extensions", {}),
-        }
-        await self._app(asked, receive, send)
 
 
 def api_path(*parts: str) -> str:

@@ -46,7 +46,7 @@ UNREACHABLE = "provider-unreachable"  # says 503 of another system, which is no 
 BEYOND_SCHEMAS = (
     "must be a phone number in E.164 form",  # a numbering plan has no room for it
     "must be a time zone of the IANA database",
-    "must be a day or a time that there is",  # the 30th of February
+    "must be a day or a time that exists",  # the 30th of February
     "must be before to",
     "must be at most 366 days before to",
     "must differ; all day",  # opening hours without length
