@@ -6,6 +6,8 @@ Nothing here knows a provider; each provider's paths, bodies and words are in it
 from __future__ import annotations
 
 import json
+import secrets
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,20 @@ def utc_now() -> datetime:
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, as the providers write times."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_id(prefix: str = "", digits: int = 32) -> str:
+    """The prefix and random hexadecimal digits, as in the ids and keys of most providers."""
+    return prefix + secrets.token_hex(digits // 2)
+
+
+def new_uuid() -> str:
+    return str(uuid.uuid4())
+
+
+def new_number(area_code: int | str) -> str:
+    """A North American phone number in that area code."""
+    return f"+1{area_code}{secrets.randbelow(10**7):07d}"
 
 
 class Refusal(Exception):  # noqa: N818  an answer, not a fault of ours

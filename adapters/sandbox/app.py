@@ -1,4 +1,4 @@
-"""The sandbox as one ASGI app: {base}/vapi, /retell, /bland, /twilio and, for whoever drives it, /control."""
+"""The sandbox as one ASGI app: {base}/vapi, /retell, /bland, /twilio and /control, which controls it."""
 
 from __future__ import annotations
 

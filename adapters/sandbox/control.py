@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.sandbox.api import Asked, Json, iso
-from adapters.sandbox.bland import BlandOrg
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.faults import FaultError
-from adapters.sandbox.retell import RetellOrg
+from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.state import Sandbox
-from adapters.sandbox.vapi import VapiOrg
+from adapters.sandbox.vapi.org import VapiOrg
 
 _KINDS = ("stream", "sip", "number")
 _LONGEST_RECORDING = 3600

@@ -22,7 +22,7 @@ WORDS = (
     "hang",  # nothing is ever answered
     "slow-body",  # headers and a few bytes, then nothing
     "reset",  # the connection is cut in the middle of the body
-    "garbage",  # a success that is no JSON
+    "garbage",  # a success that is not JSON
     "html",  # a success that is a web page
     "empty",  # a success without a body
     "no-twiml",  # a success without the field that matters
@@ -46,7 +46,7 @@ _PAGE = "<!doctype html><title>Just a moment</title><p>Checking your browser"
 
 
 class FaultError(ValueError):
-    """A fault that does not exist or makes no sense, said in a way that tells what does."""
+    """An unknown or invalid fault; the text lists what is valid."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ def read_fault(given: object) -> Fault:
     if unknown := sorted(set(fields) - {"operation", "times", "retry_after", "seconds"}):
         raise FaultError(f"fault {name}: unknown field {unknown[0]!r}; known: operation, times, retry_after, seconds")
     if fields.get("operation") not in (None, *OPERATIONS):
-        raise FaultError(f"fault {name}: operation {fields['operation']!r} is none of {', '.join(OPERATIONS)}")
+        raise FaultError(f"fault {name}: operation {fields['operation']!r} is not one of {', '.join(OPERATIONS)}")
     for field_name in ("times", "retry_after", "seconds"):
         value = fields.get(field_name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
@@ -100,7 +100,7 @@ class Faults:
             faults.clear()
 
     def take(self, provider: str, operation: Operation) -> Fault | None:
-        """The first fault that a request meets; one that counts is used up a little."""
+        """The first fault that applies to the operation; a limited one has one use less afterwards."""
         for fault in self._set[provider]:
             if not fault.meets(operation) or fault.times == 0:
                 continue

@@ -48,7 +48,7 @@ class SipAddress:
 
 
 def parse_sip(uri: str, more_headers: Mapping[str, str]) -> SipAddress:
-    """Raises ValueError for what is no SIP URI (RFC 3261, 19.1.1)."""
+    """Raises ValueError for anything but a SIP URI (RFC 3261, 19.1.1)."""
     scheme, _, rest = uri.strip().partition(":")
     if scheme.lower() not in {"sip", "sips"} or "@" not in rest:
         raise ValueError("not of the form sip:user@host")

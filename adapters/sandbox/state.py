@@ -6,14 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 
-from adapters.sandbox import bland, legs, retell, vapi
+from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Clock, StandIn, utc_now
-from adapters.sandbox.bland import Bland
+from adapters.sandbox.bland import calls as bland_calls
+from adapters.sandbox.bland.api import Bland
 from adapters.sandbox.faults import Faults
 from adapters.sandbox.legs import LegKind, LegVerdict, parse_sip
-from adapters.sandbox.retell import Retell
-from adapters.sandbox.twilio import Twilio
-from adapters.sandbox.vapi import Vapi
+from adapters.sandbox.retell import calls as retell_calls
+from adapters.sandbox.retell.api import Retell
+from adapters.sandbox.twilio.api import Twilio
+from adapters.sandbox.vapi import calls as vapi_calls
+from adapters.sandbox.vapi.api import Vapi
 
 REQUESTS_KEPT = 5000
 
@@ -30,9 +33,9 @@ class Sandbox:
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = asyncio.Event()
         self._sip_edges = {
-            vapi.SIP_HOST: self.vapi.calls.answer_sip,
-            retell.SIP_HOST: self.retell.calls.answer_sip,
-            **dict.fromkeys(bland.SIP_HOSTS, self.bland.calls.answer_sip),
+            vapi_calls.SIP_HOST: self.vapi.calls.answer_sip,
+            retell_calls.SIP_HOST: self.retell.calls.answer_sip,
+            **dict.fromkeys(bland_calls.SIP_HOSTS, self.bland.calls.answer_sip),
         }
         self.clock = clock
 

@@ -32,7 +32,7 @@ from adapters.portable import Copy
 from adapters.provider import Provider
 from adapters.retell.definition import LOCALES
 from adapters.sandbox.api import Asked
-from adapters.sandbox.retell import RetellOrg
+from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto.secret import Secret
 from tests.adapters.retell.conftest import ACME, WEBHOOK, WIRING

@@ -15,10 +15,10 @@ import asyncpg
 import httpx
 import pytest
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Quirks
 from adapters.sandbox.carrier.parameters import inbound_parameters
 from adapters.sandbox.carrier.requests import Reply, Requests
-from adapters.sandbox.ids import new_id
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import DemoWorld
 from crypto import Secret, new_key_entry

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin
 from xml.etree import ElementTree as ET
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Quirks
 from adapters.sandbox.carrier.parameters import inbound_parameters
 from adapters.sandbox.carrier.requests import Reply, Requests
-from adapters.sandbox.ids import new_id
 from crypto import Secret
 from tests.support.signed_requests import VOICE
 from tests.support.world import CALLER, Client, World

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_id, new_uuid
 from adapters.sandbox.bland.calls import NO_LINE, Calls
 from adapters.sandbox.bland.knowledge import KnowledgeBases
 from adapters.sandbox.bland.numbers import InboundNumbers
 from adapters.sandbox.bland.org import BlandOrg, key_of
 from adapters.sandbox.bland.tools import Tools
-from adapters.sandbox.ids import new_id, new_uuid
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 
 _ERRORS = {401: "AUTH_FAILURE", 404: "NOT_FOUND"}

@@ -10,9 +10,8 @@ from datetime import timedelta
 
 from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso, new_uuid
 from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
-from adapters.sandbox.ids import new_uuid
 from adapters.sandbox.legs import LegVerdict, SipAddress
 
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso
+from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso, new_id
 from adapters.sandbox.bland.org import BlandOrg, refuse_unknown
-from adapters.sandbox.ids import new_id
 from adapters.sandbox.orgs import Orgs
 
 _FIELDS = frozenset({"type", "name", "description", "text"})

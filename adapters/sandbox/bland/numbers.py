@@ -12,9 +12,8 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso
+from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso, new_id
 from adapters.sandbox.bland.org import BlandOrg, as_e164, is_https, refuse_unknown
-from adapters.sandbox.ids import new_id
 from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
 PRICE = 15.0  # US dollars a month

@@ -85,7 +85,7 @@ def sip_uri_fault(uri: str) -> str | None:
         return f"the SIP address has {len(address)} characters, 254 are allowed"
     match = _SIP_URI.fullmatch(address)
     if match is None:
-        return "it is no SIP address"
+        return "it is not a SIP address"
     if "_" in match["host"]:
         return "the host name has an underscore"
     return _parameters_fault(match["parameters"]) or _headers_fault(headers)
@@ -132,7 +132,7 @@ def caller_id_fault(
     if noun == "Sip":
         return None if _SIP_CALLER.fullmatch(caller_id) else f"callerId {caller_id!r} is not allowed for a SIP address"
     if not is_e164(caller_id):
-        return f"callerId {caller_id!r} is no E.164 number"
+        return f"callerId {caller_id!r} is not an E.164 number"
     if caller_id in {caller, called, *numbers}:
         return None
     return f"callerId {caller_id} is neither the caller, nor the called number, nor a number of the account"

@@ -6,6 +6,7 @@ import contextlib
 
 import httpx
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier.fetching import Document, Fetch, Interrupted
 from adapters.sandbox.carrier.line import Clock, Line
 from adapters.sandbox.carrier.live import go_on
@@ -15,7 +16,6 @@ from adapters.sandbox.carrier.script import Script
 from adapters.sandbox.carrier.setup import Setup
 from adapters.sandbox.carrier.timeline import CarrierViolation, Timeline
 from adapters.sandbox.carrier.verbs import execute
-from adapters.sandbox.ids import new_id
 
 
 class Carrier(Setup):

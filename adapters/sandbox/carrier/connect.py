@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from adapters.sandbox.api import iso
+from adapters.sandbox.api import iso, new_id
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import Document, Interrupted, Outcome
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import CLOSED_AFTER, ask_action, end_verb, let_ai_talk
 from adapters.sandbox.carrier.timeline import Leg
-from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict
 
 _HANDSHAKE = 1.0  # seconds until a socket is up or refused

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import Document, Interrupted, Outcome
 from adapters.sandbox.carrier.legs import LegEnd, PlannedLeg, plan_leg
@@ -16,7 +17,6 @@ from adapters.sandbox.carrier.live import CLOSED_AFTER, ask_action, end_verb, le
 from adapters.sandbox.carrier.parameters import progress_parameters
 from adapters.sandbox.carrier.screening import screen
 from adapters.sandbox.carrier.timeline import Timeline
-from adapters.sandbox.ids import new_id
 
 _EVENTS = ("initiated", "ringing", "answered", "completed")
 HIDDEN_SECONDS = 5  # what Twilio adds to a Dial's timeout

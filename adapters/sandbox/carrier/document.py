@@ -36,7 +36,7 @@ class Element:
         return self.attributes.get(name, default)
 
     def number(self, name: str, default: int) -> int:
-        """An attribute as Twilio reads it: what is no whole number counts as absent."""
+        """An attribute as Twilio reads it: anything but a whole number counts as absent."""
         value = self.attributes.get(name, "")
         return int(value) if value.isascii() and value.isdigit() else default
 
@@ -53,7 +53,7 @@ class _Builder(ET.TreeBuilder):
 
 
 def parse_document(body: bytes) -> Element:
-    """Read XML whose root is Response. Raises DocumentError for everything else, whatever the bytes are."""
+    """Read XML whose root is Response. Raises DocumentError for everything else."""
     if len(body) > MAX_BYTES:
         raise DocumentError(11750, "the document is larger than 64 kB")
     if not body.strip():
@@ -63,7 +63,7 @@ def parse_document(body: bytes) -> Element:
         parser.feed(body)
         root = _element(parser.close())
     except ET.ParseError as error:
-        raise DocumentError(12100, f"the document is no XML: {error}") from None
+        raise DocumentError(12100, f"the document is not XML: {error}") from None
     except (ValueError, LookupError, RecursionError) as error:
         raise DocumentError(12100, f"the document cannot be read: {type(error).__name__}") from None
     if root.name != "Response":

@@ -1,6 +1,6 @@
-"""What would happen on a leg that a Dial places: who is there, after how long, with which SIP status.
+"""Plans what happens on a leg that a Dial places: who answers, after how long, with which SIP status.
 
-Decides only; `dial.py` lets it happen.
+`dial.py` carries the plan out.
 Sources: Twilio docs: TwiML Dial, Number, Sip (DialCallStatus, SIP response codes, caller ID).
 """
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from adapters.phone import is_e164
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier.addresses import caller_id_fault, sip_headers, sip_uri_fault
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.live import CLOSED_AFTER
 from adapters.sandbox.carrier.parameters import child_parameters
 from adapters.sandbox.carrier.timeline import Leg
-from adapters.sandbox.ids import new_id
 from adapters.sandbox.legs import LegVerdict
 
 LegEnd: TypeAlias = Literal["answered", "busy", "no-answer", "failed", "canceled", "forwards"]
@@ -84,7 +84,7 @@ def _fault_of(line: Line, noun: Element, caller_id: str | None) -> str | None:
     if noun.name == "Sip" and (fault := sip_uri_fault(noun.text)):
         return f"13243: Sip {noun.text[:80]}: {fault}"
     if noun.name == "Number" and not is_e164(noun.text):
-        return f"13223: Number {noun.text[:80]!r} is no E.164 number"
+        return f"13223: Number {noun.text[:80]!r} is not an E.164 number"
     if noun.text in {line.timeline.to, *line.carrier.numbers}:
         return f"13224: Number {noun.text} is one of ours: the call would come back to us"
     fault = caller_id_fault(
@@ -126,16 +126,14 @@ def _plan_owner(line: Line, noun: Element, limit: float) -> PlannedLeg:
         return PlannedLeg(noun, "number", who, end, after, _SIP_CODES.get(end, 0), talks)
 
     script = line.script
-    match script.owner:
-        case "busy":
-            return planned("busy", _REFUSED_AFTER)
-        case "fails":
-            return planned("failed", _REFUSED_AFTER)
-        case "no-answer":
-            return planned("no-answer", limit)
-        case "mailbox":
-            return planned("answered", script.mailbox_after, "mailbox", script.owner_talks)
-        case "forwards-back":
-            return planned("forwards", script.forwards_after)
-        case _:
-            return planned("answered", script.owner_rings, talks=script.owner_talks)
+    ends: dict[str, tuple[LegEnd, float]] = {
+        "busy": ("busy", _REFUSED_AFTER),
+        "fails": ("failed", _REFUSED_AFTER),
+        "no-answer": ("no-answer", limit),
+        "forwards-back": ("forwards", script.forwards_after),
+    }
+    if script.owner in ends:
+        return planned(*ends[script.owner])
+    if script.owner == "mailbox":
+        return planned("answered", script.mailbox_after, "mailbox", script.owner_talks)
+    return planned("answered", script.owner_rings, talks=script.owner_talks)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier.document import DocumentError, read_reply
 from adapters.sandbox.carrier.far_end import Standing
 from adapters.sandbox.carrier.fetching import Document, Fetch, Interrupted
@@ -19,7 +20,6 @@ from adapters.sandbox.carrier.rules import check_document
 from adapters.sandbox.carrier.script import AiOutcome, Quirks, Script
 from adapters.sandbox.carrier.setup import Setup
 from adapters.sandbox.carrier.timeline import Entry, EntryKind, Leg, Request, Timeline
-from adapters.sandbox.ids import new_id
 
 Status: TypeAlias = Literal["ringing", "in-progress", "completed", "busy", "no-answer", "canceled"]
 

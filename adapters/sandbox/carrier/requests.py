@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 import httpx
 from twilio.request_validator import RequestValidator
 
+from adapters.sandbox.api import new_uuid
 from adapters.sandbox.carrier.addresses import resolve_url
 from adapters.sandbox.carrier.document import MAX_BYTES
 from adapters.sandbox.carrier.script import Quirks
-from adapters.sandbox.ids import new_uuid
 from crypto.secret import Secret
 
 LIMIT = 15.0  # seconds of real time until an answer must be there in full

@@ -1,6 +1,6 @@
 """What the people and machines around a simulated call do, and which of Twilio's open questions is answered how.
 
-Data only; `call.py`, `dial.py` and `verbs.py` act on it.
+Data only; `carrier.py`, `dial.py` and `verbs.py` act on it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Script:
     forwarded_from: bool = True  # whether the forwarded call says which phone sent it
     stream_given_up_after: float = 3
     message_seconds: int = 12
-    message_says: str | None = "This is Bob. Please call me back."  # as it is written down; None: it cannot be
+    message_says: str | None = "This is Bob. Please call me back."  # as transcribed; None: transcription fails
     message_ends_with: Literal["hang-up", "silence", "key"] = "hang-up"
     accept_key: str = "1"
     decline_key: str = "2"
@@ -59,7 +59,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """One switch for each point that Twilio's documentation leaves open. Whatever works must work with each.
+    """One switch for each point that Twilio's documentation leaves open. The router must work with each.
 
     CallToken and StirVerstat are always sent and always signed: there is no switch for the report that they are
     added after signing, because a router that checks every parameter could not accept such a request.
@@ -67,7 +67,7 @@ class Quirks:
 
     # The status callbacks of a media stream arrive at all.
     stream_callbacks: bool = True
-    # CallStatus in the action of an answerOnBridge Dial that nobody was bridged to.
+    # CallStatus in the action of an answerOnBridge Dial that no one was bridged to.
     unbridged_status: Literal["ringing", "in-progress"] = "ringing"
     # DialCallStatus of a leg that was answered and hung up by its screening document.
     screened_out_status: Literal["completed", "no-answer"] = "completed"
@@ -115,4 +115,4 @@ EACH_QUIRK: Mapping[str, Quirks] = {
     "everything three times at once": Quirks(copies=3, copies_at_once=True),
     "recording told after the end, twice": Quirks(recording_callback="after-end", recording_callback_copies=2),
 }
-"""Twilio as expected, and with each open point answered the other way; for tests that must pass with every one."""
+"""Twilio as expected, and with each open point decided the other way; for tests that must pass with every one."""

@@ -14,7 +14,7 @@ AnsweredBy: TypeAlias = Literal[
     "rejected",
     "abandoned",  # the caller hung up before anybody answered
     "spoken",  # a word and a hang-up
-    "fallback",  # the fallback document took over, and nobody answered
+    "fallback",  # the fallback document took over, and no one answered
     "application-error",
     "nobody",
 ]
@@ -100,7 +100,7 @@ class Timeline:
     answered_by: AnsweredBy = "nobody"
     provider: str | None = None  # of the AI that answered
     provider_call_id: str | None = None  # what that provider calls the call
-    answered_at: float | None = None  # virtual seconds until whoever answered last did
+    answered_at: float | None = None  # virtual seconds until the last answer
     ringing_seconds: float = 0
     fallback_used: bool = False
     final_status: str = ""
@@ -118,7 +118,7 @@ class Timeline:
         return asdict(self)
 
 
-class CarrierViolation(Exception):  # noqa: N818 - it judges, it is no mishap of the carrier
+class CarrierViolation(Exception):  # noqa: N818 - a verdict on the router, not an error of the carrier
     """The router sent something that Twilio would not accept or not execute as it is written."""
 
     def __init__(self, timeline: Timeline) -> None:

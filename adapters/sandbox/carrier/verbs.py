@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from functools import partial
 from typing import TypeAlias
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier.connect import connect
 from adapters.sandbox.carrier.dial import dial
 from adapters.sandbox.carrier.document import Element
@@ -18,7 +19,6 @@ from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcom
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.parameters import recording_parameters
 from adapters.sandbox.carrier.speech import speak
-from adapters.sandbox.ids import new_id
 
 _TRANSCRIBED = range(2, 121)  # seconds
 

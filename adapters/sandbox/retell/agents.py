@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from adapters.sandbox.api import Asked, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
 _VOICES = ("11labs-", "cartesia-", "custom_voice_", "minimax-", "openai-", "retell-")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_id
 from adapters.sandbox.orgs import Orgs
 from adapters.sandbox.retell.agents import Agents
 from adapters.sandbox.retell.calls import NO_LINE, Calls

@@ -9,8 +9,7 @@ from datetime import timedelta
 
 from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.retell.org import BAD_FORMAT, Call, RetellOrg, pick_version
 

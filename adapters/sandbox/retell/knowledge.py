@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
 from adapters.sandbox.retell.org import BAD_FORMAT, KnowledgeBase, RetellOrg
 
 _NAME_BELOW = 40

@@ -6,8 +6,7 @@ Sources: Retell's OpenAPI (create, list, update, delete phone number) and the ty
 from __future__ import annotations
 
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_number
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_number
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, page_of
 
 _COUNTRIES = ("US", "CA")

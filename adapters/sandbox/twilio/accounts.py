@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from email.utils import format_datetime
 
-from adapters.sandbox.api import Asked, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
 from adapters.sandbox.twilio.paging import page_of
 from adapters.sandbox.twilio.records import ROOT, Account
 from adapters.sandbox.twilio.register import TwilioPart, not_found

@@ -1,12 +1,15 @@
-"""The API under /twilio: its resources in one, its error bodies, and what a test puts into it."""
+"""The API under /twilio, version 2010-04-01: its resources in one, its error bodies, and what a test puts into it.
+
+Sources: Twilio docs (the resources' pages, error dictionary) and its OpenAPI. What Twilio does with callers and TwiML
+is the simulated carrier's business.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import ClassVar
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_id
 from adapters.sandbox.twilio.accounts import Accounts
 from adapters.sandbox.twilio.calls import Calls
 from adapters.sandbox.twilio.numbers import Numbers, new_number

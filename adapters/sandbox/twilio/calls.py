@@ -11,8 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
 from adapters.sandbox.twilio.paging import is_within, page_of
 from adapters.sandbox.twilio.records import ROOT, Account, Call
 from adapters.sandbox.twilio.register import TwilioPart, not_found

@@ -11,8 +11,7 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
 from adapters.sandbox.twilio.paging import page_of
 from adapters.sandbox.twilio.records import ROOT, Account
 from adapters.sandbox.twilio.register import TwilioPart, not_found
@@ -26,19 +25,13 @@ from adapters.sandbox.twilio.stock import (
     shelf_of,
 )
 
-_NUMBER_FIELDS = {
-    "FriendlyName": "friendly_name",
-    "VoiceUrl": "voice_url",
-    "VoiceMethod": "voice_method",
-    "VoiceFallbackUrl": "voice_fallback_url",
-    "VoiceFallbackMethod": "voice_fallback_method",
-    "StatusCallback": "status_callback",
-    "StatusCallbackMethod": "status_callback_method",
-    "SmsUrl": "sms_url",
-    "SmsMethod": "sms_method",
-    "TrunkSid": "trunk_sid",
-    "VoiceApplicationSid": "voice_application_sid",
-}
+_CHANGEABLE = (
+    "friendly_name voice_url voice_method voice_fallback_url voice_fallback_method status_callback"
+    " status_callback_method sms_url sms_method trunk_sid voice_application_sid"
+).split()
+_UNSET = (
+    "voice_application_sid sms_application_sid trunk_sid address_sid bundle_sid identity_sid emergency_address_sid"
+).split()
 _LONGEST_NAME = 64
 _NEEDS_ADDRESS, _NEEDS_LOCAL_ADDRESS, _NEEDS_BUNDLE = 21631, 21615, 21649
 
@@ -141,7 +134,7 @@ def _check_papers(shelf: Shelf, form: dict[str, str]) -> None:
 
 def new_number(account_sid: str, e164: str, sid: str, voice_url: str, now: datetime) -> Json:
     written = format_datetime(now)
-    number: Json = {
+    return {
         "sid": sid,
         "account_sid": account_sid,
         "friendly_name": e164,
@@ -151,7 +144,6 @@ def new_number(account_sid: str, e164: str, sid: str, voice_url: str, now: datet
         "voice_fallback_url": "",
         "voice_fallback_method": "POST",
         "voice_caller_id_lookup": False,
-        "voice_application_sid": None,
         "voice_receive_mode": "voice",
         "status_callback": "",
         "status_callback_method": "POST",
@@ -159,14 +151,8 @@ def new_number(account_sid: str, e164: str, sid: str, voice_url: str, now: datet
         "sms_method": "POST",
         "sms_fallback_url": "",
         "sms_fallback_method": "POST",
-        "sms_application_sid": None,
-        "trunk_sid": None,
-        "address_sid": None,
         "address_requirements": "none",
-        "bundle_sid": None,
-        "identity_sid": None,
         "emergency_status": "Inactive",
-        "emergency_address_sid": None,
         "emergency_address_status": "unregistered",
         "capabilities": {"voice": True, "sms": True, "mms": True, "fax": False},
         "beta": False,
@@ -175,14 +161,15 @@ def new_number(account_sid: str, e164: str, sid: str, voice_url: str, now: datet
         "api_version": "2010-04-01",
         "date_created": written,
         "date_updated": written,
+        "uri": f"{ROOT}/{account_sid}/IncomingPhoneNumbers/{sid}.json",
+        **dict.fromkeys(_UNSET),
     }
-    number["uri"] = f"{ROOT}/{account_sid}/IncomingPhoneNumbers/{number['sid']}.json"
-    return number
 
 
 def number_changes(form: dict[str, str], number: Json) -> Json:
     """A number's new fields from a form; raises Refusal for what Twilio refuses."""
-    changes: Json = {ours: form[theirs] for theirs, ours in _NUMBER_FIELDS.items() if theirs in form}
+    names = {name.title().replace("_", ""): name for name in _CHANGEABLE}  # a form says VoiceUrl, a record voice_url
+    changes: Json = {names[field]: value for field, value in form.items() if field in names}
     for name, value in changes.items():
         if name.endswith("_method") and value not in {"GET", "POST"}:
             raise Refusal(400, f"{name} must be GET or POST", 21403)

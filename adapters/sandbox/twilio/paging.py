@@ -50,7 +50,7 @@ def _moment(written: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
-        raise Refusal(400, f"{written} is no date") from None
+        raise Refusal(400, f"{written} is not a date") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

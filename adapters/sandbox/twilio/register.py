@@ -6,8 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator
 
-from adapters.sandbox.api import Asked, Clock, Part, Refusal
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Clock, Part, Refusal, new_id
 from adapters.sandbox.twilio.records import ROOT, Account, Call
 
 

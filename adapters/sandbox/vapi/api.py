@@ -8,8 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import ClassVar
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn
-from adapters.sandbox.ids import new_uuid
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_uuid
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 from adapters.sandbox.vapi.assistants import Assistants, Files
 from adapters.sandbox.vapi.calls import NO_CREDIT, Calls, limits

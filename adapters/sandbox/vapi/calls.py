@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint
-from adapters.sandbox.ids import new_id
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Call, VapiOrg, check_assistant_id, fresh_record

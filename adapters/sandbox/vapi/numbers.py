@@ -6,8 +6,7 @@ people report of importing a number twice.
 
 from __future__ import annotations
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, endpoint
-from adapters.sandbox.ids import new_number
+from adapters.sandbox.api import Asked, Clock, Json, Refusal, endpoint, new_number
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Collection, VapiOrg, check_assistant_id

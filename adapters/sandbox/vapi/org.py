@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso
-from adapters.sandbox.ids import new_uuid
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso, new_uuid
 from adapters.sandbox.orgs import Org
 
 _BOUNDS = {"Lt": datetime.__lt__, "Le": datetime.__le__, "Gt": datetime.__gt__, "Ge": datetime.__ge__}

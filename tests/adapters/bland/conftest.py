@@ -8,7 +8,7 @@ import pytest
 
 from adapters.http import Http
 from adapters.provider import Provider
-from adapters.sandbox.bland import BlandOrg
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.canary import CANARY
 from tests.support.adapters import bland_at

@@ -14,7 +14,7 @@ from adapters.bland.settings import NEUTRAL
 from adapters.portable import Assistant, Copy, Knowledge, Registration
 from adapters.provider import Provider
 from adapters.sandbox.api import Json
-from adapters.sandbox.bland import BlandOrg
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from tests.adapters.bland.conftest import SIP
 from tests.adapters.bland.examples import (

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.base import ErrorKind
 from adapters.provider import Provider
-from adapters.sandbox.bland import BlandOrg
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
 from tests.adapters.bland.conftest import SIP

@@ -11,10 +11,10 @@ from adapters.bland.settings import NEUTRAL
 from adapters.facets import NumberOrder
 from adapters.portable import Copy, Credentials, NativeNumber, Registration
 from adapters.provider import Provider
-from adapters.sandbox.bland import BlandOrg
 from adapters.sandbox.bland.numbers import PRICE
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.twilio import Account
+from adapters.sandbox.twilio.records import Account
 from crypto.secret import Secret
 from tests.adapters.bland.conftest import SIP
 from tests.adapters.bland.examples import ACME, KEY, LIMIT, PLAIN, WIRING, DyingHttp, Killed, on

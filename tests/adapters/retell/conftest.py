@@ -11,7 +11,7 @@ from adapters.http import Http
 from adapters.portable import Assistant, Function, Knowledge, Wiring
 from adapters.provider import Provider
 from adapters.replies import Reply
-from adapters.sandbox.retell import RetellOrg
+from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY

@@ -283,7 +283,7 @@ async def test_several_faults_come_one_after_the_other(client, box, world):
         ({"fault": "429", "after": 3}, "unknown field 'after'"),
         (
             {"fault": "429", "operation": "calls"},
-            "operation 'calls' is none of handoff, check, assistants, numbers, all",
+            "operation 'calls' is not one of handoff, check, assistants, numbers, all",
         ),
         ({"fault": "429", "times": -1}, "times must be a number"),
         ({}, "no such fault: ''"),

@@ -9,7 +9,7 @@ import pytest
 from adapters.http import Http
 from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi import VapiOrg
+from adapters.sandbox.vapi.org import VapiOrg
 from tests.adapters.canary import CANARY
 from tests.support.adapters import vapi_at
 

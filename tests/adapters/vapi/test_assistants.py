@@ -12,7 +12,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, Copy, Knowledge
 from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi import VapiOrg
+from adapters.sandbox.vapi.org import VapiOrg
 from tests.adapters.canary import assert_clean
 from tests.adapters.conftest import Clock
 from tests.adapters.refusals import error_of

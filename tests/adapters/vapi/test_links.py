@@ -10,7 +10,7 @@ import pytest
 from adapters.base import ErrorKind
 from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi import VapiOrg
+from adapters.sandbox.vapi.org import VapiOrg
 from tests.adapters.refusals import error_of
 from tests.adapters.vapi.examples import KEY, LIMIT, WEBHOOK_SECRET, WIRING
 

@@ -12,7 +12,7 @@ from adapters.base import ErrorKind
 from adapters.portable import Copy, Credentials, Registration
 from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi import VapiOrg
+from adapters.sandbox.vapi.org import VapiOrg
 from crypto.secret import Secret
 from tests.adapters.canary import assert_clean
 from tests.adapters.refusals import error_of

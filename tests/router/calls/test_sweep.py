@@ -13,8 +13,8 @@ import pytest
 from starlette.applications import Starlette
 
 from adapters.carrier import CarrierCall
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
-from adapters.sandbox.ids import new_id
 from crypto import Keyring, Secret, new_key_entry
 from router.app import make_service
 from router.calls.fallback import Fallback, fallback_address

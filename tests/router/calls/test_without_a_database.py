@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Quirks, Script, Timeline
 from adapters.sandbox.carrier.requests import Reply
-from adapters.sandbox.ids import new_id
 from crypto import Keyring
 from router.app import create_app, service
 from router.calls.fallback import Fallback, fallback_address

@@ -70,10 +70,10 @@ def test_good_sip_addresses(uri):
 @pytest.mark.parametrize(
     ("uri", "fault"),
     [
-        ("abc@sip.retellai.com", "no SIP address"),
-        ("sip:sip.retellai.com", "no SIP address"),
+        ("abc@sip.retellai.com", "not a SIP address"),
+        ("sip:sip.retellai.com", "not a SIP address"),
         ("sip:abc@sip.retell_ai.com", "underscore"),
-        ("sip:a b@sip.retellai.com", "no SIP address"),
+        ("sip:a b@sip.retellai.com", "not a SIP address"),
         ("sip:abc@sip.retellai.com;transport=quic", "transport"),
         ("sip:abc@sip.retellai.com;colour=red", "unknown"),
         ("sip:abc@sip.retellai.com?session=1", "may not be sent"),
