@@ -100,14 +100,14 @@ def test_a_sip_address_that_leads_nowhere_is_not_found(address):
     assert Sandbox().answer_leg("sip", address).sip_code == 404
 
 
-async def test_the_state_names_who_is_there(client, world):
+async def test_the_state_lists_what_each_org_owns(client, world):
     state = (await client.get("/control/state")).json()
 
     assert [org["assistants"] for org in state["vapi"]] == [[world.vapi.assistant_id], [world.broke[0].assistant_id]]
     assert state["twilio"][0]["numbers"] == list(world.numbers)
 
 
-async def test_only_the_own_machine_drives_the_sandbox():
+async def test_the_sandbox_is_controlled_from_its_own_machine_only():
     transport = httpx.ASGITransport(create_app(Sandbox()), client=("203.0.113.7", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as stranger:
         assert (await stranger.put("/control/faults", json={"vapi": "503"})).status_code == 403
@@ -126,7 +126,7 @@ async def test_two_sandboxes_know_nothing_of_each_other_and_point_the_router_at_
         }
 
 
-async def test_a_port_that_is_taken_is_said():
+async def test_a_port_that_is_in_use_raises_an_error():
     async with running_sandbox() as box:
         with pytest.raises(OSError):
             async with running_sandbox(port=int(box.url.rpartition(":")[2])):

@@ -308,7 +308,7 @@ async def test_the_sandbox_stops_while_requests_hang():
                 )
                 for _ in range(3)
             ]
-            while len(box.state.requests) < len(waiting):  # noqa: ASYNC110  the sandbox tells nobody who arrives
+            while len(box.state.requests) < len(waiting):  # noqa: ASYNC110  the sandbox has no event for an arrival
                 await asyncio.sleep(0)
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, httpx.RemoteProtocolError) for end in ends), ends

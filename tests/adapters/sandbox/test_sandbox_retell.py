@@ -53,7 +53,7 @@ async def test_a_stopped_call_is_gone(client, box, world):
     assert box.state.answer_leg("sip", address(answer)).sip_code == 404
 
 
-async def test_the_retired_sip_host_answers_nobody(client, box, world):
+async def test_the_retired_sip_host_answers_no_calls(client, box, world):
     answer = (await register(client, world)).json()
 
     assert box.state.answer_leg("sip", f"sip:{answer['call_id']}@5t4n6j0wnrl.sip.livekit.cloud").sip_code == 404

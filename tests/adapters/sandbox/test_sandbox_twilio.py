@@ -62,7 +62,7 @@ async def test_a_number_is_found_and_pointed_elsewhere(client):
     assert found["trunk_sid"] is None
 
 
-async def test_a_number_of_nobody_is_an_empty_page(client):
+async def test_a_number_that_no_account_has_is_an_empty_page(client):
     page = await client.get(f"{ROOT}/IncomingPhoneNumbers.json", params={"PhoneNumber": "+15005550111"}, auth=AUTH)
 
     assert page.json()["incoming_phone_numbers"] == []
@@ -191,7 +191,7 @@ async def test_a_call_is_not_changed_wrongly(client, form):
     assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data=form, auth=AUTH)).status_code == 400
 
 
-async def test_a_call_of_nobody_is_not_found(client):
+async def test_a_call_that_does_not_exist_is_not_found(client):
     assert (await client.get(f"{ROOT}/Calls/{CALL}.json", auth=AUTH)).status_code == 404
     assert (await client.post(f"{ROOT}/Calls/{CALL}.json", data={"Status": "completed"}, auth=AUTH)).status_code == 404
 

@@ -71,7 +71,7 @@ async def test_a_stream_is_wss_and_has_no_query(client, box, world, mended):
     assert box.state.answer_leg("stream", mended(url), parameters).sip_code == 403
 
 
-async def test_nobody_answers_the_stream_of_a_call_that_was_never_created(box):
+async def test_the_stream_of_a_call_that_was_never_created_is_rejected(box):
     leg = box.state.answer_leg("stream", f"wss://api.vapi.ai/{uuid.uuid4()}/transport", {})
 
     assert (leg.result, leg.sip_code) == ("rejected", 404)

@@ -198,7 +198,7 @@ async def test_an_owner_who_accepts_is_put_through(owner, calls, far_end):
 
 
 @pytest.mark.parametrize("outcome", ["ignores", "declines", "mailbox"])
-async def test_whoever_does_not_press_the_key_is_not_put_through(owner, calls, far_end, outcome):
+async def test_an_owner_who_does_not_press_the_key_is_not_put_through(owner, calls, far_end, outcome):
     timeline = await calls.place(Script(owner=outcome), far_end=far_end, strict=True)
     assert [asked.form["Digits"] for asked in owner.asked_at("/key")] == (["2"] if outcome == "declines" else [])
     assert told(owner)["DialCallStatus"] == "completed"
@@ -241,7 +241,7 @@ async def test_a_screening_document_that_cannot_be_had_hangs_up_that_leg_alone(o
 @pytest.mark.parametrize(
     ("outcome", "status", "rang"), [("busy", "busy", 1), ("fails", "failed", 1), ("no-answer", "no-answer", 20)]
 )
-async def test_an_owners_phone_that_nobody_answers(owner, calls, far_end, outcome, status, rang):
+async def test_an_owners_phone_that_is_not_answered(owner, calls, far_end, outcome, status, rang):
     timeline = await calls.place(Script(owner=outcome), far_end=far_end)
     assert told(owner)["DialCallStatus"] == status
     assert not owner.asked_at("/screen")

@@ -16,7 +16,7 @@ def control(box, client):
     return SandboxControl(box.url, client)
 
 
-async def test_an_address_that_nobody_knows_is_rejected(control):
+async def test_an_unknown_address_is_rejected(control):
     verdict = await control.leg("sip", "sip:nobody@sip.retellai.com;transport=tcp", {})
     assert verdict.result == "rejected"
     assert verdict.sip_code >= 400
@@ -72,7 +72,7 @@ async def test_a_sandbox_that_is_not_there_is_named(client):
         await SandboxControl("http://127.0.0.1:9", client).clear_faults()
 
 
-async def test_the_sandbox_judges_the_legs_of_a_call(control, world, router, calls):
+async def test_the_sandbox_decides_who_answers_a_leg(control, world, router, calls):
     router.serve("/voice", f'<Dial action="/after"><Number>{world.bland.registration}</Number></Dial>')
     router.serve("/after", "<Hangup/>")
     timeline = await calls.place(Script(owner="no-answer"), far_end=control)

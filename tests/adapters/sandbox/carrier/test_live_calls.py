@@ -36,7 +36,7 @@ class FarEnd(SandboxControl):
 
 
 class Office:
-    """Whoever moves the call: our own adapter, before the sandbox's API. Remembers what it saw."""
+    """Changes the call through our own adapter and the sandbox's API. Records the timelines that it saw."""
 
     def __init__(self, twilio, api_url, router):
         self.twilio = twilio
@@ -312,7 +312,7 @@ async def test_a_stream_in_real_time_is_left_as_soon_as_the_call_is_moved(router
     assert timeline.legs[0].talk_seconds < 30
 
 
-async def test_a_call_on_an_account_that_the_sandbox_does_not_know_is_nobodys_business(router, calls, box):
+async def test_a_call_on_an_unknown_account_is_not_kept(router, calls, box):
     router.serve("/voice", "<Say>Hello.</Say>")
     async with httpx.AsyncClient(trust_env=False) as http:
         timeline = await calls.place(far_end=SandboxControl(box.url, http), strict=True)

@@ -134,7 +134,7 @@ async def test_an_answer_that_is_none_leads_to_the_fallback_with_twilios_code(ro
     assert timeline.answered_by == "spoken"
 
 
-async def test_a_few_redirects_are_followed_and_signed_anew(router, calls):
+async def test_redirects_are_followed_and_each_request_is_signed(router, calls):
     router.answer("/voice", RedirectResponse("/moved?x=1", 307))
     router.answer("/moved", RedirectResponse("/here", 302))
     router.serve("/here", "<Redirect>next</Redirect>")
@@ -150,7 +150,7 @@ async def test_a_few_redirects_are_followed_and_signed_anew(router, calls):
     assert not timeline.failures
 
 
-async def test_nobody_at_the_address_is_an_application_error_without_a_fallback(calls):
+async def test_an_unreachable_router_is_an_application_error_without_a_fallback(calls):
     timeline = await calls.place(voice_url="http://127.0.0.1:9/voice")
     assert timeline.answered_by == "application-error"
     assert "11202" in timeline.failures[0]

@@ -27,7 +27,7 @@ async def test_a_word_and_a_hang_up(router, calls):
     assert sum(calls.passed) == timeline.seconds > 0
 
 
-async def test_an_empty_response_ends_the_call_and_nobody_answered(router, calls):
+async def test_an_empty_response_ends_the_call_unanswered(router, calls):
     router.serve("/voice", "")
     timeline = await calls.place()
     assert timeline.answered_by == "nobody"
