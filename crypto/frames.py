@@ -1,7 +1,7 @@
-"""Letting go of what the frames behind an exception hold: among their variables may be an opened key.
+"""Clears the frames behind an exception: an opened key may be among their variables.
 
-An exception refers to its traceback, that to frames, and those often back to the exception: without this, the key
-stays in memory until the garbage collector comes by.
+An exception refers to its traceback, the traceback to frames, and these often back to the exception. Without this, the
+key stays in memory until the garbage collector runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import traceback
 
 
 def clear_frames(error: BaseException) -> None:
-    """Empty the variables of all frames that it went through, and those of its causes. Where it was raised stays known."""
+    """Clear the variables of all frames that it went through, and those of its causes. The traceback's lines stay."""
     seen: set[int] = set()
     open_ends: list[BaseException | None] = [error]
     while open_ends:

@@ -1,7 +1,7 @@
 """A value that cannot be printed by accident.
 
-Not a vault: whoever calls `reveal` has the plain text. The point is that every *other* way a value
-leaks (a log line, a traceback, an f-string, a pickle, a dataclass's repr) yields nothing.
+Not a vault: `reveal` gives the plain text. The point is that every *other* way in which a value leaks (a log line, a
+traceback, an f-string, a pickle, a dataclass's repr) yields nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hmac
 from typing import Any, NoReturn
 
 _MASK = "Secret(…)"
-_LONG = 12  # characters from which four tell little
+_LONG = 12  # characters: four of so many reveal little
 
 
 class Secret:

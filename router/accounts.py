@@ -15,7 +15,7 @@ CARRIER: Final = "twilio"
 """The kind of key that opens a carrier account."""
 
 SUBACCOUNT: Final = "subaccount"
-"""The kind of key that opens the account which the platform made for an agency; people neither save nor see it."""
+"""The kind of key that opens the subaccount that the platform made for an agency; agencies do not see it."""
 
 REQUEST_SECONDS: Final = 8.0
 """For one request to the carrier, or to a provider about a number, while an agency waits."""
@@ -23,16 +23,14 @@ REQUEST_SECONDS: Final = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """`pool` is that of settings, or one connection. `platform` None: the platform has no carrier account, so only
-    agencies' own work.
-    """
+    """`pool` is the settings pool, or one connection. Without a `platform` account, only agencies' own accounts work."""
 
     pool: Connection
     vault: Vault
     platform: Account | None = field(repr=False)
 
     async def open(self, agency_id: str, account_sid: str) -> Account | None:
-        """None: there is no token for it."""
+        """None: there is no key for it."""
         if self.is_platform(account_sid):
             return self.platform
         key = await find_account_key(self.pool, agency_id, account_sid)
@@ -43,7 +41,7 @@ class Accounts:
         return await self.find(self.pool, agency_id, CARRIER)
 
     async def find_subaccount(self, agency_id: str) -> Account | None:
-        """The platform's subaccount for this agency, if it was needed before."""
+        """The platform's subaccount for this agency, if one has been made."""
         return await self.find(self.pool, agency_id, SUBACCOUNT)
 
     async def find(self, connection: Connection, agency_id: str, kind: str) -> Account | None:
@@ -51,7 +49,7 @@ class Accounts:
         return None if key is None or key.account_sid is None else self.open_key(key)
 
     def open_key(self, key: StoredKey) -> Account | None:
-        """None for one that does not open."""
+        """None if it does not open."""
         try:
             return Account(key.account_sid or "", self.vault.open_key(key))
         except OpenError:

@@ -1,16 +1,25 @@
-"""Opens what is sealed in the database, for one piece of work, and says so once where it does not open.
+"""Opens sealed values from the database for one piece of work, and reports each that does not open as `key.unreadable`.
 
-A value that does not open was sealed under a platform key that is no longer in the keyring, or belongs to another row.
-Each is told as `key.unreadable`; what the caller on the line or the agency gets then is the caller's decision.
+Such a value was sealed under a platform key that is no longer in the keyring, or belongs to another row. What the caller
+on the line or the agency gets then is up to the code that asked.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from crypto import Keyring, OpenError, Secret
-from router.store import sealed
+from router.store.sealed import (
+    carrier_key_context,
+    key_context,
+    registration_context,
+    webhook_secret_context,
+    webhook_token_context,
+)
 from router.telemetry import emit, metrics
 
 
@@ -41,50 +50,50 @@ class SealedToken(KeyVersion, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """The methods tell of what does not open; then they raise crypto.OpenError, but where they say otherwise."""
+    """Methods report a value that does not open, and then raise crypto.OpenError unless they say otherwise."""
 
     keyring: Keyring = field(repr=False)
 
     def open_key(self, key: SealedKey) -> Secret:
-        try:
-            return sealed.open_key(self.keyring, key.sealed, key.agency_id, key.kind, key.version)
-        except OpenError:
-            _tell(key.agency_id, key.kind, key_version=key.version)
-            raise
+        with _reporting(key.agency_id, key.kind, key_version=key.version):
+            return self.keyring.open(key.sealed, *key_context(key.agency_id, key.kind, key.version))
 
     def open_webhook_secret(self, key: KeyVersion, text: str) -> Secret:
         """What the provider signs its webhooks with, where that is not the key itself."""
-        try:
-            return sealed.open_webhook_secret(self.keyring, text, key.agency_id, key.kind, key.version)
-        except OpenError:
-            _tell(key.agency_id, key.kind, reason="webhook_secret", key_version=key.version)
-            raise
+        with _reporting(key.agency_id, key.kind, reason="webhook_secret", key_version=key.version):
+            return self.keyring.open(text, *webhook_secret_context(key.agency_id, key.kind, key.version))
 
     def open_webhook_token(self, key: SealedToken) -> Secret:
-        try:
-            text = key.webhook_token_sealed or ""
-            return sealed.open_webhook_token(self.keyring, text, key.agency_id, key.kind)
-        except OpenError:
-            _tell(key.agency_id, key.kind, reason="webhook_token", key_version=key.version)
-            raise
+        with _reporting(key.agency_id, key.kind, reason="webhook_token", key_version=key.version):
+            return self.keyring.open(key.webhook_token_sealed or "", *webhook_token_context(key.agency_id, key.kind))
 
     def open_carrier_key(self, text: str, agency_id: str, account_sid: str, provider: str) -> Secret:
-        try:
-            return sealed.open_carrier_key(self.keyring, text, agency_id, account_sid, provider)
-        except OpenError:
-            _tell(agency_id, "twilio", reason="carrier_key")
-            raise
+        with _reporting(agency_id, "twilio", reason="carrier_key"):
+            return self.keyring.open(text, *carrier_key_context(agency_id, account_sid, provider))
 
     def open_registration(self, text: str, agency_id: str, e164: str, provider: str) -> dict[str, str]:
-        """What belongs to a number's registration at a provider. Empty for what does not open: it is made again then."""
-        try:
-            return sealed.open_registration(self.keyring, text, agency_id, e164, provider)
-        except OpenError:
-            _tell(agency_id, provider, reason="registration")
-            return {}
+        """The parts of a number's registration at a provider. Empty if they do not open: it is then made again."""
+        with suppress(OpenError), _reporting(agency_id, provider, reason="registration"):
+            parts: dict[str, str] = json.loads(
+                self.keyring.open_bytes(text, *registration_context(agency_id, e164, provider))
+            )
+            return parts
+        return {}
 
 
-def _tell(agency_id: str, kind: str, *, reason: str | None = None, key_version: int | None = None) -> None:
-    metrics.key_unreadable(kind)
-    facts = {"reason": reason, "key_version": key_version}
-    emit("key.unreadable", agency_id=agency_id, kind=kind, **{name: it for name, it in facts.items() if it is not None})
+@contextmanager
+def _reporting(
+    agency_id: str, kind: str, *, reason: str | None = None, key_version: int | None = None
+) -> Iterator[None]:
+    try:
+        yield
+    except OpenError:
+        metrics.key_unreadable(kind)
+        facts = {"reason": reason, "key_version": key_version}
+        emit(
+            "key.unreadable",
+            agency_id=agency_id,
+            kind=kind,
+            **{k: fact for k, fact in facts.items() if fact is not None},
+        )
+        raise

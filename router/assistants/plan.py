@@ -13,8 +13,7 @@ from crypto import OpenError
 from router.assistants.definition import marker_of, read_assistant
 from router.assistants.site import Sites
 from router.store.assistants.leftovers import list_leftovers
-from router.store.assistants.places import Place, list_synced_providers
-from router.store.assistants.standings import Standing, list_copies, survey
+from router.store.assistants.places import Place, Standing, list_copies, list_synced_providers, survey
 from router.store.keys.versions import StoredKey, find_pause, list_keys_in_use
 from router.store.numbers.numbers import list_numbers
 from router.store.tenants.agencies import Agency

@@ -20,7 +20,7 @@ from router.routing.route import Route
 from router.store.calls.calls import CallClaim, StepClaim, claim_call, claim_step
 from router.store.calls.records import InsertStep
 from router.store.guard import Guard
-from router.store.keys.account_tokens import SealedToken
+from router.store.keys.proofs import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
 
 _NO_CAP: Final = 1_000_000  # for callers without a number: they are many

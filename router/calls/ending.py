@@ -18,8 +18,8 @@ from router.calls.steps import END
 from router.clock import Clock
 from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall, find_agency_call, find_call, find_facts, find_latest_answer
-from router.store.calls.early_ends import carry_out_early_ends
 from router.store.calls.records import EndCallLater, SetEnded, SetOutcome, SetSeconds, UnrecordedCallError, end_call
+from router.store.calls.sweeps import carry_out_early_ends
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
 from router.telemetry import metrics

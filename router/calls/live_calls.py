@@ -13,10 +13,10 @@ from router.calls.memory import RouteMemory
 from router.calls.state import CallState
 from router.clock import Clock
 from router.store.guard import Guard
-from router.store.keys.account_tokens import SealedToken, find_account_tokens
+from router.store.keys.proofs import SealedToken, find_account_tokens
 from router.store.numbers.numbers import find_fallback_url
 from router.store.pool import DATABASE_ERRORS, Database
-from router.store.sealed import open_key
+from router.store.sealed import key_context
 
 _REQUEST_SECONDS: Final = 5.0
 
@@ -62,7 +62,7 @@ class LiveCalls:
             return self.platform
         for token in await self._tokens_of(state.account_sid):
             if token.agency_id == state.route.agency_id:
-                secret = open_key(self.keyring, token.sealed, token.agency_id, token.kind, token.version)
+                secret = self.keyring.open(token.sealed, *key_context(token.agency_id, token.kind, token.version))
                 return Account(state.account_sid, secret)
         raise LookupError("no key for the account")
 

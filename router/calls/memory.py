@@ -20,7 +20,7 @@ from router.calls.route_file import MOST_ROUTES, KnownAccount, KnownRoute, Numbe
 from router.routing.route import Route
 from router.store.calls.calls import find_routes
 from router.store.guard import Guard
-from router.store.keys.account_tokens import SealedToken, find_account_tokens
+from router.store.keys.proofs import SealedToken, find_account_tokens
 from router.store.pool import Database
 from router.telemetry import emit
 

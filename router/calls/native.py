@@ -22,8 +22,8 @@ from router.calls.state import CallState, call_id_of
 from router.calls.steps import SAID
 from router.clock import Clock
 from router.routing.route import Route
-from router.store.calls.answering import Answering, find_answering
 from router.store.calls.calls import find_facts
+from router.store.calls.reports import Answering, find_answering
 from router.store.pool import Database
 from router.telemetry import metrics
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from crypto import Keyring, OpenError
 from router.routing.route import Route
-from router.store.keys.account_tokens import SealedToken
+from router.store.keys.proofs import SealedToken
 from router.telemetry import emit
 
 MOST_ROUTES: Final = 20_000

@@ -37,7 +37,7 @@ from router.store.events.endpoints import (
 )
 from router.store.events.feed import FeedEvent, read_events
 from router.store.pool import COMMAND_SECONDS, Database
-from router.store.sealed import open_endpoint_secret
+from router.store.sealed import endpoint_secret_context
 from router.telemetry import emit, metrics
 
 DELIVER: Final = "webhooks.deliver"
@@ -133,7 +133,9 @@ class Deliveries:
     async def _attempt(self, due: DueDelivery, body: bytes) -> None:
         status: int | None = None
         try:
-            secret = open_endpoint_secret(self.keyring, due.endpoint.sealed, due.endpoint.agency_id, due.endpoint.id)
+            secret = self.keyring.open(
+                due.endpoint.sealed, *endpoint_secret_context(due.endpoint.agency_id, due.endpoint.id)
+            )
             receipt = await self.receivers.deliver(
                 due.endpoint.url,
                 body,

@@ -29,7 +29,7 @@ from router.store.events.endpoints import (
     revive_deliveries,
 )
 from router.store.events.feed import find_end
-from router.store.sealed import seal_endpoint_secret
+from router.store.sealed import endpoint_secret_context
 from router.store.tenants.agencies import lock_agency
 
 MOST_REPLAYED: Final = 5000
@@ -81,7 +81,7 @@ class Endpoints:
                 agency_id=agency_id,
                 url=url,
                 events=events,
-                sealed=seal_endpoint_secret(self.keyring, made.secret, agency_id, made.id),
+                sealed=self.keyring.seal(made.secret, *endpoint_secret_context(agency_id, made.id)),
                 position=await find_end(change.connection),
                 resting_until=None,
                 failures=0,

@@ -1,6 +1,6 @@
-"""The queue: work that outlives a request, done at least once, by whichever process is free.
+"""The queue: work that outlives a request, done at least once, by any process that is free.
 
-What jobs do is not known here: app.py hands the handlers in.
+The composition root registers the handlers; this package does not know what jobs do.
 """
 
 from __future__ import annotations

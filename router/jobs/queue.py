@@ -1,6 +1,6 @@
-"""PgQueuer's statements, with our rules for jobs that did not end well (docs/decisions/pgqueuer.md).
+"""PgQueuer's statements, with our rules for jobs that failed (docs/decisions/pgqueuer.md).
 
-A job leaves the queue only when it is done, and of one that failed nothing but a count is kept.
+A job leaves the queue only when it is done. Of a failure, only the number of attempts is kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pgqueuer.ports import Driver
 
 from router.store.queue_names import QUEUE
 
-# With a new id it stands at the end of the line: an agency that has much to do does not keep the others waiting.
+# A new id puts the job at the end of the queue: an agency with much work does not delay the others.
 _GIVE_BACK: Final = """
 UPDATE pgqueuer
    SET id = nextval(pg_get_serial_sequence('pgqueuer', 'id')), status = 'queued', execute_after = now() + $2::interval,
@@ -27,8 +27,8 @@ UPDATE pgqueuer
 
 
 class JobQueries(Queries):
-    """What a worker says to the database. `lost` is set once it does not answer: PgQueuer itself would first wait for
-    all jobs that are being done.
+    """A worker's statements. `lost` is set as soon as the database does not answer: PgQueuer itself would first wait for
+    all running jobs.
     """
 
     lost: asyncio.Event
@@ -42,12 +42,12 @@ class JobQueries(Queries):
             raise
 
     async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
-        """Take out of the queue what is done. The rest is taken again once its heartbeat is old."""
+        """Remove the jobs that are done. The rest is taken again once its heartbeat is old."""
         if done := [ended for ended in job_status if ended[1] == "successful"]:
             await super().log_jobs(done)
 
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:  # noqa: ARG002
-        """Back into the queue. `attempts` is how often in a row it failed, not how often it was taken."""
+        """Put it back into the queue. `attempts` counts failures in a row, not how often the job was taken."""
         await self.driver.execute(_GIVE_BACK, job.id, delay, job.attempts)
 
 

@@ -1,4 +1,4 @@
-"""When a job that failed is tried again: exponential backoff with jitter, up to a number of attempts."""
+"""When a failed job is tried again: exponential backoff with jitter, up to a number of attempts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from datetime import timedelta
 
 
 class Again(Exception):  # noqa: N818  not an error: the job is not done yet
-    """Raised by a handler: come back to this job later. It does not count as a failure."""
+    """Raised by a handler: run this job again later. It does not count as a failure."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         super().__init__()
         self.seconds = seconds
 
 
-class GiveUp(Exception):  # noqa: N818  a decision, taken by the handler
-    """Raised by a handler: no further attempt would help. `reason` is a word for the log, and holds no secret."""
+class GiveUp(Exception):  # noqa: N818  a decision of the handler
+    """Raised by a handler: another attempt would not help. `reason` is a word for the log, without secrets."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class GiveUp(Exception):  # noqa: N818  a decision, taken by the handler
 class RetryPolicy:
     """Waits `first`, then `factor` times as long each time, `longest` at most; `attempts` counts all tries.
 
-    Each wait is shortened by up to `jitter` of itself, so that what failed together does not come back together.
+    Each wait is shortened by up to `jitter` of itself, so that jobs that failed together are not retried together.
     """
 
     first: timedelta = timedelta(seconds=5)

@@ -1,7 +1,7 @@
-"""Runs jobs with PgQueuer: takes them, keeps them alive, tries again, and says so when one is given up.
+"""Runs jobs with PgQueuer: takes them, sends heartbeats, retries, and reports those that it gives up.
 
-A process that dies loses nothing: its jobs are taken by another one once their heartbeat is old. Whatever a handler
-raises is judged here, and goes no further: exceptions may hold what stands in no log and no database.
+The jobs of a process that dies are taken by another one once their heartbeat is old. Exceptions of handlers end here:
+they may hold what must not enter a log or the database.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from router.store.queue_names import QUEUE
 from router.telemetry import emit, metrics
 
 _RECONNECT_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 1.0  # new jobs wake it; nothing tells of those that come back, or that a dead process left
-_STOP_SECONDS: Final = 10.0  # for what is being done when the process is told to stop
+_POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
+_STOP_SECONDS: Final = 10.0  # for running jobs when the process is told to stop
 _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
 _CLEAN_UP: Final = "jobs.clean_up"
 _CLEAN_UP_AT: Final = "*/10 * * * *"
-_UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` that failed is told again
+_UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` handler that failed is called again
 _AWAY: Final = (*DATABASE_ERRORS, FailingListenerError)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One piece of work as its handler sees it. `tried`: attempts since it last went well, this one included."""
+    """One piece of work as its handler sees it. `tried`: attempts since the last success, including this one."""
 
     name: str
     payload: Mapping[str, Any]
@@ -57,15 +57,15 @@ class _Kind:
     given_up: Handler | None
 
 
-class _Stopped(Exception):  # noqa: N818  no error: the work goes back into the queue
-    """The process is to end before the work has."""
+class _Stopped(Exception):  # noqa: N818  not an error: the job goes back into the queue
+    """The process ends before the work does."""
 
 
 @dataclass(slots=True)
 class JobRunner:
     """Handlers by name, and the loop. Register first, then run. `dsn` must not go through a transaction pooler.
 
-    `heartbeat` in seconds: a job that shows no sign of life for that long is somebody else's.
+    `heartbeat` in seconds: a job without a heartbeat for that long is taken by another process.
     """
 
     dsn: str
@@ -74,7 +74,7 @@ class JobRunner:
     _ticks: dict[str, tuple[str, Tick]] = field(default_factory=dict)
     _listeners: list[Tick] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _over: asyncio.Event = field(default_factory=asyncio.Event)  # what was begun on this connection has to end
+    _over: asyncio.Event = field(default_factory=asyncio.Event)  # work that began on this connection has to end
 
     def handle(
         self,
@@ -85,19 +85,19 @@ class JobRunner:
         at_once: int = 10,
         given_up: Handler | None = None,
     ) -> None:
-        """Who does jobs of this name; `at_once` over all processes. `given_up` hears of one that is not tried again."""
+        """Register the handler for jobs of this name; `at_once` over all processes. `given_up` gets those not tried again."""
         self._kinds[name] = _Kind(handler, policy or RetryPolicy(), at_once, given_up)
 
     def repeat(self, name: str, cron: str, tick: Tick) -> None:
-        """Something that is due by the clock (UTC), done by one process each time."""
+        """Register scheduled work (UTC), done by one process each time."""
         self._ticks[name] = (cron, tick)
 
     def beside(self, listener: Tick) -> None:
-        """Something that goes on for as long as jobs are done: it hears of what makes jobs necessary."""
+        """Register a task that runs as long as jobs do: it listens for what makes jobs necessary."""
         self._listeners.append(listener)
 
     async def run(self) -> None:
-        """Until `stop`, whatever happens to the database. Cancelling it is stopping it."""
+        """Run until `stop` or a cancellation; reconnect when the database is lost."""
         metrics.register_jobs((*self._kinds, *self._ticks, _CLEAN_UP))
         listening = [asyncio.ensure_future(listener()) for listener in self._listeners]
         try:
@@ -112,19 +112,19 @@ class JobRunner:
             try:
                 await self._run_connected()
             except _AWAY:
-                pass  # whoever asks the database for a call says so
-            except Exception as error:  # noqa: BLE001  the queue must not stay still because of one bad moment
+                pass  # reported by the calls that ask the database
+            except Exception as error:  # noqa: BLE001  one error must not stop the queue
                 emit("jobs.failed", exception=error)
             await _wait_for(self._stopping, _RECONNECT_SECONDS)
 
     async def stop(self) -> None:
-        """Take no more jobs; what is being done goes back into the queue unless it ends soon."""
+        """Take no more jobs; running ones go back into the queue unless they end soon."""
         self._stopping.set()
         self._over.set()
 
     async def _run_connected(self) -> None:
         async with open_plain_pool(self.dsn, _CONNECTIONS, "callrouter-jobs") as pool:
-            await pool.fetchval("SELECT 1")  # PgQueuer would cry for help at a database that is away
+            await pool.fetchval("SELECT 1")  # PgQueuer would log errors while the database is away
             driver = AsyncpgPoolDriver(pool)
             queries = open_queue(driver)
             queue = PgQueuer(driver, QUEUE.channel, queries=queries)
@@ -163,7 +163,7 @@ def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob],
         except Again as again:
             metrics.job_finished(name, "again")
             wait, queued.attempts = timedelta(seconds=again.seconds), 0
-        except Exception as error:  # noqa: BLE001  all that a handler raises ends here
+        except Exception as error:  # noqa: BLE001  all exceptions of handlers end here
             wait, queued.attempts = await _judge(kind, job, error), job.tried
         else:
             metrics.job_finished(name, "done")
@@ -179,7 +179,7 @@ def _guard_tick(name: str, tick: Tick, over: asyncio.Event) -> Callable[[Schedul
         try:
             await _do_until(over, tick)
         except (_Stopped, *DATABASE_ERRORS):
-            return  # the next time may go well
+            return  # the next run may succeed
         except Exception as error:  # noqa: BLE001  likewise
             metrics.job_finished(name, "failed")
             emit("job.failed", job=name, tried=1, reason=type(error).__name__, exception=error)
@@ -190,7 +190,7 @@ def _guard_tick(name: str, tick: Tick, over: asyncio.Event) -> Callable[[Schedul
 
 
 async def _do_until(over: asyncio.Event, work: Callable[..., Awaitable[None]], *given: Job) -> None:
-    """Do it; when all is over meanwhile, it has a few seconds to end. Raises _Stopped if it was not begun or ended."""
+    """Run the work; after `over` it has a few seconds to end. Raises _Stopped if it did not begin or end."""
     if over.is_set():
         raise _Stopped
     working = asyncio.ensure_future(work(*given))
@@ -216,7 +216,7 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 
 
 async def _judge(kind: _Kind, job: Job, error: Exception) -> timedelta | None:
-    """How long until the next attempt after this failure; None: there is none to come."""
+    """How long until the next attempt after this failure; None: the job is given up."""
     wait, reason = kind.policy.wait(job.tried), type(error).__name__
     if isinstance(error, GiveUp):
         wait, reason = None, error.reason
@@ -232,7 +232,7 @@ async def _judge(kind: _Kind, job: Job, error: Exception) -> timedelta | None:
     if wait is None and kind.given_up is not None:
         try:
             await kind.given_up(job)
-        except Exception as untold:  # noqa: BLE001  whoever has to hear of it hears of it later
+        except Exception as untold:  # noqa: BLE001  it is called again later
             emit("job.failed", job=job.name, tried=job.tried, reason=type(untold).__name__, exception=untold)
             return _UNTOLD
     return wait

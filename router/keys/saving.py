@@ -34,7 +34,7 @@ from router.store.keys.versions import (
 )
 from router.store.numbers.numbers import list_numbers
 from router.store.pool import Connection
-from router.store.sealed import seal_key, seal_webhook_secret, seal_webhook_token
+from router.store.sealed import key_context, webhook_secret_context, webhook_token_context
 from router.store.tenants.agencies import Agency, lock_agency, update_agency
 from router.telemetry import emit
 from router.vault import Vault
@@ -146,7 +146,7 @@ class Keys:
             agency_id=agency_id,
             kind=key.kind,
             version=version,
-            sealed=seal_key(self.vault.keyring, key.secret, agency_id, key.kind, version),
+            sealed=self.vault.keyring.seal(key.secret, *key_context(agency_id, key.kind, version)),
             webhook_sealed=self._seal_webhook_secret(agency_id, key, before, version),
             webhook_token_sealed=None if key.kind == CARRIER else self._webhook_token(agency_id, key.kind, before),
             account_sid=key.account_sid,
@@ -173,13 +173,13 @@ class Keys:
                 return None
         if secret is None:
             return None
-        return seal_webhook_secret(self.vault.keyring, secret, agency_id, key.kind, version)
+        return self.vault.keyring.seal(secret, *webhook_secret_context(agency_id, key.kind, version))
 
     def _webhook_token(self, agency_id: str, kind: str, before: StoredKey | None) -> str:
         """Made once and kept over versions: it is part of an address that was given to the provider by hand."""
         if before is not None and before.webhook_token_sealed and self._opens(before):
             return before.webhook_token_sealed
-        return seal_webhook_token(self.vault.keyring, new_secret("hook"), agency_id, kind)
+        return self.vault.keyring.seal(new_secret("hook"), *webhook_token_context(agency_id, kind))
 
     def _opens(self, key: StoredKey) -> bool:
         try:

@@ -23,7 +23,7 @@ from router.jobs import Job, JobRunner
 from router.mail import Attachment, Letters, Mail, post
 from router.messages.mailbox import MAIL_DUE
 from router.store.calls.calls import find_agency_call
-from router.store.messages.mail import Message, claim_due_mail, find_message, set_mail_state
+from router.store.messages.voicemails import Message, claim_due_mail, find_message, set_mail_state
 from router.store.pool import COMMAND_SECONDS, Database
 
 VOICEMAIL: Final = "voicemail"  # the kind of letter

@@ -15,11 +15,12 @@ from router.accounts import CARRIER, Accounts
 from router.errors import ConflictError, DomainError, InvalidError
 from router.ids import new_id
 from router.numbers.sale_refusals import UNCLEAR, explain_sale, explain_unclear
-from router.numbers.shops import Bought, Order, Shop, Shops
+from router.numbers.shops import Bought, Shop, Shops
 from router.store.changes import OURSELVES, Author, Changes
 from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import Number, claim_number, find_number
 from router.store.numbers.purchases import (
+    Order,
     Purchase,
     fail_purchase,
     find_purchase,
@@ -109,17 +110,7 @@ class Purchases:
         """What was bought for this request, and recorded by the clock before it was asked again."""
         agency_id = order.client.agency_id
         async with self.changes.begin(author, agency_id) as change:
-            e164 = await take_made(
-                change.connection,
-                self.changes.clock(),
-                agency_id=agency_id,
-                client_id=order.client.id,
-                carrier=order.carrier,
-                country=order.country,
-                area_code=order.area_code,
-                wanted=order.wanted,
-                claim=order.claim,
-            )
+            e164 = await take_made(change.connection, self.changes.clock(), order)
             if e164 is None:
                 return None
             number = await find_number(change.connection, agency_id, e164)
@@ -130,17 +121,7 @@ class Purchases:
     async def _resume(self, shop: Shop, order: Order) -> tuple[Purchase, Bought] | None:
         """A second try of a purchase of which it is not known whether it was made."""
         pool, now = self.changes.database.settings, self.changes.clock()
-        purchase = await lease_like(
-            pool,
-            now,
-            agency_id=order.client.agency_id,
-            client_id=order.client.id,
-            carrier=order.carrier,
-            country=order.country,
-            area_code=order.area_code,
-            wanted=order.wanted,
-            claim=order.claim,
-        )
+        purchase = await lease_like(pool, now, order)
         if purchase is None:
             return None
         try:

@@ -17,7 +17,7 @@ from router.store.numbers.carrier_keys import (
     save_carrier_key,
 )
 from router.store.pool import Connection, Database
-from router.store.sealed import seal_carrier_key
+from router.store.sealed import carrier_key_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class CarrierKeys:
             for lost in await self.carrier.find_api_keys(account, name, REQUEST_SECONDS):
                 await self.carrier.delete_api_key(account, lost, REQUEST_SECONDS)
             key = await self.carrier.create_api_key(account, name, REQUEST_SECONDS)
-            sealed = seal_carrier_key(self.accounts.vault.keyring, key.secret, agency_id, account.sid, provider)
+            sealed = self.accounts.vault.keyring.seal(
+                key.secret, *carrier_key_context(agency_id, account.sid, provider)
+            )
             await save_carrier_key(connection, StoredCarrierKey(agency_id, account.sid, provider, key.sid, sealed))
         return key
 

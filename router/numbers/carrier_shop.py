@@ -14,10 +14,10 @@ from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError
 from router.numbers.configuration import FallbackUrls
-from router.numbers.shops import Bought, Order
+from router.numbers.shops import Bought
 from router.numbers.subaccounts import NoPlatformAccountError, Subaccounts
 from router.store.numbers.numbers import Number
-from router.store.numbers.purchases import Purchase, want_number
+from router.store.numbers.purchases import Order, Purchase, want_number
 from router.store.pool import Database
 from router.store.tenants.clients import Client, find_client
 

@@ -19,11 +19,11 @@ from crypto import OpenError
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError
 from router.numbers.provider_keys import OpenedKey, ProviderKeys
-from router.numbers.shops import Bought, Order
+from router.numbers.shops import Bought
 from router.refusals import explain_no_key
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.numbers import Number, list_numbers_of_account
-from router.store.numbers.purchases import Purchase
+from router.store.numbers.purchases import Order, Purchase
 from router.store.pool import Database
 from router.store.tenants.clients import Client, find_client
 from router.wanted import Wirings

@@ -6,6 +6,7 @@ A provider that takes a number over points it at itself: our addresses are writt
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ from router.store.numbers.registrations import (
     list_unregistered,
 )
 from router.store.pool import Database
-from router.store.sealed import seal_registration
+from router.store.sealed import registration_context
 from router.store.tenants.clients import find_client
 from router.telemetry import emit
 
@@ -220,13 +221,9 @@ class Registrations:
 
     async def _keep(self, task: _Task, made: Registration, *, ours: bool) -> None:
         number = task.number
-        sealed = (
-            seal_registration(
-                self.provider_keys.vault.keyring, made.parts, number.agency_id, number.e164, task.provider
-            )
-            if made.parts
-            else None
-        )
+        context = registration_context(number.agency_id, number.e164, task.provider)
+        parts = json.dumps(dict(made.parts)) if made.parts else None
+        sealed = parts and self.provider_keys.vault.keyring.seal(parts, *context)
         kept = await keep_registration(
             self.database.settings,
             StoredRegistration(

@@ -13,20 +13,8 @@ from adapters.registry import Providers
 from router.accounts import CARRIER
 from router.errors import InvalidError
 from router.store.numbers.numbers import Number
-from router.store.numbers.purchases import Purchase
+from router.store.numbers.purchases import Order, Purchase
 from router.store.tenants.clients import Client
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for. `wanted` is a number out of those that can be had; `claim`: see `Purchase`."""
-
-    client: Client
-    carrier: str
-    country: str
-    area_code: str | None
-    wanted: str | None
-    claim: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

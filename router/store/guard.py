@@ -1,7 +1,7 @@
-"""Asking the database without waiting for one that is away: bounded, and while it is away not at all.
+"""Asks the database with a time limit, and not at all while it is away.
 
-What to do without an answer is the asker's decision. Who looks whether it is back is one alone (router.calls.recorder),
-so that a database that is slow is not lost and regained with every question.
+What happens without an answer is up to the caller. Only router.calls.recorder checks whether the database is back, so
+that a slow one is not lost and regained with every question.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Guard:
         return self._away_since is not None
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """`tell` is called whenever somebody finds that it does not answer. Whoever is told has to call `back`."""
+        """`tell` is called each time the database is found away. Its owner has to call `back`."""
         self._when_lost = tell
 
     async def ask(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
@@ -62,12 +62,12 @@ class Guard:
         except AWAY_ERRORS as error:
             if isinstance(error, ValueError):  # an argument that the driver cannot send
                 raise
-            if not isinstance(error, DatabaseAwayError):  # of a question within a question: said already
+            if not isinstance(error, DatabaseAwayError):  # of a question within a question: reported already
                 self._lose(type(error).__name__, regained)
             raise DatabaseAwayError from None
 
     def lost(self, reason: str) -> None:
-        """Somebody found that it does not answer."""
+        """The database does not answer."""
         if self._away_since is None:
             self._away_since = self._clock()
             metrics.database_up(False)
@@ -76,12 +76,12 @@ class Guard:
             self._when_lost()
 
     def _lose(self, reason: str, regained: int) -> None:
-        """A question over an old connection says nothing about a database that has been regained meanwhile."""
+        """A failure on an old connection means nothing if the database has been regained meanwhile."""
         if regained == self._regained:
             self.lost(reason)
 
     def back(self) -> None:
-        """It answers."""
+        """The database answers."""
         if self._away_since is not None:
             seconds, self._away_since = self._clock() - self._away_since, None
             self._regained += 1
@@ -89,7 +89,7 @@ class Guard:
             emit("database.regained", seconds=round(seconds, 3))
 
     def _abandon(self, task: asyncio.Future[_Answer]) -> None:
-        """Cancelled, but not waited for: a driver may wait long for a server that does not react."""
+        """Cancel the task without waiting: a driver may wait long for a server that does not react."""
         task.cancel()
         self._abandoned.add(task)
         task.add_done_callback(self._forget)

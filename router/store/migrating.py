@@ -19,7 +19,7 @@ _LOCK: Final = 7_331_046_155  # any number, the same in every process: one migra
 
 
 class UnknownVersionError(Exception):
-    """The database has a version that is not among ours."""
+    """The database has a version that this program does not know."""
 
 
 async def upgrade(dsn: str) -> None:
@@ -41,7 +41,7 @@ async def upgrade(dsn: str) -> None:
 
 
 def _driver_error(error: BaseException) -> BaseException:
-    """What asyncpg said, below the layers that SQLAlchemy puts around it."""
+    """The error of asyncpg inside those that SQLAlchemy wraps around it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, asyncpg.PostgresError):

@@ -1,7 +1,7 @@
-"""Hearing from the database which agency something happened to, over a connection of its own (LISTEN).
+"""Notices from the database that something of an agency changed, over a separate connection (LISTEN).
 
-What a change means to the listener is its business. Notices of a time without a connection are lost: the listener is
-told so, and has to look for itself.
+Notices that are sent while there is no connection are lost: the listener is told about each new connection, and has to
+look for changes itself.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Notices:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        """Listen until cancelled, whatever happens to the connection."""
+        """Listen until cancelled, and reconnect when the connection is lost."""
         while True:
             try:
                 await self._listen()
             except DATABASE_ERRORS:
-                pass  # whoever asks the database says so
+                pass  # questions to the database report it
             except Exception as error:  # noqa: BLE001  settings that cannot be read must not end the listening
                 emit("request.failed", exception=error)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -54,7 +54,7 @@ class Notices:
             connection.terminate()
 
     async def _hear_next(self, connection: asyncpg.Connection) -> None:
-        """What has changed; now and then a look whether the connection is still there."""
+        """Pass on the changes; check from time to time that the connection is alive."""
         try:
             async with asyncio.timeout(_ALIVE_SECONDS):
                 await self._wake.wait()

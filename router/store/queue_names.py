@@ -1,6 +1,7 @@
-"""What PgQueuer's tables and its channel are called, whatever the environment says.
+"""The names of PgQueuer's tables and channel, independent of the environment.
 
-It reads names from variables as common as CHANNEL and TRIGGER; two processes that read others would not find each other.
+PgQueuer would read them from variables as common as CHANNEL and TRIGGER, and processes with different ones would not
+find each other.
 """
 
 from __future__ import annotations

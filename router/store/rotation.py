@@ -1,14 +1,14 @@
-"""Sealing everything again under the active platform key, value by value, while the service runs.
+"""Sealing every stored value again under the active platform key, one by one, while the service runs.
 
-A value is written only if it is still what was read, so one saved meanwhile wins; an interrupted run is simply
-run again. Answers of steps are not sealed again: they are good for a minute.
+A value is only replaced if it is still the one that was read, so a key saved meanwhile stays. After an interruption, run
+it again. Answers of steps are left out: they are used for one minute only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from crypto import Keyring, OpenError
 from router.store.pool import Connection
@@ -26,135 +26,90 @@ from router.store.sealed import (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A column of sealed values. `find` gives each row's identity and `value`; `update` takes the identity, the new
-    value and the old one, in this order. `context` is what a row's value is bound to.
+    """A column of sealed values. `find` gives each row's identity and its value; `update` takes the identity, the new
+    value and the old one, in this order. `context` makes the context of a value from the row's identity.
     """
 
     column: tuple[str, str]
     find: str
     update: str
-    context: Callable[[Any], Context]
+    context: Callable[..., Context]
 
 
 PLACES: Final = (
     Place(
         ("keys", "sealed"),
-        """
-        SELECT agency_id, kind, version, sealed AS value
-          FROM keys
-         ORDER BY agency_id, kind, version
-        """,
-        """
-        UPDATE keys
-           SET sealed = $4
-         WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $5
-        """,
-        lambda row: key_context(row["agency_id"], row["kind"], row["version"]),
+        """SELECT agency_id, kind, version, sealed FROM keys ORDER BY agency_id, kind, version""",
+        """UPDATE keys SET sealed = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3 AND sealed = $5""",
+        key_context,
     ),
     Place(
         ("keys", "webhook_sealed"),
+        """SELECT agency_id, kind, version, webhook_sealed FROM keys ORDER BY agency_id, kind, version""",
         """
-        SELECT agency_id, kind, version, webhook_sealed AS value
-          FROM keys
-         ORDER BY agency_id, kind, version
-        """,
-        """
-        UPDATE keys
-           SET webhook_sealed = $4
+        UPDATE keys SET webhook_sealed = $4
          WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_sealed = $5
         """,
-        lambda row: webhook_secret_context(row["agency_id"], row["kind"], row["version"]),
+        webhook_secret_context,
     ),
     Place(
         ("keys", "webhook_token_sealed"),
+        """SELECT agency_id, kind, version, webhook_token_sealed FROM keys ORDER BY agency_id, kind, version""",
         """
-        SELECT agency_id, kind, version, webhook_token_sealed AS value
-          FROM keys
-         ORDER BY agency_id, kind, version
-        """,
-        """
-        UPDATE keys
-           SET webhook_token_sealed = $4
+        UPDATE keys SET webhook_token_sealed = $4
          WHERE agency_id = $1 AND kind = $2 AND version = $3 AND webhook_token_sealed = $5
         """,
-        lambda row: webhook_token_context(row["agency_id"], row["kind"]),
+        lambda agency_id, kind, _version: webhook_token_context(agency_id, kind),
     ),
     Place(
         ("carrier_keys", "sealed"),
+        """SELECT agency_id, account_sid, provider, sealed FROM carrier_keys ORDER BY agency_id, account_sid, provider""",
         """
-        SELECT agency_id, account_sid, provider, sealed AS value
-          FROM carrier_keys
-         ORDER BY agency_id, account_sid, provider
-        """,
-        """
-        UPDATE carrier_keys
-           SET sealed = $4
+        UPDATE carrier_keys SET sealed = $4
          WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND sealed = $5
         """,
-        lambda row: carrier_key_context(row["agency_id"], row["account_sid"], row["provider"]),
+        carrier_key_context,
     ),
     Place(
         ("registrations", "sealed_parts"),
+        """SELECT agency_id, e164, provider, sealed_parts FROM registrations ORDER BY agency_id, e164, provider""",
         """
-        SELECT agency_id, e164, provider, sealed_parts AS value
-          FROM registrations
-         ORDER BY agency_id, e164, provider
-        """,
-        """
-        UPDATE registrations
-           SET sealed_parts = $4
+        UPDATE registrations SET sealed_parts = $4
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_parts = $5
         """,
-        lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
+        registration_context,
     ),
     Place(
         ("former_registrations", "sealed_parts"),
         """
-        SELECT agency_id, e164, provider, remote_id, sealed_parts AS value
+        SELECT agency_id, e164, provider, remote_id, sealed_parts
           FROM former_registrations
          ORDER BY agency_id, e164, provider, remote_id
         """,
         """
-        UPDATE former_registrations
-           SET sealed_parts = $5
+        UPDATE former_registrations SET sealed_parts = $5
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND sealed_parts = $6
         """,
-        lambda row: registration_context(row["agency_id"], row["e164"], row["provider"]),
+        lambda agency_id, e164, provider, _remote_id: registration_context(agency_id, e164, provider),
     ),
     Place(
         ("endpoints", "sealed"),
-        """
-        SELECT agency_id, id, sealed AS value
-          FROM endpoints
-         ORDER BY agency_id, id
-        """,
-        """
-        UPDATE endpoints
-           SET sealed = $3
-         WHERE agency_id = $1 AND id = $2 AND sealed = $4
-        """,
-        lambda row: endpoint_secret_context(row["agency_id"], row["id"]),
+        """SELECT agency_id, id, sealed FROM endpoints ORDER BY agency_id, id""",
+        """UPDATE endpoints SET sealed = $3 WHERE agency_id = $1 AND id = $2 AND sealed = $4""",
+        endpoint_secret_context,
     ),
     Place(
         ("idempotency_keys", "reply"),
-        """
-        SELECT scope, key, reply AS value
-          FROM idempotency_keys
-         ORDER BY scope, key
-        """,
-        """
-        UPDATE idempotency_keys
-           SET reply = $3
-         WHERE scope = $1 AND key = $2 AND reply = $4
-        """,
-        lambda row: reply_context(row["scope"], row["key"]),
+        """SELECT scope, key, reply FROM idempotency_keys ORDER BY scope, key""",
+        """UPDATE idempotency_keys SET reply = $3 WHERE scope = $1 AND key = $2 AND reply = $4""",
+        reply_context,
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How far it is: sealed values in all, those under the active key, and those that no key of the ring opens."""
+    """Progress: sealed values in all, those under the active key, and those that no key of the ring opens."""
 
     total: int
     done: int
@@ -163,15 +118,17 @@ class Rotation:
 
 async def rotate_all(connection: Connection, keyring: Keyring, show: Callable[[Rotation], None]) -> Rotation:
     """Seal every stored value under the active key. Values that do not open are left as they are, and counted."""
-    found = [(place, row) for place in PLACES for row in await connection.fetch(place.find) if row["value"] is not None]
+    rows = [(place, *row) for place in PLACES for row in await connection.fetch(place.find)]
+    found = [row for row in rows if row[-1] is not None]
     done = unreadable = 0
-    for place, row in found:
-        resealed = _reseal(keyring, row["value"], place.context(row))
-        done += resealed is not None
-        unreadable += resealed is None
-        if resealed is not None and resealed != row["value"]:
-            *identity, value = row.values()
-            await connection.execute(place.update, *identity, resealed, value)
+    for place, *identity, value in found:
+        resealed = _reseal(keyring, value, place.context(*identity))
+        if resealed is None:
+            unreadable += 1
+        else:
+            done += 1
+            if resealed != value:
+                await connection.execute(place.update, *identity, resealed, value)
         show(Rotation(len(found), done, unreadable))
     return Rotation(len(found), done, unreadable)
 

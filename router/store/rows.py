@@ -5,12 +5,11 @@
         agency_id: str
         balance: float | None = field(metadata=sql("t.balance::float8"))
 
-    _KEY: Final = columns(StoredKey, "k")
+    _KEYS: Final = f\"\"\"SELECT {columns(StoredKey)} FROM keys\"\"\"
 
-    row = await connection.fetchrow(f\"\"\"SELECT {_KEY} FROM keys k WHERE k.agency_id = $1\"\"\", agency_id)
-    return read(StoredKey, row) if row else None
+    return await fetch_row(connection, StoredKey, f\"\"\"{_KEYS} WHERE agency_id = $1\"\"\", agency_id)
 
-A statement may hold constants of a module, such as `_KEY`, and no other text that is put in
+A statement may hold constants of a module, such as `_KEYS`, and no other text
 (tests/router/store/test_sql_safety.py).
 """
 
@@ -24,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
+from router.store.pool import Connection
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -34,14 +35,14 @@ _TABLE: Final = re.compile(r"\bt\.")
 
 
 def sql(expression: str) -> dict[str, str]:
-    """Metadata of a field that is not simply the column of its name. `t.` stands for the table."""
+    """Metadata of a field that is not just the column of the same name. `t.` stands for the table."""
     return {_SQL: expression}
 
 
 def columns(row_type: type[DataclassInstance], table: str = "", *, without: Sequence[str] = ()) -> str:
-    """What a SELECT or RETURNING gives for such a row, or an INSERT fills; `table` is the name that it goes by there.
+    """What a SELECT or RETURNING gives for such a row, or an INSERT fills; `table` is the table's name in the statement.
 
-    `without` names fields that are read from elsewhere.
+    `without` names fields that are not columns of the table.
     """
     dot = table and f"{table}."
     return ", ".join(
@@ -51,22 +52,42 @@ def columns(row_type: type[DataclassInstance], table: str = "", *, without: Sequ
     )
 
 
-def parameters(row_type: type[DataclassInstance]) -> str:
-    """$1, $2 and so on: what an INSERT of `columns` fills them with, followed by `values` as the arguments."""
-    return ", ".join(f"${place}" for place in range(1, len(fields(row_type)) + 1))
+def parameters(row_type: type[DataclassInstance], *, without: Sequence[str] = ()) -> str:
+    """$1, $2 and so on: what an INSERT of the same `columns` fills them with. The arguments are the row's `values`."""
+    return ", ".join(f"${place}" for place in range(1, len(fields(row_type)) - len(without) + 1))
 
 
-def values(row: DataclassInstance) -> tuple[Any, ...]:
-    return tuple(getattr(row, each.name) for each in fields(row))
+def values(row: DataclassInstance, *, without: Sequence[str] = ()) -> tuple[Any, ...]:
+    return tuple(getattr(row, each.name) for each in fields(row) if each.name not in without)
 
 
 def read(row_type: type[_Row], record: asyncpg.Record, **more: Any) -> _Row:
-    """The row in a record, which may hold other columns, too. `more` are fields that do not stand in it as such."""
+    """The row in a record, which may hold other columns, too. `more` are fields that the record does not have."""
     found = {name: record[name] for name in _names(row_type) if name not in more}
     for name in _tuples(row_type):
         if found.get(name) is not None:
             found[name] = tuple(found[name])
     return row_type(**found, **more)
+
+
+async def fetch_row(connection: Connection, row_type: type[_Row], statement: str, *arguments: Any) -> _Row | None:
+    """The first row that the statement returns."""
+    record = await connection.fetchrow(statement, *arguments)
+    return read(row_type, record) if record else None
+
+
+async def fetch_rows(connection: Connection, row_type: type[_Row], statement: str, *arguments: Any) -> list[_Row]:
+    return [read(row_type, record) for record in await connection.fetch(statement, *arguments)]
+
+
+async def fetch_column(connection: Connection, statement: str, *arguments: Any) -> list[Any]:
+    """The values of the first column."""
+    return [record[0] for record in await connection.fetch(statement, *arguments)]
+
+
+async def returns_row(connection: Connection, statement: str, *arguments: Any) -> bool:
+    """Whether the statement returns a row: with RETURNING, whether it changed one."""
+    return await connection.fetchval(statement, *arguments) is not None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Telling whether a database has the schema that this code needs, and bringing it there (router.store.migrating)."""
+"""Checks whether a database has the schema that this code needs, and migrates it (router.store.migrating)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def check_schema(dsn: str) -> None:
 
 
 async def connect_to_schema(dsn: str) -> asyncpg.Connection:
-    """A connection to a database that has what this code needs. Raises SchemaError."""
+    """A connection to a database with a schema that this code can use. Raises SchemaError."""
     connection = await connect(dsn)
     try:
         _compare(await _find_version(connection))

@@ -13,7 +13,7 @@ from adapters.facets import Delivery, WebhooksFacet
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.clock import Clock
-from router.store.keys.webhook_secrets import SealedSecrets, find_webhook_secrets
+from router.store.keys.proofs import SealedSecrets, find_webhook_secrets
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics
 from router.vault import Vault

@@ -20,7 +20,7 @@ from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.memory import RouteMemory
 from router.clock import Clock
 from router.store.guard import Guard
-from router.store.keys.account_tokens import SealedToken, find_account_tokens
+from router.store.keys.proofs import SealedToken, find_account_tokens
 from router.store.pool import AWAY_ERRORS, Database
 from router.vault import Vault
 from router.webhooks.token_watch import TokenWatch

@@ -18,7 +18,7 @@ import asyncpg
 
 from adapters.twilio import read_form, read_text, verify
 from crypto import Keyring, Secret
-from router.store.sealed import open_key
+from router.store.sealed import key_context
 from tests.bench.asgi import read_body, reply, serve
 
 _TAKE_CALL: Final = """
@@ -60,7 +60,7 @@ class Floor:
         row = await self._pool.fetchrow(
             _TAKE_CALL, secrets.token_hex(12), call["AccountSid"], call["CallSid"], call["From"], call["To"]
         )
-        key = open_key(self._keyring, row["sealed"], row["agency_id"], "retell", row["version"])
+        key = self._keyring.open(row["sealed"], *key_context(row["agency_id"], "retell", row["version"]))
         asked = {"agent_id": "agent_1", "direction": "inbound", "from_number": call["From"], "to_number": call["To"]}
         headers = {"Authorization": f"Bearer {key.reveal()}"}
         async with self._http.post(f"{self._provider}/v2/register-phone-call", json=asked, headers=headers) as answer:

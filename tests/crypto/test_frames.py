@@ -31,7 +31,7 @@ def fail() -> tuple[Exception, weakref.ref[Held]]:
     raise AssertionError
 
 
-def test_what_the_frames_behind_an_error_held_is_gone_at_once():
+def test_values_in_the_frames_behind_an_error_are_freed_at_once():
     gc.disable()
     try:
         error, watch = fail()
@@ -42,13 +42,13 @@ def test_what_the_frames_behind_an_error_held_is_gone_at_once():
         gc.enable()
 
 
-def test_where_it_was_raised_stays_known():
+def test_the_place_of_the_error_stays_known():
     error, _ = fail()
     clear_frames(error)
     assert [frame.name for frame in traceback.extract_tb(error.__traceback__)] == ["fail", "use"]
 
 
-def test_errors_that_cause_each_other_come_to_an_end():
+def test_errors_that_cause_each_other_are_followed_once():
     first, second = ValueError(), ValueError()
     first.__cause__, second.__context__ = second, first
     clear_frames(first)

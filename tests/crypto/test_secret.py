@@ -1,4 +1,4 @@
-"""A secret: whatever is done to it but revealing shows nothing."""
+"""A secret: only `reveal` shows its value."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_it_is_not_shown(show: Callable[[Secret], str]):
         lambda secret: secret.__reduce__(),
     ],
 )
-def test_it_is_not_given_away(take: Callable[[Any], Any]):
+def test_it_cannot_be_copied_out(take: Callable[[Any], Any]):
     with pytest.raises(TypeError) as caught:
         take(Secret(CANARY))
     assert CANARY not in "".join(traceback.format_exception(caught.value))
@@ -113,7 +113,7 @@ def test_it_does_not_change():
     assert secret.reveal() == CANARY
 
 
-def test_two_are_equal_if_their_values_are_and_to_nothing_else():
+def test_two_secrets_are_equal_if_their_values_are():
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"

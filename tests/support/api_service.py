@@ -30,7 +30,7 @@ from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
 from router.store.pool import Database
-from router.store.sealed import open_key
+from router.store.sealed import key_context
 from router.vault import Vault
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api
 from tests.support.log_capture import captured_events
@@ -142,7 +142,7 @@ async def services(
     providers = Providers(PROVIDERS, http, dict.fromkeys(settings_of(PROVIDERS), SIP) | urls)
 
     def open_access(agency_id: str, access: Access) -> Secret:
-        return open_key(keyring, access.sealed_key or "", agency_id, access.provider, access.key_version)
+        return keyring.open(access.sealed_key or "", *key_context(agency_id, access.provider, access.key_version))
 
     services = Services(
         database=database,

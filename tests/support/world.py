@@ -22,7 +22,7 @@ from crypto import Keyring, Secret, new_key_entry
 from router.app import create_app
 from router.health import ServiceHealth
 from router.settings import Settings, load_settings
-from router.store.sealed import seal_key, seal_webhook_token
+from router.store.sealed import key_context, webhook_token_context
 from tests.support.serving import listen, serve_app, url_of
 
 OWNER = "+15005550123"
@@ -162,8 +162,8 @@ class World:
             agency_id,
             kind,
             version,
-            seal_key(self.keyring, Secret(key), agency_id, kind, version),
-            seal_webhook_token(self.keyring, Secret(f"token-{agency_id}"), agency_id, kind),
+            self.keyring.seal(Secret(key), *key_context(agency_id, kind, version)),
+            self.keyring.seal(Secret(f"token-{agency_id}"), *webhook_token_context(agency_id, kind)),
             account_sid,
             now,
         )

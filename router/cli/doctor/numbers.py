@@ -13,7 +13,7 @@ from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection
-from router.store.sealed import open_key
+from router.store.sealed import key_context
 
 _SECONDS: Final = 8.0
 _AT_ONCE: Final = 10
@@ -70,7 +70,7 @@ class NumberCheck:
             return self._platform
         if row["sealed"] is None:
             return None
-        token = open_key(self._keyring, row["sealed"], row["key_agency_id"], row["kind"], row["version"])
+        token = self._keyring.open(row["sealed"], *key_context(row["key_agency_id"], row["kind"], row["version"]))
         return Account(row["account_sid"], token)
 
     def _explain(self, subject: str, row: asyncpg.Record, error: ProviderError) -> Finding:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from adapters.portable import Copy
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_row, fetch_rows, read, returns_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,6 @@ class StoredAssistant:
     state: str
     error: str | None
     lost: Sequence[str]
-
-
-_ASSISTANT: Final = columns(StoredAssistant, "s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +61,8 @@ async def link_assistant(
     managed: str | None,
     now: datetime,
 ) -> StoredAssistant | None:
-    """None if the agency has no such client. `managed`: what of ours was set on it, as a Place's `form`."""
-    row = await connection.fetchrow(
-        f"""
+    """None if the agency has no such client. `managed`: the Place's `form` that was written to it, if any."""
+    statement = f"""
         INSERT INTO assistants AS s (client_id, provider, remote_id, state, usable, manage, lost, synced_hash,
                                      updated_at)
         SELECT id, $3, $4, 'linked', true, $5, $6, $7, $8 FROM clients WHERE agency_id = $1 AND id = $2
@@ -75,76 +71,52 @@ async def link_assistant(
                manage = EXCLUDED.manage, lost = EXCLUDED.lost, synced_hash = EXCLUDED.synced_hash, parts = '{{}}',
                version = NULL, key_version = NULL, refused_hash = NULL, leased_until = NULL, retry_at = NULL,
                tried = 0, updated_at = EXCLUDED.updated_at, error = NULL
-        RETURNING {_ASSISTANT}
-        """,
-        agency_id,
-        client_id,
-        provider,
-        remote_id,
-        manage,
-        lost,
-        managed,
-        now,
-    )
-    return read(StoredAssistant, row) if row else None
+        RETURNING {columns(StoredAssistant, "s")}
+    """
+    arguments = (agency_id, client_id, provider, remote_id, manage, lost, managed, now)
+    return await fetch_row(connection, StoredAssistant, statement, *arguments)
 
 
 async def unlink_assistant(connection: Connection, agency_id: str, client_id: str, provider: str) -> bool:
     """Whether there was a link."""
-    deleted = await connection.fetchval(
-        """
+    statement = """
         DELETE FROM assistants s
          USING clients c
          WHERE c.id = s.client_id AND c.agency_id = $1 AND s.client_id = $2 AND s.provider = $3 AND s.state = 'linked'
         RETURNING s.provider
-        """,
-        agency_id,
-        client_id,
-        provider,
-    )
-    return deleted is not None
+    """
+    return await returns_row(connection, statement, agency_id, client_id, provider)
 
 
 async def list_assistants(connection: Connection, agency_id: str, client_id: str) -> list[StoredAssistant]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_ASSISTANT}
+    statement = f"""
+        SELECT {columns(StoredAssistant, "s")}
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
          WHERE c.agency_id = $1 AND s.client_id = $2
-        """,
-        agency_id,
-        client_id,
-    )
-    return [read(StoredAssistant, row) for row in rows]
+    """
+    return await fetch_rows(connection, StoredAssistant, statement, agency_id, client_id)
 
 
 async def find_usable_copy(connection: Connection, agency_id: str, client_id: str, provider: str) -> Copy | None:
     """The assistant that takes the client's calls there now, made by us or linked."""
-    row = await connection.fetchrow(
-        """
+    statement = """
         SELECT s.remote_id, s.parts, s.version
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
          WHERE c.agency_id = $1 AND s.client_id = $2 AND s.provider = $3 AND s.usable
-        """,
-        agency_id,
-        client_id,
-        provider,
-    )
+    """
+    row = await connection.fetchrow(statement, agency_id, client_id, provider)
     return Copy(row["remote_id"], row["parts"] or {}, row["version"]) if row else None
 
 
 async def has_assistant(connection: Connection, client_id: str) -> bool:
     """Whether the client has one anywhere, or is to have one."""
-    found: bool = await connection.fetchval(
-        """
+    statement = """
         SELECT EXISTS (SELECT FROM assistants WHERE client_id = $1)
             OR EXISTS (SELECT FROM clients WHERE id = $1 AND assistant IS NOT NULL)
-        """,
-        client_id,
-    )
-    return found
+    """
+    return bool(await connection.fetchval(statement, client_id))
 
 
 async def count_assistants(connection: Connection, agency_id: str, provider: str) -> Progress:
@@ -165,15 +137,11 @@ async def count_assistants(connection: Connection, agency_id: str, provider: str
 
 
 async def list_failures(connection: Connection, agency_id: str, provider: str) -> list[Failure]:
-    rows = await connection.fetch(
-        """
+    statement = """
         SELECT c.id AS client_id, c.name AS client_name, s.error
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
          WHERE c.agency_id = $1 AND s.provider = $2 AND s.state = 'failed'
          ORDER BY c.created_at, c.id
-        """,
-        agency_id,
-        provider,
-    )
-    return [read(Failure, row) for row in rows]
+    """
+    return await fetch_rows(connection, Failure, statement, agency_id, provider)

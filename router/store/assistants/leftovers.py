@@ -1,21 +1,21 @@
-"""Copies at providers that are to be deleted there: the client is gone, has no assistant any more, or links another one."""
+"""Copies to delete at providers: the client is gone, has no assistant any more, or links another one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from adapters.portable import Copy
 from router.store.assistants.syncs import LEASE
 from router.store.pool import Connection
-from router.store.rows import columns, read, sql
+from router.store.rows import columns, fetch_column, fetch_row, sql
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Without `remote_id` and `parts` it is not known whether there is one. Nobody else deletes it until `until`."""
+    """Without `remote_id` and `parts`, there may or may not be a copy. `until`: when the lease of its worker ends."""
 
     id: str
     agency_id: str
@@ -34,15 +34,11 @@ class Leftover:
         return Copy(self.remote_id, self.parts)
 
 
-_LEFTOVER: Final = columns(Leftover)
-
-
 async def leave_copies(
     connection: Connection, agency_id: str, now: datetime, *, client_id: str | None = None, provider: str | None = None
 ) -> set[str]:
-    """Take our copies, or those of one client or provider, from their clients; returns where they are."""
-    rows = await connection.fetch(
-        """
+    """Take our copies, or those of one client or provider, from their clients; returns the providers that have them."""
+    statement = """
         WITH taken AS (
             DELETE FROM assistants s
              USING clients c
@@ -53,19 +49,14 @@ async def leave_copies(
         INSERT INTO leftovers (id, agency_id, client_id, provider, remote_id, parts, created_at)
         SELECT gen_random_uuid()::text, $1, client_id, provider, remote_id, parts, $4 FROM taken
         RETURNING provider
-        """,
-        agency_id,
-        client_id,
-        provider,
-        now,
-    )
-    return {row["provider"] for row in rows}
+    """
+    return set(await fetch_column(connection, statement, agency_id, client_id, provider, now))
 
 
 async def leave_copy(
     connection: Connection, agency_id: str, client_id: str, provider: str, copy: Copy, now: datetime
 ) -> None:
-    """One that was made for a client who has no place for it any more. Nothing, if the agency is gone, too."""
+    """A copy that was made for a client that does not want it any more. Does nothing if the agency is gone, too."""
     await connection.execute(
         """
         INSERT INTO leftovers (id, agency_id, client_id, provider, remote_id, parts, created_at)
@@ -81,9 +72,8 @@ async def leave_copy(
 
 
 async def claim_leftover(connection: Connection, agency_id: str, provider: str, now: datetime) -> Leftover | None:
-    """One to be deleted, with the place locked; None: nothing is due."""
-    row = await connection.fetchrow(
-        f"""
+    """One to delete, with the place locked; None: nothing is due."""
+    statement = f"""
         UPDATE leftovers
            SET leased_until = $4
          WHERE id = (
@@ -93,35 +83,25 @@ async def claim_leftover(connection: Connection, agency_id: str, provider: str, 
                 ORDER BY created_at, id
                 LIMIT 1
                   FOR UPDATE SKIP LOCKED)
-        RETURNING {_LEFTOVER}
-        """,
-        agency_id,
-        provider,
-        now,
-        now + LEASE,
-    )
-    return read(Leftover, row) if row else None
+        RETURNING {columns(Leftover)}
+    """
+    return await fetch_row(connection, Leftover, statement, agency_id, provider, now, now + LEASE)
 
 
 async def is_wanted_again(connection: Connection, leftover: Leftover) -> bool:
-    """Whether the client has an assistant of ours there again, which is that one or will be found by its marker; or
-    somebody links it.
+    """Whether the client has an assistant of ours there again, which is this copy or will be found by its marker; or
+    a client links the copy.
     """
-    wanted: bool = await connection.fetchval(
-        """
+    statement = """
         SELECT EXISTS (
                SELECT FROM assistants s
                  JOIN clients c ON c.id = s.client_id
                 WHERE c.agency_id = $1 AND s.provider = $3
                   AND (s.remote_id = $4
                        OR s.client_id = $2 AND s.state <> 'linked' AND (s.remote_id IS NULL OR $4::text IS NULL)))
-        """,
-        leftover.agency_id,
-        leftover.client_id,
-        leftover.provider,
-        leftover.remote_id,
-    )
-    return wanted
+    """
+    arguments = (leftover.agency_id, leftover.client_id, leftover.provider, leftover.remote_id)
+    return bool(await connection.fetchval(statement, *arguments))
 
 
 async def forget_leftover(connection: Connection, leftover: Leftover) -> None:
@@ -131,33 +111,26 @@ async def forget_leftover(connection: Connection, leftover: Leftover) -> None:
 async def postpone_leftover(
     connection: Connection, leftover: Leftover, error: str | None, retry_at: datetime | None
 ) -> None:
-    """Let go of it; with an error it counts as an attempt."""
-    await connection.execute(
-        """
+    """Release it; with an error it counts as an attempt."""
+    statement = """
         UPDATE leftovers
            SET leased_until = NULL, error = coalesce($2, error), retry_at = $3,
                tried = tried + CASE WHEN $2::text IS NULL THEN 0 ELSE 1 END
          WHERE id = $1
-        """,
-        leftover.id,
-        error,
-        retry_at,
-    )
+    """
+    await connection.execute(statement, leftover.id, error, retry_at)
 
 
 async def hurry_leftovers(connection: Connection, agency_id: str, provider: str) -> None:
-    """Another key may do what the former one could not."""
-    await connection.execute(
-        """UPDATE leftovers SET retry_at = NULL WHERE agency_id = $1 AND provider = $2""", agency_id, provider
-    )
+    """Retry now: a new key may succeed where the former one failed."""
+    statement = """UPDATE leftovers SET retry_at = NULL WHERE agency_id = $1 AND provider = $2"""
+    await connection.execute(statement, agency_id, provider)
 
 
 async def list_leftovers(connection: Connection, agency_id: str) -> list[Any]:
     """What is still to be deleted: (provider, client id, remote id) by column name; oldest first."""
-    rows: list[Any] = await connection.fetch(
-        """
+    statement = """
         SELECT provider, client_id, remote_id FROM leftovers WHERE agency_id = $1 ORDER BY created_at, id
-        """,
-        agency_id,
-    )
+    """
+    rows: list[Any] = await connection.fetch(statement, agency_id)
     return rows

@@ -1,19 +1,22 @@
-"""Where assistants are kept: providers of agencies, and the fingerprint by which a copy there is found to be outdated."""
+"""Where assistants are kept: the providers of each agency, what is there now, and whether it is what is wanted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from router.store.pool import Connection
+from router.store.rows import columns, fetch_column, read, sql
+from router.store.tenants.clients import Client
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A provider as an agency's assistants are kept there.
+    """A provider at which an agency's assistants are kept.
 
-    `form` stands for all that goes into a copy besides the client's own settings; `numbered`: its numbers matter, too.
+    `form` stands for everything in a copy that is not a setting of the client; `numbered`: its numbers matter, too.
     """
 
     agency_id: str
@@ -27,7 +30,7 @@ class Place:
         return self.agency_id, self.provider, self.form, self.numbered
 
 
-# Whatever of a client's settings a copy is made of. `asked` holds a Place.
+# A hash of all settings of a client that go into a copy: another one means that the copy is outdated. `asked` is a Place.
 FINGERPRINT: Final = """
 encode(sha256(convert_to(jsonb_build_array(
     asked.form, c.name, c.routing #> '{hours,timezone}', c.assistant - 'voice', c.assistant #> ARRAY['voice', asked.provider],
@@ -55,20 +58,16 @@ async def list_kept(connection: Connection) -> list[tuple[str, str]]:
          ORDER BY s.agency_id, s.provider
         """
     )
-    return [(row["agency_id"], row["provider"]) for row in rows]
+    return [tuple(row) for row in rows]
 
 
 async def start_sync(connection: Connection, agency_id: str, provider: str, now: datetime) -> None:
-    """From now on the agency's assistants are kept up to date there, also those of clients yet to come."""
-    await connection.execute(
-        """
+    """From now on the agency's assistants are kept up to date there, including those of future clients."""
+    statement = """
         INSERT INTO syncs (agency_id, provider, started_at) VALUES ($1, $2, $3)
         ON CONFLICT (agency_id, provider) DO UPDATE SET started_at = EXCLUDED.started_at
-        """,
-        agency_id,
-        provider,
-        now,
-    )
+    """
+    await connection.execute(statement, agency_id, provider, now)
 
 
 async def stop_sync(connection: Connection, agency_id: str, provider: str) -> None:
@@ -77,5 +76,60 @@ async def stop_sync(connection: Connection, agency_id: str, provider: str) -> No
 
 async def list_synced_providers(connection: Connection, agency_id: str) -> set[str]:
     """Where the agency's assistants are kept up to date."""
-    rows = await connection.fetch("""SELECT provider FROM syncs WHERE agency_id = $1""", agency_id)
-    return {row["provider"] for row in rows}
+    return set(await fetch_column(connection, """SELECT provider FROM syncs WHERE agency_id = $1""", agency_id))
+
+
+async def list_own_copies(connection: Connection, client_id: str) -> set[str]:
+    """Providers at which the client has an assistant that is ours, or is to have one."""
+    statement = """SELECT provider FROM assistants WHERE client_id = $1 AND state <> 'linked'"""
+    return set(await fetch_column(connection, statement, client_id))
+
+
+async def list_copies(connection: Connection, agency_id: str) -> list[Any]:
+    """All copies of our making: client_id, the client's own provider, provider, remote_id."""
+    rows: list[Any] = await connection.fetch(
+        """
+        SELECT s.client_id, c.provider AS own, s.provider, s.remote_id
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+         WHERE c.agency_id = $1 AND s.state <> 'linked' AND s.usable
+         ORDER BY c.created_at, c.id, s.provider
+        """,
+        agency_id,
+    )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A client and its copy at a place. `current`: what is there is what is wanted."""
+
+    client: Client
+    state: str | None
+    remote_id: str | None
+    parts: Mapping[str, str] = field(metadata=sql("coalesce(t.parts, '{}')"))
+    current: bool
+    lost: tuple[str, ...] = field(metadata=sql("coalesce(t.lost, '{}')"))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a copy of ours is known to be there."""
+        return self.state == "synced" or self.remote_id is not None or bool(self.parts)
+
+
+_STANDING: Final = f"""{columns(Client, "c")}, {columns(Standing, "s", without=("client", "current"))}"""
+
+
+async def survey(connection: Connection, place: Place) -> list[Standing]:
+    """All clients of the agency, oldest first."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {_STANDING}, coalesce(s.synced_hash = {FINGERPRINT}, false) AS current
+          FROM {ASKED}
+          JOIN clients c ON c.agency_id = asked.agency_id
+          LEFT JOIN assistants s ON s.client_id = c.id AND s.provider = asked.provider
+         ORDER BY c.created_at, c.id
+        """,
+        *place.values,
+    )
+    return [read(Standing, row, client=read(Client, row)) for row in rows]

@@ -1,7 +1,7 @@
-"""Keeping clients' assistants at providers up to date: which rows are to be worked on, who works on one, what came of it.
+"""Keeping clients' assistants at providers up to date: which rows have work to do, who is doing it, and the result.
 
-A row that is `pending` is work to do; jobs are nudges. Rows that people linked are worked on only where they let us
-manage them.
+A row that is `pending` has work to do; a job only wakes a worker. A linked assistant is changed only as far as the agency
+lets us manage it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Final, Literal, TypeAlias
 from adapters.portable import Copy
 from router.store.assistants.places import ASKED, FINGERPRINT, Place
 from router.store.pool import Connection
-from router.store.rows import columns, read, sql
+from router.store.rows import columns, read, returns_row, sql
 from router.store.tenants.clients import Client
 
 LEASE: Final = timedelta(seconds=120)
-"""Longer than anybody may work on one row."""
+"""Longer than the work on one row may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A row to be worked on, and the client as it was when the work began. Nobody else works on it until `until`."""
+    """A row leased to a worker until `until`, and the client as it was when the work began."""
 
     client: Client
     provider: str
@@ -51,7 +51,7 @@ _CLAIM: Final = f"""
 
 Outcome: TypeAlias = Literal["synced", "failed"]
 Which: TypeAlias = Literal["all", "faulty", "outdated"]
-"""Copies to be put anew: all; those that are outdated, failed or waiting; or the outdated ones alone."""
+"""Copies to write again: all; those that are outdated, failed or waiting; or only the outdated ones."""
 
 
 async def want_copies(
@@ -63,7 +63,7 @@ async def want_copies(
     which: Which = "faulty",
     new: bool = True,
 ) -> None:
-    """Queue those of all clients, or of the one; without `new` none that has no row there yet."""
+    """Queue the copies of all clients, or of one; without `new`, only those that have a row there already."""
     await connection.execute(
         f"""
         UPDATE assistants s
@@ -98,13 +98,12 @@ async def want_copies(
 
 
 async def lock_place(connection: Connection, agency_id: str, provider: str, now: datetime) -> datetime | None:
-    """Whoever takes work there waits for this. Until when somebody works there already, if so. Needs a transaction."""
-    # One at a time at each provider of an agency: so many requests do not add up, and a pause is one for all.
+    """Lock the place for taking work. Returns when the lease of a present worker ends, if any. Needs a transaction."""
+    # One worker for each provider of an agency: requests do not add up, and a pause holds for all of them.
     await connection.execute(
         """SELECT pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))""", agency_id, provider
     )
-    busy_until: datetime | None = await connection.fetchval(
-        """
+    statement = """
         SELECT greatest(
                (SELECT max(s.leased_until)
                   FROM assistants s
@@ -113,18 +112,14 @@ async def lock_place(connection: Connection, agency_id: str, provider: str, now:
                (SELECT max(l.leased_until)
                   FROM leftovers l
                  WHERE l.agency_id = $1 AND l.provider = $2 AND l.leased_until > $3))
-        """,
-        agency_id,
-        provider,
-        now,
-    )
+    """
+    busy_until: datetime | None = await connection.fetchval(statement, agency_id, provider, now)
     return busy_until
 
 
 async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
-    """A row to work on, those first whose clients have nothing there yet. None: nothing is due."""
-    row = await connection.fetchrow(
-        f"""
+    """A row to work on; clients without a usable assistant there come first. None: nothing is due."""
+    statement = f"""
         UPDATE assistants s
            SET leased_until = $6
           FROM clients c, {ASKED}
@@ -141,54 +136,40 @@ async def claim_copy(connection: Connection, place: Place, now: datetime) -> Cla
                 LIMIT 1
                   FOR UPDATE OF due SKIP LOCKED)
         RETURNING {_CLAIM}, {FINGERPRINT} AS fingerprint
-        """,
-        *place.values,
-        now,
-        now + LEASE,
-    )
+    """
+    row = await connection.fetchrow(statement, *place.values, now, now + LEASE)
     if row is None:
         return None
     return read(Claim, row, client=read(Client, row), provider=place.provider, until=now + LEASE)
 
 
 async def find_retry(connection: Connection, agency_id: str, provider: str) -> datetime | None:
-    """When the next is due of those that wait for another attempt."""
-    at: datetime | None = await connection.fetchval(
-        """
+    """When the next retry is due."""
+    statement = """
         SELECT least(
                (SELECT min(s.retry_at)
                   FROM assistants s
                   JOIN clients c ON c.id = s.client_id
                  WHERE c.agency_id = $1 AND s.provider = $2),
                (SELECT min(l.retry_at) FROM leftovers l WHERE l.agency_id = $1 AND l.provider = $2))
-        """,
-        agency_id,
-        provider,
-    )
+    """
+    at: datetime | None = await connection.fetchval(statement, agency_id, provider)
     return at
 
 
 async def keep_copy(connection: Connection, claim: Claim, copy: Copy, lost: Sequence[str], key_version: int) -> bool:
-    """It is there: calls may go to it. False: the client has no place for it any more.
+    """It is there: calls may go to it. False: the client does not want it any more.
 
-    Also for a worker whose lease ran out: the marker is the client's, so the copy is, too.
+    Also for a worker whose lease ran out: the copy has the client's marker, so it is the client's.
     """
-    kept = await connection.fetchval(
-        """
+    statement = """
         UPDATE assistants
            SET remote_id = $3, parts = $4, version = $5, lost = $6, key_version = $7, usable = true
          WHERE client_id = $1 AND provider = $2 AND state <> 'linked'
         RETURNING client_id
-        """,
-        claim.client.id,
-        claim.provider,
-        copy.remote_id,
-        dict(copy.parts),
-        copy.version,
-        list(lost),
-        key_version,
-    )
-    return kept is not None
+    """
+    content = (copy.remote_id, dict(copy.parts), copy.version, list(lost), key_version)
+    return await returns_row(connection, statement, claim.client.id, claim.provider, *content)
 
 
 async def settle(
@@ -201,14 +182,13 @@ async def settle(
     key_version: int,
     error: str | None = None,
 ) -> str | None:
-    """The work is done, and the row is let go. The state that it has now; None: it is not ours any more.
+    """The work is done, and the lease ends. The state that the row has now; None: the lease was lost.
 
-    Needs a transaction: whoever is changing the client is waited for.
+    Needs a transaction: it waits for a change of the client that is under way.
     """
     await connection.execute("""SELECT id FROM clients WHERE id = $1 FOR SHARE""", claim.client.id)
-    # What was changed while it was worked on is still to do.
-    state: str | None = await connection.fetchval(
-        f"""
+    # Changes made during the work are still to do.
+    statement = f"""
         UPDATE assistants s
            SET state = CASE WHEN s.state = 'linked' THEN 'linked'
                             WHEN {FINGERPRINT} = $6 AND EXISTS (
@@ -223,52 +203,35 @@ async def settle(
           FROM clients c, {ASKED}
          WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
         RETURNING s.state
-        """,
-        *place.values,
-        claim.client.id,
-        claim.fingerprint,
-        key_version,
-        outcome,
-        error,
-        now,
-        claim.until,
-    )
+    """
+    arguments = (claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until)
+    state: str | None = await connection.fetchval(statement, *place.values, *arguments)
     return state
 
 
 async def postpone(connection: Connection, claim: Claim, error: str, now: datetime, retry_at: datetime) -> None:
-    """It did not go well, and is tried again later."""
-    await connection.execute(
-        """
+    """The work failed, and is tried again later."""
+    statement = """
         UPDATE assistants
            SET error = $4, tried = tried + 1, retry_at = $5, leased_until = NULL, updated_at = $6
          WHERE client_id = $1 AND provider = $2 AND leased_until = $3
-        """,
-        claim.client.id,
-        claim.provider,
-        claim.until,
-        error,
-        retry_at,
-        now,
-    )
+    """
+    await connection.execute(statement, claim.client.id, claim.provider, claim.until, error, retry_at, now)
 
 
 async def let_go(connection: Connection, claim: Claim) -> None:
     """As if it had never been claimed."""
-    await connection.execute(
-        """UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3""",
-        claim.client.id,
-        claim.provider,
-        claim.until,
-    )
+    statement = """
+        UPDATE assistants SET leased_until = NULL WHERE client_id = $1 AND provider = $2 AND leased_until = $3
+    """
+    await connection.execute(statement, claim.client.id, claim.provider, claim.until)
 
 
 async def fail_pending(
     connection: Connection, agency_id: str, provider: str, error: str, now: datetime, *, key_version: int | None
 ) -> int:
-    """Nothing can be done there now: for that version of the key, if it is still the one in use; None: without any."""
-    rows = await connection.fetch(
-        """
+    """Fail all work that waits there, if that version of the key is still in use; None: if there is no key."""
+    statement = """
         UPDATE assistants s
            SET state = 'failed', error = $3, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $4
           FROM clients c
@@ -276,18 +239,12 @@ async def fail_pending(
            AND $5::integer IS NOT DISTINCT FROM
                (SELECT k.version FROM keys k WHERE k.agency_id = $1 AND k.kind = $2 AND k.retired_at IS NULL)
         RETURNING s.client_id
-        """,
-        agency_id,
-        provider,
-        error,
-        now,
-        key_version,
-    )
-    return len(rows)
+    """
+    return len(await connection.fetch(statement, agency_id, provider, error, now, key_version))
 
 
 async def list_unattended(connection: Connection, now: datetime) -> list[tuple[str, str]]:
-    """Agencies and providers where something is due that nobody works on, and that have a key."""
+    """Agencies and providers that have a key, and work that is due but not leased."""
     rows = await connection.fetch(
         """
         WITH due AS (
@@ -307,4 +264,4 @@ async def list_unattended(connection: Connection, now: datetime) -> list[tuple[s
         """,
         now,
     )
-    return [(row["agency_id"], row["provider"]) for row in rows]
+    return [tuple(row) for row in rows]

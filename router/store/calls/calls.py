@@ -1,6 +1,6 @@
-"""What a live call asks of the database: its route, the claim of a step, and what happened before.
+"""What a live call reads from the database: its route, the claim of a step, and what happened before.
 
-What is written behind it is router.store.calls.records; lists for people are router.store.calls.history.
+What it writes is in router.store.calls.records, lists for people are in router.store.calls.history.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import asyncpg
 from adapters.base import Target
 from router.routing.route import Access, Route
 from router.store.pool import Connection
-from router.store.rows import columns, read, sql
+from router.store.rows import columns, fetch_row, fetch_rows, sql
 from router.store.tenants.clients import read_routing
 
 
@@ -32,7 +32,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class CallClaim:
-    """An inbound call's route, whether this request is the first for it, and what stands against placing it.
+    """An inbound call's route, whether this request is the first for it, and reasons not to place it.
 
     `loop`: it looks like one. `crowd`: this caller, or the agency, has too many calls at once.
     """
@@ -44,7 +44,7 @@ class CallClaim:
 
     @property
     def diverted(self) -> str | None:
-        """Why such a call goes to the voicemail, whatever its ladder says."""
+        """Why the call goes straight to voicemail."""
         if self.loop == "suspected":
             return "suspected_loop"
         return None if self.crowd is None else f"too_many_calls_of_{self.crowd}"
@@ -52,9 +52,9 @@ class CallClaim:
 
 @dataclass(frozen=True, slots=True)
 class StepClaim:
-    """Whether this request is the first for its step; the route as it is now, and what happened before.
+    """Whether this request is the first for its step; the current route, and what happened before.
 
-    `facts` None: it is not known, because the call is not recorded here yet.
+    `facts` None: unknown, because the call is not recorded yet.
     """
 
     claimed: bool
@@ -64,7 +64,7 @@ class StepClaim:
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """A step that somebody claimed before; `passed` tells that a later one came."""
+    """A step that was claimed before; `passed`: a later step was claimed, too."""
 
     call_id: str
     claimed_at: datetime
@@ -90,7 +90,7 @@ class StoredCall:
     ended_at: datetime | None
 
 
-# Lines that others use (the agency's own outbound calls, say) count as long as it is fresh news.
+# Lines in other use (the agency's outbound calls, say) count if that was reported within the last minute.
 _LINES_FREE: Final = """
     CASE WHEN k.lines_limit IS NOT NULL
          THEN k.lines_limit
@@ -122,7 +122,7 @@ _ROUTE: Final = f"""
       JOIN agencies a ON a.id = n.agency_id
 """
 
-# What stands against placing the call that was `asked` for.
+# Reasons not to place the call that was `asked` for.
 _AGAINST: Final = """
        (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
                     WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
@@ -139,7 +139,7 @@ _AGAINST: Final = """
 """
 
 # The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
-# Counting makes the step wait for the call: who replays a spool inserts them in that order, too (no deadlock).
+# Counting makes the step wait for the call: a spool is replayed in the same order, so there is no deadlock.
 CLAIM_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE}
      WHERE n.account_sid = $1 AND n.e164 = $2
@@ -163,7 +163,7 @@ SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_AGAINST}
                       $9::bigint AS most_of_caller, $10::bigint AS most_of_agency) AS asked
 """
 
-# The same of a call that nobody has placed; $3 is null where nothing is known of the caller.
+# The same for a call that is not placed; $3 is null if the caller is unknown.
 PREVIEW_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE} WHERE n.agency_id = $1 AND n.e164 = $2)
 SELECT route.*, false AS claimed, {_AGAINST}
@@ -201,35 +201,18 @@ SELECT s.call_id, s.step, s.answer
  LIMIT 1
 """
 
-FACTS: Final = f"""
-SELECT {columns(Fact, "e")}
-  FROM call_events e
- WHERE e.call_id = $1
-"""
+FACTS: Final = f"""SELECT {columns(Fact, "e")} FROM call_events e WHERE e.call_id = $1"""
 
-FIND_CALL: Final = f"""
-SELECT {columns(StoredCall)}
-  FROM calls
- WHERE account_sid = $1 AND call_sid = $2
-"""
-
-FIND_AGENCY_CALL: Final = f"""
-SELECT {columns(StoredCall)}
-  FROM calls
- WHERE id = $1 AND agency_id = $2
-"""
-
+_CALLS: Final = f"""SELECT {columns(StoredCall)} FROM calls"""
+FIND_CALL: Final = f"""{_CALLS} WHERE account_sid = $1 AND call_sid = $2"""
+FIND_AGENCY_CALL: Final = f"""{_CALLS} WHERE id = $1 AND agency_id = $2"""
 LIVE_CALLS_OF: Final = f"""
-SELECT {columns(StoredCall)}
-  FROM calls
+{_CALLS}
  WHERE agency_id = $1 AND provider = $2 AND from_number = $3 AND ended_at IS NULL AND started_at > $4
  LIMIT 2
 """
 
-ROUTE_OF_NUMBER: Final = f"""
-{_ROUTE}
- WHERE n.account_sid = $1 AND n.e164 = $2
-"""
+ROUTE_OF_NUMBER: Final = f"""{_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2"""
 
 ROUTES_OF_NUMBERS: Final = f"""
 {_ROUTE}
@@ -252,26 +235,13 @@ async def claim_call(
     most_of_caller: int,
     most_of_agency: int,
 ) -> CallClaim | None:
-    """Insert the call and claim its first step, in one statement. None: nobody has set up that number there.
+    """Insert the call and claim its first step, in one statement. None: the number is not set up on that account.
 
-    `forwarded_from` is what the number of the phone that forwarded the call ends with, as far as it is known.
+    `forwarded_from` is the end of the number of the phone that forwarded the call, as far as it is known.
     """
-    row = await connection.fetchrow(
-        CLAIM_CALL,
-        account_sid,
-        to,
-        call_id,
-        call_sid,
-        from_number,
-        now,
-        forwarded_from,
-        tokens,
-        most_of_caller,
-        most_of_agency,
-    )
-    if row is None:
-        return None
-    return CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
+    arguments = (account_sid, to, call_id, call_sid, from_number, now, forwarded_from, tokens)
+    row = await connection.fetchrow(CLAIM_CALL, *arguments, most_of_caller, most_of_agency)
+    return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
 async def preview_call(
@@ -284,7 +254,7 @@ async def preview_call(
     most_of_caller: int,
     most_of_agency: int,
 ) -> CallClaim | None:
-    """What claiming such a call would say. Writes nothing. None: the agency has no such number."""
+    """The claim that such a call would get. Writes nothing. None: the agency has no such number."""
     row = await connection.fetchrow(PREVIEW_CALL, agency_id, to, caller, now, most_of_caller, most_of_agency)
     return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
@@ -292,7 +262,7 @@ async def preview_call(
 async def claim_step(
     connection: Connection, *, account_sid: str, number: str, call_sid: str, step: str, call_id: str, now: datetime
 ) -> StepClaim:
-    """Claim a later step, and learn the route as it is now and what happened so far."""
+    """Claim a later step, and read the current route and what happened so far."""
     [row] = await connection.fetch(CLAIM_STEP, account_sid, number, call_sid, step, call_id, now)
     route = None if row["agency_id"] is None else read_route(row)
     facts = tuple(Fact(*fact) for fact in row["facts"] or ()) if row["recorded"] else None
@@ -300,14 +270,12 @@ async def claim_step(
 
 
 async def find_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> StoredStep | None:
-    row = await connection.fetchrow(FIND_STEP, account_sid, call_sid, step)
-    return None if row is None else read(StoredStep, row)
+    return await fetch_row(connection, StoredStep, FIND_STEP, account_sid, call_sid, step)
 
 
 async def forget_step(connection: Connection, account_sid: str, call_sid: str, step: str) -> None:
-    await connection.execute(
-        """DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3""", account_sid, call_sid, step
-    )
+    statement = """DELETE FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3"""
+    await connection.execute(statement, account_sid, call_sid, step)
 
 
 async def find_latest_answer(connection: Connection, account_sid: str, call_sid: str) -> tuple[str, str] | None:
@@ -317,26 +285,24 @@ async def find_latest_answer(connection: Connection, account_sid: str, call_sid:
 
 
 async def find_facts(connection: Connection, call_id: str) -> tuple[Fact, ...]:
-    return tuple(read(Fact, row) for row in await connection.fetch(FACTS, call_id))
+    return tuple(await fetch_rows(connection, Fact, FACTS, call_id))
 
 
 async def find_call(connection: Connection, account_sid: str, call_sid: str) -> StoredCall | None:
-    row = await connection.fetchrow(FIND_CALL, account_sid, call_sid)
-    return None if row is None else read(StoredCall, row)
+    return await fetch_row(connection, StoredCall, FIND_CALL, account_sid, call_sid)
 
 
 async def find_agency_call(connection: Connection, agency_id: str, call_id: str) -> StoredCall | None:
     """The call, if it is that agency's."""
-    row = await connection.fetchrow(FIND_AGENCY_CALL, call_id, agency_id)
-    return None if row is None else read(StoredCall, row)
+    return await fetch_row(connection, StoredCall, FIND_AGENCY_CALL, call_id, agency_id)
 
 
 async def find_live_call(
     connection: Connection, agency_id: str, provider: str, from_number: str, since: datetime
 ) -> StoredCall | None:
-    """The one call of that caller which the provider has now; None also where there are several."""
-    rows = await connection.fetch(LIVE_CALLS_OF, agency_id, provider, from_number, since)
-    return read(StoredCall, rows[0]) if len(rows) == 1 else None
+    """The only call of that caller that the provider has now; None if there are several."""
+    calls = await fetch_rows(connection, StoredCall, LIVE_CALLS_OF, agency_id, provider, from_number, since)
+    return calls[0] if len(calls) == 1 else None
 
 
 async def find_route(connection: Connection, account_sid: str, number: str) -> Route | None:
@@ -345,13 +311,13 @@ async def find_route(connection: Connection, account_sid: str, number: str) -> R
 
 
 async def find_routes(connection: Connection, numbers: Sequence[tuple[str, str]]) -> tuple[Route, ...]:
-    """The routes of those of the numbers, each with its account, that are still there."""
+    """The routes of the numbers, given with their accounts, as far as they still exist."""
     accounts, e164s = [account for account, _ in numbers], [e164 for _, e164 in numbers]
     return tuple(read_route(row) for row in await connection.fetch(ROUTES_OF_NUMBERS, accounts, e164s))
 
 
 def read_route(row: asyncpg.Record) -> Route:
-    """A row of the route query as the decision knows it."""
+    """A row of the route query as the routing decision needs it."""
     fallbacks = row["fallback_providers"]
     return Route(
         agency_id=row["agency_id"],

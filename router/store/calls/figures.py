@@ -1,4 +1,4 @@
-"""An agency's calls of a span, counted: who answered, how fast, what it cost, and which outages callers did not notice."""
+"""Figures of an agency's calls: who answered, how fast, at what cost, and which outages callers did not notice."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from router.store.pool import Connection
 from router.store.rows import read
 
 OUTAGE_KINDS: Final = sorted(FAILURES)
-"""Failures that are the provider's own. A refused key or an empty balance is no outage."""
+"""Failures of the provider itself. A refused key or an empty balance is not an outage."""
 
-# Whom an AI's bill is for is known by who had the call last; one that went on to a person remembers by its events.
-# Faults are looked for in the span and the hour after it: a call does not ask providers for longer than that.
+# The cost of an AI belongs to the provider that had the call last; after a transfer to a person, its events name it.
+# Faults are searched in the span and the hour after it: a call does not ask providers for longer than that.
 FIGURES: Final = """
 WITH span AS MATERIALIZED (
     SELECT c.id, c.client_id, c.outcome, c.started_at, c.seconds, c.cost,
@@ -71,7 +71,7 @@ SELECT count(*) AS calls,
 
 @dataclass(frozen=True, slots=True)
 class ProviderFigures:
-    """Calls that a provider's assistant took last, and for how long, as far as it says so, else until their end.
+    """Calls that a provider's assistant took last, and for how long: as the provider reports it, else until their end.
 
     `cost` in US dollars.
     """
@@ -94,11 +94,11 @@ class ClientFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Counts of calls by outcome; `nobody` took the rest. Waits are in seconds, None if nobody ever answered.
+    """Counts of calls by outcome; `nobody` took the rest. Waits are in seconds, None if no call was answered.
 
-    `outage_absorbed_minutes` are minutes of the clock in which a call began that a provider failed to take by its own
-    fault (OUTAGE_KINDS, or it was not asked because its circuit was open), and that somebody or something else took.
-    `by_provider` leaves out calls that no provider had; costs are in US dollars, as far as providers tell them.
+    `outage_absorbed_minutes` counts the minutes in which a call began that a provider failed to take through its own
+    fault (OUTAGE_KINDS, or its circuit was open), and that another provider, the owner or the voicemail took.
+    `by_provider` leaves out calls that no provider had; costs are in US dollars, as far as providers report them.
     """
 
     calls: int
@@ -119,9 +119,9 @@ class Figures:
 
 
 async def read_figures(connection: Connection, agency_id: str, since: datetime, until: datetime) -> Figures:
-    """Of the calls that began at `since` or later and before `until`, and are over.
+    """Figures of the finished calls that began at `since` or later and before `until`.
 
-    Rejected ones are left out: these are owners' phones that forward a call back to us, not callers.
+    Rejected ones are left out: they come from owners' phones that forward a call back to us, not from callers.
     """
     [row] = await connection.fetch(FIGURES, agency_id, since, until, OUTAGE_KINDS)
     by_provider = tuple(ProviderFigures(*one) for one in row["by_provider"] or ())

@@ -1,4 +1,4 @@
-"""Calls and what happened on them, as people read them. What a live call asks and writes is router.store.calls.calls."""
+"""Calls and their events for lists and timelines. What a live call reads and writes is in router.store.calls.calls."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_row, fetch_rows, read
 
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """A call, maybe still on. `seconds` is its length, `cost` in US dollars."""
+    """A call, which may still be on. `seconds` is its length, `cost` in US dollars."""
 
     id: str
     call_sid: str
@@ -29,7 +29,7 @@ class PastCall:
     cost: Decimal | None
 
     def as_json(self) -> dict[str, Any]:
-        """As other programs are told of it, under the names of the API."""
+        """For other programs, under the names of the API."""
         return {
             "id": self.id,
             "call_sid": self.call_sid,
@@ -79,69 +79,43 @@ class PastCallEvent(PastEvent):
         }
 
 
-_CALL: Final = columns(PastCall)
-_EVENT: Final = columns(PastEvent, "e")
-_CALL_EVENT: Final = columns(PastCallEvent)
+_CALLS: Final = f"""SELECT {columns(PastCall)} FROM calls"""
 
 
 async def list_calls(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[PastCall]:
     """Newest first."""
-    at, call_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_CALL}
-          FROM calls
+        {_CALLS}
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
          ORDER BY started_at DESC, id DESC
          LIMIT $4
         """,
         agency_id,
-        at,
-        call_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(PastCall, row) for row in rows]
 
 
 async def find_call(connection: Connection, agency_id: str, call_id: str) -> PastCall | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_CALL}
-          FROM calls
-         WHERE agency_id = $1 AND id = $2
-        """,
-        agency_id,
-        call_id,
-    )
-    return read(PastCall, row) if row else None
+    return await fetch_row(connection, PastCall, f"""{_CALLS} WHERE agency_id = $1 AND id = $2""", agency_id, call_id)
 
 
 async def list_call_events(connection: Connection, agency_id: str, call_id: str) -> list[PastEvent]:
     """In the order in which they happened."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_EVENT}
+    statement = f"""
+        SELECT {columns(PastEvent, "e")}
           FROM call_events e
           JOIN calls c ON c.id = e.call_id
          WHERE c.agency_id = $1 AND e.call_id = $2
          ORDER BY e.at, e.seq
-        """,
-        agency_id,
-        call_id,
-    )
-    return [read(PastEvent, row) for row in rows]
+    """
+    return await fetch_rows(connection, PastEvent, statement, agency_id, call_id)
 
 
 async def find_call_event(connection: Connection, agency_id: str, event_id: str) -> PastCallEvent | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_CALL_EVENT}
-          FROM call_events
-         WHERE id = $1 AND agency_id = $2
-        """,
-        event_id,
-        agency_id,
-    )
-    return read(PastCallEvent, row) if row else None
+    statement = f"""SELECT {columns(PastCallEvent)} FROM call_events WHERE id = $1 AND agency_id = $2"""
+    return await fetch_row(connection, PastCallEvent, statement, event_id, agency_id)

@@ -1,8 +1,8 @@
 """Records of what happened on calls: the kinds there are, their fields, and the statement that writes each kind.
 
-A record waits in memory or on disk until a statement takes it to the database, and a later version of this program may
-be the one that does so. A file therefore holds a record's kind and its fields by name, and the statement is looked up
-when the record is written. For records on disk to keep their meaning:
+A record waits in memory or on disk until it is written to the database, perhaps by a later version of this program. A
+file therefore holds a record's kind and its fields by name, and the statement is looked up when the record is written.
+For records on disk to keep their meaning:
 
 - A kind and a field keep their names. A new field gets a default: records without it are still on disks.
 - Writing a record twice does no harm.
@@ -126,7 +126,7 @@ class InsertEvent(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetAnswered(Record):
-    """Who took the call last, and when it was first taken. The later of two may be written before the earlier."""
+    """Who took the call last, and when it was first taken. Two of them may be written in the wrong order."""
 
     kind = "set_answered"
     statement = """
@@ -145,7 +145,7 @@ class SetAnswered(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetProvider(Record):
-    """Who has the call now, answered or not, and under which id; unless a later step has been claimed."""
+    """The provider that has the call now, answered or not, and its call id; unless a later step has been claimed."""
 
     kind = "set_provider"
     statement = """
@@ -164,7 +164,7 @@ class SetProvider(Record):
 class MarkAssistant(Record):
     """A provider refused a call as a bad request: something is wrong with this client's assistant or number there.
 
-    A synced assistant is synced again, once: if that does not help, repeating it after every call would not either.
+    A synced assistant is synced again, but only once: if that does not help, repeating it does not either.
     """
 
     kind = "mark_assistant"
@@ -184,7 +184,7 @@ class MarkAssistant(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetRinging(Record):
-    """The owner's phone is being rung and shows this caller ID. A loop is recognised by it."""
+    """The owner's phone is being rung and shows this caller ID, by which a loop is recognised."""
 
     kind = "set_ringing"
     statement = "UPDATE calls SET ringing_phone = $2, ringing_shows = $3, ringing_until = $4 WHERE id = $1"
@@ -207,7 +207,7 @@ class ClearRinging(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetOutcome(Record):
-    """The outcome as far as it is known. A message outweighs a caller who seemed to have hung up."""
+    """The outcome so far. A message replaces the outcome of a caller who seemed to have hung up."""
 
     kind = "set_outcome"
     statement = "UPDATE calls SET outcome = $2 WHERE id = $1 AND (outcome IS NULL OR outcome = 'abandoned')"
@@ -218,7 +218,7 @@ class SetOutcome(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetEnded(Record):
-    """The call is over. The first to say so decides when that was."""
+    """The call is over. The first record counts."""
 
     kind = "set_ended"
     statement = """
@@ -246,9 +246,9 @@ class SetSeconds(Record):
 
 @dataclass(frozen=True, slots=True)
 class EndCallLater(Record):
-    """The call is over, but its outcome cannot be told yet: the database was away, or the call itself is in some spool.
+    """The call is over, but its outcome is not known yet: the database was away, or the call itself is still in a spool.
 
-    The end waits for the call (router.store.calls.early_ends).
+    The end waits for the call (router.store.calls.sweeps).
     """
 
     kind = "end_call_later"
@@ -307,9 +307,9 @@ class SetTranscript(Record):
 
 @dataclass(frozen=True, slots=True)
 class SetStory(Record):
-    """What the provider that has the call tells of it, `cost` in US dollars; earlier providers are ignored.
+    """What the provider that has the call reports of it, `cost` in US dollars; earlier providers are ignored.
 
-    Reports come in any order and more than once: the first reason stays, of all else what says the most.
+    Reports come in any order and more than once: the first reason, the longest transcript and the highest cost stay.
     """
 
     kind = "set_story"
@@ -371,7 +371,7 @@ def _form_of(kind: str) -> TypeAdapter[Record]:
 
 
 class UnrecordedCallError(LookupError):
-    """The database does not have the call: its beginning may be in the spool of some process."""
+    """The database does not have the call: its beginning may be in the spool of a process."""
 
 
 # With its event in the same statement: a call that is closed has it in its timeline.

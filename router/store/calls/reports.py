@@ -1,6 +1,6 @@
-"""What providers tell of calls: finding the call that a report is about, and what is kept of it on the call.
+"""Reports of providers on calls: the call or number that one is about, and what is kept of it on the call.
 
-What they tell of its course stands in call_events; which report means what is router.calls.reports.
+What they say about the course of a call goes into call_events; router.calls.reports decides what a report means.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from router.store.calls.calls import StoredCall
 from router.store.calls.records import SetStory
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_row
 
 _LONGEST_TRANSCRIPT: Final = 500_000  # characters: hours of talk
 _LONGEST_SUMMARY: Final = 20_000
@@ -20,11 +20,7 @@ _LONGEST_WORD: Final = 300
 _MOST_DOLLARS: Final = 100_000.0
 _MOST_SECONDS: Final = 1_000_000.0
 
-FIND_REPORTED_CALL: Final = f"""
-SELECT {columns(StoredCall)}
-  FROM calls
- WHERE id = $1
-"""
+FIND_REPORTED_CALL: Final = f"""SELECT {columns(StoredCall)} FROM calls WHERE id = $1"""
 
 FIND_PROVIDERS_CALL: Final = f"""
 SELECT {columns(StoredCall)}
@@ -38,6 +34,15 @@ STEP_IS_CLAIMED: Final = """
 SELECT EXISTS (SELECT FROM call_steps WHERE account_sid = $1 AND call_sid = $2 AND step = $3)
 """
 
+FIND_ANSWERING: Final = """
+SELECT n.e164, n.account_sid, n.client_id, c.name AS client_name,
+       (SELECT s.remote_id FROM assistants s
+         WHERE s.client_id = n.client_id AND s.provider = $3 AND s.usable) AS assistant_id
+  FROM numbers n
+  JOIN clients c ON c.id = n.client_id
+ WHERE n.agency_id = $1 AND n.e164 = $2
+"""
+
 # The key that was in use when the call began.
 FIND_KEY_VERSION: Final = """
 SELECT version FROM keys WHERE agency_id = $1 AND kind = $2 AND saved_at <= $3 ORDER BY version DESC LIMIT 1
@@ -46,7 +51,7 @@ SELECT version FROM keys WHERE agency_id = $1 AND kind = $2 AND saved_at <= $3 O
 
 @dataclass(frozen=True, slots=True)
 class CallStory:
-    """What the provider told of a call, as far as it has. `ai_seconds`: how long it had the call."""
+    """What the provider has said of a call so far. `ai_seconds`: how long it had the call."""
 
     provider_call_id: str | None
     end_reason: str | None
@@ -55,26 +60,31 @@ class CallStory:
     ai_seconds: float | None
 
 
-_STORY: Final = columns(CallStory)
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A number, its client, and the assistant that takes its calls at the provider."""
+
+    e164: str
+    account_sid: str  # the provider's name, if the number was bought there
+    client_id: str
+    client_name: str
+    assistant_id: str | None
 
 
 async def find_reported_call(
     connection: Connection, agency_id: str, call_id: str | None, provider_call_id: str | None
 ) -> StoredCall | None:
-    """The call with our id, *whosever it is*; without such an id, the agency's call with the provider's."""
+    """The call with our id, of *any agency*; without such an id, the agency's call with the provider's id."""
     if call_id is not None:
-        row = await connection.fetchrow(FIND_REPORTED_CALL, call_id)
-    elif provider_call_id is not None:
-        row = await connection.fetchrow(FIND_PROVIDERS_CALL, provider_call_id, agency_id)
-    else:
-        return None
-    return None if row is None else read(StoredCall, row)
+        return await fetch_row(connection, StoredCall, FIND_REPORTED_CALL, call_id)
+    if provider_call_id is not None:
+        return await fetch_row(connection, StoredCall, FIND_PROVIDERS_CALL, provider_call_id, agency_id)
+    return None
 
 
 async def is_step_claimed(connection: Connection, call: StoredCall, step: str) -> bool:
-    """Whether Twilio has asked what comes after the leg of that step."""
-    claimed: bool = await connection.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step)
-    return claimed
+    """Whether Twilio has asked for what comes after the leg of that step."""
+    return bool(await connection.fetchval(STEP_IS_CLAIMED, call.account_sid, call.call_sid, step))
 
 
 async def find_key_version(connection: Connection, agency_id: str, kind: str, at: datetime) -> int | None:
@@ -84,16 +94,14 @@ async def find_key_version(connection: Connection, agency_id: str, kind: str, at
 
 
 async def find_story(connection: Connection, agency_id: str, call_id: str) -> CallStory:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_STORY}
-          FROM calls
-         WHERE agency_id = $1 AND id = $2
-        """,
-        agency_id,
-        call_id,
-    )
-    return read(CallStory, row) if row else CallStory(None, None, None, None, None)
+    statement = f"""SELECT {columns(CallStory)} FROM calls WHERE agency_id = $1 AND id = $2"""
+    story = await fetch_row(connection, CallStory, statement, agency_id, call_id)
+    return story or CallStory(None, None, None, None, None)
+
+
+async def find_answering(connection: Connection, agency_id: str, e164: str, provider: str) -> Answering | None:
+    """For a provider that asks who takes the calls of a number, or reports a call that we do not know."""
+    return await fetch_row(connection, Answering, FIND_ANSWERING, agency_id, e164, provider)
 
 
 def set_story(
@@ -125,5 +133,5 @@ def _cut(text: str | None, longest: int) -> str | None:
 
 
 def _bound(value: float | None, most: float) -> float | None:
-    """None for what no call costs or lasts."""
+    """None for a value that cannot be a cost or a duration."""
     return value if value is not None and 0 <= value <= most else None

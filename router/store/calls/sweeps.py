@@ -1,6 +1,10 @@
-"""What the sweep needs to know: calls that seem to be over, and how far each carrier account has been looked through.
+"""Ends of calls that we have not seen: calls that seem to be over, how far each carrier account has been searched for
+calls that we missed, and ends that arrived before their call.
 
-Accounts of providers' own numbers are none of the carrier's and left out: their SIDs do not begin with AC.
+The carrier's account SIDs begin with AC. Others stand for numbers bought at a provider, and are left out.
+
+While the beginning of a call waits in the spool of one process, its end may reach another one. EndCallLater
+(router.store.calls.records) keeps that end, and `carry_out_early_ends` applies it once the call is there.
 """
 
 from __future__ import annotations
@@ -13,11 +17,12 @@ from typing import Final
 from router.store.calls.calls import StoredCall
 from router.store.calls.records import InsertCall
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
 
-_FIRST_REACH: Final = timedelta(days=1)  # how far back an account is looked through that never was
+_FIRST_REACH: Final = timedelta(days=1)  # how far back the first search of an account goes
+_EARLY_ENDS_KEPT: Final = timedelta(days=7)  # some calls never come: those that only Twilio's fallback took
 
-# Silent ones, and of each account only some, so that no account's troubles keep the others waiting.
+# Calls without a recent step, and only some of each account, so that one account's troubles do not delay the others.
 CLAIM_OVERDUE: Final = f"""
 WITH overdue AS (
     SELECT c.id, row_number() OVER (PARTITION BY c.account_sid ORDER BY coalesce(c.swept_at, c.started_at)) AS place
@@ -39,7 +44,7 @@ RETURNING {columns(StoredCall, "c")},
 
 @dataclass(frozen=True, slots=True)
 class OverdueCall:
-    """A call without an end, and when its last step was taken; None if none ever was."""
+    """A call without an end, and when its last step was claimed, if any was."""
 
     call: StoredCall
     last_step_at: datetime | None
@@ -47,7 +52,7 @@ class OverdueCall:
 
 @dataclass(frozen=True, slots=True)
 class AccountSweep:
-    """A carrier account that is to be looked through. All its calls that began before `swept_until` are known."""
+    """A carrier account to search. All its calls that began before `swept_until` are known."""
 
     account_sid: str
     swept_until: datetime
@@ -63,43 +68,43 @@ class OurNumber:
     created_at: datetime
 
 
-_CALL: Final = columns(StoredCall, "c")
-_SWEEP: Final = columns(AccountSweep, "s")
-_NUMBER: Final = columns(OurNumber)
+@dataclass(frozen=True, slots=True)
+class EarlyEnd:
+    """A call that was closed just now."""
+
+    call_id: str
+    agency_id: str
+    at: datetime
+    outcome: str
+    seconds: int | None
 
 
 async def claim_overdue_calls(
     connection: Connection, now: datetime, *, silent_since: datetime, not_since: datetime, of_account: int, limit: int
 ) -> list[OverdueCall]:
-    """Calls without an end or a step since `silent_since`, claimed until somebody's `not_since` is past `now`."""
+    """Calls without an end or a step since `silent_since` that were not swept since `not_since`."""
     rows = await connection.fetch(CLAIM_OVERDUE, now, silent_since, not_since, of_account, limit)
     return [read(OverdueCall, row, call=read(StoredCall, row)) for row in rows]
 
 
 async def enrol_accounts(connection: Connection, now: datetime) -> None:
-    """Every account that has numbers of ours, from the first of them on; no other."""
-    await connection.execute(
-        """
+    """Sweep every account that has numbers of ours, from the day of its first one on, and no other."""
+    enrol = """
         INSERT INTO sweeps (account_sid, swept_until, next_at)
         SELECT n.account_sid, greatest(min(n.created_at), $2), $1
           FROM numbers n
          WHERE n.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
          GROUP BY n.account_sid
         ON CONFLICT DO NOTHING
-        """,
-        now,
-        now - _FIRST_REACH,
-    )
+    """
+    await connection.execute(enrol, now, now - _FIRST_REACH)
     await connection.execute(
-        """
-        DELETE FROM sweeps s WHERE NOT EXISTS (SELECT FROM numbers n WHERE n.account_sid = s.account_sid)
-        """
+        """DELETE FROM sweeps s WHERE NOT EXISTS (SELECT FROM numbers n WHERE n.account_sid = s.account_sid)"""
     )
 
 
 async def claim_sweeps(connection: Connection, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
-    rows = await connection.fetch(
-        f"""
+    statement = f"""
         WITH due AS (
             SELECT account_sid FROM sweeps WHERE next_at <= $1 ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED
         )
@@ -107,93 +112,91 @@ async def claim_sweeps(connection: Connection, now: datetime, leased_until: date
            SET next_at = $2
           FROM due
          WHERE s.account_sid = due.account_sid
-        RETURNING {_SWEEP}
-        """,
-        now,
-        leased_until,
-        limit,
-    )
-    return [read(AccountSweep, row) for row in rows]
+        RETURNING {columns(AccountSweep, "s")}
+    """
+    return await fetch_rows(connection, AccountSweep, statement, now, leased_until, limit)
 
 
 async def finish_sweep(connection: Connection, account_sid: str, swept_until: datetime, next_at: datetime) -> None:
-    await connection.execute(
-        """UPDATE sweeps SET swept_until = greatest(swept_until, $2), next_at = $3 WHERE account_sid = $1""",
-        account_sid,
-        swept_until,
-        next_at,
-    )
+    statement = """UPDATE sweeps SET swept_until = greatest(swept_until, $2), next_at = $3 WHERE account_sid = $1"""
+    await connection.execute(statement, account_sid, swept_until, next_at)
 
 
 async def postpone_sweep(connection: Connection, account_sid: str, next_at: datetime) -> None:
-    """It could not be looked through; the next time all of it is."""
+    """The search failed: the next one starts where this one did."""
     await connection.execute("""UPDATE sweeps SET next_at = $2 WHERE account_sid = $1""", account_sid, next_at)
 
 
 async def list_numbers_on(connection: Connection, account_sid: str) -> list[OurNumber]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_NUMBER}
-          FROM numbers
-         WHERE account_sid = $1
-        """,
-        account_sid,
-    )
-    return [read(OurNumber, row) for row in rows]
+    statement = f"""SELECT {columns(OurNumber)} FROM numbers WHERE account_sid = $1"""
+    return await fetch_rows(connection, OurNumber, statement, account_sid)
 
 
 async def find_known_calls(connection: Connection, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:
-    """Those of the account's calls that were recorded, also if they were deleted here since."""
-    rows = await connection.fetch(
-        """
+    """Those of the account's calls that were recorded, including calls deleted since."""
+    statement = """
         SELECT call_sid FROM calls WHERE account_sid = $1 AND call_sid = ANY ($2)
          UNION
         SELECT call_sid FROM deleted_calls WHERE account_sid = $1 AND call_sid = ANY ($2)
-        """,
-        account_sid,
-        list(call_sids),
-    )
-    return frozenset(row["call_sid"] for row in rows)
+    """
+    return frozenset(await fetch_column(connection, statement, account_sid, list(call_sids)))
 
 
 async def find_unfiled(
     connection: Connection, account_sid: str, recordings: Sequence[tuple[str, str]]
 ) -> list[tuple[str, StoredCall]]:
-    """Of recordings (each with its CallSid) those of recorded calls that are no message yet, with the call."""
+    """Of recordings (each with its CallSid), those that belong to a recorded call and are not filed yet, with the call."""
     sids, calls = [sid for sid, _ in recordings], [call_sid for _, call_sid in recordings]
-    rows = await connection.fetch(
-        f"""
-        SELECT asked.recording_sid, {_CALL}
+    statement = f"""
+        SELECT asked.recording_sid, {columns(StoredCall, "c")}
           FROM unnest($2::text[], $3::text[]) AS asked (recording_sid, call_sid)
           JOIN calls c ON c.account_sid = $1 AND c.call_sid = asked.call_sid
          WHERE NOT EXISTS (SELECT FROM voicemails v WHERE v.account_sid = $1 AND v.recording_sid = asked.recording_sid)
-        """,
-        account_sid,
-        sids,
-        calls,
-    )
+    """
+    rows = await connection.fetch(statement, account_sid, sids, calls)
     return [(row["recording_sid"], read(StoredCall, row)) for row in rows]
 
 
 async def insert_found_call(connection: Connection, call: InsertCall, now: datetime) -> bool:
     """Record a call that never reached us. False: it is recorded already, or its agency is gone."""
-    found = await connection.fetchval(
-        """
+    statement = """
         INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at,
                            swept_at)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
          WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
         ON CONFLICT DO NOTHING
         RETURNING id
-        """,
-        call.call_id,
-        call.account_sid,
-        call.call_sid,
-        call.agency_id,
-        call.client_id,
-        call.from_number,
-        call.to_number,
-        call.started_at,
-        now,
-    )
-    return found is not None
+    """
+    return await returns_row(connection, statement, *call.arguments, now)
+
+
+async def carry_out_early_ends(connection: Connection, now: datetime) -> list[EarlyEnd]:
+    """End the calls that have arrived since. Ends of calls that never arrived are forgotten after a week."""
+    statement = """
+        WITH due AS (
+            DELETE FROM early_ends e USING calls c WHERE c.id = e.call_id
+            RETURNING e.call_id, e.event_id, e.at, e.seconds
+        ), ended AS (
+            UPDATE calls c
+               SET ended_at = due.at, seconds = due.seconds,
+                   ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
+                   outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END,
+                                      'abandoned')
+              FROM due
+             WHERE c.id = due.call_id AND c.ended_at IS NULL
+            RETURNING c.id, c.agency_id, c.outcome, c.seconds, due.event_id, due.at
+        ), timed AS (
+            UPDATE calls c
+               SET seconds = coalesce(due.seconds, c.seconds)
+              FROM due
+             WHERE c.id = due.call_id AND c.ended_at IS NOT NULL
+        ), told AS (
+            INSERT INTO call_events (id, call_id, at, event, step, reason)
+            SELECT event_id, id, at, 'call.ended', 'end', outcome FROM ended
+            ON CONFLICT DO NOTHING
+        )
+        SELECT id AS call_id, agency_id, at, outcome, seconds FROM ended
+    """
+    ended = await fetch_rows(connection, EarlyEnd, statement)
+    await connection.execute("""DELETE FROM early_ends WHERE at < $1""", now - _EARLY_ENDS_KEPT)
+    return ended

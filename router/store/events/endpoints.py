@@ -1,4 +1,4 @@
-"""Endpoints of agencies, to which call events are delivered, and what became of each delivery."""
+"""Endpoints of agencies, to which call events are delivered, and the state of each delivery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import asyncpg
 
 from router.store.events.feed import Position
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
 
 DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
 
@@ -20,9 +20,7 @@ EVERYTHING: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """Where an agency wants events. `resting_until`: it failed lately, and is left alone until
-    then; `failures` in a row.
-    """
+    """Where an agency receives events. `resting_until`: deliveries pause until then after `failures` in a row."""
 
     id: str
     agency_id: str
@@ -37,7 +35,7 @@ class WebhookEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to one endpoint. `error` is ours, never what the receiver said."""
+    """One event on its way to one endpoint. `error` is in our words, never the receiver's."""
 
     id: str
     endpoint_id: str
@@ -51,12 +49,9 @@ class Delivery:
     tried_at: datetime | None
 
 
-_DELIVERY: Final = columns(Delivery, "d", without=("event",))
-
-
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
-    """All that is needed to make one delivery."""
+    """Everything needed to make one delivery."""
 
     id: str
     state: DeliveryState
@@ -66,6 +61,7 @@ class DueDelivery:
 
 
 _ENDPOINT: Final = f"""{columns(WebhookEndpoint, "e", without=("position",))}, {columns(Position, "e")}"""
+_FIND: Final = f"""SELECT {_ENDPOINT} FROM endpoints e WHERE e.id = $1"""
 
 
 def _read(row: asyncpg.Record) -> WebhookEndpoint:
@@ -90,15 +86,7 @@ async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> 
 
 
 async def find_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> WebhookEndpoint | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_ENDPOINT}
-          FROM endpoints e
-         WHERE e.agency_id = $1 AND e.id = $2
-        """,
-        agency_id,
-        endpoint_id,
-    )
+    row = await connection.fetchrow(f"""{_FIND} AND e.agency_id = $2""", endpoint_id, agency_id)
     return _read(row) if row else None
 
 
@@ -106,7 +94,6 @@ async def list_endpoints(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None = None, limit: int | None = None
 ) -> list[WebhookEndpoint]:
     """Oldest first."""
-    at, endpoint_id = after or (None, None)
     rows = await connection.fetch(
         f"""
         SELECT {_ENDPOINT}
@@ -116,67 +103,46 @@ async def list_endpoints(
          LIMIT $4
         """,
         agency_id,
-        at,
-        endpoint_id,
+        *(after or (None, None)),
         limit,
     )
     return [_read(row) for row in rows]
 
 
 async def list_agencies_with_endpoints(connection: Connection) -> list[str]:
-    rows = await connection.fetch("""SELECT DISTINCT agency_id FROM endpoints""")
-    return [row["agency_id"] for row in rows]
+    return await fetch_column(connection, """SELECT DISTINCT agency_id FROM endpoints""")
 
 
 async def lock_endpoint(connection: Connection, endpoint_id: str) -> WebhookEndpoint | None:
-    """Until the end of the transaction nobody else makes deliveries of its events."""
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_ENDPOINT}
-          FROM endpoints e
-         WHERE e.id = $1
-           FOR NO KEY UPDATE
-        """,
-        endpoint_id,
-    )
+    """Until the transaction ends, no other one can create deliveries of its events."""
+    row = await connection.fetchrow(f"""{_FIND} FOR NO KEY UPDATE""", endpoint_id)
     return _read(row) if row else None
 
 
 async def move_endpoint(connection: Connection, endpoint_id: str, position: Position) -> None:
-    """Events up to there have become deliveries."""
-    await connection.execute(
-        """UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1""",
-        endpoint_id,
-        str(position.xid),
-        position.seq,
-    )
+    """Deliveries were created for all events up to there."""
+    statement = """UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1"""
+    await connection.execute(statement, endpoint_id, str(position.xid), position.seq)
 
 
 async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> bool:
     """With its deliveries. Whether there was one."""
-    deleted = await connection.fetchval(
-        """DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, endpoint_id
-    )
-    return deleted is not None
+    statement = """DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id"""
+    return await returns_row(connection, statement, agency_id, endpoint_id)
 
 
 async def insert_deliveries(
     connection: Connection, endpoint_id: str, deliveries: Sequence[tuple[str, str]], now: datetime
 ) -> list[str]:
-    """(id, event id) of each; those that the endpoint has already are left out. The ids of the new ones."""
-    rows = await connection.fetch(
-        """
+    """(id, event id) of each; those that the endpoint has already are left out. Returns the ids of the new ones."""
+    statement = """
         INSERT INTO deliveries (id, endpoint_id, event_id, state, created_at)
         SELECT d.id, $1, d.event_id, 'waiting', $4 FROM unnest($2::text[], $3::text[]) AS d (id, event_id)
         ON CONFLICT (endpoint_id, event_id) DO NOTHING
         RETURNING id
-        """,
-        endpoint_id,
-        [delivery_id for delivery_id, _ in deliveries],
-        [event_id for _, event_id in deliveries],
-        now,
-    )
-    return [row["id"] for row in rows]
+    """
+    ids, event_ids = [each for each, _ in deliveries], [event_id for _, event_id in deliveries]
+    return await fetch_column(connection, statement, endpoint_id, ids, event_ids, now)
 
 
 async def find_delivery(connection: Connection, delivery_id: str) -> DueDelivery | None:
@@ -193,50 +159,35 @@ async def find_delivery(connection: Connection, delivery_id: str) -> DueDelivery
 
 
 async def note_delivered(connection: Connection, due: DueDelivery, status: int, now: datetime) -> None:
-    await connection.execute(
-        """
+    statement = """
         WITH rested AS (UPDATE endpoints SET resting_until = NULL, failures = 0 WHERE id = $4 AND failures > 0)
         UPDATE deliveries SET state = 'delivered', tried = tried + 1, status = $2, error = NULL, tried_at = $3
          WHERE id = $1
-        """,
-        due.id,
-        status,
-        now,
-        due.endpoint.id,
-    )
+    """
+    await connection.execute(statement, due.id, status, now, due.endpoint.id)
 
 
 async def note_failure(
     connection: Connection, due: DueDelivery, status: int | None, error: str, now: datetime, rest_until: datetime
 ) -> None:
-    await connection.execute(
-        """
+    statement = """
         WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1 WHERE id = $5)
         UPDATE deliveries SET tried = tried + 1, status = $2, error = $3, tried_at = $4 WHERE id = $1
-        """,
-        due.id,
-        status,
-        error,
-        now,
-        due.endpoint.id,
-        rest_until,
-    )
+    """
+    await connection.execute(statement, due.id, status, error, now, due.endpoint.id, rest_until)
 
 
 async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
-    await connection.execute(
-        """UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'""", delivery_id
-    )
+    statement = """UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'"""
+    await connection.execute(statement, delivery_id)
 
 
 async def list_deliveries(
     connection: Connection, agency_id: str, endpoint_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[Delivery]:
     """Newest first."""
-    at, delivery_id = after or (None, None)
-    rows = await connection.fetch(
-        f"""
-        SELECT {_DELIVERY}, v.event
+    statement = f"""
+        SELECT {columns(Delivery, "d", without=("event",))}, v.event
           FROM deliveries d
           JOIN endpoints e ON e.id = d.endpoint_id
           JOIN call_events v ON v.id = d.event_id
@@ -244,48 +195,31 @@ async def list_deliveries(
            AND ($3::timestamptz IS NULL OR (d.created_at, d.id) < ($3, $4))
          ORDER BY d.created_at DESC, d.id DESC
          LIMIT $5
-        """,
-        agency_id,
-        endpoint_id,
-        at,
-        delivery_id,
-        limit,
-    )
-    return [read(Delivery, row) for row in rows]
+    """
+    return await fetch_rows(connection, Delivery, statement, agency_id, endpoint_id, *(after or (None, None)), limit)
 
 
 async def list_events_since(
     connection: Connection, endpoint: WebhookEndpoint, since: datetime, limit: int
 ) -> list[str]:
-    """Ids of the events that the endpoint wants, of calls and of all that happened since, oldest first."""
-    rows = await connection.fetch(
-        """
+    """Ids of the events since then that the endpoint wants, oldest first."""
+    statement = """
         SELECT v.id
           FROM call_events v
          WHERE v.agency_id = $1 AND v.at >= $2 AND ('*' = ANY ($3::text[]) OR v.event = ANY ($3))
          ORDER BY v.xid, v.seq
          LIMIT $4
-        """,
-        endpoint.agency_id,
-        since,
-        endpoint.events,
-        limit,
-    )
-    return [row["id"] for row in rows]
+    """
+    return await fetch_column(connection, statement, endpoint.agency_id, since, endpoint.events, limit)
 
 
 async def revive_deliveries(
     connection: Connection, endpoint_id: str, event_ids: Sequence[str], now: datetime
 ) -> list[str]:
-    """Deliver these events again, whatever became of them before. The deliveries' ids."""
-    rows = await connection.fetch(
-        """
+    """Deliver these events again, whether they were delivered or not. Returns the deliveries' ids."""
+    statement = """
         UPDATE deliveries SET state = 'waiting', tried = 0, status = NULL, error = NULL, tried_at = NULL, created_at = $3
          WHERE endpoint_id = $1 AND event_id = ANY ($2) AND state <> 'waiting'
         RETURNING id
-        """,
-        endpoint_id,
-        event_ids,
-        now,
-    )
-    return [row["id"] for row in rows]
+    """
+    return await fetch_column(connection, statement, endpoint_id, event_ids, now)

@@ -1,8 +1,8 @@
 """Call events of an agency in an order that can be resumed without a gap, on any replica.
 
-A position is (transaction, number). Events of transactions that began before one that is still open are held back
-until that is over: read later, they would stand before what was read already. Open are those of this database: one
-that takes hours in another database of the same server must not hold anything back here.
+A position is (transaction, number). Events are held back while an older transaction is open: its events may still come,
+and would stand before what was read already. Only transactions of this database count: one that takes hours in another
+database of the same server must not hold anything back here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Position:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for what is none of ours."""
+        """None if the text is not a position."""
         match = _POSITION.fullmatch(text)
         return None if match is None else cls(int(match[1]), int(match[2]))
 
@@ -72,7 +72,7 @@ SELECT {columns(FeedEvent, "e", without=("position", "client_id"))}, c.client_id
 
 
 async def find_end(connection: Connection) -> Position:
-    """Whatever is committed from now on stands behind it."""
+    """The position before everything that is committed from now on."""
     return Position(await _find_horizon(connection) - 1, (1 << 59) - 1)
 
 
@@ -86,8 +86,8 @@ async def read_events(connection: Connection, agency_id: str, after: Position, l
 
 async def _find_horizon(connection: Connection) -> int:
     """All transactions of this database with a lower number are over."""
-    # Whoever gets a number after this statement began gets `newest` or a higher one. Of numbers only the lower 32 bits
-    # are shown: `behind` is how far one lies below `newest`, and in the upper half of its range for one above.
+    # A transaction that gets its number after this statement began gets `newest` or a higher one. The server shows only
+    # the lower 32 bits: `behind` is how far a number lies below `newest`, in the upper half of its range if above.
     horizon: int = await connection.fetchval(
         """
         WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest),

@@ -1,4 +1,4 @@
-"""How keys in use are: who has to be looked at, what was found, and how many lines they have at their providers."""
+"""Health of keys in use: which are due for a check, what was found, and how many calls their providers allow at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final, Literal
 from adapters.portable import Lines
 from router.store.keys.versions import KeyStatus
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_rows, returns_row
 
 CHECK_AGAIN: Final = timedelta(minutes=1)
-"""How long after a first bad finding the key is looked at again, before it is believed."""
+"""How long after a first bad finding the key is checked again; only a second one counts."""
 
 # Our own calls that had a line at that moment, also if they have ended since.
 _OWN_LINES: Final = """
@@ -25,7 +25,7 @@ _OWN_LINES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class DueKey:
-    """A key in use that somebody has to look at."""
+    """A key in use that is due for a check."""
 
     agency_id: str
     kind: str
@@ -37,7 +37,7 @@ class DueKey:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the key's owner says. `problem` in its own words; `balance` in US dollars, None: not told."""
+    """What the provider or carrier says of the key. `problem` in its words; `balance` in US dollars, None: unknown."""
 
     status: KeyStatus
     problem: str | None = None
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a finding changed. `alert`: people have to hear of it, who have not yet."""
+    """What a finding changed. `alert`: the agency has to be told, and was not yet."""
 
     change: Literal["failed", "recovered"] | None = None
     alert: bool = False
@@ -73,26 +73,20 @@ RETURNING {columns(DueKey, "k")}
 async def claim_due_keys(
     connection: Connection, kind: str, now: datetime, leased_until: datetime, limit: int
 ) -> list[DueKey]:
-    """Those that wait longest. They are the caller's until then; what nobody looked at by then is due again."""
-    rows = await connection.fetch(CLAIM_DUE_KEYS, kind, now, leased_until, limit)
-    return [read(DueKey, row) for row in rows]
+    """Those that have waited longest, leased to the caller. Those not checked by `leased_until` are due again."""
+    return await fetch_rows(connection, DueKey, CLAIM_DUE_KEYS, kind, now, leased_until, limit)
 
 
 async def put_off(connection: Connection, key: DueKey, until: datetime) -> None:
-    """Nothing was found out."""
-    await connection.execute(
-        """UPDATE keys SET check_at = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3""",
-        key.agency_id,
-        key.kind,
-        key.version,
-        until,
-    )
+    """The check gave no result."""
+    statement = """UPDATE keys SET check_at = $4 WHERE agency_id = $1 AND kind = $2 AND version = $3"""
+    await connection.execute(statement, key.agency_id, key.kind, key.version, until)
 
 
 async def note_finding(
     connection: Connection, key: DueKey, finding: Finding, now: datetime, next_check: datetime
 ) -> Noted:
-    """Write it down. A bad status counts once it was found twice, a minute apart. Needs a transaction."""
+    """Save it. A bad status counts once it was found twice, a minute apart. Needs a transaction."""
     row = await connection.fetchrow(
         """
         SELECT status, suspected, alerted_at
@@ -159,7 +153,7 @@ UPDATE keys k
 async def note_lines(
     connection: Connection, agency_id: str, kind: str, version: int, lines: Lines, at: datetime
 ) -> None:
-    """How many calls the provider lets the agency have at once, as it said at that moment."""
+    """How many calls at once the provider allowed the agency at that moment."""
     await connection.execute(NOTE_LINES, agency_id, kind, version, at, lines.limit, lines.used)
 
 
@@ -170,7 +164,7 @@ UPDATE keys SET check_at = $4
 
 
 async def hasten_check(connection: Connection, agency_id: str, kind: str, version: int, now: datetime) -> None:
-    """A live call was refused: look at this key now, unless somebody just did."""
+    """A live call was refused: check this key now, unless that has just been done."""
     await connection.execute(HASTEN_CHECK, agency_id, kind, version, now, now - CHECK_AGAIN)
 
 
@@ -182,6 +176,5 @@ RETURNING version
 
 
 async def note_overflow(connection: Connection, agency_id: str, kind: str, version: int, now: datetime) -> bool:
-    """A call went elsewhere for want of a line. Whether the agency has not been told yet since its lines are as many."""
-    told = await connection.fetchval(NOTE_OVERFLOW, agency_id, kind, version, now)
-    return told is not None
+    """A call went elsewhere because no line was free. Whether the agency still has to be told, once for each limit."""
+    return await returns_row(connection, NOTE_OVERFLOW, agency_id, kind, version, now)

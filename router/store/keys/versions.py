@@ -1,8 +1,8 @@
-"""Sealed keys of agencies, by version. What is sealed under which context stands in router.store.sealed.
+"""Sealed keys of agencies, by version. Contexts of sealed values are in router.store.sealed.
 
-One version of a kind is in use; those before it stay for a while, retired, because providers sign webhooks of calls
-that are still on with the key that the call was made with, and carriers with the former token until they are told. A version number is never used twice, not even after a
-key was deleted: circuits and remembered routes know keys by it.
+One version of a kind is in use. Earlier versions stay for a while, retired: a provider signs the webhooks of a call
+with the key that the call was made with, and a carrier uses its former token until the new one is promoted. A version
+number is never used twice, not even after the key was deleted, because circuits and remembered routes know keys by it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from router.store.pool import Connection
-from router.store.rows import columns, read, sql
+from router.store.rows import columns, fetch_column, fetch_row, fetch_rows, returns_row, sql, values
 
 KeyStatus: TypeAlias = Literal["valid", "out_of_credit", "failing"]
 
 RETIRED_KEPT: Final = timedelta(hours=24)
 KEPT_AFTER_CALL: Final = timedelta(hours=1)
 FIRST_CHECK: Final = timedelta(minutes=1)
-"""After it was saved a key is looked at: saving asks only whether it works."""
+"""How long after it was saved a key is checked: saving only asks whether it works."""
 
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
@@ -28,7 +28,7 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 class StoredKey:
     """One version of a key. `account_sid` for a carrier's key only.
 
-    The rest is what its owner told at the last look: `problem` in its own words, `balance` in US dollars.
+    The rest is what the provider or carrier said at the last check: `problem` in its words, `balance` in US dollars.
     """
 
     agency_id: str
@@ -49,116 +49,71 @@ class StoredKey:
     failing_since: datetime | None = None
 
 
-_KEY: Final = columns(StoredKey)
+_KEYS: Final = f"""SELECT {columns(StoredKey)} FROM keys"""
 
 
 async def list_keys_in_use(connection: Connection, agency_id: str) -> list[StoredKey]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_KEY}
-          FROM keys
-         WHERE agency_id = $1 AND retired_at IS NULL
-        """,
-        agency_id,
-    )
-    return [read(StoredKey, row) for row in rows]
+    statement = f"""{_KEYS} WHERE agency_id = $1 AND retired_at IS NULL"""
+    return await fetch_rows(connection, StoredKey, statement, agency_id)
+
+
+async def list_account_keys_in_use(connection: Connection, account_sid: str) -> list[StoredKey]:
+    """Those of all agencies that use this carrier account."""
+    statement = f"""{_KEYS} WHERE account_sid = $1 AND retired_at IS NULL ORDER BY agency_id"""
+    return await fetch_rows(connection, StoredKey, statement, account_sid)
 
 
 async def find_key_in_use(connection: Connection, agency_id: str, kind: str) -> StoredKey | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_KEY}
-          FROM keys
-         WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL
-        """,
-        agency_id,
-        kind,
-    )
-    return read(StoredKey, row) if row else None
+    statement = f"""{_KEYS} WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL"""
+    return await fetch_row(connection, StoredKey, statement, agency_id, kind)
 
 
 async def find_account_key(connection: Connection, agency_id: str, account_sid: str) -> StoredKey | None:
-    """The newest version of the agency's key that opens this carrier account, also if another one is in use now."""
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_KEY}
-          FROM keys
-         WHERE agency_id = $1 AND account_sid = $2
-         ORDER BY version DESC
-         LIMIT 1
-        """,
-        agency_id,
-        account_sid,
-    )
-    return read(StoredKey, row) if row else None
+    """The newest version of the agency's key that opens this carrier account, even if a key for another one is in use."""
+    statement = f"""{_KEYS} WHERE agency_id = $1 AND account_sid = $2 ORDER BY version DESC LIMIT 1"""
+    return await fetch_row(connection, StoredKey, statement, agency_id, account_sid)
 
 
 async def take_version(connection: Connection, agency_id: str, kind: str) -> int:
     """The next version number; a transaction that is rolled back gives it back."""
-    version: int = await connection.fetchval(
-        """
+    statement = """
         INSERT INTO key_versions (agency_id, kind, newest)
         VALUES ($1, $2, 1)
         ON CONFLICT (agency_id, kind) DO UPDATE SET newest = key_versions.newest + 1
         RETURNING newest
-        """,
-        agency_id,
-        kind,
-    )
-    return version
+    """
+    return int(await connection.fetchval(statement, agency_id, kind))
 
 
 async def replace_key(connection: Connection, key: StoredKey) -> None:
-    """Put the key in use, retire the one before it, erase those retired long ago. Needs a transaction.
+    """Put the key in use, retire the one before it, delete those retired long ago. Needs a transaction.
 
-    Nothing is left of how the one before it was. Who saves a key that fails knows of it: no letter tells him.
+    The new version inherits nothing from the one before it. If it fails already, that counts as alerted: the person who
+    saves it can see it.
     """
-    await connection.execute(
-        """UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL""",
-        key.agency_id,
-        key.kind,
-        key.saved_at,
-    )
-    await connection.execute(
-        """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 AND retired_at < $3""",
-        key.agency_id,
-        key.kind,
-        key.saved_at - RETIRED_KEPT,
-    )
+    retire = """UPDATE keys SET retired_at = $3 WHERE agency_id = $1 AND kind = $2 AND retired_at IS NULL"""
+    await connection.execute(retire, key.agency_id, key.kind, key.saved_at)
+    erase = """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 AND retired_at < $3"""
+    await connection.execute(erase, key.agency_id, key.kind, key.saved_at - RETIRED_KEPT)
     await connection.execute(
         """
         INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
-                          status, checked_at, saved_at, problem, balance, lines_limit, lines_used, lines_at,
-                          failing_since, alerted_at, check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $11, $16, $16, $17)
+                          status, checked_at, saved_at, problem, balance, lines_limit, lines_used, failing_since,
+                          lines_at, alerted_at, check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $11, $16, $17)
         """,
-        key.agency_id,
-        key.kind,
-        key.version,
-        key.sealed,
-        key.webhook_sealed,
-        key.webhook_token_sealed,
-        key.account_sid,
-        key.last4,
-        key.status,
-        key.checked_at,
-        key.saved_at,
-        key.problem,
-        key.balance,
-        key.lines_limit,
-        key.lines_used,
-        key.failing_since,
+        *values(key),
         key.saved_at + FIRST_CHECK,
     )
 
 
 async def erase_retired_keys(connection: Connection, now: datetime) -> list[tuple[str, str, int]]:
-    """Versions that nothing needs any more: (agency id, kind, version). Several may run it at once.
+    """Delete versions that are not needed any more: (agency id, kind, version). Several processes may run it at once.
 
     One stays until an hour after the last call that may have used it, a carrier account's token for the whole day.
     """
-    # A call may have used a version if it came in while that one was in use, and its provider was asked. Which of an
-    # account's tokens Twilio signs with, nobody tells us: the former one until the agency promotes the new one.
+    # A call may have used a version if it came in while that one was in use, and its provider was asked. Twilio does not
+    # say which of an account's tokens it signs with: it is the former one until the agency promotes the new one.
     rows = await connection.fetch(
         """
         DELETE FROM keys k
@@ -180,29 +135,16 @@ async def erase_retired_keys(connection: Connection, now: datetime) -> list[tupl
         RETIRED_KEPT,
         _CLOCKS_DIFFER,
     )
-    return [(row["agency_id"], row["kind"], row["version"]) for row in rows]
-
-
-async def list_account_keys_in_use(connection: Connection, account_sid: str) -> list[StoredKey]:
-    """Those of all agencies that use this carrier account."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_KEY}
-          FROM keys
-         WHERE account_sid = $1 AND retired_at IS NULL
-         ORDER BY agency_id
-        """,
-        account_sid,
-    )
-    return [read(StoredKey, row) for row in rows]
+    return [tuple(row) for row in rows]
 
 
 async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, at: datetime) -> bool:
-    """What a look out of turn said of a key that is still in use; the next one comes at once, and tells people.
+    """Save the result of a check out of turn if the status differs. The next check is due at once, and sends alerts.
 
-    Whether that is another status than before.
+    Whether the status changed.
     """
-    changed = await connection.fetchval(
+    return await returns_row(
+        connection,
         """
         UPDATE keys
            SET status = $4, suspected = NULL, checked_at = $5, check_at = $5,
@@ -216,40 +158,24 @@ async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, 
         status,
         at,
     )
-    return changed is not None
 
 
 async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
     """All versions at once. Whether there was one in use."""
-    rows = await connection.fetch(
-        """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL AS in_use""",
-        agency_id,
-        kind,
-    )
-    return any(row["in_use"] for row in rows)
+    statement = """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL"""
+    return any(await fetch_column(connection, statement, agency_id, kind))
 
 
 async def find_pause(connection: Connection, key: StoredKey) -> datetime | None:
-    """Until when the provider wants not to be asked for settings with this key."""
-    until: datetime | None = await connection.fetchval(
-        """SELECT paused_until FROM keys WHERE agency_id = $1 AND kind = $2 AND version = $3""",
-        key.agency_id,
-        key.kind,
-        key.version,
-    )
+    """The time before which the provider does not want settings requests with this key."""
+    statement = """SELECT paused_until FROM keys WHERE agency_id = $1 AND kind = $2 AND version = $3"""
+    until: datetime | None = await connection.fetchval(statement, key.agency_id, key.kind, key.version)
     return until
 
 
 async def pause_key(connection: Connection, key: StoredKey, until: datetime) -> None:
-    """The provider wants not to be asked for settings before that."""
-    await connection.execute(
-        """
-        UPDATE keys
-           SET paused_until = greatest(paused_until, $4)
-         WHERE agency_id = $1 AND kind = $2 AND version = $3
-        """,
-        key.agency_id,
-        key.kind,
-        key.version,
-        until,
-    )
+    """The provider does not want settings requests before that."""
+    statement = """
+        UPDATE keys SET paused_until = greatest(paused_until, $4) WHERE agency_id = $1 AND kind = $2 AND version = $3
+    """
+    await connection.execute(statement, key.agency_id, key.kind, key.version, until)

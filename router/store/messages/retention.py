@@ -1,4 +1,4 @@
-"""Deleting what was said: messages, and what is kept of calls. Recordings at the carrier go first, by whoever calls."""
+"""Deleting messages, and what was said on calls. The caller deletes the recordings at the carrier first."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_rows, read
 
 _DELETED_KNOWN: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class OldMessage:
-    """A message whose time has come, and where its recording is."""
+    """A message to delete, and where its recording is."""
 
     id: str
     account_sid: str
@@ -22,11 +22,11 @@ class OldMessage:
     at: datetime
 
 
-_MESSAGE: Final = columns(OldMessage)
+_MESSAGES: Final = f"""SELECT {columns(OldMessage)} FROM voicemails"""
 
 
 async def list_retentions(connection: Connection) -> list[tuple[str, timedelta]]:
-    """Agencies that do not keep what was said for ever, and for how long they do."""
+    """Agencies that delete messages and what was said on calls, and after how long."""
     rows = await connection.fetch(
         """SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id"""
     )
@@ -37,42 +37,30 @@ async def list_messages_before(
     connection: Connection, agency_id: str, before: datetime | None, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[OldMessage]:
     """Oldest first. `before` None: all."""
-    at, voicemail_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_MESSAGE}
-          FROM voicemails
+        {_MESSAGES}
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR at < $2) AND ($3::timestamptz IS NULL OR (at, id) > ($3, $4))
          ORDER BY at, id
          LIMIT $5
         """,
         agency_id,
         before,
-        at,
-        voicemail_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(OldMessage, row) for row in rows]
 
 
 async def list_messages_of_call(connection: Connection, agency_id: str, call_id: str) -> list[OldMessage]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {_MESSAGE}
-          FROM voicemails
-         WHERE agency_id = $1 AND call_id = $2
-         ORDER BY at, id
-        """,
-        agency_id,
-        call_id,
-    )
-    return [read(OldMessage, row) for row in rows]
+    statement = f"""{_MESSAGES} WHERE agency_id = $1 AND call_id = $2 ORDER BY at, id"""
+    return await fetch_rows(connection, OldMessage, statement, agency_id, call_id)
 
 
 async def forget_calls_before(
     connection: Connection, agency_id: str, before: datetime, now: datetime, limit: int
 ) -> int:
-    """Of calls that are over, what was said, who called and what happened. How many there were, `limit` at most."""
+    """Erase what was said, who called and what happened from old calls. How many there were, `limit` at most."""
     forgotten: int = await connection.fetchval(
         """
         WITH old AS (
@@ -102,7 +90,7 @@ async def forget_calls_before(
 
 
 async def delete_call(connection: Connection, agency_id: str, call_id: str, now: datetime) -> None:
-    """With its messages, its events and the answers that were given on it. That it was deleted is known for a while."""
+    """With its messages, events and answers. That it was deleted is kept for a while."""
     await connection.execute(
         """
         WITH gone AS (
@@ -120,5 +108,5 @@ async def delete_call(connection: Connection, agency_id: str, call_id: str, now:
 
 
 async def forget_deleted_calls(connection: Connection, now: datetime) -> None:
-    """Those that nobody would find at the carrier any more."""
+    """Those so old that no sweep would find them at the carrier."""
     await connection.execute("""DELETE FROM deleted_calls WHERE at < $1""", now - _DELETED_KNOWN)

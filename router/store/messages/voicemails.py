@@ -1,13 +1,13 @@
-"""Messages that callers left. The recordings themselves are at the carrier."""
+"""Messages that callers left, and the emails about them. The recordings themselves are at the carrier."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_row, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +25,106 @@ class Voicemail:
     transcript: str | None
 
 
-_VOICEMAIL: Final = columns(Voicemail)
+_VOICEMAILS: Final = f"""SELECT {columns(Voicemail)} FROM voicemails"""
 
 
 async def list_voicemails(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[Voicemail]:
     """Newest first."""
-    at, voicemail_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_VOICEMAIL}
-          FROM voicemails
+        {_VOICEMAILS}
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
          ORDER BY at DESC, id DESC
          LIMIT $4
         """,
         agency_id,
-        at,
-        voicemail_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(Voicemail, row) for row in rows]
 
 
 async def find_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> Voicemail | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_VOICEMAIL}
-          FROM voicemails
-         WHERE agency_id = $1 AND id = $2
-        """,
-        agency_id,
-        voicemail_id,
-    )
-    return read(Voicemail, row) if row else None
+    statement = f"""{_VOICEMAILS} WHERE agency_id = $1 AND id = $2"""
+    return await fetch_row(connection, Voicemail, statement, agency_id, voicemail_id)
 
 
 async def delete_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> None:
     await connection.execute("""DELETE FROM voicemails WHERE agency_id = $1 AND id = $2""", agency_id, voicemail_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, and what an email about it needs to know of its client and call."""
+
+    id: str
+    agency_id: str
+    client_id: str
+    call_id: str
+    call_sid: str
+    account_sid: str
+    recording_sid: str
+    from_number: str
+    at: datetime
+    seconds: int
+    transcript: str | None
+    mail_state: str
+    client_name: str
+    notify_email: str | None
+    routing: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message that an email is due about, if one is `wanted`."""
+
+    voicemail_id: str
+    agency_id: str
+    wanted: bool
+
+
+async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, wanted: bool) -> list[Due]:
+    """Messages for which an email is to be enqueued in this transaction.
+
+    Not `wanted` are those of clients without an address, or all of them if the argument says so: they are settled now.
+    """
+    rows = await connection.fetch(
+        """
+        WITH due AS (
+            SELECT v.id, c.notify_email IS NOT NULL AND $3 AS wanted
+              FROM voicemails v
+              LEFT JOIN clients c ON c.id = v.client_id
+             WHERE v.mail_state = 'new' AND (v.transcript_due IS NULL OR v.transcript_due <= $1)
+             ORDER BY v.at
+             LIMIT $2
+               FOR UPDATE OF v SKIP LOCKED
+        )
+        UPDATE voicemails v
+           SET mail_state = CASE WHEN due.wanted THEN 'posted' ELSE 'none' END
+          FROM due
+         WHERE v.id = due.id
+        RETURNING v.id AS voicemail_id, v.agency_id, due.wanted
+        """,
+        now,
+        limit,
+        wanted,
+    )
+    return [read(Due, row) for row in rows]
+
+
+async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
+    statement = """
+        SELECT v.id, v.agency_id, v.client_id, v.call_id, k.call_sid, v.account_sid, v.recording_sid, v.from_number,
+               v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email, c.routing
+          FROM voicemails v
+          JOIN calls k ON k.id = v.call_id
+          JOIN clients c ON c.id = v.client_id
+         WHERE v.id = $1
+    """
+    return await fetch_row(connection, Message, statement, voicemail_id)
+
+
+async def set_mail_state(connection: Connection, voicemail_id: str, state: str) -> None:
+    await connection.execute("""UPDATE voicemails SET mail_state = $2 WHERE id = $1""", voicemail_id, state)

@@ -1,4 +1,4 @@
-"""Revocable API keys of carrier accounts, each made for one provider: what opens them is sealed."""
+"""Revocable API keys of carrier accounts, each made for one provider. Their secrets are sealed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, parameters, read, values
+from router.store.rows import columns, fetch_row, fetch_rows, parameters, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +20,22 @@ class StoredCarrierKey:
     sealed: str = field(repr=False)
 
 
-_KEY: Final = columns(StoredCarrierKey)
+_COLUMNS: Final = columns(StoredCarrierKey)
 _PARAMETERS: Final = parameters(StoredCarrierKey)
+_KEYS: Final = f"""SELECT {_COLUMNS} FROM carrier_keys"""
 
 
 async def find_carrier_key(
     connection: Connection, agency_id: str, account_sid: str, provider: str
 ) -> StoredCarrierKey | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_KEY}
-          FROM carrier_keys
-         WHERE agency_id = $1 AND account_sid = $2 AND provider = $3
-        """,
-        agency_id,
-        account_sid,
-        provider,
-    )
-    return read(StoredCarrierKey, row) if row else None
+    statement = f"""{_KEYS} WHERE agency_id = $1 AND account_sid = $2 AND provider = $3"""
+    return await fetch_row(connection, StoredCarrierKey, statement, agency_id, account_sid, provider)
 
 
 async def save_carrier_key(connection: Connection, key: StoredCarrierKey) -> None:
     await connection.execute(
         f"""
-        INSERT INTO carrier_keys ({_KEY}, created_at)
+        INSERT INTO carrier_keys ({_COLUMNS}, created_at)
         VALUES ({_PARAMETERS}, now())
         ON CONFLICT (agency_id, account_sid, provider) DO UPDATE
            SET key_sid = EXCLUDED.key_sid, sealed = EXCLUDED.sealed, created_at = EXCLUDED.created_at
@@ -54,21 +46,16 @@ async def save_carrier_key(connection: Connection, key: StoredCarrierKey) -> Non
 
 async def delete_carrier_key(connection: Connection, key: StoredCarrierKey) -> None:
     """Unless another one took its place."""
-    await connection.execute(
-        """DELETE FROM carrier_keys WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND key_sid = $4""",
-        key.agency_id,
-        key.account_sid,
-        key.provider,
-        key.key_sid,
-    )
+    statement = """
+        DELETE FROM carrier_keys WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND key_sid = $4
+    """
+    await connection.execute(statement, key.agency_id, key.account_sid, key.provider, key.key_sid)
 
 
 async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> list[StoredCarrierKey]:
-    """Those whose provider has no key of the agency any more, or no number of the account: they are to be revoked."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_KEY}
-          FROM carrier_keys c
+    """Keys to revoke: the agency has no key for the provider any more, or the provider has no number of the account."""
+    statement = f"""
+        {_KEYS} c
          WHERE NOT EXISTS (SELECT FROM keys k
                             WHERE k.agency_id = c.agency_id AND k.kind = c.provider AND k.retired_at IS NULL)
             OR (NOT EXISTS (SELECT FROM registrations r
@@ -79,7 +66,5 @@ async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> l
                                  WHERE f.agency_id = c.agency_id AND f.provider = c.provider))
          ORDER BY c.created_at
          LIMIT $1
-        """,
-        limit,
-    )
-    return [read(StoredCarrierKey, row) for row in rows]
+    """
+    return await fetch_rows(connection, StoredCarrierKey, statement, limit)

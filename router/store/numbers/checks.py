@@ -1,4 +1,4 @@
-"""When each carrier number is looked at, and how what was seen there differs from what we want."""
+"""When each number is checked, and how its configuration at the carrier differs from ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEASE: Final = timedelta(seconds=120)
 
 
 async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_account: int, limit: int) -> list[Number]:
-    """Carrier numbers whose look is due, longest ago first, so many of each account; held for a while."""
+    """Carrier numbers that are due for a check, the longest due first, so many of each account; leased for a while."""
     rows = await connection.fetch(
         f"""
         WITH due AS (
@@ -41,7 +41,7 @@ async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_acco
 
 
 async def lease_stale_native(connection: Connection, now: datetime, until: datetime, limit: int = 50) -> list[Number]:
-    """Numbers at voice providers whose fallback is not there yet; nobody else tries before `until`."""
+    """Numbers at voice providers whose fallback is not set there yet, leased until `until`."""
     rows = await connection.fetch(
         f"""
         UPDATE numbers n
@@ -65,43 +65,31 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
 async def note_look(
     connection: Connection, number: Number, drift: str | None, now: datetime, next_look: datetime
 ) -> None:
-    """What was seen, unless the number has been given away."""
-    await connection.execute(
-        """UPDATE numbers SET drift = $3, checked_at = $4, look_after = $5 WHERE agency_id = $1 AND e164 = $2""",
-        number.agency_id,
-        number.e164,
-        drift,
-        now,
-        next_look,
-    )
+    """Save the result of a check, unless the number has been released."""
+    statement = """
+        UPDATE numbers SET drift = $3, checked_at = $4, look_after = $5 WHERE agency_id = $1 AND e164 = $2
+    """
+    await connection.execute(statement, number.agency_id, number.e164, drift, now, next_look)
 
 
 async def postpone_look(connection: Connection, agency_id: str, e164: str, until: datetime) -> None:
-    """Nothing was seen: the carrier could not be asked."""
+    """The check gave no result: the carrier could not be asked."""
     await connection.execute(
         """UPDATE numbers SET look_after = $3 WHERE agency_id = $1 AND e164 = $2""", agency_id, e164, until
     )
 
 
 async def postpone_account(connection: Connection, account_sid: str, e164s: Sequence[str], until: datetime) -> None:
-    """The carrier asks for a pause: those that are held are due after it, and no other of the account before."""
-    await connection.execute(
-        """
+    """The carrier asks for a pause: the leased numbers are due after it, and no other of the account before."""
+    statement = """
         UPDATE numbers
            SET look_after = $3
          WHERE account_sid = $1 AND carrier = 'twilio' AND (look_after IS NULL OR look_after < $3 OR e164 = ANY ($2))
-        """,
-        account_sid,
-        e164s,
-        until,
-    )
+    """
+    await connection.execute(statement, account_sid, e164s, until)
 
 
 async def note_new_sid(connection: Connection, number: Number, number_sid: str) -> None:
-    """The carrier has the number under another id: it was given back and bought again."""
-    await connection.execute(
-        """UPDATE numbers SET number_sid = $3 WHERE agency_id = $1 AND e164 = $2""",
-        number.agency_id,
-        number.e164,
-        number_sid,
-    )
+    """The carrier has the number under another id: it was released and bought again."""
+    statement = """UPDATE numbers SET number_sid = $3 WHERE agency_id = $1 AND e164 = $2"""
+    await connection.execute(statement, number.agency_id, number.e164, number_sid)

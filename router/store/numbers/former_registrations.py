@@ -1,4 +1,4 @@
-"""Registrations of ours that no number needs any more, until they are gone at their providers, too."""
+"""Registrations of ours that no number needs any more, until they are deleted at their providers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, parameters, read, values
+from router.store.rows import columns, fetch_rows, parameters, values
 
 _LEASE: Final = timedelta(seconds=120)
 
@@ -30,7 +30,7 @@ _PARAMETERS: Final = parameters(FormerRegistration)
 
 
 async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
-    """A registration that was made for nothing: it is to be deleted, too."""
+    """A registration that is not needed after all: it is to be deleted, too."""
     await connection.execute(
         f"""
         INSERT INTO former_registrations ({FORMER}, look_after)
@@ -50,9 +50,8 @@ async def lease_former_registrations(
     provider: str | None = None,
     limit: int = 20,
 ) -> list[FormerRegistration]:
-    """Those that are due, of those that match what is given; held for a while."""
-    rows = await connection.fetch(
-        f"""
+    """Those that are due and match what is given; leased for a while."""
+    statement = f"""
         UPDATE former_registrations f
            SET look_after = $2
           FROM (SELECT agency_id, e164, provider, remote_id
@@ -64,51 +63,31 @@ async def lease_former_registrations(
                    FOR UPDATE SKIP LOCKED) due
          WHERE (f.agency_id, f.e164, f.provider, f.remote_id) = (due.agency_id, due.e164, due.provider, due.remote_id)
         RETURNING {_DUE}
-        """,
-        now,
-        now + _LEASE,
-        agency_id,
-        e164,
-        provider,
-        limit,
-    )
-    return [read(FormerRegistration, row) for row in rows]
+    """
+    arguments = (now, now + _LEASE, agency_id, e164, provider, limit)
+    return await fetch_rows(connection, FormerRegistration, statement, *arguments)
 
 
 async def has_former_registration(connection: Connection, agency_id: str, e164: str, provider: str) -> bool:
-    """Whether one is still to be deleted there, by us or by whoever holds it."""
-    found: bool = await connection.fetchval(
-        """
+    """Whether one is still to be deleted there, leased or not."""
+    statement = """
         SELECT EXISTS (SELECT FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3)
-        """,
-        agency_id,
-        e164,
-        provider,
-    )
-    return found
+    """
+    return bool(await connection.fetchval(statement, agency_id, e164, provider))
 
 
 async def forget_former_registration(connection: Connection, former: FormerRegistration) -> None:
-    """It is gone there."""
-    await connection.execute(
-        """DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4""",
-        former.agency_id,
-        former.e164,
-        former.provider,
-        former.remote_id,
-    )
+    """It is deleted there."""
+    statement = """
+        DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4
+    """
+    await connection.execute(statement, former.agency_id, former.e164, former.provider, former.remote_id)
 
 
 async def postpone_former_registration(connection: Connection, former: FormerRegistration, until: datetime) -> None:
-    await connection.execute(
-        """
+    statement = """
         UPDATE former_registrations
            SET look_after = $5
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4
-        """,
-        former.agency_id,
-        former.e164,
-        former.provider,
-        former.remote_id,
-        until,
-    )
+    """
+    await connection.execute(statement, former.agency_id, former.e164, former.provider, former.remote_id, until)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_column, parameters, read, returns_row, values
 
 # Longer than any request may take: a number that is still being set up after that was left behind by a crash.
 ABANDONED_AFTER: Final = timedelta(seconds=60)
@@ -19,7 +19,7 @@ class Number:
     """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet.
 
     One that was bought at a voice provider (`account` provider) has its name as carrier and account, and no addresses.
-    `drift`: how the carrier's configuration differs from ours, as far as it could not be mended.
+    `drift`: how the carrier's configuration differs from ours, as far as it could not be corrected.
     """
 
     account_sid: str
@@ -55,8 +55,10 @@ class Number:
         return None if self.account == "provider" else self.account
 
 
+_COLUMNS: Final = columns(Number, without=("registrations", "problems"))
+_PARAMETERS: Final = parameters(Number, without=("registrations", "problems"))
 NUMBER: Final = columns(Number, "n", without=("registrations", "problems"))
-"""Of a number alone, without its registrations."""
+"""The columns of a number alone, without its registrations."""
 
 
 async def claim_number(connection: Connection, number: Number) -> bool:
@@ -64,39 +66,18 @@ async def claim_number(connection: Connection, number: Number) -> bool:
 
     One that this agency began to set up and never finished is not taken.
     """
-    await connection.execute(
-        """
-        DELETE FROM numbers
-         WHERE agency_id = $1 AND e164 = $2 AND state = 'pending' AND created_at < $3
-        """,
-        number.agency_id,
-        number.e164,
-        number.created_at - ABANDONED_AFTER,
-    )
-    inserted = await connection.fetchval(
-        """
-        INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url,
-                             fallback_url, status_url, state, fallback_state, created_at, bought)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    forget = """DELETE FROM numbers WHERE agency_id = $1 AND e164 = $2 AND state = 'pending' AND created_at < $3"""
+    await connection.execute(forget, number.agency_id, number.e164, number.created_at - ABANDONED_AFTER)
+    return await returns_row(
+        connection,
+        f"""
+        INSERT INTO numbers ({_COLUMNS})
+        VALUES ({_PARAMETERS})
         ON CONFLICT DO NOTHING
         RETURNING e164
         """,
-        number.account_sid,
-        number.e164,
-        number.agency_id,
-        number.client_id,
-        number.carrier,
-        number.account,
-        number.number_sid,
-        number.voice_url,
-        number.fallback_url,
-        number.status_url,
-        number.state,
-        number.fallback_state,
-        number.created_at,
-        number.bought,
+        *values(number, without=("registrations", "problems")),
     )
-    return inserted is not None
 
 
 async def activate_number(connection: Connection, agency_id: str, e164: str) -> None:
@@ -122,7 +103,6 @@ async def list_numbers(
     limit: int | None = None,
 ) -> list[Number]:
     """Oldest first; those that match what is given."""
-    at, after_e164 = after or (None, None)
     rows = await connection.fetch(
         f"""
         SELECT {NUMBER},
@@ -147,8 +127,7 @@ async def list_numbers(
         e164,
         client_id,
         account_sid,
-        at,
-        after_e164,
+        *(after or (None, None)),
         limit,
     )
     return [read(Number, row) for row in rows]
@@ -156,63 +135,50 @@ async def list_numbers(
 
 async def list_numbers_of_account(connection: Connection, account_sid: str) -> list[str]:
     """The numbers of all agencies on a carrier account, or at a voice provider."""
-    rows = await connection.fetch("""SELECT e164 FROM numbers WHERE account_sid = $1""", account_sid)
-    return [row["e164"] for row in rows]
+    return await fetch_column(connection, """SELECT e164 FROM numbers WHERE account_sid = $1""", account_sid)
 
 
 async def find_fallback_url(connection: Connection, account_sid: str, e164: str) -> str | None:
-    """What the carrier is to ask when we do not answer."""
-    url: str | None = await connection.fetchval(
-        """SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2""", account_sid, e164
-    )
+    """The address that the carrier asks when we do not answer."""
+    statement = """SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2"""
+    url: str | None = await connection.fetchval(statement, account_sid, e164)
     return url or None
 
 
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:
-    """Whether some agency has set it up on that carrier account."""
-    found: bool = await connection.fetchval(
-        """SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)""", account_sid, e164
-    )
-    return found
+    """Whether an agency has set it up on that carrier account."""
+    statement = """SELECT EXISTS (SELECT FROM numbers WHERE account_sid = $1 AND e164 = $2)"""
+    return bool(await connection.fetchval(statement, account_sid, e164))
 
 
 async def is_our_number(connection: Connection, e164: str) -> bool:
-    """Whether any agency has this number here: ringing it as somebody's phone could go round in circles."""
-    found: bool = await connection.fetchval("""SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)""", e164)
-    return found
+    """Whether any agency has this number here: ringing it as an owner's phone could start a loop."""
+    return bool(await connection.fetchval("""SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)""", e164))
 
 
 async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:
     """To another client of the agency."""
-    await connection.execute(
-        """UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2""", agency_id, e164, client_id
-    )
+    statement = """UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2"""
+    await connection.execute(statement, agency_id, e164, client_id)
 
 
 async def want_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> None:
-    """Note the address that the carrier is to be given."""
-    await connection.execute(
-        """UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2""",
-        agency_id,
-        e164,
-        fallback_url,
-    )
+    """Save the address that the carrier is to be given."""
+    statement = """
+        UPDATE numbers SET fallback_url = $3, fallback_state = 'stale' WHERE agency_id = $1 AND e164 = $2
+    """
+    await connection.execute(statement, agency_id, e164, fallback_url)
 
 
 async def confirm_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> bool:
     """The carrier has been given this address. False if another one is wanted by now."""
-    confirmed = await connection.fetchval(
-        """
+    statement = """
         UPDATE numbers
            SET fallback_state = 'ok'
          WHERE agency_id = $1 AND e164 = $2 AND fallback_url = $3
         RETURNING e164
-        """,
-        agency_id,
-        e164,
-        fallback_url,
-    )
-    return confirmed is not None
+    """
+    return await returns_row(connection, statement, agency_id, e164, fallback_url)
 
 
 async def delete_numbers(connection: Connection, agency_id: str, e164s: Sequence[str]) -> None:

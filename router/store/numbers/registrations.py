@@ -1,6 +1,6 @@
-"""Registrations of carriers' numbers at providers, given by hand or made by us.
+"""Registrations of carriers' numbers at providers, entered by the agency or made by us.
 
-One of ours that is dropped stays in `former_registrations` until it is gone at the provider, too.
+One of ours that is dropped stays in `former_registrations` until it is deleted at the provider, too.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Final
 
 from router.store.numbers.former_registrations import FORMER
 from router.store.pool import Connection
-from router.store.rows import columns, read, sql
+from router.store.rows import columns, fetch_row, fetch_rows, returns_row, sql
 
 _LEASE: Final = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRegistration:
-    """`assistant_id` and `fallback` are what a registration of ours was given there, by which version of the key.
+    """`assistant_id` and `fallback` are the settings of a registration of ours, made with `key_version`.
 
-    `interrupted`: whoever worked on it last has not said how it ended, so something of ours may be there.
+    `interrupted`: the last work on it has not been finished, so something of ours may be there.
     """
 
     agency_id: str
@@ -38,69 +38,47 @@ class StoredRegistration:
     interrupted: bool = field(default=False, metadata=sql("t.leased_until IS NOT NULL"))
 
 
-_REGISTRATION: Final = columns(StoredRegistration, "r")
+_REGISTRATIONS: Final = f"""SELECT {columns(StoredRegistration, "r")} FROM registrations r"""
 
 
 async def save_registration(
     connection: Connection, agency_id: str, e164: str, provider: str, remote_id: str, mode: str | None
 ) -> None:
-    """As a person gives it: never touched or deleted by us, unlike the one of ours whose place it takes."""
+    """One entered by the agency: we never change or delete it, unlike the one of ours that it replaces."""
     await _keep_former(connection, agency_id, e164, provider)
-    await connection.execute(
-        """
+    statement = """
         INSERT INTO registrations (agency_id, e164, provider, remote_id, mode)
         VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (agency_id, e164, provider) DO UPDATE
            SET remote_id = EXCLUDED.remote_id, mode = EXCLUDED.mode, state = 'registered', ours = false, error = NULL,
                sealed_parts = NULL, assistant_id = NULL, fallback = NULL, key_version = NULL, leased_until = NULL
-        """,
-        agency_id,
-        e164,
-        provider,
-        remote_id,
-        mode,
-    )
+    """
+    await connection.execute(statement, agency_id, e164, provider, remote_id, mode)
 
 
 async def find_registration(
     connection: Connection, agency_id: str, e164: str, provider: str
 ) -> StoredRegistration | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_REGISTRATION}
-          FROM registrations r
-         WHERE agency_id = $1 AND e164 = $2 AND provider = $3
-        """,
-        agency_id,
-        e164,
-        provider,
-    )
-    return read(StoredRegistration, row) if row else None
+    statement = f"""{_REGISTRATIONS} WHERE agency_id = $1 AND e164 = $2 AND provider = $3"""
+    return await fetch_row(connection, StoredRegistration, statement, agency_id, e164, provider)
 
 
 async def list_registrations(
     connection: Connection, agency_id: str, client_id: str, provider: str
 ) -> list[StoredRegistration]:
-    """Those of a client's numbers at one provider, as far as there is something there."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_REGISTRATION}
-          FROM registrations r
+    """Those of a client's numbers that exist at one provider."""
+    statement = f"""
+        {_REGISTRATIONS}
           JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
          WHERE r.agency_id = $1 AND n.client_id = $2 AND r.provider = $3 AND r.remote_id IS NOT NULL
          ORDER BY r.e164
-        """,
-        agency_id,
-        client_id,
-        provider,
-    )
-    return [read(StoredRegistration, row) for row in rows]
+    """
+    return await fetch_rows(connection, StoredRegistration, statement, agency_id, client_id, provider)
 
 
 async def lease_registration(connection: Connection, agency_id: str, e164: str, provider: str, now: datetime) -> bool:
-    """Hold it, or its place, for a while. False: somebody else does, it was given by hand, or the number is gone."""
-    leased = await connection.fetchval(
-        """
+    """Lease it, or its place. False: another worker has it, the agency entered it, or the number is gone."""
+    statement = """
         INSERT INTO registrations (agency_id, e164, provider, state, ours, leased_until)
         SELECT agency_id, e164, $3, 'pending', true, $5
           FROM numbers
@@ -109,19 +87,14 @@ async def lease_registration(connection: Connection, agency_id: str, e164: str, 
            SET leased_until = EXCLUDED.leased_until
          WHERE registrations.ours AND (registrations.leased_until IS NULL OR registrations.leased_until <= $4)
         RETURNING e164
-        """,
-        agency_id,
-        e164,
-        provider,
-        now,
-        now + _LEASE,
-    )
-    return leased is not None
+    """
+    return await returns_row(connection, statement, agency_id, e164, provider, now, now + _LEASE)
 
 
 async def keep_registration(connection: Connection, registration: StoredRegistration) -> bool:
-    """What was made at the provider. False: the number was deleted meanwhile, or given another one by hand."""
-    kept = await connection.fetchval(
+    """Save what was made at the provider. False: the number was deleted meanwhile, or the agency entered another one."""
+    return await returns_row(
+        connection,
         """
         UPDATE registrations
            SET remote_id = $4, mode = $5, sealed_parts = $6, assistant_id = $7, fallback = $8, key_version = $9,
@@ -140,7 +113,6 @@ async def keep_registration(connection: Connection, registration: StoredRegistra
         registration.key_version,
         registration.ours,
     )
-    return kept is not None
 
 
 async def fail_registration(
@@ -153,70 +125,54 @@ async def fail_registration(
     key_version: int,
     unclear_since: datetime | None,
 ) -> None:
-    """`error` is a sentence for people. What was there goes on taking calls. `unclear_since`: nobody knows what of it
-    was done at the provider, so whoever comes next looks.
+    """`error` is a sentence for people. A registration that exists goes on taking calls. `unclear_since`: what was done
+    at the provider is unknown, so the next worker finds out.
     """
-    await connection.execute(
-        """
+    statement = """
         UPDATE registrations
            SET state = CASE WHEN remote_id IS NULL THEN 'failed' ELSE state END,
                key_version = CASE WHEN remote_id IS NULL THEN $6 ELSE key_version END, error = $4, leased_until = $5
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
-        """,
-        agency_id,
-        e164,
-        provider,
-        error,
-        unclear_since,
-        key_version,
-    )
+    """
+    await connection.execute(statement, agency_id, e164, provider, error, unclear_since, key_version)
 
 
 async def find_connection(
     connection: Connection, agency_id: str, account_sid: str, provider: str
 ) -> tuple[str, str] | None:
     """Another number of the same account at the provider: its E.164 and the sealed parts of its registration."""
-    row = await connection.fetchrow(
-        """
+    statement = """
         SELECT r.e164, r.sealed_parts
           FROM registrations r
           JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
          WHERE r.agency_id = $1 AND n.account_sid = $2 AND r.provider = $3 AND r.ours AND r.sealed_parts IS NOT NULL
          ORDER BY r.e164
          LIMIT 1
-        """,
-        agency_id,
-        account_sid,
-        provider,
-    )
+    """
+    row = await connection.fetchrow(statement, agency_id, account_sid, provider)
     return (row["e164"], row["sealed_parts"]) if row else None
 
 
 async def drop_registrations(
     connection: Connection, agency_id: str, *, e164: str | None = None, provider: str | None = None
 ) -> None:
-    """Those of ours of a number, or at a provider: they are to be deleted there."""
+    """Drop our registrations of a number, or at a provider: they are to be deleted there."""
     await _keep_former(connection, agency_id, e164, provider)
-    await connection.execute(
-        """
+    statement = """
         DELETE FROM registrations
          WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3) AND ours
-        """,
-        agency_id,
-        e164,
-        provider,
-    )
+    """
+    await connection.execute(statement, agency_id, e164, provider)
 
 
 async def list_unregistered(
     connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
 ) -> list[tuple[str, str, str]]:
-    """Numbers without a registration where their client has a linked assistant, or with one of ours that was made with
-    another key, or for another assistant or owner's phone: (agency id, E.164, provider). Those that were refused are
-    left out, until there is another key.
+    """Numbers that need a registration, as (agency id, E.164, provider): their client has a linked assistant there, and
+    they have none, or one that was made with another key, or for another assistant or owner's phone. Refused ones are
+    left out until there is another key.
     """
-    rows = await connection.fetch(
-        """
+    statement = """
         SELECT n.agency_id, n.e164, s.provider
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
@@ -232,25 +188,17 @@ async def list_unregistered(
                            AND (r.assistant_id, r.fallback) IS DISTINCT FROM (s.remote_id, c.personal_phone)))
          ORDER BY n.created_at
          LIMIT $3
-        """,
-        providers,
-        now,
-        limit,
-    )
-    return [(row["agency_id"], row["e164"], row["provider"]) for row in rows]
+    """
+    return [tuple(row) for row in await connection.fetch(statement, providers, now, limit)]
 
 
 async def _keep_former(connection: Connection, agency_id: str, e164: str | None, provider: str | None) -> None:
-    await connection.execute(
-        f"""
+    statement = f"""
         INSERT INTO former_registrations ({FORMER}, look_after)
         SELECT {FORMER}, '-infinity'
           FROM registrations
          WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3)
            AND ours AND remote_id IS NOT NULL
         ON CONFLICT DO NOTHING
-        """,
-        agency_id,
-        e164,
-        provider,
-    )
+    """
+    await connection.execute(statement, agency_id, e164, provider)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, parameters, read, values
+from router.store.rows import columns, fetch_row, parameters, read, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,68 +24,42 @@ class Agency:
     retention_days: int | None = None  # None: for ever
 
 
-_AGENCY: Final = columns(Agency)
+_COLUMNS: Final = columns(Agency)
 _PARAMETERS: Final = parameters(Agency)
+_AGENCIES: Final = f"""SELECT {_COLUMNS} FROM agencies"""
 
 
 async def insert_agency(connection: Connection, agency: Agency) -> None:
-    await connection.execute(
-        f"""
-        INSERT INTO agencies ({_AGENCY})
-        VALUES ({_PARAMETERS})
-        """,
-        *values(agency),
-    )
+    await connection.execute(f"""INSERT INTO agencies ({_COLUMNS}) VALUES ({_PARAMETERS})""", *values(agency))
 
 
 async def agency_exists(connection: Connection, agency_id: str) -> bool:
-    found: bool = await connection.fetchval("""SELECT EXISTS (SELECT FROM agencies WHERE id = $1)""", agency_id)
-    return found
+    return bool(await connection.fetchval("""SELECT EXISTS (SELECT FROM agencies WHERE id = $1)""", agency_id))
 
 
 async def find_agency(connection: Connection, agency_id: str) -> Agency | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_AGENCY}
-          FROM agencies
-         WHERE id = $1
-        """,
-        agency_id,
-    )
-    return read(Agency, row) if row else None
+    return await fetch_row(connection, Agency, f"""{_AGENCIES} WHERE id = $1""", agency_id)
 
 
 async def lock_agency(connection: Connection, agency_id: str) -> Agency | None:
-    """Until the end of the transaction nobody else changes the agency, its keys, clients or numbers."""
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_AGENCY}
-          FROM agencies
-         WHERE id = $1
-           FOR NO KEY UPDATE
-        """,
-        agency_id,
-    )
-    return read(Agency, row) if row else None
+    """Until the transaction ends, no other one can change the agency, its keys, clients or numbers."""
+    return await fetch_row(connection, Agency, f"""{_AGENCIES} WHERE id = $1 FOR NO KEY UPDATE""", agency_id)
 
 
 async def list_agencies(
     connection: Connection, *, only: str | None, number: str | None, after: tuple[datetime, str] | None, limit: int
 ) -> list[Agency]:
     """Oldest first; `only` one agency, and those that have this number, if given."""
-    at, agency_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_AGENCY}
-          FROM agencies
+        {_AGENCIES}
          WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
            AND ($4::text IS NULL OR id IN (SELECT n.agency_id FROM numbers n WHERE n.e164 = $4))
          ORDER BY created_at, id
          LIMIT $5
         """,
         only,
-        at,
-        agency_id,
+        *(after or (None, None)),
         number,
         limit,
     )
@@ -94,19 +68,7 @@ async def list_agencies(
 
 async def update_agency(connection: Connection, agency: Agency) -> None:
     await connection.execute(
-        """
-        UPDATE agencies
-           SET name = $2, alert_email = $3, active_provider = $4, former_provider = $5, fallback_providers = $6,
-               retention_days = $7
-         WHERE id = $1
-        """,
-        agency.id,
-        agency.name,
-        agency.alert_email,
-        agency.active_provider,
-        agency.former_provider,
-        agency.fallback_providers,
-        agency.retention_days,
+        f"""UPDATE agencies SET ({_COLUMNS}) = ROW ({_PARAMETERS}) WHERE id = $1""", *values(agency)
     )
 
 

@@ -22,18 +22,13 @@ class AuditEntry:
     address: str | None
 
 
-_ENTRY: Final = columns(AuditEntry)
+_COLUMNS: Final = columns(AuditEntry)
 _PARAMETERS: Final = parameters(AuditEntry)
 
 
 async def insert_audit_entry(connection: Connection, agency_id: str, entry: AuditEntry) -> None:
     await connection.execute(
-        f"""
-        INSERT INTO audit ({_ENTRY}, agency_id)
-        VALUES ({_PARAMETERS}, $7)
-        """,
-        *values(entry),
-        agency_id,
+        f"""INSERT INTO audit ({_COLUMNS}, agency_id) VALUES ({_PARAMETERS}, $7)""", *values(entry), agency_id
     )
 
 
@@ -41,18 +36,16 @@ async def list_audit_entries(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[AuditEntry]:
     """Newest first."""
-    at, entry_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_ENTRY}
+        SELECT {_COLUMNS}
           FROM audit
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
          ORDER BY at DESC, id DESC
          LIMIT $4
         """,
         agency_id,
-        at,
-        entry_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(AuditEntry, row) for row in rows]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from router.routing.route import Hours, OpenSpan, Routing
 from router.store.pool import Connection
-from router.store.rows import columns, parameters, read, values
+from router.store.rows import columns, fetch_column, fetch_row, parameters, read, returns_row, values
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ROUTING: Final = tuple(field.name for field in fields(Routing))
@@ -38,8 +38,10 @@ class Client:
         return str(languages[0])
 
 
-_CLIENT: Final = columns(Client)
+_COLUMNS: Final = columns(Client)
 _PARAMETERS: Final = parameters(Client)
+_CLIENTS: Final = f"""SELECT {_COLUMNS} FROM clients"""
+_FIND: Final = f"""{_CLIENTS} WHERE agency_id = $1 AND id = $2"""
 
 
 def read_routing(value: Mapping[str, Any]) -> Routing:
@@ -71,110 +73,57 @@ def _read_minutes(clock: str) -> int:
 
 
 async def insert_client(connection: Connection, client: Client) -> None:
-    await connection.execute(
-        f"""
-        INSERT INTO clients ({_CLIENT})
-        VALUES ({_PARAMETERS})
-        """,
-        *values(client),
-    )
+    await connection.execute(f"""INSERT INTO clients ({_COLUMNS}) VALUES ({_PARAMETERS})""", *values(client))
 
 
 async def find_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_CLIENT}
-          FROM clients
-         WHERE agency_id = $1 AND id = $2
-        """,
-        agency_id,
-        client_id,
-    )
-    return read(Client, row) if row else None
+    return await fetch_row(connection, Client, _FIND, agency_id, client_id)
 
 
 async def lock_client(connection: Connection, agency_id: str, client_id: str) -> Client | None:
-    """Until the end of the transaction nobody else changes the client."""
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_CLIENT}
-          FROM clients
-         WHERE agency_id = $1 AND id = $2
-           FOR NO KEY UPDATE
-        """,
-        agency_id,
-        client_id,
-    )
-    return read(Client, row) if row else None
+    """Until the transaction ends, no other one can change the client."""
+    return await fetch_row(connection, Client, f"""{_FIND} FOR NO KEY UPDATE""", agency_id, client_id)
 
 
 async def list_clients(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[Client]:
     """Oldest first."""
-    at, client_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_CLIENT}
-          FROM clients
+        {_CLIENTS}
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
          ORDER BY created_at, id
          LIMIT $4
         """,
         agency_id,
-        at,
-        client_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(Client, row) for row in rows]
 
 
 async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -> bool:
-    """Whether one of the agency's clients has its owner's phone there."""
-    found: bool = await connection.fetchval(
-        """SELECT EXISTS (SELECT FROM clients WHERE agency_id = $1 AND personal_phone = $2)""", agency_id, e164
+    """Whether it is the owner's phone of one of the agency's clients."""
+    return await returns_row(
+        connection, """SELECT id FROM clients WHERE agency_id = $1 AND personal_phone = $2 LIMIT 1""", agency_id, e164
     )
-    return found
 
 
 async def list_clients_with_provider(connection: Connection, agency_id: str, provider: str) -> list[str]:
-    """Names of those that have this one as their own."""
-    rows = await connection.fetch(
-        """
-        SELECT name
-          FROM clients
-         WHERE agency_id = $1 AND provider = $2
-         ORDER BY created_at, id
-        """,
-        agency_id,
-        provider,
-    )
-    return [row["name"] for row in rows]
+    """Names of the clients for which this provider is set."""
+    statement = """SELECT name FROM clients WHERE agency_id = $1 AND provider = $2 ORDER BY created_at, id"""
+    return await fetch_column(connection, statement, agency_id, provider)
 
 
 async def update_client(connection: Connection, client: Client) -> None:
     await connection.execute(
-        """
-        UPDATE clients
-           SET name = $3, personal_phone = $4, notify_email = $5, provider = $6, caller_id = $7, routing = $8,
-               assistant = $9
-         WHERE agency_id = $1 AND id = $2
-        """,
-        client.agency_id,
-        client.id,
-        client.name,
-        client.personal_phone,
-        client.notify_email,
-        client.provider,
-        client.caller_id,
-        client.routing,
-        client.assistant,
+        f"""UPDATE clients SET ({_COLUMNS}) = ROW ({_PARAMETERS}) WHERE id = $1 AND agency_id = $2""", *values(client)
     )
 
 
 async def delete_client(connection: Connection, agency_id: str, client_id: str) -> bool:
     """With its assistants and numbers. Whether there was one."""
-    deleted = await connection.fetchval(
-        """DELETE FROM clients WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, client_id
+    return await returns_row(
+        connection, """DELETE FROM clients WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, client_id
     )
-    return deleted is not None

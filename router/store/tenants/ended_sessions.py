@@ -1,44 +1,31 @@
-"""Sessions of the console that were ended before their time. A row is of use until then, and no longer."""
+"""Sessions of the console that were ended before they expired. A row is needed until then, and no longer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from router.store.guard import Guard
 from router.store.pool import Database
 
 
+@dataclass(frozen=True, slots=True)
 class SessionsOnRecord:
     """Both methods raise DatabaseAwayError, an OSError."""
 
-    def __init__(self, database: Database, guard: Guard, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._guard = guard
-        self._clock = clock
+    database: Database
+    guard: Guard
+    clock: Callable[[], datetime]
 
     async def end(self, session_id: str, until: datetime) -> None:
-        """Also forgets those whose time is over."""
-
-        async def write() -> None:
-            await self._database.settings.execute(
-                """
-                WITH over AS (DELETE FROM ended_sessions WHERE until <= $3)
-                INSERT INTO ended_sessions (id, until) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING
-                """,
-                session_id,
-                until,
-                self._clock(),
-            )
-
-        await self._guard.ask(write)
+        """Also deletes the expired ones."""
+        statement = """
+            WITH over AS (DELETE FROM ended_sessions WHERE until <= $3)
+            INSERT INTO ended_sessions (id, until) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING
+        """
+        await self.guard.ask(lambda: self.database.settings.execute(statement, session_id, until, self.clock()))
 
     async def has_ended(self, session_id: str) -> bool:
-        async def read() -> bool:
-            return bool(
-                await self._database.settings.fetchval(
-                    """SELECT EXISTS (SELECT FROM ended_sessions WHERE id = $1)""", session_id
-                )
-            )
-
-        return await self._guard.ask(read)
+        statement = """SELECT EXISTS (SELECT FROM ended_sessions WHERE id = $1)"""
+        return bool(await self.guard.ask(lambda: self.database.settings.fetchval(statement, session_id)))

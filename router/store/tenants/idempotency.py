@@ -1,7 +1,7 @@
-"""Replies to writes that may be repeated, by the Idempotency-Key that the client gave them.
+"""Replies to requests that may be repeated, by the Idempotency-Key that came with them.
 
-A claim without a reply that outlives every request was left behind by a crash. Its work was rolled back, since the
-reply is stored in the same transaction as the work: it may be taken over.
+A claim without a reply that is older than any request may be was left behind by a crash. Another request may take it
+over: the reply is stored in the same transaction as the work, so the work was rolled back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
-from router.store.rows import columns, read
+from router.store.rows import columns, fetch_row, returns_row
 
 KEPT: Final = timedelta(hours=24)
 ABANDONED_AFTER: Final = timedelta(seconds=60)
@@ -20,19 +20,20 @@ _SWEPT_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class StoredReply:
-    """What is known of a key. Without a reply, somebody is still at work on it."""
+    """What is known of a key. Without a reply, its request is still running."""
 
     request_hash: bytes
     status: int | None
     reply: str | None = field(repr=False)
 
 
-_REPLY: Final = columns(StoredReply)
+_FIND: Final = f"""SELECT {columns(StoredReply)} FROM idempotency_keys WHERE scope = $1 AND key = $2"""
 
 
 async def claim_key(connection: Connection, scope: str, key: str, request_hash: bytes, now: datetime) -> bool:
-    """Whether the key is ours to do the work for. False: somebody else has it or had it."""
-    claimed = await connection.fetchval(
+    """Whether this request may do the work. False: another one has the key or had it."""
+    return await returns_row(
+        connection,
         """
         INSERT INTO idempotency_keys (scope, key, request_hash, created_at)
         VALUES ($1, $2, $3, $4)
@@ -50,41 +51,26 @@ async def claim_key(connection: Connection, scope: str, key: str, request_hash: 
         now - KEPT,
         now - ABANDONED_AFTER,
     )
-    return claimed is not None
 
 
 async def find_reply(connection: Connection, scope: str, key: str) -> StoredReply | None:
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_REPLY}
-          FROM idempotency_keys
-         WHERE scope = $1 AND key = $2
-        """,
-        scope,
-        key,
-    )
-    return read(StoredReply, row) if row else None
+    return await fetch_row(connection, StoredReply, _FIND, scope, key)
 
 
 async def store_reply(connection: Connection, scope: str, key: str, status: int, reply: str) -> None:
-    await connection.execute(
-        """UPDATE idempotency_keys SET status = $3, reply = $4 WHERE scope = $1 AND key = $2""",
-        scope,
-        key,
-        status,
-        reply,
-    )
+    statement = """UPDATE idempotency_keys SET status = $3, reply = $4 WHERE scope = $1 AND key = $2"""
+    await connection.execute(statement, scope, key, status, reply)
 
 
 async def release_key(connection: Connection, scope: str, key: str) -> None:
-    """Nothing was done: whoever comes next may try."""
+    """Nothing was done: the next request may try."""
     await connection.execute(
         """DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND status IS NULL""", scope, key
     )
 
 
 async def sweep_replies(connection: Connection, now: datetime) -> None:
-    """Erase some of those that are too old; called at each claim, so that none are left for long."""
+    """Delete some of the expired replies. Called at each claim, so that none stays for long."""
     await connection.execute(
         """
         DELETE FROM idempotency_keys

@@ -9,7 +9,7 @@ from typing import Final
 
 from crypto import Secret
 from router.store.pool import Connection
-from router.store.rows import columns, parameters, read, values
+from router.store.rows import columns, fetch_row, parameters, read, returns_row, values
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,50 +22,35 @@ class Token:
     created_at: datetime
 
 
-_TOKEN: Final = columns(Token)
+_COLUMNS: Final = columns(Token)
 _PARAMETERS: Final = parameters(Token)
+_TOKENS: Final = f"""SELECT {_COLUMNS} FROM tokens"""
 
 
 async def insert_token(connection: Connection, token: Token, secret: Secret) -> None:
     await connection.execute(
-        f"""
-        INSERT INTO tokens ({_TOKEN}, hash)
-        VALUES ({_PARAMETERS}, $5)
-        """,
-        *values(token),
-        _digest(secret),
+        f"""INSERT INTO tokens ({_COLUMNS}, hash) VALUES ({_PARAMETERS}, $5)""", *values(token), _digest(secret)
     )
 
 
 async def find_token(connection: Connection, secret: Secret) -> Token | None:
-    """The token that this text is."""
-    row = await connection.fetchrow(
-        f"""
-        SELECT {_TOKEN}
-          FROM tokens
-         WHERE hash = $1
-        """,
-        _digest(secret),
-    )
-    return read(Token, row) if row else None
+    """The token with this text."""
+    return await fetch_row(connection, Token, f"""{_TOKENS} WHERE hash = $1""", _digest(secret))
 
 
 async def list_tokens(
     connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
 ) -> list[Token]:
     """Oldest first."""
-    at, token_id = after or (None, None)
     rows = await connection.fetch(
         f"""
-        SELECT {_TOKEN}
-          FROM tokens
+        {_TOKENS}
          WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
          ORDER BY created_at, id
          LIMIT $4
         """,
         agency_id,
-        at,
-        token_id,
+        *(after or (None, None)),
         limit,
     )
     return [read(Token, row) for row in rows]
@@ -73,10 +58,9 @@ async def list_tokens(
 
 async def delete_token(connection: Connection, agency_id: str, token_id: str) -> bool:
     """Whether there was one."""
-    deleted = await connection.fetchval(
-        """DELETE FROM tokens WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, token_id
+    return await returns_row(
+        connection, """DELETE FROM tokens WHERE agency_id = $1 AND id = $2 RETURNING id""", agency_id, token_id
     )
-    return deleted is not None
 
 
 def _digest(secret: Secret) -> bytes:

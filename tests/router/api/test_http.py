@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 
 from adapters.registry import PROVIDERS
 from router.api.app import api_operations
-from router.store.pool import open_database
+from router.store.pool import make_database
 from tests.router.api.client import ADMIN_TOKEN, Api, Problem
 from tests.support.serving import serve_app
 
@@ -133,7 +133,7 @@ async def test_head_answers_as_get_does_without_a_body(api):
 
 
 async def test_while_the_database_is_away_the_api_says_so(services):
-    async with open_database("postgresql://nobody@127.0.0.1:1/nothing") as nowhere:
+    async with make_database("postgresql://nobody@127.0.0.1:1/nothing").opened() as nowhere:
         routes = replace(services, database=nowhere).api_routes()
         async with serve_app(Starlette(routes=routes)) as url, Api.connect(url, ADMIN_TOKEN) as client:
             for token in (ADMIN_TOKEN, "some-agency-token"):

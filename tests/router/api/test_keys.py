@@ -18,7 +18,7 @@ from adapters.sandbox.world import (
 )
 from crypto import Secret
 from router.store.keys.versions import find_key_in_use
-from router.store.sealed import open_key, open_webhook_secret, open_webhook_token
+from router.store.sealed import key_context, webhook_secret_context, webhook_token_context
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, number_path
 
 pytestmark = pytest.mark.anyio
@@ -122,7 +122,7 @@ async def test_whatever_a_provider_answers_instead_nothing_is_saved_and_the_key_
         assert BROKE_KEYS[kind] not in problem.text
         assert await api.get(f"{agency.path}/keys/{kind}") == before
     (row,) = await rows(services, agency, kind)
-    assert open_key(services.keyring, row["sealed"], agency.id, kind, 1) == Secret(KEYS[kind])
+    assert services.keyring.open(row["sealed"], *key_context(agency.id, kind, 1)) == Secret(KEYS[kind])
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -153,7 +153,7 @@ async def test_a_new_key_is_a_new_version_and_the_address_for_webhooks_stays(api
     assert second["webhook_url"] == first["webhook_url"]
     old, new = await rows(services, agency, "vapi")
     assert (old["retired_at"], new["retired_at"]) == (clock.now, None)
-    assert open_key(services.keyring, new["sealed"], agency.id, "vapi", 2) == Secret(BROKE_KEYS["vapi"])
+    assert services.keyring.open(new["sealed"], *key_context(agency.id, "vapi", 2)) == Secret(BROKE_KEYS["vapi"])
 
 
 async def test_a_version_that_was_retired_over_a_day_ago_is_erased(api, services, clock):
@@ -212,7 +212,7 @@ async def test_white_space_around_a_pasted_key_is_removed(api, services):
     agency = await api.new_agency()
     await api.put(f"{agency.path}/keys/vapi", {"key": f"\n {VAPI_KEY}\t "})
     (row,) = await rows(services, agency, "vapi")
-    assert open_key(services.keyring, row["sealed"], agency.id, "vapi", 1) == Secret(VAPI_KEY)
+    assert services.keyring.open(row["sealed"], *key_context(agency.id, "vapi", 1)) == Secret(VAPI_KEY)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,9 @@ async def test_a_webhook_secret_stays_with_the_next_key_until_it_is_taken_away(a
         key = await find_key_in_use(services.database.settings, agency.id, "bland")
         if key.webhook_sealed is None:
             return None
-        return open_webhook_secret(services.keyring, key.webhook_sealed, agency.id, "bland", key.version).reveal()
+        return services.keyring.open(
+            key.webhook_sealed, *webhook_secret_context(agency.id, "bland", key.version)
+        ).reveal()
 
     await api.put(path, {"key": BLAND_KEY, "signing_secret": "whsec-1"})
     assert await secret() == "whsec-1"
@@ -266,7 +268,7 @@ async def test_the_token_in_the_webhook_address_is_the_one_that_is_stored(api, s
     agency = await api.new_agency()
     saved = await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "webhook_key": "key_hooks"})
     (row,) = await rows(services, agency, "retell")
-    token = open_webhook_token(services.keyring, row["webhook_token_sealed"], agency.id, "retell")
+    token = services.keyring.open(row["webhook_token_sealed"], *webhook_token_context(agency.id, "retell"))
     assert saved["webhook_url"].endswith(f"?token={token.reveal()}")
     assert len(token.reveal()) > 43
 

@@ -19,7 +19,7 @@ from adapters.client import Client as OpenedClient
 from adapters.sandbox.carrier import Script, Timeline
 from adapters.sandbox.faults import NAMES
 from crypto import Secret
-from router.store.sealed import seal_webhook_token
+from router.store.sealed import webhook_token_context
 from tests.support.circuits import let_circuits_forget
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall
@@ -141,7 +141,7 @@ async def open_aviary(
         client = await world.add_client(providers=providers, own_account=True, keys=keys)
         webhook_token = canary()
         for kind in (*keys, "twilio"):
-            sealed = seal_webhook_token(world.keyring, Secret(webhook_token), client.agency_id, kind)
+            sealed = world.keyring.seal(Secret(webhook_token), *webhook_token_context(client.agency_id, kind))
             await world.db.execute("UPDATE keys SET webhook_token_sealed = $2 WHERE kind = $1", kind, sealed)
         yield Aviary(world, client, webhook_token, captured, folder)
 

@@ -25,8 +25,8 @@ from router.routing.deadline import Deadline
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Route
 from router.store.guard import Guard
-from router.store.keys.account_tokens import SealedToken
-from router.store.pool import Database, connect, open_database
+from router.store.keys.proofs import SealedToken
+from router.store.pool import Database, connect, make_database
 from tests.router.store.rows import ACCOUNT, NUMBER, insert, insert_client
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.waiting import PATIENCE, wait_until
@@ -107,7 +107,7 @@ async def proxy(database_dsn: str) -> AsyncIterator[DatabaseProxy]:
 
 @pytest.fixture
 async def process(proxy: DatabaseProxy, db, tmp_path: Path) -> AsyncIterator[Process]:  # noqa: ARG001 - the number is there
-    async with open_database(proxy.dsn) as database:
+    async with make_database(proxy.dsn).opened() as database:
         process = make_process(database, proxy.dsn, tmp_path / "spool")
         process.recorder.start()
         yield process

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.sandbox.carrier import Script, Timeline
 from crypto import Keyring, Secret, new_key_entry
-from router.store.sealed import seal_key
+from router.store.sealed import key_context
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall
 from tests.support.world import PROVIDERS, Client, World
@@ -107,12 +107,12 @@ async def damage(world: World, client: Client, provider: str, how: str) -> None:
             sealed = f"{version}.{key_id[::-1]}x.{encoded}"
         case "another platform key":
             stranger = Keyring.parse(new_key_entry())
-            sealed = seal_key(stranger, Secret(client.keys[provider]), client.agency_id, provider, 1)
+            sealed = stranger.seal(Secret(client.keys[provider]), *key_context(client.agency_id, provider, 1))
         case "another version":
-            sealed = seal_key(world.keyring, Secret(client.keys[provider]), client.agency_id, provider, 2)
+            sealed = world.keyring.seal(Secret(client.keys[provider]), *key_context(client.agency_id, provider, 2))
         case "another provider's":
             other = NEXT[provider]
-            sealed = seal_key(world.keyring, Secret(client.keys[other]), client.agency_id, other, 1)
+            sealed = world.keyring.seal(Secret(client.keys[other]), *key_context(client.agency_id, other, 1))
     await world.db.execute(f"UPDATE keys SET sealed = $3 WHERE {where}", client.agency_id, provider, sealed)  # noqa: S608
 
 

@@ -19,7 +19,7 @@ from router.calls.memory import MemoryKeeper, RouteMemory
 from router.calls.route_file import Remembered, RouteFile
 from router.routing.route import Access, Hours, OpenSpan, Route, Routing
 from router.store.guard import DatabaseAwayError, Guard
-from router.store.keys.account_tokens import SealedToken
+from router.store.keys.proofs import SealedToken
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, NUMBER, insert, insert_client
 from tests.support.log_capture import CapturedEvents, captured_events

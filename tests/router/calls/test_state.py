@@ -25,7 +25,7 @@ from router.calls.state import (
 )
 from router.calls.steps import INBOUND, Step
 from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Routing, Rung
-from router.store.sealed import seal_key
+from router.store.sealed import key_context
 
 RING = Keyring.parse(new_key_entry())
 CALL = "call_1"
@@ -164,7 +164,7 @@ def largest_route(greeting: str, name: str, draw: random.Random) -> Route:
         Access(
             provider,
             Target(token(36), token(36), "number"),
-            seal_key(RING, Secret(token(64)), agency, provider, 12),
+            RING.seal(Secret(token(64)), *key_context(agency, provider, 12)),
             12,
         )
         for provider in ("vapi", "retell", "bland")

@@ -1,4 +1,4 @@
-"""Which jobs there are is told in docs/jobs.md."""
+"""docs/jobs.md lists all jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a job: done once, tried again with pauses, given up, given back, never lost."""
+"""The life of a job: done once, retried with pauses, given up, given back, never lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_variables_of_other_programs_do_not_rename_the_queue(database, run
         done.append(True)
 
     for name in ("CHANNEL", "QUEUE_TABLE", "SCHEDULES_TABLE", "PGQUEUER_PREFIX"):
-        monkeypatch.setenv(name, "somebody_elses")
+        monkeypatch.setenv(name, "other_callers")
     db_settings.cache_clear()
     try:
         runner.handle("test.work", handler)
@@ -71,7 +71,7 @@ async def test_variables_of_other_programs_do_not_rename_the_queue(database, run
         db_settings.cache_clear()
 
 
-async def test_what_is_put_in_with_a_transaction_that_fails_was_never_there(database):
+async def test_a_job_of_a_transaction_that_fails_is_never_run(database):
     async with database.settings.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -80,7 +80,7 @@ async def test_what_is_put_in_with_a_transaction_that_fails_was_never_there(data
     assert await is_empty(database)
 
 
-async def test_the_same_work_waits_only_once_and_may_come_again_when_it_is_done(database, runner):
+async def test_the_same_work_waits_only_once_and_can_be_added_again_when_done(database, runner):
     done = []
 
     async def handler(job):
@@ -115,7 +115,7 @@ async def test_however_many_jobs_run_already_another_one_begins_after_the_change
     assert begun == [1, 2, 3]
 
 
-async def test_one_job_that_waits_is_enough_for_all_changes_and_waits_no_longer(database, runner):
+async def test_one_waiting_job_is_enough_for_all_changes_and_becomes_due(database, runner):
     done = []
 
     async def handler(job):
@@ -146,7 +146,7 @@ async def test_a_job_for_later_waits_for_its_time(database, runner):
     assert await waiting(database) == 1
 
 
-async def test_many_at_once(database, runner):
+async def test_many_jobs_are_added_at_once(database, runner):
     done = Counter()
 
     async def handler(job):
@@ -160,7 +160,7 @@ async def test_many_at_once(database, runner):
     assert done == Counter(range(100))
 
 
-async def test_a_failure_is_tried_again_and_each_one_is_told(database, runner, captured_events):
+async def test_a_failed_job_is_retried_and_each_failure_is_logged(database, runner, captured_events):
     tried = []
 
     async def handler(job):
@@ -180,7 +180,7 @@ async def test_a_failure_is_tried_again_and_each_one_is_told(database, runner, c
     }
 
 
-async def test_after_the_last_attempt_it_is_given_up_and_whoever_cares_hears_of_it(database, runner, captured_events):
+async def test_after_the_last_attempt_a_job_is_given_up_and_its_owner_is_told(database, runner, captured_events):
     given_up = []
 
     async def hear(job):
@@ -195,7 +195,7 @@ async def test_after_the_last_attempt_it_is_given_up_and_whoever_cares_hears_of_
     assert captured_events.only("job.given_up")["tried"] == 4
 
 
-async def test_a_decision_to_give_up_is_taken_at_once(database, runner, captured_events):
+async def test_a_handler_can_give_up_at_once(database, runner, captured_events):
     runner.handle("test.work", raiser(GiveUp("no_client")))
     await enqueue(database.settings, "test.work", {})
     async with running(runner):
@@ -205,7 +205,7 @@ async def test_a_decision_to_give_up_is_taken_at_once(database, runner, captured
     assert captured_events.named("job.failed") == []
 
 
-async def test_a_job_that_comes_again_by_itself_has_not_failed(database, runner, captured_events):
+async def test_a_job_that_asks_to_run_again_has_not_failed(database, runner, captured_events):
     tried = []
 
     async def handler(job):
@@ -223,7 +223,7 @@ async def test_a_job_that_comes_again_by_itself_has_not_failed(database, runner,
     assert captured_events.only("job.failed")["tried"] == 1
 
 
-async def test_who_comes_again_stands_at_the_end_of_the_line(database, runner):
+async def test_a_job_that_runs_again_goes_to_the_end_of_the_queue(database, runner):
     """A big agency, in many portions, and a small one that came later; only one job at a time."""
     order = []
 
@@ -240,7 +240,7 @@ async def test_who_comes_again_stands_at_the_end_of_the_line(database, runner):
     assert order == ["big", "small", "big", "big", "big", "big"]
 
 
-async def test_no_more_than_so_many_at_once_over_all_workers(database, database_dsn):
+async def test_the_limit_of_jobs_at_once_holds_over_all_workers(database, database_dsn):
     at_once = most = done = 0
     go_on = asyncio.Event()
 
@@ -263,7 +263,7 @@ async def test_no_more_than_so_many_at_once_over_all_workers(database, database_
     assert most == 2
 
 
-async def test_told_to_stop_it_ends_what_is_nearly_done_and_begins_nothing(database, runner):
+async def test_a_stopped_runner_finishes_short_jobs_and_begins_none(database, runner):
     begun, done = [], []
 
     async def handler(job):
@@ -279,7 +279,7 @@ async def test_told_to_stop_it_ends_what_is_nearly_done_and_begins_nothing(datab
     assert await waiting(database) == 2
 
 
-async def test_told_to_stop_it_gives_back_what_takes_long(database, database_dsn, monkeypatch, captured_events):
+async def test_a_stopped_runner_gives_back_long_jobs(database, database_dsn, monkeypatch, captured_events):
     monkeypatch.setattr("router.jobs.runner._STOP_SECONDS", 0.05)
     begun = asyncio.Event()
 
@@ -335,7 +335,7 @@ async def test_a_runner_that_is_cancelled_loses_nothing(database, database_dsn):
         await wait_until(lambda: is_empty(database))
 
 
-async def test_a_killed_workers_job_is_finished_by_another(database, database_dsn):
+async def test_the_job_of_a_killed_worker_is_finished_by_another(database, database_dsn):
     await enqueue(database.settings, "test.work", {"id": 7}, once="only one")
     doomed = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.router.jobs.doomed", database_dsn, stdout=asyncio.subprocess.PIPE
@@ -356,7 +356,7 @@ async def test_a_killed_workers_job_is_finished_by_another(database, database_ds
     assert done == [7]
 
 
-async def test_what_an_exception_says_is_written_down_nowhere(database, runner, captured_events):
+async def test_the_text_of_an_exception_is_stored_nowhere(database, runner, captured_events):
     heard = []
 
     async def hear(_job):
@@ -391,7 +391,7 @@ async def test_what_an_exception_says_is_written_down_nowhere(database, runner, 
     assert await database.settings.fetchval("SELECT count(*) FROM pgqueuer_log WHERE traceback IS NOT NULL") == 0
 
 
-async def test_who_has_to_hear_of_a_job_given_up_hears_of_it_in_the_end(database, runner, monkeypatch):
+async def test_the_owner_of_a_job_given_up_is_told_in_the_end(database, runner, monkeypatch):
     monkeypatch.setattr("router.jobs.runner._UNTOLD", timedelta())
     heard = []
 
@@ -431,7 +431,7 @@ async def test_work_goes_on_after_the_database_was_away(database, database_dsn, 
     assert captured_events.named("jobs.failed") == []
 
 
-async def test_a_job_whose_end_cannot_be_noted_is_done_again(database, database_dsn):
+async def test_a_job_whose_end_cannot_be_recorded_runs_again(database, database_dsn):
     """At least once: the database went away while it was being done."""
     tried = []
 
@@ -469,7 +469,7 @@ async def test_a_tick_is_done_by_one_process_each_time(database_dsn, database):
     assert set(ticks.values()) == {1}
 
 
-async def test_the_queues_own_notes_do_not_grow_for_ever(database, database_dsn, monkeypatch):
+async def test_the_queues_log_does_not_grow_for_ever(database, database_dsn, monkeypatch):
     monkeypatch.setattr("router.jobs.runner._CLEAN_UP_AT", "* * * * * *")
 
     async def handler(_job):

@@ -9,8 +9,7 @@ import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN
 from router.calls.fallback import open_fallback
-from router.numbers.shops import Order
-from router.store.numbers.purchases import insert_purchase
+from router.store.numbers.purchases import Order, insert_purchase
 from router.store.tenants.clients import find_client
 from tests.router.api.client import number_path
 from tests.router.numbers.conftest import OWN_SID, OWNER

@@ -8,8 +8,7 @@ import pytest
 
 from adapters.sandbox.world import BLAND_KEY, RETELL_KEY
 from crypto import Secret
-from router.numbers.shops import Order
-from router.store.numbers.purchases import insert_purchase
+from router.store.numbers.purchases import Order, insert_purchase
 from router.store.tenants.clients import find_client
 from tests.router.api.client import PUBLIC_URL, number_path
 from tests.router.numbers.conftest import OWNER

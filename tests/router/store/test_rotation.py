@@ -1,4 +1,4 @@
-"""Sealing everything again under a new platform key, while calls go on."""
+"""Sealing every stored value again under a new platform key, while calls go on."""
 
 from __future__ import annotations
 
@@ -14,16 +14,7 @@ from pydantic import SecretStr
 from crypto import Keyring, OpenError, Secret, new_key_entry
 from router.store import rotation as module
 from router.store.rotation import Rotation, rotate_all
-from router.store.sealed import (
-    open_key,
-    open_reply,
-    open_webhook_secret,
-    open_webhook_token,
-    seal_key,
-    seal_reply,
-    seal_webhook_secret,
-    seal_webhook_token,
-)
+from router.store.sealed import key_context, reply_context, webhook_secret_context, webhook_token_context
 from tests.router.cli.commands import Commands, running_commands
 from tests.router.store.rows import AT, insert
 from tests.support.world import World, open_world
@@ -58,11 +49,11 @@ async def fill(db: Any) -> None:
                 kind="bland",
                 version=version,
                 retired_at=retired,
-                sealed=seal_key(OLD, key_of(agency, version), agency, "bland", version),
-                webhook_sealed=seal_webhook_secret(OLD, Secret("signing"), agency, "bland", version)
+                sealed=OLD.seal(key_of(agency, version), *key_context(agency, "bland", version)),
+                webhook_sealed=OLD.seal(Secret("signing"), *webhook_secret_context(agency, "bland", version))
                 if version == 2
                 else None,
-                webhook_token_sealed=seal_webhook_token(OLD, Secret("token"), agency, "bland"),
+                webhook_token_sealed=OLD.seal(Secret("token"), *webhook_token_context(agency, "bland")),
             )
         await insert(
             db,
@@ -70,11 +61,13 @@ async def fill(db: Any) -> None:
             agency_id=agency,
             kind="twilio",
             account_sid="AC1",
-            sealed=seal_key(OLD, key_of(agency, 1), agency, "twilio", 1),
-            webhook_token_sealed=seal_webhook_token(OLD, Secret("token"), agency, "twilio"),
+            sealed=OLD.seal(key_of(agency, 1), *key_context(agency, "twilio", 1)),
+            webhook_token_sealed=OLD.seal(Secret("token"), *webhook_token_context(agency, "twilio")),
         )
     for name in ("one", "two"):
-        await insert(db, "idempotency_keys", scope="s", key=name, reply=seal_reply(OLD, name.encode(), "s", name))
+        await insert(
+            db, "idempotency_keys", scope="s", key=name, reply=OLD.seal(name.encode(), *reply_context("s", name))
+        )
     await insert(db, "idempotency_keys", scope="s", key="in work", reply=None)
 
 
@@ -86,12 +79,12 @@ async def check_all(db: Any, ring: Keyring) -> None:
     """Everything opens with that ring, and is what it was."""
     for row in await db.fetch("SELECT * FROM keys"):
         place = (row["agency_id"], row["kind"], row["version"])
-        assert open_key(ring, row["sealed"], *place) == key_of(row["agency_id"], row["version"])
-        assert open_webhook_token(ring, row["webhook_token_sealed"], *place[:2]) == Secret("token")
+        assert ring.open(row["sealed"], *key_context(*place)) == key_of(row["agency_id"], row["version"])
+        assert ring.open(row["webhook_token_sealed"], *webhook_token_context(*place[:2])) == Secret("token")
         if row["webhook_sealed"] is not None:
-            assert open_webhook_secret(ring, row["webhook_sealed"], *place) == Secret("signing")
+            assert ring.open(row["webhook_sealed"], *webhook_secret_context(*place)) == Secret("signing")
     for row in await db.fetch("SELECT scope, key, reply FROM idempotency_keys WHERE reply IS NOT NULL"):
-        assert open_reply(ring, row["reply"], row["scope"], row["key"]) == row["key"].encode()
+        assert ring.open_bytes(row["reply"], *reply_context(row["scope"], row["key"])) == row["key"].encode()
 
 
 async def rotate(db: Any, ring: Keyring = BOTH) -> Rotation:
@@ -107,7 +100,7 @@ async def test_everything_is_sealed_under_the_new_key_and_is_what_it_was(db):
     assert {each.total for each in shown} == {VALUES}
 
 
-async def test_done_again_it_changes_nothing(db):
+async def test_a_second_rotation_changes_nothing(db):
     async def rows() -> list[Any]:
         return await db.fetch(
             "SELECT xmin::text, sealed FROM keys UNION ALL SELECT xmin::text, reply FROM idempotency_keys"
@@ -135,7 +128,7 @@ async def test_interrupted_anywhere_everything_opens_and_it_can_be_run_again(db,
     await check_all(db, NEW)
 
 
-async def test_two_at_once_do_not_harm_each_other(db, database_dsn):
+async def test_rotations_at_the_same_time_do_not_conflict(db, database_dsn):
     connections = [await asyncpg.connect(database_dsn) for _ in range(3)]
     results = await asyncio.gather(*(rotate(connection) for connection in connections))
     assert results == [Rotation(VALUES, VALUES, 0)] * 3
@@ -144,7 +137,7 @@ async def test_two_at_once_do_not_harm_each_other(db, database_dsn):
         await connection.close()
 
 
-# While the first agency's key is sealed again, somebody saves another one's.
+# While the first agency's key is sealed again, another agency's key changes.
 MEANWHILE = """
 CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -157,8 +150,8 @@ CREATE TRIGGER meanwhile BEFORE UPDATE ON keys FOR EACH ROW EXECUTE FUNCTION mea
 """
 
 
-async def test_a_key_saved_meanwhile_wins(db):
-    saved = seal_key(BOTH, Secret("saved meanwhile"), "agency_1", "bland", 2)
+async def test_a_key_saved_meanwhile_is_kept(db):
+    saved = BOTH.seal(Secret("saved meanwhile"), *key_context("agency_1", "bland", 2))
     change = f"UPDATE keys SET sealed = '{saved}' WHERE agency_id = 'agency_1' AND kind = 'bland' AND version = 2"  # noqa: S608
     await db.execute(MEANWHILE.replace("{change}", change))
     await rotate(db)
@@ -173,34 +166,36 @@ async def test_a_key_deleted_meanwhile_stays_deleted(db):
 
 
 UNREADABLE = {
-    "sealed under a key that is lost": seal_key(Keyring.parse(new_key_entry()), Secret("k"), "agency_1", "bland", 2),
-    "another agency's": seal_key(OLD, Secret("k"), "agency_2", "bland", 2),
+    "sealed under a key that is lost": Keyring.parse(new_key_entry()).seal(
+        Secret("k"), *key_context("agency_1", "bland", 2)
+    ),
+    "another agency's": OLD.seal(Secret("k"), *key_context("agency_2", "bland", 2)),
     "no envelope": "garbage",
     "empty": "",
-    "under the new key, but another agency's": seal_key(NEW, Secret("k"), "agency_2", "bland", 2),
+    "under the new key, but another agency's": NEW.seal(Secret("k"), *key_context("agency_2", "bland", 2)),
 }
 
 
 @pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
-async def test_a_value_that_does_not_open_is_counted_and_left_and_keeps_nothing_back(db, value: str):
+async def test_a_value_that_does_not_open_is_counted_and_left_as_it_is(db, value: str):
     await db.execute(
         "UPDATE keys SET sealed = $1 WHERE agency_id = 'agency_1' AND kind = 'bland' AND version = 2", value
     )
     assert await rotate(db) == Rotation(VALUES, VALUES - 1, 1)
     row = await db.fetchrow("SELECT * FROM keys WHERE agency_id = 'agency_1' AND kind = 'bland' AND version = 2")
     assert row["sealed"] == value
-    assert open_webhook_secret(NEW, row["webhook_sealed"], "agency_1", "bland", 2) == Secret("signing")
+    assert NEW.open(row["webhook_sealed"], *webhook_secret_context("agency_1", "bland", 2)) == Secret("signing")
     await db.execute("DELETE FROM keys WHERE agency_id = 'agency_1' AND kind = 'bland' AND version = 2")
     await check_all(db, NEW)
 
 
-async def test_without_the_old_key_nothing_is_touched(db):
+async def test_without_the_old_key_nothing_changes(db):
     assert await rotate(db, NEW) == Rotation(VALUES, 0, VALUES)
     await check_all(db, OLD)
 
 
-async def test_no_column_of_sealed_values_is_forgotten(db):
-    """A new one has to be added to the rotation: afterwards the old platform key is thrown away."""
+async def test_every_column_of_sealed_values_is_rotated(db):
+    """A new one has to be added to the rotation, because the old platform key is deleted after it."""
     columns = await db.fetch(
         "SELECT table_name, column_name FROM information_schema.columns "
         "WHERE table_schema = 'public' AND (column_name LIKE '%sealed%' OR column_name IN ('reply', 'answer', 'secret'))"

@@ -14,7 +14,7 @@ async def test_a_migrated_database_is_accepted_and_migrating_again_changes_nothi
     await check_schema(database_dsn)
 
 
-async def test_an_empty_database_is_refused_with_the_command_that_mends_it(postgres_dsn):
+async def test_an_empty_database_is_refused_with_the_command_to_run(postgres_dsn):
     with pytest.raises(SchemaError, match="callrouter migrate"):
         await check_schema(postgres_dsn)
 

@@ -1,4 +1,4 @@
-"""Which context a stored value is bound to: what belongs to one place opens at no other."""
+"""The contexts of sealed values: a value opens only in its place."""
 
 from __future__ import annotations
 
@@ -25,39 +25,36 @@ contexts = st.one_of(
 )
 
 
-def test_every_kind_of_value_comes_back():
-    place = ("agency_1", "vapi", 3)
-    assert sealed.open_key(RING, sealed.seal_key(RING, KEY, *place), *place) == KEY
-    assert sealed.open_webhook_secret(RING, sealed.seal_webhook_secret(RING, KEY, *place), *place) == KEY
-    token = sealed.seal_webhook_token(RING, KEY, "agency_1", "vapi")
-    assert sealed.open_webhook_token(RING, token, "agency_1", "vapi") == KEY
-    assert sealed.open_reply(RING, sealed.seal_reply(RING, b"\x00{}", "scope", "k"), "scope", "k") == b"\x00{}"
+PLACE = ("agency_1", "vapi", 3)
+CONTEXTS = {
+    "key": sealed.key_context(*PLACE),
+    "secret": sealed.webhook_secret_context(*PLACE),
+    "token": sealed.webhook_token_context(*PLACE[:2]),
+    "reply": sealed.reply_context(*PLACE[:2]),
+    "carrier key": sealed.carrier_key_context("agency_1", "AC1", "vapi"),
+    "registration": sealed.registration_context("agency_1", "+14155550100", "vapi"),
+    "endpoint secret": sealed.endpoint_secret_context(*PLACE[:2]),
+}
+
+
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_every_kind_of_value_opens_in_its_place(context: Context):
+    assert RING.open(RING.seal(KEY, *context), *context) == KEY
 
 
 @pytest.mark.parametrize("place", [("agency_2", "vapi", 3), ("agency_1", "retell", 3), ("agency_1", "vapi", 4)])
 def test_a_row_that_was_swapped_with_another_does_not_open(place: tuple[str, str, int]):
-    envelope = sealed.seal_key(RING, KEY, "agency_1", "vapi", 3)
+    envelope = RING.seal(KEY, *sealed.key_context(*PLACE))
     with pytest.raises(OpenError) as caught:
-        sealed.open_key(RING, envelope, *place)
+        RING.open(envelope, *sealed.key_context(*place))
     assert KEY.reveal() not in str(caught.value)
 
 
-def test_a_value_moved_to_another_column_does_not_open():
-    envelopes = {
-        "key": sealed.seal_key(RING, KEY, "agency_1", "vapi", 3),
-        "secret": sealed.seal_webhook_secret(RING, KEY, "agency_1", "vapi", 3),
-        "token": sealed.seal_webhook_token(RING, KEY, "agency_1", "vapi"),
-        "reply": sealed.seal_reply(RING, b"key-canary-1", "agency_1", "vapi"),
-    }
-    opens = {
-        "key": lambda envelope: sealed.open_key(RING, envelope, "agency_1", "vapi", 3),
-        "secret": lambda envelope: sealed.open_webhook_secret(RING, envelope, "agency_1", "vapi", 3),
-        "token": lambda envelope: sealed.open_webhook_token(RING, envelope, "agency_1", "vapi"),
-        "reply": lambda envelope: sealed.open_reply(RING, envelope, "agency_1", "vapi"),
-    }
-    for here, there in permutations(envelopes, 2):
-        with pytest.raises(OpenError):
-            opens[there](envelopes[here])
+@pytest.mark.parametrize(("here", "there"), list(permutations(CONTEXTS, 2)))
+def test_a_value_moved_to_another_column_does_not_open(here: str, there: str):
+    envelope = RING.seal(KEY, *CONTEXTS[here])
+    with pytest.raises(OpenError):
+        RING.open(envelope, *CONTEXTS[there])
 
 
 @given(contexts, contexts)

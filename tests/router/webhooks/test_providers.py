@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from crypto import Secret
-from router.store.sealed import seal_webhook_secret
+from router.store.sealed import webhook_secret_context
 from tests.support.provider_reports import end_report
 from tests.support.provider_samples import as_sent, proof
 from tests.support.signed_requests import VOICE, call_form, post_signed
@@ -132,7 +132,7 @@ async def test_accents_in_a_transcript_do_not_break_a_signature(world: World):
 async def test_a_secret_of_its_own_for_webhooks_counts_in_place_of_the_key(world: World, provider):
     client = await world.add_client(providers=[provider])
     call_id = await start_call(world, client)
-    sealed = seal_webhook_secret(world.keyring, Secret("signing-secret"), client.agency_id, provider, 1)
+    sealed = world.keyring.seal(Secret("signing-secret"), *webhook_secret_context(client.agency_id, provider, 1))
     await world.db.execute(
         "UPDATE keys SET webhook_sealed = $3 WHERE agency_id = $1 AND kind = $2", client.agency_id, provider, sealed
     )

@@ -11,7 +11,7 @@ import pytest
 from adapters.base import ErrorKind, KeyCheck, ProviderError
 from adapters.carrier import Account
 from crypto import Secret
-from router.store.pool import open_database
+from router.store.pool import make_database
 from router.vault import Vault
 from router.webhooks.token_watch import TokenWatch
 from tests.support.log_capture import CapturedEvents, captured_events
@@ -140,7 +140,7 @@ class Watched:
 async def watched(world: World) -> AsyncIterator[Watched]:
     client = await world.add_client(own_account=True)
     carrier = FakeCarrier()
-    async with open_database(world.settings.dsn) as database:
+    async with make_database(world.settings.dsn).opened() as database:
         watch = TokenWatch(
             database=database,
             vault=Vault(world.keyring),

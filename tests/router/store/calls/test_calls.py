@@ -1,4 +1,4 @@
-"""What a live call asks of the database: once is once, and nobody gets another one's route."""
+"""What a live call reads from the database: every step is claimed once, and no agency gets another one's route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from router.routing.route import Access, Hours, OpenSpan
 from router.store.calls import calls, records
 from router.store.calls.calls import CallClaim, claim_call, claim_step
 from router.store.calls.records import Record
-from router.store.keys import account_tokens
+from router.store.keys import proofs
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
 from tests.support.waiting import wait_until
@@ -68,12 +68,12 @@ async def go_on(database: Database, step: str, call_sid: str = "CA1", **changes:
     return await claim_step(database.calls, **{**values, **changes})
 
 
-async def test_a_number_that_nobody_set_up_leaves_no_trace(database: Database, db):
+async def test_a_call_to_an_unknown_number_leaves_no_trace(database: Database, db):
     assert await ring(database) is None
     assert await db.fetchval("SELECT (SELECT count(*) FROM calls) + (SELECT count(*) FROM call_steps)") == 0
 
 
-async def test_of_twenty_at_once_one_has_the_call(database: Database, db):
+async def test_of_twenty_requests_at_once_one_claims_the_call(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     claims = await asyncio.gather(*(ring(database) for _ in range(20)))
     assert sorted(claim is not None and claim.claimed for claim in claims) == [False] * 19 + [True]
@@ -81,7 +81,7 @@ async def test_of_twenty_at_once_one_has_the_call(database: Database, db):
     assert await db.fetchval("SELECT count(*) FROM calls") == 1
 
 
-async def test_of_twenty_at_once_one_has_the_step(database: Database, db):
+async def test_of_twenty_requests_at_once_one_claims_the_step(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     claims = await asyncio.gather(*(go_on(database, "ai-1") for _ in range(20)))
@@ -89,7 +89,7 @@ async def test_of_twenty_at_once_one_has_the_step(database: Database, db):
     assert (await go_on(database, "ai-2")).claimed
 
 
-async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held_by_one_of_them(
+async def test_a_call_replayed_from_a_spool_and_repeated_by_twilio_is_claimed_once(
     database: Database, db, database_dsn
 ):
     """Both insert the call first and its step second: in any other order each could wait for the other."""
@@ -122,7 +122,7 @@ async def test_a_call_that_is_replayed_from_a_spool_while_it_is_repeated_is_held
     assert not claim.claimed
 
 
-async def test_two_calls_and_two_accounts_do_not_meet(database: Database, db):
+async def test_calls_and_accounts_are_kept_apart(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await insert_client(db, "agency_2", "client_2", account_sid=OTHER_ACCOUNT)
     here, again, there = await asyncio.gather(
@@ -136,7 +136,7 @@ async def test_two_calls_and_two_accounts_do_not_meet(database: Database, db):
     assert (here.route.account_sid, there.route.account_sid) == (ACCOUNT, OTHER_ACCOUNT)
 
 
-async def test_a_route_has_all_that_a_call_needs(database: Database, db):
+async def test_a_route_has_everything_a_call_needs(database: Database, db):
     await insert(
         db,
         "agencies",
@@ -190,7 +190,7 @@ async def test_a_route_has_all_that_a_call_needs(database: Database, db):
     assert (await go_on(database, "ai-1")).route == route == await calls.find_route(database.calls, ACCOUNT, NUMBER)
 
 
-async def test_a_client_with_nothing_but_a_name_has_a_route(database: Database, db):
+async def test_a_client_with_only_a_name_has_a_route(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     claim = await ring(database)
     assert claim is not None
@@ -198,7 +198,7 @@ async def test_a_client_with_nothing_but_a_name_has_a_route(database: Database, 
     assert (claim.route.fallback_providers, claim.loop, claim.crowd) == (None, None, None)
 
 
-async def test_no_list_of_fallbacks_is_another_thing_than_an_empty_one(database: Database, db):
+async def test_no_list_of_fallbacks_differs_from_an_empty_one(database: Database, db):
     await insert(db, "agencies", id="agency_1", fallback_providers=[])
     await insert_client(db, "agency_1", "client_1")
     claim = await ring(database)
@@ -242,7 +242,7 @@ async def test_a_number_answers_only_to_its_agencys_own_token(database: Database
     assert await db.fetchval("SELECT count(*) FROM calls") == int(found)
 
 
-async def test_tokens_of_an_account_are_the_saved_ones_and_the_former_for_a_day(database: Database, db):
+async def test_tokens_of_an_account_are_the_saved_ones_and_for_a_day_the_former(database: Database, db):
     await insert(db, "agencies", id="agency_1")
     await insert(db, "agencies", id="agency_2")
     kind = {"kind": "twilio", "account_sid": ACCOUNT}
@@ -252,9 +252,9 @@ async def test_tokens_of_an_account_are_the_saved_ones_and_the_former_for_a_day(
             db, "keys", agency_id="agency_1", sealed=f"one-{version}", version=version, retired_at=retired, **kind
         )
     await insert(db, "keys", agency_id="agency_2", sealed="two-1", saved_at=AT - timedelta(hours=1), **kind)
-    found = await account_tokens.find_account_tokens(database.calls, ACCOUNT, AT)
+    found = await proofs.find_account_tokens(database.calls, ACCOUNT, AT)
     assert [token.sealed for token in found] == ["one-3", "two-1", "one-2"]
-    assert await account_tokens.find_account_tokens(database.calls, OTHER_ACCOUNT, AT) == ()
+    assert await proofs.find_account_tokens(database.calls, OTHER_ACCOUNT, AT) == ()
 
 
 async def test_a_call_that_the_rung_phone_forwards_is_a_loop(database: Database, db):
@@ -265,13 +265,13 @@ async def test_a_call_that_the_rung_phone_forwards_is_a_loop(database: Database,
     by_its_end = await ring(database, "CA3", forwarded_from="5550123")
     by_another = await ring(database, "CA4", forwarded_from="+15005550199")
     same_caller = await ring(database, "CA5")
-    somebody_else = await ring(database, "CA6", from_number="+14155550199")
+    other_caller = await ring(database, "CA6", from_number="+14155550199")
     too_late = await ring(database, "CA7", now=AT + timedelta(seconds=26), forwarded_from=PHONE)
-    claims = (forwarded, by_its_end, by_another, same_caller, somebody_else, too_late)
+    claims = (forwarded, by_its_end, by_another, same_caller, other_caller, too_late)
     assert [claim and claim.loop for claim in claims] == ["forwarded", "forwarded", None, "suspected", None, None]
 
 
-async def test_a_call_is_no_loop_of_itself_nor_of_one_that_is_over(database: Database, db):
+async def test_a_call_is_not_a_loop_of_itself_or_of_a_finished_call(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     until = AT + timedelta(seconds=25)
@@ -285,7 +285,7 @@ async def test_a_call_is_no_loop_of_itself_nor_of_one_that_is_over(database: Dat
     assert [claim and claim.loop for claim in (repeat, afterwards, after_its_end)] == [None, None, None]
 
 
-async def test_a_phone_that_rings_for_another_client_makes_no_loop(database: Database, db):
+async def test_a_phone_that_rings_for_another_client_is_not_a_loop(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await insert_client(db, "agency_2", "client_2", "+15005550002")
     await ring(database)
@@ -295,7 +295,7 @@ async def test_a_phone_that_rings_for_another_client_makes_no_loop(database: Dat
     assert claim.loop is None
 
 
-async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database: Database, db):
+async def test_too_many_calls_at_once_are_counted_by_caller_and_by_agency(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     for number in range(3):
         await ring(database, f"CA{number}")
@@ -310,7 +310,7 @@ async def test_too_many_calls_at_once_are_told_by_caller_and_by_agency(database:
     assert after.crowd is None
 
 
-async def test_a_later_step_hears_what_happened_before(database: Database, db):
+async def test_a_later_step_learns_what_happened_before(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     noted = records.InsertEvent("event_1", "call_CA1", AT, "call.answered", step="ai-1", provider="vapi", reason="ai")
@@ -325,7 +325,7 @@ async def test_a_later_step_hears_what_happened_before(database: Database, db):
     assert claim.facts == (calls.Fact("call.answered", "ai-1", "vapi", "ai", AT.timestamp()),)
 
 
-async def test_a_number_that_was_removed_meanwhile_has_no_route_any_more(database: Database, db):
+async def test_a_number_removed_meanwhile_has_no_route(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     await db.execute("DELETE FROM numbers")
@@ -333,7 +333,7 @@ async def test_a_number_that_was_removed_meanwhile_has_no_route_any_more(databas
     assert (claim.claimed, claim.route, claim.facts) == (True, None, ())
 
 
-async def test_events_of_a_call_that_is_gone_are_dropped_and_take_nothing_along(db):
+async def test_events_of_a_deleted_call_are_dropped_without_losing_others(db):
     await write(
         db,
         records.InsertEvent("event_1", "call_gone", AT, "call.received"),
@@ -359,7 +359,7 @@ async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
         db,
         records.StoreAnswer(ACCOUNT, "CA1", "inbound", AT, "first"),
         records.StoreAnswer(ACCOUNT, "CA1", "inbound", AT + timedelta(seconds=1), "second"),
-        records.StoreAnswer(ACCOUNT, "CA1", "ai-9", AT, "of nobody"),
+        records.StoreAnswer(ACCOUNT, "CA1", "ai-9", AT, "of no step"),
     )
     stored = await calls.find_step(database.calls, ACCOUNT, "CA1", "inbound")
     assert stored is not None
@@ -367,7 +367,7 @@ async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
     assert await calls.find_step(database.calls, OTHER_ACCOUNT, "CA1", "inbound") is None
 
 
-async def test_a_step_is_passed_once_a_later_one_came(database: Database, db):
+async def test_a_step_is_passed_once_a_later_one_is_claimed(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     await go_on(database, "ai-1", now=AT + timedelta(seconds=9))
@@ -384,7 +384,7 @@ async def test_a_step_is_passed_once_a_later_one_came(database: Database, db):
     assert await calls.find_latest_answer(database.calls, ACCOUNT, "CA1") == ("ai-1", "second")
 
 
-async def test_a_call_is_closed_by_one_of_twenty(database: Database, db):
+async def test_of_twenty_requests_at_once_one_closes_the_call(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     closed = await asyncio.gather(
@@ -394,7 +394,7 @@ async def test_a_call_is_closed_by_one_of_twenty(database: Database, db):
     assert [fact.event for fact in await calls.find_facts(database.calls, "call_CA1")] == ["call.ended"]
 
 
-async def test_a_message_outweighs_a_caller_who_seemed_gone_and_nothing_else_does(db):
+async def test_only_a_message_replaces_the_outcome_of_a_caller_who_seemed_gone(db):
     await insert(db, "agencies", id="agency_1")
     for call_id, outcomes, expected in (
         ("call_1", ["abandoned", "voicemail", "abandoned"], "voicemail"),
@@ -427,7 +427,7 @@ async def test_a_recording_is_filed_once(db):
         await records.insert_voicemail(db, of_a_gone_call)
 
 
-async def test_a_call_is_found_by_its_own_account_and_its_own_agency_alone(database: Database, db):
+async def test_a_call_is_found_only_by_its_account_and_its_agency(database: Database, db):
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     found = await calls.find_call(database.calls, ACCOUNT, "CA1")
@@ -439,7 +439,7 @@ async def test_a_call_is_found_by_its_own_account_and_its_own_agency_alone(datab
 
 
 @pytest.mark.parametrize("hostile", ["'; DROP TABLE calls; --", "' OR '1'='1", "\\", "%", "$1"])
-async def test_what_a_request_says_is_never_part_of_a_statement(database: Database, db, hostile: str):
+async def test_values_of_a_request_are_never_part_of_a_statement(database: Database, db, hostile: str):
     await insert_client(db, "agency_1", "client_1")
     assert await ring(database, to=hostile) is None
     assert await ring(database, account_sid=hostile) is None

@@ -1,4 +1,4 @@
-"""The figures' statement reads the calls of its agency and span alone."""
+"""The figures' statement only reads the calls of its agency and span."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["filled"]
 pytestmark = pytest.mark.anyio
 
 
-async def test_figures_do_not_read_everybody_s_calls(filled):
+async def test_figures_do_not_read_calls_of_other_agencies(filled):
     """With the values at hand, and as the plan that a much used connection keeps for all values."""
     arguments = ("agency_7", AT, AT + timedelta(days=30), list(OUTAGE_KINDS))
     explained = await filled.fetchval(f"EXPLAIN (FORMAT JSON) {FIGURES}", *arguments)

@@ -1,4 +1,4 @@
-"""The sweep reads open calls alone, however many there were."""
+"""The sweep only reads open calls, however many others there are."""
 
 from __future__ import annotations
 

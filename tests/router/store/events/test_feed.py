@@ -1,4 +1,4 @@
-"""Call events in an order that can be resumed: none is missed, whatever order transactions commit in."""
+"""Call events in an order that can be resumed: none is missed, in whichever order transactions commit."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_an_event_knows_its_call_and_client(db):
     assert (event.call_id, event.client_id, event.event, event.step) == ("call_1", "client_1", "call.answered", "e1")
 
 
-async def test_what_an_open_transaction_may_still_put_before_it_is_held_back(db, other):
+async def test_events_behind_an_open_transaction_are_held_back(db, other):
     """Read at once, the late one would stand before what was read already, and be missed."""
     transaction = other.transaction()
     await transaction.start()
@@ -85,7 +85,7 @@ async def test_what_an_open_transaction_may_still_put_before_it_is_held_back(db,
     assert await read(db, START) == ["late", "early"]
 
 
-async def test_a_long_transaction_in_another_database_holds_nothing_back(db, postgres_dsn):
+async def test_a_long_transaction_in_another_database_does_not_hold_events_back(db, postgres_dsn):
     elsewhere = await asyncpg.connect(postgres_dsn)
     transaction = elsewhere.transaction()
     await transaction.start()
@@ -96,7 +96,7 @@ async def test_a_long_transaction_in_another_database_holds_nothing_back(db, pos
     await elsewhere.close()
 
 
-async def test_the_end_is_behind_all_that_was_read_and_before_all_that_comes(db):
+async def test_the_end_is_after_all_events_read_and_before_all_to_come(db):
     await note(db, "before")
     end = await find_end(db)
     assert await read(db, end) == []
@@ -104,7 +104,7 @@ async def test_the_end_is_behind_all_that_was_read_and_before_all_that_comes(db)
     assert await read(db, end) == ["after"]
 
 
-async def test_readers_beside_many_writers_miss_nothing_and_see_nothing_twice(db, database_dsn):
+async def test_readers_beside_many_writers_get_each_event_once(db, database_dsn):
     writers = [await asyncpg.connect(database_dsn) for _ in range(4)]
 
     async def write(number: int) -> None:
@@ -131,7 +131,7 @@ async def test_readers_beside_many_writers_miss_nothing_and_see_nothing_twice(db
         await writer.close()
 
 
-async def test_those_who_listen_hear_which_agency_it_was_once_a_statement(db, other):
+async def test_listeners_get_the_agency_once_for_each_statement(db, other):
     heard: list[str] = []
     await other.add_listener(CHANNEL, lambda *notice: heard.append(notice[-1]))
     async with db.transaction():
@@ -159,5 +159,5 @@ def test_a_position_is_read_as_it_was_written(xid, seq):
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.", ".1", "-1.1", "1.1.1", "a.b", "1.1 ", "٣.١", "9" * 20 + ".1"])
-def test_what_is_no_position_is_none(text):
+def test_other_text_is_not_a_position(text):
     assert Position.parse(text) is None

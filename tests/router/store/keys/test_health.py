@@ -1,4 +1,4 @@
-"""What a look at a key changes."""
+"""What a check of a key changes."""
 
 from __future__ import annotations
 

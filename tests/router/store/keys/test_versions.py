@@ -8,7 +8,7 @@ import pytest
 
 from crypto import Keyring, OpenError, Secret, new_key_entry
 from router.store.keys.versions import StoredKey, find_account_key, find_key_in_use, replace_key, take_version
-from router.store.sealed import open_key, seal_key
+from router.store.sealed import key_context
 from router.store.tenants.agencies import Agency, insert_agency
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def stored(keyring, agency_id, version=1, **fields):
         agency_id=agency_id,
         kind="vapi",
         version=version,
-        sealed=seal_key(keyring, Secret(f"key of {agency_id}"), agency_id, "vapi", version),
+        sealed=keyring.seal(Secret(f"key of {agency_id}"), *key_context(agency_id, "vapi", version)),
         webhook_sealed=None,
         webhook_token_sealed=None,
         account_sid=None,
@@ -56,7 +56,7 @@ async def test_a_row_swapped_with_another_agencys_does_not_open(pool, keyring):
     for agency_id in ("agency_a", "agency_b"):
         key = await find_key_in_use(pool, agency_id, "vapi")
         with pytest.raises(OpenError):
-            open_key(keyring, key.sealed, agency_id, "vapi", key.version)
+            keyring.open(key.sealed, *key_context(agency_id, "vapi", key.version))
 
 
 async def test_a_row_under_another_version_does_not_open(pool, keyring):
@@ -64,7 +64,7 @@ async def test_a_row_under_another_version_does_not_open(pool, keyring):
     await pool.execute("UPDATE keys SET version = 2")
     key = await find_key_in_use(pool, "agency_a", "vapi")
     with pytest.raises(OpenError):
-        open_key(keyring, key.sealed, "agency_a", "vapi", key.version)
+        keyring.open(key.sealed, *key_context("agency_a", "vapi", key.version))
 
 
 async def test_the_same_key_is_sealed_into_other_text_each_time(keyring):
@@ -72,7 +72,7 @@ async def test_the_same_key_is_sealed_into_other_text_each_time(keyring):
     assert len(sealed) == 50
 
 
-async def test_one_version_is_in_use_and_the_database_sees_to_it(pool, keyring):
+async def test_the_database_allows_only_one_version_in_use(pool, keyring):
     await replace_key(pool, stored(keyring, "agency_a", 1))
     await replace_key(pool, stored(keyring, "agency_a", 2, saved_at=NOW + timedelta(hours=1)))
     assert (await find_key_in_use(pool, "agency_a", "vapi")).version == 2
@@ -80,13 +80,13 @@ async def test_one_version_is_in_use_and_the_database_sees_to_it(pool, keyring):
         await pool.execute("UPDATE keys SET retired_at = NULL")
 
 
-async def test_versions_count_on_for_each_agency_and_kind(pool):
+async def test_versions_are_counted_for_each_agency_and_kind(pool):
     assert [await take_version(pool, "agency_a", "vapi") for _ in range(3)] == [1, 2, 3]
     assert await take_version(pool, "agency_a", "bland") == 1
     assert await take_version(pool, "agency_b", "vapi") == 1
 
 
-async def test_an_account_is_opened_by_the_newest_version_of_the_agencys_own_key(pool, keyring):
+async def test_an_account_is_opened_with_the_newest_version_of_the_agencys_key(pool, keyring):
     account = {"kind": "twilio", "account_sid": "AC1"}
     await replace_key(pool, stored(keyring, "agency_a", 1, **account))
     await replace_key(pool, stored(keyring, "agency_a", 2, **account))
@@ -94,7 +94,7 @@ async def test_an_account_is_opened_by_the_newest_version_of_the_agencys_own_key
     assert await find_account_key(pool, "agency_b", "AC1") is None
 
 
-def test_a_stored_key_prints_nothing_of_what_is_sealed(keyring):
+def test_a_stored_key_does_not_print_its_sealed_values(keyring):
     key = stored(keyring, "agency_a", webhook_sealed="1.k.hooks", webhook_token_sealed="1.k.token")
     for sealed in (key.sealed, key.webhook_sealed, key.webhook_token_sealed):
         assert sealed not in repr(key)

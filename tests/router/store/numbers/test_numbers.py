@@ -58,7 +58,7 @@ async def test_a_number_is_claimed_once_on_an_account_and_once_in_an_agency(pool
     assert await claim_number(pool, elsewhere)
 
 
-async def test_an_abandoned_claim_is_taken_over_by_its_agency_only_and_an_active_number_by_nobody(pool):
+async def test_only_the_agency_itself_takes_over_its_abandoned_claim_and_never_an_active_number(pool):
     later = NOW + timedelta(seconds=61)
     await claim_number(pool, NUMBER)
     stranger = replace(NUMBER, agency_id="agency_b", client_id="client_b", created_at=later)
@@ -68,7 +68,7 @@ async def test_an_abandoned_claim_is_taken_over_by_its_agency_only_and_an_active
     assert not await claim_number(pool, replace(NUMBER, created_at=later + timedelta(days=1)))
 
 
-async def test_a_fallback_that_was_overtaken_is_not_confirmed(pool):
+async def test_an_outdated_fallback_is_not_confirmed(pool):
     await claim_number(pool, NUMBER)
     await want_fallback(pool, "agency_a", NUMBER.e164, "https://new")
     assert not await confirm_fallback(pool, "agency_a", NUMBER.e164, NUMBER.fallback_url)
@@ -77,7 +77,7 @@ async def test_a_fallback_that_was_overtaken_is_not_confirmed(pool):
     assert (await find_number(pool, "agency_a", NUMBER.e164)).fallback_state == "ok"
 
 
-async def test_a_number_goes_with_its_client_and_takes_its_registrations_along(pool):
+async def test_a_number_is_deleted_with_its_client_and_its_registrations_with_it(pool):
     await claim_number(pool, NUMBER)
     await save_registration(pool, "agency_a", NUMBER.e164, "vapi", "pn-1", None)
     (number,) = await list_numbers(pool, "agency_a")
@@ -87,5 +87,5 @@ async def test_a_number_goes_with_its_client_and_takes_its_registrations_along(p
     assert await pool.fetchval("SELECT count(*) FROM registrations") == 0
 
 
-def test_a_number_prints_nothing_of_its_sealed_fallback():
+def test_a_number_does_not_print_its_sealed_fallback():
     assert "fallback?t=" not in repr(NUMBER)

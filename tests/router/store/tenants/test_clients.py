@@ -4,7 +4,7 @@ from router.routing.route import Hours, OpenSpan, Routing
 from router.store.tenants.clients import read_routing
 
 
-def test_what_is_absent_has_its_default():
+def test_absent_settings_have_their_defaults():
     assert read_routing({}) == Routing()
 
 

@@ -1,4 +1,4 @@
-"""Sessions that were ended before their time, and forgotten after it."""
+"""Sessions that were ended early, and are deleted once they expire."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def on_record(database: Database, now: datetime = NOW) -> SessionsOnRecord:
     return SessionsOnRecord(database, Guard(), lambda: now)
 
 
-async def test_a_session_that_was_ended_is_known_everywhere(database: Database):
+async def test_an_ended_session_is_known_in_every_process(database: Database):
     await on_record(database).end("one", NOW + timedelta(hours=1))
     assert await on_record(database).has_ended("one")
     assert not await on_record(database).has_ended("another")
 
 
-async def test_ending_twice_is_as_good_as_once(database: Database):
+async def test_a_session_can_be_ended_twice(database: Database):
     for _ in range(2):
         await on_record(database).end("one", NOW + timedelta(hours=1))
     assert await on_record(database).has_ended("one")
 
 
-async def test_what_would_be_over_anyway_is_forgotten(database: Database):
+async def test_expired_sessions_are_deleted(database: Database):
     await on_record(database).end("old", NOW + timedelta(hours=1))
     await on_record(database, NOW + timedelta(hours=2)).end("new", NOW + timedelta(hours=14))
     rows = await database.settings.fetch("SELECT id FROM ended_sessions")
     assert [row["id"] for row in rows] == ["new"]
 
 
-async def test_without_a_database_it_says_so_with_an_oserror(database: Database):
+async def test_without_a_database_it_raises_an_oserror(database: Database):
     await database.settings.close()
     with pytest.raises(OSError):
         await on_record(database).has_ended("one")

@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 KEY = ("token_1 POST /v1/agencies", "order-66")
 
 
-async def test_of_many_at_once_one_gets_the_work(database):
+async def test_of_many_requests_at_once_one_gets_the_work(database):
     claims = [claim_key(database.settings, *KEY, b"hash", NOW) for _ in range(10)]
     assert sorted(await asyncio.gather(*claims)) == [False] * 9 + [True]
 
@@ -42,7 +42,7 @@ async def test_an_abandoned_claim_is_taken_over_for_the_same_body_only(database)
     assert not await claim_key(database.settings, *KEY, b"hash", later)
 
 
-async def test_what_is_older_than_a_day_is_swept(database):
+async def test_replies_older_than_a_day_are_deleted(database):
     await claim_key(database.settings, "scope", "old", b"hash", NOW - timedelta(hours=25))
     await claim_key(database.settings, "scope", "new", b"hash", NOW - timedelta(hours=23))
     await sweep_replies(database.settings, NOW)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
-async def test_a_token_is_found_by_its_text_alone_and_goes_with_its_agency(database):
+async def test_a_token_is_found_only_by_its_text_and_is_deleted_with_its_agency(database):
     pool = database.settings
     await insert_agency(pool, Agency("agency_a", "A", None, None, None, None, NOW))
     token = Token("token_1", "agency_a", "Laptop", NOW)
