@@ -14,8 +14,8 @@ from router.api.gate import Actor
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.fields import Input, Name, Output
+from router.store.changes import AuditEntry, list_audit_entries
 from router.store.tenants import tokens as store
-from router.store.tenants.audit import AuditEntry, list_audit_entries
 from router.tenants.tokens import IssuedToken, Tokens
 
 _PATH = "/v1/agencies/{agency}/tokens"

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from router.ids import new_id
 from router.store.pool import COMMAND_SECONDS, Connection, Database
-from router.store.tenants.audit import AuditEntry, insert_audit_entry
+from router.store.rows import columns, parameters, read, values
 
 _T = TypeVar("_T")
 
@@ -22,6 +22,22 @@ Receipt: TypeAlias = Callable[[Connection, Any], Awaitable[None]]
 """Keeps the outcome of a change for a repeat of the request, over the connection of its transaction."""
 
 _NO_OUTCOME: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change. `actor` is "admin" or a token's id, `address` the client's IP address."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    address: str | None
+
+
+_COLUMNS: Final = columns(AuditEntry)
+_PARAMETERS: Final = parameters(AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +70,9 @@ class Change:
 
     async def record(self, action: str, target: str) -> None:
         """Add an entry to the agency's audit log."""
-        entry = AuditEntry(
-            id=new_id("audit"),
-            at=self._clock(),
-            actor=self._author.name,
-            action=action,
-            target=target,
-            address=self._author.address,
-        )
-        await insert_audit_entry(self.connection, self._agency_id, entry)
+        entry = AuditEntry(new_id("audit"), self._clock(), self._author.name, action, target, self._author.address)
+        statement = f"""INSERT INTO audit ({_COLUMNS}, agency_id) VALUES ({_PARAMETERS}, $7)"""
+        await self.connection.execute(statement, *values(entry), self._agency_id)
 
     def done(self, outcome: _T) -> _T:
         """The work is finished with this outcome, which goes into the receipt."""
@@ -90,3 +100,22 @@ class Changes:
             change = Change(connection, author, agency_id, self.clock)
             yield change
             await change.finish()
+
+
+async def list_audit_entries(
+    connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[AuditEntry]:
+    """Newest first."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {_COLUMNS}
+          FROM audit
+         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
+         ORDER BY at DESC, id DESC
+         LIMIT $4
+        """,
+        agency_id,
+        *(after or (None, None)),
+        limit,
+    )
+    return [read(AuditEntry, row) for row in rows]
