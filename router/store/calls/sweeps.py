@@ -88,7 +88,7 @@ async def claim_overdue_calls(
 
 
 async def enrol_accounts(connection: Connection, now: datetime) -> None:
-    """Sweep every account that has numbers of ours, from the day of its first one on, and no other."""
+    """Sweep every account that has numbers of ours, from its first one on but at most a day back, and no other."""
     enrol = """
         INSERT INTO sweeps (account_sid, swept_until, next_at)
         SELECT n.account_sid, greatest(min(n.created_at), $2), $1
