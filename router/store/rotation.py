@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from crypto import Keyring, OpenError
 from router.store.pool import Connection
@@ -116,12 +116,17 @@ class Rotation:
     unreadable: int
 
 
+async def find_sealed(connection: Connection) -> list[tuple[Place, list[Any], str]]:
+    """Every stored value with its place and the identity of its row."""
+    rows = [(place, [*row]) for place in PLACES for row in await connection.fetch(place.find)]
+    return [(place, identity, value) for place, (*identity, value) in rows if value is not None]
+
+
 async def rotate_all(connection: Connection, keyring: Keyring, show: Callable[[Rotation], None]) -> Rotation:
     """Seal every stored value under the active key. Values that do not open are left as they are, and counted."""
-    rows = [(place, *row) for place in PLACES for row in await connection.fetch(place.find)]
-    found = [row for row in rows if row[-1] is not None]
+    found = await find_sealed(connection)
     done = unreadable = 0
-    for place, *identity, value in found:
+    for place, identity, value in found:
         resealed = _reseal(keyring, value, place.context(*identity))
         if resealed is None:
             unreadable += 1

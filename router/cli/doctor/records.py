@@ -10,7 +10,7 @@ from adapters.registry import Declarations, one_of
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection
-from router.store.rotation import PLACES
+from router.store.rotation import find_sealed
 
 _SPOOLED: Final = "spool"
 
@@ -56,12 +56,10 @@ async def look_at_records(
 
 
 async def _look_at_seals(connection: Connection, keyring: Keyring) -> list[Finding]:
-    """Every sealed value is opened once, and let go of at once."""
+    """Every sealed value is opened once, and not kept."""
     states: Counter[str] = Counter()
-    for place in PLACES:
-        for row in await connection.fetch(place.find):
-            if row["value"] is not None:
-                states[_judge_seal(keyring, row["value"], place.context(row))] += 1
+    for place, identity, value in await find_sealed(connection):
+        states[_judge_seal(keyring, value, place.context(*identity))] += 1
     findings = []
     if states["closed"]:
         findings.append(
