@@ -142,6 +142,20 @@ class Settings(BaseModel):
     """Concurrent calls per caller; further calls go to voicemail."""
     agency_calls: Annotated[int, Field(ge=1)] = 500
     """Concurrent calls per agency; further calls go to voicemail."""
+    connections: Annotated[int, Field(ge=10, le=100_000)] = 2000
+    """Incoming connections open at the same time in each process, if the system's limit on open files allows it. When
+    they are used up, a new connection takes the place of the one that has gone longest without a complete request."""
+    header_bytes: Annotated[int, Field(ge=8192, le=65535)] = 32768
+    """Bytes of a request's first line and headers together; more get 431."""
+    header_fields: Annotated[int, Field(ge=30, le=1000)] = 100
+    """Headers of a request; more get 431."""
+    header_timeout: Seconds = 10
+    """Seconds that a client has to send a request's headers; after that, 408."""
+    body_timeout: Seconds = 20
+    """Seconds that a client has to send a request's body, at 1 kB a second or faster; after that, 408."""
+    idle_timeout: Seconds = 5
+    """Seconds that a connection may be idle between two requests. Behind a proxy that keeps connections open, set it
+    higher than the proxy's own limit."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 5
     """Seconds after SIGTERM during which `/readyz` returns 503 and calls are still accepted."""
     private_endpoints: Literal["on", "off"] = "off"

@@ -31,6 +31,7 @@ from router.cli.setup import (
     with_database,
 )
 from router.cli.workers import run_workers
+from router.edge import Limits, bounded_config, raise_descriptor_limit
 from router.health import ServiceHealth
 from router.hygiene import forbid_core_dumps, hide_memory, is_memory_overwritten, is_memory_readable
 from router.settings import Settings, SettingsError, load_settings
@@ -206,18 +207,14 @@ class DrainingServer(uvicorn.Server):
 
 
 def serving_config(make_app: Callable[[], Starlette], settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
+    return bounded_config(
         make_app,
+        Limits.of(settings, raise_descriptor_limit()),
         factory=True,
         host=settings.host,
         port=settings.port,
-        log_config=None,
         log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        h11_max_incomplete_event_size=64 * 1024,
     )
 
 

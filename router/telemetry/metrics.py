@@ -47,6 +47,7 @@ _CARRIER = "twilio"
 _CARRIER_ROUTES = ("/webhooks/twilio/voice", "/webhooks/twilio/status", "/webhooks/twilio/calls")
 _KEY_RESULTS = ("valid", "out_of_credit", "failing", "untold")
 _DELIVERY_RESULTS = ("delivered", "failed", "dead")
+_CONNECTION_ENDS = ("too_large", "too_slow", "malformed", "unread", "crowded", "refused")
 _JOB_RESULTS = ("done", "again", "failed", "given_up")
 
 CALLS_RECEIVED = Counter("callrouter_calls_received_total", "Verified calls received")
@@ -99,6 +100,9 @@ KEY_CHECKS = Counter("callrouter_key_checks_total", "Checks of agencies' keys", 
 DELIVERIES = Counter("callrouter_deliveries_total", "Attempts to deliver an event to an agency's endpoint", ["result"])
 STREAMS = Gauge("callrouter_event_streams", "Open event streams", multiprocess_mode="livesum")
 JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
+CONNECTIONS_ENDED = Counter(
+    "callrouter_connections_ended_total", "Incoming connections closed because of their client", ["reason"]
+)
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
 _providers: set[str] = set()
@@ -158,6 +162,7 @@ spool_bytes = SPOOL_BYTES.set
 database_up = DATABASE_UP.set
 key_unreadable = _count_by(KEYS_UNREADABLE, _kinds)
 delivery_finished = _count_by(DELIVERIES, _DELIVERY_RESULTS)
+connection_ended = _count_by(CONNECTIONS_ENDED, _CONNECTION_ENDS)
 event_stream = STREAMS.track_inprogress  # a context manager: the stream is open inside the block
 _create_series(ANSWER_SECONDS, _ANSWERERS)
 _create_series(LOG_DROPPED, _LOG_FAULTS)

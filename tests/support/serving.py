@@ -6,10 +6,10 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from adapters.sandbox.server import serving
+from router.edge import Limits, bounded_config
 
 
 def listen() -> socket.socket:
@@ -26,16 +26,10 @@ def url_of(listening: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serve_app(
-    app: ASGIApp, listening: socket.socket | None = None, *, lifespan: bool = False
+    app: ASGIApp, listening: socket.socket | None = None, *, lifespan: bool = False, limits: Limits | None = None
 ) -> AsyncIterator[str]:
     """Yields the URL under which the application answers while the block runs."""
     listening = listening or listen()
-    config = uvicorn.Config(
-        app,
-        lifespan="on" if lifespan else "off",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
+    config = bounded_config(app, limits or Limits(), lifespan="on" if lifespan else "off", timeout_graceful_shutdown=1)
     async with serving(config, listening):
         yield url_of(listening)

@@ -32,7 +32,8 @@ def known_values() -> dict[str, set[str]]:
         "outcome": {*metrics._OUTCOMES, *metrics._REQUEST_OUTCOMES} | OTHER,
         "provider": providers | OTHER,
         "result": RESULTS | OTHER,
-        "reason": {*metrics._SKIP_REASONS, *metrics._REJECTIONS, *metrics._LOG_FAULTS} | OTHER,
+        "reason": {*metrics._SKIP_REASONS, *metrics._REJECTIONS, *metrics._LOG_FAULTS, *metrics._CONNECTION_ENDS}
+        | OTHER,
         "scope": {*metrics._CIRCUIT_SCOPES} | OTHER,
         "route": {*metrics._routes} | OTHER,
         "status": CLASSES | OTHER,
