@@ -190,7 +190,7 @@ async def test_a_number_that_is_on_the_account_already_is_not_called_bought(mark
         ({"area_code": "999"}, "area_code", "no number for sale"),
         ({"country": "ZZ"}, "country", "no number for sale"),
         ({"country": "us"}, "country", "two capital letters"),
-        ({"account": "platform"}, "account", "take over"),
+        ({"account": "platform"}, "account", "must be left out to buy a number"),
         ({"carrier": "vapi"}, "carrier", "twilio"),
         ({"client_id": "client_nobody"}, "client_id", "client"),
     ],
