@@ -1,18 +1,14 @@
-"""Environment → Settings, read once and checked at start; every mistake is named at once.
+"""Reads the settings from the environment, once, and checks them at start. All mistakes are reported together.
 
-The docstring below each field is its description in the README and in .env.example, which `python -m router.settings`
-prints. A secret NAME may also be given as NAME_FILE, the path of a file that holds it. Nothing else in the service reads
-the environment.
+The docstring below each field is its description in the README and in .env.example, which `python -m router.cli.example`
+prints. A secret NAME may also be given as NAME_FILE, the path of a file that contains it. Nothing else in the service
+reads the environment.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
-import textwrap
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -24,15 +20,15 @@ from pydantic.fields import FieldInfo
 _PREFIX = "CALLROUTER_"
 _SHORTEST_TOKEN = 16
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
-_EXAMPLE_HEAD = """\
-# The settings of callrouter and their defaults. Copy this file to .env, uncomment what you want to change, and pass it
-# on: EnvironmentFile= for systemd, --env-file for Docker. callrouter reads the environment, never the file.
-# You can also provide a secret as NAME_FILE, the path of a file that contains it.
-"""
+
+
+def reveal(secret: SecretStr | None) -> str:
+    """The value of a secret setting; an empty string if it is unset."""
+    return secret.get_secret_value() if secret is not None else ""
 
 
 class SettingsError(ValueError):
-    """One or more settings are wrong. `problems` has a line for each: the setting's name and what to do."""
+    """Settings are wrong. `problems` has one line for each: the setting's name and what to do."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -47,9 +43,9 @@ def _base_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, parts.netloc)):
         raise ValueError("must be an address like https://calls.example.com")
     if not _has_good_port(parts):
-        raise ValueError("must have a port from 1 to 65535, or none")
+        raise ValueError("must have a port from 1 to 65535, or no port")
     if parts.query or parts.fragment or parts.username:
-        raise ValueError("must have no user, query or fragment")
+        raise ValueError("must not have a user, query or fragment")
     if "_" in parts.hostname:
         raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
@@ -70,7 +66,7 @@ def _account_sid(value: str) -> str:
 
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value) < _SHORTEST_TOKEN:
-        raise ValueError(f"must have {_SHORTEST_TOKEN} characters or more")
+        raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
     return value
 
 
@@ -127,7 +123,7 @@ class Settings(BaseModel):
     twilio_auth_token: SecretStr | None = None
     """Auth token of the platform's Twilio account, secret. Set both or neither."""
     providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
-    """What the providers declare, by name: see `Declared`."""
+    """The values of the settings that providers declare, by name."""
     twilio_url: BaseUrl = "https://api.twilio.com"
     """Base address of the Twilio API."""
     answer_deadline: Annotated[float, Field(ge=2, le=14)] = 10
@@ -181,18 +177,22 @@ class Settings(BaseModel):
 
     @property
     def embedded(self) -> bool:
-        """Whether the service runs its own PostgreSQL under the data dir."""
+        """Whether the service runs its own PostgreSQL in the data directory."""
         return self.database_url is None
 
     @property
     def dsn(self) -> str:
-        """Where the database is: the given one, or the embedded one once it was started."""
-        secret = self.database_url or self.embedded_dsn
-        return secret.get_secret_value() if secret is not None else ""
+        """The given database, or the embedded one once it has been started."""
+        return reveal(self.database_url or self.embedded_dsn)
+
+    @property
+    def direct_dsn(self) -> str:
+        """The DSN for LISTEN, which does not work through a transaction pooler."""
+        return reveal(self.database_direct_url) or self.dsn
 
     @property
     def base_url(self) -> str:
-        """The address under which Twilio and the providers reach us."""
+        """The address at which Twilio and the providers reach us."""
         return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
@@ -206,10 +206,9 @@ def load_settings(
     declared: Mapping[str, Declared] | None = None,
     **overrides: Any,
 ) -> Settings:
-    """Read the environment (and the files that NAME_FILE variables point to). Raises SettingsError.
+    """Read the environment, and the files that NAME_FILE variables name. Raises SettingsError.
 
-    `checks` say what is wrong with settings whose form is known elsewhere, None if nothing. `declared` are the settings
-    of the providers that there are.
+    Each of `checks` says what is wrong with a setting, or returns None. `declared` are the providers' settings.
     """
     env = os.environ if environ is None else environ
     values, problems = _read(env)
@@ -227,88 +226,12 @@ def load_settings(
     return settings
 
 
-def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) -> Settings:
-    """Fill settings that have no value from files under the data dir, made once, readable by the owner only.
-
-    Only for an embedded database: elsewhere `load_settings` has refused to go on without them.
-    Raises SettingsError for a file that lost its content: a new key in its place would open nothing.
-    """
-    found: dict[str, SecretStr] = {}
-    folder = settings.data_dir / "secrets"
-    for name, new_value in make.items():
-        if getattr(settings, name) is None:
-            path = folder / name.replace("_", "-")
-            value = _read_or_create(path, new_value)
-            if not value:
-                raise SettingsError(
-                    [f"{env_name(name)}: {path} is empty: restore it, or delete it to have a new one made"]
-                )
-            found[name] = SecretStr(value)
-    return settings.model_copy(update=found)
-
-
-def _read_or_create(path: Path, new_value: Callable[[], str]) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        _create(path, new_value() + "\n")
-    return path.read_text().strip()
-
-
-def _create(path: Path, text: str) -> None:
-    """The file appears with all of its content or not at all, also when several processes start at once."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # for the owner only
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its value counts
-            os.link(draft, path)
-    finally:
-        Path(draft).unlink()
-
-
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
     return "DATABASE_URL" if field == "database_url" else f"{_PREFIX}{field.upper()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A setting as documentation shows it: its environment variable, what it is for, and its default if it has one."""
-
-    name: str
-    meaning: str
-    default: str | None
-    is_secret: bool = False
-
-
-def describe_all(declared: Mapping[str, Declared]) -> list[Described]:
-    """In the order of documentation. `declared` are those of the providers."""
-    described: list[Described] = []
-    for field, info in Settings.model_fields.items():
-        if field == "providers":
-            described += [Described(env_name(name), one.help, one.default) for name, one in declared.items()]
-        elif not info.exclude:
-            default = None if info.default_factory or info.default is None else str(info.default)
-            meaning = " ".join((info.description or "").split())
-            described.append(Described(env_name(field), meaning, default, _is_secret(info)))
-    return described
-
-
-def make_example(declared: Mapping[str, Declared]) -> str:
-    """The text of .env.example: every setting with its description, and commented out with its default."""
-    settings = describe_all(declared)
-    return "\n".join(
-        [_EXAMPLE_HEAD, *(f"{_comment(one.meaning)}\n#{one.name}={one.default or ''}\n" for one in settings)]
-    )
-
-
-def _comment(text: str) -> str:
-    return textwrap.fill(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
-
-
-def _is_secret(info: FieldInfo) -> bool:
+def is_secret(info: FieldInfo) -> bool:
     return "SecretStr" in str(info.annotation)
 
 
@@ -319,7 +242,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         if info.exclude:
             continue
         name = env_name(field)
-        path = env.get(f"{name}_FILE") if _is_secret(info) else None
+        path = env.get(f"{name}_FILE") if is_secret(info) else None
         if path and env.get(name):
             problems.append(f"{name} and {name}_FILE: set one of them, not both")
         elif path:
@@ -341,7 +264,7 @@ def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
 def _read_declared(
     env: Mapping[str, str], given: dict[str, Any], declared: Mapping[str, Declared]
 ) -> tuple[dict[str, str], list[str]]:
-    """What is `given` counts, and is taken out of there."""
+    """The providers' settings. Values in `given` take precedence and are removed from it."""
     values: dict[str, str] = {}
     problems: list[str] = []
     for name, setting in declared.items():
@@ -356,7 +279,7 @@ def _read_declared(
 
 
 def _find_gaps(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with settings taken together."""
+    """What is wrong with combinations of settings."""
     problems = []
     if "database_url" in values:
         problems += [

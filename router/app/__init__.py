@@ -1,7 +1,4 @@
-"""The composition root: settings become everything that exists once, and the applications that serve it.
-
-Here and in router.cli alone, concrete things meet. What each does is elsewhere.
-"""
+"""The composition root: makes every object from the settings, once, and the applications that serve them."""
 
 from __future__ import annotations
 

@@ -1,21 +1,28 @@
-"""What agencies' settings are worked on with: each object of keys, assistants, numbers, messages and tenants, made once."""
+"""Makes each object of keys, assistants, numbers, messages and tenants, once, and collects those that the API uses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.carrier import Account, Carrier
+from adapters.receivers import Receivers
 from adapters.registry import Providers
 from crypto import Keyring
 from router.accounts import Accounts
 from router.addresses import Addresses
+from router.api.idempotency import Replies
 from router.assistants.linking import ClientAssistants
 from router.assistants.links import Links
 from router.assistants.plan import SwitchPlans
 from router.assistants.removing import Removal
 from router.assistants.site import Sites
 from router.assistants.work import SyncWork
+from router.calls.claims import Caps
+from router.calls.preview import Previews
 from router.clock import Clock
+from router.events.endpoints import Endpoints
+from router.events.feed import EventFeed
 from router.keys.checks import KeyChecks
 from router.keys.letters import KeyLetters
 from router.keys.rounds import KeyRounds
@@ -43,6 +50,7 @@ from router.numbers.release import Release
 from router.numbers.shops import Shops
 from router.numbers.subaccounts import Subaccounts
 from router.numbers.taking_over import TakingOver
+from router.routing.dispatch import Dispatcher
 from router.store.changes import Changes
 from router.store.pool import Database
 from router.tenants.agencies import Agencies
@@ -54,7 +62,7 @@ from router.wanted import Places, WantedAssistants, Wirings
 
 @dataclass(frozen=True, slots=True)
 class Areas:
-    """For the composition root and tests: whoever needs one of these is handed it, not the whole."""
+    """For the composition root and tests. Code that needs one of these gets that one, never the whole."""
 
     accounts: Accounts
     agencies: Agencies
@@ -179,3 +187,38 @@ def make_areas(
         tokens=Tokens(changes),
         wanted=wanted,
     )
+
+
+def api_parts(
+    areas: Areas,
+    *,
+    keyring: Keyring,
+    providers: Providers,
+    dispatcher: Dispatcher,
+    caps: Caps,
+    feed: EventFeed,
+    receivers: Receivers,
+) -> dict[Any, Any]:
+    """What the API's operations use, by type. `dispatcher` and `caps` are those of live calls, for `explain`."""
+    database, clock = areas.changes.database, areas.changes.clock
+    parts = (
+        areas.agencies,
+        areas.client_assistants,
+        areas.clients,
+        areas.given_registrations,
+        areas.key_views,
+        areas.keys,
+        areas.market,
+        areas.number_changes,
+        areas.plans,
+        areas.purchases,
+        areas.recordings,
+        areas.taking_over,
+        areas.tokens,
+        Endpoints(areas.changes, keyring, receivers),
+        Previews(database, providers, dispatcher, caps, clock),
+        Replies(database, keyring, clock),
+        database,
+        feed,
+    )
+    return {type(part): part for part in parts} | {Clock: clock}

@@ -1,4 +1,4 @@
-"""What a call runs through, put together: claims, answers, documents, the flow, the end, moving it to a person, the sweep."""
+"""Makes the objects that handle a call: claims, answers, documents, the flow, the end, transfers, the sweep."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from router.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class CallPath:
-    """One of each, shared by all that tells us about calls."""
+    """One object of each kind, shared by all the webhooks and jobs."""
 
     events: CallEvents
     key_notes: KeyNotes

@@ -1,7 +1,4 @@
-"""What reaches outside the process: the database, the providers, the carrier; made from the settings, closed again.
-
-`serve` answers calls with it, `worker` does jobs with it.
-"""
+"""What reaches outside the process: the database, the providers, the carrier. Made from the settings and closed again."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import asyncpg
-from pydantic import SecretStr
 
 from adapters.carrier import Account
 from adapters.http import Http
@@ -28,7 +24,7 @@ from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access
-from router.settings import Settings
+from router.settings import Settings, reveal
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
@@ -39,7 +35,7 @@ from router.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything that leads out of the process, or keeps what comes in."""
+    """Everything that leads out of the process or stores what comes in."""
 
     database: Database
     guard: Guard
@@ -62,10 +58,7 @@ class Outside:
 
     @asynccontextmanager
     async def opened(self, dsn: str) -> AsyncIterator[None]:
-        """In use while the block runs, also with a database that is away.
-
-        Raises SchemaError for one that is there and has another schema.
-        """
+        """In use while the block runs, even if the database is down. Raises SchemaError if it has another schema."""
         async with self.database.opened():
             await _look_at_database(dsn, self.guard)
             self.recorder.start()
@@ -81,7 +74,7 @@ class Outside:
 def make_outside(
     settings: Settings, declarations: Declarations, clock: Clock, is_stopping: Callable[[], bool]
 ) -> Outside:
-    """Nothing is connected yet. `is_stopping`: what lasts, such as a stream of events, ends soon after it says so."""
+    """Connects nothing yet. Long requests, such as event streams, end soon after `is_stopping` returns True."""
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
     database, guard = make_database(settings.dsn), Guard()
     http = Http(observe=metrics.outgoing_finished)
@@ -92,7 +85,7 @@ def make_outside(
         database=database,
         guard=guard,
         recorder=Recorder(
-            partial(_connect_anew, settings.dsn, database), guard, Spool(settings.data_dir / "spool", vault.keyring)
+            partial(_reconnect, settings.dsn, database), guard, Spool(settings.data_dir / "spool", vault.keyring)
         ),
         memory=RouteMemory(),
         http=http,
@@ -117,24 +110,15 @@ def platform_account(settings: Settings) -> Account | None:
     return Account(settings.twilio_account_sid, Secret(reveal(settings.twilio_auth_token)))
 
 
-def direct_dsn(settings: Settings) -> str:
-    """Where LISTEN works: not through a transaction pooler."""
-    return reveal(settings.database_direct_url) or settings.dsn
-
-
-def reveal(secret: SecretStr | None) -> str:
-    return secret.get_secret_value() if secret is not None else ""
-
-
-async def _connect_anew(dsn: str, database: Database) -> asyncpg.Connection:
-    """The recorder's own connection: it is the one that finds the database again. Raises SchemaError."""
+async def _reconnect(dsn: str, database: Database) -> asyncpg.Connection:
+    """The recorder's own connection; it notices when the database is back. Raises SchemaError."""
     connection = await connect_to_schema(dsn)
     await database.renew()
     return connection
 
 
 async def _look_at_database(dsn: str, guard: Guard) -> None:
-    """Without it the service starts all the same, with what the last run remembered. Raises SchemaError."""
+    """If it is down, the service starts anyway, with the routes saved by the last run. Raises SchemaError."""
     with suppress(DatabaseAwayError):
         connection = await guard.ask(partial(connect_to_schema, dsn))
         connection.terminate()

@@ -1,4 +1,4 @@
-"""The service: every object of a process, made once, and what runs beside the requests while the process lives."""
+"""The service: every object of a process, made once, its jobs, and what runs beside the requests."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from crypto import Keyring
 from router.addresses import Addresses
 from router.app.areas import Areas, make_areas
 from router.app.calls import CallPath, make_call_path
-from router.app.jobs import make_runner
-from router.app.outside import Outside, direct_dsn, make_outside, reveal
+from router.app.outside import Outside, make_outside
 from router.calls.claims import Caps
 from router.calls.memory import MemoryKeeper
 from router.calls.route_file import RouteFile
 from router.clock import Clock, utc_now
+from router.events.deliveries import Deliveries
 from router.health import ServiceHealth
 from router.jobs import JobRunner
-from router.settings import Settings
+from router.keys.retired import erase_retired
+from router.mail import Letters, Mailer, read_smtp_url
+from router.settings import Settings, reveal
 from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
 from router.store.pool import AWAY_ERRORS
@@ -38,7 +40,7 @@ KEY_NOTES_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """For the applications, the commands and tests: what needs one of these is handed it, not the whole."""
+    """For the applications, the commands and tests. Code that needs one of these gets that one, never the whole."""
 
     settings: Settings
     health: ServiceHealth
@@ -53,7 +55,7 @@ class Service:
 
     @asynccontextmanager
     async def answering_calls(self, *, jobs: bool) -> AsyncIterator[None]:
-        """Everything that goes on beside the requests. `jobs` False: background jobs are left to other processes."""
+        """Run everything beside the requests. Without `jobs`, background jobs are left to other processes."""
         async with self.outside.opened(self.settings.dsn):
             await self.keeper.load()
             try:
@@ -65,12 +67,12 @@ class Service:
 
     @asynccontextmanager
     async def doing_jobs(self) -> AsyncIterator[None]:
-        """For a process that answers no calls."""
+        """For a process that takes no calls."""
         async with self.outside.opened(self.settings.dsn):
             yield
 
     def _tasks(self, *, jobs: bool) -> dict[str, Work]:
-        dsn = direct_dsn(self.settings)
+        dsn = self.settings.direct_dsn
         tasks: dict[str, Work] = {
             "memory": _every(MEMORY_SECONDS, self.keeper.exchange),
             "notices": Notices(dsn, self.keeper.refresh).run,
@@ -81,7 +83,7 @@ class Service:
         return tasks | ({"jobs": self._run_jobs} if jobs else {})
 
     async def _run_jobs(self) -> None:
-        """What is not done by the end goes back into the queue."""
+        """At the end, unfinished jobs return to the queue."""
         running = asyncio.ensure_future(self.runner.run())
         try:
             await asyncio.shield(running)
@@ -93,7 +95,7 @@ class Service:
 def make_service(
     settings: Settings, health: ServiceHealth, clock: Clock = utc_now, providers: Declarations = PROVIDERS
 ) -> Service:
-    """Nothing is connected yet. Settings are complete: secrets given or generated. Needs the running event loop.
+    """Connects nothing yet, but needs the running event loop. The settings must have all secrets.
 
     `providers` are those that the settings were loaded for.
     """
@@ -127,8 +129,29 @@ def make_service(
             outside.guard,
         ),
         verifier=_make_verifier(settings, outside),
-        runner=make_runner(settings, outside, areas, calls),
+        runner=_make_runner(settings, outside, areas, calls),
     )
+
+
+def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: CallPath) -> JobRunner:
+    """A runner with all jobs. docs/jobs.md describes each, and what happens when it fails. No call needs one."""
+    runner = JobRunner(settings.direct_dsn)
+    mailer = Mailer(read_smtp_url(reveal(settings.smtp_url)), settings.mail_from) if settings.mail_from else None
+    letters = Letters(mailer)
+    letters.register(runner)
+    runner.repeat("keys.erase_retired", "*/5 * * * *", lambda: erase_retired(outside.database, outside.clock))
+    areas.key_rounds.register(runner)
+    areas.key_letters.register(letters)
+    areas.number_jobs.register(runner)
+    areas.sync_work.register(runner)
+    areas.message_mail.register(runner, letters)
+    runner.repeat("agencies.retention", "23 3 * * *", areas.retention.apply)
+    deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
+    deliveries.register(runner)
+    calls.overdue.register(runner)
+    calls.unseen.register(runner)
+    runner.beside(Notices(settings.direct_dsn, deliveries.hear, CALL_EVENTS).run)
+    return runner
 
 
 def _make_verifier(settings: Settings, outside: Outside) -> Verifier:

@@ -16,14 +16,13 @@ from starlette.routing import BaseRoute, Route, Router
 from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring, Secret
 from router.api.app import api_routes
-from router.app.api import api_parts
-from router.app.outside import reveal
+from router.app.areas import api_parts
 from router.app.service import Service, make_service
 from router.clock import Clock, utc_now
 from router.console import ConsoleServices, console_routes
 from router.health import ServiceHealth, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
-from router.settings import Settings
+from router.settings import Settings, reveal
 from router.store.tenants.ended_sessions import SessionsOnRecord
 from router.telemetry import emit, metrics
 from router.webhooks.fallback import fallback_routes
@@ -42,10 +41,10 @@ def create_app(
     clock: Clock = utc_now,
     providers: Declarations = PROVIDERS,
 ) -> Starlette:
-    """The whole service as an ASGI application. To be called in the event loop that serves it.
+    """The whole service as an ASGI application. Call it in the event loop that serves it.
 
-    `health` is what the probes are told; `jobs` False: background jobs are left to other processes. `providers`
-    are those that the settings were loaded for.
+    `health` is what the probes report. Without `jobs`, background jobs are left to other processes. `providers` are
+    those that the settings were loaded for.
     """
     service = make_service(settings, health or ServiceHealth(), clock, providers)
 
@@ -61,13 +60,13 @@ def create_app(
 
 
 def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
-    """Only the static fallback and a probe: nothing that could be away."""
+    """Only the static fallback and a probe: nothing that could be down."""
     live = Route("/livez", lambda _: PlainTextResponse("alive\n"))
     return Starlette(routes=[live, *_fallback(keyring, settings)])
 
 
 def worker_app(health: ServiceHealth) -> Starlette:
-    """Only the probes of a process that does jobs."""
+    """Only the probes and metrics of a process that runs jobs."""
     return Starlette(routes=health_routes(health))
 
 

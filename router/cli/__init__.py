@@ -1,4 +1,4 @@
-"""The commands. Each is a thin shell over the service's own parts."""
+"""The commands. Each is thin and uses the service's own parts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ app.add_typer(keys, name="keys")
 
 
 def main() -> None:
-    """The entry point of the `callrouter` command. Wrong usage is told in one line."""
+    """The entry point of the `callrouter` command. Wrong usage is reported in one line."""
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():
             sys.stderr.write(f"callrouter: {message}\n")
         code = error.exit_code
-    # What is left is tidying up, such as stopping the embedded database: nobody may cut that short by accident.
+    # Cleanup, such as stopping the embedded database, must not be interrupted.
     ignore_signals()
     sys.exit(code)

@@ -26,11 +26,10 @@ from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import Customer, DemoWorld, demo_world
 from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
-from router.cli.serve import DrainingServer, Host, Port, configure_logging_of, listen, serving_config
-from router.cli.setup import exit_when_told, fail, prepare_schema, read_settings, with_database
+from router.cli.serve import DrainingServer, Host, Port, listen, serving_config
+from router.cli.setup import begin, fail, prepare, read_settings
 from router.health import ServiceHealth
-from router.hygiene import forbid_core_dumps, hide_memory
-from router.settings import Settings, env_name
+from router.settings import Settings, env_name, reveal
 
 _AGENCY: Final = "Demo agency"
 _CLIENTS: Final = ("Acme Plumbing", "Bright Dental", "Corner Bakery")
@@ -45,17 +44,12 @@ def demo(host: Host = None, port: Port = None) -> None:
     """Run everything on this machine, with a demo agency to call. Stop it with Ctrl-C."""
     home = data_dir(os.environ)
     settings = read_settings(_heeded(os.environ), host=host, port=port, data_dir=home / "demo")
-    exit_when_told()
-    forbid_core_dumps()
-    hide_memory()
+    begin()
     with _only_one(settings.data_dir):
         listening, settings = listen(settings)
-        settings = with_database(settings)
-        prepare_schema(settings)
-        configure_logging_of(settings)
         notes = home / DEMO_FILE
         try:
-            asyncio.run(_run(settings, listening, notes))
+            asyncio.run(_run(prepare(settings), listening, notes))
         except (DemoError, httpx.HTTPError) as error:
             fail(f"the demo cannot be set up: {error}")
         finally:
@@ -94,8 +88,7 @@ async def _run(settings: Settings, listening: socket.socket, notes: Path) -> Non
         while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has no event for it)
             await asyncio.sleep(0.05)
         try:
-            assert settings.admin_token is not None  # noqa: S101  (read_settings has seen to it)
-            token = await provision(settings.base_url, settings.admin_token.get_secret_value(), world)
+            token = await provision(settings.base_url, reveal(settings.admin_token), world)
             _write_notes(notes, settings, sandbox, world)
             _greet(settings, sandbox, world, token)
         except (DemoError, httpx.HTTPError):

@@ -1,7 +1,7 @@
-"""`callrouter explain`: who would take a call now, and why not the others; asked of the running service.
+"""`callrouter explain`: asks the running service who would take a call now, and why the others would not.
 
-Where the service is: from --url, the environment, or the notes that a running demo leaves in the data dir. Its
-administrator's token: from the same settings as the service's own, or from the files that it generated.
+The service's address comes from --url, the environment, or the notes that a running demo leaves in the data directory;
+the admin token from the service's own settings, or from the file that it generated.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -20,82 +19,48 @@ from rich.console import Console
 from rich.table import Table
 
 from crypto import Secret
-from router.cli.call import DEMO_FILE, UsageError, data_dir, read_demo, read_number
-from router.cli.setup import FAILED, WRONG_USAGE, fail
+from router.cli.call import data_dir, find_router, numbers_of, read_number
+from router.cli.setup import fail, refuse
 
 _TIMEOUT_SECONDS: Final = 30
-_UNAUTHORIZED: Final = 401
 _MEANINGS: Final = {
     "ready": "takes the call",
-    "stands_by": "comes after the one that takes the call",
-    "circuit_open": "failed lately, and is not asked again for a while",
-    "not_synced": "the client has no assistant there, or the number no registration",
-    "no_key": "the agency has no key for it, or none that opens",
-    "at_capacity": "all lines that the agency has there are in use, or too many requests are waiting there",
-    "no_provider": "no provider stands on this client's ladder",
+    "stands_by": "used only if the rungs above it fail",
+    "circuit_open": "failed recently and is skipped for a while",
+    "not_synced": "the client has no assistant there, or the number has no registration",
+    "no_key": "the agency has no key for it, or the key cannot be opened",
+    "at_capacity": "all of the agency's lines there are in use, or too many requests are waiting",
+    "no_provider": "this client's ladder has no provider",
     "no_personal_phone": "the client has no personal_phone",
-    "on_failure_is_voicemail": "the client's settings let no call ring there",
-    "suspected_loop": "the owner's phone is being rung and shows this caller: it may have sent the call back",
+    "on_failure_is_voicemail": "the client's settings do not ring the owner",
+    "suspected_loop": "the owner's phone is ringing and shows this caller: it may have forwarded the call back",
     "too_many_calls_of_caller": "this caller has too many calls at once (CALLROUTER_CALLER_CALLS)",
     "too_many_calls_of_agency": "the agency has too many calls at once (CALLROUTER_AGENCY_CALLS)",
 }
 
 
-class _Failed(Exception):  # noqa: N818  a line for people, not a bug
-    """The service could not say; the text tells why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A running service, and what opens its API."""
-
-    url: str
-    admin_token: Secret
-
-
 def explain(
-    to: Annotated[str | None, typer.Option("--to", help="The number that is called, like +15005550101.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="The number to call, such as +15005550101.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="The caller's number.")] = None,
     url: Annotated[str | None, typer.Option(help="The router's address.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Say which rung would take such a call now, and why not the others. No call is placed."""
+    """Show which rung would take a call now, and why the others would not. Places no call."""
+    demo, address = find_router(os.environ, url)
     folder = data_dir(os.environ)
-    try:
-        service = find_service(folder, os.environ, url)
-        demo = read_demo(folder / DEMO_FILE)
-        known = tuple(str(number["e164"]) for number in demo.get("numbers", []))
-        called = read_number("--to", to, known)
-        calling = None if from_ is None else read_number("--from", from_, ())
-    except UsageError as error:
-        fail(str(error), code=WRONG_USAGE)
-    try:
-        answers = ask(service, called, calling)
-    except _Failed as failed:
-        fail(str(failed), code=FAILED)
-    except UsageError as error:
-        fail(str(error), code=WRONG_USAGE)
-    for answer in answers:
+    of_demo = demo and address == str(demo.get("router_url")).rstrip("/")
+    token = _read_token(folder / "demo", {}) if of_demo else _read_token(folder, os.environ)
+    called = read_number("--to", to, numbers_of(demo))
+    calling = None if from_ is None else read_number("--from", from_, ())
+    for answer in _ask(address, token, called, calling):
         if as_json:
             sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
         else:
-            show(answer, Console(highlight=False))
-
-
-def find_service(folder: Path, environ: Mapping[str, str], url: str | None) -> Service:
-    """Options win over the environment, and that over the demo's notes in the folder. Raises UsageError."""
-    demo = read_demo(folder / DEMO_FILE)
-    address = url or environ.get("CALLROUTER_PUBLIC_URL") or demo.get("router_url")
-    if not address:
-        raise UsageError("--url: say where the router is, or start the demo (make run) and leave this out")
-    address = str(address).rstrip("/")
-    if demo and address == str(demo.get("router_url")).rstrip("/"):
-        return Service(address, _read_token(folder / "demo", {}))
-    return Service(address, _read_token(folder, environ))
+            _show(answer, Console(highlight=False))
 
 
 def _read_token(folder: Path, environ: Mapping[str, str]) -> Secret:
-    """Given, or generated by the service for its embedded database."""
+    """The admin token: the one given, or the one that the service generated in its data directory."""
     given = environ.get("CALLROUTER_ADMIN_TOKEN")
     if given:
         return Secret(given)
@@ -105,19 +70,17 @@ def _read_token(folder: Path, environ: Mapping[str, str]) -> Secret:
     except (OSError, UnicodeDecodeError):
         token = ""
     if not token:
-        raise UsageError(
-            f"CALLROUTER_ADMIN_TOKEN: needed to ask the router; it is not set, and {file} does not hold it"
-        )
+        refuse(f"CALLROUTER_ADMIN_TOKEN: required to ask the router; it is not set, and {file} does not contain it")
     return Secret(token)
 
 
-def ask(service: Service, to: str, from_: str | None) -> list[dict[str, Any]]:
-    """The explanation for each agency that has this number: that is one, unless two accounts hold it."""
-    headers = {"Authorization": f"Bearer {service.admin_token.reveal()}"}
-    with httpx.Client(base_url=service.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+def _ask(url: str, admin_token: Secret, to: str, from_: str | None) -> list[dict[str, Any]]:
+    """The explanation for each agency that has this number: one, unless the number is in two accounts."""
+    headers = {"Authorization": f"Bearer {admin_token.reveal()}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
         agencies = _get(client, "/v1/agencies", {"number": to})["items"]
         if not agencies:
-            raise _Failed(f"--to: no agency of this router has the number {to}")
+            fail(f"--to: no agency of this router has the number {to}")
         query = {"to": to} | ({"from": from_} if from_ else {})
         return [
             {"to": to, "from": from_, "agency_id": agency["id"], "agency": agency["name"]}
@@ -131,19 +94,19 @@ def _get(client: httpx.Client, path: str, query: Mapping[str, str]) -> Any:
         reply = client.get(path, params=dict(query))
         body = reply.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _Failed(f"the router cannot be reached: {type(error).__name__} ({client.base_url})") from None
+        fail(f"the router cannot be reached: {type(error).__name__} ({client.base_url})")
     except ValueError:
-        raise _Failed(f"{client.base_url} is no callrouter: HTTP {reply.status_code} without JSON") from None
-    if reply.status_code == _UNAUTHORIZED:
-        raise UsageError(f"CALLROUTER_ADMIN_TOKEN: the router at {client.base_url} refuses it")
+        fail(f"{client.base_url} is not callrouter: HTTP {reply.status_code} without JSON")
+    if reply.status_code == httpx.codes.UNAUTHORIZED:
+        refuse(f"CALLROUTER_ADMIN_TOKEN: the router at {client.base_url} does not accept it")
     if reply.is_error:
-        raise _Failed(f"the router says: {body.get('detail', reply.status_code)}")
+        fail(f"the router answered: {body.get('detail', reply.status_code)}")
     return body
 
 
-def show(answer: Mapping[str, Any], console: Console) -> None:
+def _show(answer: Mapping[str, Any], console: Console) -> None:
     caller = f" from {answer['from']}" if answer["from"] else ""
-    console.print(f"A call to {answer['to']}{caller} ({answer['agency']}) would be taken so:", markup=False)
+    console.print(f"A call to {answer['to']}{caller} ({answer['agency']}) would be handled as follows:", markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     for rung in answer["rungs"]:
         style = "bold green" if rung["would_take"] else None

@@ -9,6 +9,7 @@ from rich.progress import Progress
 
 from crypto import Keyring, new_key_entry
 from router.cli.setup import fail, read_settings, use_database, with_database
+from router.settings import reveal
 from router.store.rotation import Rotation, rotate_all
 from router.store.schema import check_schema, migrate
 
@@ -17,16 +18,15 @@ keys = typer.Typer(no_args_is_help=True, help="Platform keys.")
 
 @keys.command("new")
 def new() -> None:
-    """Print a fresh entry for CALLROUTER_PLATFORM_KEYS or CALLROUTER_FALLBACK_KEYS."""
+    """Print a new key for CALLROUTER_PLATFORM_KEYS or CALLROUTER_FALLBACK_KEYS."""
     typer.echo(new_key_entry())
 
 
 @keys.command("rotate")
 def rotate() -> None:
-    """Seal everything again under the active platform key, while calls go on. Safe to repeat or interrupt."""
+    """Reseal everything under the first platform key while calls continue. Safe to repeat or interrupt."""
     settings = with_database(read_settings())
-    assert settings.platform_keys is not None  # noqa: S101  (read_settings has seen to it)
-    use_database(settings.dsn, _rotate(settings.dsn, Keyring.parse(settings.platform_keys.get_secret_value())))
+    use_database(settings.dsn, _rotate(settings.dsn, Keyring.parse(reveal(settings.platform_keys))))
 
 
 async def _rotate(dsn: str, keyring: Keyring) -> None:
@@ -34,23 +34,23 @@ async def _rotate(dsn: str, keyring: Keyring) -> None:
     connection = await asyncpg.connect(dsn)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Sealing again", total=None)
+        task = progress.add_task("Resealing", total=None)
 
         def show(rotation: Rotation) -> None:
             progress.update(task, total=rotation.total, completed=rotation.done + rotation.unreadable)
 
         rotation = await rotate_all(connection, keyring, show)
     await connection.close()
-    typer.echo(f"{rotation.done} of {rotation.total} sealed values are under the key {keyring.active_id}.")
+    typer.echo(f"{rotation.done} of {rotation.total} sealed values use the platform key {keyring.active_id}.")
     if rotation.unreadable:
         fail(
-            f"CALLROUTER_PLATFORM_KEYS: {rotation.unreadable} sealed values do not open with any key of the keyring; "
-            "they were left as they are"
+            f"CALLROUTER_PLATFORM_KEYS: {rotation.unreadable} sealed values cannot be opened with any of these keys "
+            "and were left unchanged"
         )
 
 
 def migrate_command() -> None:
-    """Bring the database to the newest schema."""
+    """Migrate the database to the newest schema."""
     settings = with_database(read_settings())
     use_database(settings.dsn, migrate(settings.dsn))
     typer.echo("The database has the newest schema.")

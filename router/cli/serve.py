@@ -1,4 +1,4 @@
-"""`callrouter serve` and `callrouter fallback`: processes that answer until they are told to stop."""
+"""`callrouter serve` and `callrouter fallback`: processes that answer requests until they are told to stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 from typing import Annotated, Final
@@ -21,28 +22,29 @@ from crypto import Keyring
 from router.app import create_app, fallback_app
 from router.cli.setup import (
     FAILED,
-    WRONG_USAGE,
+    begin,
     check_data_dir,
-    exit_when_told,
+    configure_logging_of,
     fail,
     keyring_mistake,
-    prepare_schema,
+    prepare,
     read_settings,
+    refuse,
     with_database,
 )
 from router.cli.workers import run_workers
 from router.edge import Limits, bounded_config, raise_descriptor_limit
 from router.health import ServiceHealth
-from router.hygiene import forbid_core_dumps, hide_memory, is_memory_overwritten, is_memory_readable
+from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings, SettingsError, load_settings
-from router.telemetry import configure_logging, emit
+from router.telemetry import emit
 
 _GRACE_SECONDS: Final = 20
-_BACKLOG: Final = 2048  # callers who may wait for a free moment, uvicorn's own number
+_BACKLOG: Final = 2048  # connections that may wait to be accepted; uvicorn's default
 _NOT_FOR_FALLBACK: Final = ("DATABASE_URL", "DATABASE_URL_FILE")  # they would make other settings required
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that answer calls.")]
 NoJobs = Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs to `callrouter worker`.")]
 
@@ -50,58 +52,41 @@ NoJobs = Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs t
 def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs: NoJobs = False) -> None:
     """Answer calls until told to stop."""
     settings = read_settings(host=host, port=port, workers=workers)
-    exit_when_told()
-    forbid_core_dumps()
-    hide_memory()
+    begin()
     check_data_dir(settings.data_dir)
     listening, settings = listen(settings)
-    settings = with_database(settings)
-    prepare_schema(settings)
-    configure_logging_of(settings)
+    settings = prepare(settings)
     if settings.workers == 1:
         _run_service(settings, listening, jobs=not no_jobs)
         return
-    _hand_to_workers(settings)
-    run_workers(settings.workers, listening, run_without_jobs if no_jobs else run_with_jobs)
+    # Workers read the environment, so options are passed on there.
+    os.environ |= {
+        "CALLROUTER_HOST": settings.host,
+        "CALLROUTER_PORT": str(settings.port),
+        "CALLROUTER_WORKERS": str(settings.workers),
+    }
+    run_workers(settings.workers, listening, partial(_serve_in_worker, jobs=not no_jobs))
 
 
-def run_with_jobs(listening: socket.socket) -> None:
-    """One of several processes; its settings come from the environment that `serve` prepared."""
-    _run_one_of_several(listening, jobs=True)
-
-
-def run_without_jobs(listening: socket.socket) -> None:
-    """The same, for calls alone."""
-    _run_one_of_several(listening, jobs=False)
-
-
-def _run_one_of_several(listening: socket.socket, *, jobs: bool) -> None:
+def _serve_in_worker(listening: socket.socket, *, jobs: bool) -> None:
+    begin()
     settings = with_database(read_settings())
-    forbid_core_dumps()
-    hide_memory()
     configure_logging_of(settings)
     _run_service(settings, listening, jobs=jobs)
 
 
 def fallback(host: Host = None, port: Port = None) -> None:
-    """Serve only the static fallback: no database, no providers. Run it where it fails apart from the rest."""
+    """Serve only the static fallback: no database, no providers. Run it on separate infrastructure."""
     environ = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_FALLBACK}
+    checks, declared = {"fallback_keys": keyring_mistake}, settings_of(PROVIDERS)
     try:
-        settings = load_settings(
-            environ,
-            checks={"fallback_keys": keyring_mistake},
-            declared=settings_of(PROVIDERS),
-            host=host,
-            port=port,
-        )
+        settings = load_settings(environ, checks, declared, host=host, port=port)
     except SettingsError as error:
-        fail(*error.problems, code=WRONG_USAGE)
+        refuse(*error.problems)
     if settings.fallback_keys is None:
-        fail("CALLROUTER_FALLBACK_KEYS: required, the same as the router's", code=WRONG_USAGE)
+        refuse("CALLROUTER_FALLBACK_KEYS: required; use the same value as for `callrouter serve`")
     keyring = Keyring.parse(settings.fallback_keys.get_secret_value(), derives=False)
-    exit_when_told()
-    forbid_core_dumps()
-    hide_memory()
+    begin()
     listening, settings = listen(settings)
     configure_logging_of(settings)
     emit(
@@ -120,15 +105,15 @@ def fallback(host: Host = None, port: Port = None) -> None:
 
 
 def listen(settings: Settings) -> tuple[socket.socket, Settings]:
-    """The socket that answers, and settings with its real port; a wrong or taken address ends the command.
+    """The listening socket, and settings with its actual port. Connections wait until the service is up.
 
-    Whoever calls from now on waits until the service is up.
+    An address that is wrong or in use ends the command.
     """
     try:
         [(family, kind, _, _, address), *_] = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        # asyncio sends small replies at once only on sockets that say they are TCP.
+        # asyncio sends small replies immediately (TCP_NODELAY) only on sockets that name TCP as their protocol.
         listening = socket.socket(family, kind, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
@@ -147,10 +132,10 @@ def _run_service(settings: Settings, listening: socket.socket, *, jobs: bool) ->
 def run_server(
     make_app: Callable[[], Starlette], health: ServiceHealth, settings: Settings, listening: socket.socket
 ) -> None:
-    """Answer on that socket until told to stop. `make_app` is called in the server's event loop."""
+    """Serve on that socket until told to stop. `make_app` is called in the server's event loop."""
     try:
         DrainingServer(serving_config(make_app, settings), health, settings.drain_delay).run([listening])
-    except SystemExit as stopped:  # uvicorn's own code for an application that does not start; why is in the log
+    except SystemExit as stopped:  # uvicorn's exit if the application does not start; the log says why
         raise typer.Exit(FAILED if stopped.code else 0) from None
 
 
@@ -158,7 +143,7 @@ def run_server(
 async def answering(
     make_app: Callable[[], Starlette], settings: Settings, listening: socket.socket
 ) -> AsyncIterator[None]:
-    """Answer on that socket beside what else this process does; signals are for that to hear."""
+    """Serve on that socket while the block runs, without handling signals."""
     config = serving_config(make_app, settings)
     config.load()
     server = uvicorn.Server(config)
@@ -172,12 +157,8 @@ async def answering(
         await server.shutdown(sockets=[listening])
 
 
-def configure_logging_of(settings: Settings) -> None:
-    configure_logging(settings.log_level, settings.log_format, settings.log_numbers)
-
-
 class DrainingServer(uvicorn.Server):
-    """Told to stop, it says so to the probes first and still takes calls for a while, then answers those in flight."""
+    """Drains when told to stop: the probes say so, calls are accepted for a while, then those in progress finish."""
 
     def __init__(self, config: uvicorn.Config, health: ServiceHealth, drain_delay: float) -> None:
         super().__init__(config)
@@ -190,7 +171,7 @@ class DrainingServer(uvicorn.Server):
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """The first signal drains, a second one or an interrupt stops at once. Not raised again: the exit code is 0."""
+        """The first signal drains; a second one, or an interrupt, stops at once. Either way the exit code is 0."""
         if self._told or sig == signal.SIGINT:
             self.should_exit = True
             return
@@ -216,12 +197,3 @@ def serving_config(make_app: Callable[[], Starlette], settings: Settings) -> uvi
         log_level="warning",
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-
-
-def _hand_to_workers(settings: Settings) -> None:
-    """Workers read the environment; what was given as an option goes there."""
-    os.environ |= {
-        "CALLROUTER_HOST": settings.host,
-        "CALLROUTER_PORT": str(settings.port),
-        "CALLROUTER_WORKERS": str(settings.workers),
-    }

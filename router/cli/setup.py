@@ -1,17 +1,19 @@
-"""What commands do before their own work: read settings, start the embedded database, see that the schema fits.
+"""What commands do before their own work: read settings, start the embedded database, check the schema, set up logs.
 
-Mistakes end the command with one line each: exit code 2 for wrong settings, 1 for what failed.
+Each mistake is one line on standard error. The exit code is 2 for wrong usage or settings, 1 if something failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import subprocess
 import tempfile
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -22,11 +24,13 @@ from pydantic import SecretStr
 
 from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, KeyringError, new_key_entry
+from router.hygiene import forbid_core_dumps, hide_memory
 from router.mail import SmtpUrlError, read_smtp_url, sender_mistake
-from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
+from router.settings import Settings, SettingsError, env_name, load_settings, reveal
 from router.store.embedded import EmbeddedMissingError, start_embedded
 from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS
 from router.store.schema import SchemaError, check_schema, migrate
+from router.telemetry import configure_logging
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
@@ -37,14 +41,26 @@ _REFUSALS: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.Inva
 
 
 def fail(*lines: str, code: int = FAILED) -> NoReturn:
-    """End the command with a line for each thing that is wrong."""
+    """End the command with one line for each problem."""
     for line in lines:
         typer.echo(f"callrouter: {line}", err=True)
     raise typer.Exit(code)
 
 
+def refuse(*lines: str) -> NoReturn:
+    """End the command because of wrong usage or settings."""
+    fail(*lines, code=WRONG_USAGE)
+
+
+def begin() -> None:
+    """Prepare the process of a command that runs until it is told to stop."""
+    exit_when_told()
+    forbid_core_dumps()
+    hide_memory()
+
+
 def exit_when_told() -> None:
-    """While a command is still starting, being told to stop is no failure: it ends with exit code 0."""
+    """Until the command has started, a signal to stop ends it with exit code 0."""
     for number in STOP_SIGNALS:
         signal.signal(number, _exit)
 
@@ -56,12 +72,12 @@ def ignore_signals() -> None:
 
 def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
     ignore_signals()
-    logging.disable()  # what is left half done complains, and nobody needs to hear it
+    logging.disable()  # interrupted work would log errors that mean nothing
     raise SystemExit(0)
 
 
 def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
-    """Settings from the environment; those that may be generated are."""
+    """Settings from the environment. With an embedded database, missing secrets are generated."""
     checks = {
         **dict.fromkeys(_KEYRINGS, keyring_mistake),
         "database_url": _dsn_mistake,
@@ -80,11 +96,59 @@ def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
                 },
             )
     except SettingsError as error:
-        fail(*error.problems, code=WRONG_USAGE)
+        refuse(*error.problems)
     except OSError as error:
-        fail(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})", code=WRONG_USAGE)
-    check_keyrings(settings, *_KEYRINGS)
+        refuse(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})")
+    _check_generated(settings)
     return settings
+
+
+def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) -> Settings:
+    """Read unset secrets from files in the data directory that only the owner can read; create those that are missing.
+
+    For an embedded database only: with any other, `load_settings` requires them. Raises SettingsError if a file is
+    empty: a new key in its place could not open what the old one sealed.
+    """
+    found: dict[str, SecretStr] = {}
+    folder = settings.data_dir / "secrets"
+    for name, new_value in make.items():
+        if getattr(settings, name) is None:
+            path = folder / name.replace("_", "-")
+            value = _read_or_create(path, new_value)
+            if not value:
+                raise SettingsError(
+                    [f"{env_name(name)}: {path} is empty: restore it, or delete it to generate a new secret"]
+                )
+            found[name] = SecretStr(value)
+    return settings.model_copy(update=found)
+
+
+def _read_or_create(path: Path, new_value: Callable[[], str]) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        _create(path, new_value() + "\n")
+    return path.read_text().strip()
+
+
+def _create(path: Path, text: str) -> None:
+    """Create the file with all of its content or not at all, even if several processes start at once."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # readable by the owner only
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: use its value
+            os.link(draft, path)
+    finally:
+        Path(draft).unlink()
+
+
+def _check_generated(settings: Settings) -> None:
+    """Keyrings may also come from files in the data directory, which `load_settings` has not seen."""
+    mistakes = {name: keyring_mistake(reveal(getattr(settings, name))) for name in _KEYRINGS}
+    if problems := [f"{env_name(name)}: {mistake}" for name, mistake in mistakes.items() if mistake]:
+        refuse(*problems)
 
 
 def keyring_mistake(text: str) -> str | None:
@@ -97,14 +161,14 @@ def keyring_mistake(text: str) -> str | None:
 
 
 def _dsn_mistake(text: str) -> str | None:
-    """The rest of an address's form is the driver's to judge, once it is used."""
+    """Only the scheme: the driver checks the rest when it connects."""
     if text.startswith(("postgres://", "postgresql://")):
         return None
     return "must be an address like postgres://user:password@host:5432/name"
 
 
 def _smtp_mistake(text: str) -> str | None:
-    """What is wrong with the mail server's address. Names no part of it."""
+    """What is wrong with the mail server's address, without any part of it: it may hold a password."""
     try:
         read_smtp_url(text)
     except SmtpUrlError as error:
@@ -112,48 +176,48 @@ def _smtp_mistake(text: str) -> str | None:
     return None
 
 
-def check_keyrings(settings: Settings, *names: str) -> None:
-    problems = []
-    for name in names:
-        value: SecretStr | None = getattr(settings, name)
-        if mistake := keyring_mistake(value.get_secret_value() if value else ""):
-            problems.append(f"{env_name(name)}: {mistake}")
-    if problems:
-        fail(*problems, code=WRONG_USAGE)
-
-
 def check_data_dir(folder: Path) -> None:
-    """Whatever the database, records of calls go there while it is away."""
+    """Every service needs it: call records go there while the database is down."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        fail(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})", code=WRONG_USAGE)
+        refuse(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})")
+
+
+def prepare(settings: Settings) -> Settings:
+    """Get the database ready and configure the log. Returns settings with a DSN."""
+    settings = with_database(settings)
+    _prepare_schema(settings)
+    configure_logging_of(settings)
+    return settings
+
+
+def configure_logging_of(settings: Settings) -> None:
+    configure_logging(settings.log_level, settings.log_format, settings.log_numbers)
 
 
 def with_database(settings: Settings) -> Settings:
     """Settings with a DSN: the given one, or that of the embedded server, which is started."""
     if not settings.embedded:
         return settings
-    return settings.model_copy(update={"embedded_dsn": SecretStr(join_embedded(settings.data_dir))})
-
-
-def join_embedded(data_dir: Path) -> str:
     try:
-        return start_embedded(data_dir)
+        dsn = start_embedded(settings.data_dir)
     except EmbeddedMissingError as error:
-        fail(str(error), code=WRONG_USAGE)
+        refuse(str(error))
     except OSError as error:
-        fail(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL cannot use it ({error.strerror})", code=WRONG_USAGE)
+        refuse(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL cannot use it ({error.strerror})")
     except (subprocess.SubprocessError, RuntimeError) as error:
-        fail(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL does not start, see {data_dir}/postgres/log ({error})")
+        log = settings.data_dir / "postgres" / "log"
+        fail(f"CALLROUTER_DATA_DIR: the embedded PostgreSQL does not start, see {log} ({error})")
+    return settings.model_copy(update={"embedded_dsn": SecretStr(dsn)})
 
 
-def prepare_schema(settings: Settings) -> None:
-    """Migrate an embedded database; refuse an outdated external one, and one that refuses us.
+def _prepare_schema(settings: Settings) -> None:
+    """Migrate an embedded database; refuse an external one that is outdated or rejects us.
 
-    One that does not answer is no reason not to start: the service says so, and goes on with what it remembers.
+    If it does not respond, the service starts anyway and continues with cached routes.
     """
     if settings.embedded:
         use_database(settings.dsn, migrate(settings.dsn))
@@ -162,10 +226,7 @@ def prepare_schema(settings: Settings) -> None:
 
 
 def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = True) -> None:
-    """Run what needs the database; whatever is wrong with that ends the command.
-
-    `needed` False: but not a database that is away.
-    """
+    """Run work that uses the database; an error ends the command, unless the database is down and not `needed`."""
     try:
         asyncio.run(_reach(dsn))
         asyncio.run(work)
@@ -182,15 +243,15 @@ async def _reach(dsn: str) -> None:
     try:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
     except ValueError:  # its text may hold parts of the address
-        fail("DATABASE_URL: the driver cannot read this address, its port or its options", code=WRONG_USAGE)
+        refuse("DATABASE_URL: the driver cannot read this address, its port or its options")
     await connection.close()
 
 
 def _explain(error: BaseException) -> str:
-    """What the server itself said, if it did; else only the kind: other texts may hold addresses."""
+    """The server's own message, or else only the kind of error: other texts may contain addresses."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, asyncpg.PostgresError):
-            return f"the database refuses ({str(cause).partition(chr(10))[0]})"
+            return f"the database refuses the connection ({str(cause).partition(chr(10))[0]})"
         cause = cause.__cause__
-    return f"the database does not answer ({type(error).__name__})"
+    return f"the database does not respond ({type(error).__name__})"

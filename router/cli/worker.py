@@ -12,40 +12,27 @@ from typing import Annotated
 import typer
 
 from router.app import make_service, worker_app
-from router.cli.serve import Host, answering, configure_logging_of, listen
-from router.cli.setup import (
-    STOP_SIGNALS,
-    check_data_dir,
-    exit_when_told,
-    prepare_schema,
-    read_settings,
-    with_database,
-)
+from router.cli.serve import Host, answering, listen
+from router.cli.setup import STOP_SIGNALS, begin, check_data_dir, prepare, read_settings
 from router.health import ServiceHealth
-from router.hygiene import forbid_core_dumps, hide_memory
 from router.jobs import JobRunner
 from router.settings import Settings
 from router.telemetry import emit
 
 ProbesPort = Annotated[
-    int | None, typer.Option(help="Answer probes and /metrics on this port; 0 takes a free one. Left out: nowhere.")
+    int | None, typer.Option(help="Port for probes and /metrics; 0 picks a free one. If omitted, they are not served.")
 ]
 
 
 def worker(host: Host = None, port: ProbesPort = None) -> None:
-    """Do background jobs until told to stop. Answers no calls."""
+    """Run background jobs until told to stop. Takes no calls."""
     settings = read_settings(host=host, port=port)
-    exit_when_told()
-    forbid_core_dumps()
-    hide_memory()
+    begin()
     check_data_dir(settings.data_dir)
     listening = None
     if port is not None:
         listening, settings = listen(settings)
-    settings = with_database(settings)
-    prepare_schema(settings)
-    configure_logging_of(settings)
-    asyncio.run(_work(settings, listening))
+    asyncio.run(_work(prepare(settings), listening))
 
 
 async def _work(settings: Settings, listening: socket.socket | None) -> None:
@@ -65,7 +52,7 @@ async def _work(settings: Settings, listening: socket.socket | None) -> None:
 
 
 def _stop(runner: JobRunner, health: ServiceHealth, stopping: set[asyncio.Task[None]]) -> None:
-    """The first signal; a second one ends the process as signals do."""
+    """Handle the first signal; a second one ends the process immediately."""
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.remove_signal_handler(number)

@@ -22,7 +22,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from router.cli.setup import STOP_SIGNALS, exit_when_told
 from router.telemetry import emit
 
-_LEAST_LIFE_SECONDS: Final = 1.0  # a worker that dies sooner is not replaced at once, so that a bug burns no processor
+_LEAST_LIFE_SECONDS: Final = (
+    1.0  # a worker that dies sooner is replaced with a delay, so that a bug does not use up the processor
+)
 
 Work: TypeAlias = Callable[[socket.socket], None]
 
@@ -30,10 +32,10 @@ Work: TypeAlias = Callable[[socket.socket], None]
 def run_workers(count: int, listening: socket.socket, work: Work) -> None:
     """Run `work` in `count` processes until a signal says stop; one that dies is replaced.
 
-    `work` is a module's function: it is imported anew in each process.
+    `work` is pickled, so it must be a function of a module, or a partial of one.
     """
     with tempfile.TemporaryDirectory(prefix="callrouter-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when a worker starts: /metrics adds all of them up
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # workers read it at start; /metrics adds them up
         supervisor = _Supervisor(listening, work)
         for name in STOP_SIGNALS:
             signal.signal(name, supervisor.stop)
@@ -56,7 +58,7 @@ class _Supervisor:
                 self._replace(worker)
 
     def stop(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Pass the signal on. Each worker drains by itself."""
+        """Pass the signal on: each worker drains itself."""
         self._stopping = True
         for worker in self._workers:
             if worker.pid is not None and worker.is_alive():
@@ -66,7 +68,7 @@ class _Supervisor:
         worker = multiprocessing.get_context("spawn").Process(
             target=_work_in_process, args=(self._work, self._listening), name="callrouter-worker"
         )
-        # A signal waits until we know of the worker, and in there (it inherits this) until it knows how to stop.
+        # Signals wait until the worker is registered here and, since it inherits the mask, until it can handle them.
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         try:
             if not self._stopping:
@@ -92,12 +94,12 @@ def _work_in_process(work: Work, listening: socket.socket) -> None:
     threading.Thread(target=_stop_without_parent, name="parent-watch", daemon=True).start()
     try:
         work(listening)
-    except typer.Exit as stopped:  # its line is printed
+    except typer.Exit as stopped:  # the error has been printed
         sys.exit(stopped.exit_code)
 
 
 def _stop_without_parent() -> None:
-    """Workers that nobody can stop any more would keep the port for ever."""
+    """Stop when the parent is gone: otherwise the worker would keep the port for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

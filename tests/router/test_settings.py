@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapters.registry import PROVIDERS, settings_of
-from router.settings import Settings, SettingsError, env_name, generate_missing, load_settings
+from router.cli.setup import generate_missing
+from router.settings import Settings, SettingsError, env_name, load_settings
 
 CANARY = "canary-4f9a1c77e2b04d6d8b1e"
 SECRETS = [

@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from adapters.registry import PROVIDERS, settings_of
-from router.cli.setup import read_settings
-from router.settings import Settings, SettingsError, generate_missing, load_settings
+from router.cli.setup import generate_missing, read_settings
+from router.settings import Settings, SettingsError, load_settings
 
 KEY = base64.b64encode(bytes(32)).decode()
 
@@ -78,7 +78,7 @@ def test_a_secret_whose_file_was_emptied_is_not_made_anew(tmp_path: Path):
     with pytest.raises(SettingsError) as caught:
         generate_missing(settings_in(tmp_path), {"platform_keys": lambda: "new"})
     assert caught.value.problems == [
-        f"CALLROUTER_PLATFORM_KEYS: {file} is empty: restore it, or delete it to have a new one made"
+        f"CALLROUTER_PLATFORM_KEYS: {file} is empty: restore it, or delete it to generate a new secret"
     ]
     assert file.read_text() == "\n"
 

@@ -21,8 +21,7 @@ from adapters.twilio import Twilio
 from crypto import Keyring, Secret, new_key_entry
 from router.addresses import Addresses
 from router.api.app import api_routes
-from router.app.api import api_parts
-from router.app.areas import Areas, make_areas
+from router.app.areas import Areas, api_parts, make_areas
 from router.calls.claims import Caps
 from router.events.feed import EventFeed
 from router.routing.bulkhead import Bulkheads

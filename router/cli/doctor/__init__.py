@@ -1,4 +1,4 @@
-"""`callrouter doctor`: looks at a whole installation and says how to mend what is wrong. Changes nothing."""
+"""`callrouter doctor`: checks a whole installation and explains how to fix each problem. Changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
-from router.settings import Settings
+from router.settings import Settings, reveal
 from router.store.pool import DATABASE_ERRORS
 from router.store.schema import SchemaError, connect_to_schema
 from router.vault import Vault
@@ -33,10 +33,11 @@ __all__ = ["doctor"]
 def doctor(
     as_json_: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     live_call: Annotated[
-        bool, typer.Option("--live-call", help="Place one real call per provider, too. It costs what such calls cost.")
+        bool,
+        typer.Option("--live-call", help="Also place one real call per provider, at the usual cost of such calls."),
     ] = False,
 ) -> None:
-    """Check settings, database, keys, addresses and numbers, and say how to mend what is wrong. Changes nothing."""
+    """Check settings, database, keys, addresses and numbers, and explain how to fix each problem. Changes nothing."""
     settings = with_database(read_settings())
     findings = asyncio.run(examine(settings, live_call=live_call))
     if as_json_:
@@ -48,7 +49,7 @@ def doctor(
 
 
 async def examine(settings: Settings, *, live_call: bool = False, providers: Declarations = PROVIDERS) -> list[Finding]:
-    """Everything at once; what cannot be looked at is a finding, too."""
+    """Run all checks concurrently. A check that cannot be made is a finding, too."""
     looked = await asyncio.gather(
         look_at_addresses(settings, providers), _look_at_database(settings, providers, live_call=live_call)
     )
@@ -56,25 +57,27 @@ async def examine(settings: Settings, *, live_call: bool = False, providers: Dec
 
 
 def _look_at_settings(settings: Settings) -> list[Finding]:
-    findings = []
-    if settings.twilio_account_sid is None:
-        findings.append(
-            hint(
-                "CALLROUTER_TWILIO_ACCOUNT_SID",
-                "not set: only agencies with a Twilio account of their own can have numbers",
-                "set it and CALLROUTER_TWILIO_AUTH_TOKEN, or leave it so on purpose",
-            )
-        )
-    if settings.smtp_url is None:
-        findings.append(
-            hint(
-                "CALLROUTER_SMTP_URL",
-                "not set: nobody gets a mail about a message on the voicemail or a key that fails",
-                "set it and CALLROUTER_MAIL_FROM",
-            )
-        )
-    if settings.log_numbers == "full":
-        findings.append(hint("CALLROUTER_LOG_NUMBERS", "callers' numbers stand in the log in full", "set it to masked"))
+    checks = (
+        (
+            settings.twilio_account_sid is None,
+            "CALLROUTER_TWILIO_ACCOUNT_SID",
+            "not set: only agencies with their own Twilio account can have numbers",
+            "set it and CALLROUTER_TWILIO_AUTH_TOKEN, unless this is intended",
+        ),
+        (
+            settings.smtp_url is None,
+            "CALLROUTER_SMTP_URL",
+            "not set: no emails about voicemail messages or failing keys are sent",
+            "set it and CALLROUTER_MAIL_FROM",
+        ),
+        (
+            settings.log_numbers == "full",
+            "CALLROUTER_LOG_NUMBERS",
+            "phone numbers are logged in full",
+            "set it to masked",
+        ),
+    )
+    findings = [hint(name, message, mend) for applies, name, message, mend in checks if applies]
     return findings or [fine("settings", "complete")]
 
 
@@ -82,22 +85,14 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
     try:
         connection = await connect_to_schema(settings.dsn)
     except SchemaError as error:
-        return [problem("DATABASE_URL", str(error), "calls are refused by a service that starts now")]
+        return [problem("DATABASE_URL", str(error), "until then, `callrouter serve` refuses to start")]
     except DATABASE_ERRORS as error:
-        mend = "look whether it runs and lets us in; calls go on with what the service remembers"
-        return [problem("DATABASE_URL", f"the database does not answer ({type(error).__name__})", mend)]
+        mend = "check that it runs and accepts connections; calls continue with cached routes meanwhile"
+        return [problem("DATABASE_URL", f"the database does not respond ({type(error).__name__})", mend)]
     http = Http()
     try:
-        assert settings.platform_keys is not None  # noqa: S101  (read_settings has seen to it)
-        keyring = Keyring.parse(settings.platform_keys.get_secret_value())
+        keyring = Keyring.parse(reveal(settings.platform_keys))
         carrier, platform = Twilio(http, settings.twilio_url), platform_account(settings)
-        check = NumberCheck(
-            keyring,
-            carrier,
-            platform,
-            f"{settings.base_url}/webhooks/twilio/voice",
-            f"{settings.base_url}/webhooks/twilio/status",
-        )
         live = LiveCheck(
             connection,
             carrier,
@@ -107,7 +102,7 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
             *await look_at_records(connection, keyring, settings.data_dir, declarations),
-            *await check.look(connection),
+            *await NumberCheck(keyring, carrier, platform, settings.base_url).look(connection),
             *(await live.look() if live_call else ()),
         ]
     finally:

@@ -1,4 +1,4 @@
-"""Whether Twilio and the providers can reach us where we say, and we them."""
+"""Checks that Twilio and the providers can reach us at the configured addresses, and that we can reach them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ Now = Callable[[], datetime]
 async def look_at_addresses(
     settings: Settings, declarations: Declarations = PROVIDERS, now: Now = lambda: datetime.now(UTC)
 ) -> list[Finding]:
-    """All of them at the same time."""
     apis = {
         env_name(name): settings.providers[name]
         for name, declared in settings_of(declarations).items()
@@ -49,8 +48,8 @@ async def _look_at_public(settings: Settings, client: httpx.AsyncClient, now: No
         return [
             problem(
                 _PUBLIC,
-                "not set, so Twilio and the providers are told an address that only this machine knows",
-                "set it to the https address under which the internet reaches this service",
+                "not set, so Twilio and the providers get an address that works only on this machine",
+                "set it to the public https address of this service",
             )
         ]
     findings = await _judge_host(_PUBLIC, settings.public_url)
@@ -58,25 +57,21 @@ async def _look_at_public(settings: Settings, client: httpx.AsyncClient, now: No
         reply = await client.get(f"{settings.public_url}/livez")
         answered = reply.status_code == httpx.codes.OK and reply.json().get("status") == "ok"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
-        mend = "start `callrouter serve`, and let the proxy or tunnel in front of it lead there"
+        mend = "start `callrouter serve`, and point the proxy or tunnel to it"
         return [*findings, problem(_PUBLIC, f"{settings.public_url}/livez: {_name(error)}", mend)]
     if not answered:
         said = f"{settings.public_url}/livez answers {reply.status_code}, but not as callrouter does"
-        return [*findings, problem(_PUBLIC, said, "something else stands at this address: look at the proxy's routes")]
-    return [*findings, fine(_PUBLIC, f"{settings.public_url} leads to callrouter"), *_judge_clock(reply, now())]
+        return [*findings, problem(_PUBLIC, said, "something else answers at this address: check the proxy's routes")]
+    return [*findings, fine(_PUBLIC, f"{settings.public_url} reaches callrouter"), *_judge_clock(reply, now())]
 
 
 async def _look_at_fallback(settings: Settings, client: httpx.AsyncClient) -> list[Finding]:
     base = settings.fallback_base_url
     findings = []
     if urlsplit(base).hostname == urlsplit(settings.base_url).hostname:
-        findings.append(
-            hint(
-                _FALLBACK,
-                "the fallback is on the same host as the service, so what stops one stops the other",
-                "run `callrouter fallback` on a machine that fails apart from this one, and name its address here",
-            )
-        )
+        message = "the fallback is on the same host as the service, so an outage can stop both"
+        mend = "run `callrouter fallback` on separate infrastructure, and set this to its address"
+        findings.append(hint(_FALLBACK, message, mend))
     elif settings.fallback_url is not None:
         findings += await _judge_host(_FALLBACK, settings.fallback_url)
     try:
@@ -85,7 +80,7 @@ async def _look_at_fallback(settings: Settings, client: httpx.AsyncClient) -> li
         return [*findings, problem(_FALLBACK, f"{base}/fallback/voice: {_name(error)}", "start `callrouter fallback`")]
     if reply.status_code != httpx.codes.OK or "<Response>" not in reply.text:
         said = f"{base}/fallback/voice answers {reply.status_code} without a document that Twilio can execute"
-        return [*findings, problem(_FALLBACK, said, "let it lead to `callrouter fallback` or `callrouter serve`")]
+        return [*findings, problem(_FALLBACK, said, "point it to `callrouter fallback` or `callrouter serve`")]
     return [*findings, fine(_FALLBACK, f"{base} serves the fallback")]
 
 
@@ -94,12 +89,12 @@ async def _look_at_apis(apis: Mapping[str, str], client: httpx.AsyncClient) -> l
 
 
 async def _look_at_api(name: str, base: str, client: httpx.AsyncClient) -> Finding:
-    """Any answer will do: there is no key in this request."""
+    """Any answer will do: the request has no key."""
     try:
         await client.get(base)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return problem(
-            name, f"{base} cannot be reached: {_name(error)}", "look at DNS, firewall and proxy of this machine"
+            name, f"{base} cannot be reached: {_name(error)}", "check this machine's DNS, firewall and proxy"
         )
     return fine(name, f"{base} answers")
 
@@ -108,17 +103,10 @@ async def _judge_host(name: str, url: str) -> list[Finding]:
     parts = urlsplit(url)
     findings = []
     if parts.scheme != "https":
-        findings.append(
-            problem(name, f"{url} is not https, so whoever is between sees callers and signatures", "use https")
-        )
+        findings.append(problem(name, f"{url} is not https: callers and signatures can be intercepted", "use https"))
     if await _is_private(parts.hostname or ""):
-        findings.append(
-            problem(
-                name,
-                f"{parts.hostname} is an address that Twilio cannot reach from outside",
-                "name the host under which the internet knows this service",
-            )
-        )
+        message = f"{parts.hostname} is a private address that Twilio cannot reach from outside"
+        findings.append(problem(name, message, "use the public host name of this service"))
     return findings
 
 
@@ -126,7 +114,7 @@ async def _is_private(host: str) -> bool:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return False  # whoever asks it will say so
+        return False  # the request that follows reports it
     return all(not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found)
 
 
@@ -141,12 +129,12 @@ def _judge_clock(reply: httpx.Response, now: datetime) -> list[Finding]:
     return [
         problem(
             "clock",
-            f"this machine's clock is {skew:.0f} seconds away from the one in front of {_PUBLIC}",
-            "let it be set by NTP: signatures of providers are good for a few minutes only",
+            f"this machine's clock differs by {skew:.0f} seconds from the one at {_PUBLIC}",
+            "set it by NTP: providers' signatures are valid for only a few minutes",
         )
     ]
 
 
 def _name(error: Exception) -> str:
-    """The kind alone: texts may hold what a proxy's address holds."""
+    """Only the kind: the text may contain a proxy's address and password."""
     return type(error).__name__

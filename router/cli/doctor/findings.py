@@ -1,9 +1,10 @@
-"""What a look at an installation found, in the words of the person who has to mend it."""
+"""What the doctor found, in the words of the person who has to fix it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from rich.console import Console
@@ -15,7 +16,7 @@ _MARKS: dict[Level, tuple[str, str]] = {"fine": ("✓", "green"), "hint": ("•"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `mend` says what to do about a hint or a problem."""
+    """The result of one check. `mend` says how to fix a hint or a problem."""
 
     level: Level
     subject: str
@@ -23,16 +24,9 @@ class Finding:
     mend: str = ""
 
 
-def fine(subject: str, message: str) -> Finding:
-    return Finding("fine", subject, message)
-
-
-def hint(subject: str, message: str, mend: str) -> Finding:
-    return Finding("hint", subject, message, mend)
-
-
-def problem(subject: str, message: str, mend: str) -> Finding:
-    return Finding("problem", subject, message, mend)
+fine = partial(Finding, "fine")
+hint = partial(Finding, "hint")
+problem = partial(Finding, "problem")
 
 
 def as_json(findings: Iterable[Finding]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""`callrouter doctor --live-call`: one real call per provider, and what it shows that no documentation says.
+"""`callrouter doctor --live-call`: one real call per provider, to test what no documentation says.
 
-A call goes from one of the account's numbers to a client's, listens for a while and hangs up. Nobody's settings are
-touched: for each provider a client is chosen whose calls it takes now. It costs what such a call costs.
+Each call goes from one of the account's numbers to a client's number, listens for a while and hangs up. It changes no
+settings: for each provider, it uses a client whose calls go there now. It costs what such a call costs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from router.store.pool import Connection
 _REQUEST_SECONDS: Final = 10.0
 _LISTEN_SECONDS: Final = 20
 _LONGEST_SECONDS: Final = 60
-_PATIENCE_SECONDS: Final = 120.0  # from placing a call until its records are complete, or something is missing
+_PATIENCE_SECONDS: Final = 120.0  # from placing a call until its records must be complete
 _POLL_SECONDS: Final = 1.0
 _TWIML: Final = f'<Response><Pause length="{_LISTEN_SECONDS}"/><Hangup/></Response>'
 
@@ -70,7 +70,7 @@ class LiveCheck:
         for provider in self.providers:
             subject = f"live call to {provider}"
             if provider not in chosen:
-                mend = "let a client's calls be taken there first: `callrouter explain` says what is missing"
+                mend = "set up a client whose calls go there: `callrouter explain` shows what is missing"
                 findings.append(hint(subject, "no client's calls go there now, so none was placed", mend))
                 continue
             route, caller = chosen[provider]
@@ -78,7 +78,7 @@ class LiveCheck:
         return findings
 
     async def _choose(self) -> dict[str, tuple[Route, str]]:
-        """For each provider a number whose calls it takes first, and a number to call from."""
+        """For each provider, a number whose calls go there first, and a number to call from."""
         chosen: dict[str, tuple[Route, str]] = {}
         for row in await self.connection.fetch(_NUMBERS):
             route = await find_route(self.connection, row["account_sid"], row["e164"])
@@ -96,7 +96,7 @@ class LiveCheck:
     async def _place(self, subject: str, provider: str, route: Route, caller: str) -> list[Finding]:
         account = await self.open_account(route.agency_id, route.account_sid)
         if account is None:
-            return [problem(subject, "the account's token is missing or does not open", "save the Twilio key again")]
+            return [problem(subject, "the account's token is missing or cannot be opened", "save the Twilio key again")]
         since = await self.connection.fetchval("SELECT now() - interval '1 second'")
         try:
             await self.carrier.place_call(
@@ -104,15 +104,15 @@ class LiveCheck:
             )
         except ProviderError as error:
             said = f" ({error.said})" if error.said else ""
-            return [problem(subject, f"Twilio did not place it: {error}{said}", "see what Twilio says")]
+            return [problem(subject, f"Twilio did not place it: {error}{said}", "fix the reason that Twilio gives")]
         call = await self._watch(provider, route, caller, since)
         if call is None:
-            mend = "the number's VoiceUrl, the public address, or the way in between: see the findings above"
+            mend = "check the number's VoiceUrl, the public address and the proxy: see the findings above"
             return [problem(subject, f"the call to {route.number} did not arrive here", mend)]
         return await self._judge(subject, provider, call)
 
     async def _watch(self, provider: str, route: Route, caller: str, since: datetime) -> Any:
-        """The call, once it is over and its provider has reported; or what there is of it when patience ends."""
+        """The call once it is over and its provider has reported, or what is known when the time is up."""
         until = time.monotonic() + self.patience
         while True:
             call = await self.connection.fetchrow(_CALL, route.account_sid, route.number, caller, since)
@@ -133,20 +133,19 @@ class LiveCheck:
             why = ", ".join(
                 f"{e['event']} {e['reason'] or ''}".strip() for e in events if e["event"].startswith("handoff")
             )
-            mend = "the reasons are those of the log; `callrouter explain` tells what stands in the way now"
+            mend = "`callrouter explain` shows the cause, and the log has the details"
             return [problem(subject, f"the AI did not answer ({why or 'no provider was asked'})", mend)]
         seconds = (answered["at"] - call["started_at"]).total_seconds()
         findings = [fine(subject, f"the AI answered, {seconds:.1f} seconds after the call came in")]
         if await self._reported(call["id"], provider):
-            findings.append(fine(subject, "the end was reported, with our id of the call"))
+            findings.append(fine(subject, "the end was reported, with our ID of the call"))
         else:
-            mend = "calls work; without it, a fault of the provider is not noticed. Is the webhook address set there?"
+            mend = "check the webhook address at the provider; calls work without it, but its failures go unnoticed"
             findings.append(hint(subject, "its end was not reported to us", mend))
         asks = any(step.startswith("ai-") for step in steps)
-        when = "asks" if asks else "does not ask"
-        findings.append(fine(subject, f"Twilio {when} for the action of the AI's leg after the caller hung up"))
+        when = "requests" if asks else "does not request"
+        findings.append(fine(subject, f"Twilio {when} the action of the AI's leg after the caller has hung up"))
         if call["ended_at"] is None:
-            findings.append(
-                hint(subject, "Twilio did not report the call's end", "is the number's StatusCallback ours?")
-            )
+            mend = "check the number's StatusCallback"
+            findings.append(hint(subject, "Twilio did not report the call's end", mend))
         return findings

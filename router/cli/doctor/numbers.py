@@ -1,4 +1,4 @@
-"""Whether each number is set up at the carrier as the database says."""
+"""Checks that each number is configured at the carrier as the database says."""
 
 from __future__ import annotations
 
@@ -30,15 +30,13 @@ SELECT n.account_sid, n.e164, n.voice_url, n.fallback_url, n.status_url, n.state
 
 
 class NumberCheck:
-    """Asks the carrier about every number, several at a time. `voice_url` and `status_url` are ours by the settings."""
+    """Asks the carrier about every number, several at a time."""
 
-    def __init__(
-        self, keyring: Keyring, carrier: Carrier, platform: Account | None, voice_url: str, status_url: str
-    ) -> None:
+    def __init__(self, keyring: Keyring, carrier: Carrier, platform: Account | None, base_url: str) -> None:
         self._keyring = keyring
         self._carrier = carrier
         self._platform = platform
-        self._ours = (voice_url, status_url)
+        self._ours = (f"{base_url}/webhooks/twilio/voice", f"{base_url}/webhooks/twilio/status")
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def look(self, connection: Connection) -> list[Finding]:
@@ -47,17 +45,17 @@ class NumberCheck:
         findings = [finding for part in found for finding in part]
         if findings or not rows:
             return findings
-        return [fine("numbers", f"all {len(rows)} lead here, with their fallback")]
+        return [fine("numbers", f"all {len(rows)} are configured correctly, including their fallback")]
 
     async def _look_at(self, row: asyncpg.Record) -> Sequence[Finding]:
         subject = f"number {row['e164']} ({row['agency']})"
         try:
             account = self._open(row)
         except OpenError:
-            return [problem(subject, "the token of its account does not open", "save the agency's Twilio key again")]
+            return [problem(subject, "the token of its account cannot be opened", "save the agency's Twilio key again")]
         if account is None:
-            mend = "save the Twilio key of that account, or take the number over from another one"
-            return [problem(subject, f"nobody has a token for its account {row['account_sid']}", mend)]
+            mend = "save the Twilio key of that account, or take over the number from another account"
+            return [problem(subject, f"there is no token for its account {row['account_sid']}", mend)]
         try:
             async with self._gate:
                 there = await self._carrier.find_number(account, row["e164"], _SECONDS)
@@ -75,35 +73,28 @@ class NumberCheck:
 
     def _explain(self, subject: str, row: asyncpg.Record, error: ProviderError) -> Finding:
         if error.kind is ErrorKind.KEY_REJECTED:
-            mend = "save the account's new token: until then its calls go to their fallback"
-            return problem(subject, f"Twilio refuses the token of its account {row['account_sid']}", mend)
-        return problem(subject, f"Twilio could not be asked ({error})", "try again")
+            mend = "save the account's new token; until then, its calls go to the static fallback"
+            return problem(subject, f"Twilio rejects the token of its account {row['account_sid']}", mend)
+        return problem(subject, f"the request to Twilio failed ({error})", "try again")
 
     def _compare(self, subject: str, row: asyncpg.Record, there: CarrierNumber | None) -> list[Finding]:
         if there is None:
-            mend = "delete it here, or get it back at Twilio"
-            return [problem(subject, f"is not in the account {row['account_sid']} any more", mend)]
-        findings = []
-        mend = "a running service mends this within minutes; if it stays, look at who else writes to the number"
-        if there.trunk_sid or there.application_sid:
-            findings.append(problem(subject, "has a SIP trunk or an application, which makes Twilio ignore us", mend))
-        if there.voice_url != row["voice_url"]:
-            findings.append(problem(subject, f"its calls go to {_host(there.voice_url)}, not here", mend))
-        if "GET" in (there.voice_method, there.fallback_method):
-            findings.append(problem(subject, "Twilio is told to ask us by GET, which we do not answer", mend))
-        if there.fallback_url != row["fallback_url"]:
-            findings.append(problem(subject, "does not have the newest fallback address", mend))
+            mend = "delete it here, or recover it at Twilio"
+            return [problem(subject, f"is no longer in the account {row['account_sid']}", mend)]
+        mend = "a running service corrects this within minutes; if it does not, find out what else changes the number"
+        checks = (
+            (there.trunk_sid or there.application_sid, "has a SIP trunk or application, so Twilio ignores our URLs"),
+            (there.voice_url != row["voice_url"], f"its calls go to {_host(there.voice_url)}, not here"),
+            ("GET" in (there.voice_method, there.fallback_method), "Twilio is set to use GET, which we do not answer"),
+            (there.fallback_url != row["fallback_url"], "does not have the newest fallback address"),
+        )
+        findings = [problem(subject, message, mend) for applies, message in checks if applies]
         if (row["voice_url"], row["status_url"]) != self._ours:
-            findings.append(
-                hint(
-                    subject,
-                    "was set up under another public address",
-                    "set CALLROUTER_PUBLIC_URL back, or delete the number here and take it over again",
-                )
-            )
+            mend = "restore CALLROUTER_PUBLIC_URL, or delete the number here and take it over again"
+            findings.append(hint(subject, "was set up with another public address", mend))
         return findings
 
 
 def _host(url: str) -> str:
-    """Addresses of others may carry a secret behind the host."""
+    """Only the host: the rest of someone else's address may contain a secret."""
     return url.partition("?")[0].partition("#")[0].split("/")[2] if "://" in url else "nowhere"

@@ -1,4 +1,4 @@
-"""What the database says of the installation: schema, sealed values, agencies that cannot take calls."""
+"""Checks what is stored: sealed values, spooled records, keys, and agencies that cannot take calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection
 from router.store.rotation import find_sealed
-
-_SPOOLED: Final = "spool"
 
 _AGENCIES: Final = """
 SELECT a.id, a.name, a.active_provider,
@@ -48,7 +46,7 @@ async def look_at_records(
 ) -> list[Finding]:
     return [
         *await _look_at_seals(connection, keyring),
-        *_look_at_spool(data_dir / _SPOOLED),
+        *_look_at_spool(data_dir / "spool"),
         *await _look_at_agencies(connection, providers),
         *[_judge_key(row) for row in await connection.fetch(_TROUBLED_KEYS)],
         *[_judge_assistants(row) for row in await connection.fetch(_FAILED_ASSISTANTS)],
@@ -56,28 +54,19 @@ async def look_at_records(
 
 
 async def _look_at_seals(connection: Connection, keyring: Keyring) -> list[Finding]:
-    """Every sealed value is opened once, and not kept."""
+    """Open every sealed value once, and drop it at once."""
     states: Counter[str] = Counter()
     for place, identity, value in await find_sealed(connection):
         states[_judge_seal(keyring, value, place.context(*identity))] += 1
     findings = []
+    name = "CALLROUTER_PLATFORM_KEYS"
     if states["closed"]:
-        findings.append(
-            problem(
-                "CALLROUTER_PLATFORM_KEYS",
-                f"{states['closed']} sealed values do not open with any of these keys: calls that need them fall back",
-                "add the platform key that is missing, or have these keys saved again",
-            )
-        )
+        message = f"{states['closed']} sealed values cannot be opened with any of these keys: their calls fall back"
+        findings.append(problem(name, message, "add the missing platform key, or have the agencies' keys saved again"))
     if states["former"]:
-        findings.append(
-            hint(
-                "CALLROUTER_PLATFORM_KEYS",
-                f"{states['former']} values are still sealed under a former platform key",
-                "run `callrouter keys rotate` before you take that key away",
-            )
-        )
-    return findings or [fine("CALLROUTER_PLATFORM_KEYS", f"all {states['active']} sealed values open")]
+        message = f"{states['former']} values are still sealed under an older platform key"
+        findings.append(hint(name, message, "run `callrouter keys rotate` before you remove that key"))
+    return findings or [fine(name, f"all {states['active']} sealed values can be opened")]
 
 
 def _judge_seal(keyring: Keyring, sealed: str, context: tuple[str, ...]) -> str:
@@ -95,8 +84,8 @@ def _look_at_spool(folder: Path) -> list[Finding]:
     return [
         problem(
             "spool",
-            f"{len(spoilt)} files with records of calls could not be read to their end: {folder}",
-            "keep them: what is before the damage was written to the database, the rest needs a person",
+            f"{len(spoilt)} files with call records are damaged: {folder}",
+            "keep them: records before the damage are in the database, the rest must be recovered by hand",
         )
     ]
 
@@ -104,9 +93,9 @@ def _look_at_spool(folder: Path) -> list[Finding]:
 async def _look_at_agencies(connection: Connection, providers: Declarations) -> list[Finding]:
     agencies = await connection.fetch(_AGENCIES)
     if not agencies:
-        return [hint("agencies", "there is none yet", "create one: POST /v1/agencies, see /docs")]
+        return [hint("agencies", "there are none yet", "create one with POST /v1/agencies; see /docs")]
     findings = [finding for row in agencies for finding in _judge_agency(row, providers)]
-    return findings or [fine("agencies", f"all {len(agencies)} have a voice key and a number")]
+    return findings or [fine("agencies", f"all {len(agencies)} can take calls")]
 
 
 def _judge_agency(row: Any, providers: Declarations) -> list[Finding]:
@@ -114,28 +103,27 @@ def _judge_agency(row: Any, providers: Declarations) -> list[Finding]:
     findings = []
     if not row["voice_keys"]:
         mend = f"save a key for {one_of(providers)}"
-        findings.append(problem(subject, "has no voice key, so no AI takes its calls", mend))
+        findings.append(problem(subject, "has no voice key, so no AI can take its calls", mend))
     elif row["active_provider"] is None:
-        findings.append(
-            problem(subject, "has a voice key, but no active provider", "make one active: PATCH active_provider")
-        )
+        findings.append(problem(subject, "has a voice key but no active provider", "set it with PATCH active_provider"))
     if row["clients"] and not row["numbers"]:
-        findings.append(hint(subject, "has clients, but no number that leads to them", "take one over, or buy one"))
+        findings.append(hint(subject, "has clients but no number", "buy a number or take one over"))
     return findings
 
 
 def _judge_key(row: Any) -> Finding:
+    out_of_credit = row["status"] == "out_of_credit"
+    state = "has no credit" if out_of_credit else "is rejected"
     said = f" ({row['problem']})" if row["problem"] else ""
-    if row["status"] == "out_of_credit":
-        mend = "top it up at the provider; calls go down the ladder until then"
-        return problem(f"agency {row['name']}", f"its {row['kind']} key has no credit{said}", mend)
-    mend = "save the new key; calls go down the ladder until then"
-    return problem(f"agency {row['name']}", f"its {row['kind']} key is refused{said}", mend)
+    mend = "top up the account at the provider" if out_of_credit else "save a new key"
+    return problem(
+        f"agency {row['name']}", f"its {row['kind']} key {state}{said}", f"{mend}; until then, calls go down the ladder"
+    )
 
 
 def _judge_assistants(row: Any) -> Finding:
     return problem(
         f"agency {row['name']}",
         f"{row['clients']} clients could not be synced to {row['provider']} ({row['error']})",
-        "see the reasons at GET …/sync/{provider}, mend them, and try again there",
+        "GET …/sync/{provider} shows the reasons; fix them and retry with POST",
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +16,7 @@ from typer.testing import CliRunner
 
 from adapters.sandbox.server import running_sandbox
 from adapters.sandbox.world import demo_world
-from router.cli.call import UsageError, call, find_target
+from router.cli.call import Target, call, find_target
 from tests.support.scripted_router import ACCOUNT_SID, CALLER, NUMBER, TOKEN, running_router, twiml
 
 pytestmark = pytest.mark.anyio
@@ -233,31 +237,49 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_options_win_over_the_environment_and_that_over_the_demo(folder):
-    assert find_target(folder, {}).router_url == "http://127.0.0.1:1"
+@pytest.fixture
+def refused(capsys):
+    """The block must end the command with one line that names this option or setting."""
+
+    @contextmanager
+    def refused(named: str) -> Iterator[None]:
+        with pytest.raises(typer.Exit):
+            yield
+        (line,) = capsys.readouterr().err.splitlines()
+        assert named in line
+
+    return refused
+
+
+def find(folder: Path, environ: dict[str, str], **options: Any) -> Target:
+    return find_target({"CALLROUTER_DATA_DIR": str(folder), **environ}, **options)
+
+
+def test_options_win_over_the_environment_and_the_environment_over_the_demo(folder):
+    assert find(folder, {}).router_url == "http://127.0.0.1:1"
     environ = {"CALLROUTER_PUBLIC_URL": "https://calls.example/"}
-    assert find_target(folder, environ).router_url == "https://calls.example"
-    assert find_target(folder, environ, url="http://here.example").router_url == "http://here.example"
+    assert find(folder, environ).router_url == "https://calls.example"
+    assert find(folder, environ, url="http://here.example").router_url == "http://here.example"
 
 
-def test_an_account_and_its_token_come_from_one_source(folder):
+def test_an_account_and_its_token_come_from_one_source(folder, refused):
     environ = {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID, "CALLROUTER_TWILIO_AUTH_TOKEN": TOKEN}
-    assert find_target(folder, environ).account_sid == ACCOUNT_SID
-    assert find_target(folder, environ).auth_token.reveal() == TOKEN
-    assert find_target(folder, {}).auth_token.reveal() == "demo"
-    with pytest.raises(UsageError, match="CALLROUTER_TWILIO_AUTH_TOKEN"):
-        find_target(folder, {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID})
+    assert find(folder, environ).account_sid == ACCOUNT_SID
+    assert find(folder, environ).auth_token.reveal() == TOKEN
+    assert find(folder, {}).auth_token.reveal() == "demo"
+    with refused("CALLROUTER_TWILIO_AUTH_TOKEN"):
+        find(folder, {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID})
 
 
-def test_a_token_may_be_in_a_file(folder):
+def test_a_token_may_be_in_a_file(folder, refused):
     (folder / "token").write_text(f"{TOKEN}\n")
     environ = {
         "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "CALLROUTER_TWILIO_AUTH_TOKEN_FILE": str(folder / "token"),
     }
-    assert find_target(folder, environ).auth_token.reveal() == TOKEN
-    with pytest.raises(UsageError, match="--auth-token-file"):
-        find_target(folder, {}, auth_token_file=folder / "nowhere")
+    assert find(folder, environ).auth_token.reveal() == TOKEN
+    with refused("--auth-token-file"):
+        find(folder, {}, auth_token_file=folder / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -269,15 +291,15 @@ def test_a_token_may_be_in_a_file(folder):
     ],
 )
 def test_the_sandbox_is_where_twilios_stand_in_is(folder, twilio_url, sandbox_url):
-    assert find_target(folder, {"CALLROUTER_TWILIO_URL": twilio_url}).sandbox_url == sandbox_url
+    assert find(folder, {"CALLROUTER_TWILIO_URL": twilio_url}).sandbox_url == sandbox_url
 
 
-def test_without_notes_the_router_must_be_named(tmp_path):
-    with pytest.raises(UsageError, match="--url"):
-        find_target(tmp_path, {})
+def test_without_notes_the_router_must_be_named(tmp_path, refused):
+    with refused("--url"):
+        find(tmp_path, {})
 
 
-def test_notes_that_cannot_be_read_are_named(tmp_path):
+def test_notes_that_cannot_be_read_are_named(tmp_path, refused):
     (tmp_path / "demo.json").write_text("{")
-    with pytest.raises(UsageError, match=r"demo\.json"):
-        find_target(tmp_path, {})
+    with refused("demo.json"):
+        find(tmp_path, {})

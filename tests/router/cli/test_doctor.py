@@ -125,7 +125,7 @@ async def test_an_outdated_schema_is_named_with_the_command_that_mends_it(world,
 
 async def test_a_database_that_is_away_is_named(doctor):
     doctor.set("database_url", "postgres://nobody@127.0.0.1:9/none")
-    assert any("does not answer" in each for each in await doctor.find("problem", "DATABASE_URL"))
+    assert any("does not respond" in each for each in await doctor.find("problem", "DATABASE_URL"))
 
 
 async def test_an_agency_without_a_voice_key_is_named(world, doctor):
@@ -133,7 +133,7 @@ async def test_an_agency_without_a_voice_key_is_named(world, doctor):
     assert any("no voice key" in each for each in await doctor.find("problem", "agency Agency"))
 
 
-@pytest.mark.parametrize(("status", "words"), [("failing", "is refused"), ("out_of_credit", "has no credit")])
+@pytest.mark.parametrize(("status", "words"), [("failing", "is rejected"), ("out_of_credit", "has no credit")])
 async def test_a_key_that_stopped_working_is_named(world, doctor, status, words):
     await world.add_client()
     await world.db.execute("UPDATE keys SET status = $1, problem = 'it said so' WHERE kind = 'vapi'", status)
@@ -153,7 +153,7 @@ async def test_clients_that_could_not_be_synced_are_counted(world, doctor):
 async def test_values_that_no_platform_key_opens_are_counted(world, doctor):
     await world.add_client()
     doctor.set("platform_keys", new_key_entry())
-    assert any("do not open" in each for each in await doctor.find("problem", "CALLROUTER_PLATFORM_KEYS"))
+    assert any("cannot be opened" in each for each in await doctor.find("problem", "CALLROUTER_PLATFORM_KEYS"))
 
 
 async def test_values_under_a_former_platform_key_are_a_hint_to_rotate(world, doctor):
@@ -180,13 +180,13 @@ async def test_a_number_that_somebody_pointed_elsewhere_is_named(world, doctor, 
 async def test_a_number_that_is_gone_at_twilio_is_named(world, doctor):
     client = await world.add_client()
     world.sandbox.state.twilio.accounts[client.account_sid].numbers.clear()
-    assert any("not in the account" in each for each in await doctor.find("problem", f"number {client.number}"))
+    assert any("no longer in the account" in each for each in await doctor.find("problem", f"number {client.number}"))
 
 
 async def test_a_number_whose_token_twilio_refuses_is_named(world, doctor):
     client = await world.add_client(own_account=True)
     world.sandbox.state.twilio.accounts[client.account_sid].auth_token = "another"
-    assert any("refuses the token" in each for each in await doctor.find("problem", f"number {client.number}"))
+    assert any("rejects the token" in each for each in await doctor.find("problem", f"number {client.number}"))
 
 
 async def test_a_number_that_was_set_up_under_another_public_address_is_a_hint(world, doctor):
@@ -234,7 +234,7 @@ async def test_a_live_call_tells_what_no_documentation_says(world, doctor):
     assert ("live call to vapi", "fine") in said
     assert any("the AI answered" in one["message"] for one in findings)
     assert any("the end was reported" in one["message"] for one in findings)
-    assert any("Twilio asks for the action" in one["message"] for one in findings)
+    assert any("Twilio requests the action" in one["message"] for one in findings)
     assert "none was placed" in said["live call to retell", "hint"]
 
 

@@ -53,10 +53,10 @@ async def test_people_read_who_would_take_the_call_and_why_not_the_others(run, t
     heading, *rungs = [" ".join(line.split()) for line in result.output.splitlines()]
     assert client.number in heading
     assert rungs == [
-        "ai vapi not_synced the client has no assistant there, or the number no registration",
+        "ai vapi not_synced the client has no assistant there, or the number has no registration",
         "→ ai retell ready takes the call (no events, no transfer)",
-        "voicemail stands_by comes after the one that takes the call",
-        "owner on_failure_is_voicemail the client's settings let no call ring there",
+        "voicemail stands_by used only if the rungs above it fail",
+        "owner on_failure_is_voicemail the client's settings do not ring the owner",
     ]
     assert ADMIN_TOKEN not in result.output
 
@@ -172,4 +172,4 @@ async def test_something_else_that_answers_there_is_a_failure_in_one_line(run, e
         result = await run("--to", "+15005550101", "--url", other.url)
     assert result.exit_code == 1
     (line,) = result.output.splitlines()
-    assert "no callrouter" in line
+    assert "is not callrouter" in line

@@ -59,7 +59,7 @@ async def test_calls_go_on_while_the_platform_key_changes(migrated: Commands):
         assert (rotated.exit_code, rotated.stderr) == (0, "")
         done, _, total = rotated.stdout.split()[:3]
         assert done == total
-        assert f"under the key {new_id}" in rotated.stdout
+        assert f"use the platform key {new_id}" in rotated.stdout
         assert await sealed_under(dsn) == {new_id}
         assert (await place_call(url, world)).answered_by == "ai"
         await stop(serving)

@@ -1,4 +1,4 @@
-"""The README says what is so: settings and their defaults, commands, addresses of the API, and files that are there."""
+"""The documentation matches the code: settings and defaults, commands, API requests, links and make targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.routing import compile_path
 from adapters.registry import PROVIDERS, settings_of
 from router.api.app import api_operations
 from router.cli import app
-from router.settings import describe_all, make_example
+from router.cli.example import describe_all, make_example
 from tests.router.cli.commands import ROOT
 
 README = (ROOT / "README.md").read_text()

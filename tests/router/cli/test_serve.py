@@ -63,8 +63,8 @@ def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
     assert line.startswith("DATABASE_URL: ")
     assert 'database "nowhere" does not exist' in line
     given = [
-        ("migrate", away, 1, "does not answer"),
-        ("keys rotate", away, 1, "does not answer"),
+        ("migrate", away, 1, "does not respond"),
+        ("keys rotate", away, 1, "does not respond"),
         ("migrate", "postgres://somebody:hunter2@127.0.0.1:http/calls", 2, "cannot read this address"),
     ]
     for command, dsn, code, said in given:

@@ -55,7 +55,7 @@ def test_a_call_needs_an_address_where_no_demo_runs(commands: Commands):
     refused = commands.invoke("call", "--to", "+15005550101")
     assert refused.exit_code == 2
     (line,) = refused.stderr.splitlines()
-    assert line.startswith("callrouter call: --url: ")
+    assert line.startswith("callrouter: --url: ")
 
 
 def test_every_wrong_setting_is_named_at_once(commands: Commands):

@@ -267,7 +267,7 @@ def commands(tmp_path: Path, database_dsn: str) -> Iterator[Commands]:
 async def test_the_command_says_how_many_it_sealed_again(db, commands: Commands):
     command = await asyncio.to_thread(commands.invoke, "keys", "rotate")
     assert command.exit_code == 0, command.stderr
-    assert command.stdout == f"{VALUES} of {VALUES} sealed values are under the key {NEW.active_id}.\n"
+    assert command.stdout == f"{VALUES} of {VALUES} sealed values use the platform key {NEW.active_id}.\n"
     await check_all(db, NEW)
 
 
