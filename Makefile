@@ -39,9 +39,9 @@ bench: $(VENV)/.test
 fuzz: $(VENV)/.test
 	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
 
-# The exact versions that everything installs, resolved together for every platform and Python from 3.11 on. Each package
-# stands in one file: what the service needs, then what the embedded PostgreSQL adds, then what the tests add.
-# Pinned versions stay as they are while they fit; `make lock UPGRADE=--upgrade` takes the newest. Needs uv.
+# Pins the exact versions of all packages, resolved together for every platform and for Python 3.11 and newer. Each package
+# is listed in one file: those of the service, those that the embedded PostgreSQL adds, those that the tests add. Versions
+# that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest. Needs uv.
 COMPILE = $(UV) pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 PINNED = --constraint build/requirements.txt

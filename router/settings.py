@@ -96,11 +96,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     database_url: SecretStr | None = None
-    """PostgreSQL connection string, secret. Several hosts and `target_session_attrs` are supported. If unset,
+    """PostgreSQL connection string (secret). Several hosts and `target_session_attrs` are supported. If unset,
     callrouter runs an embedded PostgreSQL in the data directory."""
     database_direct_url: SecretStr | None = None
-    """Connection string, secret, that bypasses a transaction pooler; used for LISTEN and for jobs. If unset,
-    `DATABASE_URL`."""
+    """Connection string (secret) that bypasses a transaction pooler, for LISTEN and jobs. If unset, `DATABASE_URL`."""
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False)))
     """Directory for the embedded database, generated keys, and call records while the database is down. If unset, the
     user's data directory."""
@@ -110,30 +109,30 @@ class Settings(BaseModel):
     fallback_url: BaseUrl | None = None
     """Address at which Twilio reaches the static fallback. If unset, the public address."""
     platform_keys: SecretStr | None = None
-    """Keys that seal all others, secret: `id:base64 of 32 bytes`, separated by commas or lines; the first is active.
-    Required with `DATABASE_URL`, else generated in the data directory."""
+    """Keys (secret) that seal all other keys: `id:base64 of 32 bytes`, separated by commas or line breaks. The first is
+    active. Required with `DATABASE_URL`; otherwise generated in the data directory."""
     fallback_keys: SecretStr | None = None
-    """Keys that seal the static fallback's addresses and nothing else, secret, in the same format. Required with
-    `DATABASE_URL`, else generated in the data directory."""
+    """Keys (secret) that seal only the static fallback's addresses, in the same format. Required with `DATABASE_URL`;
+    otherwise generated in the data directory."""
     admin_token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
-    """The operator's bearer token, secret, 16 characters or more. Required with `DATABASE_URL`, else generated in the
-    data directory."""
+    """The operator's bearer token (secret), at least 16 characters. Required with `DATABASE_URL`; otherwise generated
+    in the data directory."""
     twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
-    """The platform's own Twilio account. If unset, agencies need accounts of their own."""
+    """The platform's own Twilio account. If unset, each agency needs its own."""
     twilio_auth_token: SecretStr | None = None
-    """Auth token of the platform's Twilio account, secret. Set both or neither."""
+    """Auth token (secret) of the platform's Twilio account. Set both or neither."""
     providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
     """The values of the settings that providers declare, by name."""
     twilio_url: BaseUrl = "https://api.twilio.com"
     """Base address of the Twilio API."""
     answer_deadline: Annotated[float, Field(ge=2, le=14)] = 10
-    """Seconds within which Twilio gets TwiML, whatever happens. Twilio times out after 15."""
+    """Seconds within which Twilio always gets TwiML. Twilio times out after 15."""
     handoff_timeout: Seconds = 6
-    """Seconds that a provider has to take a call."""
+    """Seconds within which a provider must take a call."""
     sip_timeout: Annotated[int, Field(ge=5, le=60)] = 8
     """Seconds that an AI's SIP leg may ring."""
     ring_budget: Annotated[int, Field(ge=15, le=300)] = 45
-    """Seconds from the first webhook until someone or something must have answered; after that, voicemail."""
+    """Seconds from the first webhook until someone or something must answer; after that, voicemail."""
     caller_calls: Annotated[int, Field(ge=1)] = 5
     """Concurrent calls per caller; further calls go to voicemail."""
     agency_calls: Annotated[int, Field(ge=1)] = 500
@@ -157,16 +156,16 @@ class Settings(BaseModel):
     private_endpoints: Literal["on", "off"] = "off"
     """`on` allows outgoing webhooks to private and loopback addresses, and over plain HTTP."""
     smtp_url: SecretStr | None = None
-    """Mail server, secret: `smtp://user:password@host:587` (STARTTLS, required with a password unless
-    `?starttls=never`) or `smtps://…`. If unset, no mail is sent."""
+    """Mail server (secret): `smtp://user:password@host:587` (STARTTLS, required with a password unless
+    `?starttls=never`) or `smtps://…`. If unset, no email is sent."""
     mail_from: str | None = None
-    """Address that mail is sent from. Set it together with `CALLROUTER_SMTP_URL`."""
+    """Sender address of emails. Set it together with `CALLROUTER_SMTP_URL`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`."""
     log_format: Literal["json", "console"] | None = None
     """`json` or `console`. If unset, `console` on a terminal and `json` elsewhere."""
     log_numbers: Literal["masked", "full"] = "masked"
-    """Phone numbers in logs: `masked` (only the last four digits) or `full`."""
+    """Phone numbers in logs: `masked` (only the last four digits are shown) or `full`."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of processes that answer calls."""
     embedded_dsn: SecretStr | None = Field(None, exclude=True)  # set by the commands, not by the environment
