@@ -1,5 +1,7 @@
-"""`callrouter demo`: everything on one machine — the service, an embedded database, the sandbox of the four outside
-APIs, and an agency with three clients whose keys were saved through the real API. What `make run` runs.
+"""`callrouter demo`, which `make run` runs: everything on one machine.
+
+That is the service, an embedded database, a sandbox that simulates Twilio and the providers, and an agency with three
+clients, set up through the real API.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ _AGENCY: Final = "Demo agency"
 _CLIENTS: Final = ("Acme Plumbing", "Bright Dental", "Corner Bakery")
 _OWNER_PHONE: Final = "+15005550123"
 
-# The demo has a database, keys, providers and a carrier of its own, whatever the environment names.
+# The only settings that the demo takes from the environment: it has its own database, keys, providers and carrier.
 _TIMING: Final = ("answer_deadline", "handoff_timeout", "sip_timeout", "ring_budget")
 _HEEDED: Final = ("host", "port", "log_level", "log_format", "log_numbers", *_TIMING)
 
 
 def demo(host: Host = None, port: Port = None) -> None:
-    """Run everything on this machine, with a demo agency to call. Stop it with Ctrl-C."""
+    """Run everything on this machine, with a demo agency that you can call. Stop it with Ctrl-C."""
     home = data_dir(os.environ)
     settings = read_settings(_heeded(os.environ), host=host, port=port, data_dir=home / "demo")
     begin()
@@ -67,12 +69,12 @@ def _heeded(environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Two demos would take each other's agency and notes away."""
+    """Two demos would delete each other's agency and notes."""
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            fail("a demo runs already: stop it, or give this one another CALLROUTER_DATA_DIR and --port")
+            fail("a demo is already running: stop it, or start this one with another CALLROUTER_DATA_DIR and --port")
         yield
 
 
@@ -116,7 +118,7 @@ def _point_at(settings: Settings, sandbox: RunningSandbox, world: DemoWorld) -> 
 
 
 def _reachable(host: str) -> str:
-    """The address under which this machine reaches itself."""
+    """The address at which this machine reaches itself."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -127,7 +129,7 @@ def _reachable(host: str) -> str:
 
 
 class _Api:
-    """The real API, asked as any operator would."""
+    """A client of the real API."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -140,7 +142,7 @@ class _Api:
 
 
 async def provision(router_url: str, admin_token: str, world: DemoWorld) -> str:
-    """Set the demo agency up from scratch and return a token of its own. Raises DemoError and httpx.HTTPError."""
+    """Set up the demo agency from scratch and return a token for it. Raises DemoError and httpx.HTTPError."""
     headers = {"Authorization": f"Bearer {admin_token}"}
     async with httpx.AsyncClient(base_url=f"{router_url}/v1", headers=headers, timeout=15) as client:
         api = _Api(client)
@@ -181,7 +183,7 @@ async def _add_client(api: _Api, home: str, name: str, first: Customer, linked: 
 
 
 def _write_notes(path: Path, settings: Settings, sandbox: RunningSandbox, world: DemoWorld) -> None:
-    """What `callrouter call` needs to know of a running demo."""
+    """Write down what `callrouter call` needs to know about a running demo."""
     notes = {
         "router_url": settings.base_url,
         "sandbox_url": sandbox.url,
@@ -205,17 +207,16 @@ def _greet(settings: Settings, sandbox: RunningSandbox, world: DemoWorld, token:
     console.print(f"  API         {settings.base_url}/v1  ({settings.base_url}/docs)")
     console.print(f"  probes      {settings.base_url}/readyz  {settings.base_url}/metrics")
     console.print(f"  sandbox     {sandbox.url}")
-    console.print("\nPlace a call, in another terminal, from this folder:\n")
+    console.print("\nPlace a call from this directory, in another terminal:\n")
     command = _call_command(os.environ)
     for name, customer in zip(_CLIENTS, (world.vapi, world.retell, world.bland), strict=True):
         console.print(f"  {command} --to {customer.number}   # {name}, answered by {customer.provider}", markup=False)
-    console.print(
-        f"  {command} --to {world.vapi.number} --provider-fault vapi=503   # the next one takes over\n", markup=False
-    )
+    fault = f"{command} --to {world.vapi.number} --provider-fault vapi=503"
+    console.print(f"  {fault}   # the next provider takes over\n", markup=False)
 
 
 def _call_command(environ: Mapping[str, str]) -> str:
-    """`callrouter call` as another terminal has to be told it: that one knows nothing of our venv and environment."""
+    """The command to type in another terminal, which has neither our virtual environment nor our variables."""
     folder = environ.get("CALLROUTER_DATA_DIR")
     setting = f"CALLROUTER_DATA_DIR={shlex.quote(folder)} " if folder else ""
     return f"{setting}{_program(environ)} call"

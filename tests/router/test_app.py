@@ -14,30 +14,30 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs"])
-async def test_it_serves_what_machines_and_people_look_for(world: World, path):
+async def test_probes_api_and_console_are_served(world: World, path):
     response = await world.http.get(world.urls[0] + path)
     assert response.status_code == 200
     assert response.content
 
 
-async def test_the_bare_address_leads_to_a_page_for_people(world: World):
+async def test_the_root_redirects_to_the_console(world: World):
     response = await world.http.get(world.urls[0], follow_redirects=True)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/webhooks/nowhere", "/webhooks/twilio/nowhere"])
-async def test_what_it_does_not_know_is_not_found(world: World, path):
+async def test_unknown_paths_are_not_found(world: World, path):
     response = await world.http.post(world.urls[0] + path)
     assert response.status_code == 404
 
 
-async def test_twilio_never_asks_by_get(world: World):
+async def test_twilio_webhooks_reject_get(world: World):
     response = await world.http.get(world.urls[0] + VOICE)
     assert response.status_code == 405
 
 
-async def test_behind_a_path_of_its_own_it_signs_and_answers_for_that_address(database_dsn, tmp_path):
+async def test_it_works_behind_a_path_prefix(database_dsn, tmp_path):
     public = "https://calls.example.com/router"
     async with open_world(database_dsn, tmp_path, public_url=public) as world:
         client = await world.add_client(providers=["retell"])
@@ -48,7 +48,7 @@ async def test_behind_a_path_of_its_own_it_signs_and_answers_for_that_address(da
         assert action_of(outside.text).startswith("/router/webhooks/twilio/calls/")
 
 
-async def test_what_happened_is_on_record_when_it_stops(database_dsn, tmp_path):
+async def test_records_are_stored_when_it_stops(database_dsn, tmp_path):
     async with open_world(database_dsn, tmp_path) as world:
         client = await world.add_client(providers=["vapi"])
         timeline = await world.call(client, Script(caller="hangs-up-during-ai"))
@@ -59,7 +59,7 @@ async def test_what_happened_is_on_record_when_it_stops(database_dsn, tmp_path):
     assert call["ended_at"] is not None
 
 
-async def test_it_stops_although_a_provider_has_not_answered_yet(database_dsn, tmp_path):
+async def test_it_stops_while_a_provider_has_not_answered(database_dsn, tmp_path):
     async with open_world(database_dsn, tmp_path, answer_deadline=3, handoff_timeout=0.3) as world:
         client = await world.add_client(providers=["vapi"])
         world.sandbox.state.faults.set("vapi", "hang")

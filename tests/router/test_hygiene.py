@@ -34,12 +34,12 @@ needs_glibc = pytest.mark.skipif(not GLIBC, reason="only glibc can overwrite wha
         ({**ON, "GLIBC_TUNABLES": "glibc.malloc.perturb=165"}, False),
     ],
 )
-def test_it_is_on_only_with_both_settings(environ: dict[str, str], on: bool):
+def test_hygiene_is_on_only_with_both_settings(environ: dict[str, str], on: bool):
     assert is_memory_overwritten(environ) is on
 
 
 @needs_glibc
-def test_a_process_without_it_starts_itself_again_with_it(monkeypatch: pytest.MonkeyPatch):
+def test_a_process_restarts_itself_with_hygiene(monkeypatch: pytest.MonkeyPatch):
     for name in ON:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CALLROUTER_PORT", "8081")
@@ -52,7 +52,7 @@ def test_a_process_without_it_starts_itself_again_with_it(monkeypatch: pytest.Mo
 
 
 @needs_glibc
-def test_a_process_that_has_it_goes_on(monkeypatch: pytest.MonkeyPatch):
+def test_a_process_with_hygiene_continues(monkeypatch: pytest.MonkeyPatch):
     for name, value in ON.items():
         monkeypatch.setenv(name, value)
     restarts = []
@@ -60,7 +60,7 @@ def test_a_process_that_has_it_goes_on(monkeypatch: pytest.MonkeyPatch):
     assert restarts == []
 
 
-def test_where_it_cannot_be_had_the_process_goes_on_and_says_so(monkeypatch: pytest.MonkeyPatch):
+def test_without_glibc_the_process_continues_and_says_so(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hygiene.platform, "libc_ver", lambda: ("musl", "1.2"))
     restarts = []
     restart_with_hygiene(lambda *arguments: restarts.append(arguments))

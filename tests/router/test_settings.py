@@ -75,7 +75,7 @@ def test_every_mistake_in_a_providers_setting_is_named() -> None:
     assert [problem.partition(":")[0] for problem in caught.value.problems] == list(wrong)
 
 
-def test_other_people_s_variables_do_not_matter() -> None:
+def test_unrelated_variables_are_ignored() -> None:
     assert load_settings({"PATH": "/bin", "CALLROUTER_UNKNOWN": "1", "HOST": "example.com"}) == load_settings({})
 
 
@@ -83,7 +83,7 @@ def test_a_variable_that_is_empty_is_not_set() -> None:
     assert load_settings({"CALLROUTER_PORT": "", "DATABASE_URL": ""}) == load_settings({})
 
 
-def test_what_the_command_line_says_counts_more() -> None:
+def test_options_take_precedence() -> None:
     settings = load_settings({"CALLROUTER_PORT": "9000", "CALLROUTER_HOST": "0.0.0.0"}, port=9001, host=None)
     assert (settings.port, settings.host) == (9001, "0.0.0.0")
 
@@ -156,7 +156,7 @@ def test_an_external_database_needs_secrets_that_outlive_this_machine(missing: s
     assert not load_settings(WITH_DATABASE).embedded
 
 
-def test_the_platform_s_account_is_named_whole_or_not_at_all() -> None:
+def test_the_platform_s_account_needs_both_settings() -> None:
     problem = problem_of({"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT})
     assert problem == "CALLROUTER_TWILIO_ACCOUNT_SID and CALLROUTER_TWILIO_AUTH_TOKEN: set both or neither"
     both = {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": CANARY}
@@ -169,7 +169,7 @@ def test_mail_needs_a_server_and_a_sender() -> None:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+def test_a_secret_can_be_in_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(f"{CANARY}\n")
     environ = {**WITH_DATABASE, "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": "x"}
@@ -201,7 +201,7 @@ def test_a_file_of_another_encoding_is_named_and_not_shown(tmp_path: Path) -> No
     assert CANARY not in problem
 
 
-def test_no_secret_can_be_read_off_the_settings() -> None:
+def test_printed_settings_contain_no_secret() -> None:
     environ = {env_name(name): CANARY for name in SECRETS} | {
         "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT,
         "CALLROUTER_MAIL_FROM": "calls@example.com",
@@ -233,7 +233,7 @@ def make_secrets() -> dict[str, Any]:
     return {name: lambda: next(made) for name in ("platform_keys", "fallback_keys", "admin_token")}
 
 
-def test_missing_secrets_are_made_once_and_stay(tmp_path: Path) -> None:
+def test_missing_secrets_are_generated_once(tmp_path: Path) -> None:
     settings = load_settings({"CALLROUTER_DATA_DIR": str(tmp_path / "data")})
     first = generate_missing(settings, make_secrets())
     second = generate_missing(settings, {name: lambda: "another" for name in make_secrets()})
@@ -243,7 +243,7 @@ def test_missing_secrets_are_made_once_and_stay(tmp_path: Path) -> None:
     assert CANARY not in repr(first)
 
 
-def test_made_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+def test_generated_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     settings = load_settings({"CALLROUTER_DATA_DIR": str(tmp_path / "data")})
     generate_missing(settings, make_secrets())
     files = sorted((tmp_path / "data" / "secrets").iterdir())
@@ -252,7 +252,7 @@ def test_made_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(files[0].parent.stat().st_mode) == 0o700
 
 
-def test_a_secret_that_is_set_is_not_made(tmp_path: Path) -> None:
+def test_a_secret_that_is_set_is_not_generated(tmp_path: Path) -> None:
     environ = {"CALLROUTER_DATA_DIR": str(tmp_path), "CALLROUTER_ADMIN_TOKEN": CANARY}
     settings = generate_missing(load_settings(environ), make_secrets())
     assert settings.admin_token is not None

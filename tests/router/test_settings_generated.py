@@ -47,7 +47,7 @@ def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path):
     assert [file.name for file in (tmp_path / "secrets").iterdir()] == ["platform-keys"]
 
 
-def test_somebody_who_is_first_while_ours_is_made_counts(tmp_path: Path):
+def test_a_secret_created_first_by_another_process_is_used(tmp_path: Path):
     other = tmp_path / "secrets" / "platform-keys"
 
     def be_late() -> str:
@@ -61,7 +61,7 @@ def test_somebody_who_is_first_while_ours_is_made_counts(tmp_path: Path):
     assert [file.name for file in other.parent.iterdir()] == ["platform-keys"]
 
 
-def test_a_crash_while_it_is_made_leaves_nothing_behind(tmp_path: Path):
+def test_a_crash_during_generation_leaves_no_file(tmp_path: Path):
     def crash() -> str:
         raise KeyboardInterrupt
 
@@ -70,7 +70,7 @@ def test_a_crash_while_it_is_made_leaves_nothing_behind(tmp_path: Path):
     assert list((tmp_path / "secrets").iterdir()) == []
 
 
-def test_a_secret_whose_file_was_emptied_is_not_made_anew(tmp_path: Path):
+def test_a_secret_with_an_empty_file_is_not_generated_again(tmp_path: Path):
     """A new platform key would open none of the keys that are stored."""
     file = tmp_path / "secrets" / "platform-keys"
     file.parent.mkdir()
@@ -96,7 +96,7 @@ def test_an_empty_file_of_a_secret_is_a_mistake(tmp_path: Path, text: str):
 
 @pytest.mark.parametrize("port", ["abc", "65536", "0", "-1", "80 80", "８０"])
 @pytest.mark.parametrize("name", ["CALLROUTER_PUBLIC_URL", "CALLROUTER_FALLBACK_URL", "CALLROUTER_VAPI_URL"])
-def test_an_address_with_a_port_that_there_is_not_is_a_mistake(name: str, port: str):
+def test_an_address_with_an_invalid_port_is_a_mistake(name: str, port: str):
     with pytest.raises(SettingsError) as caught:
         load_settings({name: f"https://calls.example.com:{port}/base"}, declared=settings_of(PROVIDERS))
     (problem,) = caught.value.problems
@@ -105,7 +105,7 @@ def test_an_address_with_a_port_that_there_is_not_is_a_mistake(name: str, port: 
 
 
 @pytest.mark.parametrize("address", ["https://[::1", "https://calls example.com", "https:///base", "https://:443"])
-def test_an_address_that_is_none_is_a_mistake(address: str):
+def test_an_invalid_address_is_a_mistake(address: str):
     with pytest.raises(SettingsError) as caught:
         load_settings({"CALLROUTER_PUBLIC_URL": address})
     assert caught.value.problems == ["CALLROUTER_PUBLIC_URL: must be an address like https://calls.example.com"]
@@ -144,7 +144,7 @@ def test_mistakes_in_keyrings_are_named_together_with_all_others(monkeypatch, ca
     assert len(lines) == 4
 
 
-def test_a_made_key_that_was_mangled_is_named(monkeypatch, capsys, tmp_path: Path):
+def test_a_damaged_generated_key_is_named(monkeypatch, capsys, tmp_path: Path):
     folder = tmp_path / "secrets"
     folder.mkdir()
     (folder / "platform-keys").write_text("k1:mangled")

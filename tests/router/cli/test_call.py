@@ -65,7 +65,7 @@ def account(environment):
 
 
 @pytest.mark.usefixtures("account")
-async def test_a_call_is_signed_and_told_in_plain_words(run, router):
+async def test_a_call_is_signed_and_described_in_plain_words(run, router):
     result = await run("--to", NUMBER, "--from", CALLER, "--url", router.url)
     assert result.exit_code == 0, result.output
     assert "Nobody is here." in result.output
@@ -77,7 +77,7 @@ async def test_a_call_is_signed_and_told_in_plain_words(run, router):
 
 
 @pytest.mark.usefixtures("account")
-async def test_json_holds_the_whole_story(run, router):
+async def test_json_contains_the_whole_timeline(run, router):
     result = await run("--to", NUMBER, "--url", router.url, "--json")
     shown = json.loads(result.output)
     assert shown["answered_by"] == "spoken"
@@ -85,7 +85,7 @@ async def test_json_holds_the_whole_story(run, router):
 
 
 @pytest.mark.usefixtures("account")
-async def test_the_documents_are_shown_on_demand(run, router):
+async def test_the_documents_are_printed_on_request(run, router):
     assert "<Say>Nobody" in (await run("--to", NUMBER, "--url", router.url, "--twiml")).output
 
 
@@ -158,7 +158,7 @@ async def test_without_an_account_the_setting_is_named(run, router):
     assert "CALLROUTER_TWILIO_ACCOUNT_SID" in result.output
 
 
-async def test_the_demos_notes_are_enough(run, router, box, tmp_path):
+async def test_a_running_demo_needs_no_options(run, router, box, tmp_path):
     ((sid, found),) = box.state.twilio.accounts.items()
     number = next(iter(found.numbers.values()))
     number |= {"voice_url": f"{router.url}/v", "voice_fallback_url": f"{router.url}/f", "status_callback": ""}
@@ -179,7 +179,7 @@ async def test_the_demos_notes_are_enough(run, router, box, tmp_path):
 
 
 @pytest.mark.usefixtures("account")
-async def test_a_provider_fault_is_set_for_the_call_and_gone_afterwards(run, router, box):
+async def test_a_provider_fault_lasts_only_for_the_call(run, router, box):
     seen = []
 
     def answer(_asked):
@@ -290,7 +290,7 @@ def test_a_token_may_be_in_a_file(folder, refused):
         ("https://api.twilio.com", "http://127.0.0.1:2"),
     ],
 )
-def test_the_sandbox_is_where_twilios_stand_in_is(folder, twilio_url, sandbox_url):
+def test_the_sandbox_is_found_by_the_twilio_url(folder, twilio_url, sandbox_url):
     assert find(folder, {"CALLROUTER_TWILIO_URL": twilio_url}).sandbox_url == sandbox_url
 
 

@@ -76,7 +76,7 @@ async def configure(world, client, **changes) -> None:
     } | changes
 
 
-async def test_an_installation_that_is_in_order_is_told_so(world, doctor):
+async def test_a_working_installation_is_reported_as_fine(world, doctor):
     await configure(world, await world.add_client())
     assert await doctor.find("fine", "numbers")
     assert await doctor.find("fine", "agencies")
@@ -92,17 +92,17 @@ async def test_a_public_address_that_twilio_cannot_use_is_named(doctor):
     assert doctor.last.exit_code == 1
 
 
-async def test_a_public_address_behind_which_somebody_else_answers_is_named(world, doctor):
+async def test_a_public_address_where_another_service_answers_is_named(world, doctor):
     doctor.set("public_url", f"{world.sandbox.url}/vapi")
     assert any("not as callrouter does" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
 
 
-async def test_a_public_address_where_nobody_answers_is_named(doctor):
+async def test_a_public_address_without_an_answer_is_named(doctor):
     doctor.set("public_url", "http://127.0.0.1:9")
     assert any("callrouter serve" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
 
 
-async def test_without_a_public_address_nobody_can_reach_us(doctor):
+async def test_a_missing_public_address_is_a_problem(doctor):
     doctor.set("public_url", None)
     assert any("not set" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))
 
@@ -118,12 +118,12 @@ async def test_a_provider_that_cannot_be_reached_is_named(doctor):
     assert await doctor.find("fine", "CALLROUTER_VAPI_URL")
 
 
-async def test_an_outdated_schema_is_named_with_the_command_that_mends_it(world, doctor):
+async def test_an_outdated_schema_is_named_with_the_command_that_migrates_it(world, doctor):
     await world.db.execute("UPDATE alembic_version SET version_num = '0000'")
     assert any("callrouter migrate" in each for each in await doctor.find("problem", "DATABASE_URL"))
 
 
-async def test_a_database_that_is_away_is_named(doctor):
+async def test_a_database_that_is_down_is_named(doctor):
     doctor.set("database_url", "postgres://nobody@127.0.0.1:9/none")
     assert any("does not respond" in each for each in await doctor.find("problem", "DATABASE_URL"))
 
@@ -150,7 +150,7 @@ async def test_clients_that_could_not_be_synced_are_counted(world, doctor):
     assert "1 clients could not be synced to vapi (the voice is unknown)" in found
 
 
-async def test_values_that_no_platform_key_opens_are_counted(world, doctor):
+async def test_values_that_cannot_be_opened_are_counted(world, doctor):
     await world.add_client()
     doctor.set("platform_keys", new_key_entry())
     assert any("cannot be opened" in each for each in await doctor.find("problem", "CALLROUTER_PLATFORM_KEYS"))
@@ -171,7 +171,7 @@ async def test_values_under_a_former_platform_key_are_a_hint_to_rotate(world, do
         ({"trunk_sid": "TK" + "0" * 32}, "SIP trunk"),
     ],
 )
-async def test_a_number_that_somebody_pointed_elsewhere_is_named(world, doctor, changes, words):
+async def test_a_number_that_points_elsewhere_is_named(world, doctor, changes, words):
     client = await world.add_client()
     await configure(world, client, **changes)
     assert any(words in each for each in await doctor.find("problem", f"number {client.number}"))
@@ -196,7 +196,7 @@ async def test_a_number_that_was_set_up_under_another_public_address_is_a_hint(w
     assert any("another public address" in each for each in await doctor.find("hint", f"number {client.number}"))
 
 
-async def test_people_read_a_line_a_finding_and_never_a_secret(world, doctor):
+async def test_each_finding_is_one_line_without_secrets(world, doctor):
     client = await world.add_client(own_account=True)
     result = await doctor.run()
     assert result.exit_code == 1
@@ -209,7 +209,7 @@ async def test_people_read_a_line_a_finding_and_never_a_secret(world, doctor):
     assert not [secret for secret in secrets if secret in result.output]
 
 
-async def test_a_live_call_tells_what_no_documentation_says(world, doctor):
+async def test_a_live_call_reports_what_happened(world, doctor):
     """Twilio's network is played by the simulated carrier: a call that is placed over the API comes in at our number."""
     client, other = await world.add_client(), await world.add_client(providers=())
     placed: list[asyncio.Task[None]] = []

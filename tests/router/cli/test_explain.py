@@ -44,7 +44,7 @@ def there(environment, world):
     return world
 
 
-async def test_people_read_who_would_take_the_call_and_why_not_the_others(run, there):
+async def test_each_rung_is_shown_with_its_reason(run, there):
     client = await there.add_client(providers=["vapi", "retell"])
     await there.db.execute("DELETE FROM assistants WHERE provider = 'vapi'")
     await there.db.execute("UPDATE assistants SET lost = '{events, transfer}'")
@@ -61,7 +61,7 @@ async def test_people_read_who_would_take_the_call_and_why_not_the_others(run, t
     assert ADMIN_TOKEN not in result.output
 
 
-async def test_programs_read_the_same_as_json(run, there):
+async def test_json_contains_the_same(run, there):
     client = await there.add_client(providers=["vapi"], agency_id=None)
     await there.add_client(providers=["vapi"])
     result = await run("--to", client.number, "--from", CALLER, "--json")
@@ -71,7 +71,7 @@ async def test_programs_read_the_same_as_json(run, there):
     assert answer["rungs"][0] == ready
 
 
-async def test_the_caller_counts(run, there):
+async def test_the_caller_can_change_the_result(run, there):
     client = await there.add_client(providers=["vapi"], routing={"mode": "owner_first"})
     await there.db.execute(
         "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at, "
@@ -112,7 +112,7 @@ async def test_the_token_may_be_in_a_file_or_where_the_service_generated_it(run,
     assert (await run("--to", client.number)).exit_code == 0
 
 
-async def test_with_a_demo_running_nothing_has_to_be_said(run, world, tmp_path):
+async def test_a_running_demo_needs_no_url_or_token(run, world, tmp_path):
     client = await world.add_client()
     folder = tmp_path / "home"
     (folder / "demo" / "secrets").mkdir(parents=True)
@@ -123,7 +123,7 @@ async def test_with_a_demo_running_nothing_has_to_be_said(run, world, tmp_path):
     assert client.number in (await run()).output, "without --to, the demo's numbers are named"
 
 
-async def test_a_number_of_nobodys_is_a_failure(run, there):  # noqa: ARG001
+async def test_an_unknown_number_is_a_failure(run, there):  # noqa: ARG001
     result = await run("--to", "+15005559999")
     assert result.exit_code == 1
     assert "+15005559999" in result.output
@@ -145,7 +145,7 @@ async def test_a_token_that_is_refused_is_a_wrong_setting(run, there, environmen
         (["--to", "+15005550101", "--from", "Bella"], "--from"),
     ],
 )
-async def test_what_is_no_number_is_said_to_be_none(run, environment, arguments, named):
+async def test_an_invalid_number_is_wrong_usage(run, environment, arguments, named):
     environment.setenv("CALLROUTER_ADMIN_TOKEN", ADMIN_TOKEN)
     result = await run(*arguments, "--url", "http://127.0.0.1:1")
     assert result.exit_code == 2

@@ -16,7 +16,7 @@ OWNER = "+15005550123"
 
 
 @pytest.mark.anyio
-async def test_it_answers_the_addresses_that_a_router_made(migrated: Commands):
+async def test_it_serves_addresses_made_by_the_router(migrated: Commands):
     async with providers(migrated) as (sandbox, world):
         serving = migrated.start("serve", CALLROUTER_FALLBACK_URL="https://elsewhere.example.com")
         await provision(await url_of(serving), ADMIN_TOKEN, world)

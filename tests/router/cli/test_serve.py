@@ -53,7 +53,7 @@ def test_a_database_of_another_version_is_refused(external: Commands):
     assert "newer version" in line
 
 
-def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
+def test_a_database_that_is_down_or_refuses_us_is_one_line(external: Commands):
     there = external.environ["DATABASE_URL"]
     name = there.partition("?")[0].rpartition("/")[2]
     away = "postgres://somebody:hunter2@127.0.0.1:1/calls"
@@ -76,7 +76,7 @@ def test_a_database_that_is_away_or_says_no_is_one_line(external: Commands):
         assert "hunter2" not in line
 
 
-def test_a_database_that_is_away_is_no_reason_not_to_start(external: Commands):
+def test_the_service_starts_while_the_database_is_down(external: Commands):
     serving = external.start("serve", DATABASE_URL="postgres://somebody:hunter2@127.0.0.1:1/calls")
     probe = get(f"{serving.url()}/readyz")
     assert probe.json()["checks"]["database"]["status"] == "unavailable"
@@ -86,7 +86,7 @@ def test_a_database_that_is_away_is_no_reason_not_to_start(external: Commands):
     assert "hunter2" not in serving.stdout + serving.stderr
 
 
-def test_a_port_that_is_taken_is_named(commands: Commands):
+def test_a_port_in_use_is_named(commands: Commands):
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         refused = commands.run("serve", "--port", str(port))
@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_is_named(commands: Commands):
     assert f":{port} " in line
 
 
-def test_being_told_to_stop_while_starting_is_no_failure(external: Commands):
+def test_a_stop_signal_during_the_start_exits_with_code_0(external: Commands):
     with closing(socket.create_server(("127.0.0.1", 0))) as database:
         # It takes connections and says nothing.
         starting = external.start("serve", DATABASE_URL=f"postgres://127.0.0.1:{database.getsockname()[1]}/calls")
@@ -156,7 +156,7 @@ async def test_workers_share_a_port_a_database_and_their_numbers(commands: Comma
     assert (len(serving.events("worker.died")), serving.stderr) == (1, "")
 
 
-def test_workers_end_with_the_one_who_started_them(commands: Commands):
+def test_workers_end_with_their_parent(commands: Commands):
     serving = commands.start("serve", "--workers", "2")
     serving.wait_for_events("service.started", 2)
     workers, url = serving.workers(), serving.url()

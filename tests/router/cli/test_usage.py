@@ -51,7 +51,7 @@ def test_the_argument_that_is_wrong_is_named(arguments: list[str], named: str):
     assert named in caught.value.format_message()
 
 
-def test_a_call_needs_an_address_where_no_demo_runs(commands: Commands):
+def test_a_call_needs_an_address_without_a_demo(commands: Commands):
     refused = commands.invoke("call", "--to", "+15005550101")
     assert refused.exit_code == 2
     (line,) = refused.stderr.splitlines()

@@ -29,7 +29,7 @@ def count_listeners(dsn: str) -> int:
     return asyncio.run(count())
 
 
-def test_jobs_run_in_the_service_or_in_a_worker_as_told(migrated: Commands):
+def test_jobs_run_in_the_service_or_in_a_worker(migrated: Commands):
     dsn = migrated.environ["DATABASE_URL"]
     without = migrated.start("serve", "--no-jobs")
     without.wait_for_events("service.started")
@@ -46,7 +46,7 @@ def test_jobs_run_in_the_service_or_in_a_worker_as_told(migrated: Commands):
     assert count_listeners(dsn) == 0
 
 
-def test_a_worker_answers_probes_and_counts_its_jobs_where_it_is_told_to(migrated: Commands):
+def test_a_worker_serves_probes_and_metrics_on_its_port(migrated: Commands):
     worker = migrated.start("worker", "--port", "0")
     (started,) = worker.wait_for_events("jobs.started")
     url = f"http://127.0.0.1:{started['port']}"
@@ -58,7 +58,7 @@ def test_a_worker_answers_probes_and_counts_its_jobs_where_it_is_told_to(migrate
     assert (worker.end(), worker.stderr) == (0, "")
 
 
-def test_a_worker_waits_for_a_database_that_is_away_and_ends_when_told(external: Commands):
+def test_a_worker_waits_for_the_database_and_stops_on_a_signal(external: Commands):
     worker = external.start("worker", DATABASE_URL="postgres://somebody:hunter2@127.0.0.1:1/calls")
     worker.wait_for_events("jobs.started")
     worker.tell(signal.SIGTERM)

@@ -77,11 +77,11 @@ def test_each_event_is_described_once(event: Event) -> None:
 
 
 @pytest.mark.parametrize("name", PROMISED)
-def test_the_contract_s_events_are_there(name: str) -> None:
+def test_the_promised_events_exist(name: str) -> None:
     assert name in EVENTS
 
 
-def test_the_contract_s_words_are_there() -> None:
+def test_the_promised_reasons_and_outcomes_exist() -> None:
     failures = "key_rejected out_of_credit rate_limited at_capacity bad_request timeout unreachable provider_error"
     assert values_of("handoff.failed", "reason") == {*failures.split(), "malformed_reply"}
     assert values_of("handoff.skipped", "reason") == {"circuit_open", "not_synced", "no_key", "no_time", "at_capacity"}
@@ -101,7 +101,7 @@ def test_a_call_s_timeline_holds_what_happened_to_the_call() -> None:
     assert not {"key.saved", "circuit.opened", "webhook.rejected", "log", "request.failed"} & CALL_EVENTS
 
 
-def test_no_field_could_hold_a_whole_number_of_a_phone() -> None:
+def test_no_field_holds_a_full_phone_number() -> None:
     schema = json.dumps(load_schema())
     assert '"from"' not in schema
     for event in CATALOGUE:

@@ -62,7 +62,7 @@ def labels_on(page: str) -> list[tuple[str, str, str]]:
     ]
 
 
-async def test_no_label_grows_with_what_comes_in(world: World):
+async def test_labels_do_not_grow_with_requests(world: World):
     client = await world.add_client(providers=("vapi", "retell"), fallback_providers=["retell"])
     await world.call(client, Script(ai="answers"))
     world.sandbox.state.faults.set("vapi", "503")

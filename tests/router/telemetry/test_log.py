@@ -65,7 +65,7 @@ def test_phone_numbers_are_masked(captured_events: CapturedEvents) -> None:
     assert "5550100" not in captured_events.text()
 
 
-def test_phone_numbers_are_whole_where_the_operator_wants_them() -> None:
+def test_phone_numbers_are_logged_in_full_on_request() -> None:
     stream = configure(numbers="full")
     emit("call.received", call_id="call_1", caller="+15550100199", to="anonymous")
     line = json.loads(stream.getvalue())
@@ -93,7 +93,7 @@ def test_a_test_fails_on_what_the_catalogue_does_not_allow(event: str, fields: d
     assert CANARY not in str(caught.value)
 
 
-def test_in_production_what_is_not_allowed_is_left_out_and_counted() -> None:
+def test_in_production_undeclared_events_and_fields_are_dropped_and_counted() -> None:
     stream, before = configure(), count_dropped()
     emit("call.exploded", key=CANARY)
     emit("call.received", call_id="call_1", key=CANARY, caller=Secret(CANARY))
@@ -144,7 +144,7 @@ def test_a_library_s_traceback_is_shown_without_its_text(captured_events: Captur
     assert CANARY not in captured_events.text()
 
 
-def test_a_library_s_own_mistake_is_no_mistake_of_ours(captured_events: CapturedEvents) -> None:
+def test_a_library_s_bad_log_call_does_not_break_us(captured_events: CapturedEvents) -> None:
     record = logging.LogRecord("careless", logging.ERROR, __file__, 1, "%d calls", ("many",), None)
     (handler,) = [known for known in logging.getLogger().handlers if isinstance(known, log._LibraryHandler)]
     handler.emit(record)
@@ -152,13 +152,13 @@ def test_a_library_s_own_mistake_is_no_mistake_of_ours(captured_events: Captured
 
 
 @pytest.mark.parametrize("name", ["httpx", "httpcore.http11", "aiohttp.client"])
-def test_http_clients_never_tell_what_they_send(captured_events: CapturedEvents, name: str) -> None:
+def test_http_clients_never_log_what_they_send(captured_events: CapturedEvents, name: str) -> None:
     logging.getLogger(name).debug("request headers: %s", CANARY)
     logging.getLogger(name).info("HTTP Request: POST https://api.example.com/")
     assert captured_events.all() == []
 
 
-def test_a_task_that_nobody_awaited_does_not_give_away_its_exception(captured_events: CapturedEvents) -> None:
+def test_an_unawaited_task_does_not_reveal_its_exception(captured_events: CapturedEvents) -> None:
     async def abandon_task() -> None:
         task = asyncio.create_task(fail())
         await asyncio.wait([task])
@@ -174,7 +174,7 @@ def test_a_task_that_nobody_awaited_does_not_give_away_its_exception(captured_ev
     assert "short" not in captured_events.text()
 
 
-def test_a_person_gets_lines_for_people() -> None:
+def test_a_terminal_gets_readable_lines() -> None:
     stream = configure(format="console")
     emit("call.ended", call_id="call_1", outcome="ai", seconds=12.5)
     assert "call.ended" in stream.getvalue()
@@ -183,7 +183,7 @@ def test_a_person_gets_lines_for_people() -> None:
         json.loads(stream.getvalue())
 
 
-def test_a_person_sees_where_our_own_bug_is() -> None:
+def test_a_terminal_shows_the_frames_of_a_bug() -> None:
     stream, before = configure(format="console"), count_dropped()
     try:
         fail_with(ValueError(CANARY))
@@ -201,7 +201,7 @@ def run_service(script: str, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, **options)  # type: ignore[call-overload]
 
 
-def test_all_lines_are_out_when_the_process_ends() -> None:
+def test_all_lines_are_written_when_the_process_ends() -> None:
     process = run_service(
         """
         configure_logging()
@@ -215,7 +215,7 @@ def test_all_lines_are_out_when_the_process_ends() -> None:
     assert [json.loads(line)["count"] for line in out.splitlines()] == list(range(1000))
 
 
-def test_a_log_collector_that_has_fallen_asleep_stops_nobody() -> None:
+def test_a_log_collector_that_does_not_read_blocks_nothing() -> None:
     reading, writing = os.pipe()
     process = run_service(
         """

@@ -69,7 +69,7 @@ def test_a_provider_s_series_are_there_once_it_is_registered() -> None:
     assert value_of("callrouter_keys_unreadable_total", kind="newcomer") == 0
 
 
-def test_what_nobody_has_foreseen_cannot_make_new_series() -> None:
+def test_unexpected_values_create_no_new_series() -> None:
     metrics.call_ended("a-value-from-outside")
     metrics.handoff_finished("a-value-from-outside", "a-value-from-outside", 1.0)
     metrics.key_unreadable("a-value-from-outside")
@@ -110,7 +110,7 @@ def test_each_function_counts_what_its_name_says(count: Callable[[], None], name
     assert value_of(f"callrouter_{name}", **labels) == before + 1
 
 
-def test_durations_are_told_by_route_and_class_of_answer() -> None:
+def test_durations_are_recorded_by_route_and_status_class() -> None:
     metrics.register_providers(["arrival"])
     labels = {"route": "/webhooks/arrival/{agency_id}/transfer", "status": "2xx"}
     metrics.request_finished(labels["route"], 204, 0.02)
@@ -118,7 +118,7 @@ def test_durations_are_told_by_route_and_class_of_answer() -> None:
     assert value_of("callrouter_webhook_request_seconds_sum", **labels) == pytest.approx(0.02)
 
 
-def test_gauges_show_the_latest() -> None:
+def test_gauges_show_the_latest_value() -> None:
     metrics.recorder_queue(5)
     metrics.database_up(True)
     assert value_of("callrouter_recorder_queue") == 5
