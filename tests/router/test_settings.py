@@ -125,7 +125,7 @@ def test_every_mistake_is_named_at_once() -> None:
         ("calls.example.com", "https://calls.example.com"),
         ("ftp://calls.example.com", "https://calls.example.com"),
         ("https://", "https://calls.example.com"),
-        ("https://user:pass@calls.example.com", "no user"),
+        ("https://user:pass@calls.example.com", "must not have a user"),
         ("https://calls.example.com/?a=b", "query"),
         ("https://calls.example.com/#there", "fragment"),
         ("https://my_calls.example.com", "underscore"),

@@ -46,7 +46,7 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     second = commands.invoke("demo")
     assert second.exit_code == 1
     (line,) = mistakes(second)
-    assert "runs already" in line
+    assert "already running" in line
     assert notes.exists()
 
     postgres = commands.postgres()

@@ -71,7 +71,7 @@ async def test_calls_go_on_while_the_platform_key_changes(migrated: Commands):
     unrelated = await rotate(migrated, new_key_entry())
     assert unrelated.exit_code == 1
     (line,) = mistakes(unrelated)
-    assert line.startswith(f"CALLROUTER_PLATFORM_KEYS: {total} sealed values do not open")
+    assert line.startswith(f"CALLROUTER_PLATFORM_KEYS: {total} sealed values cannot be opened")
     assert await sealed_under(dsn) == {new_id}
 
 

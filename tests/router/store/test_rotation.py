@@ -277,6 +277,6 @@ async def test_the_command_fails_if_something_does_not_open(db, commands: Comman
     assert command.exit_code == 1
     assert command.stdout.startswith(f"{VALUES - 1} of {VALUES} sealed values")
     (line,) = command.stderr.splitlines()
-    assert line.startswith("callrouter: CALLROUTER_PLATFORM_KEYS: 1 sealed values do not open")
+    assert line.startswith("callrouter: CALLROUTER_PLATFORM_KEYS: 1 sealed values cannot be opened")
     with pytest.raises(OpenError):
         await check_all(db, NEW)
