@@ -17,7 +17,7 @@ TWILIO_CALL_SID = "twilio_call_sid"
 
 
 class ErrorKind(StrEnum):
-    """Why an outside system did not do what was asked. The names are those of `handoff.failed`."""
+    """Why an outside system did not do what we asked, as `handoff.failed` names it."""
 
     KEY_REJECTED = "key_rejected"
     OUT_OF_CREDIT = "out_of_credit"
@@ -54,7 +54,7 @@ def bad_request(said: str, status: int | None = None) -> ProviderError:
 
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
-    """What a provider says of a key that it accepts."""
+    """What a provider says about a key that it accepts."""
 
     status: Literal["valid", "out_of_credit"]
     balance: float | None = None
@@ -62,7 +62,7 @@ class KeyCheck:
 
 @dataclass(frozen=True, slots=True)
 class InboundCall:
-    """A caller on the line, as a provider needs to know it."""
+    """What a provider needs to know about a caller on the line."""
 
     call_id: str
     call_sid: str
@@ -75,22 +75,22 @@ class InboundCall:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What a provider keeps with the call and gives back in its events."""
+        """What a provider keeps with the call and returns in its events."""
         return {ROUTER_CALL_ID: self.call_id, TWILIO_CALL_SID: self.call_sid}
 
     @property
     def variables(self) -> dict[str, str]:
-        """What an assistant's prompt may name; an unknown caller is an empty string."""
+        """What an assistant's prompt may refer to; an unknown caller is an empty string."""
         return {"client_name": self.client_name, "caller_number": self.caller or ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which assistant at a provider is to take a call, and the called number's registration there."""
+    """The assistant that takes a call at a provider, and the called number's registration there."""
 
     assistant_id: str | None = None
     registration: str | None = None
-    mode: str | None = None  # how a registration is reached, where a provider offers several ways
+    mode: str | None = None  # how a registration is reached, if there are several ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +124,16 @@ class NumberHandoff:
 
 
 Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff
-"""`lines` is what the provider told in passing of the agency's lines, with this call."""
+"""`lines` is what the provider's reply says about the agency's lines, this call included."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One thing a provider tells about a call, in our words; `original` and `reason` keep the provider's.
+    """A provider's report about a call, in our words; `original` and `reason` keep the provider's.
 
-    "asked": the caller is on the line, and the provider wants to know which assistant takes the call. It comes for
-    native numbers only, and the reply's body answers it: see `Provider.answer_question`. "analyzed": what the provider made of a
-    call that is over. `summary`, `transcript` and `cost` are whole in "ended" and "analyzed" only.
+    "asked": the caller is on the line, and the provider asks which assistant takes the call. It comes for native numbers
+    only, and `Provider.answer_question` answers it. "analyzed": the provider's analysis of a call that is over.
+    `summary`, `transcript` and `cost` are complete in "ended" and "analyzed" only.
     """
 
     kind: Literal["started", "ended", "analyzed", "asked", "other"]
@@ -144,7 +144,7 @@ class ProviderEvent:
     caller: str | None = None  # as the provider writes it; None where it says nothing
     to: str | None = None  # likewise
     reason: str | None = None
-    failure: ErrorKind | None = None  # how the provider failed, if that ended it and not somebody who hung up
+    failure: ErrorKind | None = None  # how the provider failed, if that ended the call
     seconds: float | None = None
     cost: float | None = None  # US dollars
     summary: str | None = None
@@ -158,8 +158,8 @@ class ProviderEvent:
 
 @dataclass(frozen=True, slots=True)
 class TransferAsked:
-    """An assistant asks for a person. `request_id` is the provider's, to be named in the answer."""
+    """An assistant asks for a transfer to a person. `request_id` is the provider's, and part of the answer."""
 
     call_id: str | None  # ours, from the metadata we sent
-    caller: str | None = None  # the caller's number as the provider spells it, where our id did not travel along
+    caller: str | None = None  # as the provider spells it, for calls without our id
     request_id: str | None = None

@@ -16,15 +16,15 @@ from crypto.secret import Secret
 
 
 class NumberGone(ProviderError):  # noqa: N818 - it says what became of the number
-    """Somebody else was faster, or the carrier does not have it any more: another number may be bought instead."""
+    """The number was sold, or the carrier no longer has it: another number may be bought instead."""
 
 
 class PapersRequired(ProviderError):  # noqa: N818 - it says what is missing
-    """The number is sold only to those who have an address or a regulatory bundle on file with the carrier."""
+    """The carrier sells the number only with an address or a regulatory bundle on file."""
 
 
 class CallOver(ProviderError):  # noqa: N818 - it says what became of the call
-    """The call has ended, or is not live yet: nothing can be done to it."""
+    """The call has ended or is not live yet, so it cannot be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A revocable credential of an account. The carrier shows its secret this once."""
+    """A revocable credential of an account. The carrier shows its secret only once."""
 
     sid: str
     secret: Secret
 
 
 AddressNeed: TypeAlias = Literal["none", "any", "local", "foreign"]
-"""Which address a country wants on file before it lets a number be bought; `local` is one in that country."""
+"""The address that a country requires on file before a number is bought; `local` is one in that country."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ LIVE: frozenset[CallStatus] = frozenset({"queued", "ringing", "in-progress"})
 
 @dataclass(frozen=True, slots=True)
 class CarrierCall:
-    """A call as the carrier has it. `seconds` is None while it lasts, and where nobody answered."""
+    """A call as the carrier has it. `seconds` is None while it lasts, and for an unanswered call."""
 
     sid: str
     caller: str  # as the carrier spells it: E.164, or a word for a withheld number
@@ -104,8 +104,8 @@ class CarrierCall:
 
 @dataclass(frozen=True, slots=True)
 class CarrierRecording:
-    """A recording as the carrier has it. `complete`: its audio can be fetched. `is_message`: somebody spoke at a tone;
-    else it is of a conversation.
+    """A recording as the carrier has it. `complete`: its audio can be fetched. `is_message`: a voicemail, not a
+    conversation.
     """
 
     sid: str
@@ -134,18 +134,18 @@ class CarrierAccounts(Protocol):
         """A real request that proves SID and token, and that the account is active."""
 
     async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
-        """The open one of exactly that name; the oldest if two were made at once."""
+        """The open one of exactly that name; the oldest if two were created at once."""
 
     async def create_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account:
         """`friendly_name` has at most 64 characters."""
 
     async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
-        """For ever, and its numbers go back to the carrier."""
+        """Permanently; its numbers go back to the carrier."""
 
     async def create_api_key(self, account: Account, friendly_name: str, limit: float) -> ApiKey: ...
 
     async def find_api_keys(self, account: Account, friendly_name: str, limit: float) -> list[str]:
-        """The SIDs of all keys of exactly that name: one whose secret was lost on the way can only be deleted."""
+        """The SIDs of all keys of exactly that name. One whose secret was lost can only be deleted."""
 
     async def delete_api_key(self, account: Account, key_sid: str, limit: float) -> None:
         """Also fine if it is gone already."""
@@ -157,8 +157,8 @@ class CarrierNumbers(Protocol):
     async def search_numbers(
         self, account: Account, country: str, area_code: str | None, count: int, limit: float
     ) -> list[AvailableNumber]:
-        """At most `count` numbers that take calls, of the most local kind that the country has. Empty where none is
-        sold. Makes a request to see which kinds there are, and one a kind until something is found.
+        """At most `count` numbers that take calls, of the most local kind on sale in the country; empty if there is none.
+        Makes one request for the kinds, and one per kind until something is found.
         """
 
     async def buy_number(
@@ -172,8 +172,8 @@ class CarrierNumbers(Protocol):
         friendly_name: str,
         limit: float,
     ) -> CarrierNumber:
-        """One request that costs money, and points the number at us in the same moment. After a timeout the number
-        may be ours all the same: look with `find_number`. Raises NumberGone, PapersRequired.
+        """One request that costs money and also points the number at us. After a timeout the number may be ours anyway:
+        check with `find_number`. Raises NumberGone, PapersRequired.
         """
 
     async def find_number(self, account: Account, e164: str, limit: float) -> CarrierNumber | None: ...
@@ -193,7 +193,7 @@ class CarrierCalls(Protocol):
     """Calls, the live ones above all."""
 
     async def limit_call(self, account: Account, call_sid: str, seconds: int, limit: float) -> None:
-        """Let a live call last that long at most, counted from its start."""
+        """Limit the length of a live call, counted from its start."""
 
     async def redirect_call(
         self,
@@ -205,9 +205,9 @@ class CarrierCalls(Protocol):
         seconds: int | None = None,
         limit: float,
     ) -> None:
-        """Have a live call go on with the document at `url` (absolute, asked for by POST), whatever it is at now.
+        """Make a live call continue with the document at `url` (absolute, requested by POST).
 
-        `fallback_url` is for when that one fails; `seconds`: a new limit, as in `limit_call`. Raises CallOver.
+        `fallback_url` is used if that fails; `seconds` is a new limit, as in `limit_call`. Raises CallOver.
         """
 
     async def end_call(self, account: Account, call_sid: str, limit: float) -> None:
@@ -216,7 +216,7 @@ class CarrierCalls(Protocol):
     async def place_call(
         self, account: Account, caller: str, to: str, twiml: str, *, seconds: int, limit: float
     ) -> str:
-        """Call a number (E.164) from one of the account's, and play `twiml` to whoever answers; the call's SID.
+        """Call a number (E.164) from one of the account's, play `twiml` when it is answered, and return the call's SID.
 
         One request that costs money: never repeated here. `seconds`: how long the call may last.
         """
@@ -224,7 +224,7 @@ class CarrierCalls(Protocol):
     async def find_call(self, account: Account, call_sid: str, limit: float) -> CarrierCall | None: ...
 
     def list_calls(self, account: Account, to: str | None, since: datetime, limit: float) -> AsyncIterator[CarrierCall]:
-        """Calls that began at `since` or later, newest first; `to` keeps those to one number. Legs are calls, too."""
+        """Calls that began at `since` or later, newest first; only those to `to` if given. Legs are calls, too."""
 
 
 class CarrierRecordings(Protocol):
@@ -233,7 +233,7 @@ class CarrierRecordings(Protocol):
     def list_recordings(
         self, account: Account, call_sid: str | None, since: datetime | None, limit: float
     ) -> AsyncIterator[CarrierRecording]:
-        """Those of one call, or all; made at `since` or later."""
+        """Those of one call, or all; created at `since` or later."""
 
     def stream_recording(
         self, account: Account, recording_sid: str, byte_range: str | None, limit: float
@@ -245,4 +245,4 @@ class CarrierRecordings(Protocol):
 
 
 class Carrier(CarrierAccounts, CarrierNumbers, CarrierCalls, CarrierRecordings, Protocol):
-    """Who holds the caller's line."""
+    """The company that holds the caller's line."""

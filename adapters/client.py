@@ -23,7 +23,7 @@ LISTS: Final = 32_000_000
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Each provider has its own, which says what is particular to its API. Every method raises ProviderError.
+    """Each provider has a subclass with what is particular to its API. Every method raises ProviderError.
 
     `settings` are those that the provider declares, by their short names: "url" is the API's base address. `limit` is in
     seconds, for each request. `hidden` are other secrets in the requests. `headers` are sent with every request.
@@ -135,5 +135,5 @@ class Client:
         return refusal(reply, self.refusals, self.key, *self.hidden)
 
     def is_out_of_credit(self, reply: Reply) -> bool:
-        """Whether the provider knows the key, and only wants money."""
+        """Whether the provider accepts the key, but the account has no credit."""
         return is_out_of_credit(reply, self.refusals)

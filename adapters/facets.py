@@ -1,8 +1,8 @@
-"""What a provider can be asked: one protocol for each facet. A facet that a provider does not have is None on it.
+"""What a provider can be asked: one protocol per facet. A facet that a provider lacks is None in its declaration.
 
-A facet holds no key. Its methods are given the provider's client, opened with a key and a time limit for one piece of
-work (see `adapters.client`), and raise ProviderError. Each is one step that may be repeated: a process may die between a
-request and its answer, so what is created is looked for first, by the marker that we left on it.
+A facet holds no key. Its methods take the provider's client, opened with a key and a time limit for one piece of work
+(see `adapters.client`), and raise ProviderError. Each is one step that may be repeated: a process may die between a
+request and its reply, so before anything is created, it is looked for by our marker.
 
 Parameters are positional, so that an adapter names only those that it uses.
 """
@@ -25,10 +25,10 @@ Managed: TypeAlias = Literal["webhook", "transfer"]
 
 
 class CallsFacet(Protocol[Client_contra]):
-    """Takes calls, and says what a key is worth. Every provider has it."""
+    """Takes calls, and checks keys. Every provider has it."""
 
     def missing(self, target: Target, /) -> Missing | None:
-        """What a client still lacks before this provider can take its calls; None if nothing."""
+        """What a client still needs before this provider can take its calls; None if nothing."""
 
     def hand_off(self, client: Client_contra, call: InboundCall, target: Target, /) -> Coroutine[Any, Any, Handoff]:
         """Ask once to take the call; no retry."""
@@ -54,11 +54,11 @@ class Delivery:
 
 
 class WebhooksFacet(Protocol):
-    """Reads what a provider tells about calls, and answers the assistant's function "put me through to a person"."""
+    """Reads a provider's reports about calls, and answers the assistant's transfer function."""
 
     @property
     def proof(self) -> Literal["header", "hmac"]:
-        """How it proves itself: with a header of our choice, or by a signature with a key or secret of the agency."""
+        """How it proves itself: with a secret of ours in a header, or by a signature with the agency's key or secret."""
 
     def verify(self, delivery: Delivery, secrets: Sequence[Secret], /) -> bool:
         """Whether one of the secrets proves that the provider sent it."""
@@ -67,7 +67,7 @@ class WebhooksFacet(Protocol):
         """Raises ValueError for a body that is none of the provider's."""
 
     def read_transfer(self, body: bytes, /) -> TransferAsked:
-        """Raises ValueError for a body that is not the assistant's asking for a person."""
+        """Raises ValueError for a body that is not an assistant's request for a transfer."""
 
     def answer_transfer(self, asked: TransferAsked, said: str, /) -> dict[str, Any]:
         """The reply that tells the assistant `said`."""
@@ -84,15 +84,15 @@ class AssistantsFacet(Protocol[Client_contra]):
 
     @property
     def lives_on_numbers(self) -> bool:
-        """Whether an assistant there is a setting of each number: then `put_copy` is called again whenever a client gets
+        """Whether an assistant there is a setting of each number: then `put_copy` is called again when a client gets
         another number there, registered or native.
         """
 
     def lost_features(self, assistant: Assistant, /) -> tuple[str, ...]:
-        """What of the definition this provider cannot do: names of features (see `adapters.features`)."""
+        """The features of the definition that this provider cannot offer (see `adapters.features`)."""
 
     async def find_copy(self, client: Client_contra, marker: str, /) -> Copy | None:
-        """Our own copy, by its marker: made earlier, perhaps by a process that died before it could say so."""
+        """Our copy, by its marker: created earlier, perhaps by a process that died before it could record that."""
 
     async def put_copy(
         self,
@@ -109,13 +109,11 @@ class AssistantsFacet(Protocol[Client_contra]):
         """
 
     async def delete_copy(self, client: Client_contra, copy: Copy, numbers: Sequence[Registration], /) -> None:
-        """With all its parts. `numbers` as for `put_copy`: where the assistant was kept on them they forget it. Also
-        fine if it is gone already.
-        """
+        """With all its parts, and from `numbers` if it is kept on them. Also fine if it is gone already."""
 
     async def check_link(self, client: Client_contra, remote_id: str, /) -> None:
-        """Whether an assistant that somebody made there can take calls. Raises ProviderError(BAD_REQUEST) that says
-        what is missing: it does not exist, or was never published.
+        """Raises ProviderError(BAD_REQUEST) if an assistant that others made cannot take calls: it does not exist, or was
+        never published.
         """
 
     async def manage_link(
@@ -138,15 +136,15 @@ class RegistrationsFacet(Protocol[Client_contra]):
     async def register(
         self, client: Client_contra, e164: str, credentials: Credentials, copy: Copy | None, fallback: str | None, /
     ) -> Registration:
-        """Make the registration, with assistant and fallback number (E.164), so that calls are answered also while
+        """Create the registration, with assistant and fallback number (E.164), so that calls are also answered while
         the provider has pointed the number at itself.
         """
 
     async def assign(
         self, client: Client_contra, registration: Registration, copy: Copy | None, fallback: str | None, /
     ) -> None:
-        """Other assistant or fallback number on a registration that is there. Where the assistant itself is kept on the
-        number, `put_copy` has put it there, and this sets the fallback. Raises ProviderError(BAD_REQUEST) if it is gone.
+        """Change the assistant or fallback number of a registration. If the assistant is kept on the number, `put_copy`
+        puts it there, and this sets only the fallback. Raises ProviderError(BAD_REQUEST) if the registration is gone.
         """
 
     async def unregister(self, client: Client_contra, registration: Registration, /) -> None:
@@ -155,7 +153,7 @@ class RegistrationsFacet(Protocol[Client_contra]):
 
 @dataclass(frozen=True, slots=True)
 class NumberOrder:
-    """A number that is to be bought, and who answers it. `label` is our own mark on it, where there is a place."""
+    """A number to buy, and the assistant that answers it. `label` is our mark on it, if there is a place."""
 
     country: str  # ISO 3166-1 alpha-2
     area_code: str | None
@@ -174,10 +172,10 @@ class ShopFacet(Protocol[Client_contra]):
 
     @property
     def labels_purchases(self) -> bool:
-        """Whether a number that is bought there bears our label from the first moment."""
+        """Whether a bought number has our label from the start."""
 
     async def list_numbers(self, client: Client_contra, /) -> list[NativeNumber]:
-        """All numbers that this key owns there: looked at before a purchase is tried a second time."""
+        """All numbers that this key owns there: checked before a purchase is tried again."""
 
     async def buy(self, client: Client_contra, order: NumberOrder, /) -> NativeNumber:
         """One request that costs money: never repeated here."""
@@ -191,7 +189,7 @@ class ShopFacet(Protocol[Client_contra]):
         fallback: str | None,
         /,
     ) -> None:
-        """Who answers a native number from now on."""
+        """Set which assistant answers a native number."""
 
     async def release(self, client: Client_contra, number: NativeNumber, /) -> None:
         """Give it back. Also fine if it is gone already."""

@@ -1,6 +1,6 @@
 """What a provider offers, read from the `features.toml` of its package: for pages, API and docs.
 
-Not here: what an adapter makes of a definition. Each has its own `lost_features`, and a test holds it against the file.
+What an adapter really loses is in its `lost_features`; a test compares the two.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TEXTS: Final = ("label", "find_key", "costs", "good_for")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What people are told of a provider or carrier before they save a key for it."""
+    """What people read about a provider or carrier before they save a key for it."""
 
     label: str
     find_key: str  # where they find their key
@@ -56,7 +56,7 @@ def offer_of(package: str) -> Offer:
 
 
 def read_offer(written: str) -> Offer:
-    """Raises ValueError that names the field: for bad TOML, and for what is missing, unknown or unfit."""
+    """Raises ValueError for bad TOML, and naming the field, for one that is missing, unknown or unfit."""
     table = tomllib.loads(written)
     if odd := sorted((set(table) - {"notes"}) ^ {*_TEXTS, "features"}):
         raise ValueError(f"{odd[0]} is missing or unknown")

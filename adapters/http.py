@@ -1,8 +1,7 @@
 """The one outgoing HTTP client: pooling, deadlines, and failures that carry no key.
 
-It speaks httpx's types over aiohttp's connections, and hands each request straight to the transport, which costs
-half of what httpx's own client does. One request is one attempt. What a status or a word in a reply *means* is not
-decided here but in `adapters.replies` and by each adapter.
+It uses httpx's types over aiohttp's connections, and hands each request straight to the transport, at half the cost of
+httpx's own client. One request is one attempt. What a reply means is decided in `adapters.replies` and by each adapter.
 """
 
 from __future__ import annotations
@@ -40,34 +39,34 @@ _ERRORS: Final = range(400, 600)
 _CLIENT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError)
 _KINDS: Final[tuple[tuple[ErrorKind, tuple[type[BaseException], ...]], ...]] = (
     (ErrorKind.TIMEOUT, (TimeoutError,)),
-    # Name resolution, refusal, TLS, resets; a body that breaks off, too: the reply never arrived as a whole.
+    # Name resolution, refusal, TLS, resets; also a body that breaks off: the whole reply never arrived.
     (ErrorKind.UNREACHABLE, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)),
     (ErrorKind.MALFORMED_REPLY, (aiohttp.ClientResponseError,)),
-    # What we were about to send cannot be sent: a setting or an id that makes no URL or header.
+    # The request cannot be sent: a setting or an id makes an invalid URL or header.
     (ErrorKind.BAD_REQUEST, (ValueError, httpx.InvalidURL, httpx.UnsupportedProtocol, aiohttp.ClientError)),
 )
 
 
-# aiohttp's C code puts a request's headers together on the C stack, where the last key then lies until something else
-# is written over it. Its twin in Python uses the heap, which `serve` has overwritten as it is freed. The names are
-# private: should they go, tests/adapters/test_http.py notices by searching the memory of a process.
+# aiohttp's C code builds a request's headers on the C stack, where the last key stays until it is overwritten. Its Python
+# version uses the heap, which `serve` overwrites as it is freed. The names are private: if they go,
+# tests/adapters/test_http.py finds the key in the memory of a process.
 if hasattr(http_writer, "_py_serialize_headers"):
     http_writer._serialize_headers = http_writer._py_serialize_headers  # noqa: SLF001 - see above
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections may be open. One slow host must leave some for the others."""
+    """How many connections may be open. A slow host must leave some for the others."""
 
     connections: int = 1000
     per_host: int = 300
-    keepalive: float = 4.0  # seconds; servers close what is idle after five and more: a call must not meet such an end
+    keepalive: float = 4.0  # seconds; servers close idle connections after five or more, and a call must not meet that
     dns_cache: int = 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A reply whose body is still to come. Read `pieces` once, inside the `async with` that gave it."""
+    """A reply whose body has not been read. Read `pieces` once, inside the `async with` that gave it."""
 
     status: int
     headers: Mapping[str, str]
@@ -85,11 +84,7 @@ _Work = TypeVar("_Work")
 
 
 class _KeylessResponse(aiohttp.ClientResponse):
-    """aiohttp's response without the request's headers.
-
-    A response lives on while its body is read, and whatever error aiohttp makes of it refers to these headers: with
-    them gone, neither holds the key.
-    """
+    """aiohttp's response without the request's headers, so that neither it nor an error about it holds the key."""
 
     def __init__(self, *args: Any, request_info: aiohttp.RequestInfo, **rest: Any) -> None:
         keyless = request_info._replace(headers=CIMultiDictProxy(CIMultiDict()))
@@ -133,9 +128,9 @@ class Http:
         """One request and its whole reply, within `limit` seconds from connecting to the last byte. Values in `json`
         and `headers` that are secret stay Secrets until they are written onto the wire.
 
-        Raises ProviderError: timeout; unreachable (also when the reply breaks off); malformed_reply for what is no
-        HTTP, a redirect, or a 2xx body that is larger than `max_bytes` (inflated, too) or in an unknown encoding;
-        key_rejected for a key that no header can hold. An error reply with such a body counts by its status alone.
+        Raises ProviderError: timeout; unreachable (also if the reply breaks off); malformed_reply for anything but HTTP,
+        a redirect, or a 2xx body that is larger than `max_bytes` (inflated, too) or in an unknown encoding;
+        key_rejected for a key that a header cannot hold. Of an error reply with such a body, only the status counts.
         """
         result = await self._watched(
             system,

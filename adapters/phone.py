@@ -1,7 +1,7 @@
 """Phone numbers in E.164 form: a plus sign, then country code and number without a leading zero.
 
 ITU-T E.164 sets the upper bound of 15 digits; the lower one, 7, keeps out short codes, which cannot be called from
-elsewhere. Below everything else in `adapters`, and free of it.
+abroad.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import re
 from typing import Final, TypeGuard
 
 E164: Final = r"\+[1-9][0-9]{6,14}"
-"""The pattern without anchors, for those who write it into a longer one or into a schema."""
+"""The pattern without anchors, for longer patterns and schemas."""
 
 _E164: Final = re.compile(E164)
 
 
 def is_e164(text: object) -> TypeGuard[str]:
-    """Whether it is a string that is one phone number and nothing else."""
+    """Whether it is one phone number and nothing else."""
     return isinstance(text, str) and _E164.fullmatch(text) is not None

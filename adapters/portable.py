@@ -1,7 +1,4 @@
-"""What agencies keep at providers and carriers, in our own words: assistants, numbers, lines.
-
-The data that all adapters share, as in `adapters.base`, which has the words of calls.
-"""
+"""What agencies keep at providers and carriers: assistants, numbers, lines. Data that all adapters share."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from crypto.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """Something that the assistant may ask of the agency's own software during a call."""
+    """A function of the agency's own software that the assistant may call during a call."""
 
     name: str
     description: str
@@ -24,7 +21,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """A text that the assistant may draw on."""
+    """A text that the assistant may use."""
 
     title: str
     text: str
@@ -32,7 +29,7 @@ class Knowledge:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """The portable definition of a client's assistant. `marker` is how we find our copy of it again at a provider."""
+    """The portable definition of a client's assistant. By `marker` we find our copy at a provider."""
 
     marker: str  # [a-z0-9_], at most 40 characters; unique per client
     name: str  # the client's
@@ -41,7 +38,7 @@ class Assistant:
     languages: tuple[str, ...] = ("en-US",)  # BCP 47, the first is the main one
     timezone: str | None = None  # the client's, as in "Europe/London"
     voice: Mapping[str, Any] = field(default_factory=dict)  # the provider's own voice settings
-    transfer_to: str | None = None  # E.164; whoever asks for a person is put through there, by us
+    transfer_to: str | None = None  # E.164; we transfer callers there who ask for a person
     functions: tuple[Function, ...] = ()
     knowledge: tuple[Knowledge, ...] = ()
     voicemail_detection: bool = False
@@ -62,7 +59,7 @@ class Copy:
     """An assistant as it stands at a provider.
 
     `parts` are ids of what belongs to it (a Retell LLM, knowledge bases, tools), so that all of it can be updated and
-    deleted. `version` is what a provider calls what was published, where it does. `lost`: see `lost_features`.
+    deleted. `version` is the provider's name for the published version, if it has versions.
     """
 
     remote_id: str | None  # None where the provider keeps assistants on numbers only
@@ -74,8 +71,8 @@ class Copy:
 class Credentials:
     """What opens a carrier account for a provider: never the platform's main account. `api_key` is revocable.
 
-    `connection`: the `Registration.parts` of another number of the same account there, so that a provider that connects
-    whole accounts does so once.
+    `connection` is the `Registration.parts` of another number on the same account, so that a provider that connects whole
+    accounts does so only once.
     """
 
     account_sid: str
@@ -87,10 +84,9 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A carrier's number as a provider knows it: a registration.
+    """A carrier's number at a provider.
 
-    `label` is our own mark on it ("callrouter …"), where the provider has a place for one: without it, what is found
-    may be somebody else's.
+    `label` is our mark on it ("callrouter …"), if the provider has a place for one: one without it may not be ours.
     """
 
     remote_id: str
@@ -101,7 +97,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class NativeNumber:
-    """A number bought from a voice provider itself. `label` is our own mark on it, where the provider has a place."""
+    """A number bought from a voice provider itself. `label` is our mark on it, if the provider has a place."""
 
     e164: str
     remote_id: str
@@ -110,7 +106,7 @@ class NativeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """How many calls a provider lets an agency have at once. `used` None: it does not tell."""
+    """How many calls a provider lets an agency have at once. `used` is None if it does not say."""
 
     limit: int
     used: int | None = None

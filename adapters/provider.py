@@ -1,7 +1,7 @@
-"""How a provider declares itself: its name, its settings, what belongs to its key, and its facets.
+"""A provider's declaration: its name, its settings, what belongs to its key, and its facets.
 
-A declaration stands in the provider's own package and is listed in `adapters.registry`. Settings, API, console, doctor,
-metrics and documentation find all they need to know of a provider in it.
+A declaration is in the provider's package and listed in `adapters.registry`. Settings, API, console, doctor, metrics and
+documentation learn all they need about a provider from it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Client = TypeVar("Client")
 class Setting:
     """A setting of a provider. "url" of vapi is CALLROUTER_VAPI_URL in the environment.
 
-    `find_mistake` says what is wrong with a value, None if nothing. A setting that `is_url` is checked as an address, too.
+    `find_mistake` describes what is wrong with a value, or returns None. If `is_url`, the value must be a URL, too.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """The field beside the key for what a provider signs webhooks with, where that is not the key itself."""
+    """The field for the secret that a provider signs webhooks with, if that is not the key itself."""
 
     name: str
     label: str
@@ -52,21 +52,20 @@ class WebhookSecret:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationForm:
-    """How an agency names a registration that it made at the provider itself. The first of the `modes` is the default;
-    without any there is one way to reach it.
+    """The form for a registration that an agency made at the provider itself. The first of the `modes` is the default;
+    without modes there is one way to reach it.
     """
 
     help: str
     is_number: bool = False  # its id is a phone number
-    modes: tuple[tuple[str, str], ...] = ()  # each by name, with what people read
+    modes: tuple[tuple[str, str], ...] = ()  # name and label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Declaration(Generic[Client]):
-    """A provider. `client` opens its API: it is given the connections, the settings by name, a key and a time limit.
+    """A provider. `client` opens its API, given the connections, the settings by name, a key and a time limit.
 
-    `takes_carrier_key`: for a registration, a revocable API key of the carrier's account is enough for it; other
-    providers are given the account's token.
+    `takes_carrier_key`: a registration needs only a revocable API key of the carrier's account, not the account's token.
     """
 
     name: str  # in addresses, bodies, settings and the database
@@ -101,7 +100,7 @@ class Declaration(Generic[Client]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Provider(Declaration[Client]):
-    """A provider that can be asked."""
+    """A provider with connections to its API."""
 
     http: Http = field(repr=False)
     values: Mapping[str, str]

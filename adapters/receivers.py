@@ -1,8 +1,7 @@
-"""Other people's programs, to which events are delivered: one POST each, signed, and never to an address inside.
+"""The client for outgoing webhooks: one signed POST per event, and never to an internal address.
 
-An agency chooses the address, so it must not become a way into our own network: the host is looked up for every
-delivery, each address that it leads to has to be a public one, and the connection goes to just these. Redirects are
-not followed.
+An agency chooses the address, so it must not become a way into our network: the host is looked up for every delivery,
+each address found must be public, and the connection goes to one of these. Redirects are not followed.
 
 Signing is that of the Standard Webhooks specification 1.0.0 (symmetric, `v1`).
 """
@@ -29,7 +28,7 @@ from crypto.secret import Secret
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what such secrets begin with
 _CONNECTIONS: Final = 200
 _PER_HOST: Final = 8  # one receiver that hangs must not take the others' connections
-_READ_BYTES: Final = 4096  # of an answer nobody reads; enough to reuse the connection
+_READ_BYTES: Final = 4096  # of a reply's body, which is not used; enough to reuse the connection
 _ADDRESSES_THAT_HOLD_OTHERS: Final = (
     ipaddress.ip_network("64:ff9b::/96"),  # NAT64 (RFC 6052)
     ipaddress.ip_network("64:ff9b:1::/48"),
@@ -41,7 +40,7 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 
 
 class ForbiddenAddressError(ValueError):
-    """An address to which nothing is delivered. The text says why, for the person who entered it."""
+    """An address that deliveries must not go to. The text tells the person who entered it why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Receipt:
 
 
 class Receivers:
-    """The client for outgoing webhooks. `private`: allow addresses inside, and plain http (tests, closed networks)."""
+    """The client. `private` allows internal addresses and plain http (tests, closed networks)."""
 
     def __init__(self, *, private: bool = False, look_up: LookUp | None = None) -> None:
         self._private = private
@@ -68,7 +67,7 @@ class Receivers:
             await self._session.close()
 
     async def check(self, url: str) -> None:
-        """Whether deliveries may go there, as far as can be told now. Raises ForbiddenAddressError."""
+        """Raises ForbiddenAddressError if deliveries may not go there, as far as can be told now."""
         parts = self._check_form(url)
         if self._private:
             return
@@ -116,13 +115,13 @@ class Receivers:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
-            raise ForbiddenAddressError("it is no address") from None
+            raise ForbiddenAddressError("it is not a valid address") from None
         if parts.scheme != "https" and not (self._private and parts.scheme == "http"):
             raise ForbiddenAddressError("it must start with https://")
         if not parts.hostname or port == 0:
-            raise ForbiddenAddressError("it is no address")
+            raise ForbiddenAddressError("it is not a valid address")
         if parts.username is not None or parts.password is not None:
-            raise ForbiddenAddressError("it must hold no user and no password: deliveries are signed")
+            raise ForbiddenAddressError("it must not contain a user or password: deliveries are signed")
         return parts
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -130,7 +129,7 @@ class Receivers:
             connector = aiohttp.TCPConnector(
                 limit=_CONNECTIONS,
                 limit_per_host=_PER_HOST,
-                use_dns_cache=False,  # looked up, and judged, anew each time
+                use_dns_cache=False,  # looked up and checked for every delivery
                 resolver=None if self._private else _PublicResolver(self._look_up),
             )
             self._session = aiohttp.ClientSession(
@@ -140,7 +139,7 @@ class Receivers:
 
 
 def sign(secret: Secret, event_id: str, at: int, body: bytes) -> str:
-    """Standard Webhooks: base64 of HMAC-SHA256 over `id.timestamp.body`; the key is what stands behind whsec_."""
+    """Standard Webhooks: base64 of HMAC-SHA256 over `id.timestamp.body`; the key is what follows whsec_."""
     key = base64.b64decode(secret.reveal().removeprefix(SECRET_PREFIX))
     signed = f"{event_id}.{at}.".encode() + body
     return f"v1,{base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()}"
@@ -158,7 +157,7 @@ async def look_up_host(host: str, port: int) -> list[str]:
 
 
 def refuse_inside(host: str, address: str) -> None:
-    """Raises ForbiddenAddressError for whatever is not on the public internet."""
+    """Raises ForbiddenAddressError for an address that is not on the public internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
@@ -168,7 +167,7 @@ def refuse_inside(host: str, address: str) -> None:
 
 
 def _check_literal(parts: SplitResult) -> None:
-    """An address written as such is never looked up."""
+    """An IP address in the URL is never looked up, so it is checked here."""
     host = parts.hostname or ""
     try:
         ipaddress.ip_address(host.partition("%")[0])
@@ -178,11 +177,11 @@ def _check_literal(parts: SplitResult) -> None:
 
 
 class _InsideError(OSError):
-    """A resolver may raise nothing but OSError."""
+    """A resolver may only raise OSError."""
 
 
 class _PublicResolver(AbstractResolver):
-    """Looks a host up, and lets through only what is outside; what was judged is what is connected to."""
+    """Looks a host up, and refuses it if an address is internal. Connections go to the addresses that were checked."""
 
     def __init__(self, look_up: LookUp) -> None:
         self._look_up = look_up

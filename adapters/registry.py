@@ -1,8 +1,9 @@
-"""The providers that there are, one line each: the only place that lists them."""
+"""The list of providers, one line each. It stands nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from adapters import twilio
@@ -24,7 +25,7 @@ PROVIDERS: Final[Declarations] = (
 
 
 def settings_of(declarations: Declarations) -> dict[str, Setting]:
-    """All that they declare, by the names that they have among all settings."""
+    """All their settings, by full name: "url" of vapi is "vapi_url"."""
     return {f"{one.name}_{setting.name}": setting for one in declarations for setting in one.settings}
 
 
@@ -34,31 +35,20 @@ def one_of(declarations: Declarations) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-class Providers(Mapping[str, Provider[Any]]):
-    """The providers as they can be asked, by name and in their order. `values` are by the names of `settings_of`."""
+class Providers(UserDict[str, Provider[Any]]):
+    """The connected providers, by name and in their order. `values` are by the names of `settings_of`."""
 
     def __init__(self, declarations: Declarations, http: Http, values: Mapping[str, str]) -> None:
+        super().__init__()
         self.declarations: Final = declarations
-        self._by_name = {
-            one.name: one.connect(
-                http, {setting.name: values[f"{one.name}_{setting.name}"] for setting in one.settings}
-            )
-            for one in declarations
-        }
-
-    def __getitem__(self, name: str) -> Provider[Any]:
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
+        for one in declarations:
+            own = {setting.name: values[f"{one.name}_{setting.name}"] for setting in one.settings}
+            self[one.name] = one.connect(http, own)
 
     def about(self, kind: str) -> About:
-        """What people are told of whoever a key of this kind is for: a provider, or the carrier."""
-        if kind in self._by_name:
-            return self._by_name[kind].about
+        """What people are told about the provider or carrier that keys of this kind are for."""
+        if kind in self:
+            return self[kind].about
         return (
             twilio.ABOUT if kind == twilio.NAME else About(kind.title(), "It is in the provider's dashboard.", "", "")
         )

@@ -1,9 +1,9 @@
-"""What an outside system answered: read as far as is safe, and put in our words.
+"""Replies of outside systems, read safely and put in our words.
 
-The status and a provider's words become an ErrorKind in one table here and one a provider; JSON from outside is read
-so that nothing in it can surprise whoever stores or compares it; a key that is echoed back is taken out.
+A status and a provider's words become an ErrorKind, by one table here and one per provider. JSON from outside is read so
+that every value is safe to store and compare, and a key that is echoed back is removed.
 
-Not here: connections (`adapters.http`) and what the fields of a reply mean (each adapter).
+Connections are in `adapters.http`; what the fields of a reply mean is in each adapter.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from crypto.secret import Secret
 _STATUS_KINDS: Final = {
     401: ErrorKind.KEY_REJECTED,
     402: ErrorKind.OUT_OF_CREDIT,
-    403: ErrorKind.KEY_REJECTED,  # a key whose scope does not reach this far is as good as none
-    408: ErrorKind.TIMEOUT,  # the far side, or a proxy before it, gave up waiting; nothing is wrong with our request
+    403: ErrorKind.KEY_REJECTED,  # the key's scope does not cover the request
+    408: ErrorKind.TIMEOUT,  # the system, or a proxy in front of it, gave up waiting; our request is not at fault
     429: ErrorKind.RATE_LIMITED,
 }
 _SERVER_ERRORS: Final = range(500, 600)
@@ -57,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A provider's own words for a kind, where the status alone would say something else or too little."""
+    """A provider's words for a kind, where the status alone would be wrong or too vague."""
 
     kind: ErrorKind
     statuses: frozenset[int]
@@ -65,13 +65,13 @@ class Rule:
 
 
 CONCURRENCY: Final = Rule(ErrorKind.AT_CAPACITY, frozenset({400, 403, 429}), re.compile(r"concurren", re.IGNORECASE))
-"""Every provider has refused for lack of free lines under one of these statuses."""
+"""Providers refuse for lack of free lines under these statuses."""
 
 
 def decode(raw: bytes, encoding: str, max_bytes: int) -> bytes | None:
-    """Undo a content-encoding without ever inflating more than `max_bytes`. None for what cannot be decoded safely.
+    """Undo a content-encoding, inflating `max_bytes` at most. None for what cannot be decoded safely.
 
-    We ask for no encoding, yet some servers compress all the same.
+    We accept no encoding, but some servers compress anyway.
     """
     if encoding == "identity" or not raw:
         return raw
@@ -87,7 +87,7 @@ def decode(raw: bytes, encoding: str, max_bytes: int) -> bytes | None:
 
 
 def kind_of(status: int, said: str, rules: Iterable[Rule]) -> ErrorKind:
-    """The first rule that fits, else what the status means everywhere."""
+    """By the first rule that matches, else by the status."""
     for rule in rules:
         if status in rule.statuses and rule.words.search(said):
             return rule.kind
@@ -108,17 +108,17 @@ def refusal(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> ProviderEr
 
 
 def is_out_of_credit(reply: Reply, rules: Iterable[Rule]) -> bool:
-    """Whether the system knows the key, and only wants money."""
+    """Whether the system accepts the key, but the account has no credit."""
     return not reply.ok and kind_of(reply.status, _explanation(reply.body), rules) is ErrorKind.OUT_OF_CREDIT
 
 
 def malformed(reply: Reply) -> ProviderError:
-    """The error for a 2xx that does not hold what was promised."""
+    """The error for a 2xx that lacks what the API promises."""
     return ProviderError(ErrorKind.MALFORMED_REPLY, status=reply.status)
 
 
 def read_answer(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> Any:
-    """The JSON of a 2xx reply. Raises ProviderError: the refusal, or malformed_reply for what is no JSON."""
+    """The JSON of a 2xx reply. Raises ProviderError: the refusal, or malformed_reply for anything but JSON."""
     if not reply.ok:
         raise refusal(reply, rules, *secrets)
     answer = _json_or_none(reply.body)
@@ -128,7 +128,7 @@ def read_answer(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> Any:
 
 
 def read_json(body: bytes) -> Any:
-    """JSON (UTF-8, no NaN or Infinity, depth as the interpreter bears). Raises ValueError."""
+    """JSON in UTF-8, without NaN and Infinity. Raises ValueError, also if it is nested too deeply."""
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
@@ -136,7 +136,7 @@ def read_json(body: bytes) -> Any:
 
 
 def find(value: Any, *path: str) -> Any:
-    """What stands at the path of keys in nested objects; None where there is no such thing."""
+    """The value at a path of keys in nested objects; None if there is none."""
     for key in path:
         if not isinstance(value, dict):
             return None
@@ -163,14 +163,14 @@ def read_objects(reply: Reply, items: Any, ids: Iterable[str]) -> list[dict[str,
 
 
 def text(value: Any) -> str | None:
-    """A string that any database and document can hold: without NUL and half characters. None for all else."""
+    """A string that any database and document can hold: without NUL and lone surrogates. None for anything else."""
     if not isinstance(value, str):
         return None
     return value.replace("\0", "").encode("utf-8", "ignore").decode() or None
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also one written as a string. None for all else."""
+    """A finite number, also one written as a string. None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -190,12 +190,12 @@ def is_sip_address(uri: str) -> bool:
 
 
 def sip_server_mistake(server: str) -> str | None:
-    """What is wrong with host, port and parameters of a SIP server; None if nothing."""
+    """The mistake in the host, port and parameters of a SIP server; None if there is none."""
     return None if is_sip_address(f"sip:call@{server}") else "must be like sip.example.com:5061;transport=tls"
 
 
 def redact(said: str, *secrets: Secret) -> str:
-    """What a system said, fit to be shown to the key's owner: one line of at most 200 characters, without the keys.
+    """A system's words, safe to show to the key's owner: one line of at most 200 characters, without the keys.
 
     A key is found in plain, base64, hex and URL-encoded form, in any case, whole or any eight characters of it.
     """
@@ -255,7 +255,7 @@ def _cover(shown: str, hidden: Sequence[bool]) -> str:
 
 
 def _explanation(body: bytes) -> str:
-    """The human words of an error body, in the shapes that our providers use; empty if there are none."""
+    """The message in an error body, in any of our providers' shapes; empty if there is none."""
     answer = _json_or_none(body[:1_000_000])
     spoken: list[str] = []
     for place in (answer, *list_of(find(answer, "errors"))):
@@ -273,7 +273,7 @@ def _json_or_none(body: bytes) -> Any:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -283,6 +283,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(value), _MAX_RETRY_AFTER)
     try:
         wait = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date, or one without a zone
+    except (ValueError, TypeError, OverflowError):  # not a date, or one without a zone
         return None
     return min(max(wait, 0.0), _MAX_RETRY_AFTER)

@@ -43,23 +43,11 @@ class Auth:
 
     secret: Secret
     scheme: Literal["bearer", "bare", "basic"]
-    user: str = ""
-
-    @classmethod
-    def bearer(cls, secret: Secret) -> Auth:
-        return cls(secret, "bearer")
-
-    @classmethod
-    def bare(cls, secret: Secret) -> Auth:
-        return cls(secret, "bare")
-
-    @classmethod
-    def basic(cls, user: str, secret: Secret) -> Auth:
-        return cls(secret, "basic", user)
+    user: str = ""  # of "basic"
 
 
 def fits_header(auth: Auth) -> bool:
-    """Checked before any client sees the key: their errors would quote it."""
+    """Checked before the HTTP client sees the key: its errors would quote it."""
     key = auth.secret.reveal()
     return bool(key) and key.isascii() and key.isprintable() and key == key.strip()
 
@@ -108,7 +96,7 @@ def build_request(
 
 
 def _multipart(parts: Sequence[Part]) -> tuple[bytes, bytes]:
-    """Body and content-type, written by httpx from the parts alone: no header of the request is near."""
+    """Body and content-type, written by httpx from the parts alone, without the request's headers."""
     encoded = httpx.Request(
         "POST",
         "http://multipart",
@@ -120,4 +108,4 @@ def _multipart(parts: Sequence[Part]) -> tuple[bytes, bytes]:
 def _reveal(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()
-    raise TypeError(f"{type(value).__name__} is no JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

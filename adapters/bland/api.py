@@ -66,7 +66,7 @@ def number_path(e164: str) -> str:
 
 
 def listed(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """A list at the top or under `data`. A missing list is an error: taken for empty, it would create everything twice."""
+    """A list at the top or under `data`. A missing list is an error: taken for empty, we would create duplicates."""
     items = answer.get(name, find(answer, "data", name))
     if not isinstance(items, list):
         raise ProviderError(ErrorKind.MALFORMED_REPLY)

@@ -47,7 +47,7 @@ async def list_numbers(client: Client) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def write_settings(client: Client, e164: str, changes: Mapping[str, Any]) -> None:
-    """`changes` must hold a prompt: Bland wants one every time. Raises ProviderError(BAD_REQUEST) if it took only some."""
+    """`changes` must have a prompt: Bland requires it. Raises ProviderError(BAD_REQUEST) if it took only part."""
     answer = await client.ask("POST", number_path(e164), json=changes)
     failed = answer.get("failed_updates")
     if isinstance(failed, dict) and (ours := sorted(failed.keys() & changes.keys())):

@@ -1,8 +1,8 @@
 """A portable assistant as the settings of a number at Bland, field by field, and what of it is lost there.
 
-Bland docs: Update inbound number details. Every field that we ever set is set each time: a number keeps what is not
-named. Left alone are Bland's own transfer (calls are moved at the carrier, by us) but for being emptied, and
-`fallback_number`: by Bland's docs it takes *all* calls away from the assistant.
+Bland docs: Update inbound number details. Every field that we ever set is set each time: a number keeps fields that are
+not named. Bland's own transfer is only emptied, because we move calls at the carrier. `fallback_number` is left alone: by
+Bland's docs it takes *all* calls away from the assistant.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from crypto.secret import Secret
 KnowledgePlace: TypeAlias = Literal["base", "prompt"]
 
 KNOWLEDGE_PLACE: Final[KnowledgePlace] = "base"
-"""Knowledge bases among the tools are documented for calls that Bland places, and expected to work for those that it
-takes. Should they not, "prompt" puts the texts there, as far as they fit.
+"""Knowledge bases among the tools are documented for outbound calls, and expected to work for inbound ones. If they
+don't, "prompt" puts the texts there, as far as they fit.
 """
 
-MOST_IN_PROMPT: Final = 12_000  # characters of knowledge; beyond, a prompt gets slow and vague
+MOST_IN_PROMPT: Final = 12_000  # characters of knowledge; a longer prompt gets slow and vague
 MOST_IN_BASE: Final = 1_000_000  # bytes (Create knowledge base: 1 MB)
 
 NEUTRAL: Final[Mapping[str, Any]] = {
@@ -36,7 +36,7 @@ NEUTRAL: Final[Mapping[str, Any]] = {
     "metadata": {},
     "transfer_phone_number": None,
 }
-"""What a number says that nobody's assistant is on: its prompt cannot be empty."""
+"""The settings of a number without an assistant: its prompt cannot be empty."""
 
 _VOICE_DEFAULTS: Final[Mapping[str, Any]] = {
     "background_track": None,
@@ -81,14 +81,14 @@ def number_settings(
 
 
 def marker_on(settings: Mapping[str, Any]) -> str | None:
-    """The marker of the assistant of ours that a number has, where Bland shows it."""
+    """The marker of our assistant on a number, if Bland shows it."""
     metadata = settings.get("metadata")
     marker = metadata.get(_MARKER) if isinstance(metadata, dict) else None
     return marker if isinstance(marker, str) else None
 
 
 def is_made_by_hand(settings: Mapping[str, Any]) -> bool:
-    """Whether a pathway or a persona answers that somebody put there: a prompt would push it aside."""
+    """Whether a pathway or persona that people put there answers: a prompt would replace it."""
     return bool(settings.get("pathway_id") or settings.get("persona_id")) and marker_on(settings) is None
 
 
@@ -121,6 +121,6 @@ def _fits(knowledge: Sequence[Knowledge], place: KnowledgePlace) -> bool:
 
 
 def _language(assistant: Assistant) -> str:
-    """The main language, or the nearest that Bland has; else it listens for itself."""
+    """The main language, or the nearest that Bland has; else Bland detects it."""
     asked = assistant.languages[0].lower() if assistant.languages else "en-us"
     return _LANGUAGES.get(asked) or _LANGUAGES.get(asked.partition("-")[0]) or _ANY_LANGUAGE

@@ -1,7 +1,7 @@
-"""What an assistant may do during a call, as Bland's custom tools: its functions, and putting a caller through.
+"""What an assistant may do during a call, as Bland's custom tools: its functions, and transferring the caller.
 
-Bland docs: Create a custom tool. A tool is known again by its name, the only text about it that the list surely gives
-back; so the name carries the assistant's mark and a hash of all that the tool is. Not here: requests.
+Bland docs: Create a custom tool. A tool is recognised by its name, the only text that the list certainly returns, so the
+name carries the assistant's mark and a hash of the tool's content. This module makes no requests.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from adapters.portable import Assistant, Function, Wiring
 from crypto.secret import Secret
 
 PROOF_HEADER: Final = "x-callrouter-secret"
-"""Bland signs no call of a tool: this header, and the token in the address, prove that it comes from ours."""
+"""Bland does not sign calls of tools: this header and the token in the address prove that one comes from our tool."""
 
 _RESERVED: Final = re.compile(
     "(?i)(input|speak|transfer|switch|wait|finish|press|button|say|pause|record|play|dial|hang)"
 )
-"""Bland wants none of these within a tool's name: they mislead its model."""
+"""Bland forbids these within a tool's name: they mislead its model."""
 
 _TIMEOUT: Final = 10_000  # milliseconds, Bland's default
 _HEX: Final = 12  # digits of a hash that tell an agency's things apart
@@ -32,21 +32,19 @@ _CALL: Final[Mapping[str, str]] = {
     ROUTER_CALL_ID: f"{{{{{ROUTER_CALL_ID}}}}}",
     TWILIO_CALL_SID: f"{{{{{TWILIO_CALL_SID}}}}}",
 }
-"""Variables of the session that a call began with. A call that was dialled as a number has none: then `to` and `from`,
-which Bland knows itself, tell whose it is.
-"""
+"""Variables of the session that a call began with. Without one, Bland's own `to` and `from` identify the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as it is to be; `body` goes to Bland as it stands, a Secret within it included."""
+    """A tool to create; `body` goes to Bland as it is, a Secret within it included."""
 
     name: str
     body: Mapping[str, Any] = field(repr=False)
 
 
 def mark_of(marker: str) -> str:
-    """The marker as names bear it: hexadecimal, in which no reserved word can stand."""
+    """The marker as it appears in names: hexadecimal, so that it contains no reserved word."""
     return hashlib.sha256(marker.encode()).hexdigest()[:_HEX]
 
 
@@ -56,7 +54,7 @@ def is_marked(name: str, mark: str) -> bool:
 
 
 def marked_name(spoken: str, mark: str, content: object) -> str:
-    """A name that says what it is for, whose it is, and which state of it this is."""
+    """A name that says what it is for, whose it is, and which version this is."""
     written = json.dumps(content, sort_keys=True, default=_hash_secret)
     return f"{spoken}_{mark}_{hashlib.sha256(written.encode()).hexdigest()[:_HEX]}"
 
@@ -128,7 +126,7 @@ def _function_tool(function: Function, mark: str) -> Tool:
 
 
 def _unreserved(name: str) -> str:
-    """The name with an underscore in each reserved word, also in one that only appears as another is parted."""
+    """The name with an underscore in each reserved word, also in one that only appears when another is split."""
     while (parted := _RESERVED.sub(lambda word: f"{word[0][0]}_{word[0][1:]}", name)) != name:
         name = parted
     return name
@@ -140,7 +138,7 @@ def _tool(spoken: str, mark: str, rest: Mapping[str, Any]) -> Tool:
 
 
 def _hash_secret(value: Any) -> str:
-    """Another secret makes another tool, and its hash in a short hash tells nothing of it."""
+    """A changed secret makes another tool. The short hash of its hash reveals nothing of it."""
     if not isinstance(value, Secret):
-        raise TypeError(f"{type(value).__name__} is no JSON")
+        raise TypeError(f"{type(value).__name__} is not JSON")
     return hashlib.sha256(value.reveal().encode(errors="surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""All that is particular to Twilio: the REST API behind `Carrier`, and the signatures of its webhooks."""
+"""Twilio: the REST API behind `Carrier`, and the signatures of its webhooks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from adapters.twilio.accounts import Accounts
 from adapters.twilio.calls import Calls
 from adapters.twilio.numbers import Numbers
 from adapters.twilio.recordings import Recordings
-from adapters.twilio.rest import Rest
+from adapters.twilio.rest import NAME, Rest
 from adapters.twilio.signature import Form, FormError, read_form, read_text, request_url, sign, verify
 
 __all__ = ["ABOUT", "NAME", "Form", "FormError", "Twilio", "read_form", "read_text", "request_url", "sign", "verify"]
 
-NAME: Final = "twilio"
-"""In addresses, bodies and the database, as the providers have theirs."""
-
 ABOUT: Final = About(
     label="Twilio",
-    find_key="Account SID and auth token stand on the first page of the Twilio console; an API key will not do.",
+    find_key="Account SID and auth token are on the first page of the Twilio console; an API key will not do.",
     costs="Twilio bills you for numbers and minutes by its own price list.",
     good_for="Your own numbers, caller ID and billing. Without it, numbers come from the platform's account and go back "
     "to it when you leave; those on your own account stay yours.",

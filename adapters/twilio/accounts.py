@@ -1,8 +1,8 @@
 """Twilio accounts, the subaccounts of the platform's one, and API keys.
 
-A subaccount is made and closed with the main account's credentials, which go nowhere but to Twilio; whatever
-calls itself a subaccount but is the main account is refused, so that its token can never be mistaken for one that
-may be given away. Twilio docs: Usage / API / Account, Subaccounts; IAM / API keys (v2010).
+A subaccount is created and closed with the main account's credentials, which go only to Twilio. A reply that names the
+main account as a subaccount is refused, so that its token can never pass for one that may be given away.
+Twilio docs: Usage / API / Account, Subaccounts; IAM / API keys (v2010).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Accounts(Resource):
         return KeyCheck("valid")
 
     async def find_subaccount(self, main: Account, friendly_name: str, limit: float) -> Account | None:
-        """One that is suspended is open, too, but comes behind an active one."""
+        """A suspended one is open, too, but an active one comes first."""
         path = "/Accounts.json"
         records = self._rest.records(main, path, {"FriendlyName": friendly_name}, "accounts", limit)
         found = [record async for record in records if _is_open_child(record, main, friendly_name)]
@@ -46,7 +46,7 @@ class Accounts(Resource):
     async def close_subaccount(self, main: Account, sid: str, limit: float) -> None:
         check_sid("AC", sid)
         if sid.lower() == main.sid.lower():
-            raise ProviderError(ErrorKind.BAD_REQUEST, said="this is the main account and no subaccount")
+            raise ProviderError(ErrorKind.BAD_REQUEST, said="this is the main account, not a subaccount")
         await self._rest.ask(main, "POST", f"/Accounts/{sid}.json", limit, {"Status": "closed"})
 
     async def create_api_key(self, account: Account, friendly_name: str, limit: float) -> ApiKey:
@@ -67,7 +67,7 @@ class Accounts(Resource):
 
 
 def _is_open_child(record: Any, main: Account, friendly_name: str) -> bool:
-    """Twilio's filter is not trusted with whose account it is, nor with more than a beginning of the name."""
+    """Twilio's filter is not trusted with the owner, nor with more than the beginning of the name."""
     return bool(
         find(record, "friendly_name") == friendly_name
         and find(record, "status") != "closed"

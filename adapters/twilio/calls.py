@@ -1,21 +1,19 @@
-"""Calls at Twilio: moving, limiting and ending live ones, and looking up what became of others.
+"""Calls at Twilio: moving, limiting and ending live ones, and looking up how others went.
 
-Twilio docs: Voice / Call resource; error dictionary, 21220 (invalid call state).
+Twilio docs: Voice / Call resource.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
-from adapters.base import ErrorKind, ProviderError
+from adapters.base import bad_request
 from adapters.carrier import Account, CallOver, CallStatus, CarrierCall
 from adapters.replies import find, text
 from adapters.twilio.rest import (
-    NOT_FOUND,
     Resource,
-    TwilioError,
     beginning_of_day,
     check_sid,
     home,
@@ -26,17 +24,7 @@ from adapters.twilio.rest import (
 )
 
 MAX_TWIML: Final = 4000  # characters
-_NOT_IN_PROGRESS: Final = 21220
-_STATUSES: Final[dict[str, CallStatus]] = {
-    "queued": "queued",
-    "ringing": "ringing",
-    "in-progress": "in-progress",
-    "completed": "completed",
-    "busy": "busy",
-    "failed": "failed",
-    "no-answer": "no-answer",
-    "canceled": "canceled",
-}
+_STATUSES: Final[dict[str, CallStatus]] = {status: status for status in get_args(CallStatus)}
 
 
 class Calls(Resource):
@@ -68,7 +56,7 @@ class Calls(Resource):
         self, account: Account, caller: str, to: str, twiml: str, *, seconds: int, limit: float
     ) -> str:
         if len(twiml) > MAX_TWIML:
-            raise ProviderError(ErrorKind.BAD_REQUEST, said=f"TwiML may have {MAX_TWIML} characters")
+            raise bad_request(f"TwiML may have {MAX_TWIML} characters")
         form = {"From": caller, "To": to, "Twiml": twiml, "TimeLimit": str(seconds)}
         return read_sid("CA", await self._rest.ask(account, "POST", f"{home(account)}/Calls.json", limit, form))
 
@@ -87,16 +75,7 @@ class Calls(Resource):
                 yield call
 
     async def _update(self, account: Account, call_sid: str, form: dict[str, str], limit: float) -> None:
-        path = _path(account, call_sid)
-        over: CallOver | None = None
-        try:
-            await self._rest.ask(account, "POST", path, limit, form)
-        except TwilioError as error:
-            if error.status != NOT_FOUND and error.code != _NOT_IN_PROGRESS:
-                raise
-            over = CallOver(error.kind, status=error.status, said=error.said)
-        if over is not None:
-            raise over
+        await self._rest.ask(account, "POST", _path(account, call_sid), limit, form, gone=CallOver)
 
 
 def _path(account: Account, call_sid: str) -> str:

@@ -6,32 +6,25 @@ Twilio docs: Phone Numbers / AvailablePhoneNumber and IncomingPhoneNumber resour
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlencode
 
 import phonenumbers
 
-from adapters.base import ErrorKind, ProviderError
-from adapters.carrier import Account, AddressNeed, AvailableNumber, CarrierNumber, NumberGone, PapersRequired
+from adapters.base import bad_request
+from adapters.carrier import Account, AddressNeed, AvailableNumber, CarrierNumber
 from adapters.phone import is_e164
 from adapters.replies import find, text
-from adapters.twilio.rest import MAX_NAME, Resource, TwilioError, check_sid, home, malformed_record, read_sid
+from adapters.twilio.rest import MAX_NAME, Resource, check_sid, home, malformed_record, read_sid
 
 Kind = Literal["local", "mobile", "national", "toll_free"]
-_KINDS: Final[dict[Kind, str]] = {
-    "local": "Local",
-    "mobile": "Mobile",
-    "national": "National",
-    "toll_free": "TollFree",
-}
+_KINDS: Final[dict[Kind, str]] = {"local": "Local", "mobile": "Mobile", "national": "National", "toll_free": "TollFree"}
 """From the most local kind to the least, with its name in an address."""
 
-_ADDRESSES: Final[dict[str, AddressNeed]] = {"none": "none", "any": "any", "local": "local", "foreign": "foreign"}
+_ADDRESSES: Final[dict[str, AddressNeed]] = {need: need for need in get_args(AddressNeed)}
 _WITH_AREA_CODES: Final = frozenset({"US", "CA"})  # where the AreaCode parameter works
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _AREA_CODE: Final = re.compile(r"[0-9]{1,6}")
-_GONE: Final = frozenset({21422})
-_PAPERS: Final = frozenset({21613, 21615, 21631, 21649, 21651})
 
 
 class Numbers(Resource):
@@ -70,14 +63,8 @@ class Numbers(Resource):
     ) -> CarrierNumber:
         form = {"PhoneNumber": e164, "FriendlyName": friendly_name[:MAX_NAME]}
         form |= _addresses(voice_url, fallback_url, status_url)
-        refused: ProviderError | None = None
-        try:
-            bought = await self._rest.ask(account, "POST", f"{home(account)}/IncomingPhoneNumbers.json", limit, form)
-        except TwilioError as error:
-            refused = _explain(error)
-        if refused is not None:
-            raise refused
-        number = _read_number(bought)
+        path = f"{home(account)}/IncomingPhoneNumbers.json"
+        number = _read_number(await self._rest.ask(account, "POST", path, limit, form))
         if number.e164 != e164:
             raise malformed_record()
         return number
@@ -125,9 +112,9 @@ def _addresses(voice_url: str, fallback_url: str, status_url: str) -> dict[str, 
 
 def _check_search(country: str, area_code: str | None) -> None:
     if not _COUNTRY.fullmatch(country):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="a country is two capital letters (ISO 3166-1)")
+        raise bad_request("a country is two capital letters (ISO 3166-1)")
     if area_code is not None and not _AREA_CODE.fullmatch(area_code):
-        raise ProviderError(ErrorKind.BAD_REQUEST, said="an area code is at most six digits")
+        raise bad_request("an area code is at most six digits")
 
 
 def _query(country: str, area_code: str | None, count: int) -> dict[str, str]:
@@ -140,7 +127,7 @@ def _query(country: str, area_code: str | None, count: int) -> dict[str, str]:
 
 
 def _read_offers(answer: Any, country: str, area_code: str | None, kind: Kind) -> list[AvailableNumber]:
-    """Leaves out what takes no calls, and what has the area code's digits in another place."""
+    """Leaves out numbers that take no calls, and those with the area code's digits in another place."""
     if answer is None:
         return []
     records = find(answer, "available_phone_numbers")
@@ -166,7 +153,7 @@ def _read_offer(record: Any, country: str, kind: Kind) -> AvailableNumber | None
         locality=text(find(record, "locality")),
         region=text(find(record, "region")),
         kind=kind,
-        # A word that we don't know is no permission to buy without an address.
+        # An unknown word does not permit buying without an address.
         needs_address=_ADDRESSES.get(text(find(record, "address_requirements")) or "none", "any"),
     )
 
@@ -188,18 +175,3 @@ def _read_number(item: Any) -> CarrierNumber:
         status_method=text(find(item, "status_callback_method")) or "POST",
         friendly_name=text(find(item, "friendly_name")) or "",
     )
-
-
-def _explain(error: TwilioError) -> ProviderError:
-    """What a refused purchase means to whoever wanted the number."""
-    code = error.code
-    if code in _GONE:
-        said = f"the number is not available any more: choose another one (Twilio error {code})"
-        return NumberGone(error.kind, status=error.status, said=said)
-    if code in _PAPERS:
-        said = (
-            "this number is sold only with an address or a regulatory bundle on file: add it in Twilio's console, "
-            f"or choose a number that needs none (Twilio error {code})"
-        )
-        return PapersRequired(error.kind, status=error.status, said=said)
-    return error

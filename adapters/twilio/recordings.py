@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from adapters.carrier import Account, CarrierRecording, RecordingPart
-from adapters.http import Auth
 from adapters.replies import Reply, find, malformed, refusal, text
 from adapters.twilio.rest import (
     NAME,
     Resource,
+    basic,
     beginning_of_day,
     check_sid,
     home,
@@ -49,14 +49,14 @@ class Recordings(Resource):
     async def stream_recording(
         self, account: Account, recording_sid: str, byte_range: str | None, limit: float
     ) -> AsyncIterator[RecordingPart]:
-        """`limit` holds for the head and again for each piece. A Range that is none of bytes is ignored (RFC 9110, 14.2).
+        """`limit` holds for the head and again for each piece. A Range not in bytes is ignored (RFC 9110, 14.2).
 
         An unsatisfiable range yields a head of status 416 and no data. Close the iterator if not read to its end.
         """
         check_sid("RE", recording_sid)
         url = self._rest.url(f"{home(account)}/Recordings/{recording_sid}.mp3")
         headers = {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
-        auth = Auth.basic(account.sid, account.auth_token)
+        auth = basic(account)
         async with self._rest.http.stream(NAME, "GET", url, auth=auth, headers=headers, limit=limit) as download:
             head = Reply(download.status, download.headers, b"")
             yield _read_head(head)
@@ -84,7 +84,7 @@ def _read_recording(record: Any) -> CarrierRecording:
 
 
 def _read_head(reply: Reply) -> RecordingPart:
-    """Raises ProviderError for whatever is no audio, since the body goes to a person's browser."""
+    """Raises ProviderError for anything but audio, because the body goes to a person's browser."""
     content_range = reply.headers.get("content-range")
     if reply.status == _OUT_OF_RANGE:
         return RecordingPart(status=reply.status, content_range=content_range)

@@ -2,8 +2,6 @@
 
 On the path of every call, hence without a URL parser or a general form parser. Twilio docs: Usage / Webhooks /
 Webhooks Security. Signatures cover the decoded *bytes*, so a value that is not UTF-8 still verifies as it was signed.
-
-Not here: which account's token to use, and what a refusal is answered with.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ _STANDARD_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
 class FormError(ValueError):
-    """A body that is no application/x-www-form-urlencoded form. The text says why and holds nothing of the body."""
+    """A body that is not an application/x-www-form-urlencoded form. The text says why, without the body's content."""
 
 
 def read_form(body: bytes) -> Form:
@@ -51,7 +49,7 @@ def read_text(form: Form) -> dict[str, str]:
 def request_url(public_url: str, raw_path: bytes, query_string: bytes) -> str:
     """The URL that Twilio requested: our public address, then path and query as they were sent, still escaped.
 
-    Nothing comes from the Host or X-Forwarded-* headers, which anybody can write. A path in the public URL is a
+    Nothing comes from the Host or X-Forwarded-* headers, which any client can set. A path in the public URL is a
     prefix that a proxy takes off. The host is lower case, as Twilio signs it (twilio-node, issue 924).
     """
     target = raw_path + b"?" + query_string if query_string else raw_path
@@ -66,7 +64,7 @@ def sign(token: Secret, url: str, form: Form) -> str:
 def verify(tokens: Sequence[Secret], url: str, form: Form, given: str) -> bool:
     """Whether one of the tokens (several during a rotation) signed this request. False for any malformed signature.
 
-    Twilio signs with or without the port, so both are tried. An empty token never verifies: anybody could sign with it.
+    Twilio signs with or without the port, so both are tried. An empty token never verifies: anyone could sign with it.
     """
     signature = given.encode("utf-8", "replace")
     fields = _signed_fields(form)

@@ -95,7 +95,7 @@ def _opening(assistant: Assistant) -> Mapping[str, str]:
 
 
 def _prompt(assistant: Assistant) -> str:
-    """Vapi has no fields for time zone and languages: both go into the prompt, a Liquid template (docs: Dynamic variables)."""
+    """Vapi has no fields for time zone and languages: both go into the prompt (docs: Dynamic variables)."""
     pieces = [assistant.prompt, instruct(assistant.languages)]
     if assistant.timezone is not None:
         now = f'{{{{"now" | date: "%A, %B %d, %Y, %I:%M %p", "{assistant.timezone}"}}}}'

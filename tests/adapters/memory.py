@@ -21,7 +21,7 @@ PATHS = ("/json", "/json", "/refused", "/broken", "/silent", "/json")
 async def ask(http: Http, url: str) -> None:
     key = Secret(MARK + secrets.token_hex(20))
     with suppress(ProviderError):
-        await http.send("system", "POST", url, auth=Auth.bearer(key), json={"a": 1}, limit=0.3)
+        await http.send("system", "POST", url, auth=Auth(key, "bearer"), json={"a": 1}, limit=0.3)
 
 
 async def main(url: str) -> None:

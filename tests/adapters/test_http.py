@@ -39,7 +39,7 @@ MAX = 10_000
 
 async def post(http: Http, url: str, auth: Auth | None = None, limit: float = 5) -> Reply:
     return await http.send(
-        "system", "POST", url, auth=auth or Auth.bearer(KEY), json={"a": 1}, limit=limit, max_bytes=MAX
+        "system", "POST", url, auth=auth or Auth(KEY, "bearer"), json={"a": 1}, limit=limit, max_bytes=MAX
     )
 
 
@@ -61,7 +61,9 @@ async def test_sends_json_with_an_honest_name_and_asks_for_no_compression(http: 
 
 async def test_sends_forms(http: Http):
     async with serving(reply(200)) as server:
-        await http.send("system", "POST", server.url, auth=Auth.bearer(KEY), form=[("To", "+1 é"), ("To", "")], limit=5)
+        await http.send(
+            "system", "POST", server.url, auth=Auth(KEY, "bearer"), form=[("To", "+1 é"), ("To", "")], limit=5
+        )
     assert parse_qs(server.last.body.decode(), keep_blank_values=True) == {"To": ["+1 é", ""]}
     assert server.last.headers["content-type"] == "application/x-www-form-urlencoded"
 
@@ -69,7 +71,7 @@ async def test_sends_forms(http: Http):
 async def test_sends_a_file_with_fields_beside_it(http: Http):
     parts = [Part("file", "Öffnungszeiten: 9–17", 'a "b"\r\nX-Evil: 1.txt', "text/plain"), Part("purpose", "knowledge")]
     async with serving(reply(200)) as server:
-        await http.send("system", "POST", server.url, auth=Auth.bearer(KEY), form=parts, limit=5)
+        await http.send("system", "POST", server.url, auth=Auth(KEY, "bearer"), form=parts, limit=5)
     content_type = server.last.headers["content-type"]
     file, field = read_body(content_type, server.last.body)
     assert content_type.startswith("multipart/form-data; boundary=")
@@ -82,9 +84,9 @@ async def test_sends_a_file_with_fields_beside_it(http: Http):
 @pytest.mark.parametrize(
     ("auth", "header"),
     [
-        (Auth.bearer(KEY), f"Bearer {CANARY}"),
-        (Auth.bare(KEY), CANARY),
-        (Auth.basic("AC1", KEY), "Basic " + base64.b64encode(f"AC1:{CANARY}".encode()).decode()),
+        (Auth(KEY, "bearer"), f"Bearer {CANARY}"),
+        (Auth(KEY, "bare"), CANARY),
+        (Auth(KEY, "basic", "AC1"), "Basic " + base64.b64encode(f"AC1:{CANARY}".encode()).decode()),
     ],
     ids=["bearer", "bare", "basic"],
 )
@@ -99,7 +101,7 @@ async def test_secrets_in_body_and_headers_go_out_in_plain_and_into_no_error(htt
     async with serving(raw(then="reset")) as server:
         with pytest.raises(ProviderError) as caught:
             await http.send(
-                "system", "POST", server.url, auth=Auth.bearer(Secret("k")), limit=30,
+                "system", "POST", server.url, auth=Auth(Secret("k"), "bearer"), limit=30,
                 json={"inner": [{"token": KEY}]}, headers={"x-second": KEY},
             )  # fmt: skip
     assert server.last.json == {"inner": [{"token": CANARY}]}
@@ -111,7 +113,7 @@ async def test_a_secret_that_no_header_can_hold_is_not_sent(http: Http):
     async with serving(reply(200, {})) as server:
         with pytest.raises(ProviderError) as caught:
             await http.send(
-                "system", "GET", server.url, auth=Auth.bearer(Secret("k")), limit=5,
+                "system", "GET", server.url, auth=Auth(Secret("k"), "bearer"), limit=5,
                 headers={"x-second": Secret(f"{CANARY}\r\nx-evil: 1")},
             )  # fmt: skip
     assert caught.value.kind is ErrorKind.BAD_REQUEST
@@ -225,7 +227,7 @@ async def test_an_address_that_is_none_is_our_own_bad_request(http: Http, url: s
 async def test_a_key_that_no_header_can_hold_is_rejected_unsent(http: Http, key: str):
     async with serving(reply(200)) as server:
         with pytest.raises(ProviderError) as caught:
-            await post(http, server.url, Auth.bearer(Secret(key)))
+            await post(http, server.url, Auth(Secret(key), "bearer"))
     assert caught.value.kind is ErrorKind.KEY_REJECTED
     assert caught.value.args == ("key_rejected",)
     assert not server.asked
@@ -338,7 +340,7 @@ async def test_streams_a_large_body_with_its_range(http: Http):
     async with (
         serving(script) as server,
         http.stream(
-            "twilio", "GET", server.url, auth=Auth.basic("AC", KEY), headers={"range": "bytes=0-"}, limit=5
+            "twilio", "GET", server.url, auth=Auth(KEY, "basic", "AC"), headers={"range": "bytes=0-"}, limit=5
         ) as got,
     ):
         pieces = [piece async for piece in got.pieces]
@@ -368,7 +370,7 @@ async def test_a_stream_that_breaks(http: Http, script: Script, kind: ErrorKind)
 
 async def test_leaving_a_stream_early_hangs_up(http: Http):
     async with serving(raw(OK_HEAD + b"content-length: 9\r\n\r\nabc", then="hang")) as server:
-        async with http.stream("twilio", "GET", server.url, auth=Auth.bearer(KEY), limit=5) as got:
+        async with http.stream("twilio", "GET", server.url, auth=Auth(KEY, "bearer"), limit=5) as got:
             assert await anext(got.pieces) == b"abc"
         await asyncio.wait_for(server.gone.wait(), 5)
 
@@ -419,7 +421,7 @@ async def test_nothing_but_the_key_itself_refers_to_it_while_a_download_goes_on(
     script = raw(OK_HEAD + b"content-length: 9\r\n\r\nabc", then="hang")
     async with serving(_forgetting(script)) as server:
         key = Secret("".join(halves))
-        async with http.stream("twilio", "GET", server.url, auth=Auth.bearer(key), limit=5) as got:
+        async with http.stream("twilio", "GET", server.url, auth=Auth(key, "bearer"), limit=5) as got:
             await anext(got.pieces)
             server.asked.clear()
             assert set(_holders(halves)) <= {"Secret"}
@@ -450,14 +452,14 @@ async def test_no_key_is_in_the_memory_of_a_process_started_as_serve_starts_itse
 
 
 async def _download(http: Http, url: str, limit: float) -> None:
-    async with http.stream("twilio", "GET", url, auth=Auth.bearer(KEY), limit=limit) as got:
+    async with http.stream("twilio", "GET", url, auth=Auth(KEY, "bearer"), limit=limit) as got:
         async for _ in got.pieces:
             pass
 
 
 async def _use_once(http: Http, url: str, halves: tuple[str, str], limit: float = SHORT) -> str:
     try:
-        await post(http, url, Auth.bearer(Secret("".join(halves))), limit)
+        await post(http, url, Auth(Secret("".join(halves)), "bearer"), limit)
     except ProviderError as error:
         return error.kind.value
     return "sent"

@@ -65,8 +65,8 @@ BEYOND_SCHEMAS = (
     "is required",  # by what another field says
     "goes with ",
     "it must start with https://",  # an endpoint's address
-    "it is no address",
-    "it must hold no user",
+    "it is not a valid address",
+    "it must not contain a user",
     "must be an address that starts with https://",
     "must be a JSON Schema",
     "properties must be an object",
