@@ -185,7 +185,7 @@ async def test_a_public_address_is_let_through(address):
         ("hooks", "https"),
     ],
 )
-async def test_what_is_no_address_for_deliveries_says_why(url, words):
+async def test_a_refused_delivery_address_says_why(url, words):
     receivers = Receivers()
     with pytest.raises(ForbiddenAddressError, match=words):
         await receivers.check(url)

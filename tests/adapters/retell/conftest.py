@@ -39,11 +39,11 @@ ACME = Assistant(
 
 
 class Died(BaseException):
-    """Nobody catches what ends a process."""
+    """Ends a process: no code catches it."""
 
 
 class MortalHttp(Http):
-    """The process ends right after so many requests: what they asked is done, what they answered nobody reads."""
+    """The process ends right after so many requests: what they asked for is done, but the replies are never read."""
 
     def __init__(self, requests: int) -> None:
         super().__init__()

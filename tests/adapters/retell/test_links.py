@@ -57,7 +57,7 @@ async def test_an_agent_that_was_never_published_cannot(account: Account, box):
 
 
 @pytest.mark.parametrize("unknown", ["agent_nobody", "../delete-agent/x", "a b", ""])
-async def test_an_agent_that_is_not_there_cannot(account: Account, unknown: str):
+async def test_an_agent_that_does_not_exist_cannot_be_linked(account: Account, unknown: str):
     error = await error_of(account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), unknown))
     assert (error.kind, error.said) == (ErrorKind.BAD_REQUEST, "Retell has no agent with this id under this key.")
 
@@ -135,7 +135,7 @@ async def test_only_an_llm_at_retell_can_be_given_a_transfer(account: Account, a
     assert account.org.agents[agent_id][1]["response_engine"] == engine
 
 
-async def test_work_that_broke_off_anywhere_is_gone_on_with(account: Account, box):
+async def test_work_that_broke_off_anywhere_is_continued(account: Account, box):
     for requests in range(1, 99):
         agent_id = box.state.retell.add_agent(account.org)
         http = MortalHttp(requests)

@@ -76,7 +76,7 @@ class TestLiveCalls:
 
         assert len(scripted.asked) == 1
 
-    async def test_a_refusal_of_another_kind_is_none_of_a_call_that_is_over(self, twilio, scripted):
+    async def test_another_refusal_is_not_taken_for_a_call_that_is_over(self, twilio, scripted):
         scripted.answers(400, {"code": 21205, "message": "invalid URL"})
         for attempt in (twilio.redirect_call(ACCOUNT, CALL_SID, URL, limit=5), twilio.end_call(ACCOUNT, CALL_SID, 5)):
             with pytest.raises(ProviderError) as caught:
@@ -118,7 +118,7 @@ class TestLookingUp:
     @pytest.mark.parametrize(
         "odd", ["", "soon", 7, "Wed, 99 Nov 2026 99:00:00 +0000", "Wed, 25 Nov 99999 08:00:00 +0000"]
     )
-    async def test_a_time_that_is_none_is_unknown(self, twilio, scripted, odd):
+    async def test_an_invalid_time_is_unknown(self, twilio, scripted, odd):
         scripted.answers(200, CALL | {"start_time": odd, "end_time": odd, "duration": odd})
 
         call = await twilio.find_call(ACCOUNT, CALL_SID, 5)

@@ -99,7 +99,7 @@ class TestSearch:
         ("place", "area_code"),
         [("us", None), ("../", None), ("USA", None), ("US", "4a5"), ("US", ""), ("US", "12345678")],
     )
-    async def test_what_is_no_place_is_not_searched(self, twilio, scripted, place, area_code):
+    async def test_an_invalid_country_or_area_code_is_not_searched(self, twilio, scripted, place, area_code):
         with pytest.raises(ProviderError) as caught:
             await twilio.search_numbers(ACCOUNT, place, area_code, 5, 5)
         assert caught.value.kind == ErrorKind.BAD_REQUEST

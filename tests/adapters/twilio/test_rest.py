@@ -94,7 +94,7 @@ class TestRefusals:
 
         assert (await failure_of(twilio, "check_account")).retry_after == 7
 
-    async def test_a_code_that_is_none_is_left_out(self, twilio, scripted):
+    async def test_an_invalid_code_is_left_out(self, twilio, scripted):
         for code in (True, "21422", [21422], None):
             scripted.answers(400, {"code": code, "message": "No."})
             assert (await failure_of(twilio, "buy_number")).said == "No."

@@ -139,7 +139,7 @@ async def test_another_assistant_or_fallback_is_set_on_the_same_registration(
 
 
 @pytest.mark.usefixtures("org")
-async def test_a_registration_that_is_gone_can_be_assigned_no_more(vapi: Provider[Any], copy: Copy):
+async def test_a_registration_that_is_gone_cannot_be_assigned(vapi: Provider[Any], copy: Copy):
     error = await error_of(vapi.registrations.assign(vapi.open(KEY, LIMIT), Registration("0" * 36), copy, FALLBACK))
     assert error.kind is ErrorKind.BAD_REQUEST
 
