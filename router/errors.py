@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
 
 class DomainError(Exception):
     """`detail` is for people and holds no secret. `retry_after`: seconds after which a retry may succeed."""
@@ -28,6 +32,13 @@ class InvalidError(DomainError):
         self.message = message
 
 
+class UnknownClientError(InvalidError):
+    """A request names a client that the agency does not have."""
+
+    def __init__(self) -> None:
+        super().__init__("client_id", "must be the id of a client of this agency")
+
+
 class ConflictError(DomainError):
     """It conflicts with something that exists."""
 
@@ -50,3 +61,10 @@ class NumberNotFoundError(DomainError):
 
 class CrowdedError(DomainError):
     """Too much of the same at once."""
+
+
+def require(found: _T | None, what: str) -> _T:
+    """`found`, if it is there. Raises NotFoundError."""
+    if found is None:
+        raise NotFoundError(what)
+    return found

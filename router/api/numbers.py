@@ -17,12 +17,12 @@ from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
 from router.fields import E164, AreaCode, Country, Input, Output, Query, RemoteId, misplaced
-from router.numbers.buying import Purchases, Wish
-from router.numbers.changing import NumberChanges
-from router.numbers.given import GivenRegistration, GivenRegistrations
+from router.numbers.buying import Purchases
+from router.numbers.changing import GivenRegistration, NumberChanges
 from router.numbers.market import Market, Offers
 from router.numbers.taking_over import Claim, TakingOver
 from router.store.numbers import numbers as store
+from router.store.numbers.purchases import Order
 
 _PATH: Final = "/v1/agencies/{agency}/numbers"
 _ONE: Final = _PATH + "/{e164}"
@@ -176,8 +176,9 @@ async def add_number(
     the operator, in the platform's. The carrier is configured before the answer.
     """
     if body.country is not None:
-        wish = Wish(body.client_id, body.carrier, body.country, body.area_code, body.e164)
-        return await purchases.buy(agency, wish, author)
+        carrier = body.carrier or await purchases.choose_carrier(agency)
+        order = Order(agency, body.client_id, carrier, body.country, body.area_code, body.e164, author.claim)
+        return await purchases.buy(order, author)
     assert body.e164 and body.account  # noqa: S101, PT018 - the model requires both without a country
     return await taking_over.take_over(agency, Claim(body.e164, body.account, body.client_id), author)
 
@@ -287,10 +288,10 @@ def _add_registration(router: APIRouter, provider: str, label: str, model: type[
         e164: NumberInPath,
         body: Registration,
         author: By,
-        registrations: Annotated[GivenRegistrations, Use(GivenRegistrations)],
+        numbers: Work,
     ) -> GivenRegistration:
         given = GivenRegistration(body.remote_id, getattr(body, "mode", None))
-        return await registrations.save(agency, e164, provider, given, author)
+        return await numbers.register(agency, e164, provider, given, author)
 
     save_registration.__annotations__["body"] = model
     router.put(

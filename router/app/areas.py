@@ -13,7 +13,6 @@ from router.accounts import Accounts
 from router.addresses import Addresses
 from router.api.idempotency import Replies
 from router.assistants.linking import ClientAssistants
-from router.assistants.links import Links
 from router.assistants.plan import SwitchPlans
 from router.assistants.removing import Removal
 from router.assistants.site import Sites
@@ -32,15 +31,13 @@ from router.messages.mail import MessageMail
 from router.messages.recordings import Recordings
 from router.messages.retention import Retention
 from router.numbers.buying import Purchases
-from router.numbers.carrier_keys import CarrierKeys
-from router.numbers.carrier_shop import CarrierOffers, CarrierShop
+from router.numbers.carrier_shop import CarrierShop
 from router.numbers.changing import NumberChanges
 from router.numbers.configuration import FallbackUrls
-from router.numbers.credentials import CredentialsToGive
+from router.numbers.credentials import CarrierCredentials
 from router.numbers.drift import DriftWatch
 from router.numbers.fallbacks import Fallbacks
 from router.numbers.former import FormerRegistrations
-from router.numbers.given import GivenRegistrations
 from router.numbers.jobs import NumberJobs
 from router.numbers.market import Market
 from router.numbers.native import NativeNumbers, NativeShop
@@ -71,7 +68,6 @@ class Areas:
     clients: Clients
     drift: DriftWatch
     fallbacks: Fallbacks
-    given_registrations: GivenRegistrations
     key_checks: KeyChecks
     key_letters: KeyLetters
     key_rounds: KeyRounds
@@ -111,13 +107,13 @@ def make_areas(
     places = Places(wirings, providers)
     wanted = WantedAssistants(places, names, clock)
     subaccounts = Subaccounts(database, carrier, accounts, clock)
-    carrier_keys = CarrierKeys(database, accounts, carrier)
+    credentials = CarrierCredentials(database, accounts, carrier, providers)
     former = FormerRegistrations(database, provider_keys, clock)
     registrations = Registrations(
         database=database,
         providers=providers,
         provider_keys=provider_keys,
-        credentials=CredentialsToGive(accounts, carrier_keys, providers),
+        credentials=credentials,
         former=former,
         carrier=carrier,
         clock=clock,
@@ -146,9 +142,9 @@ def make_areas(
         provider_keys=provider_keys,
         providers=providers,
     )
-    offers = CarrierOffers(accounts, carrier)
+    carrier_shop = CarrierShop(database, accounts, subaccounts, carrier, fallback_urls, clock)
     shops = Shops(
-        carrier=CarrierShop(database, accounts, subaccounts, offers, fallback_urls, clock),
+        carrier=carrier_shop,
         native={name: NativeShop(name, natives, clock) for name, one in providers.items() if one.shop is not None},
         providers=providers,
     )
@@ -162,20 +158,19 @@ def make_areas(
         accounts=accounts,
         agencies=Agencies(changes, providers, wanted, retention, release, Removal(sites, registrations)),
         changes=changes,
-        client_assistants=ClientAssistants(changes, Links(sites), wanted, providers),
+        client_assistants=ClientAssistants(changes, sites, wanted, providers),
         clients=Clients(changes, names, wanted, fallbacks, release),
         drift=drift,
         fallbacks=fallbacks,
-        given_registrations=GivenRegistrations(changes, wanted),
         key_checks=checks,
         key_letters=KeyLetters(database, addresses, providers),
         key_rounds=KeyRounds(database, checks, wanted, clock),
         key_views=views,
-        keys=Keys(changes, vault, providers, carrier, platform, wanted, release, views),
-        market=Market(database, offers, providers),
+        keys=Keys(changes, vault, providers, checks, platform, wanted, release, views),
+        market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
         number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted),
-        number_jobs=NumberJobs(drift, purchases, registrations, carrier_keys, fallbacks),
+        number_jobs=NumberJobs(drift, purchases, registrations, fallbacks),
         plans=SwitchPlans(sites, names),
         purchases=purchases,
         recordings=Recordings(changes, accounts, carrier, retention),
@@ -205,7 +200,6 @@ def api_parts(
         areas.agencies,
         areas.client_assistants,
         areas.clients,
-        areas.given_registrations,
         areas.key_views,
         areas.keys,
         areas.market,

@@ -21,7 +21,6 @@ from router.clock import Clock, utc_now
 from router.events.deliveries import Deliveries
 from router.health import ServiceHealth
 from router.jobs import JobRunner
-from router.keys.retired import erase_retired
 from router.mail import Letters, Mailer, read_smtp_url
 from router.settings import Settings, reveal
 from router.store.events.feed import CHANNEL as CALL_EVENTS
@@ -139,7 +138,6 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     mailer = Mailer(read_smtp_url(reveal(settings.smtp_url)), settings.mail_from) if settings.mail_from else None
     letters = Letters(mailer)
     letters.register(runner)
-    runner.repeat("keys.erase_retired", "*/5 * * * *", lambda: erase_retired(outside.database, outside.clock))
     areas.key_rounds.register(runner)
     areas.key_letters.register(letters)
     areas.number_jobs.register(runner)

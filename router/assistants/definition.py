@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from adapters.portable import Assistant, Function, Knowledge
 from router.definitions import AssistantDefinition
@@ -15,14 +14,14 @@ _FIT: Final = re.compile(r"[a-z0-9_]{1,40}")
 
 
 def marker_of(client_id: str) -> str:
-    """By which our copies of a client's assistant are found again: the client's id, or what stands for one that is unfit."""
+    """By which copies of a client's assistant are found again: its id, or a hash of one that does not fit."""
     if _FIT.fullmatch(client_id):
         return client_id
     return f"client_{hashlib.sha256(client_id.encode()).hexdigest()[:32]}"
 
 
 def read_assistant(client: Client, provider: str) -> Assistant | None:
-    """What the client's assistant is to be at a provider. None: the client has no definition."""
+    """The client's assistant for a provider. None: the client has no definition."""
     if client.assistant is None:
         return None
     definition = AssistantDefinition.model_validate(client.assistant)
@@ -34,7 +33,7 @@ def read_assistant(client: Client, provider: str) -> Assistant | None:
         greeting=definition.greeting,
         languages=tuple(definition.languages or ("en-US",)),
         timezone=hours.get("timezone"),
-        voice=_voice_at(definition.voice, provider),
+        voice=(definition.voice or {}).get(provider, {}),
         transfer_to=definition.transfer_to,
         functions=tuple(
             Function(function.name, function.description, function.parameters, str(function.url))
@@ -44,7 +43,3 @@ def read_assistant(client: Client, provider: str) -> Assistant | None:
         voicemail_detection=bool(definition.voicemail_detection),
         max_seconds=definition.max_seconds,
     )
-
-
-def _voice_at(voices: Mapping[str, Mapping[str, Any]] | None, provider: str) -> Mapping[str, Any]:
-    return (voices or {}).get(provider, {})

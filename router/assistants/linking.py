@@ -1,15 +1,18 @@
-"""Linking assistants that exist at a provider to a client, unlinking them, and syncing again by hand."""
+"""Linking a provider's existing assistants to clients, unlinking them, and syncing or removing all of an agency's."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from adapters.base import ErrorKind, ProviderError
+from adapters.facets import lost_of_link
 from adapters.registry import Providers
-from router.assistants.links import Links
-from router.errors import ConflictError, NotFoundError
-from router.refusals import explain_no_key
+from crypto import OpenError
+from router.assistants.site import UNREADABLE, Sites
+from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError, require
+from router.refusals import explain_no_key, explain_refusal
 from router.store.assistants.copies import (
     Failure,
     StoredAssistant,
@@ -32,7 +35,7 @@ from router.wanted import WantedAssistants, nudge
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """How far the agency's assistants are at a provider, and each client for whom it failed."""
+    """How many of the agency's assistants are synced to a provider, and each client whose sync failed."""
 
     provider: str
     state: Literal["idle", "running", "done", "failed"]
@@ -44,20 +47,18 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class ClientAssistants:
-    """What an agency may do about assistants itself."""
-
     changes: Changes
-    links: Links
+    sites: Sites
     wanted: WantedAssistants
     providers: Providers
 
     async def show_all(self, agency_id: str, client_id: str) -> Sequence[StoredAssistant]:
         """The client's assistant at each provider. Raises NotFoundError."""
         pool = self.changes.database.settings
-        if await find_client(pool, agency_id, client_id) is None:
-            raise NotFoundError("client")
+        require(await find_client(pool, agency_id, client_id), "client")
         there = {one.provider: one for one in await list_assistants(pool, agency_id, client_id)}
-        return [there.get(provider) or _missing(provider) for provider in self.providers]
+        missing = StoredAssistant("", remote_id=None, state="missing", error=None, lost=())
+        return [there.get(provider) or replace(missing, provider=provider) for provider in self.providers]
 
     async def link(
         self,
@@ -68,13 +69,9 @@ class ClientAssistants:
         manage: list[Literal["webhook", "transfer"]],
         author: Author,
     ) -> StoredAssistant:
-        """Calls go to it from the next one on. One that we made for the client before is deleted there.
-
-        Raises DomainError.
-        """
-        if await find_client(self.changes.database.settings, agency_id, client_id) is None:
-            raise NotFoundError("client")
-        found = await self.links.check(agency_id, provider, remote_id, manage)
+        """The next call goes to it. An assistant that we made for the client there is deleted. Raises DomainError."""
+        require(await find_client(self.changes.database.settings, agency_id, client_id), "client")
+        lost, managed = await self._prepare_link(agency_id, provider, remote_id, manage)
         async with self.changes.begin(author, agency_id) as change:
             await lock_client(change.connection, agency_id, client_id)
             await self.wanted.leave_client(change.connection, agency_id, client_id, provider)
@@ -85,8 +82,8 @@ class ClientAssistants:
                 provider,
                 remote_id,
                 manage,
-                found.lost,
-                found.managed,
+                lost,
+                managed,
                 self.changes.clock(),
             )
             if linked is None:
@@ -97,7 +94,7 @@ class ClientAssistants:
         return linked
 
     async def unlink(self, agency_id: str, client_id: str, provider: str, author: Author) -> None:
-        """It stays there as it is. Raises NotFoundError."""
+        """The assistant stays at the provider unchanged. Raises NotFoundError."""
         async with self.changes.begin(author, agency_id) as change:
             client = await lock_client(change.connection, agency_id, client_id)
             if client is None or not await unlink_assistant(change.connection, agency_id, client.id, provider):
@@ -110,7 +107,7 @@ class ClientAssistants:
         return await _read_progress(self.changes.database.settings, agency_id, provider)
 
     async def sync_again(self, agency_id: str, provider: str, author: Author) -> SyncProgress:
-        """What failed, is missing or outdated there is put there. Raises DomainError."""
+        """Sync what failed, is missing or is outdated there. Raises DomainError."""
         async with self.changes.begin(author, agency_id) as change:
             agency = await self._lock_with_key(change, agency_id, provider)
             await self.wanted.want_after_switch(change.connection, agency, [provider])
@@ -118,7 +115,7 @@ class ClientAssistants:
             return change.done(await _read_progress(change.connection, agency_id, provider))
 
     async def remove_all(self, agency_id: str, provider: str, author: Author) -> None:
-        """All assistants that we made there, but not while calls go there first. Raises DomainError."""
+        """Delete all assistants that we made there. Raises DomainError, also while calls go there first."""
         async with self.changes.begin(author, agency_id) as change:
             agency = await self._lock_with_key(change, agency_id, provider)
             await self._refuse_if_first(change.connection, agency, provider)
@@ -128,10 +125,39 @@ class ClientAssistants:
             await change.record("assistants.deleted", provider)
             change.done(None)
 
+    async def _prepare_link(
+        self, agency_id: str, provider: str, remote_id: str, manage: Sequence[Literal["webhook", "transfer"]]
+    ) -> tuple[Sequence[str], str | None]:
+        """Check that it can take calls, and set on it what we may: what it cannot do, and the `Place.form` set on it.
+
+        Without a key nothing is checked or set. Raises DomainError.
+        """
+        host = self.sites.find_host(provider)
+        if host is None:
+            return (), None
+        key = await find_key_in_use(self.changes.database.settings, agency_id, provider)
+        if key is None and manage:
+            label = self.providers.label(provider)
+            raise NoKeyError(
+                f"Managing a linked assistant takes a key for {label}: save one with PUT /keys/{provider}."
+            )
+        site = self.sites.open(key) if key is not None else None
+        if site is None:
+            return lost_of_link(manage), None
+        try:
+            await host.check_link(site.open(), remote_id)
+            if manage:
+                await host.manage_link(site.open(), remote_id, manage, site.wire())
+        except ProviderError as error:
+            if error.kind is ErrorKind.BAD_REQUEST:
+                raise InvalidError("remote_id", site.explain(error)) from None
+            raise explain_refusal(self.providers.about(provider), error) from None
+        except OpenError:
+            raise NoKeyError(UNREADABLE) from None
+        return lost_of_link(manage), site.place.form if manage else None
+
     async def _lock_with_key(self, change: Change, agency_id: str, provider: str) -> Agency:
-        agency = await lock_agency(change.connection, agency_id)
-        if agency is None:
-            raise NotFoundError("agency")
+        agency = require(await lock_agency(change.connection, agency_id), "agency")
         if await find_key_in_use(change.connection, agency_id, provider) is None:
             raise explain_no_key(provider, self.providers.label(provider))
         return agency
@@ -148,7 +174,3 @@ async def _read_progress(connection: Connection, agency_id: str, provider: str) 
     progress = await count_assistants(connection, agency_id, provider)
     failures = await list_failures(connection, agency_id, provider)
     return SyncProgress(provider, progress.state, progress.done, progress.total, progress.failed, failures)
-
-
-def _missing(provider: str) -> StoredAssistant:
-    return StoredAssistant(provider, remote_id=None, state="missing", error=None, lost=())

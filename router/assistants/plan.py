@@ -1,4 +1,4 @@
-"""What making a provider the active one would do, client by client. Changes nothing."""
+"""Previews, client by client, what switching to another active provider would do. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from router.store.numbers.numbers import list_numbers
 from router.store.tenants.agencies import Agency
 from router.wanted import reachable_providers
 
-_LOOKED_FOR: Final = 20  # clients without a copy whose marker is looked for; the work itself looks for all
+_LOOKED_FOR: Final = 20  # clients whose copy is looked for; the sync itself looks for all
 _LOOK_SECONDS: Final = 8.0
 _LOOK_LIMIT: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class PlanItem:
-    """What becomes of one client. `lost`: what of its assistant the provider cannot do.
+    """What happens to one client's assistant. `lost`: what the provider cannot do of it.
 
-    `adopt`: a copy of ours was found there; `keep`: it is there as it should be, or linked.
+    `adopt`: a copy of ours was found there; `keep`: it is synced there, or linked.
     """
 
     client_id: str
@@ -40,7 +40,7 @@ class PlanItem:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """An assistant of our making that no call would reach."""
+    """An assistant of ours that no call would reach."""
 
     provider: str
     client_id: str
@@ -59,13 +59,11 @@ class SwitchPlan:
 
 @dataclass(frozen=True, slots=True)
 class SwitchPlans:
-    """Says, client by client, what making a provider the active one would do."""
-
     sites: Sites
     providers: Sequence[str]  # in the order in which they stand in for each other
 
     async def make(self, agency: Agency, provider: str) -> SwitchPlan:
-        """Without a key for it, too: then nothing is looked for there."""
+        """Also without a key for it: then nothing is looked for there."""
         pool = self.sites.database.settings
         keys = {key.kind: key for key in await list_keys_in_use(pool, agency.id)}
         key = keys.get(provider)
@@ -84,22 +82,21 @@ class SwitchPlans:
         client, host = standing.client, self.sites.find_host(provider)
         assistant = read_assistant(client, provider)
         if standing.state == "linked":
-            return _item(standing, "keep", standing.lost, "It is linked, and left alone.")
+            return _item(standing, "keep", standing.lost, "It is linked, and stays unchanged.")
         if assistant is None or host is None:
-            return _item(standing, "none", (), "It has no assistant here yet.")
+            return _item(standing, "none", (), "The client has no assistant yet.")
         lost = host.lost_features(assistant)
         reason = None
         if client.provider not in (None, provider):
             own = self.sites.places.providers.label(client.provider or "")
-            reason = f"It has {own} as its own provider; this one stands by."
+            reason = f"The client uses {own} as its own provider; this one stands by."
         if standing.is_there:
-            return _item(
-                standing, "keep" if standing.state == "synced" and standing.current else "update", lost, reason
-            )
+            is_current = standing.state == "synced" and standing.current
+            return _item(standing, "keep" if is_current else "update", lost, reason)
         return _item(standing, "adopt" if client.id in found else "create", lost, reason)
 
     async def _look_for_copies(self, key: StoredKey, standings: Sequence[Standing]) -> frozenset[str]:
-        """Clients whose copy is there although we know of none: as far as a short look tells."""
+        """Clients that have a copy there of which we hold no record, as far as a short search finds them."""
         until = await find_pause(self.sites.database.settings, key)
         if until is not None and until > self.sites.clock():
             return frozenset()
@@ -117,20 +114,18 @@ class SwitchPlans:
         return frozenset(found)
 
     async def _list_orphans(self, agency: Agency, provider: str, keys: Collection[str]) -> list[Orphan]:
-        """What is still to be deleted, and what the ladder would not reach any more."""
+        """Copies still to be deleted, and those that the ladder would no longer reach."""
         pool = self.sites.database.settings
         after = replace(agency, active_provider=provider)
         kept = await list_synced_providers(pool, agency.id)
-        left = [
-            Orphan(row["provider"], row["client_id"], row["remote_id"]) for row in await list_leftovers(pool, agency.id)
-        ]
         unreached = [
-            Orphan(row["provider"], row["client_id"], row["remote_id"])
+            row
             for row in await list_copies(pool, agency.id)
             if row["provider"]
             not in reachable_providers(after, row["own"], {*keys, provider}, {*kept, row["provider"]}, self.providers)
         ]
-        return [*left, *unreached]
+        rows = [*await list_leftovers(pool, agency.id), *unreached]
+        return [Orphan(row["provider"], row["client_id"], row["remote_id"]) for row in rows]
 
 
 def _item(

@@ -1,4 +1,4 @@
-"""Putting one client's assistant to a provider, and what becomes of its row."""
+"""Syncs one client's assistant to a provider, and stores the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.portable import Assistant, Copy, Registration
 from crypto import OpenError
 from router.assistants.definition import read_assistant
-from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, Site
+from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, UNREADABLE, WORK_SECONDS, Site
 from router.numbers.credentials import RegistrationError
 from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import leave_copy
@@ -19,26 +19,31 @@ from router.store.numbers.numbers import list_numbers
 from router.store.pool import DATABASE_ERRORS
 from router.telemetry import emit
 
-_WORK_SECONDS: Final = 100.0  # well below the lease
-_UNREADABLE: Final = "The saved key cannot be read any more: save it again."
-_OUR_MISTAKE: Final = "This is our mistake, and it has been noted. It is tried again."
+_OUR_MISTAKE: Final = "This failed because of a fault in callrouter, which has been logged. It is tried again."
 
 
 async def put_assistant(registrations: Registrations, site: Site, claim: Claim) -> bool:
-    """Whether it went well, or failed for reasons of its own; False: the provider seems to be in trouble.
+    """False when the provider itself seems to be in trouble.
 
-    Raises Again after the provider asked for patience, and DATABASE_ERRORS; then the lease runs out.
+    Raises Again when the provider asks for a pause, and DATABASE_ERRORS; then the lease runs out.
     """
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(_WORK_SECONDS):
-            await (_manage(site, claim) if claim.linked else _put(registrations, site, claim))
+        async with asyncio.timeout(WORK_SECONDS):
+            if claim.linked:
+                await site.host.manage_link(site.open(), claim.remote_id or "", claim.manage, site.wire())
+            else:
+                await _put(registrations, site, claim)
     except ProviderError as error:
         return await _note_refusal(site, claim, error)
     except RegistrationError as error:
-        return await _note_registration(site, claim, error)
+        _tell(site, claim, "counterpart")
+        await (_try_later(site, claim, str(error)) if error.again else _settle(site, claim, "failed", str(error)))
+        return True
     except OpenError:
-        return await _note_unreadable(site, claim)
+        _tell(site, claim, "key_unreadable")
+        await _fail_all(site, claim, UNREADABLE)
+        return True
     except asyncio.CancelledError:
         await let_go(site.database.settings, claim)
         raise
@@ -46,19 +51,26 @@ async def put_assistant(registrations: Registrations, site: Site, claim: Claim) 
         return await _note_refusal(site, claim, ProviderError(ErrorKind.TIMEOUT))
     except DATABASE_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001  one client's trouble must not keep the others waiting
+    except Exception as error:  # noqa: BLE001  one client's failure must not delay the others
         _tell(site, claim, "our_mistake", error)
         await _try_later(site, claim, _OUR_MISTAKE)
         return True
     if await _settle(site, claim, "synced") in {"synced", "linked"}:
-        _tell_synced(site, claim, began)
+        emit(
+            "assistant.synced",
+            agency_id=site.key.agency_id,
+            client_id=claim.client.id,
+            provider=site.provider,
+            state="linked" if claim.linked else "synced",
+            duration_ms=(time.perf_counter() - began) * 1000,
+        )
     return True
 
 
 async def _put(registrations: Registrations, site: Site, claim: Claim) -> None:
     client = claim.client
     assistant = read_assistant(client, site.provider)
-    if assistant is None:  # taken away a moment ago, and its row with it
+    if assistant is None:  # removed a moment ago, together with its row
         return
     there = await registrations.list_known(client.agency_id, client.id, site.provider)
     copy = await _put_copy(site, claim, assistant, await _find_copy(site, claim, assistant), there)
@@ -70,7 +82,7 @@ async def _put(registrations: Registrations, site: Site, claim: Claim) -> None:
 
 
 async def _find_copy(site: Site, claim: Claim, assistant: Assistant) -> Copy | None:
-    """What is known to be there. Under another key than before it may be another account, and ours be there, too."""
+    """The known copy. A new key may belong to another account, which may have one, too."""
     known = claim.copy
     if known is not None and claim.key_version == site.key.version:
         return known
@@ -90,22 +102,16 @@ async def _put_copy(
 
 
 async def _register_numbers(registrations: Registrations, site: Site, claim: Claim, copy: Copy) -> None:
-    """For all numbers, whatever is the matter with one. Raises RegistrationError, ProviderError."""
-    problems, again = [], False
+    """Register all numbers, even if one fails. Raises RegistrationError, ProviderError."""
+    problems: list[RegistrationError] = []
     numbers = await list_numbers(site.database.settings, claim.client.agency_id, client_id=claim.client.id)
     for number in numbers:
         try:
             await registrations.ensure(number, site.provider, copy)
         except RegistrationError as error:
-            problems.append(str(error))
-            again = again or error.again
+            problems.append(error)
     if problems:
-        raise RegistrationError(" ".join(problems), again=again)
-
-
-async def _manage(site: Site, claim: Claim) -> None:
-    wiring = site.wire()
-    await site.host.manage_link(site.open(), claim.remote_id or "", claim.manage, wiring)
+        raise RegistrationError(" ".join(map(str, problems)), again=any(error.again for error in problems))
 
 
 async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:
@@ -125,23 +131,8 @@ async def _note_refusal(site: Site, claim: Claim, error: ProviderError) -> bool:
     return False
 
 
-async def _note_registration(site: Site, claim: Claim, error: RegistrationError) -> bool:
-    _tell(site, claim, "counterpart")
-    if error.again:
-        await _try_later(site, claim, str(error))
-    else:
-        await _settle(site, claim, "failed", str(error))
-    return True
-
-
-async def _note_unreadable(site: Site, claim: Claim) -> bool:
-    _tell(site, claim, "key_unreadable")
-    await _fail_all(site, claim, _UNREADABLE)
-    return True
-
-
 async def _fail_all(site: Site, claim: Claim, text: str) -> None:
-    """None would fare better with this key; with another one that came meanwhile they may."""
+    """Fail all that wait: none can succeed with this key. With a newer key they are tried again."""
     key = site.key
     if claim.linked:
         await _settle(site, claim, "failed", text)
@@ -177,15 +168,4 @@ def _tell(site: Site, claim: Claim, reason: str, error: Exception | None = None)
         reason=reason,
         tried=claim.tried + 1,
         exception=error,
-    )
-
-
-def _tell_synced(site: Site, claim: Claim, began: float) -> None:
-    emit(
-        "assistant.synced",
-        agency_id=site.key.agency_id,
-        client_id=claim.client.id,
-        provider=site.provider,
-        state="linked" if claim.linked else "synced",
-        duration_ms=(time.perf_counter() - began) * 1000,
     )

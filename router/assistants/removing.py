@@ -1,4 +1,4 @@
-"""Deleting copies at providers that no client has any more."""
+"""Deletes copies at providers that no client needs any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from adapters.base import ErrorKind, ProviderError
 from crypto import OpenError
 from router.assistants.definition import marker_of
-from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, Site, Sites
+from router.assistants.site import KEY_IS_BAD, POLICY, TOO_MUCH, UNREADABLE, WORK_SECONDS, Site, Sites
 from router.numbers.registrations import Registrations
 from router.store.assistants.leftovers import (
     Leftover,
@@ -24,23 +24,22 @@ from router.store.keys.versions import list_keys_in_use
 from router.store.pool import DATABASE_ERRORS
 from router.telemetry import emit
 
-_WORK_SECONDS: Final = 100.0
 _MUCH_LATER: Final = timedelta(hours=6)
 
 
 async def remove_leftover(registrations: Registrations, site: Site, leftover: Leftover) -> bool:
-    """Whether it went well, or failed for reasons of its own; False: the provider seems to be in trouble.
+    """False when the provider itself seems to be in trouble.
 
-    Raises Again after the provider asked for patience, and DATABASE_ERRORS; then the lease runs out.
+    Raises Again when the provider asks for a pause, and DATABASE_ERRORS; then the lease runs out.
     """
     pool = site.database.settings
     try:
-        async with asyncio.timeout(_WORK_SECONDS):
+        async with asyncio.timeout(WORK_SECONDS):
             await _remove(registrations, site, leftover)
     except ProviderError as error:
         return await _note_refusal(site, leftover, error)
     except OpenError:
-        await postpone_leftover(pool, leftover, "The saved key cannot be read any more.", _later(site, _MUCH_LATER))
+        await postpone_leftover(pool, leftover, UNREADABLE, _later(site, _MUCH_LATER))
         return True
     except asyncio.CancelledError:
         await postpone_leftover(pool, leftover, None, None)
@@ -49,9 +48,14 @@ async def remove_leftover(registrations: Registrations, site: Site, leftover: Le
         return await _note_refusal(site, leftover, ProviderError(ErrorKind.TIMEOUT))
     except DATABASE_ERRORS:
         raise
-    except Exception as error:  # noqa: BLE001  it must not keep the others waiting
+    except Exception as error:  # noqa: BLE001  it must not delay the others
         _tell(leftover, "our_mistake", error)
-        await postpone_leftover(pool, leftover, "This is our mistake.", _later(site, _MUCH_LATER))
+        await postpone_leftover(
+            pool,
+            leftover,
+            "This failed because of a fault in callrouter, which has been logged.",
+            _later(site, _MUCH_LATER),
+        )
         return True
     await forget_leftover(pool, leftover)
     return True
@@ -59,15 +63,13 @@ async def remove_leftover(registrations: Registrations, site: Site, leftover: Le
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Deletes all that an agency has, before the agency itself is deleted."""
-
     sites: Sites
     registrations: Registrations
 
     async def remove_all(self, agency_id: str, seconds: float) -> None:
-        """Everything of our making at all providers, as far as that time allows: the agency is about to be deleted.
+        """Delete the agency's copies at all providers within `seconds`, before the agency itself is deleted.
 
-        What cannot be deleted now stays at the provider, in the agency's own account there. Raises DATABASE_ERRORS.
+        The rest stays at the provider, in the agency's own account there. Raises DATABASE_ERRORS.
         """
         pool = self.sites.database.settings
         await leave_copies(pool, agency_id, self.sites.clock())
@@ -99,7 +101,7 @@ async def _remove(registrations: Registrations, site: Site, leftover: Leftover) 
 
 
 async def _note_refusal(site: Site, leftover: Leftover, error: ProviderError) -> bool:
-    """It is never given up: the longest wait is repeated."""
+    """It is never given up: the last wait is repeated."""
     pool = site.database.settings
     if error.kind in TOO_MUCH:
         await postpone_leftover(pool, leftover, None, None)

@@ -1,4 +1,4 @@
-"""A provider as an agency's key opens it, and what is made of its refusals."""
+"""A provider opened with one agency's key, and how its refusals are handled."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from router.store.pool import Database
 from router.wanted import Places
 
 LIMIT: Final = 10.0
-"""Seconds for each request, unless somebody waits."""
+"""Seconds for each request of a job."""
+WORK_SECONDS: Final = 100.0
+"""For all requests about one assistant: well below the lease."""
 POLICY: Final = RetryPolicy(first=timedelta(seconds=5), factor=4.0, longest=timedelta(minutes=30), attempts=6)
 LONGEST_WAIT: Final = 30.0
-"""Seconds until a job looks again: a new key may have ended the pause of the former one."""
+"""Seconds until a job looks again: a new key may have ended the former one's pause."""
 KEY_IS_BAD: Final = frozenset({ErrorKind.KEY_REJECTED, ErrorKind.OUT_OF_CREDIT})
 TOO_MUCH: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.AT_CAPACITY})
+UNREADABLE: Final = "The saved key can no longer be read: save it again."
 
-_DEFAULT_PAUSE: Final = 15.0  # for a provider that does not say how long
+_DEFAULT_PAUSE: Final = 15.0  # seconds, for a provider that does not say how long
 _OUR_TOKENS: Final = re.compile(r"(token=|hook_)[^\s\"'<>]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where work is done with one version of a key."""
+    """A provider, worked on with one version of an agency's key."""
 
     host: AssistantsFacet[Any]
     key: StoredKey
@@ -63,49 +66,47 @@ class Site:
         return self.places.providers[self.provider].open(key, self.seconds)
 
     def explain(self, error: ProviderError) -> str:
-        """What people read of a failure. A provider may repeat the address that we gave it, with its token."""
+        """The failure for people. A provider may quote the address that we gave it, so its token is removed."""
         said = _OUR_TOKENS.sub("…", error.said).strip().rstrip(".")
         match error.kind:
             case ErrorKind.KEY_REJECTED:
                 text = f"{self.label} refused the key"
             case ErrorKind.OUT_OF_CREDIT:
-                text = f"There is no credit left at {self.label}"
+                text = f"The account at {self.label} has no credit left"
             case ErrorKind.BAD_REQUEST:
-                text = f"{self.label} refused it"
+                text = f"{self.label} refused the assistant"
             case _:
-                return f"{self.label} could not do it now ({error})."
+                return f"{self.label} could not be reached or failed ({error})."
         return f"{text}: {said}." if said else f"{text}."
 
     async def wait_for_pause(self) -> None:
-        """Raises Again while nobody is to ask with this key."""
+        """Raises Again while the provider wants no requests with this key."""
         until = await find_pause(self.database.settings, self.key)
         now = self.clock()
         if until is not None and until > now:
             raise Again(min((until - now).total_seconds(), LONGEST_WAIT))
 
     async def pause(self, error: ProviderError) -> Again:
-        """Nobody asks before the provider wants to be asked again. To be raised."""
+        """Stop all requests with this key for as long as the provider asks. Returns the exception to raise."""
         seconds = error.retry_after if error.retry_after is not None else _DEFAULT_PAUSE
         until = self.clock() + timedelta(seconds=seconds)
         await pause_key(self.database.settings, self.key, until)
         return Again(min(seconds, LONGEST_WAIT))
 
     async def doubt_key(self) -> None:
-        """Let it be looked at: whether it is the key that is bad, or what it may not do, only that tells."""
+        """Have the key checked soon: only that tells a bad key from one that lacks a permission."""
         key = self.key
         await hasten_check(self.database.settings, key.agency_id, key.kind, key.version, self.clock())
 
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """Opens sites."""
-
     database: Database
     places: Places
     clock: Clock
 
     def open(self, key: StoredKey, seconds: float = LIMIT) -> Site | None:
-        """None: we keep no assistants at that provider. `seconds` for each request."""
+        """None: we keep no assistants at that provider."""
         host = self.find_host(key.kind)
         return None if host is None else Site(host, key, self.database, self.places, self.clock, seconds)
 

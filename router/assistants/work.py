@@ -1,7 +1,7 @@
-"""The job: puts clients' assistants to a provider and deletes what is left over there, one after the other.
+"""The job that syncs clients' assistants to a provider, and deletes those no longer needed, one after the other.
 
-It takes a handful and comes back, so that an agency with many clients does not keep the others waiting. A worker may
-die anywhere: what it held is free once its lease ran out, and whoever goes on looks for our marker before creating.
+It takes a few and returns to the queue, so that an agency with many clients does not delay the others. A worker may die
+at any point: its work is free when the lease has run out, and the next worker looks for our marker before it creates.
 """
 
 from __future__ import annotations
@@ -25,33 +25,30 @@ _NUDGE: Final = "assistants.nudge"
 _COMPARE: Final = "assistants.compare"
 _HANDFUL: Final = 10
 _AT_ONCE: Final = 20  # agencies and providers, over all processes
-_IN_A_ROW: Final = 3  # failures that look like the provider's own, until it is left in peace for a while
+_IN_A_ROW: Final = 3  # failures of the provider itself, until it gets a pause
 _BUSY_WAIT: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class SyncWork:
-    """Does the work, and finds work whose job was lost."""
-
     sites: Sites
     registrations: Registrations
     wanted: WantedAssistants
 
     def register(self, runner: JobRunner) -> None:
-        """The work, and the clock that finds work whose job was lost, and copies that became outdated by our own doing."""
         runner.handle(SYNC, self.sync_assistants, at_once=_AT_ONCE)
         runner.repeat(_NUDGE, "* * * * *", self.nudge_unattended)
         runner.repeat(_COMPARE, "13 * * * *", self.compare_all)
 
     async def nudge_unattended(self) -> None:
-        """A job for everything that is due and that nobody works on."""
+        """Enqueue a job for all work that is due and whose job was lost."""
         pool = self.sites.database.settings
         for agency_id, provider in await list_unattended(pool, self.sites.clock()):
             if self.sites.places.keep(provider):
                 await nudge(pool, agency_id, provider)
 
     async def compare_all(self) -> None:
-        """With another public address, or a version that writes definitions in another way, copies are put anew."""
+        """Sync copies that a new public address, or a new version of callrouter, has made outdated."""
         pool = self.sites.database.settings
         for agency_id, provider in await list_kept(pool):
             async with pool.acquire() as connection, connection.transaction():
@@ -69,18 +66,21 @@ class SyncWork:
             if work is None:
                 await _wait_for_retry(site)
                 return
-            went_well = await self._do(site, work)
+            if isinstance(work, Claim):
+                went_well = await put_assistant(self.registrations, site, work)
+            else:
+                went_well = await remove_leftover(self.registrations, site, work)
             failures = 0 if went_well else failures + 1
             if failures == _IN_A_ROW:
                 raise Again(LONGEST_WAIT)
         raise Again
 
     async def _open_site(self, agency_id: str, provider: str) -> Site | None:
-        """With the key that is in use now: it may have been replaced a moment ago. Raises Again while it is paused."""
+        """With the key now in use: it may have been replaced a moment ago. Raises Again while it is paused."""
         pool = self.sites.database.settings
         key = await find_key_in_use(pool, agency_id, provider)
         if key is None:
-            error = "There is no key for it."
+            error = "The agency has no key for this provider."
             await fail_pending(pool, agency_id, provider, error, self.sites.clock(), key_version=None)
             return None
         site = self.sites.open(key)
@@ -88,14 +88,9 @@ class SyncWork:
             await site.wait_for_pause()
         return site
 
-    async def _do(self, site: Site, work: Claim | Leftover) -> bool:
-        if isinstance(work, Claim):
-            return await put_assistant(self.registrations, site, work)
-        return await remove_leftover(self.registrations, site, work)
-
 
 async def _take_work(site: Site) -> Claim | Leftover | None:
-    """Raises Again while somebody else works there."""
+    """Raises Again while another worker is there."""
     now, agency_id = site.clock(), site.key.agency_id
     async with site.database.settings.acquire() as connection, connection.transaction():
         busy_until = await lock_place(connection, agency_id, site.provider, now)
@@ -107,11 +102,9 @@ async def _take_work(site: Site) -> Claim | Leftover | None:
 
 
 async def _wait_for_retry(site: Site) -> None:
-    """Raises Again if something is soon to be tried again; what waits longer is found by the clock."""
-    at, now = (
-        await find_retry(site.database.settings, site.key.agency_id, site.provider),
-        site.clock(),
-    )
+    """Raises Again if something is due soon; `nudge_unattended` finds what waits longer."""
+    at = await find_retry(site.database.settings, site.key.agency_id, site.provider)
+    now = site.clock()
     if at is not None and (at - now).total_seconds() <= LONGEST_WAIT:
         raise Again(_until(at, now, LONGEST_WAIT))
 

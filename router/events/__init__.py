@@ -1,1 +1,1 @@
-"""Call events for agencies' own programs: outgoing webhooks and the live feed."""
+"""Call events for agencies' programs: outgoing webhooks and the live feed."""

@@ -1,8 +1,7 @@
-"""Outgoing webhooks: call events become deliveries, and deliveries are made until they are taken or a day is over.
+"""Outgoing webhooks: creates deliveries of call events, and sends each until the receiver accepts it, for up to a day.
 
-At least once, in no order: receivers tell repeats by `webhook-id`, which is the event's. An endpoint that fails rests
-for a while, so that a receiver that hangs keeps nobody else's deliveries waiting. The client that goes out is
-adapters.receivers; where endpoints are registered is router.api.
+At least once, in no order: receivers recognise repeats by `webhook-id`, which is the event's id. An endpoint that fails
+rests for a while, so that a slow receiver does not delay other deliveries.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,7 +23,6 @@ from router.store.calls.history import find_call, find_call_event
 from router.store.events.endpoints import (
     EVERYTHING,
     DueDelivery,
-    WebhookEndpoint,
     find_delivery,
     give_up_delivery,
     insert_deliveries,
@@ -35,15 +33,15 @@ from router.store.events.endpoints import (
     note_delivered,
     note_failure,
 )
-from router.store.events.feed import FeedEvent, read_events
+from router.store.events.feed import read_events
 from router.store.pool import COMMAND_SECONDS, Database
 from router.store.sealed import endpoint_secret_context
 from router.telemetry import emit, metrics
 
 DELIVER: Final = "webhooks.deliver"
 POLICY: Final = RetryPolicy(first=timedelta(seconds=5), factor=4.0, longest=timedelta(hours=6), attempts=11)
-"""5 s, 20 s, 80 s, 5 min, 21 min, 85 min, then every six hours: a little over a day. Counted by the delivery itself,
-since a rest of its endpoint is no attempt."""
+"""5 s, 20 s, 80 s, 5 min, 21 min, 85 min, then every six hours: a little over a day. The delivery counts its attempts,
+because a job that waits while its endpoint rests is no attempt."""
 
 _SECONDS: Final = 10.0
 _AT_ONCE: Final = 20
@@ -58,7 +56,7 @@ _HELD_BACK_SECONDS: Final = 0.25
 
 @dataclass(slots=True)
 class Deliveries:
-    """Makes deliveries of events (`fan_out`), and makes them (`deliver`)."""
+    """Creates deliveries (`fan_out`) and sends them (`deliver`)."""
 
     database: Database
     keyring: Keyring
@@ -71,11 +69,8 @@ class Deliveries:
         runner.repeat("webhooks.fan_out", "* * * * *", self.fan_out_all)
 
     async def hear(self, agency_id: str | None) -> None:
-        """Something happened on calls of that agency; None: nobody knows what happened meanwhile."""
-        if agency_id is None:
-            await self.fan_out_all()
-        else:
-            await self.fan_out(agency_id)
+        """Calls of that agency have new events; None: any agency may have some."""
+        await (self.fan_out_all() if agency_id is None else self.fan_out(agency_id))
 
     async def fan_out_all(self) -> None:
         for agency_id in await list_agencies_with_endpoints(self.database.settings):
@@ -93,7 +88,7 @@ class Deliveries:
         self._make_way(due)
         body = await self._compose(due)
         if body is None:
-            raise GiveUp("the event is gone")
+            raise GiveUp("the event no longer exists")
         self._busy[due.endpoint.id] += 1
         try:
             await self._attempt(due, body)
@@ -105,17 +100,20 @@ class Deliveries:
         metrics.delivery_finished("dead")
 
     async def _advance(self, endpoint_id: str) -> bool:
-        """One stretch of events for one endpoint. Whether there is more."""
+        """Create deliveries of one batch of events for one endpoint. Returns whether there are more."""
         pool = self.database.settings
         async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             endpoint = await lock_endpoint(connection, endpoint_id)
             if endpoint is None:
                 return False
             stretch = await read_events(connection, endpoint.agency_id, endpoint.position, _AT_A_TIME)
-            wanted = [event for event in stretch.events if _wants(endpoint, event)]
-            fresh = [(new_id("delivery"), event.id) for event in wanted]
+            fresh = [
+                (new_id("delivery"), event.id)
+                for event in stretch.events
+                if EVERYTHING in endpoint.events or event.event in endpoint.events
+            ]
             ids = await insert_deliveries(connection, endpoint.id, fresh, self.clock())
-            await enqueue_many(connection, DELIVER, [_payload(endpoint, delivery_id) for delivery_id in ids])
+            await enqueue_many(connection, DELIVER, delivery_jobs(endpoint.agency_id, ids))
             if stretch.events:
                 await move_endpoint(connection, endpoint.id, stretch.events[-1].position)
         if stretch.held_back:
@@ -123,7 +121,7 @@ class Deliveries:
         return stretch.held_back or len(stretch.events) == _AT_A_TIME
 
     def _make_way(self, due: DueDelivery) -> None:
-        """Raises Again while the endpoint rests, or has enough of ours at once."""
+        """Raises Again while the endpoint rests, or has enough deliveries under way."""
         rest = due.endpoint.resting_until
         if rest is not None and rest > self.clock():
             raise Again((rest - self.clock()).total_seconds())
@@ -150,11 +148,11 @@ class Deliveries:
                 return
             status, error = receipt.status, f"it answered {receipt.status}"
         except ForbiddenAddressError as forbidden:
-            error = f"nothing is delivered there: {forbidden}"
+            error = f"this address is not allowed: {forbidden}"
         except ProviderError as failed:
             error = failed.kind.value
         except OpenError:
-            error = "its signing secret does not open"
+            error = "its signing secret can no longer be read"
         await self._note_failure(due, status, error)
         wait = POLICY.wait(due.tried + 1)
         if wait is None:
@@ -190,9 +188,6 @@ class Deliveries:
         ).encode()
 
 
-def _wants(endpoint: WebhookEndpoint, event: FeedEvent) -> bool:
-    return EVERYTHING in endpoint.events or event.event in endpoint.events
-
-
-def _payload(endpoint: WebhookEndpoint, delivery_id: str) -> dict[str, Any]:
-    return {"agency_id": endpoint.agency_id, "delivery_id": delivery_id}
+def delivery_jobs(agency_id: str, delivery_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """The payloads of the jobs that send these."""
+    return [{"agency_id": agency_id, "delivery_id": delivery_id} for delivery_id in delivery_ids]

@@ -1,7 +1,4 @@
-"""Where an agency wants to hear of call events: registering and removing endpoints, and delivering events again.
-
-What is sent, and when it is tried again, is router.events.deliveries'.
-"""
+"""An agency's webhook endpoints: registering and removing them, and delivering past events again."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import Final
 
 from adapters.receivers import ForbiddenAddressError, Receivers, new_signing_secret
 from crypto import Keyring, Secret
-from router.errors import ConflictError, InvalidError, NotFoundError
-from router.events.deliveries import DELIVER
+from router.errors import ConflictError, InvalidError, NotFoundError, require
+from router.events.deliveries import DELIVER, delivery_jobs
 from router.ids import new_id
 from router.jobs import enqueue_many
 from router.store.changes import Author, Changes
@@ -38,7 +35,7 @@ _MOST: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class IssuedEndpoint:
-    """A new endpoint, the only time that its secret is in the clear. Deliveries are signed with it."""
+    """A new endpoint. `secret` signs its deliveries and is shown only this once."""
 
     id: str
     url: str
@@ -50,21 +47,17 @@ class IssuedEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """How many deliveries there will be."""
-
-    deliveries: int
+    deliveries: int  # how many will be sent
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """An agency's endpoints. Lists are read from the store."""
-
     changes: Changes
     keyring: Keyring = field(repr=False)
     receivers: Receivers
 
     async def register(self, agency_id: str, url: str, events: list[str], author: Author) -> IssuedEndpoint:
-        """Raises InvalidError for an address to which nothing is delivered, ConflictError for one too many."""
+        """Raises InvalidError for an address that is not allowed, ConflictError for one endpoint too many."""
         try:
             await self.receivers.check(url)
         except ForbiddenAddressError as forbidden:
@@ -101,27 +94,18 @@ class Endpoints:
 
     async def find(self, agency_id: str, endpoint_id: str) -> WebhookEndpoint:
         """Raises NotFoundError."""
-        endpoint = await find_endpoint(self.changes.database.settings, agency_id, endpoint_id)
-        if endpoint is None:
-            raise NotFoundError("endpoint")
-        return endpoint
+        return require(await find_endpoint(self.changes.database.settings, agency_id, endpoint_id), "endpoint")
 
     async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:
-        """Deliver what happened since then again, also what was delivered already.
-
-        Raises NotFoundError.
-        """
+        """Deliver all events since then, again if they were delivered before. Raises NotFoundError."""
         await self.find(agency_id, endpoint_id)
         now = self.changes.clock()
         async with self.changes.begin(author, agency_id) as change:
-            endpoint = await lock_endpoint(change.connection, endpoint_id)
-            if endpoint is None:
-                raise NotFoundError("endpoint")
+            endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
             events = await list_events_since(change.connection, endpoint, since, MOST_REPLAYED)
             fresh = [(new_id("delivery"), event_id) for event_id in events]
             ids = await revive_deliveries(change.connection, endpoint.id, events, now)
             ids += await insert_deliveries(change.connection, endpoint.id, fresh, now)
-            jobs = [{"agency_id": agency_id, "delivery_id": delivery_id} for delivery_id in ids]
-            await enqueue_many(change.connection, DELIVER, jobs)
+            await enqueue_many(change.connection, DELIVER, delivery_jobs(agency_id, ids))
             await change.record("endpoint.replayed", endpoint.id)
             return change.done(Replay(len(ids)))

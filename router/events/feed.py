@@ -1,7 +1,7 @@
-"""Following an agency's call events as they happen, from any place in their order. Data only: SSE is router.api'.
+"""Follows an agency's call events as they happen, from any position.
 
-Each process listens once (router.store.notices) and wakes those who follow that agency; what they are told they read
-from the database, so that every replica tells the same, and a resumed stream has no gap.
+Each process listens once (router.store.notices) and wakes the streams of that agency. They read the events from the
+database, so that every replica sends the same, and a resumed stream has no gap.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from router.store.pool import Database
 _AT_A_TIME: Final = 100
 _HELD_BACK_SECONDS: Final = 0.2
 _LOOK_SECONDS: Final = 1.0  # how soon a stream ends when the service is told to stop
-_KEEPALIVE_SECONDS: Final = 15.0  # proxies close what is silent for longer
+_KEEPALIVE_SECONDS: Final = 15.0  # proxies close a connection that is silent for longer
 
 
 class EventFeed:
-    """Who follows what. `is_stopping` is asked now and then, so that streams do not hold up a shutdown."""
+    """`is_stopping` is checked every second, so that streams do not delay a shutdown."""
 
     def __init__(self, database: Database, is_stopping: Callable[[], bool], *, most_of_agency: int = 20) -> None:
         self._database = database
@@ -32,7 +32,7 @@ class EventFeed:
         self._followers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def hear(self, agency_id: str | None) -> None:
-        """A notice from the database; None: any agency may have missed some."""
+        """That agency has new events; None: any agency may have some."""
         heard = list(self._followers) if agency_id is None else [agency_id]
         for one in heard:
             for wake in self._followers.get(one, ()):
@@ -44,10 +44,10 @@ class EventFeed:
     def admit(self, agency_id: str) -> None:
         """Raises CrowdedError."""
         if len(self._followers.get(agency_id, ())) >= self._most_of_agency:
-            raise CrowdedError("Too many streams of this agency at once. Close one.", retry_after=10)
+            raise CrowdedError("This agency has too many streams open. Close one.", retry_after=10)
 
     async def follow(self, agency_id: str, after: Position) -> AsyncIterator[FeedEvent | None]:
-        """Events behind that place, for ever; None now and then while there are none. Ends when the service stops."""
+        """Events after that position, until the service stops; None from time to time while there are none."""
         wake = asyncio.Event()
         self._followers[agency_id].add(wake)
         try:
@@ -62,10 +62,12 @@ class EventFeed:
                 elif len(stretch.events) < _AT_A_TIME and not await self._wait(wake):
                     yield None
         finally:
-            self._leave(agency_id, wake)
+            self._followers[agency_id].discard(wake)
+            if not self._followers[agency_id]:
+                del self._followers[agency_id]
 
     async def _wait(self, wake: asyncio.Event) -> bool:
-        """Until something happens; False if nothing did for as long as a silence may last."""
+        """Wait for new events. False when there were none for _KEEPALIVE_SECONDS."""
         for _ in range(round(_KEEPALIVE_SECONDS / _LOOK_SECONDS)):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
@@ -74,9 +76,3 @@ class EventFeed:
             if self._is_stopping():
                 return True
         return False
-
-    def _leave(self, agency_id: str, wake: asyncio.Event) -> None:
-        followers = self._followers[agency_id]
-        followers.discard(wake)
-        if not followers:
-            del self._followers[agency_id]

@@ -1,4 +1,4 @@
-"""Letters to agencies about their keys: one that stopped working, and lines that do not suffice."""
+"""Mail to agencies about their keys: one that stopped working, or all lines of one in use."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ Hello {agency},
 
 {meanwhile}
 
-What to do: save a working one under {console}.
+What to do: save a working {what} under {console}.
 {find_key}
 
-This is the only mail about it, unless it works again and then fails anew.
+You get no other mail about this unless the key recovers and fails again.
 """
 
 _NO_CREDIT: Final = """\
 Hello {agency},
 
-{label} takes no more calls with your {what} ending in {last4}: no credit is left there{said}
+{label} no longer takes calls with your {what} ending in {last4}: the account has no credit left{said}
 
 {meanwhile}
 
 What to do: add credit at {label}, and switch on automatic top-up if it has one. Nothing needs to be changed here.
 
-This is the only mail about it, unless it works again and then fails anew.
+You get no other mail about this unless the key recovers and fails again.
 """
 
 _OVERFLOWED: Final = """\
 Hello {agency},
 
-All of your {limit}lines at {label} were in use, so a call went to the next in line: your other providers, then
-the client's own phone or a voicemail. No caller heard a busy tone.
+All of your {limit}lines at {label} were in use, so a call went to your other providers, or else to the client's
+own phone or a voicemail. No caller heard a busy tone.
 
 What to do: raise the number of concurrent calls at {label}, or save a key of a second provider under {console}.
 
-This is the only mail about it, until the number of lines changes.
+You get no other mail about this until the number of lines changes.
 """
 
-_NEXT_IN_LINE: Final = (
-    "Until then calls go to your other providers, and where you have none to the client's own phone or a voicemail."
+_OTHER_PROVIDERS: Final = (
+    "Until then calls go to your other providers or, if you have none, to the client's own phone or a voicemail."
 )
-_NO_PROOF: Final = "Until then calls to numbers on that account ring the client's own phone or reach a voicemail."
+_OWNER_OR_VOICEMAIL: Final = (
+    "Until then calls to numbers on that account ring the client's own phone or reach a voicemail."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLetters:
-    """Writes mail about keys that fail and lines that do not suffice."""
-
     database: Database
     addresses: Addresses
     providers: Providers
@@ -72,7 +72,7 @@ class KeyLetters:
         letters.write(CALLS_OVERFLOWED, self.write_overflowed)
 
     async def write_failing(self, ids: Mapping[str, Any]) -> Mail | None:
-        """None if it works again, or was replaced, or the agency wants no mail."""
+        """None if the key works again or was replaced, or the agency wants no mail."""
         found = await self._find(ids)
         if found is None or found[1].status == "valid":
             return None
@@ -85,7 +85,7 @@ class KeyLetters:
             what=what,
             last4=key.last4,
             said=f". It says: {key.problem}" if key.problem else ".",
-            meanwhile=_NO_PROOF if key.kind == CARRIER else _NEXT_IN_LINE,
+            meanwhile=_OWNER_OR_VOICEMAIL if key.kind == CARRIER else _OTHER_PROVIDERS,
             console=self.addresses.console,
             find_key=about.find_key,
         )
@@ -100,9 +100,8 @@ class KeyLetters:
         label = self.providers.label(key.kind)
         limit = "" if key.lines_limit is None else f"{key.lines_limit} "
         text = _OVERFLOWED.format(agency=agency.name, label=label, limit=limit, console=self.addresses.console)
-        return Mail(
-            _id(CALLS_OVERFLOWED, ids, key), agency.alert_email or "", f"All lines at {label} were in use", text
-        )
+        subject = f"All lines at {label} were in use"
+        return Mail(_id(CALLS_OVERFLOWED, ids, key), agency.alert_email or "", subject, text)
 
     async def _find(self, ids: Mapping[str, Any]) -> tuple[Agency, StoredKey] | None:
         pool = self.database.settings
@@ -114,6 +113,6 @@ class KeyLetters:
 
 
 def _id(letter: str, ids: Mapping[str, Any], key: StoredKey) -> str:
-    """The same for a letter that is sent twice by accident."""
+    """The mail's id: the same if it is sent twice by accident."""
     since = int(key.failing_since.timestamp()) if key.failing_since else 0
     return f"{letter}.{ids['agency_id']}.{key.kind}.{key.version}.{since}"

@@ -1,7 +1,7 @@
-"""Rounds over the keys of one kind: those that are due are looked at, a few at a time, until none is left.
+"""Checks all keys regularly, and erases former versions that no call needs any more.
 
-Each key has its own time (`keys.check_at`), spread by chance. Kinds have rounds of their own, so that a provider that
-does not answer holds up nobody else's.
+Each key has its own time (`keys.check_at`), spread at random. Each kind is checked by its own job, so that a provider
+that does not answer delays no other provider's keys.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ from router.keys.checks import KeyChecks, UntoldError
 from router.keys.letters import KEY_FAILING
 from router.mail import post
 from router.store.keys.health import DueKey, Finding, Noted, claim_due_keys, note_finding, put_off
+from router.store.keys.versions import erase_retired_keys
 from router.store.pool import Database
 from router.telemetry import emit, metrics
 from router.wanted import WantedAssistants
 
-AT_ONCE: Final = 8  # keys of one kind that are looked at together
+AT_ONCE: Final = 8  # keys of one kind that are checked together
 _ROUNDS_AT: Final = "* * * * * */15"  # croniter: seconds come last
 _LEASE: Final = timedelta(minutes=2)
 _EVERY: Final = timedelta(minutes=15)
 _ACCOUNTS_EVERY: Final = timedelta(hours=1)
-_UNTOLD: Final = timedelta(minutes=5)  # until an owner that did not answer is asked again
+_UNTOLD: Final = timedelta(minutes=5)  # after a check without a result
 _SPREAD: Final = 0.1
 _ROUND_SECONDS: Final = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRounds:
-    """Checks the keys that are due, kind by kind, and tells people about those that fail."""
-
     database: Database
     checks: KeyChecks
     wanted: WantedAssistants
@@ -48,9 +47,15 @@ class KeyRounds:
     def register(self, runner: JobRunner) -> None:
         for kind in (*self.checks.providers, CARRIER, SUBACCOUNT):
             runner.repeat(f"keys.check.{kind}", _ROUNDS_AT, partial(self.check_due, kind))
+        runner.repeat("keys.erase_retired", "*/5 * * * *", self.erase_retired)
+
+    async def erase_retired(self) -> None:
+        """Erase versions that were replaced and that no call needs any more. Raises DATABASE_ERRORS."""
+        for agency_id, kind, version in await erase_retired_keys(self.database.settings, self.clock()):
+            emit("key.erased", agency_id=agency_id, kind=kind, key_version=version)
 
     async def check_due(self, kind: str) -> None:
-        """One round. It ends early if the provider answers nobody: it is down, and will be asked again later.
+        """One round. It ends early when no check gives a result: the provider is down, and is asked again later.
 
         Raises DATABASE_ERRORS.
         """
@@ -63,7 +68,7 @@ class KeyRounds:
                 return
 
     async def check(self, key: DueKey) -> bool:
-        """Look at it, write down what was found, tell who has to know. False: nothing could be found out."""
+        """Check it, store the result, and tell the agency if it fails. False: there was no result."""
         pool = self.database.settings
         try:
             finding = await self.checks.look_at(key)
@@ -84,7 +89,7 @@ class KeyRounds:
         now = self.clock()
         async with self.database.settings.acquire() as connection, connection.transaction():
             noted = await note_finding(connection, key, finding, now, now + _spread(period_of(key.kind)))
-            if noted.alert and key.kind != SUBACCOUNT:  # that one is the platform's own affair
+            if noted.alert and key.kind != SUBACCOUNT:  # a subaccount belongs to the platform
                 ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.kind, "version": key.version}
                 await post(connection, KEY_FAILING, ids, once=f"{key.agency_id}/{key.kind}/{key.version}")
             if noted.change == "recovered":
@@ -93,7 +98,7 @@ class KeyRounds:
 
 
 def period_of(kind: str) -> timedelta:
-    """How often keys of this kind are looked at."""
+    """How often keys of this kind are checked."""
     return _ACCOUNTS_EVERY if kind in (CARRIER, SUBACCOUNT) else _EVERY
 
 
@@ -106,5 +111,5 @@ def _tell(key: DueKey, finding: Finding, noted: Noted) -> None:
 
 
 def _spread(wait: timedelta) -> timedelta:
-    """What began together does not come back together."""
+    """Keys that were checked together are not due together again."""
     return wait * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311  chance, not secrecy

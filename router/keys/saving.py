@@ -1,28 +1,26 @@
 """Saving and erasing agencies' keys.
 
-A key is tried with a real request before it is saved; if the other system refuses it or cannot be asked, nothing is
-saved and what was there stays in use.
+A key is tried with a real request before it is saved; if the other system refuses it or does not answer, nothing is
+saved and the former key stays in use.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
 
-from adapters.base import ErrorKind, KeyCheck, ProviderError
-from adapters.carrier import Account, Carrier
+from adapters.base import ErrorKind, ProviderError
+from adapters.carrier import Account
 from adapters.registry import Providers
 from crypto import OpenError, Secret
 from router.accounts import CARRIER
-from router.errors import ConflictError, InvalidError, NotFoundError
+from router.errors import ConflictError, InvalidError, NotFoundError, require
 from router.ids import new_secret
-from router.keys.active import activate_provider
+from router.keys.checks import KeyChecks
 from router.keys.shown import KeyViews, ShownKey
 from router.numbers.release import Release
 from router.refusals import explain_refusal
-from router.store.changes import Author, Change, Changes
+from router.store.changes import Author, Changes
 from router.store.keys.health import Finding
 from router.store.keys.versions import (
     StoredKey,
@@ -39,9 +37,6 @@ from router.store.tenants.agencies import Agency, lock_agency, update_agency
 from router.telemetry import emit
 from router.vault import Vault
 from router.wanted import WantedAssistants
-
-_CHECK_SECONDS: Final = 8.0  # of the ten in which a save is answered
-_GRACE: Final = 0.5  # for an adapter to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +57,10 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Saves and erases keys."""
-
     changes: Changes
     vault: Vault
     providers: Providers
-    carrier: Carrier
+    checks: KeyChecks
     platform: Account | None = field(repr=False)
     wanted: WantedAssistants
     release: Release
@@ -77,7 +70,7 @@ class Keys:
         """Raises DomainError."""
         found = await self._check(agency_id, key)
         async with self.changes.begin(author, agency_id) as change:
-            agency = await _lock(change, agency_id)
+            agency = require(await lock_agency(change.connection, agency_id), "agency")
             if key.account_sid is not None:
                 await _protect_numbers(change.connection, agency_id, keep=key.account_sid)
             stored = await self._store(change.connection, agency_id, key, found)
@@ -103,7 +96,7 @@ class Keys:
         if kind != CARRIER:
             await self.release.leave_provider(agency_id, kind)
         async with self.changes.begin(author, agency_id) as change:
-            agency = await _lock(change, agency_id)
+            agency = require(await lock_agency(change.connection, agency_id), "agency")
             if not await erase_key(change.connection, agency_id, kind):
                 raise NotFoundError("key")
             agency = await self._forget_provider(change.connection, agency, kind)
@@ -114,27 +107,18 @@ class Keys:
         emit("key.deleted", agency_id=agency_id, kind=kind)
 
     async def _check(self, agency_id: str, key: NewKey) -> Finding:
-        """What the key's owner says of it."""
-        try:
-            async with asyncio.timeout(_CHECK_SECONDS + _GRACE):
-                check = await self._ask(key)
-                return Finding(check.status, balance=check.balance)
-        except ProviderError as failed:
-            error = failed
-        except TimeoutError:
-            error = ProviderError(ErrorKind.TIMEOUT)
-        if error.kind is ErrorKind.OUT_OF_CREDIT:
-            return Finding("out_of_credit", error.said or None)
-        emit("key.rejected", agency_id=agency_id, kind=key.kind, reason=error.kind.value, status=error.status)
-        raise explain_refusal(self.providers.about(key.kind), error)
-
-    def _ask(self, key: NewKey) -> Awaitable[KeyCheck]:
-        if key.account_sid is None:
-            provider = self.providers[key.kind]
-            return provider.calls.check_key(provider.open(key.secret, _CHECK_SECONDS))
-        if self.platform is not None and self.platform.sid.lower() == key.account_sid.lower():
+        """Raises InvalidError, KeyRejectedError, UnreachableError."""
+        platform = self.platform
+        if key.account_sid is not None and platform is not None and platform.sid.lower() == key.account_sid.lower():
             raise InvalidError("account_sid", "is the platform's own account, which no agency may use as its own")
-        return self.carrier.check_account(Account(key.account_sid, key.secret), _CHECK_SECONDS)
+        try:
+            check = await self.checks.ask(key.kind, key.secret, key.account_sid)
+        except ProviderError as error:
+            if error.kind is ErrorKind.OUT_OF_CREDIT:
+                return Finding("out_of_credit", error.said or None)
+            emit("key.rejected", agency_id=agency_id, kind=key.kind, reason=error.kind.value, status=error.status)
+            raise explain_refusal(self.providers.about(key.kind), error) from None
+        return Finding(check.status, balance=check.balance)
 
     async def _store(self, connection: Connection, agency_id: str, key: NewKey, found: Finding) -> StoredKey:
         """Put the new version in use."""
@@ -162,7 +146,7 @@ class Keys:
         return stored
 
     def _seal_webhook_secret(self, agency_id: str, key: NewKey, before: StoredKey | None, version: int) -> str | None:
-        """What was sent; else the one before, bound to its new version."""
+        """The secret that was sent; else the former one, bound to the new version."""
         if key.kind == CARRIER or self.providers[key.kind].webhook_secret is None:
             return None
         secret = key.webhook_secret
@@ -176,17 +160,12 @@ class Keys:
         return self.vault.keyring.seal(secret, *webhook_secret_context(agency_id, key.kind, version))
 
     def _webhook_token(self, agency_id: str, kind: str, before: StoredKey | None) -> str:
-        """Made once and kept over versions: it is part of an address that was given to the provider by hand."""
-        if before is not None and before.webhook_token_sealed and self._opens(before):
-            return before.webhook_token_sealed
+        """Made once and kept over versions: it is part of an address that people gave to the provider."""
+        if before is not None and before.webhook_token_sealed:
+            with suppress(OpenError):
+                self.vault.open_webhook_token(before)
+                return before.webhook_token_sealed
         return self.vault.keyring.seal(new_secret("hook"), *webhook_token_context(agency_id, kind))
-
-    def _opens(self, key: StoredKey) -> bool:
-        try:
-            self.vault.open_webhook_token(key)
-        except OpenError:
-            return False
-        return True
 
     async def _forget_provider(self, connection: Connection, agency: Agency, kind: str) -> Agency:
         """No call goes to a provider without a key; the next one with a key becomes the active one."""
@@ -202,15 +181,15 @@ class Keys:
         return agency
 
 
-async def _lock(change: Change, agency_id: str) -> Agency:
-    agency = await lock_agency(change.connection, agency_id)
-    if agency is None:
-        raise NotFoundError("agency")
-    return agency
+def activate_provider(agency: Agency, provider: str | None) -> Agency:
+    """The former one goes on taking calls of clients whose assistants are not at the new one yet."""
+    if provider == agency.active_provider:
+        return agency
+    return replace(agency, active_provider=provider, former_provider=agency.active_provider)
 
 
 async def _protect_numbers(connection: Connection, agency_id: str, keep: str) -> None:
-    """With another account's token in its place, calls to these numbers would be refused without a sign of it."""
+    """Raises ConflictError: without this account's token, calls to its numbers would be refused."""
     numbers = await list_numbers(connection, agency_id)
     held = [number.e164 for number in numbers if number.account == "agency" and number.account_sid != keep]
     if held:

@@ -1,4 +1,4 @@
-"""Keys as people may see them: everything but the key."""
+"""What people may see of a key: everything but the key itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from adapters.registry import Providers
 from crypto import OpenError
 from router.accounts import CARRIER
-from router.errors import NotFoundError
+from router.errors import require
 from router.store.assistants.copies import Progress, count_assistants
 from router.store.keys.versions import KeyStatus, StoredKey, find_key_in_use, list_keys_in_use
 from router.store.pool import Connection, Database
@@ -19,7 +19,7 @@ from router.wanted import Wirings
 
 @dataclass(frozen=True, slots=True)
 class LinesInUse:
-    """Calls at once, as the provider counts them; `used` None: it does not tell."""
+    """Concurrent calls, as the provider counts them; `used` None: it does not tell."""
 
     limit: int
     used: int | None
@@ -27,9 +27,7 @@ class LinesInUse:
 
 @dataclass(frozen=True, slots=True)
 class ShownKey:
-    """`webhook_url` is for assistants that were linked by hand; None: it cannot be read any
-    more, or the provider tells nothing of calls.
-    """
+    """`webhook_url` is for linked assistants. None: it can no longer be read, or the provider sends no webhooks."""
 
     kind: str
     last4: str
@@ -47,8 +45,6 @@ class ShownKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyViews:
-    """Shows an agency's keys."""
-
     database: Database
     wirings: Wirings
     providers: Providers
@@ -56,18 +52,16 @@ class KeyViews:
     async def show_all(self, agency_id: str) -> Sequence[ShownKey]:
         """Raises NotFoundError."""
         pool = self.database.settings
-        agency = await self._find_agency(agency_id)
+        agency = require(await find_agency(pool, agency_id), "agency")
         keys = {key.kind: key for key in await list_keys_in_use(pool, agency.id)}
         order = (*self.providers, CARRIER)
         return [await self.show(pool, agency, keys[kind]) for kind in order if kind in keys]
 
     async def show_one(self, agency_id: str, kind: str) -> ShownKey:
         """Raises NotFoundError."""
-        agency = await self._find_agency(agency_id)
-        key = await find_key_in_use(self.database.settings, agency_id, kind)
-        if key is None:
-            raise NotFoundError("key")
-        return await self.show(self.database.settings, agency, key)
+        pool = self.database.settings
+        agency = require(await find_agency(pool, agency_id), "agency")
+        return await self.show(pool, agency, require(await find_key_in_use(pool, agency_id, kind), "key"))
 
     async def show(self, connection: Connection, agency: Agency, key: StoredKey) -> ShownKey:
         is_voice = key.kind in self.providers
@@ -95,9 +89,3 @@ class KeyViews:
             return self.wirings.make(key).webhook_url
         except OpenError:
             return None
-
-    async def _find_agency(self, agency_id: str) -> Agency:
-        agency = await find_agency(self.database.settings, agency_id)
-        if agency is None:
-            raise NotFoundError("agency")
-        return agency

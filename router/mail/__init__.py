@@ -1,4 +1,4 @@
-"""Mail to people: how it is handed to a server, and how a letter waits in the queue until it is written and sent."""
+"""Mail to people: letters wait in the queue, and are written when they are sent over SMTP."""
 
 from __future__ import annotations
 

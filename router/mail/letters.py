@@ -1,4 +1,4 @@
-"""Letters wait in the queue as ids. What they say is written when they are sent, from what is true by then."""
+"""Letters wait in the queue as ids; their text is written when they are sent, so that it is up to date."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _POLICY: Final = RetryPolicy(first=timedelta(seconds=30), longest=timedelta(hour
 _AT_ONCE: Final = 4  # servers count connections
 
 Writer: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Mail | None]]
-"""Writes a letter from the ids that it waited as. None: nothing to tell any more, or nobody to tell it to."""
+"""Writes a letter from its ids. None: there is nothing left to say, or no address to send it to."""
 
 
 async def post(connection: Connection, letter: str, ids: Mapping[str, str | int], *, once: str) -> None:
-    """A letter of that kind is to be sent. `once`: not while one with this text waits."""
+    """Have a letter of that kind sent. `once`: unless one with this text is waiting."""
     await enqueue(connection, SEND, {"letter": letter, **ids}, once=f"{SEND}/{letter}/{once}")
 
 
 Told: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
-"""Is told what became of a letter, by the ids that it waited as."""
+"""Learns what happened to a letter, by its ids."""
 
 
 class Letters:
-    """Who writes which letter. Without a mailer they are let go: an operator who has set no server wants no mail."""
+    """The writer of each kind of letter. Without a mailer letters are dropped: no mail server was configured."""
 
     def __init__(self, mailer: Mailer | None) -> None:
         self._mailer = mailer
@@ -39,11 +39,10 @@ class Letters:
 
     @property
     def are_sent(self) -> bool:
-        """Whether there is a mail server."""
         return self._mailer is not None
 
     def write(self, letter: str, writer: Writer, *, sent: Told | None = None, given_up: Told | None = None) -> None:
-        """`sent` is told that a server took the letter, `given_up` that none will."""
+        """`sent` is called when a server took the letter, `given_up` when none will."""
         self._writers[letter] = writer
         if sent is not None:
             self._sent[letter] = sent

@@ -1,7 +1,4 @@
-"""Handing a mail to an SMTP server: plain text, attachments where there are some, over TLS wherever it can be had.
-
-Whom to write, what, and when is not decided here.
-"""
+"""Sends mail through an SMTP server: plain text with attachments, over TLS where the server supports it."""
 
 from __future__ import annotations
 
@@ -26,13 +23,13 @@ StartTls = Literal["auto", "always", "never"]
 
 
 class SmtpUrlError(ValueError):
-    """The setting makes no sense. The text says why, and holds nothing of it."""
+    """The setting is wrong. The text says why, and quotes nothing of it."""
 
 
 class MailError(Exception):
-    """A mail was not taken. `final`: no other try would help, the server refuses this mail as such.
+    """A mail was not sent. `final`: the server refuses this mail, so that trying again is useless.
 
-    Neither text nor args hold what the server said: that may repeat addresses.
+    Neither text nor args hold the server's reply, which may repeat addresses.
     """
 
     def __init__(self, kind: str, *, code: int | None = None, final: bool = False) -> None:
@@ -56,8 +53,6 @@ class SmtpServer:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with a mail."""
-
     name: str
     content_type: str  # as in "audio/mpeg"
     data: bytes = field(repr=False)
@@ -65,7 +60,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """What is sent. `id` makes the Message-ID: the same mail sent twice is one mail to a reader."""
+    """`id` becomes the Message-ID, so that a mail sent twice can be recognised as one."""
 
     id: str
     to: str
@@ -77,7 +72,7 @@ class Mail:
 def read_smtp_url(text: str) -> SmtpServer:
     """`smtp://` (STARTTLS) or `smtps://`, with user and password where the server wants them. Raises SmtpUrlError.
 
-    A password never travels in the clear, but to this machine, or after `?starttls=never`.
+    A password is sent unencrypted only to this machine, or with `?starttls=never`.
     """
     try:
         parts = urlsplit(text)
@@ -103,27 +98,27 @@ def read_smtp_url(text: str) -> SmtpServer:
     )
 
 
+@dataclass(frozen=True, slots=True)
 class Mailer:
-    """Sends mails, each over a connection of its own: there are few."""
+    """Sends each mail over a connection of its own: there are few."""
 
-    def __init__(self, server: SmtpServer, sender: str, tls: ssl.SSLContext | None = None) -> None:
-        self._server = server
-        self._sender = sender
-        self._tls = tls
+    server: SmtpServer
+    sender: str
+    tls: ssl.SSLContext | None = None
 
     async def send(self, mail: Mail) -> None:
         """Raises MailError."""
-        server = self._server
+        server = self.server
         try:
             await aiosmtplib.send(
-                compose(mail, self._sender),
+                compose(mail, self.sender),
                 hostname=server.host,
                 port=server.port,
                 username=server.user,
                 password=None if server.password is None else server.password.reveal(),
                 use_tls=server.encrypted,
                 start_tls=None if server.encrypted or server.start_tls == "auto" else server.start_tls == "always",
-                tls_context=self._tls or ssl.create_default_context(),
+                tls_context=self.tls or ssl.create_default_context(),
                 timeout=_SECONDS,
             )
         except aiosmtplib.SMTPRecipientsRefused as refused:
@@ -138,14 +133,15 @@ class Mailer:
 
 
 def compose(mail: Mail, sender: str) -> EmailMessage:
-    """The message as it is sent. An address or subject with a line break in it raises ValueError."""
+    """The message as it is sent. Raises ValueError for an address or subject with a line break."""
     message = EmailMessage()
     message["From"] = sender
     message["To"] = Address(addr_spec=mail.to)
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
-    message["Message-ID"] = f"<{mail.id}@{_domain(sender)}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday notes, please
+    domain = sender.rpartition("@")[2].strip("> ")
+    message["Message-ID"] = f"<{mail.id}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies
     message.set_content(mail.text)
     for attachment in mail.attachments:
         main, _, sub = attachment.content_type.partition("/")
@@ -154,24 +150,19 @@ def compose(mail: Mail, sender: str) -> EmailMessage:
 
 
 def sender_mistake(text: str) -> str | None:
-    """What is wrong with the address that mail comes from; None if nothing."""
+    """What is wrong with the sender's address; None if nothing is."""
     message = EmailMessage()
     try:
         message["From"] = text
         [address] = message["From"].addresses
+        is_one = address.username and address.domain and not message["From"].defects
     except (ValueError, IndexError):
-        return "must be one address, like callrouter@example.com or Calls <callrouter@example.com>"
-    if message["From"].defects or not address.username or not address.domain:
-        return "must be one address, like callrouter@example.com or Calls <callrouter@example.com>"
-    return None
-
-
-def _domain(sender: str) -> str:
-    return sender.rpartition("@")[2].strip("> ")
+        is_one = False
+    return None if is_one else "must be one address, like callrouter@example.com or Calls <callrouter@example.com>"
 
 
 def _is_final(code: int | None) -> bool:
-    """RFC 5321: a server that answers 5xx does not want to hear of it again."""
+    """RFC 5321: after a 5xx reply the same mail must not be sent again."""
     return code is not None and code >= 500  # noqa: PLR2004
 
 

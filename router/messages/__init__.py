@@ -1,1 +1,1 @@
-"""What callers leave behind: filing messages, mailing them, deleting them in time."""
+"""Voicemail messages: filing, mailing and deleting them."""

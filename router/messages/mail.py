@@ -1,7 +1,6 @@
 """Mail about messages: to the client's `notify_email`, with the recording attached, written when it is sent.
 
-The row tells whether a mail is due; a job, and a tick every minute, post the letters. Sending and trying again is
-router.mail's. Without a mail server there are none.
+The row says whether mail is due; a job, and a run every minute, post the letters, and router.mail sends them.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from functools import partial
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,7 @@ from router.store.pool import COMMAND_SECONDS, Database
 VOICEMAIL: Final = "voicemail"  # the kind of letter
 _AT_A_TIME: Final = 100
 _MOST_BYTES: Final = 8 * 1024 * 1024  # many mail servers take ten in all, and base64 adds a third
-_AUDIO_PATIENCE: Final = timedelta(hours=1)  # a recording that cannot be fetched for so long is left out
+_AUDIO_PATIENCE: Final = timedelta(hours=1)  # after that the mail goes without the recording
 
 _TEXT: Final = """\
 {client} has a new message.
@@ -42,7 +42,7 @@ Length: {length}
 """
 _RECORDINGS: Final = {
     "attached": "The recording is attached.",
-    "too_large": "The recording is too large for a mail. It is kept with the client's messages.",
+    "too_large": "The recording is too large to attach. It is kept with the client's messages.",
     "gone": "The recording is no longer there.",
     "out_of_reach": "The recording could not be fetched. It is kept with the client's messages.",
 }
@@ -50,7 +50,7 @@ _RECORDINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Audio:
-    """A recording, or why there is none in the mail."""
+    """A recording, or why it is not attached."""
 
     found: Literal["attached", "too_large", "gone", "out_of_reach"]
     data: bytes = b""
@@ -58,8 +58,6 @@ class _Audio:
 
 @dataclass(frozen=True, slots=True)
 class MessageMail:
-    """Writes a mail about each message, and notes what became of it."""
-
     database: Database
     clock: Clock
     accounts: Accounts
@@ -69,12 +67,17 @@ class MessageMail:
         async def post_now(_: Job) -> None:
             await self.post_due(letters)
 
-        letters.write(VOICEMAIL, self.write, sent=self.note_delivered, given_up=self.note_undelivered)
+        letters.write(
+            VOICEMAIL,
+            self.write,
+            sent=partial(self._settle, "delivered"),
+            given_up=partial(self._settle, "undelivered"),
+        )
         runner.handle(MAIL_DUE, post_now)
         runner.repeat(f"{MAIL_DUE}_overlooked", "* * * * *", lambda: self.post_due(letters))
 
     async def post_due(self, letters: Letters) -> None:
-        """A letter about each message that has none; one whose transcript is waited for has a little time."""
+        """Post a letter about each message that has none, later if its transcript is still expected."""
         while True:
             async with (
                 self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection,
@@ -89,9 +92,9 @@ class MessageMail:
                 return
 
     async def write(self, ids: Mapping[str, Any]) -> Mail | None:
-        """None: the message is gone, or has been told of, or the client wants no mail any more.
+        """None: the message is gone or was mailed already, or the client no longer wants mail.
 
-        Raises ProviderError while there is hope for the recording.
+        Raises ProviderError while the recording may still become available.
         """
         message = await find_message(self.database.settings, ids["voicemail_id"])
         if message is None or message.mail_state != "posted":
@@ -118,15 +121,9 @@ class MessageMail:
             attachments=(attached,) if audio.found == "attached" else (),
         )
 
-    async def note_delivered(self, ids: Mapping[str, Any]) -> None:
-        await self._settle(ids["voicemail_id"], "delivered")
-
-    async def note_undelivered(self, ids: Mapping[str, Any]) -> None:
-        await self._settle(ids["voicemail_id"], "undelivered")
-
-    async def _settle(self, voicemail_id: str, mail_state: Literal["delivered", "undelivered"]) -> None:
-        """The mail is with a server, or never will be: in the row and in the call's timeline, at once."""
-        message = await find_message(self.database.settings, voicemail_id)
+    async def _settle(self, mail_state: Literal["delivered", "undelivered"], ids: Mapping[str, Any]) -> None:
+        """Note in the row and in the call's timeline that a server took the mail, or that none will."""
+        message = await find_message(self.database.settings, ids["voicemail_id"])
         if message is None:
             return
         async with self.database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
@@ -136,7 +133,7 @@ class MessageMail:
                 await note_within(connection, state_of(call), event, now, step=message.id, voicemail_id=message.id)
 
     async def _fetch_audio(self, message: Message) -> _Audio:
-        """With the credentials of the account that holds it."""
+        """Raises ProviderError while the recording may still become available."""
         account = await self.accounts.open(message.agency_id, message.account_sid)
         if account is None:
             return _Audio("out_of_reach")
@@ -157,7 +154,7 @@ class MessageMail:
 
 
 def _local_time(message: Message) -> str:
-    """Where the client says when it is open, there; else in UTC."""
+    """In the time zone of the client's opening hours, else in UTC."""
     zone = (message.routing.get("hours") or {}).get("timezone")
     at = message.at.astimezone(ZoneInfo(zone) if zone else UTC)
     return f"{at:%Y-%m-%d %H:%M} ({zone or 'UTC'})"

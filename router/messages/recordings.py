@@ -1,4 +1,4 @@
-"""What callers said, played and deleted on request. The recordings themselves are at the carrier until then."""
+"""Plays and deletes recordings on request. They are stored at the carrier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapters.base import ProviderError
 from adapters.carrier import Account, Carrier, RecordingPart
 from adapters.twilio import ABOUT
 from router.accounts import REQUEST_SECONDS, Accounts
-from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError
+from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError, require
 from router.messages.retention import Retention
 from router.refusals import explain_refusal
 from router.store.calls.history import find_call
@@ -23,7 +23,7 @@ _GONE: Final = 404
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """A recording as it comes from the carrier. `head` is the first of its parts, and tells of the whole."""
+    """A recording as the carrier streams it. `head` is its first part, which describes the whole."""
 
     head: RecordingPart
     parts: AsyncIterator[RecordingPart]
@@ -31,15 +31,13 @@ class Playback:
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """Of all agencies."""
-
     changes: Changes
     accounts: Accounts
     carrier: Carrier
     retention: Retention
 
     async def play(self, agency_id: str, voicemail_id: str, byte_range: str | None) -> Playback:
-        """Streamed through us: the carrier's address would need its token.
+        """Streamed through us, because the carrier's address requires its token.
 
         Raises NotFoundError, NoKeyError, KeyRejectedError, UnreachableError.
         """
@@ -49,7 +47,7 @@ class Recordings:
             return Playback(await anext(parts), parts)
         except ProviderError as error:
             if error.status == _GONE:
-                raise NotFoundError("recording at the carrier any more") from None
+                raise NotFoundError("recording at the carrier") from None
             raise explain_refusal(ABOUT, error) from None
 
     async def delete_voicemail(self, agency_id: str, voicemail_id: str, author: Author) -> None:
@@ -65,12 +63,10 @@ class Recordings:
             change.done(None)
 
     async def delete_call(self, agency_id: str, call_id: str, author: Author) -> None:
-        """With its messages. Raises NotFoundError, UnreachableError, and ConflictError for a call that is still on."""
-        call = await find_call(self.changes.database.settings, agency_id, call_id)
-        if call is None:
-            raise NotFoundError("call")
+        """With its messages. Raises NotFoundError, UnreachableError, and ConflictError for a call in progress."""
+        call = require(await find_call(self.changes.database.settings, agency_id, call_id), "call")
         if call.ended_at is None:
-            raise ConflictError("The call is still on.")
+            raise ConflictError("The call is still in progress.")
         if (await self.retention.delete_messages_of_call(agency_id, call.id)).left:
             raise UnreachableError("Its messages could not be deleted at Twilio. Try again soon.")
         async with self.changes.begin(author, agency_id) as change:
@@ -79,10 +75,8 @@ class Recordings:
             change.done(None)
 
     async def _find(self, agency_id: str, voicemail_id: str) -> tuple[Voicemail, Account]:
-        """The message, and what opens the account that holds its recording."""
-        voicemail = await find_voicemail(self.changes.database.settings, agency_id, voicemail_id)
-        if voicemail is None:
-            raise NotFoundError("voicemail")
+        """The message, and the account that holds its recording."""
+        voicemail = require(await find_voicemail(self.changes.database.settings, agency_id, voicemail_id), "voicemail")
         account = await self.accounts.open(agency_id, voicemail.account_sid)
         if account is None:
             raise NoKeyError(f"The recording is in the account {voicemail.account_sid}, whose token is not saved here.")

@@ -1,4 +1,4 @@
-"""How long what was said is kept: an agency's `retention_days`, and deleting at the carrier whatever is deleted here."""
+"""Deletes messages and calls older than an agency's `retention_days`, with their recordings at the carrier."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SILENT: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.UNREACHABLE, Error
 
 @dataclass(slots=True)
 class Deleted:
-    """How many messages are gone, how many are not, and how many are in accounts that do not let us in."""
+    """How many messages were deleted, how many not yet, and how many are in accounts that refuse us."""
 
     gone: int = 0
     left: int = 0
@@ -39,15 +39,13 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Deletes messages and calls that are older than their agency keeps them."""
-
     clock: Clock
     database: Database
     accounts: Accounts
     carrier: Carrier
 
     async def apply(self) -> None:
-        """For every agency that has set a time. What the carrier does not delete now is kept, and tried the next day."""
+        """For every agency with `retention_days`. What the carrier does not delete now is tried again the next day."""
         now, pool = self.clock(), self.database.settings
         await forget_deleted_calls(pool, now)
         for agency_id, kept_for in await list_retentions(pool):
@@ -60,7 +58,7 @@ class Retention:
                 emit("retention.applied", agency_id=agency_id, messages=deleted.gone, calls=forgotten, left=left)
 
     async def delete_messages(self, agency_id: str, before: datetime | None, seconds: float = float("inf")) -> Deleted:
-        """Messages from before that time, or all: recording first, then the row. What is not reached within `seconds` is left."""
+        """Messages older than `before`, or all: the recording first, then the row. Stops after `seconds`."""
         deleted, until = Deleted(), time.monotonic() + seconds
         after: tuple[datetime, str] | None = None
         while messages := await list_messages_before(
@@ -73,14 +71,13 @@ class Retention:
         return deleted
 
     async def delete_messages_of_call(self, agency_id: str, call_id: str) -> Deleted:
-        """The same for one call."""
         deleted = Deleted()
         messages = await list_messages_of_call(self.database.settings, agency_id, call_id)
         await self._delete(agency_id, messages, deleted, float("inf"))
         return deleted
 
     async def _delete(self, agency_id: str, messages: Iterable[OldMessage], deleted: Deleted, until: float) -> None:
-        """An account that refuses us is not asked again for the others, nor is a carrier that does not answer."""
+        """After a refusal its account is not asked again, and after a silence the carrier is not."""
         closed: set[str] = set()
         silent = False
         for message in messages:

@@ -1,12 +1,11 @@
-"""Buying at the carrier: on the agency's own account if it has one, else on the platform's subaccount for it.
+"""Buying from the carrier: on the agency's own account if it has one, else on the platform's subaccount for it.
 
-A number is bought by its name, so buying the same one twice is impossible, and one that is there with our label was
-bought by us.
+A number is bought by its E.164 form, so it cannot be bought twice, and one that carries our label was bought by us.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from adapters.carrier import Account, AvailableNumber, Carrier, NumberGone
@@ -14,26 +13,30 @@ from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError
 from router.numbers.configuration import FallbackUrls
-from router.numbers.shops import Bought
+from router.numbers.shops import Bought, find_buyer
 from router.numbers.subaccounts import NoPlatformAccountError, Subaccounts
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Order, Purchase, want_number
 from router.store.pool import Database
-from router.store.tenants.clients import Client, find_client
+from router.store.tenants.clients import Client
 
 OFFERS: Final = 20
-_OTHERS: Final = 2  # numbers that are tried when others are faster
+_OTHERS: Final = 2  # numbers that are tried when another buyer was faster
 
 
 @dataclass(frozen=True, slots=True)
-class CarrierOffers:
-    """What the carrier has for sale."""
+class CarrierShop:
+    """A Shop."""
 
+    database: Database
     accounts: Accounts
+    subaccounts: Subaccounts
     carrier: Carrier
+    fallback_urls: FallbackUrls
+    clock: Clock
 
     async def find_account(self, agency_id: str) -> tuple[Account, Literal["platform", "agency"]] | None:
-        """The account to search with. Looking around needs no subaccount yet."""
+        """The account to search with. Searching does not require a subaccount."""
         own = await self.accounts.find_own(agency_id)
         if own is not None:
             return own, "agency"
@@ -44,40 +47,21 @@ class CarrierOffers:
         """Raises ProviderError."""
         return await self.carrier.search_numbers(account, country, area_code, OFFERS, REQUEST_SECONDS)
 
-
-@dataclass(frozen=True, slots=True)
-class CarrierShop:
-    """A Shop."""
-
-    database: Database
-    accounts: Accounts
-    subaccounts: Subaccounts
-    offers: CarrierOffers
-    fallback_urls: FallbackUrls
-    clock: Clock
-
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
-        account, whose = await self._choose_account(order.client.agency_id)
-        wanted = order.wanted
-        if wanted is None:
-            wanted = await self._choose_number(account, whose, order)
+        account, whose = await self._choose_account(order.agency_id)
+        wanted = order.wanted or await self._choose_number(account, whose, order)
         return Purchase(
+            **asdict(replace(order, wanted=wanted)),
             id=purchase_id,
-            agency_id=order.client.agency_id,
-            client_id=order.client.id,
-            carrier=CARRIER,
             account=whose,
             account_sid=account.sid,
-            country=order.country,
-            area_code=order.area_code,
-            wanted=wanted,
             named=order.wanted is not None,
             known=(),
             created_at=self.clock(),
         )
 
     async def make(self, purchase: Purchase) -> Bought:
-        account, client = await self._open(purchase), await self._find_client(purchase)
+        account, client = await self._open(purchase), await find_buyer(self.database.settings, purchase)
         wanted = purchase.wanted or ""
         for _ in range(_OTHERS):
             try:
@@ -96,7 +80,7 @@ class CarrierShop:
         return await self._look(await self._open(purchase), purchase, purchase.wanted or "")
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
-        await self.offers.carrier.release_number(await self._open(purchase), bought.remote_id, REQUEST_SECONDS)
+        await self.carrier.release_number(await self._open(purchase), bought.remote_id, REQUEST_SECONDS)
 
     def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
         """The carrier was given our addresses with the purchase; the client may have changed since."""
@@ -130,7 +114,7 @@ class CarrierShop:
             raise NotFoundError("agency") from None
 
     async def _choose_number(self, account: Account, whose: str, order: Order) -> str:
-        offers = await self.offers.search(account, order.country, order.area_code)
+        offers = await self.search(account, order.country, order.area_code)
         if not offers:
             raise _sold_out(order)
         fitting = [offer for offer in offers if offer.needs_address == "none"]
@@ -139,12 +123,12 @@ class CarrierShop:
         return (fitting or offers)[0].e164
 
     async def _choose_other(self, account: Account, purchase: Purchase, gone: str) -> str | None:
-        """None if nothing like it is left."""
-        offers = await self.offers.search(account, purchase.country, purchase.area_code)
+        """None if no similar number is left."""
+        offers = await self.search(account, purchase.country, purchase.area_code)
         return next((offer.e164 for offer in offers if offer.e164 != gone and offer.needs_address == "none"), None)
 
     async def _buy(self, account: Account, client: Client, purchase: Purchase, e164: str) -> Bought:
-        number = await self.offers.carrier.buy_number(
+        number = await self.carrier.buy_number(
             account,
             e164,
             voice_url=self.fallback_urls.addresses.voice,
@@ -156,32 +140,26 @@ class CarrierShop:
         return Bought(number.e164, number.sid, number.fallback_url)
 
     async def _look(self, account: Account, purchase: Purchase, e164: str) -> Bought | None:
-        there = await self.offers.carrier.find_number(account, e164, REQUEST_SECONDS)
+        there = await self.carrier.find_number(account, e164, REQUEST_SECONDS)
         if there is None:
             return None
         if there.friendly_name != purchase.label:
             raise ConflictError(
-                f"{e164} is on that Twilio account already: take it over with e164, client_id and account."
+                f"{e164} is already on that Twilio account: take it over with e164, client_id and account."
             )
         return Bought(there.e164, there.sid, there.fallback_url)
 
     async def _open(self, purchase: Purchase) -> Account:
         account = await self.accounts.open(purchase.agency_id, purchase.account_sid)
         if account is None:
-            raise NoKeyError("There is no token any more for the Twilio account on which it was to be bought.")
+            raise NoKeyError("The token of the Twilio account that was to buy the number is no longer saved here.")
         return account
-
-    async def _find_client(self, purchase: Purchase) -> Client:
-        client = await find_client(self.database.settings, purchase.agency_id, purchase.client_id)
-        if client is None:
-            raise InvalidError("client_id", "must be the id of a client of this agency")
-        return client
 
 
 def no_account() -> NoKeyError:
     return NoKeyError(
-        "The agency has no Twilio account here, and neither has the platform: save a Twilio key, or buy from a provider "
-        "that sells numbers itself.",
+        "Neither the agency nor the platform has a Twilio account here: save a Twilio key, or buy from a provider that "
+        "sells numbers itself.",
     )
 
 
@@ -193,6 +171,6 @@ def _sold_out(order: Order) -> InvalidError:
 
 def needs_papers(country: str) -> str:
     return (
-        f"Twilio sells numbers in {country} only to those who have an address or a regulatory bundle on file: save the "
-        "key of a Twilio account that has"
+        f"Twilio sells numbers in {country} only to accounts with an address or a regulatory bundle on file: save the "
+        "key of such a Twilio account"
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from adapters.carrier import Account, Carrier
+from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.accounts import REQUEST_SECONDS
 from router.addresses import Addresses
 from router.calls.fallback import Fallback, fallback_address, open_fallback
 from router.store.numbers.numbers import Number
 from router.store.tenants.clients import Client, read_routing
+from router.telemetry import emit
 
 
 @dataclass(frozen=True, slots=True)
 class FallbackUrls:
-    """Makes the addresses that carry a number's static fallback, sealed with `keyring`."""
+    """Addresses that carry a number's static fallback, sealed with `keyring`."""
 
     keyring: Keyring = field(repr=False)
     addresses: Addresses
@@ -24,7 +25,7 @@ class FallbackUrls:
         return fallback_address(self.keyring, self.addresses.fallback_url, make_fallback(client, e164))
 
     def is_current(self, url: str, client: Client, e164: str) -> bool:
-        """Whether this address says of the number what is to be done now. Two such addresses are never equal as texts."""
+        """Whether this address holds the number's current fallback. Addresses for the same one differ as text."""
         try:
             there = open_fallback(self.keyring, url.rpartition("?t=")[2])
         except OpenError:
@@ -33,7 +34,7 @@ class FallbackUrls:
 
 
 def make_fallback(client: Client, e164: str) -> Fallback:
-    """What the carrier is to do when we do not answer: ring the owner, unless the client wants no ringing at all."""
+    """What the carrier does when we do not answer: ring the owner, unless the client has chosen voicemail only."""
     routing = read_routing(client.routing)
     return Fallback(
         agency_id=client.agency_id,
@@ -50,13 +51,23 @@ def make_fallback(client: Client, e164: str) -> Fallback:
     )
 
 
-async def configure(carrier: Carrier, account: Account, number: Number) -> None:
-    """Point the number at us. Raises ProviderError."""
-    await carrier.configure_number(
+async def configure(carrier: Carrier, account: Account, number: Number) -> CarrierNumber:
+    """Point the number at us. The number as the carrier has it then. Raises ProviderError."""
+    return await carrier.configure_number(
         account,
         number.number_sid,
         voice_url=number.voice_url,
         fallback_url=number.fallback_url,
         status_url=number.status_url,
         limit=REQUEST_SECONDS,
+    )
+
+
+def tell_drift(number: Number, reason: str) -> None:
+    emit(
+        "number.drifted",
+        agency_id=number.agency_id,
+        client_id=number.client_id,
+        number=number.e164,
+        reason=reason,
     )

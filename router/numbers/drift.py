@@ -1,7 +1,7 @@
-"""Looking at the carrier's configuration of every number, and mending what is no longer as we made it.
+"""Checking the carrier's configuration of every number, and correcting what differs from ours.
 
-A number is due ten minutes after its last look, whoever is free takes it, and no account gets more than a few
-requests at a time: one that asks for a pause gets it. Stale fallback addresses are delivered here, too.
+A number is due ten minutes after its last check, and any process may take it. An account gets one request at a time,
+and a pause when the carrier asks for one. Stale fallback addresses are delivered here, too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +17,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier, CarrierNumber
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
+from router.numbers.configuration import configure, tell_drift
 from router.numbers.subaccounts import Subaccounts
 from router.store.numbers.checks import (
     lease_due_numbers,
@@ -27,23 +28,20 @@ from router.store.numbers.checks import (
 )
 from router.store.numbers.numbers import Number, confirm_fallback
 from router.store.pool import Database
-from router.telemetry import emit
 
 EVERY: Final = timedelta(minutes=10)
-_SOON: Final = timedelta(minutes=2)  # after a look that saw nothing
-_PAUSE: Final = 60.0  # seconds, for a carrier that asks for a pause and does not say how long
+_SOON: Final = timedelta(minutes=2)  # after a check that failed
+_PAUSE: Final = 60.0  # seconds, when the carrier does not say how long
 _OF_AN_ACCOUNT: Final = 20
 _AT_A_TIME: Final = 100
 _ACCOUNTS_AT_ONCE: Final = 5
 GONE: Final = "gone"
-NO_TOKEN: Final = "no token for its account"  # noqa: S105  said of one that is not there
+NO_TOKEN: Final = "no token for its account"  # noqa: S105  a reason, not a token
 TOKEN_REFUSED: Final = "the token of its account is refused"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
 class DriftWatch:
-    """Compares each number's configuration at the carrier with ours, and corrects it."""
-
     database: Database
     clock: Clock
     accounts: Accounts
@@ -51,7 +49,7 @@ class DriftWatch:
     carrier: Carrier
 
     async def look_at_numbers(self) -> int:
-        """Look at those that are due. How many there were: fewer than before means that the rest can wait."""
+        """Check a batch of those that are due, and return how many there were."""
         due = await lease_due_numbers(
             self.database.settings, self.clock(), of_an_account=_OF_AN_ACCOUNT, limit=_AT_A_TIME
         )
@@ -82,7 +80,7 @@ class DriftWatch:
                 await postpone_look(self.database.settings, number.agency_id, number.e164, now + _SOON)
 
     async def _look(self, number: Number) -> None:
-        """Raises ProviderError where nothing was seen."""
+        """Raises ProviderError when the number could not be checked."""
         account = await self.accounts.open(number.agency_id, number.account_sid)
         if account is None:
             await self._note(number, NO_TOKEN)
@@ -97,7 +95,7 @@ class DriftWatch:
         await self._note(number, drift)
 
     async def _renew(self, number: Number) -> Account | None:
-        """A subaccount may have been given another token; None for any other account. Raises ProviderError."""
+        """The account, if it is a subaccount whose token was changed. Raises ProviderError."""
         if number.account != "platform":
             return None
         try:
@@ -109,7 +107,7 @@ class DriftWatch:
         return renewed if renewed is not None and renewed.sid == number.account_sid else None
 
     async def _compare_and_mend(self, account: Account, number: Number) -> str | None:
-        """What is left of the drift. Raises ProviderError."""
+        """The drift that remains. Raises ProviderError."""
         there = await self.carrier.find_number_by_sid(account, number.number_sid, REQUEST_SECONDS)
         if there is None:
             there = await self.carrier.find_number(account, number.e164, REQUEST_SECONDS)
@@ -117,40 +115,28 @@ class DriftWatch:
             return GONE
         if there.sid != number.number_sid:
             await note_new_sid(self.database.settings, number, there.sid)
+            number = replace(number, number_sid=there.sid)
         differences = find_differences(there, number)
-        if not differences:
-            await self._confirm(number)
-            return None
-        stale_only = differences == ["fallback_url"] and number.fallback_state == "stale"
-        if not stale_only and number.drift is None:
-            _tell(number, ", ".join(differences))
-        mended = await self.carrier.configure_number(
-            account,
-            there.sid,
-            voice_url=number.voice_url,
-            fallback_url=number.fallback_url,
-            status_url=number.status_url,
-            limit=REQUEST_SECONDS,
-        )
-        left = find_differences(mended, number)
-        if left:
-            return ", ".join(left)
-        await self._confirm(number)
-        return None
-
-    async def _confirm(self, number: Number) -> None:
+        if differences:
+            stale_only = differences == ["fallback_url"] and number.fallback_state == "stale"
+            if not stale_only and number.drift is None:
+                tell_drift(number, ", ".join(differences))
+            differences = find_differences(await configure(self.carrier, account, number), number)
+        if differences:
+            return ", ".join(differences)
         if number.fallback_state == "stale":
             await confirm_fallback(self.database.settings, number.agency_id, number.e164, number.fallback_url)
+        return None
 
     async def _note(self, number: Number, drift: str | None) -> None:
         if drift is not None and drift != number.drift:
-            _tell(number, drift)
+            tell_drift(number, drift)
         now = self.clock()
         await note_look(self.database.settings, number, drift, now, now + EVERY)
 
 
 def find_differences(there: CarrierNumber, number: Number) -> list[str]:
-    """What the carrier has otherwise than we want it; a trunk or an application makes it ignore our address."""
+    """Settings that differ from ours at the carrier; with a trunk or an application it ignores our address."""
     found = {
         "voice_url": there.voice_url != number.voice_url,
         "voice_method": there.voice_method != "POST",
@@ -162,13 +148,3 @@ def find_differences(there: CarrierNumber, number: Number) -> list[str]:
         "application": there.application_sid is not None,
     }
     return [name for name, differs in found.items() if differs]
-
-
-def _tell(number: Number, reason: str) -> None:
-    emit(
-        "number.drifted",
-        agency_id=number.agency_id,
-        client_id=number.client_id,
-        number=number.e164,
-        reason=reason,
-    )

@@ -1,7 +1,7 @@
-"""The fallback of a client's numbers: noted as stale with the change that makes it so, then given to whoever has the number.
+"""The fallback of a client's numbers: marked as stale by the change that makes it so, then delivered.
 
-The carrier gets an address, a provider that sold the number itself the owner's phone. What fails stays marked, and is
-tried again by the clock.
+The carrier gets an address; a provider that sold the number itself gets the owner's phone. What fails stays marked, and
+a job tries again.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ _TRIED_EVERY: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Fallbacks:
-    """Gives each number's fallback to the carrier, or to the provider that sold the number."""
-
     carrier: Carrier
     fallback_urls: FallbackUrls
     database: Database
@@ -44,30 +42,36 @@ class Fallbacks:
     accounts: Accounts
 
     async def note_stale(self, connection: Connection, client: Client) -> None:
-        """Within the change that makes them stale, so that no crash can hide it."""
+        """Mark them in the transaction that makes them stale, so that a crash loses nothing."""
         numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
         for number in numbers:
             address = "" if number.is_native else self.fallback_urls.make(client, number.e164)
             await want_fallback(connection, number.agency_id, number.e164, address)
 
     async def rewrite(self, numbers: Sequence[Number]) -> None:
-        """Give the carrier the addresses that are wanted, and so on. Raises nothing: one that fails stays marked as stale."""
+        """Deliver the fallbacks that are wanted. Raises nothing: one that fails stays marked as stale."""
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def rewrite(number: Number) -> None:
             try:
                 async with gate:
                     await self._rewrite_one(number.agency_id, number.e164)
-            except (ProviderError, DomainError, *DATABASE_ERRORS) as error:
-                reason = _name_reason(error)
-                emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
+            except ProviderError as error:
+                reason = error.kind.value
+            except DomainError:
+                reason = "refused"
+            except DATABASE_ERRORS:
+                reason = "database"
+            else:
+                return
+            emit("number.drifted", agency_id=number.agency_id, number=number.e164, reason=f"fallback: {reason}")
 
-        with suppress(TimeoutError):  # those not reached are stale, as they are marked
+        with suppress(TimeoutError):  # the rest stay marked as stale
             async with asyncio.timeout(_REWRITE_SECONDS):
                 await asyncio.gather(*(rewrite(number) for number in numbers))
 
     async def _rewrite_one(self, agency_id: str, e164: str) -> None:
-        """Somebody else may change it meanwhile: what counts is that the last one written is the one wanted."""
+        """Repeat when it was changed meanwhile: the last one delivered must be the one that is wanted."""
         pool = self.database.settings
         for _ in range(_ATTEMPTS):
             number = await find_number(pool, agency_id, e164)
@@ -77,13 +81,13 @@ class Fallbacks:
                 return
 
     async def rewrite_stale_native(self) -> None:
-        """Those at voice providers; the carrier's are delivered with the looks at their configuration."""
+        """Those at voice providers; DriftWatch delivers the carrier's."""
         now = self.clock()
         stale = await lease_stale_native(self.database.settings, now, now + _TRIED_EVERY)
         await self.rewrite(stale)
 
     async def _deliver(self, number: Number) -> bool:
-        """False: there is nobody to give it to. Raises ProviderError, DomainError."""
+        """False: there is no client or account to deliver it to. Raises ProviderError, DomainError."""
         if number.is_native:
             client = await find_client(self.database.settings, number.agency_id, number.client_id)
             if client is None:
@@ -95,12 +99,3 @@ class Fallbacks:
             return False
         await configure(self.carrier, account, number)
         return True
-
-
-def _name_reason(error: Exception) -> str:
-    match error:
-        case ProviderError():
-            return error.kind.value
-        case DomainError():
-            return "refused"
-    return "database"

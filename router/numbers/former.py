@@ -1,4 +1,4 @@
-"""Registrations of ours that no number needs any more: deleted at their providers, however often that takes."""
+"""Deletes registrations of ours that no number needs any more; a failed deletion is tried again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.portable import Registration
 from router.clock import Clock
-from router.numbers.provider_keys import ProviderKeys
+from router.numbers.provider_keys import ProviderKeys, read_registration
 from router.store.numbers.former_registrations import (
     FormerRegistration,
     forget_former_registration,
@@ -19,13 +18,11 @@ from router.store.numbers.former_registrations import (
 from router.store.pool import Database
 
 _SOON: Final = timedelta(minutes=2)
-_LATER: Final = timedelta(minutes=10)  # for what is refused until somebody changes something
+_LATER: Final = timedelta(minutes=10)  # when it is refused until the key or the number changes
 
 
 @dataclass(frozen=True, slots=True)
 class FormerRegistrations:
-    """Deletes registrations of ours that no number needs any more."""
-
     database: Database
     provider_keys: ProviderKeys
     clock: Clock
@@ -38,7 +35,7 @@ class FormerRegistrations:
         provider: str | None = None,
         limit: int = 20,
     ) -> None:
-        """Those that are due, of those that match what is given. Raises no ProviderError: what fails stays for later."""
+        """Delete those that are due and match. Raises no ProviderError: what fails is tried again later."""
         due = await lease_former_registrations(
             self.database.settings, self.clock(), agency_id=agency_id, e164=e164, provider=provider, limit=limit
         )
@@ -49,22 +46,14 @@ class FormerRegistrations:
         pool = self.database.settings
         key = await self.provider_keys.open(former.agency_id, former.provider)
         registrations = None if key is None else key.provider.registrations
-        if key is None or registrations is None:  # out of reach; what it opened is revoked at the carrier
+        if key is None or registrations is None:  # we cannot reach it, and its carrier key is revoked
             await forget_former_registration(pool, former)
             return
         try:
-            await registrations.unregister(key.client, self._read(former))
+            await registrations.unregister(key.client, read_registration(self.provider_keys.vault, former))
         except ProviderError as error:
-            wait = timedelta(seconds=error.retry_after) if error.retry_after else _wait_after(error)
+            refused = error.kind in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST)
+            wait = timedelta(seconds=error.retry_after) if error.retry_after else _LATER if refused else _SOON
             await postpone_former_registration(pool, former, self.clock() + wait)
             return
         await forget_former_registration(pool, former)
-
-    def _read(self, former: FormerRegistration) -> Registration:
-        sealed, vault = former.sealed_parts, self.provider_keys.vault
-        parts = vault.open_registration(sealed, former.agency_id, former.e164, former.provider) if sealed else {}
-        return Registration(former.remote_id, former.mode, parts)
-
-
-def _wait_after(error: ProviderError) -> timedelta:
-    return _LATER if error.kind in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST) else _SOON

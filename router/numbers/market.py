@@ -1,4 +1,4 @@
-"""Which numbers could be bought, and from which seller. Buys nothing, and makes no account."""
+"""Which numbers are for sale, and from which seller. Buys nothing and creates no account."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from adapters.base import ProviderError
 from adapters.registry import Providers
 from adapters.twilio import ABOUT
 from router.accounts import CARRIER
-from router.numbers.carrier_shop import CarrierOffers, needs_papers, no_account
+from router.numbers.carrier_shop import CarrierShop, needs_papers, no_account
 from router.numbers.native import not_sold_in
-from router.numbers.sale_refusals import explain_sale
-from router.refusals import explain_no_key
+from router.refusals import explain_no_key, explain_sale
 from router.store.keys.versions import find_key_in_use
 from router.store.pool import Database
 
@@ -29,16 +28,12 @@ class Available:
 
 @dataclass(frozen=True, slots=True)
 class NotSold:
-    """Why a seller has nothing."""
-
     carrier: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What was found so far."""
-
     items: list[Available] = field(default_factory=list)
     not_sold: list[NotSold] = field(default_factory=list)
 
@@ -48,10 +43,8 @@ class Offers:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The carrier's numbers, and those of voice providers."""
-
     database: Database
-    carrier_offers: CarrierOffers
+    carrier_shop: CarrierShop
     providers: Providers
 
     async def look(self, agency_id: str, country: str, area_code: str | None) -> Offers:
@@ -60,7 +53,7 @@ class Market:
         for provider, one in self.providers.items():
             label, shop = one.label, one.shop
             if shop is None:
-                reason = f"{label} sells no numbers here: buy one from Twilio, and {label} takes its calls"
+                reason = f"{label} does not sell numbers: buy one from Twilio, and {label} takes its calls"
                 offers.refuse(provider, reason)
             elif country not in shop.sells_in:
                 offers.refuse(provider, not_sold_in(label, country, shop.sells_in))
@@ -71,15 +64,15 @@ class Market:
         return offers
 
     async def _look_at_carrier(self, offers: Offers, agency_id: str, country: str, area_code: str | None) -> None:
-        found = await self.carrier_offers.find_account(agency_id)
+        found = await self.carrier_shop.find_account(agency_id)
         if found is None:
             offers.refuse(CARRIER, no_account().detail)
             return
         account, whose = found
         try:
-            there = await self.carrier_offers.search(account, country, area_code)
+            there = await self.carrier_shop.search(account, country, area_code)
         except ProviderError as error:
-            platform_pays = self.carrier_offers.accounts.is_platform(account.sid)
+            platform_pays = self.carrier_shop.accounts.is_platform(account.sid)
             offers.refuse(CARRIER, explain_sale(ABOUT, error, platform_pays=platform_pays).detail)
             return
         fitting = [one for one in there if whose == "agency" or one.needs_address == "none"]

@@ -1,13 +1,13 @@
-"""Buying from a voice provider itself. Such a number never passes through us: that provider answers it, and no other.
+"""Buying from a voice provider itself. Only that provider answers calls to such a number; they never pass through us.
 
-A provider can be asked for a country and an area code, not for a number, so a second purchase would be another number.
-One that was made is known by our label, or where there is no place for one as the number that was not there before;
-that is why there is one purchase at a time.
+A provider takes a country and an area code, not a number, so a second purchase would buy another number. One that was
+bought is recognised by our label or, where a number has none, because the account did not have it before: that is why
+there is one purchase at a time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import phonenumbers
@@ -19,13 +19,13 @@ from crypto import OpenError
 from router.clock import Clock
 from router.errors import ConflictError, InvalidError, NoKeyError
 from router.numbers.provider_keys import OpenedKey, ProviderKeys
-from router.numbers.shops import Bought
+from router.numbers.shops import Bought, find_buyer
 from router.refusals import explain_no_key
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.numbers import Number, list_numbers_of_account
 from router.store.numbers.purchases import Order, Purchase
 from router.store.pool import Database
-from router.store.tenants.clients import Client, find_client
+from router.store.tenants.clients import Client
 from router.wanted import Wirings
 
 
@@ -38,23 +38,18 @@ class NativeShop:
     clock: Clock
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
-        key, shop = await self._open(order.client.agency_id)
+        key, shop = await self._open(order.agency_id)
         if order.wanted is not None:
-            raise InvalidError("e164", f"cannot be chosen at {self._label}: it takes a country and an area code")
+            raise InvalidError("e164", f"cannot be chosen at {self._label}: give a country and an area code")
         if order.country not in shop.sells_in:
             raise InvalidError("country", not_sold_in(self._label, order.country, shop.sells_in))
-        await self.natives.find_answering_copy(order.client, self.provider)
+        await self.natives.find_answering_copy(await self._find_buyer(order), self.provider)
         there = await shop.list_numbers(key.client)
         return Purchase(
+            **asdict(order),
             id=purchase_id,
-            agency_id=order.client.agency_id,
-            client_id=order.client.id,
-            carrier=self.provider,
             account="provider",
             account_sid=self.provider,
-            country=order.country,
-            area_code=order.area_code,
-            wanted=None,
             named=False,
             known=sorted(number.e164 for number in there),
             created_at=self.clock(),
@@ -62,9 +57,7 @@ class NativeShop:
 
     async def make(self, purchase: Purchase) -> Bought:
         key, shop = await self._open(purchase.agency_id)
-        client = await find_client(self.natives.database.settings, purchase.agency_id, purchase.client_id)
-        if client is None:
-            raise InvalidError("client_id", "must be the id of a client of this agency")
+        client = await self._find_buyer(purchase)
         copy = await self.natives.find_answering_copy(client, self.provider)
         order = NumberOrder(
             country=purchase.country,
@@ -90,8 +83,8 @@ class NativeShop:
         new = [number for number in there if number.e164 not in known and _fits(number, purchase)]
         if len(new) > 1:
             raise ConflictError(
-                f"Several numbers are new at {self._label}, and none tells that it is ours: look there, and release "
-                "what is too many.",
+                f"Several new numbers are at {self._label}, and none is marked as bought here: check there, and "
+                "release those that are not needed.",
             )
         return Bought(new[0].e164, new[0].remote_id) if new else None
 
@@ -121,27 +114,31 @@ class NativeShop:
     def _label(self) -> str:
         return self.natives.providers.label(self.provider)
 
+    async def _find_buyer(self, order: Order) -> Client:
+        return await find_buyer(self.natives.database.settings, order)
+
     async def _open(self, agency_id: str) -> tuple[OpenedKey, ShopFacet[Any]]:
-        """Raises NoKeyError."""
-        key = await self.natives.provider_keys.open(agency_id, self.provider)
-        if key is None or key.provider.shop is None:
-            raise explain_no_key(self.provider, self._label)
-        return key, key.provider.shop
+        return await self.natives.open_shop(agency_id, self.provider)
 
 
 @dataclass(frozen=True, slots=True)
 class NativeNumbers:
-    """Numbers that voice providers sell, and who answers them."""
-
     database: Database
     providers: Providers
     provider_keys: ProviderKeys
     wirings: Wirings
 
-    async def find_answering_copy(self, client: Client, provider: str) -> Copy | None:
-        """Who is to answer a number of the provider's own. None where the assistant is put on the number afterwards.
+    async def open_shop(self, agency_id: str, provider: str) -> tuple[OpenedKey, ShopFacet[Any]]:
+        """Raises NoKeyError."""
+        key = await self.provider_keys.open(agency_id, provider)
+        if key is None or key.provider.shop is None:
+            raise explain_no_key(provider, self.providers.label(provider))
+        return key, key.provider.shop
 
-        Raises DomainError if there is nobody: callers would hear nothing.
+    async def find_answering_copy(self, client: Client, provider: str) -> Copy | None:
+        """The assistant that answers a native number. None where it is put on the number afterwards.
+
+        Raises ConflictError if the client has none: callers would hear nothing.
         """
         assistants = self.providers[provider].assistants
         copy = await find_usable_copy(self.database.settings, client.agency_id, client.id, provider)
@@ -151,31 +148,29 @@ class NativeNumbers:
             return copy
         label = self.providers.label(provider)
         raise ConflictError(
-            f"The client has no assistant at {label} yet, and nobody else could answer a number of {label}'s own: give it "
-            "one, and wait until it is synced.",
+            f"Only an assistant at {label} can answer a number bought from {label}, and the client has none there yet: "
+            "create one, and wait until it has synced.",
         )
 
     async def assign(self, number: Number, client: Client) -> None:
-        """From now on this client's assistant answers. Raises DomainError, ProviderError."""
-        key = await self.provider_keys.open(number.agency_id, number.carrier)
-        if key is None or key.provider.shop is None:
-            raise explain_no_key(number.carrier, self.providers.label(number.carrier))
+        """Let this client's assistant answer from now on. Raises DomainError, ProviderError."""
+        key, shop = await self.open_shop(number.agency_id, number.carrier)
         copy = await self.find_answering_copy(client, number.carrier)
         there = NativeNumber(number.e164, number.number_sid)
-        await key.provider.shop.assign(key.client, there, copy, self.wire(key), client.personal_phone)
+        await shop.assign(key.client, there, copy, self.wire(key), client.personal_phone)
 
     def wire(self, key: OpenedKey) -> Wiring:
-        """Raises DomainError: an address that cannot be read any more comes back with a new key."""
+        """Raises NoKeyError for a webhook address that no longer opens: saving the key again makes a new one."""
         try:
             return self.wirings.make(key.stored)
         except OpenError:
             raise NoKeyError(
-                f"The {key.provider.label} key's webhook address cannot be read any more: save the key again."
+                f"The {key.provider.label} key's webhook address can no longer be read: save the key again."
             ) from None
 
 
 def not_sold_in(label: str, country: str, sells_in: tuple[str, ...]) -> str:
-    return f"{label} sells numbers in {' and '.join(sells_in)} only, none in {country}"
+    return f"{label} sells numbers only in {' and '.join(sells_in)}, not in {country}"
 
 
 def _fits(number: NativeNumber, purchase: Purchase) -> bool:

@@ -1,22 +1,25 @@
-"""An agency's key at a voice provider, opened for what is done about its numbers there."""
+"""Opens what an agency's numbers need at a voice provider: its key, and sealed parts of registrations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.portable import Registration
 from adapters.provider import Provider
 from adapters.registry import Providers
 from crypto import OpenError
 from router.accounts import REQUEST_SECONDS
 from router.store.keys.versions import StoredKey, find_key_in_use
+from router.store.numbers.former_registrations import FormerRegistration
+from router.store.numbers.registrations import StoredRegistration
 from router.store.pool import Database
 from router.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedKey:
-    """The provider, opened with the key in use; held for one piece of work and no longer."""
+    """The provider, opened with the key in use. Held for one piece of work only."""
 
     stored: StoredKey
     provider: Provider[Any]
@@ -25,14 +28,12 @@ class OpenedKey:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKeys:
-    """Opens agencies' keys at voice providers."""
-
     database: Database
     vault: Vault
     providers: Providers
 
     async def open(self, agency_id: str, provider: str) -> OpenedKey | None:
-        """None: there is none, or it does not open."""
+        """None: the agency has no key there, or it does not open."""
         stored = await find_key_in_use(self.database.settings, agency_id, provider)
         if stored is None or provider not in self.providers:
             return None
@@ -41,3 +42,9 @@ class ProviderKeys:
             return OpenedKey(stored, at, at.open(self.vault.open_key(stored), REQUEST_SECONDS))
         except OpenError:
             return None
+
+
+def read_registration(vault: Vault, row: StoredRegistration | FormerRegistration) -> Registration:
+    sealed = row.sealed_parts
+    parts = vault.open_registration(sealed, row.agency_id, row.e164, row.provider) if sealed else {}
+    return Registration(row.remote_id or "", row.mode, parts)

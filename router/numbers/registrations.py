@@ -1,6 +1,5 @@
-"""A carrier's numbers as providers know them: whether each has what calls to it need there, and what it has of ours.
+"""Registrations of carrier numbers at voice providers, without which some providers take no calls to a number.
 
-Only a subaccount's or the agency's own credentials ever go to a provider, as a revocable key where that is enough.
 A provider that takes a number over points it at itself: our addresses are written back at once, and read back.
 """
 
@@ -14,17 +13,15 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier
 from adapters.facets import RegistrationsFacet
 from adapters.portable import Copy, Registration
+from adapters.provider import Provider
 from adapters.registry import Providers
 from router.accounts import REQUEST_SECONDS
 from router.clock import Clock
-from router.numbers.configuration import configure
-from router.numbers.credentials import (
-    CredentialsToGive,
-    RegistrationError,
-)
+from router.numbers.configuration import configure, tell_drift
+from router.numbers.credentials import CarrierCredentials, RegistrationError
 from router.numbers.former import FormerRegistrations
-from router.numbers.provider_keys import OpenedKey, ProviderKeys
-from router.numbers.sale_refusals import UNCLEAR
+from router.numbers.provider_keys import ProviderKeys, read_registration
+from router.refusals import UNCLEAR, quote
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.checks import postpone_look
 from router.store.numbers.former_registrations import FormerRegistration, has_former_registration, keep_stray
@@ -52,50 +49,34 @@ class _Task:
     """One number that is to have its registration at one provider."""
 
     number: Number
-    key: OpenedKey
+    provider: Provider[Any]
+    client: Any
+    key_version: int
     at: RegistrationsFacet[Any]
     copy: Copy
     fallback: str | None
 
     @property
-    def client(self) -> Any:
-        return self.key.client
-
-    @property
-    def provider(self) -> str:
-        return self.key.provider.name
-
-    @property
-    def label(self) -> str:
-        return self.key.provider.label
-
-    @property
-    def key_version(self) -> int:
-        return self.key.stored.version
-
-    @property
     def lives_on_numbers(self) -> bool:
         """Whether the assistant there is a setting of the number."""
-        assistants = self.key.provider.assistants
+        assistants = self.provider.assistants
         return assistants is not None and assistants.lives_on_numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Registrations:
-    """Sees to it that every number has the registration that calls to it need, and notes on the number why not."""
-
     database: Database
     providers: Providers
     provider_keys: ProviderKeys
-    credentials: CredentialsToGive
+    credentials: CarrierCredentials
     former: FormerRegistrations
     carrier: Carrier
     clock: Clock
 
     async def ensure(self, number: Number, provider: str, copy: Copy) -> None:
-        """See to it that calls to this number can be handed to `copy` at the provider. May be repeated at will.
+        """Make sure that calls to this number can be handed to `copy` at the provider. May be repeated.
 
-        Raises RegistrationError, and ProviderError where the provider itself refused or failed; the number shows why.
+        Raises RegistrationError, and ProviderError when the provider itself refused or failed; the number shows why.
         """
         if provider not in self.providers or self.providers[provider].registrations is None or number.is_native:
             return
@@ -107,7 +88,7 @@ class Registrations:
         if before is not None and _is_as_wanted(before, task):
             return
         if not await lease_registration(pool, number.agency_id, number.e164, provider, self.clock()):
-            raise RegistrationError(f"{number.e164} is being registered at {task.label} already.", again=True)
+            raise RegistrationError(f"{number.e164} is being registered at {task.provider.label} already.", again=True)
         try:
             await self._bring_about(task, before)
         except RegistrationError as error:
@@ -118,7 +99,7 @@ class Registrations:
             raise
 
     async def list_known(self, agency_id: str, client_id: str, provider: str) -> list[Registration]:
-        """All of the client's numbers as the provider knows them: registrations, and those bought from itself."""
+        """All of the client's numbers at the provider: registrations, and numbers bought there."""
         pool = self.database.settings
         native = [
             Registration(number.number_sid)
@@ -126,12 +107,12 @@ class Registrations:
             if number.is_native and number.carrier == provider
         ]
         registered = await list_registrations(pool, agency_id, client_id, provider)
-        return [*(self._read(one) for one in registered), *native]
+        return [*(read_registration(self.provider_keys.vault, one) for one in registered), *native]
 
     async def register_linked(self) -> None:
-        """For numbers whose client has an assistant that somebody made at the provider and linked here.
+        """Register numbers whose client has a linked assistant.
 
-        Raises nothing about a single one: the number shows why, and what may go well later is tried again.
+        A failure is shown on the number, and tried again where that may help.
         """
         pool = self.database.settings
         providers = [name for name, one in self.providers.items() if one.registrations is not None]
@@ -147,7 +128,7 @@ class Registrations:
                 await self.ensure(number, provider, copy)
             except RegistrationError:
                 continue
-            except ProviderError:  # what it refuses now it may refuse for the agency's other numbers, too
+            except ProviderError:  # it may refuse the agency's other numbers as well
                 refusing.add((agency_id, provider))
 
     async def _prepare(self, number: Number, provider: str, copy: Copy) -> _Task:
@@ -158,21 +139,35 @@ class Registrations:
         if key is None or key.provider.registrations is None or client is None:
             label = self.providers.label(provider)
             raise RegistrationError(f"{number.e164} cannot be registered at {label} without a key for it.")
-        return _Task(number, key, key.provider.registrations, copy, client.personal_phone)
+        return _Task(
+            number,
+            key.provider,
+            key.client,
+            key.stored.version,
+            key.provider.registrations,
+            copy,
+            client.personal_phone,
+        )
 
     async def _bring_about(self, task: _Task, before: StoredRegistration | None) -> None:
         """With the registration's row held. Raises RegistrationError, ProviderError."""
         number = task.number
-        account = await self.credentials.open_account(task.number, task.label)
+        account = await self.credentials.open_account(task.number, task.provider.label)
         await self._clear_the_way(task)
-        known = self._read(before) if before is not None and before.remote_id is not None else None
+        known = (
+            read_registration(self.provider_keys.vault, before)
+            if before is not None and before.remote_id is not None
+            else None
+        )
         made: Registration | None = None
         if known is not None and before is not None and before.key_version == task.key_version:
-            made = None if _needs_parts(task, known) else await _assign(task, known)
+            # What opens a number for its assistant is shown only when the registration is made.
+            if known.parts or not task.lives_on_numbers:
+                made = await _assign(task, known)
         elif not (before is not None and before.interrupted):
             there = await task.at.find(task.client, number.e164)
             if there is not None and not _may_take_over(task, there, known):
-                await self._keep(task, there, ours=False)  # somebody's own: good for calls, and left alone
+                await self._keep(task, there, ours=False)  # made by the agency: fit for calls, and not ours to change
                 return
         if made is None:
             made = await self._register(task, account)
@@ -182,26 +177,26 @@ class Registrations:
             agency_id=number.agency_id,
             client_id=number.client_id,
             number=number.e164,
-            provider=task.provider,
+            provider=task.provider.name,
         )
 
     async def _clear_the_way(self, task: _Task) -> None:
-        """One that is to be deleted there must not be taken for the new one, nor the new one for it."""
+        """A registration still to be deleted there must not be mistaken for the new one."""
         number = task.number
-        await self.former.delete(agency_id=number.agency_id, e164=number.e164, provider=task.provider)
-        if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider):
-            raise RegistrationError(f"{number.e164} is still being taken off {task.label}.", again=True)
+        await self.former.delete(agency_id=number.agency_id, e164=number.e164, provider=task.provider.name)
+        if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider.name):
+            raise RegistrationError(f"{number.e164} is still being removed from {task.provider.label}.", again=True)
 
     async def _register(self, task: _Task, account: Account) -> Registration:
-        """The provider points the number at itself: ours is written back whatever the answer is."""
-        credentials = await self.credentials.find(task.number, task.provider, account)
+        """The provider points the number at itself, so our addresses are written back even when it fails."""
+        credentials = await self.credentials.find(task.number, task.provider.name, account)
         try:
             return await task.at.register(task.client, task.number.e164, credentials, task.copy, task.fallback)
         finally:
             await self.write_back(account, task.number)
 
     async def write_back(self, account: Account, number: Number) -> None:
-        """Our addresses again, read back. Raises no ProviderError: what cannot be mended now is drift, and looked at soon."""
+        """Write our addresses and read them back. Raises no ProviderError: a failure is drift, and is checked soon."""
         try:
             for _ in range(_WRITES):
                 await configure(self.carrier, account, number)
@@ -209,19 +204,13 @@ class Registrations:
                 if there is not None and there.voice_url == number.voice_url:
                     break
         except ProviderError as error:
-            emit(
-                "number.drifted",
-                agency_id=number.agency_id,
-                client_id=number.client_id,
-                number=number.e164,
-                reason=f"voice_url: {error.kind.value}",
-            )
-        # Whether it was written back or not: the provider may write once more after its answer.
+            tell_drift(number, f"voice_url: {error.kind.value}")
+        # Even after a success: the provider may write once more after its answer.
         await postpone_look(self.database.settings, number.agency_id, number.e164, self.clock())
 
     async def _keep(self, task: _Task, made: Registration, *, ours: bool) -> None:
         number = task.number
-        context = registration_context(number.agency_id, number.e164, task.provider)
+        context = registration_context(number.agency_id, number.e164, task.provider.name)
         parts = json.dumps(dict(made.parts)) if made.parts else None
         sealed = parts and self.provider_keys.vault.keyring.seal(parts, *context)
         kept = await keep_registration(
@@ -229,7 +218,7 @@ class Registrations:
             StoredRegistration(
                 agency_id=number.agency_id,
                 e164=number.e164,
-                provider=task.provider,
+                provider=task.provider.name,
                 remote_id=made.remote_id,
                 mode=made.mode,
                 ours=ours,
@@ -240,7 +229,9 @@ class Registrations:
             ),
         )
         if not kept and ours:
-            stray = FormerRegistration(number.agency_id, number.e164, task.provider, made.remote_id, made.mode, sealed)
+            stray = FormerRegistration(
+                number.agency_id, number.e164, task.provider.name, made.remote_id, made.mode, sealed
+            )
             await keep_stray(self.database.settings, stray)
 
     async def _note_failure(self, task: _Task, text: str, *, unclear: bool) -> None:
@@ -249,16 +240,11 @@ class Registrations:
             self.database.settings,
             number.agency_id,
             number.e164,
-            task.provider,
+            task.provider.name,
             text,
             key_version=task.key_version,
             unclear_since=self.clock() if unclear else None,
         )
-
-    def _read(self, stored: StoredRegistration) -> Registration:
-        sealed, vault = stored.sealed_parts, self.provider_keys.vault
-        parts = vault.open_registration(sealed, stored.agency_id, stored.e164, stored.provider) if sealed else {}
-        return Registration(stored.remote_id or "", stored.mode, parts)
 
 
 def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
@@ -273,18 +259,13 @@ def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
 
 
 def _may_take_over(task: _Task, there: Registration, known: Registration | None) -> bool:
-    """It is ours; or it is the place of an assistant, which nobody else can be at home in."""
+    """Whether it is ours, or the number setting that holds the assistant, which only we use."""
     marked = there.label is not None and there.label.startswith(OUR_LABEL)
     return marked or task.lives_on_numbers or (known is not None and known.remote_id == there.remote_id)
 
 
-def _needs_parts(task: _Task, there: Registration) -> bool:
-    """What opens it for an assistant is shown only when it is made."""
-    return task.lives_on_numbers and not there.parts
-
-
 async def _assign(task: _Task, there: Registration) -> Registration | None:
-    """None: it is gone."""
+    """None: it no longer exists."""
     try:
         await task.at.assign(task.client, there, task.copy, task.fallback)
     except ProviderError as error:
@@ -295,5 +276,4 @@ async def _assign(task: _Task, there: Registration) -> Registration | None:
 
 
 def _describe(task: _Task, error: ProviderError) -> str:
-    said = f" It said: {error.said}." if error.said else ""
-    return f"{task.label} has not taken {task.number.e164} ({error}).{said}"
+    return f"{task.provider.label} did not register {task.number.e164} ({error}).{quote(error)}"

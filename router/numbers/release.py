@@ -1,7 +1,7 @@
-"""Letting go of numbers, at whoever has them, before they are forgotten here.
+"""Releasing numbers at their carrier or provider before they are deleted here.
 
-A number on the agency's own account, and one of the platform's that was only taken over, stays where it is without our
-addresses. One that was bought here on the platform's money, or from a voice provider, is given back for good.
+A number on the agency's own account, or taken over from the platform's, stays there without our addresses. One that was
+bought here at the platform's expense, or from a voice provider, is given back for good.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ _LEAVE_SECONDS: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Gives numbers back, or takes our addresses off them, before they are deleted here."""
-
     former: FormerRegistrations
     database: Database
     subaccounts: Subaccounts
@@ -58,9 +56,9 @@ class Release:
                 raise outcome
 
     async def leave_provider(self, agency_id: str, provider: str) -> None:
-        """While there still is a key: our registrations of the agency's numbers go, as far as a few seconds allow.
+        """Delete our registrations of the agency's numbers while its key is there, for at most a few seconds.
 
-        Raises no ProviderError. What stays opens nothing, once its carrier key is revoked.
+        Raises no ProviderError. A registration that remains is useless once its carrier key is revoked.
         """
         async with self.database.settings.acquire() as connection, connection.transaction():
             await drop_registrations(connection, agency_id, provider=provider)
@@ -69,9 +67,9 @@ class Release:
                 await self.former.delete(agency_id=agency_id, provider=provider, limit=_MOST_AT_ONCE)
 
     async def leave_for_good(self, agency_id: str, numbers: Sequence[Number]) -> None:
-        """All that an agency has outside, before it is deleted with its keys. Raises DomainError; then some may be gone.
+        """Release all that is outside, before the agency is deleted. Raises DomainError; then some may be gone.
 
-        Registrations that a provider does not let go of now stay on the agency's own account there, and open nothing.
+        Registrations that cannot be deleted now stay on the agency's own account there, and are useless.
         """
         await self.release_numbers(numbers)
         async with self.database.settings.acquire() as connection, connection.transaction():
@@ -92,11 +90,12 @@ class Release:
             else:
                 await self._clear_addresses(number)
         except ProviderError as error:
-            if error.kind is ErrorKind.BAD_REQUEST:
-                raise self._explain(number, error) from None
+            if error.kind is ErrorKind.BAD_REQUEST:  # trying again would not help
+                label = self.providers.label(number.carrier)
+                raise ConflictError(f"{label} refuses to release {number.e164}.{quote(error)}") from None
             if error.kind is not ErrorKind.KEY_REJECTED:
                 raise explain_refusal(self.providers.about(number.carrier), error) from None
-            # Whoever has no key for it any more cannot give it back: it is theirs to do where they have one.
+            # Without a working key we cannot release it: the agency has to do that at the seller.
             kind = SUBACCOUNT if number.account == "platform" else number.carrier
             emit("key.failing", agency_id=number.agency_id, kind=kind, reason=error.kind.value)
 
@@ -115,7 +114,7 @@ class Release:
         _tell(number)
 
     async def _clear_addresses(self, number: Number) -> None:
-        """Where they are still ours."""
+        """Unless they were changed since."""
         account = await self.accounts.open(number.agency_id, number.account_sid)
         if account is None:
             return
@@ -131,14 +130,9 @@ class Release:
             limit=REQUEST_SECONDS,
         )
 
-    def _explain(self, number: Number, error: ProviderError) -> ConflictError:
-        """Asking again would not help: somebody has to do something there."""
-        label = self.providers.label(number.carrier)
-        return ConflictError(f"{label} does not let go of {number.e164}.{quote(error)}")
-
 
 async def forget_numbers(connection: Connection, numbers: Sequence[Number]) -> None:
-    """Here; our registrations of them at providers are deleted by and by."""
+    """Delete them here; a job deletes our registrations of them at providers."""
     for number in numbers:
         await drop_registrations(connection, number.agency_id, e164=number.e164)
         await delete_numbers(connection, number.agency_id, [number.e164])

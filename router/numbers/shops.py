@@ -1,7 +1,4 @@
-"""What a purchase needs of whoever sells: a plan of it, the purchase itself, and a look whether it was made.
-
-There are two kinds of sellers: the carrier (carrier_shop) and voice providers themselves (native_shop).
-"""
+"""What a purchase needs from a seller: the carrier (carrier_shop) or a voice provider (native)."""
 
 from __future__ import annotations
 
@@ -11,15 +8,16 @@ from typing import Protocol
 
 from adapters.registry import Providers
 from router.accounts import CARRIER
-from router.errors import InvalidError
+from router.errors import InvalidError, UnknownClientError
 from router.store.numbers.numbers import Number
 from router.store.numbers.purchases import Order, Purchase
-from router.store.tenants.clients import Client
+from router.store.pool import Connection
+from router.store.tenants.clients import Client, find_client
 
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """A number that is there, with its id at whoever sold it, and the fallback address that the carrier has of it."""
+    """A number that is there, with its id at the seller, and the fallback address that the carrier has for it."""
 
     e164: str
     remote_id: str
@@ -27,7 +25,7 @@ class Bought:
 
 
 class Shop(Protocol):
-    """A seller. What can be known before money is spent is a DomainError; the rest is a ProviderError."""
+    """A seller. What can be known before money is spent raises DomainError; the rest raises ProviderError."""
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
         """The purchase as it will be made. Raises DomainError, ProviderError."""
@@ -38,7 +36,7 @@ class Shop(Protocol):
         ...
 
     async def find(self, purchase: Purchase) -> Bought | None:
-        """Whether it was made. Raises DomainError where that cannot be told, ProviderError."""
+        """The number, if it was bought. Raises DomainError where the seller cannot tell, ProviderError."""
         ...
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
@@ -66,3 +64,11 @@ class Shops:
         if shop is None:
             raise InvalidError("carrier", f"must be one of {', '.join((CARRIER, *self.native))}")
         return shop
+
+
+async def find_buyer(connection: Connection, order: Order) -> Client:
+    """The client that the number is for. Raises UnknownClientError."""
+    client = await find_client(connection, order.agency_id, order.client_id)
+    if client is None:
+        raise UnknownClientError
+    return client

@@ -1,11 +1,12 @@
 """Subaccounts of the platform's carrier account, one for each agency whose numbers the platform buys.
 
-One is looked for by its name before it is made, and two requests at once make one.
+One is looked for by its name before it is created, and concurrent requests create only one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,25 +22,23 @@ from router.store.sealed import key_context
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
 
-_PATIENCE: Final = 20.0  # seconds that one waits for another who makes the same
+_PATIENCE: Final = 20.0  # seconds to wait for another process that does the same work
 _LOOK_EVERY: Final = 0.1
 
 
 class NoPlatformAccountError(LookupError):
-    """The platform has no carrier account: only agencies' own work."""
+    """The platform has no carrier account: agencies must use their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subaccounts:
-    """The platform's subaccounts, one for each agency that needs one."""
-
     database: Database
     carrier: Carrier
     accounts: Accounts
     clock: Clock
 
     async def ensure(self, agency_id: str) -> Account:
-        """Found or made. Raises NoPlatformAccountError, ProviderError, and LookupError for an agency that is gone."""
+        """Found or created. Raises NoPlatformAccountError, ProviderError; LookupError for an unknown agency."""
         there = await self.accounts.find_subaccount(agency_id)
         if there is not None:
             return there
@@ -61,7 +60,7 @@ class Subaccounts:
         return account
 
     async def renew(self, agency_id: str) -> Account | None:
-        """Its token as the platform's account knows it now, if that is another one. Raises ProviderError."""
+        """The subaccount with its new token, if the token has changed. Raises ProviderError."""
         main, known = self.accounts.platform, await self.accounts.find_subaccount(agency_id)
         if main is None or known is None:
             return None
@@ -73,7 +72,7 @@ class Subaccounts:
             return there
 
     async def close(self, agency_id: str) -> None:
-        """For ever, with all numbers that are left on it. Nothing if there is none. Raises ProviderError."""
+        """For good, with all numbers left on it. Raises ProviderError."""
         key = await find_key_in_use(self.database.settings, agency_id, SUBACCOUNT)
         main = self.accounts.platform
         if key is None or key.account_sid is None or main is None:
@@ -81,7 +80,7 @@ class Subaccounts:
         try:
             await self.carrier.close_subaccount(main, key.account_sid, REQUEST_SECONDS)
         except ProviderError as error:
-            # Closed by hand, or made by an account that the platform has no longer: nothing is left for us to do.
+            # Closed by hand, or created by an account that the platform no longer has: there is nothing left to do.
             if error.kind not in (ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST):
                 raise
             emit("key.failing", agency_id=agency_id, kind=SUBACCOUNT, reason=error.kind.value)
@@ -110,24 +109,22 @@ class Subaccounts:
 
 
 def subaccount_name(agency_id: str) -> str:
-    """What a subaccount is found by at the carrier."""
+    """The name by which a subaccount is found at the carrier."""
     return f"callrouter {agency_id}"
 
 
 @asynccontextmanager
 async def alone(database: Database, name: str) -> AsyncIterator[Connection]:
-    """A transaction in which nobody else, in no process, does what has this name.
+    """A transaction that holds the lock `name` against all other processes.
 
-    Raises ProviderError(TIMEOUT) when somebody else takes too long.
+    Raises ProviderError(TIMEOUT) when another holds it for too long.
     """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _PATIENCE
-    pool = database.settings
+    until = time.monotonic() + _PATIENCE
     while True:
-        async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
+        async with database.settings.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             if await try_lock(connection, name):
                 yield connection
                 return
-        if loop.time() > until:
+        if time.monotonic() > until:
             raise ProviderError(ErrorKind.TIMEOUT)
         await asyncio.sleep(_LOOK_EVERY)

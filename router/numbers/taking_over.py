@@ -1,6 +1,6 @@
 """Taking over a number that exists on a carrier account.
 
-It is looked up in the account, claimed here, configured there, and only then active. One that a crash left half way can
+It is looked up in the account, claimed here, configured there, and only then active. After a crash in between, it can
 be taken over again a minute later.
 """
 
@@ -14,7 +14,7 @@ from adapters.base import ProviderError
 from adapters.carrier import Account, Carrier, CarrierNumber
 from adapters.twilio import ABOUT
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
-from router.errors import ConflictError, InvalidError, NoKeyError, NumberNotFoundError
+from router.errors import ConflictError, InvalidError, NoKeyError, NumberNotFoundError, UnknownClientError
 from router.numbers.configuration import FallbackUrls, configure
 from router.refusals import explain_refusal
 from router.store.changes import Author, Change, Changes
@@ -34,7 +34,7 @@ from router.wanted import WantedAssistants
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Which number, on whose account it is, and which client it is to be for."""
+    """Which number, on whose account it is, and which client it is for."""
 
     e164: str
     account: Literal["platform", "agency"]
@@ -43,8 +43,6 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class TakingOver:
-    """Takes over numbers that an account has already."""
-
     changes: Changes
     accounts: Accounts
     carrier: Carrier
@@ -65,14 +63,11 @@ class TakingOver:
             return await self._activate(change, number)
 
     async def _choose_accounts(self, agency_id: str, claim: Claim, author: Author) -> Sequence[Account]:
-        """The operator may have moved a number from the platform's main account to the subaccount for this agency.
-
-        An agency may not help itself on the platform's account.
-        """
+        """The accounts to look in: the operator may have moved a platform number to the agency's subaccount."""
         if claim.account == "platform":
             if not author.is_operator:
                 raise InvalidError(
-                    "account", 'must be "agency": only the operator takes over numbers of the platform\'s account'
+                    "account", 'must be "agency": only the operator may take over numbers on the platform\'s account'
                 )
             if self.accounts.platform is None:
                 raise NoKeyError(
@@ -98,13 +93,13 @@ class TakingOver:
     async def _insert(
         self, change: Change, agency_id: str, claim: Claim, account: Account, there: CarrierNumber
     ) -> Number:
-        """The number is ours from here on, unless it is taken."""
+        """Claim the number, unless it is taken."""
         await _check_account_unchanged(change, agency_id, claim, account)
         client = await lock_client(change.connection, agency_id, claim.client_id)
         if client is None:
-            raise InvalidError("client_id", "must be the id of a client of this agency")
+            raise UnknownClientError
         if await is_personal_phone(change.connection, agency_id, claim.e164):
-            raise InvalidError("e164", "is the personal_phone of a client: ringing it would go round in circles")
+            raise InvalidError("e164", "is the personal_phone of a client: ringing it would call this service again")
         number = Number(
             account_sid=account.sid,
             e164=claim.e164,
@@ -138,10 +133,10 @@ class TakingOver:
 
 
 async def _check_account_unchanged(change: Change, agency_id: str, claim: Claim, account: Account) -> None:
-    """With the agency locked, its token cannot be taken away from under its new number."""
+    """Lock the agency, so that its Twilio key cannot be replaced while the number is claimed."""
     await lock_agency(change.connection, agency_id)
     if claim.account == "platform":
         return
     key = await find_key_in_use(change.connection, agency_id, CARRIER)
     if key is None or key.account_sid != account.sid:
-        raise ConflictError("The agency's Twilio key was changed at the same moment. Try again.")
+        raise ConflictError("The agency's Twilio key was changed at the same time. Try again.")

@@ -1,1 +1,1 @@
-"""Agencies with their clients and tokens: made, changed, and deleted with everything they have outside."""
+"""Agencies, their clients and their tokens."""

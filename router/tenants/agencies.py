@@ -1,4 +1,4 @@
-"""Agencies: made, changed, and deleted with everything that they have, here and outside."""
+"""Creates, changes and deletes agencies, with everything that they have here and outside."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, Final
 
 from adapters.registry import Providers
 from router.assistants.removing import Removal
-from router.errors import InvalidError, NotFoundError, UnreachableError
+from router.errors import InvalidError, UnreachableError, require
 from router.ids import new_id
-from router.keys.active import activate_provider, require_key
+from router.keys.saving import activate_provider
 from router.messages.retention import Retention
 from router.numbers.release import Release
+from router.refusals import explain_no_key
 from router.store.changes import Author, Changes
+from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import list_numbers
 from router.store.pool import Connection
 from router.store.tenants.agencies import Agency, delete_agency, find_agency, insert_agency, lock_agency, update_agency
 from router.wanted import WantedAssistants
 
 _RECORDINGS_SECONDS: Final = 8.0
-_REMOVE_SECONDS: Final = 12.0  # of the thirty in which a request is answered
+_REMOVE_SECONDS: Final = 12.0  # of the thirty seconds that a request may take
 
 
 @dataclass(frozen=True, slots=True)
 class Agencies:
-    """Makes, changes and deletes agencies."""
-
     changes: Changes
     providers: Providers
     wanted: WantedAssistants
@@ -36,10 +36,7 @@ class Agencies:
 
     async def find(self, agency_id: str) -> Agency:
         """Raises NotFoundError."""
-        agency = await find_agency(self.changes.database.settings, agency_id)
-        if agency is None:
-            raise NotFoundError("agency")
-        return agency
+        return require(await find_agency(self.changes.database.settings, agency_id), "agency")
 
     async def create(self, name: str, alert_email: str | None, author: Author) -> Agency:
         agency = Agency(
@@ -57,14 +54,13 @@ class Agencies:
             return change.done(agency)
 
     async def change(self, agency_id: str, wanted: Mapping[str, Any], author: Author) -> Agency:
-        """`wanted` holds the fields that are to be changed, by name. Raises DomainError."""
+        """`wanted` holds the new values by field. Raises DomainError."""
         self._check_providers(wanted)
         async with self.changes.begin(author, agency_id) as change:
-            agency = await lock_agency(change.connection, agency_id)
-            if agency is None:
-                raise NotFoundError("agency")
-            if (active := wanted.get("active_provider")) is not None:
-                await require_key(change.connection, agency.id, active, self.providers.label(active))
+            agency = require(await lock_agency(change.connection, agency_id), "agency")
+            active = wanted.get("active_provider")
+            if active is not None and await find_key_in_use(change.connection, agency.id, active) is None:
+                raise explain_no_key(active, self.providers.label(active))
             changed = _merge(agency, wanted)
             await update_agency(change.connection, changed)
             await self._want_newly_reached(change.connection, agency, changed)
@@ -84,7 +80,7 @@ class Agencies:
             change.done(None)
 
     async def _want_newly_reached(self, connection: Connection, before: Agency, after: Agency) -> None:
-        """The provider that was activated, and those that may stand in for it now and could not before."""
+        """Want assistants at a newly activated provider, and at new fallback providers."""
         reached: list[str | None] = []
         if after.active_provider != before.active_provider:
             reached.append(after.active_provider)

@@ -1,4 +1,4 @@
-"""Clients of agencies: made, changed, and deleted with their numbers."""
+"""Creates, changes and deletes an agency's clients; a deleted client's numbers are released."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from router.definitions import RoutingSettings
-from router.errors import InvalidError, NotFoundError
+from router.errors import InvalidError, require
 from router.ids import new_id
 from router.numbers.configuration import make_fallback
 from router.numbers.fallbacks import Fallbacks
@@ -29,7 +29,7 @@ from router.wanted import WantedAssistants
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Makes, changes and deletes clients. `providers`: the voice providers in their order."""
+    """`providers`: the voice providers in their order."""
 
     changes: Changes
     providers: Collection[str]
@@ -39,10 +39,7 @@ class Clients:
 
     async def find(self, agency_id: str, client_id: str) -> Client:
         """Raises NotFoundError."""
-        client = await find_client(self.changes.database.settings, agency_id, client_id)
-        if client is None:
-            raise NotFoundError("client")
-        return client
+        return require(await find_client(self.changes.database.settings, agency_id, client_id), "client")
 
     async def create(self, agency_id: str, fields: Mapping[str, Any], author: Author) -> Client:
         """`fields`: the client's settings by name, `routing` as RoutingSettings. Raises DomainError."""
@@ -60,9 +57,7 @@ class Clients:
         """`fields`: those to be changed; a routing or an assistant is replaced as a whole. Raises DomainError."""
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
-            client = await lock_client(change.connection, agency_id, client_id)
-            if client is None:
-                raise NotFoundError("client")
+            client = require(await lock_client(change.connection, agency_id, client_id), "client")
             changed = replace(client, **_store(fields))
             self._check(changed)
             if changed.personal_phone != client.personal_phone:
@@ -78,14 +73,12 @@ class Clients:
         return changed
 
     async def delete(self, agency_id: str, client_id: str, author: Author) -> None:
-        """Its numbers are let go first. Raises DomainError."""
+        """Its numbers are released first. Raises DomainError."""
         numbers = await list_numbers(self.changes.database.settings, agency_id, client_id=client_id)
         await self.release.release_numbers(numbers)
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
-            client = await lock_client(change.connection, agency_id, client_id)
-            if client is None:
-                raise NotFoundError("client")
+            client = require(await lock_client(change.connection, agency_id, client_id), "client")
             await forget_numbers(change.connection, numbers)
             await self.wanted.leave_client(change.connection, agency_id, client.id)
             await delete_client(change.connection, agency_id, client.id)
@@ -104,7 +97,7 @@ class Clients:
 
 
 def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """As the row has them: routing as plain JSON with its defaults."""
+    """The fields as the row holds them: routing as plain JSON with its defaults."""
     stored = dict(fields)
     if "routing" in stored:
         stored["routing"] = (stored["routing"] or RoutingSettings()).model_dump(mode="json", by_alias=True)
@@ -112,6 +105,6 @@ def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _refuse_our_number(connection: Connection, client: Client) -> None:
-    """It would call us, and we would ring it again."""
+    """It would call us, and we would ring it again. Raises InvalidError."""
     if client.personal_phone and await is_our_number(connection, client.personal_phone):
         raise InvalidError("personal_phone", "must be a person's phone, not a number that is answered here")

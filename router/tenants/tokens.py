@@ -1,4 +1,4 @@
-"""Tokens by which an agency's own people and programs use the API."""
+"""Tokens with which an agency's people and programs use the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from router.store.tenants.tokens import Token, delete_token, insert_token
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new token, the only time that it is in the clear: a hash of it is stored."""
+    """A new token. It is shown only once: a hash of it is stored."""
 
     id: str
     name: str
@@ -22,8 +22,6 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Creates and deletes them."""
-
     changes: Changes
 
     async def create(self, agency_id: str, name: str, author: Author) -> IssuedToken:

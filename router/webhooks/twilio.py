@@ -121,7 +121,7 @@ class TwilioWebhooks:
             case "recording":
                 work = self.mailbox.file(state, params, deadline)
             case _:
-                work = self.mailbox.write_down(state, params, deadline)
+                work = self.mailbox.transcribe(state, params, deadline)
         return await _in_time(work, deadline)
 
     def _read_state(self, request: Request, verified: Verified) -> tuple[Step | None, CallState | None]:

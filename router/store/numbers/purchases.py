@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_row, fetch_rows, parameters, returns_row, values
-from router.store.tenants.clients import Client
 
 LEASE: Final = timedelta(seconds=60)
 ASKED_AGAIN: Final = timedelta(minutes=15)  # a request without an answer may be repeated in the same words
@@ -20,47 +19,35 @@ CLAIMED: Final = timedelta(hours=24)  # or with the same Idempotency-Key for so 
 
 
 @dataclass(frozen=True, slots=True)
-class Purchase:
-    """`wanted` is the number that is asked for where one can be chosen; `named`: the request named it, so that no other
-    will do. `known`: what the account had before. `claim` tells requests in the same words apart.
-    """
+class Order:
+    """What a request asks to buy. `wanted` is one of the numbers on offer; `claim` tells requests in the same words apart."""
 
-    id: str
     agency_id: str
     client_id: str
     carrier: str
-    account: Literal["platform", "agency", "provider"]
-    account_sid: str
     country: str
     area_code: str | None
     wanted: str | None
+    claim: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase(Order):
+    """`wanted` is the number that is asked for where one can be chosen; `named`: the request named it, so that no other
+    will do. `known`: what the account had before.
+    """
+
+    id: str
+    account: Literal["platform", "agency", "provider"]
+    account_sid: str
     named: bool
     known: Sequence[str]
     created_at: datetime
-    claim: str | None = None
 
     @property
     def label(self) -> str:
         """Our mark on the number, where there is a place for one."""
         return f"callrouter {self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a request asks to buy. `wanted` is one of the numbers on offer; `claim`: see `Purchase`."""
-
-    client: Client
-    carrier: str
-    country: str
-    area_code: str | None
-    wanted: str | None
-    claim: str | None = None
-
-    @property
-    def asked(self) -> tuple[str | None, ...]:
-        """$1 to $7 of the statements that look for a purchase of the same order."""
-        client = self.client
-        return (client.agency_id, client.id, self.carrier, self.country, self.area_code, self.wanted, self.claim)
 
 
 _COLUMNS: Final = columns(Purchase)
@@ -96,7 +83,7 @@ async def lease_like(connection: Connection, now: datetime, order: Order) -> Pur
          WHERE p.id = found.id
         RETURNING {_PURCHASE}
     """
-    return await fetch_row(connection, Purchase, statement, *order.asked, now, now + LEASE)
+    return await fetch_row(connection, Purchase, statement, *values(order), now, now + LEASE)
 
 
 async def take_made(connection: Connection, now: datetime, order: Order) -> str | None:
@@ -120,7 +107,7 @@ async def take_made(connection: Connection, now: datetime, order: Order) -> str 
          WHERE p.id = made.id
         RETURNING p.e164
     """
-    e164: str | None = await connection.fetchval(statement, *order.asked, now - CLAIMED, now - ASKED_AGAIN)
+    e164: str | None = await connection.fetchval(statement, *values(order), now - CLAIMED, now - ASKED_AGAIN)
     return e164
 
 

@@ -74,7 +74,7 @@ async def test_a_number_that_cannot_be_made_known_says_why_and_the_assistant_is_
     taken = {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"}
     await bench.api.post(f"{agency.path}/numbers", taken)
     progress = await bench.wait(agency, "vapi", "failed")
-    assert "platform's main account never goes to a provider" in progress["failures"][0]["error"]
+    assert "platform's main account, whose token never goes to a provider" in progress["failures"][0]["error"]
     assert len(bench.assistants_at("vapi")) == 1
     given = {"remote_id": bench.sandbox.state.vapi.add_phone_number(bench.org("vapi"), NUMBERS[0])}
     await bench.api.put(f"{number_path(agency, NUMBERS[0])}/registrations/vapi", given)
@@ -83,7 +83,7 @@ async def test_a_number_that_cannot_be_made_known_says_why_and_the_assistant_is_
 
 
 @pytest.mark.usefixtures("working")
-async def test_an_assistant_that_was_deleted_there_is_made_anew_once_after_a_call_was_refused(bench):
+async def test_an_assistant_that_was_deleted_there_is_created_again_once_after_a_refused_call(bench):
     agency = await bench.agency("vapi")
     client = await bench.client(agency)
     await bench.wait(agency, "vapi")

@@ -47,23 +47,23 @@ class Life:
         self.wanted[client["id"]] = f"Text {self.said}."
 
     async def change(self) -> None:
-        if client_id := self.somebody():
+        if client_id := self.some_client():
             await self.bench.api.patch(f"{self.clients}/{client_id}", {"assistant": self.definition()})
             self.wanted[client_id] = f"Text {self.said}."
 
     async def empty(self) -> None:
-        if client_id := self.somebody():
+        if client_id := self.some_client():
             await self.bench.api.patch(f"{self.clients}/{client_id}", {"assistant": None})
             self.wanted[client_id] = None
 
     async def delete(self) -> None:
-        if client_id := self.somebody():
+        if client_id := self.some_client():
             await self.bench.api.delete(f"{self.clients}/{client_id}")
             del self.wanted[client_id]
             self.links.pop(client_id, None)
 
     async def link(self) -> None:
-        client_id = self.somebody()
+        client_id = self.some_client()
         if client_id is None or client_id in self.links:
             return
         side, org = getattr(self.bench.sandbox.state, self.provider), self.bench.org(self.provider)
@@ -72,7 +72,7 @@ class Life:
         answer = await self.bench.api.send("PUT", path, {"remote_id": remote_id})
         if answer.status_code == 200:
             self.links[client_id] = remote_id
-        else:  # the provider is in trouble; what somebody made there is theirs to take away
+        else:  # the provider is in trouble, or the agency deletes an assistant there
             (org.assistants if self.provider == "vapi" else org.agents).pop(remote_id)
 
     async def unlink(self) -> None:
@@ -122,7 +122,7 @@ class Life:
         self.said += 1
         return {"prompt": f"Text {self.said}."}
 
-    def somebody(self) -> str | None:
+    def some_client(self) -> str | None:
         return self.chance.choice(list(self.wanted)) if self.wanted else None
 
     def texts(self) -> list[str]:

@@ -70,7 +70,7 @@ async def test_a_number_that_moves_is_answered_by_the_other_clients_assistant(be
     await wait_until(answered)
 
 
-async def test_an_owners_new_phone_is_told_to_the_registration(bench):
+async def test_an_owners_new_phone_is_sent_to_the_registration(bench):
     agency = await bench.agency("vapi")
     client = await bench.client(agency, personal_phone="+14155550188")
     await buy(bench, agency, client)

@@ -31,7 +31,7 @@ async def test_a_plan_says_what_a_switch_would_do_to_each_client_and_does_nothin
     assert actions(plan) == {"New": "create", "Linked": "create", "Without": "none", "Own": "create"}
     by_name = {item["client_name"]: item for item in plan["items"]}
     assert by_name["New"]["lost"] == ["voicemail_detection"]
-    assert by_name["Own"]["reason"] == "It has Vapi as its own provider; this one stands by."
+    assert by_name["Own"]["reason"] == "The client uses Vapi as its own provider; this one stands by."
     assert (plan["provider"], plan["orphans"], plan["staying_behind"]) == ("bland", [], [])
     plan = await bench.api.get(f"{agency.path}/plan", params={"provider": "retell"}, token=agency.token)
     assert actions(plan) == {"New": "keep", "Linked": "keep", "Without": "none", "Own": "keep"}
@@ -41,7 +41,7 @@ async def test_a_plan_says_what_a_switch_would_do_to_each_client_and_does_nothin
     assert "request.failed" not in captured_events.names()
 
 
-async def test_a_plan_tells_what_is_outdated_what_is_ours_already_and_what_nobody_would_reach(bench):
+async def test_a_plan_shows_what_is_outdated_what_exists_already_and_what_no_call_would_reach(bench):
     agency = await bench.agency("vapi")
     outdated = await bench.client(agency, name="Outdated")
     lost = await bench.client(agency, name="Lost and found")
@@ -76,7 +76,7 @@ async def test_a_plan_is_for_a_provider_that_there_is(bench):
 
 
 @pytest.mark.usefixtures("working")
-async def test_a_switch_is_taken_back_at_once_because_the_former_assistants_stay(bench):
+async def test_a_switch_can_be_reverted_at_once_because_the_former_assistants_stay(bench):
     agency = await bench.agency("vapi", clients=2)
     await bench.wait(agency, "vapi")
     there = {each["id"] for each in bench.assistants_at("vapi")}
@@ -99,7 +99,7 @@ async def test_activating_a_provider_puts_there_only_what_is_missing_or_outdated
     await wait_until(lambda: not bench.assistants_at("vapi"))
     newcomer = await bench.client(agency)
     await bench.wait(agency, "retell")
-    assert (await bench.row(agency, newcomer, "vapi"))["state"] == "missing"  # nobody wants any there
+    assert (await bench.row(agency, newcomer, "vapi"))["state"] == "missing"  # no assistant is wanted there
     agents = bench.assistants_at("retell")
     asked = len(bench.asked("retell"))
     await bench.api.patch(agency.path, {"active_provider": "vapi"})

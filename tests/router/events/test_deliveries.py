@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Receiver:
-    """Somebody's program, which fails as often as told before it takes anything."""
+    """An agency's program, which fails a given number of times before it accepts a delivery."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
@@ -135,7 +135,7 @@ async def test_the_secret_is_shown_once_and_stored_sealed(api, services, agency,
         assert endpoint["secret"] not in place
 
 
-async def test_an_endpoint_gets_the_events_that_it_chose_and_none_from_before(
+async def test_an_endpoint_gets_the_events_it_chose_and_none_from_before_it_was_made(
     api, services, agency, deliveries, receiver, url
 ):
     await note(services, "before", "voicemail.received")
@@ -161,7 +161,9 @@ async def test_a_receiver_that_fails_for_a_while_gets_every_event_once_by_id(
     assert sorted(receiver.ids) == events
 
 
-async def test_what_is_never_taken_is_dead_and_replay_brings_it_back(api, services, agency, deliveries, receiver, url):
+async def test_a_delivery_that_is_never_accepted_is_dead_and_a_replay_revives_it(
+    api, services, agency, deliveries, receiver, url
+):
     endpoint = await register(api, agency, url)
     receiver.failing = 6
     await note(services, "e1")
@@ -214,7 +216,7 @@ async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
     await running
     await strict.aclose()
     [item] = (await api.get(f"{agency.path}/endpoints/{endpoint['id']}/deliveries", token=agency.token))["items"]
-    assert "nothing is delivered there" in item["error"]
+    assert "this address is not allowed" in item["error"]
 
 
 async def test_names_of_events_that_there_are_not_are_refused(api, agency, url):

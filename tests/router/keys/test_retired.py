@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from itertools import count
 
 import pytest
 
 from adapters.sandbox.world import VAPI_KEY
-from router.keys.retired import erase_retired
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +17,7 @@ CALLS = count()
 
 @pytest.fixture
 def erase(services):
-    return partial(erase_retired, services.database, services.clock)
+    return services.areas.key_rounds.erase_retired
 
 
 @pytest.fixture

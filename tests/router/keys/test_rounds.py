@@ -37,7 +37,7 @@ async def test_nothing_is_looked_at_before_its_time(look, sandbox):
     assert checks(sandbox, "vapi") == seen
 
 
-async def test_a_refused_key_is_believed_a_minute_later_and_told_once(
+async def test_a_key_is_failing_after_a_second_refusal_a_minute_later_and_is_reported_once(
     agency, look, show, sandbox, letters, captured_events
 ):
     await look("vapi")
@@ -73,7 +73,7 @@ async def test_one_refusal_among_good_answers_is_forgotten(look, show, sandbox, 
     assert await letters() == []
 
 
-async def test_a_key_that_works_again_is_told_and_a_new_failure_is_news(
+async def test_a_recovery_is_reported_and_so_is_a_new_failure_after_it(
     look, show, sandbox, letters, captured_events, services
 ):
     for _ in range(2):
@@ -91,7 +91,7 @@ async def test_a_key_that_works_again_is_told_and_a_new_failure_is_news(
     assert len(captured_events.named("key.recovered")) == 2
 
 
-async def test_no_credit_is_told_too(look, show, sandbox, letters, captured_events):
+async def test_a_lack_of_credit_is_reported(look, show, sandbox, letters, captured_events):
     await look("bland")
     assert (await show("bland"))["balance"] == 25.0
     sandbox.state.bland.orgs.of(KEYS["bland"]).balance = -0.5
@@ -118,7 +118,7 @@ async def test_a_provider_that_does_not_answer_says_nothing_about_the_key(look, 
     assert (await show("vapi"))["checked_at"] > before["checked_at"]
 
 
-async def test_a_provider_that_hangs_holds_up_nobody_elses_keys(look, show, sandbox, monkeypatch):
+async def test_a_provider_that_hangs_does_not_delay_checks_of_other_providers_keys(look, show, sandbox, monkeypatch):
     monkeypatch.setattr("router.keys.checks._SECONDS", 0.3)
     before = {kind: (await show(kind))["checked_at"] for kind in KEYS}
     sandbox.state.faults.set("vapi", {"fault": "hang", "operation": "check"})
@@ -160,7 +160,7 @@ async def test_several_processes_look_at_each_key_once(services, sandbox, clock)
     assert checks(sandbox, "bland") == seen + 1
 
 
-async def test_what_is_found_of_a_key_that_was_replaced_meanwhile_does_not_count(api, agency, look, show, sandbox):
+async def test_the_result_for_a_key_that_was_replaced_during_its_check_is_ignored(api, agency, look, show, sandbox):
     sandbox.state.faults.set("vapi", {"fault": "401", "operation": "check", "times": 2})
     await look("vapi")
     await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY}, status=422)

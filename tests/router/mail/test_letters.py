@@ -1,4 +1,4 @@
-"""Letters: written when they are sent, tried again while a server is away, and let go where nobody wants mail."""
+"""Letters: written when they are sent, tried again while a server is away, and dropped where no mail is wanted."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ async def test_an_address_that_does_not_exist_is_not_tried_again(database, runne
     assert "acme@" not in captured_events.text()
 
 
-async def test_a_letter_that_nobody_writes_any_more_is_given_up(database, runner, captured_events):
+async def test_a_letter_without_a_writer_is_given_up(database, runner, captured_events):
     await send(database, "of_another_version", "acme", "acme")
     async with running(runner):
         await wait_until(lambda: is_empty(database))
     assert captured_events.only("job.given_up")["reason"] == "unknown_letter"
 
 
-async def test_without_a_mail_server_letters_are_let_go(database, database_dsn, server):
+async def test_without_a_mail_server_letters_are_dropped(database, database_dsn, server):
     await send(database, "greeting", "acme", "acme")
     async with running(runner_with(database_dsn, None)):
         await wait_until(lambda: is_empty(database))

@@ -72,7 +72,7 @@ async def test_a_password_does_not_travel_in_the_clear(contexts):
     assert server.mails == []
 
 
-async def test_a_server_with_a_certificate_that_nobody_vouches_for_gets_nothing(contexts):
+async def test_a_server_with_an_untrusted_certificate_gets_no_mail(contexts):
     async with running_mail_server(tls=contexts.server, accounts=ACCOUNTS) as server:
         url = f"smtp://calls%40example.com:{QUOTED}@127.0.0.1:{server.port}?starttls=always"
         with pytest.raises(MailError):
@@ -91,7 +91,7 @@ async def test_whether_another_try_would_help(reply, final):
     assert caught.value.code == int(reply[:3])
 
 
-async def test_a_wrong_password_is_told_without_it():
+async def test_a_wrong_password_is_reported_without_quoting_it():
     async with running_mail_server(accounts={"calls@example.com": "another"}) as server:
         url = f"smtp://calls%40example.com:{QUOTED}@127.0.0.1:{server.port}"
         with pytest.raises(MailError) as caught:
@@ -111,7 +111,7 @@ async def test_a_server_that_is_away_or_silent_is_asked_again_later(monkeypatch)
             assert not caught.value.final
 
 
-async def test_nobody_adds_headers_by_an_address_or_a_subject():
+async def test_an_address_or_subject_cannot_add_headers():
     async with running_mail_server() as server:
         for mail in (
             Mail("letter", "owner@agency.test\r\nBcc: all@example.com", "Hello", ""),

@@ -135,7 +135,9 @@ async def test_a_mail_server_that_is_busy_gets_it_later(api, services, sandbox, 
 
 
 @pytest.mark.parametrize("refusals", [["550 no such person"], ["451 later"] * 3])
-async def test_what_no_server_takes_is_told(api, services, sandbox, letters, runner, server, refusals, captured_events):
+async def test_mail_that_no_server_accepts_is_reported(
+    api, services, sandbox, letters, runner, server, refusals, captured_events
+):
     server.refusals = refusals
     await leave_message(api, services, sandbox)
     await deliver(services, letters, runner)

@@ -13,7 +13,7 @@ from tests.router.api.test_calls import file_call, file_voicemail
 pytestmark = pytest.mark.anyio
 
 CANARY = "canary-of-what-was-said"
-CALLER = "+14155550177"  # of nobody else
+CALLER = "+14155550177"  # who calls in no other test
 OLD, NEW = "RE" + "1" * 32, "RE" + "2" * 32
 
 
@@ -143,7 +143,7 @@ async def test_a_call_can_be_deleted_with_all_that_was_said(api, services, sandb
     assert await tables_with(services, CALLER) == []
     assert recordings(sandbox) == set()
     found = await find_known_calls(services.database.settings, ACCOUNT_SID, ["CA" + OLD[2:]])
-    assert found == {"CA" + OLD[2:]}  # whoever looks through the carrier's list does not file it anew
+    assert found == {"CA" + OLD[2:]}  # so the search of the carrier's list does not file it again
 
 
 async def test_a_call_that_is_still_on_is_not_deleted(api, services):

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import ACCOUNT_SID
+from router.store.numbers.purchases import Order
 from tests.router.api.client import Agency, Api
 from tests.support.api_service import (
     Clock,
@@ -47,6 +48,9 @@ class Market:
 
     def order(self, **fields: Any) -> dict[str, Any]:
         return {"country": "US", "client_id": self.client["id"], **fields}
+
+    def stored_order(self, area_code: str | None, e164: str | None, carrier: str = "twilio") -> Order:
+        return Order(self.agency.id, self.client["id"], carrier, "US", area_code, e164)
 
     async def buy(self, status: int = 201, **fields: Any) -> Any:
         options = {"headers": fields.pop("headers")} if "headers" in fields else {}

@@ -9,8 +9,7 @@ import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN
 from router.calls.fallback import open_fallback
-from router.store.numbers.purchases import Order, insert_purchase
-from router.store.tenants.clients import find_client
+from router.store.numbers.purchases import insert_purchase
 from tests.router.api.client import number_path
 from tests.router.numbers.conftest import OWN_SID, OWNER
 
@@ -21,9 +20,8 @@ SF = "+14155550100"
 
 async def leave_half_way(market, **order):
     """A purchase whose process died when Twilio had sold the number."""
-    client = await find_client(market.services.database.settings, market.agency.id, market.client["id"])
     shop = market.services.areas.purchases.shops.carrier
-    purchase = await shop.plan(Order(client, "twilio", "US", order.get("area_code"), order.get("e164")), "purchase_x")
+    purchase = await shop.plan(market.stored_order(order.get("area_code"), order.get("e164")), "purchase_x")
     await insert_purchase(market.services.database.settings, purchase)
     await shop.make(purchase)
     return purchase
@@ -47,7 +45,7 @@ async def test_a_number_is_bought_on_a_subaccount_of_the_agencys_own_and_points_
     assert [another["account_sid"], len(market.subaccounts())] == [subaccount.sid, 1]
 
 
-async def test_two_who_buy_first_at_once_make_one_subaccount(market):
+async def test_two_first_purchases_at_once_make_one_subaccount(market):
     bought = await asyncio.gather(market.buy(area_code="415", e164=SF), market.buy(e164="+12125550100"))
     assert len(market.subaccounts()) == 1
     assert {each["account_sid"] for each in bought} == {market.subaccounts()[0].sid}
@@ -87,7 +85,7 @@ async def test_a_carrier_that_cannot_be_reached_sells_nothing_and_a_second_try_b
     market.sandbox.state.faults.set("twilio", "reset")
     problem = await market.refused(e164=SF)
     assert (problem.status, problem.name) == (503, "provider-unreachable")
-    assert "looks first" in problem.detail
+    assert "does not buy a second one" in problem.detail
     assert await market.numbers() == []
     market.sandbox.state.faults.clear()
     assert (await market.buy(e164=SF))["e164"] == SF
@@ -101,10 +99,10 @@ async def test_what_was_sold_to_a_process_that_died_is_found_by_the_same_request
     assert market.sold() == [bought["e164"]]
 
 
-async def test_what_was_sold_to_a_process_that_died_is_found_by_the_clock(market, clock, services, captured_events):
+async def test_what_was_sold_to_a_process_that_died_is_found_by_the_job(market, clock, services, captured_events):
     await leave_half_way(market)
     await services.areas.purchases.finish_open()
-    assert await market.numbers() == []  # whoever is at it has a minute
+    assert await market.numbers() == []  # the process that made it has a minute
     clock.move(seconds=61)
     await services.areas.purchases.finish_open()
     (number,) = await market.numbers()
@@ -116,7 +114,7 @@ async def test_what_was_sold_to_a_process_that_died_is_found_by_the_clock(market
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "buy-1"}])
-async def test_a_request_that_comes_again_after_the_clock_has_finished_it_buys_no_second_one(market, clock, headers):
+async def test_a_request_that_is_repeated_after_the_job_finished_it_buys_no_second_number(market, clock, headers):
     await market.use_own_account()
     market.sandbox.state.faults.set("twilio", [{"fault": "no-twiml", "times": 1}, {"fault": "503"}])  # sold, unseen
     order = market.order(e164=SF)
@@ -157,8 +155,7 @@ async def test_what_was_bought_for_a_client_that_is_gone_is_given_back(market, c
 
 
 async def test_a_purchase_that_was_never_made_is_given_up(market, clock, services):
-    client = await find_client(services.database.settings, market.agency.id, market.client["id"])
-    purchase = await services.areas.purchases.shops.carrier.plan(Order(client, "twilio", "US", None, SF), "purchase_x")
+    purchase = await services.areas.purchases.shops.carrier.plan(market.stored_order(None, SF), "purchase_x")
     await insert_purchase(services.database.settings, replace(purchase, wanted=SF))
     clock.move(minutes=11)
     await services.areas.purchases.finish_open()
@@ -166,7 +163,7 @@ async def test_a_purchase_that_was_never_made_is_given_up(market, clock, service
     assert market.sold() == []
 
 
-async def test_a_number_that_somebody_else_took_meanwhile_is_replaced_by_another_unless_it_was_named(market):
+async def test_a_number_that_was_sold_meanwhile_is_replaced_by_another_unless_it_was_named(market):
     offered = (await market.api.get(f"{market.path}/available", params={"country": "US", "area_code": "415"}))["items"]
     stranger = market.sandbox.state.twilio.add_account()
     market.sandbox.state.twilio.add_number(stranger, offered[0]["e164"])
@@ -192,7 +189,7 @@ async def test_a_number_that_is_on_the_account_already_is_not_called_bought(mark
         ({"country": "us"}, "country", "two capital letters"),
         ({"account": "platform"}, "account", "must be left out to buy a number"),
         ({"carrier": "vapi"}, "carrier", "twilio"),
-        ({"client_id": "client_nobody"}, "client_id", "client"),
+        ({"client_id": "client_unknown"}, "client_id", "client"),
     ],
 )
 async def test_what_cannot_be_bought_is_said_in_words(market, order, field, words):
@@ -206,7 +203,7 @@ async def test_without_money_nothing_is_bought_and_the_account_is_named(market):
     market.sandbox.state.twilio.accounts[ACCOUNT_SID].balance = 0.5
     problem = await market.refused()
     assert (problem.status, problem.name) == (409, "conflict")
-    assert "money" in problem.detail
+    assert "no credit" in problem.detail
     market.sandbox.state.twilio.accounts[ACCOUNT_SID].balance = 10
     await market.buy()
 
@@ -218,7 +215,7 @@ async def test_a_refused_platform_account_is_not_blamed_on_the_agency(market):
     assert "platform" in problem.detail
 
 
-async def test_tokens_of_subaccounts_stand_nowhere_in_clear(market, services, captured_events):
+async def test_tokens_of_subaccounts_are_stored_and_logged_only_sealed(market, services, captured_events):
     bought = await market.buy()
     token = market.subaccounts()[0].auth_token
     rows = await services.database.settings.fetch("SELECT k.*::text AS text FROM keys k")
@@ -236,7 +233,7 @@ async def test_only_agencies_that_are_asked_for_are_shown_what_is_for_sale(marke
     assert refusal.status == 404
 
 
-async def test_what_is_for_sale_says_for_everybody_else_why_not(market, api):
+async def test_what_is_for_sale_says_why_other_sellers_offer_nothing(market, api):
     shown = await api.get(f"{market.path}/available", params={"country": "US", "area_code": "415"})
     assert {item["carrier"] for item in shown["items"]} == {"twilio"}
     assert shown["items"][0] == {
@@ -248,13 +245,13 @@ async def test_what_is_for_sale_says_for_everybody_else_why_not(market, api):
     }
     reasons = {each["carrier"]: each["reason"] for each in shown["not_sold"]}
     assert "no key for Retell" in reasons["retell"]
-    assert "sells no numbers" in reasons["vapi"]
+    assert "does not sell numbers" in reasons["vapi"]
     assert market.subaccounts() == []
     london = await api.get(f"{market.path}/available", params={"country": "GB"})
     reasons = {each["carrier"]: each["reason"] for each in london["not_sold"]}
     assert london["items"] == []
     assert "address" in reasons["twilio"]
-    assert reasons["retell"] == "Retell sells numbers in US and CA only, none in GB."
+    assert reasons["retell"] == "Retell sells numbers only in US and CA, not in GB."
     problem = await api.refusal("GET", f"{market.path}/available")
     assert problem.fields == ("country",)
     await market.use_own_account()

@@ -1,4 +1,4 @@
-"""Numbers whose configuration somebody changed at the carrier: seen, told and mended on a schedule."""
+"""Numbers whose configuration was changed at the carrier: detected, logged and corrected on a schedule."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_number_as_we_want_it_is_looked_at_every_ten_minutes(market, num
         ({"voice_application_sid": APPLICATION, "voice_url": ""}, "voice_url, application"),
     ],
 )
-async def test_what_was_changed_is_told_and_mended(market, number, services, captured_events, change, reason):
+async def test_a_change_is_logged_and_corrected(market, number, services, captured_events, change, reason):
     before = dict(number)
     number.update(change)
     await services.areas.number_jobs.look_at_all_due()

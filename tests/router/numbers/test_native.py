@@ -8,8 +8,7 @@ import pytest
 
 from adapters.sandbox.world import BLAND_KEY, RETELL_KEY
 from crypto import Secret
-from router.store.numbers.purchases import Order, insert_purchase
-from router.store.tenants.clients import find_client
+from router.store.numbers.purchases import insert_purchase
 from tests.router.api.client import PUBLIC_URL, number_path
 from tests.router.numbers.conftest import OWNER
 
@@ -33,9 +32,8 @@ class Shop:
 
     async def plan(self):
         pool = self.market.services.database.settings
-        client = await find_client(pool, self.market.agency.id, self.market.client["id"])
         shop = self.market.services.areas.purchases.shops.native[self.provider]
-        purchase = await shop.plan(Order(client, self.provider, "US", "415", None), "purchase_x")
+        purchase = await shop.plan(self.market.stored_order("415", None, self.provider), "purchase_x")
         await insert_purchase(pool, purchase)
         return shop, purchase
 
@@ -74,7 +72,7 @@ async def test_a_number_is_bought_at_the_provider_and_is_on_no_account(shop, mar
     assert market.subaccounts() == []
 
 
-async def test_retell_is_told_who_answers_whom_to_ring_and_where_to_ask(market):
+async def test_retell_is_given_the_agent_the_fallback_number_and_the_webhook(market):
     shop = await open_shop(market, "retell")
     bought = await shop.buy()
     (number,) = [each for each in shop.org.numbers.values() if each["phone_number"] == bought["e164"]]
@@ -87,7 +85,7 @@ async def test_without_an_assistant_nothing_is_bought(market, api):
     await api.put(f"{market.agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
     problem = await market.refused(carrier="retell")
     assert (problem.status, problem.name) == (409, "conflict")
-    assert "no assistant at Retell" in problem.detail
+    assert "Only an assistant at Retell" in problem.detail
     problem = await market.refused(carrier="bland")
     assert (problem.status, problem.name) == (422, "no-key")
 
@@ -104,7 +102,7 @@ async def test_what_is_for_sale_names_the_providers_that_sell(shop, market, api)
     assert item in shown["items"]
 
 
-async def test_where_nobody_has_a_twilio_account_the_active_provider_sells(shop, market, api):
+async def test_without_any_twilio_account_the_active_provider_sells(shop, market, api):
     object.__setattr__(market.services.areas.accounts, "platform", None)  # as if the operator had set none
     await api.patch(market.agency.path, {"active_provider": shop.provider})
     assert (await market.buy())["carrier"] == shop.provider
@@ -118,11 +116,11 @@ async def test_what_was_sold_to_a_process_that_died_is_recorded_by_the_clock(sho
     assert [number["e164"] for number in await market.numbers()] == [bought.e164]
 
 
-async def test_while_nobody_knows_whether_it_was_sold_no_second_one_is_bought(shop, market, clock):
+async def test_while_the_outcome_of_a_purchase_is_unknown_no_second_number_is_bought(shop, market, clock):
     before = await shop.owned()
     planned, purchase = await shop.plan()
     problem = await market.refused(carrier=shop.provider, area_code="415")
-    assert (problem.status, problem.name) == (409, "conflict")  # somebody is at it
+    assert (problem.status, problem.name) == (409, "conflict")  # the process that made it has a minute
     clock.move(seconds=61)
     problem = await market.refused(carrier=shop.provider, area_code="415")
     assert (problem.status, problem.name) == (503, "provider-unreachable")  # it may still come
@@ -142,7 +140,7 @@ async def test_of_two_who_buy_there_at_once_both_know_what_is_theirs(shop, marke
     assert {number["e164"] for number in await market.numbers()} == set(sold)
 
 
-async def test_a_number_that_somebody_bought_there_by_hand_is_not_taken_for_ours(market, services, clock):
+async def test_a_number_that_the_agency_bought_there_itself_is_not_taken_for_ours(market, services, clock):
     shop = await open_shop(market, "bland")
     planned, purchase = await shop.plan()
     await planned.make(purchase)
@@ -180,7 +178,7 @@ async def test_a_provider_that_keeps_a_number_is_quoted(market, api):
     market.sandbox.state.faults.set("retell", {"fault": "409", "operation": "numbers"})
     problem = await api.refusal("DELETE", number_path(market.agency, bought["e164"]))
     assert (problem.status, problem.name) == (409, "conflict")
-    assert "Retell does not let go of" in problem.detail
+    assert "Retell refuses to release" in problem.detail
     assert await market.numbers() == [bought]
 
 
@@ -205,14 +203,14 @@ async def test_a_native_number_is_given_to_a_client_with_an_assistant_there_and_
     assert number["inbound_agents"][0]["agent_id"] == agent
 
 
-async def test_nobody_looks_for_a_native_number_at_the_carrier(shop, market, services):
+async def test_a_native_number_is_not_looked_for_at_the_carrier(shop, market, services):
     await shop.buy()
     market.sandbox.state.requests.clear()
     await services.areas.number_jobs.look_at_all_due()
     assert market.sandbox.state.requests_to("twilio") == []
 
 
-async def test_explain_names_the_provider_and_nobody_else(market, api, services):
+async def test_explain_names_only_the_provider(market, api, services):
     shop = await open_shop(market, "retell")
     bought = await shop.buy()
 

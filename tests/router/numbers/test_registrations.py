@@ -1,4 +1,4 @@
-"""Numbers as Vapi and Bland know them: made once, with nobody's main account, and taken away when nobody needs them."""
+"""Registrations at Vapi and Bland: made once, never with the platform's main account, and deleted when no longer needed."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ async def test_nothing_of_the_platforms_main_account_ever_reaches_a_provider(des
     body = {"e164": NUMBERS[0], "client_id": market.client["id"], "account": "platform"}
     await api.post(market.path, body)
     for provider in ("vapi", "bland"):
-        with pytest.raises(RegistrationError, match="platform's main account never goes to a provider"):
+        with pytest.raises(RegistrationError, match="platform's main account, whose token never goes to a provider"):
             await desk.ensure(NUMBERS[0], provider)
-    assert "by hand" in (await desk.shown(NUMBERS[0]))["problems"][0]
+    assert "made there" in (await desk.shown(NUMBERS[0]))["problems"][0]
     pair = base64.b64encode(f"{ACCOUNT_SID}:{AUTH_TOKEN}".encode())
     seen = [each for provider in ("vapi", "retell", "bland") for each in desk.asked(provider)]
     assert len(seen) > 5
@@ -201,7 +201,7 @@ async def test_a_carrier_that_makes_no_key_is_not_blamed_on_the_provider(desk, m
     assert refused.value.again
 
 
-async def test_another_assistant_or_owner_is_told_to_the_registration(desk, market, api):
+async def test_a_registration_follows_a_change_of_assistant_or_owner(desk, market, api):
     await market.buy(e164=SF)
     await desk.ensure(SF)
     other = Copy(market.sandbox.state.vapi.add_assistant(desk.vapi))
