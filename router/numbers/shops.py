@@ -29,23 +29,18 @@ class Shop(Protocol):
 
     async def plan(self, order: Order, purchase_id: str) -> Purchase:
         """The purchase as it will be made. Raises DomainError, ProviderError."""
-        ...
 
     async def make(self, purchase: Purchase) -> Bought:
         """Spend the money, once. Raises DomainError, ProviderError."""
-        ...
 
     async def find(self, purchase: Purchase) -> Bought | None:
         """The number, if it was bought. Raises DomainError where the seller cannot tell, ProviderError."""
-        ...
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
         """Raises ProviderError."""
-        ...
 
     def describe(self, purchase: Purchase, bought: Bought, client: Client) -> Number:
         """The number's row."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
