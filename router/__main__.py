@@ -10,7 +10,7 @@ _LONG_LIVED = ("serve", "worker", "fallback", "demo")
 
 
 def main() -> None:
-    """Commands that will open keys start anew with memory hygiene first, before anything else is loaded."""
+    """Commands that open keys first restart with memory hygiene, before anything else is loaded."""
     if sys.argv[1:2] and sys.argv[1] in _LONG_LIVED:
         restart_with_hygiene()
     from router.cli import main as run_command  # noqa: PLC0415

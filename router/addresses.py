@@ -1,4 +1,4 @@
-"""Our own addresses as the outside knows them."""
+"""Our public addresses."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from crypto import Secret
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """`public_url` and `fallback_url` (the base of the static fallback's address) have no slash at the end."""
+    """`public_url` and `fallback_url` (the base of the static fallback's address) do not end with a slash."""
 
     public_url: str
     fallback_url: str
 
     @property
     def voice(self) -> str:
-        """Where the carrier announces calls."""
+        """Where the carrier sends calls."""
         return f"{self.public_url}/webhooks/twilio/voice"
 
     @property
     def status(self) -> str:
-        """Where the carrier tells how calls end."""
+        """Where the carrier reports how calls ended."""
         return f"{self.public_url}/webhooks/twilio/status"
 
     @property
@@ -30,11 +30,11 @@ class Addresses:
         return f"{self.public_url}/console"
 
     def provider_webhook(self, provider: str, agency_id: str, token: Secret) -> str:
-        """Where a provider tells about calls. The token makes the address the agency's secret."""
+        """Where a provider reports on calls. The token makes the address a secret of the agency."""
         return f"{self._provider(provider, agency_id)}?{urlencode({'token': token.reveal()})}"
 
     def transfer(self, provider: str, agency_id: str, token: Secret) -> str:
-        """What an assistant asks to put its caller through to a person."""
+        """Where an assistant asks to transfer its caller to a person."""
         return f"{self._provider(provider, agency_id)}/transfer?{urlencode({'token': token.reveal()})}"
 
     def _provider(self, provider: str, agency_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading the body of a request, within a bound that is told before it costs anything."""
+"""Reads request bodies up to a limit, which is checked before a body is read if its length is declared."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from starlette.requests import ClientDisconnect, Request
 
 
 class TooLargeError(Exception):
-    """The body is larger than it may be. Nothing of it is kept."""
+    """The body is over the limit."""
 
 
 class CutOffError(Exception):
-    """The client went away before the body had ended."""
+    """The client disconnected before the body was complete."""
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
-    """The whole body. Raises TooLargeError as soon as that is known, CutOffError."""
+    """The whole body. Raises TooLargeError, as soon as the size is known, or CutOffError."""
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdecimal() and int(declared) > most_bytes:
         raise TooLargeError

@@ -1,4 +1,4 @@
-"""The time as an argument: everything that asks what time it is takes a `Clock`, so that tests can move it."""
+"""The clock as an argument: code that needs the time takes a `Clock`, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Returns the present moment, with its time zone."""
+"""Returns the current time, with its time zone."""
 
 
 def utc_now() -> datetime:

@@ -1,7 +1,7 @@
-"""The probes: is the process alive, may it be sent calls, what does it count.
+"""The probes (live, ready) and the metrics.
 
-Ready means that a call would be answered. A router that has lost its database but remembers routes still is,
-hence 200 and `degraded`: taking it out of service would lose the calls that it can place.
+Ready means that a call would be answered. A router that has lost its database but remembers routes is still ready: it
+answers 200 and `degraded`, because taking it out of service would lose the calls that it can place.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
@@ -19,21 +19,21 @@ from starlette.routing import Route
 from router.store.pool import Database
 from router.telemetry import metrics
 
-_CHECK_SECONDS: Final = 1.0  # a database that takes longer is no help to a caller either
-_CACHE_SECONDS: Final = 1.0  # probes from however many places ask the database once a second
+_CHECK_SECONDS: Final = 1.0  # a slower database does not help a caller either
+_CACHE_SECONDS: Final = 1.0  # all probes together ask the database at most once a second
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `detail` is shown to whoever asks: no addresses, no names."""
+    """One finding. `detail` is public: no addresses, no names."""
 
     ok: bool
     detail: str
 
 
 class ServiceHealth:
-    """What the probes are told of the process. Its commands and its service write here."""
+    """The state of the process that the probes report. Commands and the service set it."""
 
     def __init__(self) -> None:
         self.starting = True
@@ -42,11 +42,11 @@ class ServiceHealth:
         self._memory: Sized = ()
 
     def watch(self, database: Database, memory: Sized) -> None:
-        """These are asked from now on."""
+        """Ask these from now on."""
         self._database, self._memory = database, memory
 
     async def database(self) -> Check:
-        """Ask the database something cheap. May raise or hang: both count as lost."""
+        """Run a cheap query. If it raises or hangs, the database counts as lost."""
         if self._database is None:
             return Check(ok=False, detail="not connected yet")
         await self._database.settings.fetchval("SELECT 1")
@@ -103,28 +103,28 @@ def _describe(check: Check) -> dict[str, str]:
     return {"status": "ok" if check.ok else "unavailable", "detail": check.detail}
 
 
+@dataclass(slots=True)
 class _DatabaseCheck:
-    """The latest look at the database, shared by all who ask at the same time."""
+    """The latest check of the database, shared by concurrent probes."""
 
-    def __init__(self, state: ServiceHealth, clock: Callable[[], float]) -> None:
-        self._state = state
-        self._clock = clock
-        self._one_at_a_time = asyncio.Lock()
-        self._looked_at: float | None = None
-        self._latest = Check(ok=False, detail="not checked yet")
+    state: ServiceHealth
+    clock: Callable[[], float]
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked_at: float | None = None
+    _latest: Check = Check(ok=False, detail="not checked yet")
 
     async def look(self) -> Check:
         async with self._one_at_a_time:
-            if self._looked_at is None or self._clock() - self._looked_at >= _CACHE_SECONDS:
+            if self._looked_at is None or self.clock() - self._looked_at >= _CACHE_SECONDS:
                 self._latest = await self._ask()
-                self._looked_at = self._clock()
+                self._looked_at = self.clock()
             return self._latest
 
     async def _ask(self) -> Check:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                return await self._state.database()
+                return await self.state.database()
         except TimeoutError:
             return Check(ok=False, detail="no answer in time")
-        except Exception as error:  # noqa: BLE001 - the probe's answer is its report; the text could hold an address
+        except Exception as error:  # noqa: BLE001 - reported in the probe's answer; the error's text could hold an address
             return Check(ok=False, detail=type(error).__name__)

@@ -1,8 +1,8 @@
-"""Keeping opened keys out of memory after use, and memory out of core dumps and of other processes' sight.
+"""Keeps opened keys out of freed memory, out of core dumps and out of other processes' reach.
 
-glibc overwrites what is freed if it is told so at start, and Python's own allocator has to stand aside for that;
-so the process starts itself once more with the settings that do it. Elsewhere than on Linux with glibc nothing
-is changed, and `service.started` says so.
+glibc overwrites freed memory if it is configured to at start and Python does not use its own allocator, so the process
+restarts itself with these settings. On systems other than Linux with glibc nothing changes, and `service.started` says
+so.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ MEMORY_IS_OVERWRITTEN: Final = {
     "PYTHONMALLOC": "malloc",
     "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
 }
-"""The environment that makes it so."""
+"""The environment that makes glibc overwrite freed memory."""
 
 _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 
 
 def is_memory_overwritten(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether this process was started so that freed memory is overwritten."""
+    """Whether this process was started with these settings."""
     env = os.environ if environ is None else environ
     return _has_glibc() and all(env.get(name) == value for name, value in MEMORY_IS_OVERWRITTEN.items())
 
 
 def restart_with_hygiene(restart: Callable[[str, list[str], dict[str, str]], Any] = os.execve) -> None:
-    """Start this very command again with overwriting on, unless it is on or cannot be had here."""
+    """Restart this command with these settings, unless they are set or have no effect here."""
     if is_memory_overwritten() or not _has_glibc():
         return
     sys.stdout.flush()
@@ -45,7 +45,7 @@ def forbid_core_dumps() -> None:
 
 
 def hide_memory() -> None:
-    """Let no other process of the same user read this one's memory; on Linux only. Does not outlive an exec.
+    """Keep other processes of the same user from reading this one's memory. Linux only; ends with an exec.
 
     prctl(2), PR_SET_DUMPABLE. A debugger then needs CAP_SYS_PTRACE.
     """
@@ -53,12 +53,12 @@ def hide_memory() -> None:
 
 
 def is_memory_readable() -> bool:
-    """Whether other processes of the same user may read this one's memory, as far as that is known."""
+    """Whether other processes of the same user can read this one's memory; True if unknown."""
     return _prctl(_PR_GET_DUMPABLE, 0) != 0
 
 
 def _prctl(option: int, argument: int) -> int | None:
-    """None where there is no such thing."""
+    """None where prctl does not exist."""
     if sys.platform != "linux":
         return None
     return int(ctypes.CDLL(None).prctl(option, argument, 0, 0, 0))

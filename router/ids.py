@@ -1,4 +1,4 @@
-"""Ids and tokens that we make: opaque, with a prefix that says what they stand for."""
+"""Makes ids and tokens: opaque, with a prefix that says what they identify."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def new_id(prefix: str) -> str:
 
 
 def derive_id(prefix: str, name: str) -> str:
-    """The id of something that has this name: the same wherever and however often it is derived."""
+    """An id that is always the same for the same name."""
     return f"{prefix}_{_text(hashlib.sha256(name.encode()).digest()[:_BYTES])}"
 
 
 def new_secret(prefix: str) -> Secret:
-    """256 random bits behind a prefix by which scanners find a leaked one."""
+    """256 random bits, with a prefix by which secret scanners recognise it."""
     return Secret(f"{prefix}_{base64.urlsafe_b64encode(os.urandom(_SECRET_BYTES)).decode().rstrip('=')}")
 
 

@@ -1,4 +1,4 @@
-"""What callers and owners hear from us, in the languages we speak. Texts only; router.twiml speaks them."""
+"""What callers and owners hear from us, in each language. router.twiml makes TwiML of it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _PHRASES: Final[dict[str, Phrases]] = {
     ),
 }
 
-# The locales of the voices that Twilio's Say speaks with (Twilio docs: TwiML Say, "Available voices and languages").
+# The locales of Twilio's Say voices (Twilio docs: TwiML Say, "Available voices and languages").
 _SAY_LOCALES: Final = (
     "en-US en-GB en-AU en-CA en-IN es-ES es-MX es-US fr-FR fr-CA de-DE it-IT pt-BR pt-PT nl-NL da-DK fi-FI ja-JP "
     "ko-KR nb-NO pl-PL ru-RU sv-SE tr-TR hi-IN ro-RO is-IS cy-GB ca-ES zh-CN zh-HK zh-TW"
@@ -84,7 +84,7 @@ def phrases_for(language: str) -> Phrases:
 
 
 def say_locale(language: str) -> str:
-    """The locale that Twilio should speak a client's own text with; the nearest one it knows, else en-US."""
+    """The locale for a client's own text: the nearest one that Twilio has, else en-US."""
     primary = _SPOKEN_AS.get(_primary(language), _primary(language))
     region = language.partition("-")[2].rpartition("-")[2].lower()
     related = [locale for locale in _SAY_LOCALES if locale.startswith(f"{primary}-")]

@@ -1,4 +1,4 @@
-"""What an agency is told when a provider or the carrier refuses, sells nothing, or cannot be asked."""
+"""What an agency reads when a provider or the carrier refuses, has nothing to sell, or cannot be reached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNCLEAR: Final = frozenset(
 
 
 def explain_refusal(about: About, error: ProviderError) -> DomainError:
-    """`about` the provider or carrier that refused."""
+    """`about`: the provider or carrier that refused."""
     if error.kind is not ErrorKind.KEY_REJECTED:
         return UnreachableError(f"{about.label} could not be asked ({error}). Try again soon.", retry_after=5)
     return KeyRejectedError(f"{about.label} refused the key.{quote(error)} {about.find_key}")

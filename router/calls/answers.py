@@ -1,6 +1,6 @@
-"""Every step of a call is answered once: the first request's answer is stored, later ones find it.
+"""Every step of a call is answered once: the answer to the first request is stored and given to repeated ones.
 
-The claim itself is router.calls.claims; what a repeat means for the call is router.calls.flow.
+Claiming a step is router.calls.claims; what a repeated request means for the call is router.calls.flow.
 """
 
 from __future__ import annotations
@@ -29,14 +29,6 @@ _LAST_POLL_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What there is for a repeated request: a document that is still good, or where the call stands, or neither."""
-
-    document: str | None = None
-    latest: CallState | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Answers:
     """Keeps and finds the answers of steps."""
 
@@ -49,7 +41,7 @@ class Answers:
     answer_deadline: float
 
     async def keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
-        """Store the answer to the step that `state` came with; durable, with all events noted before, or late."""
+        """Store the answer to the step of `state`, durably and after all events noted before, unless time runs out."""
         sealed = seal_answer(self.keyring, answer, *state.mark)
         now = self.clock()
         self.recorder.note(StoreAnswer(state.account_sid, state.call_sid, str(state.step), now, sealed))
@@ -58,32 +50,34 @@ class Answers:
         return answer.document
 
     async def forget(self, state: CallState) -> None:
-        """The step that `state` came with was not taken after all: whoever comes next takes it."""
+        """Release the step of `state`, so that the next request can claim it."""
         self.own_steps.drop(state.mark)
         await self.guard.ask(lambda: forget_step(self.pool, state.account_sid, state.call_sid, str(state.step)))
 
-    async def find(self, state: CallState, deadline: Deadline) -> Found:
-        """Wait for whoever is at work on this step, until the deadline or theirs.
+    async def find(self, state: CallState, deadline: Deadline) -> str | CallState | None:
+        """For a repeated request: a document that is still valid, or where the call stands, or neither.
 
-        The database knows best, but not what is still on its way there from this process.
+        Waits for the answer to this step until the deadline, or that of the request that claimed it.
+
+        The database comes first, but may lack what this process has not written yet.
         """
         try:
             return await self._find_stored(state, deadline)
         except DATABASE_ERRORS:
             return await self._find_own(state, deadline)
 
-    async def _find_own(self, state: CallState, deadline: Deadline) -> Found:
+    async def _find_own(self, state: CallState, deadline: Deadline) -> str | CallState | None:
         kept = await self.own_steps.wait_for(state.mark, deadline.left_for_work())
         answer = None if kept is None else self._open(state, kept.sealed, state.step)
         if kept is None or answer is None:
-            return Found()
+            return None
         later = self._open_later(answer)
         if later is None and self.clock() - kept.at < GOOD_FOR:
-            return Found(answer.document)
-        return Found(latest=(later or answer).state)
+            return answer.document
+        return (later or answer).state
 
     def _open_later(self, answer: Answer) -> Answer | None:
-        """What this process answered to the last of the steps that followed, if there was one."""
+        """The answer of this process to the last of the steps that followed, if any."""
         later = None
         while state := (later or answer).state:
             kept = self.own_steps.answer_to(state.mark)
@@ -93,7 +87,7 @@ class Answers:
             later = following
         return later
 
-    async def _find_stored(self, state: CallState, deadline: Deadline) -> Found:
+    async def _find_stored(self, state: CallState, deadline: Deadline) -> str | CallState | None:
         pause, step = _FIRST_POLL_SECONDS, str(state.step)
         while True:
             stored = await self.guard.ask(lambda: find_step(self.pool, state.account_sid, state.call_sid, step))
@@ -103,11 +97,11 @@ class Answers:
                 fresh = self.clock() - stored.answered_at < GOOD_FOR and not stored.passed
                 answer = self._open(state, stored.answer, state.step) if fresh else None
                 if answer is not None:
-                    return Found(answer.document)
-                return Found(latest=await self._find_latest(state))
+                    return answer.document
+                return await self._find_latest(state)
             given_up = (self.clock() - stored.claimed_at).total_seconds() >= self.answer_deadline
             if given_up or deadline.left_for_work() <= pause:
-                return Found()
+                return None
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LAST_POLL_SECONDS)
 

@@ -1,7 +1,7 @@
-"""Claiming a call's steps: in the database, or while that is away from what this process remembers.
+"""Claims a call's steps in the database or, while that is away, from what this process remembers.
 
-Away: a number seen lately is still placed, from its remembered route; a later step goes on from the state that it
-carries. What would have been inserted is noted for the recorder, under ids that everybody derives alike.
+While the database is away, a call to a number seen lately is placed with its remembered route, and a later step
+continues from the state in its address. The rows go to the recorder; every process derives the same ids for them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from router.store.guard import Guard
 from router.store.keys.proofs import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
 
-_NO_CAP: Final = 1_000_000  # for callers without a number: they are many
+_NO_CAP: Final = 1_000_000  # for callers without a number, who may be many
 
 
 class UnavailableError(Exception):
-    """The database is away and nothing is known of this call: the carrier's own fallback has to take it."""
+    """The database is away and this process knows nothing about the call: the static fallback has to take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Inbound:
     from_number: str  # as Twilio spelled it
     caller: str | None  # E.164
     to: str
-    forwarded_from: str | None  # what that phone's E.164 number ends with
+    forwarded_from: str | None  # the end of that phone's E.164 number
     tokens: tuple[SealedToken, ...] | None  # those that proved it; None for the platform's own
 
     @property
@@ -49,7 +49,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """An inbound call as it begins: its state, without a ladder yet, and what claiming it said."""
+    """An inbound call: its state, still without a ladder, and the result of claiming it."""
 
     state: CallState
     claim: CallClaim
@@ -57,7 +57,7 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How many calls at once one caller and one agency may have; over that, calls go to the voicemail."""
+    """How many concurrent calls a caller and an agency may have; further calls go to voicemail."""
 
     of_caller: int
     of_agency: int
@@ -65,8 +65,6 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Claims steps."""
-
     database: Database
     guard: Guard
     memory: RouteMemory
@@ -76,7 +74,7 @@ class Claims:
     clock: Clock
 
     async def claim_call(self, call: Inbound) -> NewCall | None:
-        """None: nobody has set up that number on that account. Raises UnavailableError."""
+        """None: that number is not set up on that account. Raises UnavailableError."""
         now, asked = self.clock(), self.memory.now()
         try:
             claim = await self.guard.ask(
@@ -101,13 +99,13 @@ class Claims:
         self.memory.keep_route(claim.route, asked)
         state = _begin(call, claim.route, now)
         self.recorder.note(state.record, _step_record(state, now), spool_only=True)
-        # Taken on here while the database was away, it may still have to hear of it.
-        # Whoever came second does not take it on: its reply may be read before that of whoever came first.
+        # This process may have begun the call while the database was away, before the database had it.
+        # A repeated request does not begin it: its reply may arrive before that to the first request.
         begun = claim.claimed and self.own_steps.begin(state.mark)
         return NewCall(state, replace(claim, claimed=begun))
 
     async def claim_step(self, state: CallState) -> StepClaim:
-        """The route as it is now, and what happened before; both unknown while the database is away."""
+        """Also reads the current route and what happened before, both unknown while the database is away."""
         now, away = self.clock(), False
         try:
             claim = await self.guard.ask(
@@ -125,7 +123,7 @@ class Claims:
             claim, away = StepClaim(True, state.route, None), True
         self.recorder.note(_step_record(state, now), spool_only=not away)
         begun = claim.claimed and self.own_steps.begin(state.mark)
-        # While something is in the spool, the database does not know all that happened.
+        # While records are in the spool, the database does not have all of the facts.
         facts = None if self.recorder.spooling else claim.facts
         return StepClaim(begun, claim.route, facts)
 

@@ -19,8 +19,8 @@ from router.calls.state import CallState
 from router.calls.steps import END, Step
 from router.clock import Clock
 from router.ids import derive_id
-from router.routing.attempts import Attempt, Ended, Late, Skipped, Started, Unreadable
 from router.routing.circuit import Change, usage_of
+from router.routing.dispatch import Attempt, Ended, Late, Skipped, Started, Unreadable
 from router.routing.failures import EFFECTS
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall

@@ -1,6 +1,6 @@
-"""What a number's static fallback address carries: whom to ring, how long, what to say. Sealed, and all it needs.
+"""The sealed content of a number's static fallback URL: whom to ring, how long, what to say.
 
-Serving it is router.webhooks.fallback; this only packs and unpacks.
+router.webhooks.fallback serves it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Fallback:
     client_id: str
     client_name: str
     number: str  # E.164, the client's
-    phone: str | None  # E.164, the owner's; None goes straight to a message
+    phone: str | None  # E.164, the owner's; None: straight to voicemail
     ring_seconds: int
     screen: bool
     caller_id: Literal["caller", "number"]
@@ -37,13 +37,13 @@ _FORM: Final = TypeAdapter(Fallback)
 
 
 def fallback_address(keyring: Keyring, base_url: str, fallback: Fallback) -> str:
-    """The whole VoiceFallbackUrl. Every call gives another text for the same content: nonces are random."""
+    """The whole VoiceFallbackUrl. It differs each time, even for the same content: nonces are random."""
     sealed = keyring.seal(_FORM.dump_json(fallback), _CONTEXT)
     return f"{base_url}/fallback/voice?{urlencode({'t': sealed})}"
 
 
 def open_fallback(keyring: Keyring, sealed: str) -> Fallback:
-    """Raises crypto.OpenError for anything that `fallback_address` did not make."""
+    """Raises crypto.OpenError for what `fallback_address` did not seal."""
     try:
         return _FORM.validate_json(keyring.open_bytes(sealed, _CONTEXT))
     except ValidationError:

@@ -143,10 +143,7 @@ class CallFlow:
     async def _repeat(self, state: CallState, deadline: Deadline) -> str | CallState:
         """Twilio repeats a request: the stored answer while it is valid, else where the call stands."""
         emit("step.repeated", call_sid=state.call_sid, step=str(state.step))
-        found = await self.answers.find(state, deadline)
-        if found.document is not None:
-            return found.document
-        return found.latest or await self._take_over(state, deadline)
+        return await self.answers.find(state, deadline) or await self._take_over(state, deadline)
 
     async def _take_over(self, state: CallState, deadline: Deadline) -> str:
         """The process that claimed this step is too slow, or died with what it had noted."""

@@ -1,4 +1,4 @@
-"""Acting on a live call through the carrier's API, with the credentials of the account that the call is on."""
+"""Changes live calls through the carrier's API, with the credentials of the call's account."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ _REQUEST_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LiveCalls:
-    """What can be done to a call that is on."""
-
     database: Database
     guard: Guard
     memory: RouteMemory
@@ -35,7 +33,7 @@ class LiveCalls:
     clock: Clock
 
     async def limit_talk(self, state: CallState, seconds: int) -> None:
-        """From now on the call lasts that long at most: a media stream has no limit in its document."""
+        """Limit the call to `seconds` from now. TwiML has no such limit for a media stream."""
         so_far = self.clock().timestamp() - state.started_at
         try:
             account = await self._account_of(state)
@@ -44,10 +42,10 @@ class LiveCalls:
             self.events.note(state, "call.unlimited", exception=error)
 
     async def move(self, state: CallState, url: str, seconds: int, limit: float) -> None:
-        """Let the carrier go on with the document at `url` (absolute), for `seconds` from now at most.
+        """Make the carrier continue with the document at `url` (absolute), for at most `seconds` from now.
 
-        The number's fallback is named again: whether it still holds after an update is not documented. Raises
-        ProviderError, OpenError, LookupError, and the database's errors.
+        The number's fallback is sent again, because Twilio does not document whether an update keeps it. Raises
+        ProviderError, OpenError, LookupError and the database's errors.
         """
         so_far = self.clock().timestamp() - state.started_at
         account = await self._account_of(state)
@@ -67,7 +65,7 @@ class LiveCalls:
         raise LookupError("no key for the account")
 
     async def _tokens_of(self, account_sid: str) -> tuple[SealedToken, ...]:
-        """As remembered: whoever acts on a call has just been told of it with one of them."""
+        """Usually remembered: a request that one of them signed has just arrived."""
         known = self.memory.find_tokens(account_sid)
         if known is not None:
             return known

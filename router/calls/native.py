@@ -1,7 +1,7 @@
-"""Calls to numbers that were bought from a voice provider: they never pass through us, the provider tells of them.
+"""Calls to numbers that were bought from a voice provider: they do not pass through us, the provider reports them.
 
-The account of such a call is the provider's name, its CallSid the provider's id of it, and ours is made from these as
-ever: whatever comes first brings the call, and what comes twice, or late, changes nothing.
+The account of such a call is the provider's name, and its CallSid is the provider's call id. Our id is derived from both
+as for every call, so that any event may come first, and repeated or late events change nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NativeCalls:
     clock: Clock
 
     async def answer(self, provider: Provider[Any], agency_id: str, event: ProviderEvent) -> Mapping[str, Any] | None:
-        """Which assistant takes the call that an "asked" event is about. None: nobody knows better than the provider."""
+        """Which assistant takes the call of an "asked" event. None: the provider decides."""
         number = await self._find(provider.name, agency_id, event)
         if number is None:
             return None
@@ -58,7 +58,7 @@ class NativeCalls:
         return provider.answer_question(event, number.assistant_id, variables, metadata)
 
     async def take(self, provider: str, agency_id: str, event: ProviderEvent) -> bool:
-        """Whether the event is about a call to a number of the provider's own; it is recorded then."""
+        """Record the event if it is about a call to one of the provider's own numbers; else False."""
         if event.provider_call_id is None:
             return False
         if event.call_id not in (None, call_id_of(provider, event.provider_call_id)):
@@ -87,7 +87,7 @@ class NativeCalls:
         return None if to is None else await find_answering(self.database.settings, agency_id, to, provider)
 
     def _receive(self, provider: str, agency_id: str, number: Answering, event: ProviderEvent) -> CallState:
-        """The call is there from now on, whichever event came first."""
+        """Record the call, whichever of its events arrives first."""
         now = self.clock()
         if event.kind == "ended" and event.seconds is not None:
             now -= timedelta(seconds=event.seconds)
@@ -108,7 +108,7 @@ class NativeCalls:
         return state
 
     async def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
-        """What the provider said last, and that it answered if its beginning was never told."""
+        """Note the end, and the answer if its start was never reported."""
         if not event.provider_fault:
             self.events.note_answer(
                 state, "ai", provider, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
@@ -127,6 +127,6 @@ class NativeCalls:
 
 
 def _as_e164(said: str | None) -> str | None:
-    """Some providers leave the plus sign out. None for a withheld or malformed number."""
+    """Adds the plus sign that some providers leave out. None for a withheld or malformed number."""
     digits = (said or "").removeprefix("+")
     return f"+{digits}" if _DIGITS.fullmatch(digits) else None

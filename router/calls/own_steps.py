@@ -1,4 +1,4 @@
-"""The steps that this process has taken on, and what it answered to them."""
+"""The steps that this process has begun, and its answers to them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Kept:
 
 
 class OwnSteps:
-    """Bounded: of very many, the oldest are forgotten."""
+    """Bounded: the oldest steps are forgotten first."""
 
     def __init__(self) -> None:
         self._steps: FIFOCache[Mark, asyncio.Future[Kept]] = FIFOCache(_MOST)
 
     def begin(self, mark: Mark) -> bool:
-        """Take a step on. False: it was, and is answered or being answered."""
+        """Begin a step. False: this process has begun or answered it already."""
         if mark in self._steps:
             return False
         self._steps[mark] = asyncio.get_running_loop().create_future()
@@ -42,16 +42,16 @@ class OwnSteps:
             step.set_result(kept)
 
     def drop(self, mark: Mark) -> None:
-        """The step was not taken on after all."""
+        """The step was not begun after all."""
         self._steps.pop(mark, None)
 
     def answer_to(self, mark: Mark) -> Kept | None:
-        """None: it is not answered here, or not yet."""
+        """None: this process has not answered it, or not yet."""
         step = self._steps.get(mark)
         return step.result() if step is not None and step.done() else None
 
     async def wait_for(self, mark: Mark, limit: float) -> Kept | None:
-        """The answer to a step, waited for if it is being answered here."""
+        """The answer to a step. Waits if this process is working on it."""
         step = self._steps.get(mark)
         if step is not None:
             await asyncio.wait({step}, timeout=max(limit, 0))

@@ -1,9 +1,8 @@
-"""Makes what happened on calls durable: collects records and commits many at a time over a connection of its own.
+"""Makes what happened on calls durable: collects records and commits many at a time over its own connection.
 
-`note` costs nothing; `flush` waits until everything noted before is on a disk: the database's, or the spool's while
-the database is away. Meanwhile it is looked for, beside the writing; when it is back the spool is replayed in order.
-Without room on either, records wait here, bounded, and are tried again; the caller on the line never waits longer
-than the flush's limit.
+`note` does not wait; `flush` waits until everything noted before is durable: in the database or, while that is away, in
+the spool. Meanwhile the recorder tries to reconnect, then replays the spool in order. If neither has room, records wait
+here, up to a limit, and are tried again. A caller never waits longer than the flush's limit.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ _MOST_IN_A_BATCH: Final = 500
 _MOST_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 5.0
-_COMMIT_SECONDS: Final = 1.5  # shorter than a flush is waited for, so that a silent server still leaves time to spool
-_REPLAY_SECONDS: Final = 5.0  # for a batch that nobody waits for
-_LAST_BYTES: Final = 256 * 1024  # so little of the spool is replayed while new records wait for it
+_COMMIT_SECONDS: Final = 1.5  # less than a flush's limit, so that a silent server leaves time to spool
+_REPLAY_SECONDS: Final = 5.0  # for a batch that no flush waits for
+_LAST_BYTES: Final = 256 * 1024  # of the spool; they are replayed while new records wait
 
 
 class _Noted(NamedTuple):
@@ -40,7 +39,7 @@ class _Noted(NamedTuple):
 
 
 class Recorder:
-    """The batch writer. `connect` opens its connections, also after a loss; it says when the database is back."""
+    """The batch writer. `connect` opens its connections. The recorder tells `guard` when the database is back."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], guard: Guard, spool: Spool) -> None:
         self._connect = connect
@@ -48,14 +47,14 @@ class Recorder:
         self._spool = spool
         self._connection: Connection | None = None
         self._waiting: deque[_Noted] = deque()
-        self._batch: list[_Noted] = []  # taken from those waiting, and tried until it is durable
-        self._noted = 0  # how many records were ever noted, and how many of them are settled: durable, refused, dropped
+        self._batch: list[_Noted] = []  # taken from `_waiting`, and tried until it is durable
+        self._noted = 0  # how many records were ever noted, and how many of these are durable, refused or dropped
         self._settled = 0
-        self._dropped = 0  # since that was last said
+        self._dropped = 0  # since that was last logged
         self._stuck = False
         self._wake = asyncio.Event()
         self._behind = asyncio.Event()  # the database lacks something
-        self._turn = asyncio.Lock()  # of whoever appends to the spool, or decides that it is empty
+        self._turn = asyncio.Lock()  # held to append to the spool, or to decide that it is empty
         self._changed = asyncio.Condition()
         self._closing = asyncio.Event()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
@@ -63,7 +62,7 @@ class Recorder:
 
     @property
     def spooling(self) -> bool:
-        """Whether something that was noted is not in the database yet because that was away."""
+        """Whether records are missing in the database because it was away."""
         return self._behind.is_set()
 
     def start(self) -> None:
@@ -75,7 +74,7 @@ class Recorder:
         )
 
     async def aclose(self) -> None:
-        """Make durable what is waiting, within a few seconds, and stop."""
+        """Write what is waiting, within a few seconds, and stop."""
         self._closing.set()
         self._wake.set()
         if self._tasks:
@@ -90,10 +89,10 @@ class Recorder:
         self._spool.close()
 
     def note(self, *records: Record, spool_only: bool = False) -> None:
-        """Keep for the next commit.
+        """Keep records for the next commit.
 
-        `spool_only`: the database has them already, unless it loses its last moments in a crash. Then the spool, in
-        which all that followed stands, has to have them too.
+        `spool_only`: the database has them already, but may lose its last commits in a crash. So they go into the spool
+        together with the records that follow.
         """
         for record in records:
             if len(self._waiting) >= _MOST_WAITING:
@@ -105,7 +104,7 @@ class Recorder:
         self._wake.set()
 
     async def flush(self, limit: float) -> bool:
-        """Wait until all that was noted so far is durable, `limit` seconds at most. False if it is not."""
+        """Wait at most `limit` seconds until everything noted so far is durable. False if it is not."""
         goal = self._noted
         if self._settled >= goal:
             return True
@@ -127,19 +126,15 @@ class Recorder:
                 if not durable and self._closing.is_set():
                     return
                 if not durable:
-                    await self._pause()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._closing.wait(), _RETRY_SECONDS)
             elif self._closing.is_set():
                 return
             else:
                 await self._wake.wait()
 
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_RETRY_SECONDS):
-                await self._closing.wait()
-
     async def _settle_next(self) -> bool:
-        """Make one batch durable; False if neither the database nor the spool takes it."""
+        """Make one batch durable. False if neither the database nor the spool takes it."""
         if not self._batch:
             self._batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_A_BATCH))]
         started = time.monotonic()
@@ -156,7 +151,7 @@ class Recorder:
         return True
 
     async def _write_batch(self) -> bool:
-        """False if the database is away, or has to wait its turn behind the spool."""
+        """False if the database is away, or the spool has to be replayed first."""
         if self.spooling:
             return False
         try:
@@ -165,7 +160,7 @@ class Recorder:
             await _write_all(
                 self._connection, [each.record for each in self._batch if not each.spool_only], _COMMIT_SECONDS
             )
-        except Exception as error:  # noqa: BLE001  whatever it is, the records are kept
+        except Exception as error:  # noqa: BLE001  the records are kept, whatever fails
             self._disconnect()
             self._guard.lost(type(error).__name__)
             return False
@@ -174,13 +169,13 @@ class Recorder:
     async def _spool_batch(self) -> bool:
         try:
             metrics.spool_bytes(await asyncio.to_thread(_append, self._spool, [each.record for each in self._batch]))
-        except Exception as error:  # noqa: BLE001  a full disk or a record that has no form there: they are kept here
+        except Exception as error:  # noqa: BLE001  a full disk, or a value that cannot be written there: the records wait here
             emit("recorder.failed", count=0, reason=type(error).__name__)
             return False
         return True
 
     async def _catch_up(self) -> None:
-        """Whenever something is behind: until the database answers and has it all."""
+        """Whenever the database lacks records: replay the spool until it has them all."""
         while True:
             await self._behind.wait()
             try:
@@ -198,13 +193,13 @@ class Recorder:
                 async with self._turn:
                     file = await asyncio.to_thread(self._spool.take)
                 if file is None:
-                    break  # the rest is other processes'
+                    break  # the rest belongs to other processes
                 count += await self._replay_file(connection, file, _REPLAY_SECONDS)
             async with self._turn:
                 while file := await asyncio.to_thread(self._spool.take):
                     count += await self._replay_file(connection, file, _COMMIT_SECONDS)
                 metrics.spool_bytes(await asyncio.to_thread(self._spool.size))
-                if not self._guard.away:  # somebody may have lost it again, and records are spooled since
+                if not self._guard.away:  # it may be lost again, and records spooled since
                     self._behind.clear()
                 self._disconnect()
                 self._connection = connection
@@ -215,7 +210,7 @@ class Recorder:
             emit("spool.replayed", count=count, duration_ms=round((time.monotonic() - started) * 1000))
 
     async def _replay_file(self, connection: Connection, file: SpoolFile, limit: float) -> int:
-        """How many records were written. After a loss it is begun again: what was written already does no harm."""
+        """Returns how many records were written. After a loss it starts over: writing a record twice does no harm."""
         batches, count = self._spool.read(file), 0
         while batch := await asyncio.to_thread(next, batches, None):
             await _write_all(connection, batch, limit)
@@ -238,7 +233,7 @@ class Recorder:
             self._changed.notify_all()
 
     def _report_dropped(self) -> None:
-        """One line for many: a full recorder must not fill the log as well."""
+        """One line for all of them, so that a full recorder does not flood the log."""
         if self._dropped:
             emit("recorder.failed", count=self._dropped, reason="full")
             self._dropped = 0
@@ -248,13 +243,13 @@ class Recorder:
 
 
 def _append(spool: Spool, records: Sequence[Record]) -> int:
-    """How many bytes are waiting there now."""
+    """Returns the spool's size in bytes."""
     spool.append(records)
     return spool.size()
 
 
 async def _write_all(connection: Connection, batch: Sequence[Record], limit: float) -> None:
-    """One record that is refused must not take the others along. Raises only if the database is away."""
+    """Write the batch, or each record alone if one is refused. Raises only if the database is away."""
     try:
         await _commit(connection, batch, limit)
     except Exception as error:
@@ -272,7 +267,7 @@ async def _write_all(connection: Connection, batch: Sequence[Record], limit: flo
 
 
 async def _commit(connection: Connection, batch: Sequence[Record], limit: float) -> None:
-    # Without a connection the driver stops waiting for a server that says nothing, also while it rolls back.
+    # Without its connection, the driver stops waiting for a silent server, also during a rollback.
     giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
         async with connection.transaction():
@@ -287,5 +282,5 @@ async def _commit(connection: Connection, batch: Sequence[Record], limit: float)
 
 
 def _is_away(connection: Connection, error: Exception) -> bool:
-    """Otherwise it is about a record: refused by PostgreSQL, or with arguments that the driver cannot send."""
+    """Otherwise the error is about a record that PostgreSQL refuses or the driver cannot encode."""
     return connection.is_closed() or (isinstance(error, AWAY_ERRORS) and not isinstance(error, asyncpg.InterfaceError))

@@ -1,4 +1,4 @@
-"""What a caller gets when our own code fails, is too slow, or has lost where the call stands: a person or the voicemail."""
+"""What a caller gets if our code fails, is too slow, or has lost the call's state: a person or the voicemail."""
 
 from __future__ import annotations
 
@@ -24,23 +24,21 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Rescues calls."""
-
     database: Database
     guard: Guard
     documents: Documents
 
     async def in_time(self, state: CallState, work: Awaitable[Answer], deadline: Deadline) -> Answer | str:
-        """What `work` comes to; if it fails or takes too long, the first human rung, from what is at hand."""
+        """The result of `work`; if it fails or takes too long, the document of the first human rung."""
         try:
             async with asyncio.timeout(deadline.left_before_rescue()):
                 return await work
-        except Exception as error:  # noqa: BLE001  the caller goes on to a person or a recorder; we see the bug
+        except Exception as error:  # noqa: BLE001  the caller gets a person or the voicemail; the log has the bug
             emit("request.failed", exception=error, step=str(state.step), call_sid=state.call_sid)
             return self.documents.serve_human(state).document
 
     async def recover(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:
-        """A callback whose state is lost: a caller who is still there gets the voicemail."""
+        """A callback without its state: a caller who is still on the line gets the voicemail."""
         if legs.is_caller_gone(params):
             return twiml.nothing()
         call = await self.guard.ask(lambda: find_call(self.database.calls, account_sid, call_sid))

@@ -1,7 +1,8 @@
-"""What a provider's report means for the call that it is about.
+"""What a provider's report means for its call.
 
-Reports come late, twice, in any order and from more than one provider. Each thing is noted once; a call that is over
-stays over. Who may report is router.webhooks.providers; calls that we hear of from nobody else are router.calls.native.
+Reports arrive late, repeatedly, out of order and from more than one provider. Each event is noted once, and a call that
+is over stays over. router.webhooks.providers verifies reports; router.calls.native has the calls that only a provider
+reports.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from router.store.pool import Database
 
 _ENDS: Final = ("ai.ended", "ai.failed")
 _LONGEST_WORD: Final = 300
-_MOST_KINDS: Final = 20  # of other things that one provider may tell of one call
+_MOST_KINDS: Final = 20  # of reports without a meaning to us, for a provider and call
 _MOST_KNOWN: Final = 10_000
 _FLUSH_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Takes reports of proven origin."""
+    """Takes verified reports."""
 
     database: Database
     recorder: Recorder
@@ -49,7 +50,7 @@ class Reports:
     async def take(
         self, provider: str, agency_id: str, event: ProviderEvent
     ) -> Literal["unknown_call", "foreign_call"] | None:
-        """Durable when it returns. None: taken; else why not. Raises DATABASE_ERRORS: it has to come again."""
+        """Durable when it returns. None: taken; else why not. Raises DATABASE_ERRORS: the provider has to send it again."""
         mark = (provider, agency_id, event.provider_call_id, event.call_id, event.original)
         if event.kind == "other" and mark in self._taken:
             return None
@@ -62,11 +63,11 @@ class Reports:
             return "foreign_call"
         await self._note(call, provider, event)
         if event.kind == "other":
-            self._remember(mark)
+            self._taken[mark] = None
         return None
 
     def keep_story(self, call_id: str, provider: str, event: ProviderEvent) -> None:
-        """What the report says of the call as a whole."""
+        """Keep what the report says about the whole call."""
         if event.kind not in ("ended", "analyzed"):
             return
         self.recorder.note(
@@ -83,7 +84,7 @@ class Reports:
         )
 
     def keep_other(self, state: CallState, provider: str, event: ProviderEvent, facts: Iterable[Fact]) -> None:
-        """Something that means nothing to us: its name is kept, once, of the first few that there are."""
+        """Keep the name of a report without a meaning to us: once, and only for the first few."""
         kinds = {fact.step for fact in facts if fact.event == "ai.reported" and fact.provider == provider}
         kind = event.original[:_LONGEST_WORD]
         if kind in kinds or len(kinds) >= _MOST_KINDS:
@@ -93,9 +94,7 @@ class Reports:
         )
 
     async def count_end(self, state: CallState, provider: str, failure: ErrorKind | None) -> None:
-        """The provider failed a call, or did not. Its circuit hears of it, and whoever looks after the key that the call
-        was made with.
-        """
+        """Count the end of a call, failed or not, for the circuits and for the key with which the call was made."""
         agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
         version = await find_key_version(self.database.settings, agency_id, provider, began)
         if version is not None:
@@ -118,7 +117,7 @@ class Reports:
             await self.count_end(state, provider, event.failure)
 
     async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:
-        """It answered, unless its leg is over by now, or somebody said so before."""
+        """Note that the AI answered, unless its leg is over or the answer is known."""
         step = _step_of_leg(facts, provider)
         if (
             step is None
@@ -131,7 +130,7 @@ class Reports:
             self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
 
     def _note_end(self, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> bool:
-        """One end a provider. Whether this is it, and not a repetition."""
+        """Note one end for each provider. False for a repetition."""
         failure = None if is_being_moved(facts) else event.failure
         known = _ends(facts, provider)
         explained = failure is None or any(end.event == "ai.failed" or end.reason for end in known)
@@ -146,16 +145,13 @@ class Reports:
             provider_call_id=event.provider_call_id,
         )
 
-    def _remember(self, mark: tuple[str | None, ...]) -> None:
-        self._taken[mark] = None
-
 
 def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:
     return [fact for fact in facts if fact.event in _ENDS and fact.provider == provider]
 
 
 def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> Step | None:
-    """The leg on which the provider has the call: the one after the step at which it took it on."""
+    """The leg on which the provider has the call: the one after the step with its handoff."""
     for fact in facts:
         if fact.event == "handoff.succeeded" and fact.provider == provider:
             return (Step.parse(fact.step) if fact.step else INBOUND).after("ai")
@@ -163,7 +159,7 @@ def _step_of_leg(facts: tuple[Fact, ...], provider: str) -> Step | None:
 
 
 def _counts(call: StoredCall, provider: str, failure: ErrorKind | None, facts: tuple[Fact, ...]) -> bool:
-    """Not what counted already when its leg failed, what is our doing, or a caller who hung up before it could answer."""
+    """Whether the end counts: not if the failed leg did, if we moved the call, or if the caller hung up before an answer."""
     if failure is None:
         return True
     if is_being_moved(facts) or any(fact.event == "handoff.failed" and fact.provider == provider for fact in facts):

@@ -92,9 +92,7 @@ class Spool:
     most_bytes: int = MOST_BYTES
     _own: SpoolFile | None = field(default=None, init=False)  # what is appended to
     _taken: list[SpoolFile] = field(default_factory=list, init=False)  # to be replayed by this process
-    _left: set[Path] = field(
-        default_factory=set, init=False
-    )  # not for this process: unusable, or of unknown kinds only
+    _left: set[Path] = field(default_factory=set, init=False)  # unusable files, and those of unknown kinds only
     _told: set[str] = field(default_factory=set, init=False)  # unknown kinds that have been logged
 
     def append(self, records: Sequence[Record]) -> None:
@@ -158,7 +156,7 @@ class Spool:
         self._taken, self._own = [], None
 
     def _adopt(self) -> None:
-        """Take the files that nobody holds."""
+        """Take the files that no process holds."""
         for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
             if path in self._left:
                 continue
@@ -175,7 +173,7 @@ class Spool:
                 handle.close()
 
     def _create(self) -> SpoolFile:
-        """Under its own name only once it is locked, so that nobody takes it for one that was left behind."""
+        """Renamed to its final name once it is locked, so that no other process takes it for an abandoned one."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}{_SUFFIX}"
         draft = path.with_suffix(_UNFINISHED)
@@ -190,7 +188,7 @@ class Spool:
         return SpoolFile(path, handle)
 
     def _frames(self, rows: Sequence[_Row]) -> bytes:
-        """As many as it takes: one that is too large would not be read again."""
+        """Several, where one would be too large to be read back."""
         frame = self._frame(rows)
         if len(frame) <= _HEAD.size + _LARGEST_FRAME or len(rows) == 1:
             return frame
@@ -210,7 +208,7 @@ class Spool:
             return None
 
     def _read_rows(self, file: SpoolFile, rows: Sequence[_Row]) -> list[Record]:
-        """The records that this version can write; what else there is is noted of the file."""
+        """The records that this version knows; the others are put by and counted."""
         records, newer = [], []
         for kind, fields in rows:
             if kind not in KINDS:
@@ -226,7 +224,7 @@ class Spool:
         return records
 
     def _put_by(self, file: SpoolFile, rows: Sequence[_Row]) -> None:
-        """For a version that knows them. Without room for that the whole file is left as it is."""
+        """Keep them for a version that knows them. If they cannot be written, the whole file stays as it is."""
         if file.path in self._left:
             return
         try:
@@ -258,7 +256,7 @@ class Spool:
                 emit("recorder.failed", reason="unknown_kind", kind=kind, count=count)
 
     def _give_up(self, path: Path, error: OSError) -> None:
-        """Said once; not tried again by this process."""
+        """Log it once. This process does not try the file again."""
         self._left.add(path)
         emit("recorder.failed", reason="spool_file_unusable", count=1, exception=error)
 
@@ -275,7 +273,7 @@ def _read_payload(file: FileIO, head: bytes) -> bytes | None:
 
 
 def _make(path: Path) -> FileIO:
-    """Whatever is left there of an earlier try is overwritten."""
+    """Overwrites what an earlier attempt left there."""
     return FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "r+")
 
 
@@ -292,7 +290,7 @@ def _size(path: Path) -> int:
 
 
 def _lock(handle: FileIO) -> bool:
-    """Until it is closed. False: somebody else has it, perhaps we ourselves."""
+    """Until the file is closed. False: this process or another one holds it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,7 @@
-"""The steps of a call: each place at which Twilio asks what to do next, or tells what happened.
+"""The steps of a call: the points at which Twilio asks what to do next or reports what happened.
 
-A step is a kind and the leg that it is about. In addresses and rows it is a text such as "ai-1", made and read here
-alone. (CallSid, step) is answered once, so no two steps of a call may have the same text.
+A step is a kind and a leg. In addresses and rows it is a text such as "ai-1", which only this module makes and reads.
+(CallSid, step) is answered once, so no two steps of a call may have the same text.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from router.routing.route import RungKind
 StepKind: TypeAlias = Literal[
     "inbound",  # the call comes in
     "ai",  # an AI's leg is over
-    "stream",  # what becomes of an AI's media stream
+    "stream",  # an AI's media stream began, ended or failed
     "owner",  # the owner's leg is over
     "screen",  # the owner picked up
     "accept",  # the owner pressed a key
     "transfer",  # the carrier asks for the document of a transfer
     "voicemail",  # the message is recorded
     "recording",  # the recording is ready
-    "transcription",  # the recording is written down
-    "provider",  # what a provider says of the call as a whole
+    "transcription",  # the recording is transcribed
+    "provider",  # a provider reports about the whole call
     "end",  # the call is over
 ]
 
@@ -50,7 +50,7 @@ _LEGS_BEFORE_RECOVERY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A place in a call's way. `leg`: how many legs were placed by then; 0 for what is about no leg."""
+    """`leg`: how many legs were placed by then; 0 for a step without a leg."""
 
     kind: StepKind
     leg: int = 0
@@ -73,7 +73,7 @@ class Step:
 
     @property
     def is_on_owners_leg(self) -> bool:
-        """Then Twilio's CallSid is that leg's own, and an empty document would put the caller through."""
+        """On that leg, CallSid is the leg's own, and an empty document connects the caller."""
         return self.kind in ("screen", "accept")
 
     def of_leg(self, kind: StepKind) -> Step:
@@ -81,20 +81,20 @@ class Step:
         return Step(kind, self.leg)
 
     def after(self, kind: RungKind) -> Step:
-        """The step that follows when the next rung has had the call."""
+        """The step that follows the next rung's leg."""
         return Step(kind, self.leg + 1)
 
     def after_transfer(self, attempt: int) -> Step:
-        """The step that follows when a person has had the call whom the AI was asked for."""
+        """The step that follows a transfer to a person."""
         return Step("owner", self.leg + _LEGS_BEFORE_TRANSFERS + attempt)
 
 
 INBOUND: Final = Step("inbound")
 SAID: Final = Step("provider")
 END: Final = Step("end")
-LOST: Final = Step("inbound", _LEGS_BEFORE_RECOVERY)  # where a call stands whose state is lost
+LOST: Final = Step("inbound", _LEGS_BEFORE_RECOVERY)  # of a call whose state is lost
 
 StepText: TypeAlias = Annotated[
     Step, BeforeValidator(lambda said: Step.parse(said) if isinstance(said, str) else said), PlainSerializer(str)
 ]
-"""A step as sealed states hold it."""
+"""A step as it is stored in a sealed state."""

@@ -1,7 +1,7 @@
-"""Calls whose end never reached us: looked up at the carrier after a while, and closed as its status callback would.
+"""Closes calls whose end never reached us: they are looked up with the carrier after a while.
 
-A status callback comes once. If nobody could take it, the call would stay open for ever. Calls that never reached
-us at all are router.calls.unseen; those to a provider's own numbers are told by that provider alone.
+A status callback is sent once. If it could not be received, the call would stay open forever. Calls that never reached us
+at all are router.calls.unseen; calls to a provider's own numbers are reported by that provider alone.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from router.store.pool import Database
 from router.telemetry import emit
 
 OpenAccount: TypeAlias = Callable[[str, str], Awaitable[Account | None]]
-"""What opens a carrier account (its SID is the second) of an agency. None: nothing does, any more."""
+"""Opens a carrier account of an agency, by agency id and account SID. None: no key opens it any more."""
 
 REQUEST_SECONDS: Final = 8.0
 CLOSE_OVERDUE: Final = "calls.close_overdue"
 
-_SILENT: Final = timedelta(minutes=5)  # without a step: most calls are over by then, and a long one costs a look
+_SILENT: Final = timedelta(
+    minutes=5
+)  # without a step: most calls are over by then, and a look-up of a long one is cheap
 _AGAIN: Final = timedelta(minutes=15)
-_UNKNOWN_KEPT: Final = timedelta(days=1)  # for a call that nobody can tell us of
+_UNKNOWN_KEPT: Final = timedelta(days=1)  # for a call that cannot be looked up
 _CALLS_A_TICK: Final = 50
 _OF_ACCOUNT: Final = 10
 _ACCOUNTS_AT_ONCE: Final = 5
@@ -44,7 +46,7 @@ _NO_SUCH_CALL: Final = frozenset({ErrorKind.KEY_REJECTED, ErrorKind.BAD_REQUEST}
 
 @dataclass(frozen=True, slots=True)
 class OverdueCalls:
-    """Closes them. On however many processes at once: each call is claimed before it is looked up."""
+    """Closes them. Several processes may do so at once: each call is claimed before it is looked up."""
 
     database: Database
     carrier: CarrierCalls
@@ -56,7 +58,7 @@ class OverdueCalls:
         runner.repeat(CLOSE_OVERDUE, "* * * * *", self.close)
 
     async def close(self) -> None:
-        """Some of them. Raises DATABASE_ERRORS."""
+        """Close some of them. Raises DATABASE_ERRORS."""
         now = self.clock()
         overdue = await claim_overdue_calls(
             self.database.settings,
@@ -75,7 +77,7 @@ class OverdueCalls:
             emit("calls.swept", closed=closed)
 
     async def _close_those(self, gate: asyncio.Semaphore, overdue: list[OverdueCall]) -> int:
-        """Calls of one account. How many of them are closed now; the rest is looked at again a while later."""
+        """Close calls of one account. Returns how many; the others are tried again later."""
         first = overdue[0].call
         closed = 0
         async with gate:
@@ -86,7 +88,7 @@ class OverdueCalls:
                         closed += await self._look(account, each)
             except TimeoutError:
                 emit("sweep.failed", account_sid=first.account_sid, reason="timeout")
-            except ProviderError as error:  # asking for the others would not go better
+            except ProviderError as error:  # asking about the others would fail too
                 emit("sweep.failed", account_sid=first.account_sid, reason=error.kind.value)
         return closed
 
@@ -104,7 +106,7 @@ class OverdueCalls:
         return True
 
     async def _find(self, account: Account, call: StoredCall) -> CarrierCall | None:
-        """None: the carrier does not know the call, or does not tell us. Raises ProviderError."""
+        """None: the carrier does not know the call, or refuses to say. Raises ProviderError."""
         try:
             return await self.carrier.find_call(account, call.call_sid, REQUEST_SECONDS)
         except ProviderError as error:
@@ -113,7 +115,7 @@ class OverdueCalls:
             return None
 
     async def _give_up(self, overdue: OverdueCall) -> bool:
-        """After a day it is over for certain. Who had it then is all that can be said."""
+        """After a day the call is certainly over. Its outcome follows from who answered it."""
         call = overdue.call
         if call.started_at > self.clock() - _UNKNOWN_KEPT:
             return False
@@ -123,7 +125,7 @@ class OverdueCalls:
 
 
 def legs_of(calls: Iterable[CarrierCall]) -> dict[str, int]:
-    """For how many seconds a call's longest leg was answered, by the call's SID."""
+    """The seconds of each call's longest answered leg, by the call's SID."""
     longest: dict[str, int] = {}
     for call in calls:
         if call.parent_sid is not None and call.status == "completed":

@@ -1,8 +1,8 @@
-"""Putting a caller through to a person when the AI asks for one. No provider can: the carrier holds the line, for us.
+"""Transfers a caller to a person when the AI asks for it. Providers cannot, because our carrier holds the line.
 
-It is written down first, then the carrier is told to go on with our document, which rings the person as any owner is
-rung, and a voicemail after that. If the carrier refuses, the AI is told that nobody is available and talks on. That the
-AI's leg ends by this is our doing, and counts against nobody (router.calls.legs).
+The transfer is recorded first. Then the carrier is told to continue with our document, which rings the person like an
+owner, with the voicemail as the next rung. If the carrier refuses, the AI is told that no one is available and goes on
+talking. The end of the AI's leg by a transfer counts against no provider (router.calls.legs).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from router.store.pool import DATABASE_ERRORS, Database
 
 _TALK_SECONDS: Final = 4 * 3600  # how long a person may talk: what Twilio's Dial allows by itself
 _LIVE: Final = timedelta(hours=3)
-_TELLING_SECONDS: Final = 1.5  # for the carrier to be told, at the least
+_TELLING_SECONDS: Final = 1.5  # the least time for the request to the carrier
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Transfers:
     clock: Clock
 
     async def put_through(self, provider: str, agency_id: str, asked: TransferAsked, deadline: Deadline) -> bool:
-        """Whether the caller is on the way to a person. False: nobody is available, and the AI goes on."""
+        """Whether the caller is being transferred. False: no one is available, and the AI goes on."""
         try:
             call = await self._find_call(provider, agency_id, asked)
             if call is None:
@@ -75,7 +75,7 @@ class Transfers:
             return False
 
     async def _find_call(self, provider: str, agency_id: str, asked: TransferAsked) -> StoredCall | None:
-        """The agency's call that is on. Where our id did not travel along, the caller's number tells which."""
+        """The agency's live call, by our call id or, if the provider did not send that, by the caller's number."""
         if asked.call_id is not None:
             call = await find_agency_call(self.database.calls, agency_id, asked.call_id)
             return call if call is not None and call.ended_at is None else None
@@ -104,13 +104,13 @@ class Transfers:
         return True
 
     async def _give_up(self, state: CallState, moved: CallState, error: Exception) -> None:
-        """The AI still has the caller. Its step is open again, so that its end is judged as ever."""
+        """The AI still has the caller. Release its step, so that the end of its leg is judged as usual."""
         reason = error.kind if isinstance(error, ProviderError) else "no_key"
         self.events.note(moved, "call.transfer_failed", timeline_reason=str(reason), cause=str(reason))
         await self.recorder.flush(REPLY_SECONDS)
         await self.answers.forget(state)
 
     def _url(self, state: CallState) -> str:
-        """Absolute, since the carrier is told it over its API; our paths begin with that of the public address."""
+        """An absolute URL, as the carrier's API requires. Our paths include that of the public URL."""
         base = urlsplit(self.base_url)
         return f"{base.scheme}://{base.netloc}{self.documents.transfer_path(state)}"

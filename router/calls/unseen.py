@@ -130,7 +130,10 @@ class UnseenCalls:
         window = await self._read(account, sweep.swept_until - _OVERLAP, now)
         found = await self._receive_unseen(account_sid, window, numbers, now)
         filed = await self._file_messages(account_sid, window)
-        await self._end_found(found, filed, legs_of(window.calls))
+        legs = legs_of(window.calls)
+        for state, call in found:
+            outcome = conclude(call, has_message=call.sid in filed, longest_leg=legs.get(call.sid, 0))
+            await self.closer.end(state, outcome, call.seconds, at=call.ended_at)
         if not await self.recorder.flush(_FLUSH_SECONDS):
             await self._postpone(sweep, "not_durable", now + _AFTER_FAILURE)
             return
@@ -213,13 +216,6 @@ class UnseenCalls:
             )
             filed.add(call.call_sid)
         return frozenset(filed)
-
-    async def _end_found(
-        self, found: Sequence[tuple[CallState, CarrierCall]], filed: frozenset[str], legs: Mapping[str, int]
-    ) -> None:
-        for state, call in found:
-            outcome = conclude(call, has_message=call.sid in filed, longest_leg=legs.get(call.sid, 0))
-            await self.closer.end(state, outcome, call.seconds, at=call.ended_at)
 
 
 def conclude(call: CarrierCall, *, has_message: bool, longest_leg: int) -> str:

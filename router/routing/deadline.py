@@ -1,4 +1,4 @@
-"""The time that one request may take, and how much of it is kept back for the reply."""
+"""How long one request may take, and how much of that is reserved for the reply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 REPLY_SECONDS: Final = 0.4  # to make an answer durable and to send it
-_SENDING_SECONDS: Final = 0.1  # to send a document that is made from what is at hand
+_SENDING_SECONDS: Final = 0.1  # to send a document that needs no work
 
 
 class Deadline:
@@ -24,9 +24,9 @@ class Deadline:
         return self._at - self._clock()
 
     def left_for_work(self, replies: float = 1.0) -> float:
-        """Seconds that may be spent before the reply. `replies`: how many of them have to follow, one after another."""
+        """Seconds that may be spent before the reply, or before `replies` of them, one after the other."""
         return self.left() - replies * REPLY_SECONDS
 
     def left_before_rescue(self) -> float:
-        """Seconds after which an answer comes too late, and one is given that needs no work."""
+        """Seconds until the last moment for a document that needs no work."""
         return self.left() - _SENDING_SECONDS

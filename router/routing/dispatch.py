@@ -1,7 +1,7 @@
-"""Open a key, ask a provider, get a handoff: down the ladder, inside the time budget.
+"""Goes down the ladder within the time limit: opens a key, asks the provider, gets a handoff.
 
-Knows no HTTP, SQL or TwiML. It tells `record` as each attempt starts and ends; what is done with that is
-not its business. Whatever goes wrong here, the caller ends at a human rung.
+Knows no HTTP, SQL or TwiML. `record` is called as each attempt starts and ends. If everything fails here, the caller
+still gets a human rung.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError
+from adapters.portable import Lines
 from adapters.provider import Provider
 from crypto import OpenError, Secret, clear_frames
-from router.routing.attempts import Ended, Late, Record, Skipped, Started, Unreadable
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits, Permit, usage_of
 from router.routing.deadline import Deadline
@@ -23,12 +23,63 @@ from router.routing.ladder import VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason, why_unready
 
 _LEAST_SECONDS: Final = 1.5  # with less left, no provider is asked
-_RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for whoever comes next
-_LATE_SECONDS: Final = 15.0  # how long a request lives on after we gave up on it
+_RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for the next rung
+_LATE_SECONDS: Final = 15.0  # how long a request goes on after we gave up on it
 _STOP_SECONDS: Final = 5.0  # for ending a late handoff at the provider
 
 
 OpenKey: TypeAlias = Callable[[str, Access], Secret]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A provider is being asked."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A provider was not asked."""
+
+    provider: str
+    reason: SkipReason
+    no_line: bool = False  # all of the agency's lines there are in use
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stored key does not open: it was changed, swapped, or sealed under a platform key that we no longer have."""
+
+    provider: str
+    key_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A provider answered, or failed for `reason`."""
+
+    provider: str
+    seconds: float
+    reason: ErrorKind | None = None
+    status: int | None = None
+    provider_call_id: str | None = None
+    lines: Lines | None = None  # what it reported about the agency's lines
+    bug: Exception | None = None  # ours, not the provider's
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A handoff arrived after we had given up. `ended`: the call was ended at the provider."""
+
+    provider: str
+    seconds: float
+    ended: bool
+    provider_call_id: str | None = None
+
+
+Attempt: TypeAlias = Started | Skipped | Unreadable | Ended | Late
+Record: TypeAlias = Callable[[Attempt], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +93,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Finds who takes a call. One for all calls; it holds no lock and no connection while it waits."""
+    """Finds who takes a call. Holds no lock and no connection while it waits."""
 
     providers: Mapping[str, Provider[Any]]
     open_key: OpenKey
@@ -85,12 +136,12 @@ class Dispatcher:
         return None
 
     def _has_line(self, provider: str, route: Route) -> bool:
-        """Whether the agency has a line left there, as far as it is known: also those that are being asked for now."""
+        """Whether the agency has a free line there, as far as known. Requests under way count as lines in use."""
         free = route.access(provider).lines_free
         return free is None or free > self.bulkheads.waiting(route.agency_id, provider)
 
     def has_readable_key(self, provider: str, route: Route) -> bool:
-        """Whether the stored key opens, which a live call finds out as it uses it."""
+        """Whether the stored key opens. A live call finds that out when it uses the key."""
         try:
             self.open_key(route.agency_id, route.access(provider))
         except OpenError:
@@ -98,7 +149,7 @@ class Dispatcher:
         return True
 
     async def aclose(self) -> None:
-        """Let go of requests that nobody waits for any more."""
+        """Cancel the requests that we gave up on."""
         for task in tuple(self._late):
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
@@ -136,7 +187,7 @@ class Dispatcher:
     def _start(
         self, provider: str, route: Route, call: InboundCall, budget: float, record: Record
     ) -> tuple[asyncio.Task[Handoff], Permit] | None:
-        """Open the key and send the request, which alone holds it."""
+        """Open the key and send the request. Only the request holds the key."""
         access, adapter = route.access(provider), self.providers[provider]
         try:
             handoff = adapter.calls.hand_off(
@@ -163,7 +214,7 @@ class Dispatcher:
     async def _finish_late(
         self, provider: str, route: Route, request: asyncio.Task[Handoff], started: float, record: Record
     ) -> None:
-        """Nobody waits for this handoff: note it, and do not leave a billed call hanging at the provider."""
+        """Record a handoff that arrives too late, and end the call at the provider, which would bill it."""
         try:
             await asyncio.wait({request})
         except asyncio.CancelledError:
@@ -171,7 +222,7 @@ class Dispatcher:
             raise
         seconds = time.monotonic() - started
         _, handoff = _read(provider, request, seconds)
-        if handoff is None:  # the attempt is recorded as timed out already; the caller has moved on
+        if handoff is None:  # recorded as timed out already
             return
         ended = await self._end(provider, route, handoff.provider_call_id)
         record(Late(provider, seconds, ended, handoff.provider_call_id))
@@ -183,13 +234,13 @@ class Dispatcher:
         try:
             key = self.open_key(route.agency_id, route.access(provider))
             await adapter.end_call(adapter.open(key, _STOP_SECONDS), provider_call_id)
-        except Exception:  # noqa: BLE001  whatever it was, that the handoff came late has to be noted
+        except Exception:  # noqa: BLE001  the late handoff is recorded, whatever fails
             return False
         return True
 
 
 def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:
-    if request.cancelled():  # the adapter let go of its own request: it is not our caller who hung up
+    if request.cancelled():  # by the adapter, not by our caller
         return Ended(provider, seconds, ErrorKind.UNREACHABLE), None
     error = request.exception()
     if error is None:

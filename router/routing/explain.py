@@ -1,4 +1,4 @@
-"""Which rung would take such a call now, and why each other would not: by the same rules as a live call, placing none."""
+"""Which rung would take a call now, and why the others would not, by the rules of live calls. Places no call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS: tuple[RungKind, ...] = get_args(RungKind)
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One rung. At most one would take the call; `reason` says why it or why not."""
+    """One rung, and the reason why it would take the call or not. At most one would."""
 
     step: RungKind
     provider: str | None
@@ -34,15 +34,19 @@ def explain(
 ) -> tuple[Explained, ...]:
     """All rungs in the order of the ladder, then those that are not on it.
 
-    `diverted`: why the call goes to the voicemail whatever else could take it, if it does.
+    `diverted`: why the call goes straight to voicemail, if it does.
     """
     ladder = build_ladder(route, providers, now)
-    rungs = _divert(ladder, diverted) if diverted else _descend(ladder, route, dispatcher)
-    return (*rungs, *_left_out(route, ladder, now))
-
-
-def _divert(ladder: tuple[Rung, ...], why: str) -> Iterator[Explained]:
-    return (Explained(rung.kind, rung.provider, would_take=rung == VOICEMAIL, reason=why) for rung in ladder)
+    rungs = (
+        (Explained(rung.kind, rung.provider, would_take=rung == VOICEMAIL, reason=diverted) for rung in ladder)
+        if diverted
+        else _descend(ladder, route, dispatcher)
+    )
+    absent = (kind for kind in _KINDS if all(rung.kind != kind for rung in ladder))
+    return (
+        *rungs,
+        *(Explained(kind, None, would_take=False, reason=_why_absent(kind, route, now)) for kind in absent),
+    )
 
 
 def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> Iterator[Explained]:
@@ -64,21 +68,11 @@ def _reason_against(rung: Rung, route: Route, dispatcher: Dispatcher) -> str | N
     return reason
 
 
-def _left_out(route: Route, ladder: tuple[Rung, ...], now: datetime) -> Iterator[Explained]:
-    present = {rung.kind for rung in ladder}
-    return (
-        Explained(step, None, would_take=False, reason=_why_absent(step, route, now))
-        for step in _KINDS
-        if step not in present
-    )
-
-
 def _why_absent(kind: RungKind, route: Route, now: datetime) -> str:
     mode, routing = current_mode(route, now), route.routing
     kinds = order_kinds(mode, routing.on_failure)
-    of_mode = f"mode_is_{mode}" if routing.hours is None or is_open(routing.hours, now) else f"closed_mode_is_{mode}"
     if kind in kinds:
         return "no_provider" if kind == "ai" else "no_personal_phone"
     if kind in order_kinds(mode, "ring_through"):
         return "on_failure_is_voicemail"
-    return of_mode
+    return f"mode_is_{mode}" if routing.hours is None or is_open(routing.hours, now) else f"closed_mode_is_{mode}"

@@ -1,6 +1,6 @@
-"""What each kind of failure sets off, for calls and for the people who read of it. One table; nothing else decides this.
+"""The consequences of each kind of failure, in one table: for circuits, keys and assistants, and its words for people.
 
-Which kind an answer is (a 403, say) is read by the provider's own package, in its `api` module.
+Which kind an answer is (a 403, say) is decided by the provider's package, in its `api` module.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Effect:
     counts_against: Scope | None  # whose circuit
     words: str  # in the console
     doubts_key: bool = False  # the key is checked soon
-    overflows: bool = False  # the agency reads that calls find no free line
-    marks_assistant: bool = False  # the client's assistant is looked at before more calls go to it
+    overflows: bool = False  # the agency is told that calls find no free line
+    marks_assistant: bool = False  # the client's assistant is checked before it gets more calls
 
 
 EFFECTS: Final[Mapping[ErrorKind, Effect]] = {

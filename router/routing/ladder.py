@@ -1,7 +1,4 @@
-"""Which rungs a call goes down, in which order. Pure functions of a route, a clock and what providers need.
-
-Not here: asking a provider (router.routing.dispatch) and what a rung sounds like (router.twiml).
-"""
+"""The rungs of a call, in order. Pure functions of a route, the time and what providers need."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ VOICEMAIL = Rung("voicemail")
 
 
 def build_ladder(route: Route, providers: Mapping[str, Provider[Any]], now: datetime) -> tuple[Rung, ...]:
-    """All rungs of a call that starts now. The last one is always voicemail, and none stands twice."""
+    """All rungs of a call that starts now, each once. The last one is always voicemail."""
     rungs: dict[RungKind, tuple[Rung, ...]] = {
         "ai": tuple(Rung("ai", name) for name in order_providers(route, providers)),
         "owner": (OWNER,) if route.personal_phone else (),
@@ -29,7 +26,7 @@ def build_ladder(route: Route, providers: Mapping[str, Provider[Any]], now: date
 
 
 def order_kinds(mode: Mode, on_failure: OnFailure) -> tuple[RungKind, ...]:
-    """What a mode tries, in which order."""
+    """The kinds of rungs that a mode tries, in order."""
     match mode:
         case "ai":
             return ("ai", "owner", "voicemail") if on_failure == "ring_through" else ("ai", "voicemail")
@@ -42,14 +39,14 @@ def order_kinds(mode: Mode, on_failure: OnFailure) -> tuple[RungKind, ...]:
 
 
 def human_rungs(rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
-    """What is left of a ladder when no AI is to be asked any more."""
+    """The rungs without the AIs; at least voicemail."""
     return tuple(rung for rung in rungs if rung.kind != "ai") or (VOICEMAIL,)
 
 
 def order_providers(route: Route, providers: Mapping[str, Provider[Any]]) -> tuple[str, ...]:
     """The client's provider or the agency's active one, then the fallbacks.
 
-    While the active one has no assistant for this client yet, the agency's former one stands before it.
+    While the active one has no assistant for this client yet, the agency's former one comes first.
     """
     first = route.client_provider or route.active_provider
     order: list[str] = []
@@ -73,14 +70,14 @@ def current_mode(route: Route, now: datetime) -> Mode:
 
 
 def is_open(hours: Hours, now: datetime) -> bool:
-    """Whether the client is open at that moment, by the clock on its own wall."""
+    """Whether the client is open at that moment, in its own time zone."""
     local = now.astimezone(ZoneInfo(hours.timezone))
     minute = local.hour * 60 + local.minute
     return any(start <= minute < end for start, end in _spans_on(hours.open, local.weekday()))
 
 
 def _spans_on(spans: tuple[OpenSpan, ...], weekday: int) -> Iterator[tuple[int, int]]:
-    """The minutes of one day that are covered; a span past midnight reaches into the next day."""
+    """The open minutes of one day. A span past midnight continues on the next day."""
     day = 24 * 60
     for span in spans:
         past_midnight = span.end <= span.start

@@ -1,4 +1,4 @@
-"""The words of the decision: a route is all that is needed to place one call. Data only."""
+"""The data of the routing decision. A route is everything needed to place one call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from adapters.base import Target
 from adapters.provider import Provider
 
 RungKind: TypeAlias = Literal["ai", "owner", "voicemail"]
-
 
 Mode: TypeAlias = Literal["ai", "owner_first", "ring_through", "voicemail"]
 """In which order rungs are tried: router.routing.ladder."""
@@ -39,7 +38,7 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """A client's routing settings. The defaults stand here alone: the API, its forms and the store read them."""
+    """A client's routing settings. The API, its forms and the store take their defaults from here."""
 
     mode: Mode = "ai"
     on_failure: OnFailure = "voicemail"  # after the AI, in mode ai
@@ -59,7 +58,7 @@ class Access:
     target: Target = field(default_factory=Target)
     sealed_key: str | None = None
     key_version: int = 0
-    lines_free: int | None = None  # of the agency's there, as the database knew at that moment; None: not known
+    lines_free: int | None = None  # of the agency's lines there, at the time of the query; None: unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class Route:
     number: str  # E.164, the client's
     caller_id: Literal["caller", "number"] = "caller"
     personal_phone: str | None = None
-    transfer_to: str | None = None  # E.164, whoever asks the AI for a person is put through there
+    transfer_to: str | None = None  # E.164, to which the AI transfers callers who ask for a person
     language: str = "en-US"
     max_seconds: int | None = None  # how long the assistant may talk, where known
     client_provider: str | None = None
@@ -84,7 +83,7 @@ class Route:
     routing: Routing = field(default_factory=Routing)
 
     def without_lines(self) -> Route:
-        """The route without what is true for a moment only: what may be kept."""
+        """The route without free lines, which change by the moment: what may be kept."""
         if all(access.lines_free is None for access in self.accesses):
             return self
         return replace(self, accesses=tuple(replace(access, lines_free=None) for access in self.accesses))
@@ -96,7 +95,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """Who takes the call next, if it does."""
+    """Who is to take the call next."""
 
     kind: RungKind
     provider: str | None = None
@@ -109,7 +108,7 @@ class SkipReason(StrEnum):
     NOT_SYNCED = "not_synced"
     NO_KEY = "no_key"
     NO_TIME = "no_time"
-    AT_CAPACITY = "at_capacity"  # no line of the agency's is free there, or too many requests of ours are waiting
+    AT_CAPACITY = "at_capacity"  # the agency has no free line there, or too many of our requests are waiting
 
 
 def why_unready(route: Route, provider: str, providers: Mapping[str, Provider[Any]]) -> SkipReason | None:

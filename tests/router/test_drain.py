@@ -117,7 +117,7 @@ async def are_there(setting: Setting, call_sids: list[str]) -> dict[str, list[st
     return {row["call_sid"]: list(row["events"]) for row in rows}
 
 
-async def test_one_of_two_that_is_killed_loses_no_call_and_has_nobody_asked_twice(setting: Setting, database_dsn):
+async def test_killing_one_of_two_loses_no_call_and_asks_no_provider_twice(setting: Setting, database_dsn):
     one, other = setting.start("one", database_dsn), setting.start("other", database_dsn)
     urls = [await url_of(one), await url_of(other)]
     await provision(urls[0], ADMIN_TOKEN, setting.world)
@@ -147,7 +147,7 @@ async def test_one_of_two_that_is_killed_loses_no_call_and_has_nobody_asked_twic
     assert len(asked) == len(set(asked)) > CALLS // 2
 
 
-async def test_one_that_is_told_to_stop_says_so_and_answers_what_comes_until_then(setting: Setting, database_dsn):
+async def test_a_stopping_service_says_so_and_answers_until_it_stops(setting: Setting, database_dsn):
     serving = setting.start("one", database_dsn, CALLROUTER_DRAIN_DELAY="4")
     url = await url_of(serving)
     await provision(url, ADMIN_TOKEN, setting.world)
@@ -167,9 +167,7 @@ async def test_one_that_is_told_to_stop_says_so_and_answers_what_comes_until_the
     assert {events[-1] for events in found.values()} == {"handoff.succeeded"}
 
 
-async def test_one_that_is_told_to_stop_while_the_database_says_nothing_stops_and_loses_nothing(
-    setting: Setting, proxy: DatabaseProxy
-):
+async def test_a_service_stopped_while_the_database_is_silent_loses_nothing(setting: Setting, proxy: DatabaseProxy):
     serving = setting.start("one", proxy.dsn)
     url = await url_of(serving)
     await provision(url, ADMIN_TOKEN, setting.world)

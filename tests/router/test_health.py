@@ -111,7 +111,7 @@ async def test_a_database_that_hangs_counts_as_lost(service: Service, probe: htt
     assert reply.json()["checks"]["database"] == {"status": "unavailable", "detail": "no answer in time"}
 
 
-async def test_an_error_of_the_database_is_told_by_its_name_only(service: Service, probe: httpx.AsyncClient) -> None:
+async def test_only_the_name_of_a_database_error_is_shown(service: Service, probe: httpx.AsyncClient) -> None:
     service.answer = ConnectionRefusedError("postgres://user:hunter2@db.internal")
     reply = await probe.get("/readyz")
     assert reply.status_code == 503

@@ -63,7 +63,7 @@ def test_goodbye_is_said_in_the_clients_language(language: str):
 
 
 @given(languages)
-def test_a_number_that_nobody_set_up_says_so_and_hangs_up(language: str):
+def test_a_number_that_is_not_set_up_says_so_and_hangs_up(language: str):
     say, hang_up = read(twiml.not_in_service(language))
     assert (say.text, hang_up.name) == (phrases_for(language).not_in_service, "Hangup")
     assert read(twiml.not_in_service())[0].get("language") == "en-US"
@@ -107,7 +107,7 @@ def test_a_greeting_that_says_nothing_is_replaced_by_ours(greeting):
     assert say.text == phrases_for("fr").leave_message.format(name="Acme")
 
 
-def test_a_recording_says_when_it_is_there_and_when_nobody_spoke():
+def test_a_recording_reports_that_it_is_ready_or_that_it_is_silent():
     _, record, _ = read(twiml.leave_message("Acme", None, "en", ACTION, "/recording", 60))
     assert record.get("recordingStatusCallbackEvent").split() == ["completed", "absent"]
     assert record.get("recordingStatusCallbackMethod") == "POST"

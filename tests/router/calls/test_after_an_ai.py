@@ -102,7 +102,7 @@ async def test_an_ai_that_fails_on_the_line_is_followed_by_one_that_refuses_and_
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_after_a_conversation_the_call_is_over_and_nobody_else_is_asked(world: World, provider):
+async def test_after_a_conversation_the_call_is_over_and_no_other_provider_is_asked(world: World, provider):
     others = [name for name in PROVIDERS if name != provider]
     client = await world.add_client(providers=[provider, *others], routing={"on_failure": "ring_through"})
     timeline = await call_reported(world, client)
@@ -113,7 +113,7 @@ async def test_after_a_conversation_the_call_is_over_and_nobody_else_is_asked(wo
     assert (call["outcome"], call["answered_by"], call["provider"]) == ("ai", "ai", provider)
 
 
-async def test_after_a_conversation_nobody_else_is_asked_even_if_the_provider_says_nothing(world: World):
+async def test_after_a_conversation_no_other_provider_is_asked_even_without_a_report(world: World):
     client = await world.add_client(providers=["vapi", "retell"])
     timeline = await world.call(client)
     assert placed_legs(timeline) == [("vapi", "answered")]
@@ -199,7 +199,7 @@ async def test_the_blame_of_one_provider_is_not_laid_on_the_next(world: World):
     assert (await world.find_call(timeline))["outcome"] == "ai"
 
 
-async def test_nobody_answers_before_there_is_a_call(world: World):
+async def test_no_answer_is_noted_before_the_call_began(world: World):
     """Twilio rounds lengths up to whole seconds, and the time of the answer is reckoned from them."""
     client = await world.add_client(providers=["retell"])
     call = PostedCall(world, client)

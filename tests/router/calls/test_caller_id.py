@@ -1,4 +1,4 @@
-"""Which number the next phone shows, whoever calls and however the carrier spells it."""
+"""Which number the next phone shows, for each kind of caller and each spelling of a number."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_the_caller_s_own_number_is_shown(world: World):
     assert shown(timeline) == [CALLER, CALLER]
 
 
-async def test_a_client_who_wishes_so_always_sees_its_own_number(world: World):
+async def test_a_client_can_choose_to_always_see_its_own_number(world: World):
     client = await add_client(world, caller_id="number")
     timeline = await call_both(world, client, CALLER)
     assert shown(timeline) == [client.number, client.number]

@@ -52,7 +52,7 @@ async def world(database_dsn: str, tmp_path: Path, circuit_time: CircuitTime) ->
 
 @pytest.fixture
 async def impatient(database_dsn: str, tmp_path: Path, circuit_time: CircuitTime) -> AsyncIterator[World]:  # noqa: ARG001
-    """A world that gives up on whoever hangs after a second."""
+    """A world that gives up on a hanging provider after a second."""
     async with open_world(database_dsn, tmp_path, handoff_timeout=1, caller_calls=1000) as world:
         yield world
 
@@ -183,7 +183,7 @@ async def test_opening_and_closing_are_told_in_the_log_and_in_the_metrics(
     for _ in range(2):
         circuit_time.pass_seconds(120)
         await ring(world, client)
-    assert await opened("provider") == 1, "failed probes open nothing anew"
+    assert await opened("provider") == 1, "failed probes do not open a circuit again"
     circuit_time.pass_seconds(120)
     world.sandbox.state.faults.clear()
     assert await ring(world, client) == "vapi"

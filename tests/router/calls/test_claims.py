@@ -204,7 +204,7 @@ async def test_a_later_step_goes_on_from_its_state_and_knows_no_facts(process: P
     assert (again.claimed, again.facts) == (False, ())
 
 
-async def test_what_happened_on_a_call_is_unknown_to_whoever_has_no_record_of_it(
+async def test_facts_are_unknown_to_a_process_without_a_record_of_them(
     process: Process, database: Database, database_dsn, proxy, db, tmp_path: Path
 ):
     """Its beginning is in another process's spool; this one has not even noticed that the database was away."""

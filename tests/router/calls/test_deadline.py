@@ -254,7 +254,7 @@ def fallback_url(world: World, client: Client) -> str:
 
 @contextlib.asynccontextmanager
 async def database_away(world: World) -> AsyncIterator[None]:
-    """Nobody is connected to the database, and nobody gets in."""
+    """The database closes all connections and accepts no others."""
     name = await world.db.fetchval("SELECT current_database()")
     dsn = world.settings.dsn
     admin = await asyncpg.connect(dsn.replace(f"/{name}?", "/postgres?", 1))

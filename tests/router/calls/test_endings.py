@@ -87,7 +87,7 @@ async def test_without_any_word_about_a_stream_its_length_decides(world: World):
     assert (await world.find_call(left))["outcome"] == "abandoned"
 
 
-async def test_a_caller_who_leaves_while_the_owner_s_phone_rings_was_not_answered_by_the_ai_before(world: World):
+async def test_a_caller_who_hangs_up_while_the_owner_is_rung_was_not_answered_by_the_ai(world: World):
     """The AI had closed at once; Twilio tells us nothing but the end."""
     client = await world.add_client(providers=["vapi"], routing={"on_failure": "ring_through"})
     form = call_form(client)

@@ -96,7 +96,7 @@ SCENES: dict[str, tuple[dict[str, Any], Arrange, list[tuple[str, str | None, boo
             ("owner", None, False, "on_failure_is_voicemail"),
         ],
     ),
-    "the key is refused, and nobody else is there": (
+    "the key is refused, and there is no other provider": (
         {"providers": ["vapi"], "routing": {"on_failure": "ring_through"}},
         fail("vapi", "401", 3),
         [
@@ -204,7 +204,7 @@ async def snapshot(world: World) -> list[Any]:
     return [rows, len(world.sandbox.state.requests)]
 
 
-async def test_explaining_places_nothing_writes_nothing_and_takes_nobodys_probe(world: World):
+async def test_explaining_places_no_call_writes_nothing_and_takes_no_probe(world: World):
     client = await world.add_client(providers=PROVIDERS)
     await fail("vapi", "503", 5)(world, client)
     before = await snapshot(world)

@@ -24,7 +24,7 @@ from tests.support.world import PROVIDERS, Client, World, open_world
 
 pytestmark = pytest.mark.anyio
 
-REFUSED = "refused connection"  # nobody listens at the provider's address
+REFUSED = "refused connection"  # nothing listens at the provider's address
 REASONS = {
     "401": ErrorKind.KEY_REJECTED,
     "402": ErrorKind.OUT_OF_CREDIT,
@@ -166,7 +166,9 @@ ONE_OF_EACH_KIND = list({kind: fault for fault, kind in REASONS.items() if fault
 
 
 @pytest.mark.parametrize(("fault", "provider", "mode"), in_turn(ONE_OF_EACH_KIND, PROVIDERS, list(WITH_AI)))
-async def test_when_all_providers_fail_the_mode_says_who_takes_the_call(world_with: WorldWith, fault, provider, mode):
+async def test_when_all_providers_fail_the_mode_decides_who_takes_the_call(
+    world_with: WorldWith, fault, provider, mode
+):
     world = await world_with(fault, *PROVIDERS)
     others = [name for name in PROVIDERS if name != provider]
     client = await world.add_client(providers=[provider, *others], routing=WITH_AI[mode].routing)
@@ -179,7 +181,7 @@ async def test_when_all_providers_fail_the_mode_says_who_takes_the_call(world_wi
 
 
 @pytest.mark.parametrize("mode", WITHOUT_AI)
-async def test_a_mode_without_ai_asks_nobody(world_with: WorldWith, mode):
+async def test_a_mode_without_ai_asks_no_provider(world_with: WorldWith, mode):
     world = await world_with("503", *PROVIDERS)
     client = await world.add_client(providers=PROVIDERS, routing=WITHOUT_AI[mode].routing)
 

@@ -125,7 +125,7 @@ async def test_refusals_bring_no_look_about_right_after_one(notes, database, tim
     assert await row(database) == before
 
 
-async def test_the_agency_is_told_anew_when_it_has_more_lines_and_they_do_not_suffice_either(notes, database, time):
+async def test_the_agency_is_told_again_when_more_lines_are_still_not_enough(notes, database, time):
     async def letters() -> int:
         return await database.settings.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'mail.send'")
 

@@ -75,7 +75,7 @@ def test_how_long_an_ai_had_the_caller_on_a_dial(params: dict[str, str], talked:
         ([fact("call.answered", ago=1)], 40, 1),
         ([fact("call.answered", step="ai-2", ago=30)], 40, 40),  # another leg's
         ([], 40, 40),
-        ([], 14.9, None),  # nobody knows whether it began
+        ([], 14.9, None),  # whether it began is unknown
         ([fact("handoff.failed", ago=39)], 40, None),
         ([fact("handoff.failed", step="ai-2", ago=39)], 40, 40),
         ([fact("handoff.failed", ago=2), fact("call.answered", ago=30)], 40, 30),  # it failed after it had begun

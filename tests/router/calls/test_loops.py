@@ -122,7 +122,7 @@ async def test_one_caller_at_two_clients_is_no_loop(world: World):
 
 
 @pytest.mark.parametrize("quirks", [Quirks(), Quirks(dial_action_after_hangup=False)])
-async def test_somebody_who_hung_up_and_calls_again_is_no_loop(world: World, quirks):
+async def test_a_caller_who_hung_up_and_calls_again_is_not_a_loop(world: World, quirks):
     client = await world.add_client(routing={"mode": "ring_through"})
     first = await world.call(client, Script(caller="hangs-up-while-ringing"), quirks=quirks)
     again = await world.call(client, Script(owner="accepts"))
@@ -130,7 +130,7 @@ async def test_somebody_who_hung_up_and_calls_again_is_no_loop(world: World, qui
     assert await loops(world, again.call_sid) == []
 
 
-async def test_somebody_who_calls_again_after_the_owner_did_not_answer_is_no_loop(world: World):
+async def test_a_caller_who_calls_again_after_the_owner_did_not_answer_is_not_a_loop(world: World):
     """The first call is on its way to the voicemail: the phone no longer rings."""
     client = await world.add_client(routing={"mode": "ring_through"})
     form = call_form(client)

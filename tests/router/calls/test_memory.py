@@ -238,7 +238,7 @@ def keeper(memory: RouteMemory, database: Database, path: Path) -> MemoryKeeper:
     return MemoryKeeper(memory, RouteFile(path, KEYRING), database, Guard())
 
 
-async def test_a_change_of_an_agency_is_read_again_and_nobody_elses(
+async def test_only_the_changed_agencys_routes_are_read_again(
     keeper: MemoryKeeper, memory: RouteMemory, db, monkeypatch
 ):
     monkeypatch.setattr(module, "_AT_ONCE", 2)

@@ -93,7 +93,7 @@ async def test_at_the_ladders_end_every_repeat_gets_the_voicemail(world: World):
 
 
 @pytest.mark.parametrize("seconds_ago", [0, 30])
-async def test_a_step_whose_process_died_asks_nobody_again(database_dsn, tmp_path, seconds_ago):
+async def test_a_step_whose_process_died_asks_no_provider_again(database_dsn, tmp_path, seconds_ago):
     async with open_world(database_dsn, tmp_path, answer_deadline=2) as world:
         client = await world.add_client(providers=PROVIDERS, routing=RINGS)
         call = PostedCall(world, client)
@@ -103,7 +103,7 @@ async def test_a_step_whose_process_died_asks_nobody_again(database_dsn, tmp_pat
         assert asked(world, client) == [0, 0, 0]
 
 
-async def test_a_legs_end_whose_process_died_asks_nobody_again(world: World):
+async def test_a_legs_end_whose_process_died_asks_no_provider_again(world: World):
     client = await world.add_client(providers=PROVIDERS, routing=RINGS)
     call = PostedCall(world, client)
     first = only_document([await call.ring()])
@@ -112,7 +112,7 @@ async def test_a_legs_end_whose_process_died_asks_nobody_again(world: World):
     assert asked(world, client) == [1, 0, 0]
 
 
-async def test_whoever_took_over_from_a_dead_process_goes_on_from_there(world: World):
+async def test_the_request_that_took_over_from_a_dead_process_goes_on_from_there(world: World):
     client = await world.add_client(providers=PROVIDERS, routing=RINGS)
     call = PostedCall(world, client)
     await leave_unanswered(world, call, "inbound", seconds_ago=30)
@@ -121,7 +121,7 @@ async def test_whoever_took_over_from_a_dead_process_goes_on_from_there(world: W
     assert asked(world, client) == [0, 0, 0]
 
 
-async def test_whoever_waits_longer_than_the_deadline_gets_the_first_human_rung(database_dsn, tmp_path):
+async def test_a_request_that_waits_past_the_deadline_gets_the_first_human_rung(database_dsn, tmp_path):
     async with open_world(database_dsn, tmp_path, answer_deadline=3) as world:
         client = await world.add_client(providers=["vapi", "retell"], routing=RINGS)
         for provider in ("vapi", "retell"):

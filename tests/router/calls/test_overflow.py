@@ -105,7 +105,7 @@ async def test_without_another_provider_the_owners_phone_rings(world: World):
     assert (await ring(world, client))[1] == "owner"
 
 
-async def test_lines_of_one_agency_are_nobody_elses(world: World):
+async def test_one_agencys_lines_do_not_limit_another(world: World):
     ours, theirs = [await world.add_client(providers=["vapi"]) for _ in range(2)]
     for client in (ours, theirs):
         await give_lines(world, client, "vapi", 1)
@@ -132,7 +132,7 @@ async def test_lines_that_others_use_count_for_a_minute(world: World):
     assert (await explain(world, client))["retell"] == (False, "at_capacity")
 
 
-async def test_where_nothing_is_known_nobody_is_passed_over(world: World):
+async def test_a_provider_with_unknown_lines_is_not_skipped(world: World):
     client = await world.add_client(providers=["vapi"])
     assert {(await ring(world, client))[1] for _ in range(4)} == {"vapi"}
 
@@ -195,7 +195,7 @@ async def telling(database_dsn: str, tmp_path: Path, mail_server: MailServer) ->
         yield world
 
 
-async def test_the_agency_is_told_once_that_its_lines_do_not_suffice(telling: World, mail_server: MailServer):
+async def test_the_agency_gets_one_mail_when_its_lines_are_not_enough(telling: World, mail_server: MailServer):
     client = await telling.add_client(providers=["vapi", "retell"])
     await telling.db.execute("UPDATE agencies SET alert_email = 'alerts@agency.test' WHERE id = $1", client.agency_id)
     await give_lines(telling, client, "vapi", 1)

@@ -64,7 +64,7 @@ def action_form(client: Client, call_sid: str, **changes: str) -> dict[str, str]
     return call_form(client, CallSid=call_sid, CallStatus="in-progress", DialCallStatus="completed") | changes
 
 
-async def test_an_owner_who_presses_the_key_has_the_call(world: World):
+async def test_an_owner_who_presses_the_key_gets_the_call(world: World):
     client = await world.add_client(routing=RING_THROUGH)
     timeline = await world.call(client, Script(owner="accepts"))
     assert timeline.answered_by == "owner"
@@ -91,7 +91,7 @@ async def test_only_the_one_key_accepts(world: World, accept_key):
     assert timeline.answered_by == "voicemail"
 
 
-async def test_without_screening_whoever_answers_has_the_call(world: World):
+async def test_without_screening_an_answered_phone_gets_the_call(world: World):
     client = await world.add_client(routing=RING_THROUGH | {"screen": False})
     timeline = await world.call(client, Script(owner="accepts"))
     assert timeline.answered_by == "owner"
@@ -202,7 +202,7 @@ def damage_state(address: str, damage: str, other: str) -> str:
 
 
 @pytest.mark.parametrize("digits", ["", "2", "11", "1#", "one", "１"])
-async def test_whoever_presses_anything_else_is_hung_up_on(world: World, digits):
+async def test_any_other_key_hangs_up_the_owners_leg(world: World, digits):
     client = await world.add_client(routing=RING_THROUGH)
     rung = await ring_owner(world, client)
     form = leg_form(client, rung["call_sid"], Digits=digits)
@@ -210,7 +210,7 @@ async def test_whoever_presses_anything_else_is_hung_up_on(world: World, digits)
 
 
 @pytest.mark.parametrize("status", ["completed", "answered", "no-answer", "busy"])
-async def test_a_completed_leg_that_nobody_accepted_is_no_conversation(world: World, status):
+async def test_a_completed_leg_that_was_not_accepted_is_not_a_conversation(world: World, status):
     client = await world.add_client(routing=RING_THROUGH)
     rung = await ring_owner(world, client)
     form = action_form(client, rung["call_sid"], DialCallStatus=status, DialBridged="true", DialCallDuration="60")

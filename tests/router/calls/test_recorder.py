@@ -102,7 +102,7 @@ async def arrive(db, *numbers: int) -> None:
 
 @contextlib.asynccontextmanager
 async def locked(db, table: str) -> AsyncIterator[None]:
-    """Nobody else writes to that table meanwhile; whoever tries waits."""
+    """Locks the table: other writers wait."""
     async with db.transaction():
         await db.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
         yield
@@ -163,7 +163,7 @@ async def test_a_flush_waits_for_what_was_noted_before_it_and_for_no_more(record
     assert await events(db) == [1, 2]
 
 
-async def test_somebody_who_gives_up_waiting_takes_nothing_along(recorder: Recorder, db, database_dsn):
+async def test_a_flush_that_gives_up_loses_no_records(recorder: Recorder, db, database_dsn):
     async with locked(db, "call_events"):
         recorder.note(event(1))
         flush = asyncio.create_task(recorder.flush(PATIENCE))
@@ -315,7 +315,7 @@ async def test_a_flush_gives_up_at_its_limit_before_the_server_is_known_to_be_aw
         await arrive(db, 1, 2)
 
 
-async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, spool: Spool, captured_events):
+async def test_a_server_that_accepts_no_logins_is_tried_again(database_dsn, db, spool: Spool, captured_events):
     """Also if it says so for a reason that is none of a lost connection's, such as a database that is not there."""
     tries = 0
 
@@ -332,7 +332,7 @@ async def test_a_server_that_lets_nobody_in_is_tried_again(database_dsn, db, spo
     assert captured_events.only("database.lost")["reason"] == "InvalidCatalogNameError"
 
 
-async def test_without_room_on_any_disk_nobody_waits_and_nothing_is_lost(
+async def test_without_room_on_any_disk_no_flush_waits_and_nothing_is_lost(
     proxy: DatabaseProxy, db, full_spool: Spool, captured_events
 ):
     async with running(proxy.dsn, full_spool) as recorder:
@@ -402,7 +402,7 @@ async def test_closing_writes_what_is_waiting(database_dsn, db, spool: Spool):
     assert await events(db) == list(range(1200))
 
 
-async def test_what_was_on_disk_at_closing_is_written_by_whoever_starts_next(
+async def test_what_was_on_disk_at_closing_is_written_by_the_next_process(
     proxy: DatabaseProxy, db, database_dsn, spool: Spool, captured_events
 ):
     proxy.refuse()

@@ -58,7 +58,7 @@ async def test_the_owners_leg_that_ends_on_both_at_once_has_one_answer(replicas:
 
 
 @pytest.mark.parametrize("replica", [0, 1])
-async def test_whoever_comes_while_the_first_is_at_work_waits_for_its_answer(replicas: World, replica):
+async def test_a_repeated_request_waits_for_the_answer_to_the_first(replicas: World, replica):
     client = await replicas.add_client(providers=["retell"])
     replicas.sandbox.state.faults.set("retell", {"fault": "late", "seconds": 1})
     call = PostedCall(replicas, client)

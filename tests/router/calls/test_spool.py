@@ -67,7 +67,7 @@ def event(number: int) -> Record:
 
 
 def drain(spool: Spool) -> list[list[Record]]:
-    """All that is there to be replayed, finished as by whoever has replayed it."""
+    """Replay and finish all files."""
     batches = []
     while file := spool.take():
         batches += list(spool.read(file))
@@ -147,7 +147,7 @@ def write_file(folder: Path, batches: list[list[Record]]) -> bytes:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"something else altogether", os.urandom(5000)])
-def test_a_foreign_file_is_no_writes_and_in_nobodys_way(folder: Path, content, captured_events: CapturedEvents):
+def test_a_foreign_file_is_not_replayed_and_disturbs_nothing(folder: Path, content, captured_events: CapturedEvents):
     folder.mkdir()
     (folder / "00000000000000000000-foreign.spool").write_bytes(content)
     spool = open_spool(folder)
@@ -157,7 +157,9 @@ def test_a_foreign_file_is_no_writes_and_in_nobodys_way(folder: Path, content, c
     assert len(captured_events.named("recorder.failed")) == bool(content)
 
 
-def test_what_another_platform_key_sealed_is_kept_for_whoever_has_it(folder: Path, captured_events: CapturedEvents):
+def test_what_another_platform_key_sealed_is_kept_for_a_process_that_has_it(
+    folder: Path, captured_events: CapturedEvents
+):
     write_file(folder, [[event(1)]])
     assert drain(open_spool(folder, entry=new_key_entry())) == []
     assert captured_events.only("recorder.failed")["reason"] == "spool_record_spoilt"
@@ -382,7 +384,7 @@ def test_what_is_being_replayed_or_written_by_one_is_left_alone_by_others(folder
     one.append([event(2)])
     assert other.take() is None
     assert list(one.read(replayed)) == [[event(1)]]
-    # A replay that failed is begun again, and by nobody else.
+    # The process that failed to replay it starts again; no other one does.
     assert one.take() is replayed
     assert list(one.read(replayed)) == [[event(1)]]
     one.finish(replayed)
@@ -390,7 +392,7 @@ def test_what_is_being_replayed_or_written_by_one_is_left_alone_by_others(folder
     assert drain(other) == [[event(2)]]
 
 
-def test_a_process_that_was_killed_leaves_its_file_to_whoever_comes_next(folder: Path):
+def test_the_file_of_a_killed_process_is_left_to_the_next_one(folder: Path):
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=append_and_hang, args=(folder, ENTRY, theirs))
     process.start()

@@ -29,7 +29,7 @@ from tests.support.world import CALLER, Client, World, open_world
 
 pytestmark = pytest.mark.anyio
 
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing answers
 FALLBACK_KEYS = Keyring.parse(new_key_entry())
 A_WHILE = 6 * 60.0
 
@@ -59,7 +59,7 @@ async def find_unseen(sweeps: list[tuple[OverdueCalls, UnseenCalls]]) -> None:
 
 
 def carrier_of(world: World, client: Client, base: str, fallback_url: str | None = None) -> Carrier:
-    """A carrier whose status callbacks nobody takes."""
+    """A carrier whose status callbacks are lost."""
 
     async def pass_time(seconds: float) -> None:
         world.clock.advance(seconds)
@@ -172,7 +172,7 @@ async def test_a_call_that_is_still_on_is_filed_when_it_is_over(world, sweeps):
     assert filed["ended_at"] == filed["started_at"] + timedelta(minutes=31)
 
 
-async def test_a_message_of_a_call_that_we_know_is_filed_if_nobody_told_us_of_it(world, sweeps):
+async def test_an_unreported_message_of_a_known_call_is_filed(world, sweeps):
     client = await world.add_client()
     call_sid = await keep_open_call(world, client, "completed")
     recording = world.sandbox.state.twilio.add_recording(client.account_sid, call_sid, new_id("RE"), 7.0)
@@ -186,7 +186,7 @@ async def test_a_message_of_a_call_that_we_know_is_filed_if_nobody_told_us_of_it
     assert sorted(await event_names(world, call_sid)) == ["call.ended", "voicemail.received"]
 
 
-async def test_calls_from_before_the_number_was_ours_are_nobody_s_business(world, sweeps):
+async def test_calls_from_before_the_number_was_ours_are_left_out(world, sweeps):
     client = await world.add_client()
     for to, minutes in ((client.number, -30), ("+15005559999", 1)):
         call = world.sandbox.state.twilio.keep_call(client.account_sid, new_id("CA"), CALLER, to, None)
@@ -220,7 +220,7 @@ async def test_an_agency_s_own_account_is_read_with_its_own_key(world, sweeps):
     assert (await call_row(world, timeline.call_sid))["account_sid"] == client.account_sid
 
 
-async def test_a_call_whose_end_was_lost_is_closed_as_the_carrier_tells_it(world, sweeps):
+async def test_a_call_whose_end_was_lost_is_closed_as_the_carrier_reports_it(world, sweeps):
     client = await world.add_client()
     timeline = await carrier_of(world, client, world.urls[0]).place_call(
         to=client.number, from_=CALLER, script=Script(ai="answers")

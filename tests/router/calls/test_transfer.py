@@ -104,7 +104,7 @@ async def test_the_caller_reaches_the_person_whatever_twilio_does(world: World, 
     assert "call.transferring" in await events_of(world, timeline)
 
 
-async def test_it_is_the_person_of_the_definition_who_is_rung(world: World):
+async def test_the_person_in_the_definition_is_rung(world: World):
     client = await world.add_client(assistant=ASSISTANT)
     timeline = await world.call(client, during_ai=Assistant(world, client))
     assert PERSON in str(timeline)
@@ -131,7 +131,7 @@ async def test_a_person_who_does_not_take_the_call_is_followed_by_a_message(worl
     assert (await world.find_call(timeline))["outcome"] == "voicemail"
 
 
-async def test_nobody_to_be_put_through_to_is_told_and_the_talk_goes_on(world: World):
+async def test_without_a_person_to_transfer_to_the_assistant_is_told_and_goes_on(world: World):
     client = await world.add_client(personal_phone=None)
     assistant = Assistant(world, client)
     timeline = await world.call(client, during_ai=assistant)
@@ -140,7 +140,7 @@ async def test_nobody_to_be_put_through_to_is_told_and_the_talk_goes_on(world: W
     assert (await world.find_call(timeline))["outcome"] == "ai"
 
 
-async def test_if_twilio_refuses_the_assistant_is_told_and_the_talk_goes_on(world: World):
+async def test_if_twilio_refuses_the_assistant_is_told_and_goes_on(world: World):
     client = await world.add_client(assistant=ASSISTANT, own_account=True)
     assistant = Assistant(world, client)
 
@@ -188,7 +188,7 @@ async def test_a_bland_call_without_our_id_is_known_by_its_caller(world: World):
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_how_the_leg_ends_that_we_ended_counts_against_nobody(world: World, provider):
+async def test_a_leg_that_we_ended_counts_against_no_provider(world: World, provider):
     client = await world.add_client(providers=[provider], assistant=ASSISTANT)
     assistant = Assistant(world, client)
 
@@ -201,7 +201,7 @@ async def test_how_the_leg_ends_that_we_ended_counts_against_nobody(world: World
     assert "ai.failed" not in await events_of(world, timeline)
 
 
-async def test_a_stream_that_breaks_off_because_we_moved_the_call_counts_against_nobody(world: World):
+async def test_a_stream_that_ends_because_of_a_transfer_counts_against_no_provider(world: World):
     client = await world.add_client(assistant=ASSISTANT)
     call = PostedCall(world, client)
     connect = ET.fromstring((await call.ring()).body).find("Connect")  # noqa: S314 - our own

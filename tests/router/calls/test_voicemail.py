@@ -127,7 +127,7 @@ async def test_a_message_is_kept_with_its_caller_and_length(world: World, ends_w
         Quirks(copies=3, copies_at_once=True, recording_callback="after-end", recording_callback_copies=3),
     ],
 )
-async def test_a_message_is_filed_once_however_often_and_late_twilio_tells_of_it(world: World, quirks):
+async def test_a_message_is_filed_once_however_often_and_late_twilio_reports_it(world: World, quirks):
     client = await world.add_client(routing=VOICEMAIL)
     timeline = await world.call(client, quirks=quirks)
     assert len(await stored(world, client)) == 1
@@ -207,7 +207,7 @@ async def test_a_recording_reported_before_its_call_has_ended_decides_the_outcom
     assert (call["outcome"], call["seconds"]) == ("voicemail", 25)
 
 
-async def test_a_message_for_a_client_that_was_deleted_meanwhile_is_nobody_s(world: World):
+async def test_a_message_for_a_deleted_client_is_not_filed(world: World):
     client = await world.add_client(routing=VOICEMAIL)
     form, _, callback = await reach_voicemail(world, client)
     await world.db.execute("DELETE FROM agencies WHERE id = $1", client.agency_id)
@@ -242,7 +242,7 @@ async def test_a_message_that_cannot_be_written_down_is_not_waited_for(world: Wo
     ("routing", "languages"),
     [({"transcribe": False}, ["en-US"]), ({"voicemail_seconds": 121}, ["en-US"]), ({}, ["en-GB"]), ({}, ["de-DE"])],
 )
-async def test_what_twilio_cannot_write_down_or_nobody_wants_to_is_not_asked_for(world: World, routing, languages):
+async def test_no_transcription_is_requested_if_twilio_cannot_do_it_or_it_is_off(world: World, routing, languages):
     client = await world.add_client(routing=VOICEMAIL | routing, assistant={"prompt": "Hi", "languages": languages})
     timeline = await world.call(client)
     assert "transcribe" not in "".join(timeline.documents)

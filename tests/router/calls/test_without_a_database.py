@@ -174,7 +174,7 @@ async def test_a_call_goes_its_way_and_is_recorded_as_if_nothing_were(world: Wor
 
 
 @OUTAGES
-async def test_an_outage_is_told_of_once(world: World, proxy, away, captured_events: CapturedEvents):
+async def test_an_outage_is_logged_once(world: World, proxy, away, captured_events: CapturedEvents):
     client = await world.add_client(providers=["retell"])
     await see(world, client)
     away(proxy)
@@ -238,7 +238,7 @@ async def test_a_request_that_is_repeated_after_the_outage_is_not_taken_for_a_ne
 
 
 async def test_an_answer_of_long_ago_is_not_repeated_meanwhile_either(world: World, proxy):
-    """Whoever has waited for a minute gets the recorder, as ever."""
+    """After a minute without an answer, the caller gets the voicemail."""
     client = await world.add_client(providers=PROVIDERS)
     await see(world, client)
     proxy.refuse()

@@ -11,11 +11,10 @@ import pytest
 from adapters.base import InboundCall
 from adapters.http import Limits
 from crypto import Secret
-from router.routing.attempts import Attempt, Skipped
 from router.routing.bulkhead import WAITING_PER_AGENCY, WAITING_PER_PROVIDER, Bulkheads
 from router.routing.circuit import Circuits
 from router.routing.deadline import Deadline
-from router.routing.dispatch import Dispatcher, Taken
+from router.routing.dispatch import Attempt, Dispatcher, Skipped, Taken
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Rung, SkipReason
 from tests.router.routing.providers import FakeProvider, as_protocol, make_access, make_providers, make_route
@@ -49,7 +48,7 @@ def test_all_agencies_together_fill_no_more_than_a_providers_share():
     assert fill(bulkheads, "agency_3", "two") == 3
 
 
-def test_who_leaves_makes_room():
+def test_a_request_that_leaves_makes_room():
     bulkheads = Bulkheads(per_agency=2, per_provider=3)
     fill(bulkheads, "agency_1", "one")
     fill(bulkheads, "agency_2", "one")
@@ -125,7 +124,7 @@ async def test_another_agency_is_still_served_by_the_same_provider(switchboard: 
     assert [(await task).rung.provider for task in switchboard.waiting] == ["one"] * 4
 
 
-async def test_a_caller_who_is_let_go_makes_room(switchboard: Switchboard):
+async def test_a_cancelled_caller_makes_room(switchboard: Switchboard):
     await switchboard.hang("agency_1", 3)
     for task in switchboard.waiting:
         task.cancel()
@@ -133,7 +132,7 @@ async def test_a_caller_who_is_let_go_makes_room(switchboard: Switchboard):
     assert switchboard.providers["one"].cancelled == 3
 
 
-async def test_a_request_that_nobody_waits_for_any_more_counts_until_it_is_over(switchboard: Switchboard):
+async def test_a_request_that_we_gave_up_on_counts_until_it_is_over(switchboard: Switchboard):
     switchboard.dispatcher = replace(switchboard.dispatcher, handoff_timeout=0.01)
     taken = [await switchboard.call("agency_1") for _ in range(5)]
     assert {each.rung.provider for each in taken} == {"two"}

@@ -146,7 +146,7 @@ def test_a_probe_after_15_seconds_then_doubling_up_to_two_minutes(scene: Scene, 
 
 
 @pytest.mark.parametrize(("failing", "count"), [(REFUSED, 3), (TIMEOUT, 5)])
-def test_a_circuit_that_closed_begins_anew(scene: Scene, failing, count):
+def test_a_circuit_that_closed_starts_over(scene: Scene, failing, count):
     scene.call(ONE, *[failing] * count)
     for _ in range(3):
         scene.now += 15
@@ -156,7 +156,7 @@ def test_a_circuit_that_closed_begins_anew(scene: Scene, failing, count):
 
 
 @pytest.mark.parametrize("failing", [REFUSED, TIMEOUT])
-def test_while_a_probe_is_on_its_way_nobody_else_is_let_through(scene: Scene, failing):
+def test_while_a_probe_is_under_way_no_other_call_is_admitted(scene: Scene, failing):
     scene.call(ONE, *[failing] * 5)
     scene.now += 15
     probe = scene.circuits.admit(ONE)
@@ -168,7 +168,7 @@ def test_while_a_probe_is_on_its_way_nobody_else_is_let_through(scene: Scene, fa
 
 
 @pytest.mark.parametrize("failing", [REFUSED, TIMEOUT])
-def test_a_probe_that_nobody_reports_on_is_followed_by_another_after_a_minute(scene: Scene, failing):
+def test_a_probe_without_a_result_is_followed_by_another_after_a_minute(scene: Scene, failing):
     scene.call(ONE, *[failing] * 5)
     scene.now += 15
     lost = scene.circuits.admit(ONE)
@@ -297,7 +297,7 @@ def test_dropped_calls_that_are_far_apart_are_not_in_a_row(scene: Scene):
     assert scene.told == []
 
 
-def test_a_refused_key_that_nobody_uses_any_more_is_forgotten_after_a_day(scene: Scene):
+def test_a_refused_key_that_is_not_used_any_more_is_forgotten_after_a_day(scene: Scene):
     scene.call(ONE, *[REFUSED] * 3)
     scene.now += 86_401
     scene.call(TWO, REFUSED)
@@ -315,7 +315,7 @@ def test_memory_of_refused_keys_is_bounded(scene: Scene, monkeypatch: pytest.Mon
     assert scene.changes().count(("agency", True)) - scene.changes().count(("agency", False)) == 3
 
 
-# The model: everything that ever happened, in lists, judged anew each time.
+# The model: everything that ever happened, in lists, judged from the start each time.
 
 
 @dataclass

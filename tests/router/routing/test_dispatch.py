@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from adapters.base import ErrorKind, InboundCall, NumberHandoff, ProviderError, StreamHandoff
 from crypto import OpenError, Secret
-from router.routing.attempts import Attempt, Ended, Late, Skipped, Started, Unreadable
 from router.routing.deadline import Deadline
-from router.routing.dispatch import Dispatcher, Taken
+from router.routing.dispatch import Attempt, Dispatcher, Ended, Late, Skipped, Started, Taken, Unreadable
 from router.routing.ladder import OWNER, VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason
 from tests.router.routing.providers import NAMES, FakeProvider, handoff_of, make_access, make_providers, make_route
@@ -88,11 +87,11 @@ async def scene() -> AsyncIterator[Scene]:
     scene = make_scene()
     yield scene
     for provider in scene.providers.values():
-        assert len(provider.asked) <= 1, "nobody is asked twice"
+        assert len(provider.asked) <= 1, "no provider is asked twice"
     await scene.dispatcher.aclose()
 
 
-async def test_the_first_handoff_wins_and_nobody_else_is_asked(scene: Scene):
+async def test_the_first_handoff_wins_and_no_other_provider_is_asked(scene: Scene):
     taken = await scene.find()
     assert taken == Taken(AIS[0], LADDER[1:], handoff_of("one"))
     assert [len(scene.providers[name].asked) for name in NAMES] == [1, 0, 0]
@@ -154,7 +153,7 @@ async def test_a_bug_in_an_adapter_costs_that_adapter_alone(scene: Scene, bug: E
     assert (failed.reason, failed.bug) == (ErrorKind.MALFORMED_REPLY, bug)
 
 
-async def test_an_adapter_that_drops_its_own_request_is_no_caller_who_hung_up(scene: Scene):
+async def test_an_adapter_that_cancels_its_request_is_not_a_caller_who_hung_up(scene: Scene):
     scene.providers["one"].answer = asyncio.CancelledError()
     assert (await scene.find()).rung.provider == "two"
     assert scene.reasons() == [ErrorKind.UNREACHABLE, None]
@@ -164,7 +163,7 @@ outcomes = st.lists(st.sampled_from([*ErrorKind, KeyError("bug"), None]), min_si
 
 
 @given(outcomes, st.permutations(LADDER[:-1]))
-def test_down_any_ladder_the_first_who_can_has_the_call(results, above):
+def test_down_any_ladder_the_first_rung_that_can_takes_the_call(results, above):
     """None of `results` is a handoff; rungs above it were asked once each in order, those below not at all."""
     providers = make_providers()
     for provider, result in zip(providers.values(), results, strict=True):
@@ -246,13 +245,13 @@ async def test_the_rest_is_what_is_really_left(scene: Scene):
     assert limits(scene) == [6.0, 3.6]
 
 
-async def test_with_less_than_a_second_and_a_half_nobody_is_asked(scene: Scene):
+async def test_with_less_than_a_second_and_a_half_no_provider_is_asked(scene: Scene):
     assert await scene.find(seconds=1.499) == Taken(OWNER, (VOICEMAIL,))
     assert scene.skipped() == [(name, SkipReason.NO_TIME) for name in NAMES]
     assert all(provider.asked == [] for provider in scene.providers.values())
 
 
-async def test_after_the_deadline_nobody_is_asked(scene: Scene):
+async def test_after_the_deadline_no_provider_is_asked(scene: Scene):
     assert (await scene.find(seconds=-3)).rung == OWNER
 
 
@@ -280,7 +279,7 @@ async def test_who_hangs_is_followed_by_the_next(hanging: Scene):
     assert hanging.providers["one"].cancelled == 0
 
 
-async def test_a_handoff_that_comes_late_is_told_and_ended_at_the_provider(hanging: Scene):
+async def test_a_late_handoff_is_recorded_and_ended_at_the_provider(hanging: Scene):
     await hanging.find()
     hanging.providers["one"].release.set()
     late = await hanging.told_of(Late)
@@ -289,7 +288,7 @@ async def test_a_handoff_that_comes_late_is_told_and_ended_at_the_provider(hangi
     assert hanging.providers["one"].ended == [("call-at-one", "agency_1/one/sealed-one")]
 
 
-async def test_a_late_handoff_that_cannot_be_ended_is_told_all_the_same(hanging: Scene):
+async def test_a_late_handoff_that_cannot_be_ended_is_recorded_too(hanging: Scene):
     hanging.providers["one"].ends_calls = False
     await hanging.find()
     hanging.providers["one"].release.set()
@@ -300,7 +299,7 @@ async def test_a_late_handoff_that_cannot_be_ended_is_told_all_the_same(hanging:
 
 
 @pytest.mark.parametrize("failure", [ProviderError(ErrorKind.UNREACHABLE), KeyError("bug")])
-async def test_a_late_handoff_whose_ending_fails_is_told_all_the_same(hanging: Scene, failure: Exception):
+async def test_a_late_handoff_whose_ending_fails_is_recorded_too(hanging: Scene, failure: Exception):
     hanging.providers["one"].end_fails = failure
     await hanging.find()
     hanging.providers["one"].release.set()
@@ -347,7 +346,7 @@ async def test_closing_without_late_requests_does_nothing():
     assert scene.told == []
 
 
-async def test_a_caller_who_is_let_go_takes_the_request_along():
+async def test_a_cancelled_caller_cancels_the_request():
     """The whole answer is cut at the deadline: then the request to the provider must not live on."""
     providers = make_providers()
     providers["one"].release = asyncio.Event()

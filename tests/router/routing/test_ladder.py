@@ -163,7 +163,7 @@ def test_until_the_active_one_has_the_clients_assistant_the_former_comes_first(c
     assert " ".join(order_providers(route, PROVIDERS)) == expected
 
 
-def test_what_a_provider_lacks_is_told():
+def test_what_a_provider_lacks_is_shown():
     route = make_route(make_access("one"), make_access("two", assistant=False), make_access("three", key=False))
     reasons = [why_unready(route, name, PROVIDERS) for name in (*NAMES, "gone")]
     assert reasons == [None, SkipReason.NOT_SYNCED, SkipReason.NO_KEY, SkipReason.NOT_SYNCED]

@@ -10,10 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from adapters.base import ErrorKind, InboundCall, ProviderError, SipHandoff, Target
 from crypto import Secret
-from router.routing.attempts import Attempt, Ended, Skipped, Started
 from router.routing.circuit import Circuits, Usage
 from router.routing.deadline import Deadline
-from router.routing.dispatch import Dispatcher
+from router.routing.dispatch import Attempt, Dispatcher, Ended, Skipped, Started
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason
 from tests.router.routing.providers import NAMES, FakeProvider

@@ -70,7 +70,7 @@ async def place_call(
     carrier = Carrier(
         ACCOUNT,
         Secret("0" * 32),
-        f"{base}/webhooks/twilio/voice",  # nobody is there
+        f"{base}/webhooks/twilio/voice",  # nothing listens there
         fallback_url=fallback_address(KEYRING, base, fallback),
         far_end=Anybody(),
         pass_time=pass_time,
@@ -121,7 +121,7 @@ async def test_an_owner_who_does_not_take_the_call_is_followed_by_a_message(
     assert len(timeline.recordings) == 1
 
 
-async def test_without_screening_whoever_answers_has_the_call(base: str) -> None:
+async def test_without_screening_an_answered_phone_gets_the_call(base: str) -> None:
     timeline = await place_call(base, replace(FALLBACK, screen=False), Script(owner="accepts"), dial_bridged=False)
     assert timeline.answered_by == "owner"
     assert timeline.recordings == []
@@ -221,7 +221,7 @@ async def test_any_key_but_1_hangs_up_on_the_owner_s_leg(twilio: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("t", [None, "garbage"])
-async def test_a_screening_that_knows_nothing_puts_nobody_through(twilio: httpx.AsyncClient, t: str | None) -> None:
+async def test_a_screening_without_its_state_connects_no_caller(twilio: httpx.AsyncClient, t: str | None) -> None:
     reply = await twilio.post("/fallback/screen", params={"t": t} if t else {}, data=form())
     assert verbs(read(reply)) == ["Hangup"]
 
@@ -282,7 +282,7 @@ async def test_our_own_bug_is_answered_by_the_step_s_last_resort(
     assert "some-address" not in captured_events.text()
 
 
-async def test_each_visit_is_told_as_the_sign_of_trouble_that_it_is(
+async def test_each_visit_is_logged_as_a_sign_of_trouble(
     twilio: httpx.AsyncClient, captured_events: CapturedEvents
 ) -> None:
     await twilio.post("/fallback/voice", params={"t": sealed()}, data=form(ErrorCode="11200"))

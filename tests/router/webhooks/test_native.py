@@ -172,7 +172,7 @@ async def test_blands_one_report_brings_the_whole_call(world: World):
     assert await timeline(world, call["id"]) == WHOLE
 
 
-async def test_what_came_of_a_call_is_told_after_its_end_and_kept(world: World):
+async def test_a_calls_analysis_arrives_after_its_end_and_is_kept(world: World):
     client, number = await buy_from(world, "retell")
     call_id = f"retell-{number}"
     analysis = {"call_analysis": {"call_summary": "Wants a quote."}, "transcript": "Agent: Hello?"}

@@ -94,7 +94,7 @@ async def test_a_late_started_opens_nothing_again(world: World, provider):
 
 
 @pytest.mark.parametrize("provider", ["vapi", "retell"])
-async def test_that_the_ai_answered_is_noted_once_whoever_tells_it(world: World, provider):
+async def test_the_ais_answer_is_noted_once_whichever_report_comes_first(world: World, provider):
     client = await world.add_client(providers=[provider])
     call_sid = new_call_sid()
 
@@ -185,7 +185,7 @@ async def test_a_provider_s_own_fault_sends_the_caller_to_a_person(world: World,
 
 @pytest.mark.parametrize("how", ["wrong signature", "foreign agency"])
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_fault_that_another_agency_tells_of_sends_nobody_anywhere(world: World, provider, how):
+async def test_another_agencys_report_of_a_fault_changes_nothing(world: World, provider, how):
     client = await world.add_client(providers=[provider], routing={"on_failure": "ring_through"})
     other = await world.add_client(providers=[provider])
 
@@ -200,7 +200,7 @@ async def test_a_fault_that_another_agency_tells_of_sends_nobody_anywhere(world:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_a_caller_who_was_moved_on_by_us_is_no_fault_of_the_provider(world: World, provider):
+async def test_a_caller_whom_we_moved_on_is_not_the_providers_fault(world: World, provider):
     client = await world.add_client(providers=[provider])
     call_id, call_sid = await start_call(world, client)
     await world.db.execute(

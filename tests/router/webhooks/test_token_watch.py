@@ -75,9 +75,7 @@ async def test_the_platforms_own_account_is_looked_into_likewise(world: World, c
     assert captured_events.only("settings.warning")["setting"] == "CALLROUTER_PUBLIC_URL"
 
 
-async def test_a_stranger_who_signs_wrongly_makes_us_ask_once_a_minute_at_most(
-    world: World, captured_events: CapturedEvents
-):
+async def test_forged_requests_make_us_ask_at_most_once_a_minute(world: World, captured_events: CapturedEvents):
     client = await world.add_client(own_account=True)
     await refuse(world, client, 20)
     await wait_until(lambda: captured_events.named("settings.warning"))
@@ -85,7 +83,7 @@ async def test_a_stranger_who_signs_wrongly_makes_us_ask_once_a_minute_at_most(
 
 
 @pytest.mark.parametrize("changes", [{"To": "+15005559999"}, {"To": ""}])
-async def test_numbers_that_are_not_ours_make_us_ask_nobody(world: World, captured_events: CapturedEvents, changes):
+async def test_numbers_that_are_not_ours_start_no_check(world: World, captured_events: CapturedEvents, changes):
     client, known = await world.add_client(own_account=True), await world.add_client(own_account=True)
     await refuse(world, client, 6, **changes)
     await refuse(world, known)
@@ -93,7 +91,9 @@ async def test_numbers_that_are_not_ours_make_us_ask_nobody(world: World, captur
     assert checks(world) == 1, "only of the account whose number was called"
 
 
-async def test_two_refusals_are_nothing_and_a_right_one_begins_anew(world: World, captured_events: CapturedEvents):
+async def test_two_refusals_start_no_check_and_a_right_signature_resets_the_count(
+    world: World, captured_events: CapturedEvents
+):
     client = await world.add_client(own_account=True, routing={"mode": "voicemail"})
     for _ in range(3):
         await refuse(world, client, 2)
@@ -206,7 +206,7 @@ async def test_a_token_that_does_not_open_is_said_loudly(watched: Watched, captu
     assert captured_events.only("key.unreadable")["agency_id"] == watched.client.agency_id
 
 
-async def test_while_the_database_is_away_nobody_is_asked(watched: Watched, captured_events: CapturedEvents):
+async def test_while_the_database_is_away_no_check_is_made(watched: Watched, captured_events: CapturedEvents):
     await watched.watch.database.settings.close()
     assert await watched.go_wrong() == 0
     assert "request.failed" not in captured_events.names()

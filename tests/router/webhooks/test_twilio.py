@@ -148,7 +148,7 @@ async def test_a_signature_for_something_else_is_refused(world: World, client, p
     assert await count_writes(world) == before
 
 
-async def test_an_account_that_nobody_uses_is_refused_like_a_wrong_signature(world: World, client):
+async def test_an_unused_account_is_refused_like_a_wrong_signature(world: World, client):
     form = call_form(client, AccountSid="AC" + "9" * 32)
     for token in (client.auth_token, "", "9" * 32):
         given = signature(token, f"{world.settings.base_url}{VOICE}", form)
@@ -196,7 +196,7 @@ async def cut_off_database(world: World) -> None:
 # Whose number it is
 
 
-async def test_a_number_that_nobody_has_set_up_gets_a_word_and_a_hang_up(world: World, client):
+async def test_a_number_that_is_not_set_up_says_so_and_hangs_up(world: World, client):
     before = await count_writes(world)
     for to in ("+15005559999", "", "sip:x@example.com", "+" + "1" * 5000, f" {client.number}", "\0", "😀"):
         form = call_form(client, To=to)
@@ -424,7 +424,7 @@ async def test_a_caller_whose_state_is_lost_gets_the_voicemail(world: World, dam
     assert world.asked("bland") == 0
 
 
-async def test_a_lost_state_and_a_caller_who_is_gone_is_nothing(world: World):
+async def test_a_lost_state_after_the_caller_hung_up_needs_no_answer(world: World):
     client = await world.add_client(providers=["retell"])
     form, action = await ai_leg(world, client)
     gone = form | AFTER | {"CallStatus": "completed"}
