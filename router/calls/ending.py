@@ -114,16 +114,11 @@ class Closer:
         facts = await find_facts(self.database.settings, call.id)
         here = {fact.event for fact in facts if fact.step == str(state.step)}
         completed = params.get("CallStatus") == "completed"
+        duration = legs.read_seconds(params, "CallDuration") or 0
         talked = {
             "owner": "owner.accepted" in here or not state.route.routing.screen,
-            "ai": "call.answered" in here or _was_taken(state, params),
+            # A dial that answers on bridge makes the call "completed" only if it was bridged; a stream answers at once.
+            "ai": "call.answered" in here or state.media != "stream" or duration >= legs.LEAST_TALK_SECONDS,
             "voicemail": False,
         }
         return state.rung.kind if completed and talked[state.rung.kind] else "abandoned"
-
-
-def _was_taken(state: CallState, params: Mapping[str, str]) -> bool:
-    """A dial that answers on bridge makes the call "completed" only if it was bridged; a stream answers at once."""
-    if state.media == "stream":
-        return (legs.read_seconds(params, "CallDuration") or 0) >= legs.LEAST_TALK_SECONDS
-    return True

@@ -13,7 +13,7 @@ from router.calls.memory import RouteMemory
 from router.calls.state import CallState
 from router.clock import Clock
 from router.store.guard import Guard
-from router.store.keys.proofs import SealedToken, find_account_tokens
+from router.store.keys.proofs import find_account_tokens
 from router.store.numbers.numbers import find_fallback_url
 from router.store.pool import DATABASE_ERRORS, Database
 from router.store.sealed import key_context
@@ -58,15 +58,13 @@ class LiveCalls:
         """Raises LookupError if the agency has no key for that account any more."""
         if self.platform is not None and state.account_sid == self.platform.sid:
             return self.platform
-        for token in await self._tokens_of(state.account_sid):
+        tokens = self.memory.find_tokens(state.account_sid)  # usually remembered: one has just signed a request
+        if tokens is None:
+            tokens = await self.guard.ask(
+                lambda: find_account_tokens(self.database.settings, state.account_sid, self.clock())
+            )
+        for token in tokens:
             if token.agency_id == state.route.agency_id:
                 secret = self.keyring.open(token.sealed, *key_context(token.agency_id, token.kind, token.version))
                 return Account(state.account_sid, secret)
         raise LookupError("no key for the account")
-
-    async def _tokens_of(self, account_sid: str) -> tuple[SealedToken, ...]:
-        """Usually remembered: a request that one of them signed has just arrived."""
-        known = self.memory.find_tokens(account_sid)
-        if known is not None:
-            return known
-        return await self.guard.ask(lambda: find_account_tokens(self.database.settings, account_sid, self.clock()))

@@ -110,19 +110,9 @@ class NativeCalls:
     async def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
         """Note the end, and the answer if its start was never reported."""
         if not event.provider_fault:
-            self.events.note_answer(
-                state, "ai", provider, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
-            )
-        is_new = self.events.note(
-            state,
-            "ai.failed" if event.provider_fault else "ai.ended",
-            step=SAID,
-            provider=provider,
-            reason=event.reason,
-            seconds=event.seconds,
-            provider_call_id=event.provider_call_id,
-        )
-        if is_new:
+            started_at = datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
+            self.events.note_answer(state, "ai", provider, started_at)
+        if self.reports.keep_end(replace(state, step=SAID), provider, event, failed=event.provider_fault):
             await self.reports.count_end(state, provider, event.failure)
 
 

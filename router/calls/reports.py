@@ -93,6 +93,17 @@ class Reports:
             state, "ai.reported", step=kind, provider=provider, reason=kind, provider_call_id=event.provider_call_id
         )
 
+    def keep_end(self, state: CallState, provider: str, event: ProviderEvent, *, failed: bool) -> bool:
+        """Note how the provider's part of the call ended. False: it was known."""
+        return self.events.note(
+            state,
+            "ai.failed" if failed else "ai.ended",
+            provider=provider,
+            reason=event.reason and event.reason[:_LONGEST_WORD],
+            seconds=event.seconds,
+            provider_call_id=event.provider_call_id,
+        )
+
     async def count_end(self, state: CallState, provider: str, failure: ErrorKind | None) -> None:
         """Count the end of a call, failed or not, for the circuits and for the key with which the call was made."""
         agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
@@ -136,14 +147,7 @@ class Reports:
         explained = failure is None or any(end.event == "ai.failed" or end.reason for end in known)
         if known and explained:
             return False
-        return self.events.note(
-            state,
-            "ai.ended" if failure is None else "ai.failed",
-            provider=provider,
-            reason=event.reason and event.reason[:_LONGEST_WORD],
-            seconds=event.seconds,
-            provider_call_id=event.provider_call_id,
-        )
+        return self.keep_end(state, provider, event, failed=failure is not None)
 
 
 def _ends(facts: tuple[Fact, ...], provider: str) -> list[Fact]:
