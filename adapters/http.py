@@ -26,8 +26,6 @@ from adapters.replies import Reply, decode
 from adapters.requests import Auth, Form, Part, build_request, fits_header
 from crypto.secret import Secret
 
-__all__ = ["Auth", "Download", "Form", "Http", "Limits", "Observe", "Part"]
-
 Observe: TypeAlias = Callable[[str, str, float], None]
 """Told of every request: the system, how it went ("2xx" … "5xx", an ErrorKind, "cancelled"), seconds."""
 
@@ -95,13 +93,10 @@ class Http:
     """Connections to all outside systems. Made anywhere, used in one event loop, closed in the same."""
 
     def __init__(
-        self,
-        limits: Limits | None = None,
-        observe: Observe | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        self, limits: Limits | None = None, observe: Observe | None = None, ssl_context: ssl.SSLContext | None = None
     ) -> None:
         self._limits = limits or Limits()
-        self._observe = observe or _observe_nothing
+        self._observe = observe or (lambda *_: None)
         self._ssl_context = ssl_context
         self._transport: AiohttpTransport | None = None
         self._closed = False
@@ -221,9 +216,6 @@ class Http:
         return self._transport
 
 
-def _observe_nothing(system: str, outcome: str, seconds: float) -> None: ...
-
-
 def _ssl_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -231,13 +223,10 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 def _outcome(result: Reply | httpx.Response | _Failure) -> str:
-    match result:
-        case _Failure():
-            return result.kind.value
-        case Reply():
-            return f"{result.status // 100}xx"
-        case httpx.Response():
-            return f"{result.status_code // 100}xx"
+    if isinstance(result, _Failure):
+        return result.kind.value
+    status = result.status if isinstance(result, Reply) else result.status_code
+    return f"{status // 100}xx"
 
 
 async def _attempt(work: Callable[[], Awaitable[_Work | _Failure]], limit: float) -> _Work | _Failure:

@@ -11,7 +11,8 @@ import sys
 from contextlib import suppress
 
 from adapters.base import ProviderError
-from adapters.http import Auth, Http
+from adapters.http import Http
+from adapters.requests import Auth
 from crypto.secret import Secret
 
 MARK = "KQ7X"

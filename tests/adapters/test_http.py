@@ -21,8 +21,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.http import Auth, Http, Limits, Part
+from adapters.http import Http, Limits
 from adapters.replies import Reply
+from adapters.requests import Auth, Part
 from adapters.sandbox.api import read_body
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
@@ -198,7 +199,7 @@ async def test_every_fault_has_its_kind_and_carries_no_key(
     assert not shows(caplog.text)
 
 
-async def test_nobody_listens(http: Http):
+async def test_a_refused_connection_is_unreachable(http: Http):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening
         error = await fail(http, f"http://127.0.0.1:{taken.getsockname()[1]}")
@@ -217,7 +218,7 @@ async def test_a_name_that_does_not_resolve(http: Http, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://", "no url at all", "http://127.0.0.1:99999/"])
-async def test_an_address_that_is_none_is_our_own_bad_request(http: Http, url: str):
+async def test_an_invalid_address_is_a_bad_request(http: Http, url: str):
     error = await fail(http, url)
     assert error.kind is ErrorKind.BAD_REQUEST
     assert_clean(error)

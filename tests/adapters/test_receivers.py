@@ -191,7 +191,7 @@ async def test_a_refused_delivery_address_says_why(url, words):
         await receivers.check(url)
 
 
-async def test_a_host_that_nobody_knows_is_refused_at_saving():
+async def test_an_unknown_host_is_refused_at_saving():
     async def look_up(_host: str, _port: int) -> list[str]:
         raise OSError
 

@@ -32,7 +32,7 @@ def test_an_assistant_is_kept_on_numbers_at_bland_alone():
 
 
 @pytest.mark.parametrize(("name", "setting"), settings_of(PROVIDERS).items(), ids=lambda one: str(one)[:12])
-def test_a_default_is_no_mistake(name, setting):
+def test_a_default_is_valid(name, setting):
     assert name.endswith("_url") == setting.is_url
     assert setting.find_mistake is None or setting.find_mistake(setting.default) is None
     assert setting.is_url or setting.find_mistake("not a host")

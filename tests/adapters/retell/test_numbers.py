@@ -61,7 +61,7 @@ async def test_a_canadian_number_comes_without_a_choice_of_area(account: Account
 
 
 @pytest.mark.parametrize("area_code", ["", "12", "112", "2125", "abc", "٢١٢"])
-async def test_an_area_code_that_is_none_costs_nothing(account: Account, box, area_code: str):
+async def test_an_invalid_area_code_costs_nothing(account: Account, box, area_code: str):
     error = await error_of(buy(account, area_code=area_code))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert not box.state.requests

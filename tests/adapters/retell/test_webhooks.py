@@ -146,7 +146,7 @@ def test_other_events_are_other(name: str):
 
 
 @pytest.mark.parametrize("body", [b"", b"no", b"[]", b"{}", b'{"event":7}', b"\xff", b"[" * 99_999, b'{"event":NaN}'])
-def test_a_body_that_is_none_of_retells(body: bytes):
+def test_a_body_that_is_not_from_retell_is_refused(body: bytes):
     with pytest.raises(ValueError):
         as_provider().webhooks.read_event(body)
 

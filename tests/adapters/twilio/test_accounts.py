@@ -45,7 +45,7 @@ class TestChecks:
         assert error.said == f"the Twilio account is {status}"
 
     @pytest.mark.parametrize("answer", [{}, {"status": 1}, {"status": ["active"]}, {"status": "asleep"}, [], "active"])
-    async def test_an_account_without_a_status_is_no_answer(self, twilio, scripted, answer):
+    async def test_an_account_without_a_status_is_malformed(self, twilio, scripted, answer):
         scripted.answers(200, answer)
 
         assert (await refused(twilio.check_account(ACCOUNT, 5))).kind == ErrorKind.MALFORMED_REPLY
@@ -78,7 +78,7 @@ class TestSubaccounts:
             {"sid": "AC1"},
         ],
     )
-    async def test_what_is_no_subaccount_of_ours_is_never_taken_for_one(self, twilio, scripted, change):
+    async def test_only_our_subaccounts_are_taken_for_ours(self, twilio, scripted, change):
         scripted.answers(201, SUBACCOUNT | change)
 
         error = await refused(twilio.create_subaccount(ACCOUNT, "agency_1", 5))

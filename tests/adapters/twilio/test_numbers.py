@@ -78,7 +78,7 @@ class TestSearch:
 
         assert len(await twilio.search_numbers(ACCOUNT, "US", None, 2, 5)) == 2
 
-    async def test_what_takes_no_calls_or_is_no_number_is_not_offered(self, twilio, scripted):
+    async def test_only_numbers_that_take_calls_are_offered(self, twilio, scripted):
         silent = OFFER | {"capabilities": {"voice": False, "SMS": True}}
         odd = [OFFER | {"phone_number": value} for value in (None, 7, "+1", "14155550100", "+14155550100\n", "+44201")]
         scripted.answers_in_turn(country("local"), offers(silent, *odd, None, "x"))
@@ -186,7 +186,7 @@ class TestNumbers:
         assert await twilio.find_number_by_sid(ACCOUNT, NUMBER_SID, 5) == NAMED
         assert scripted.asked[0].target == f"{HOME}/IncomingPhoneNumbers/{NUMBER_SID}.json"
 
-    async def test_whatever_keeps_calls_from_us_is_seen(self, twilio, scripted):
+    async def test_all_that_keeps_calls_from_us_is_seen(self, twilio, scripted):
         meddled = NUMBER | {
             "trunk_sid": "TK1",
             "voice_application_sid": "AP1",

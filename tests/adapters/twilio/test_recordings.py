@@ -42,7 +42,7 @@ async def test_recordings_of_a_call_are_listed_from_a_moment_on(twilio, scripted
     ("source", "is_message"),
     [("RecordVerb", True), (None, True), ("DialVerb", False), ("StartCallRecordingAPI", False), ("Conference", False)],
 )
-async def test_a_recorded_conversation_is_no_message(twilio, scripted, source, is_message):
+async def test_a_recorded_conversation_is_not_a_message(twilio, scripted, source, is_message):
     scripted.answers(200, {"recordings": [RECORDING | {"source": source}]})
 
     (found,) = await every(twilio.list_recordings(ACCOUNT, None, None, 5))
@@ -96,7 +96,7 @@ async def test_a_part_behind_the_end_is_answered_and_no_error(twilio, scripted):
 
 
 @pytest.mark.parametrize("byte_range", ["", "lines=1-2", "bytes=0-1\r\nX-Evil: 1", "bytes=é"])
-async def test_a_range_that_is_none_is_not_sent(twilio, scripted, byte_range):
+async def test_an_invalid_range_is_not_sent(twilio, scripted, byte_range):
     scripted.answers(200, b"audio", Content_Type="audio/mpeg")
 
     assert len(await read_recording(twilio, byte_range=byte_range)) == 2
@@ -106,7 +106,7 @@ async def test_a_range_that_is_none_is_not_sent(twilio, scripted, byte_range):
 @pytest.mark.parametrize(
     ("status", "content_type"), [(200, "text/html"), (200, "application/json"), (203, "audio/mpeg")]
 )
-async def test_what_is_no_audio_is_never_passed_on(twilio, scripted, status, content_type):
+async def test_only_audio_is_passed_on(twilio, scripted, status, content_type):
     scripted.answers(status, b"<script>", Content_Type=content_type)
 
     with pytest.raises(ProviderError) as caught:

@@ -55,7 +55,7 @@ async def failure_of(twilio: Twilio, name: str, limit: float = 5) -> ProviderErr
 class TestRefusals:
     @every_request
     @pytest.mark.parametrize("body", [{"code": 20003, "message": "Authenticate"}, b"<html>Bad gateway</html>"])
-    async def test_a_refusal_is_of_its_kind_whatever_the_body(self, twilio, scripted, name, body):
+    async def test_a_refusal_has_its_kind_with_any_body(self, twilio, scripted, name, body):
         for status, kind in KINDS.items():
             scripted.answers(status, body, Location="http://127.0.0.1:1/")
             error = await failure_of(twilio, name)
@@ -84,7 +84,7 @@ class TestRefusals:
                 assert error.said == "The requested resource was not found (Twilio error 20404)"
 
     @pytest.mark.parametrize("name", [name for name in REQUESTS if name not in NO_JSON_AWAITED])
-    async def test_what_is_no_json_is_malformed(self, twilio, scripted, name):
+    async def test_a_reply_that_is_not_json_is_malformed(self, twilio, scripted, name):
         for body in (b"", b"<html>", b"\xff", b"null", b'{"status": NaN}'):
             scripted.answers(200, body)
             assert (await failure_of(twilio, name)).kind == ErrorKind.MALFORMED_REPLY
@@ -179,7 +179,7 @@ class TestLists:
         assert next_one.query == {"PageSize": "250", "Page": "1", "PageToken": "PAabc"}
         assert first.path == next_one.path == f"{HOME}/Recordings.json"
 
-    async def test_a_page_that_nobody_reads_is_not_asked_for(self, twilio, scripted):
+    async def test_a_page_that_is_not_read_is_not_requested(self, twilio, scripted):
         scripted.answers(200, self.page(RECORDING, following="/x?Page=1"))
 
         recordings = twilio.list_recordings(ACCOUNT, None, None, 5)
@@ -205,7 +205,7 @@ class TestLists:
     @pytest.mark.parametrize(
         "following", ["/x", "?", "/x?Page=", f"/x?Page={'9' * 300}", f"/x?Page={quote('é')}", "http://[/?Page=1"]
     )
-    async def test_a_next_page_that_is_none_is_malformed(self, twilio, scripted, following):
+    async def test_an_invalid_next_page_is_malformed(self, twilio, scripted, following):
         scripted.answers(200, self.page(following=following))
 
         assert (await failure_of(twilio, "list_recordings")).kind == ErrorKind.MALFORMED_REPLY

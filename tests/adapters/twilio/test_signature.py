@@ -53,7 +53,7 @@ class TestReadingAForm:
     def test_an_empty_body_is_an_empty_form(self):
         assert read_form(b"") == ()
 
-    def test_raw_bytes_are_no_form(self):
+    def test_raw_bytes_are_not_a_form(self):
         with pytest.raises(FormError, match="not percent-encoded") as caught:
             read_form(b"From=Jos\xe9-canary")
         assert "canary" not in str(caught.value)
@@ -85,7 +85,7 @@ class TestTheRequestedUrl:
     def test_only_the_host_is_lower_case_and_a_fragment_is_dropped(self, public_url, url):
         assert request_url(public_url, b"/voice", b"") == url
 
-    def test_raw_bytes_in_a_path_are_no_crash_and_no_match(self):
+    def test_raw_bytes_in_a_path_neither_crash_nor_match(self):
         url = request_url("https://calls.example.com", b"/voice\xff", b"\xe9")
 
         assert not verify([TOKEN], url, FORM, sign(TOKEN, URL, FORM))
@@ -145,6 +145,6 @@ class TestVerifying:
         assert not verify([TOKEN], URL, FORM, given)
 
     @pytest.mark.parametrize("url", ["", "/voice", "wss://calls.example.com/voice"])
-    def test_an_address_that_is_none_of_ours_has_no_other_spelling(self, url):
+    def test_an_address_that_is_not_ours_has_one_spelling(self, url):
         assert verify([TOKEN], url, FORM, sign(TOKEN, url, FORM))
         assert not verify([TOKEN], url, FORM, sign(TOKEN, URL, FORM))
