@@ -1,7 +1,8 @@
 """The client for outgoing webhooks: one signed POST per event, and never to an internal address.
 
 An agency chooses the address, so it must not become a way into our network: the host is looked up for every delivery,
-each address found must be public, and the connection goes to one of these. Redirects are not followed.
+each address found must be public, and the connection goes to one of these. Each is checked again where its socket is
+made, so that no spelling of a host can avoid the check. Redirects are not followed.
 
 Signing is that of the Standard Webhooks specification 1.0.0 (symmetric, `v1`).
 """
@@ -12,35 +13,38 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import AddrInfoType
+from yarl import URL
 
 from adapters.base import ErrorKind, ProviderError
+from adapters.destination import (
+    ForbiddenAddressError,
+    is_public,
+    port_of,
+    read_address,
+    read_destination,
+    require_public,
+)
 from crypto.secret import Secret
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what such secrets begin with
 _CONNECTIONS: Final = 200
 _PER_HOST: Final = 8  # one receiver that hangs must not take the others' connections
 _READ_BYTES: Final = 4096  # of a reply's body, which is not used; enough to reuse the connection
-_ADDRESSES_THAT_HOLD_OTHERS: Final = (
-    ipaddress.ip_network("64:ff9b::/96"),  # NAT64 (RFC 6052)
-    ipaddress.ip_network("64:ff9b:1::/48"),
-    ipaddress.ip_network("2002::/16"),  # 6to4
-    ipaddress.ip_network("2001::/32"),  # Teredo
+_LOOKUPS: Final = (
+    32  # at once, in threads of their own: an agency's slow DNS server must not delay the lookups of calls
 )
+_LOOKUP_SECONDS: Final = 5.0
 
 LookUp = Callable[[str, int], Awaitable[list[str]]]
-
-
-class ForbiddenAddressError(ValueError):
-    """An address that deliveries must not go to. The text tells the person who entered it why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +72,23 @@ class Receivers:
 
     async def check(self, url: str) -> None:
         """Raises ForbiddenAddressError if deliveries may not go there, as far as can be told now."""
-        parts = self._check_form(url)
-        if self._private:
+        target = self._read(url)
+        host = target.raw_host or ""
+        if self._private or read_address(host) is not None:
             return
-        host = parts.hostname or ""
         try:
-            addresses = await self._look_up(host, parts.port or 443)
-        except OSError:
-            raise ForbiddenAddressError(f"the host {host} is not known in the DNS") from None
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                addresses = await self._look_up(host, port_of(target))
+        except (OSError, ValueError):  # a timeout is an OSError
+            raise ForbiddenAddressError(f"the host {host} was not found in the DNS") from None
         for address in addresses:
-            refuse_inside(host, address)
+            require_public(host, address)
 
     async def deliver(self, url: str, body: bytes, *, event_id: str, at: int, secret: Secret, limit: float) -> Receipt:
         """One attempt, within `limit` seconds. `at` in seconds since the epoch. Raises ForbiddenAddressError, and
         ProviderError for a receiver that could not be reached.
         """
-        parts = self._check_form(url)
-        if not self._private:
-            _check_literal(parts)
+        target = self._read(url)
         headers = {
             "Content-Type": "application/cloudevents+json",
             "User-Agent": "callrouter-webhooks",
@@ -95,34 +98,29 @@ class Receivers:
         }
         try:
             async with asyncio.timeout(limit):
-                return await self._post(url, body, headers)
+                return await self._post(target, body, headers)
         except TimeoutError:
             raise ProviderError(ErrorKind.TIMEOUT) from None
-        except aiohttp.ClientConnectorDNSError as error:
+        except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, _InsideError):
                 raise ForbiddenAddressError(str(error.os_error)) from None
             raise ProviderError(ErrorKind.UNREACHABLE) from None
         except (aiohttp.ClientError, OSError, ValueError):
             raise ProviderError(ErrorKind.UNREACHABLE) from None
 
-    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Receipt:
+    async def _post(self, url: URL, body: bytes, headers: dict[str, str]) -> Receipt:
         async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
             await response.content.read(_READ_BYTES)
             return Receipt(response.status)
 
-    def _check_form(self, url: str) -> SplitResult:
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise ForbiddenAddressError("it is not a valid address") from None
-        if parts.scheme != "https" and not (self._private and parts.scheme == "http"):
-            raise ForbiddenAddressError("it must start with https://")
-        if not parts.hostname or port == 0:
-            raise ForbiddenAddressError("it is not a valid address")
-        if parts.username is not None or parts.password is not None:
-            raise ForbiddenAddressError("it must not contain a user or password: deliveries are signed")
-        return parts
+    def _read(self, url: str) -> URL:
+        """The URL as it is requested. Raises ForbiddenAddressError, also for an internal IP address."""
+        target = read_destination(url, plain=self._private)
+        host = target.raw_host or ""
+        address = read_address(host)
+        if address is not None and not self._private:
+            require_public(host, address)
+        return target
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -130,7 +128,8 @@ class Receivers:
                 limit=_CONNECTIONS,
                 limit_per_host=_PER_HOST,
                 use_dns_cache=False,  # looked up and checked for every delivery
-                resolver=None if self._private else _PublicResolver(self._look_up),
+                resolver=_Resolver(self._look_up, private=self._private),
+                socket_factory=None if self._private else _open_public_socket,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
@@ -150,41 +149,34 @@ def new_signing_secret(random: Callable[[int], bytes]) -> Secret:
     return Secret(SECRET_PREFIX + base64.b64encode(random(32)).decode())
 
 
+_threads: Final = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="receivers-dns")
+
+
 async def look_up_host(host: str, port: int) -> list[str]:
-    """All addresses of a host. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """All addresses of a host. Raises OSError, or ValueError for a host that no DNS query can hold."""
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(_threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     return [str(address[0]) for *_, address in found]
 
 
-def refuse_inside(host: str, address: str) -> None:
-    """Raises ForbiddenAddressError for an address that is not on the public internet."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
-    holds_another = ip.version == 6 and any(ip in network for network in _ADDRESSES_THAT_HOLD_OTHERS)  # noqa: PLR2004
-    if not ip.is_global or ip.is_multicast or ip.is_reserved or holds_another:
-        raise ForbiddenAddressError(f"{host} leads to {address}, which is not on the public internet")
-
-
-def _check_literal(parts: SplitResult) -> None:
-    """An IP address in the URL is never looked up, so it is checked here."""
-    host = parts.hostname or ""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return
-    refuse_inside(host, host)
-
-
 class _InsideError(OSError):
-    """A resolver may only raise OSError."""
+    """An internal address. A resolver and a socket factory may only raise OSError."""
 
 
-class _PublicResolver(AbstractResolver):
-    """Looks a host up, and refuses it if an address is internal. Connections go to the addresses that were checked."""
+def _open_public_socket(addressed: AddrInfoType) -> socket.socket:
+    """The socket for a connection to this address. The connection is made right after, to the same address."""
+    family, kind, protocol, _, address = addressed
+    if not is_public(str(address[0])):
+        raise _InsideError(f"{address[0]} is not on the public internet")
+    return socket.socket(family, kind, protocol)
 
-    def __init__(self, look_up: LookUp) -> None:
+
+class _Resolver(AbstractResolver):
+    """Looks a host up, and refuses it if one of its addresses is internal, unless these are allowed."""
+
+    def __init__(self, look_up: LookUp, *, private: bool) -> None:
         self._look_up = look_up
+        self._private = private
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -192,8 +184,8 @@ class _PublicResolver(AbstractResolver):
         del family  # both kinds
         addresses = await self._look_up(host, port)
         try:
-            for address in addresses:
-                refuse_inside(host, address)
+            for address in () if self._private else addresses:
+                require_public(host, address)
         except ForbiddenAddressError as error:
             raise _InsideError(str(error)) from None
         return [_as_result(host, address, port) for address in dict.fromkeys(addresses)]

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from adapters.base import ErrorKind, ProviderError
 from adapters.receivers import ForbiddenAddressError, Receivers, new_signing_secret, sign
 from crypto.secret import Secret
-from tests.support.serving import serve_app
+from tests.support.serving import listen, serve_app
 
 pytestmark = pytest.mark.anyio
 
@@ -120,17 +120,42 @@ INSIDE = [
     "192.168.1.1",
     "169.254.169.254",
     "100.64.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.8",
+    "192.0.0.192",
+    "192.0.2.1",
+    "192.88.99.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
     "0.0.0.0",
     "224.0.0.1",
+    "239.255.255.250",
+    "240.0.0.1",
     "255.255.255.255",
+    "::",
     "::1",
+    "::127.0.0.1",
     "fe80::1",
+    "fec0::1",
+    "feff::1",
     "fc00::1",
+    "fd00:ec2::254",
+    "ff02::1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
+    "::ffff:0:127.0.0.1",
     "64:ff9b::7f00:1",
+    "64:ff9b:1::7f00:1",
+    "100::1",
     "2002:7f00:1::",
     "2001:0:7f00:1::",
+    "2001:db8::1",
+    "2001:20::1",
+    "3ffe::1",
+    "3fff::1",
+    "5f00::1",
 ]
 
 
@@ -160,6 +185,117 @@ async def test_an_address_written_as_a_number_is_judged_too(address):
     await receivers.aclose()
 
 
+SPELLINGS = [
+    "\uff11\uff12\uff17.\uff10.\uff10.\uff11",  # full-width digits
+    "127\u30020\u30020\u30021",  # ideographic full stops
+    "127\uff0e0\uff0e0\uff0e1",
+    "127\uff610\uff610\uff611",
+    "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",  # circled digits
+    "\U0001d7cf\U0001d7d0\U0001d7d5.0.0.1",  # mathematical bold digits
+    "127.0.0.1.",
+    "0177.0.0.1",
+    "0x7f.0.0.1",
+    "0x7f000001",
+    "0x7F.1",
+    "2130706433",
+    "017700000001",
+    "127.1",
+    "127.0.1",
+    "0",
+    "00000127.0.0.1",
+    "127.0.0.1%00",
+    "127%2e0.0.1",
+    "%31%32%37.0.0.1",
+    "127.0.0.1%2f.example.com",
+    "[::1%25lo]",
+    "[::1%lo]",
+    "[fe80::1%25eth0]",
+    "[::ffff:127.0.0.1]",
+    "[0:0:0:0:0:ffff:7f00:1]",
+    "[::\uff11]",
+    "93.184.215.14@127.0.0.1",
+    "hooks.example.com\\@127.0.0.1",
+    "@127.0.0.1",
+    ":@127.0.0.1",
+    "hooks.example.com#@127.0.0.1",
+    "127.0.0.1\t",
+    "127.0.\n0.1",
+    " 127.0.0.1",
+]
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+async def test_no_spelling_of_a_host_reaches_what_is_inside(host):
+    async def look_up(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    receivers = Receivers(look_up=look_up)
+    with listen() as listening:
+        listening.setblocking(False)
+        url = f"https://{host}:{listening.getsockname()[1]}/x"
+        with pytest.raises(ForbiddenAddressError):
+            await receivers.check(url)
+        with pytest.raises(ForbiddenAddressError):
+            await deliver(receivers, url)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+    await receivers.aclose()
+
+
+async def test_a_name_that_leads_inside_only_when_it_is_connected_to_is_refused_then():
+    answers = iter(["93.184.215.14", "127.0.0.1", "127.0.0.1"])
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        return [next(answers)]
+
+    receivers = Receivers(look_up=look_up)
+    await receivers.check("https://hooks.example.com/x")
+    for _ in range(2):
+        with pytest.raises(ForbiddenAddressError):
+            await deliver(receivers, "https://hooks.example.com/x")
+    await receivers.aclose()
+
+
+async def test_the_address_is_judged_again_where_the_socket_is_made(monkeypatch):
+    """Should a spelling get past the host's check, no connection is made all the same."""
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr("adapters.receivers.require_public", lambda _host, _address: None)
+    receivers = Receivers(look_up=look_up)
+    with listen() as listening:
+        listening.setblocking(False)
+        for host in ("hooks.example.com", "127.0.0.1"):
+            with pytest.raises(ForbiddenAddressError):
+                await deliver(receivers, f"https://{host}:{listening.getsockname()[1]}/x")
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+    await receivers.aclose()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked_for"),
+    [
+        ("hooks.example.com", "hooks.example.com"),
+        ("HOOKS.example.com.", "hooks.example.com."),
+        ("m\u00fcnchen.example.com", "xn--mnchen-3ya.example.com"),
+        ("\uff48ooks.example.com", "hooks.example.com"),
+        ("_hooks.example.com", "_hooks.example.com"),
+        ("1.example.com", "1.example.com"),
+    ],
+)
+async def test_a_name_is_looked_up_as_the_client_spells_it(host, asked_for):
+    asked: list[str] = []
+
+    async def look_up(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["93.184.215.14"]
+
+    await Receivers(look_up=look_up).check(f"https://{host}/x")
+    assert asked == [asked_for]
+
+
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])
 async def test_a_public_address_is_let_through(address):
     asked: list[str] = []
@@ -183,6 +319,16 @@ async def test_a_public_address_is_let_through(address):
         ("https://hooks.example.com:99999/x", "not a valid address"),
         ("https://hooks.example.com:0/x", "not a valid address"),
         ("hooks", "https"),
+        ("https://hooks..example.com/", "not a host name"),
+        ("https://.example.com/", "not a host name"),
+        (f"https://{'a' * 64}.example.com/", "not a host name"),
+        ("https://" + "\u00fc" * 60 + ".example.com/", "not a"),
+        (f"https://{'a.' * 130}com/", "not a host name"),
+        ("https://-hooks.example.com/", "not a host name"),
+        ("https://hooks.example.com../", "not a host name"),
+        ("https://ex ample.com/", "not a valid address"),
+        ("https://xn--a/", "not a valid address"),
+        ("https://[::1", "not a valid address"),
     ],
 )
 async def test_a_refused_delivery_address_says_why(url, words):
@@ -191,9 +337,10 @@ async def test_a_refused_delivery_address_says_why(url, words):
         await receivers.check(url)
 
 
-async def test_an_unknown_host_is_refused_at_saving():
+@pytest.mark.parametrize("error", [OSError, UnicodeError, TimeoutError])
+async def test_a_host_that_cannot_be_looked_up_is_refused_at_saving(error):
     async def look_up(_host: str, _port: int) -> list[str]:
-        raise OSError
+        raise error
 
     with pytest.raises(ForbiddenAddressError, match="DNS"):
         await Receivers(look_up=look_up).check("https://nobody.example.com/x")

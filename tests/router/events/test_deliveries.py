@@ -199,6 +199,16 @@ async def test_an_address_inside_is_refused_at_saving(api, services, agency, mon
         assert (problem.status, problem.fields) == (422, ("url",))
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["hooks..example.com", f"{'a' * 64}.example.com", "a." * 130 + "com", "-.example.com", "xn--a", "[::1", "127.1"],
+)
+async def test_an_address_whose_host_cannot_exist_is_refused_at_saving(api, agency, host):
+    body = {"url": f"https://{host}/"}
+    problem = await api.refusal("POST", f"{agency.path}/endpoints", body, token=agency.token)
+    assert (problem.status, problem.fields) == (422, ("url",))
+
+
 async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
     api, services, agency, database_dsn, url, monkeypatch
 ):
