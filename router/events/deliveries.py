@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from adapters.base import ProviderError
-from adapters.receivers import ForbiddenAddressError, Receivers
+from adapters.destination import ForbiddenAddressError
+from adapters.receivers import Receivers
 from crypto import Keyring, OpenError
 from router.ids import new_id
 from router.jobs import Again, GiveUp, Job, JobRunner, RetryPolicy, enqueue_many

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from adapters.receivers import ForbiddenAddressError, Receivers, new_signing_secret
+from adapters.destination import ForbiddenAddressError
+from adapters.receivers import Receivers, new_signing_secret
 from crypto import Keyring, Secret
 from router.errors import ConflictError, InvalidError, NotFoundError, require
 from router.events.deliveries import DELIVER, delivery_jobs

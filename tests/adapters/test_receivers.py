@@ -17,7 +17,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.receivers import ForbiddenAddressError, Receivers, new_signing_secret, sign
+from adapters.destination import ForbiddenAddressError
+from adapters.receivers import Receivers, new_signing_secret, sign
 from crypto.secret import Secret
 from tests.support.serving import listen, serve_app
 
