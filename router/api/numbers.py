@@ -284,11 +284,7 @@ def registration_router(voice: Declarations) -> APIRouter:
 
 def _add_registration(router: APIRouter, provider: str, label: str, model: type[Registration]) -> None:
     async def save_registration(
-        agency: OwnAgency,
-        e164: NumberInPath,
-        body: Registration,
-        author: By,
-        numbers: Work,
+        agency: OwnAgency, e164: NumberInPath, body: Registration, author: By, numbers: Work
     ) -> GivenRegistration:
         given = GivenRegistration(body.remote_id, getattr(body, "mode", None))
         return await numbers.register(agency, e164, provider, given, author)
