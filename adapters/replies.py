@@ -133,6 +133,10 @@ def read_json(body: bytes) -> Any:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # perhaps of a whole number with thousands of digits, which is no reason to lose the rest
+        return json.loads(body, parse_constant=_refuse_constant, parse_int=float)
 
 
 def find(value: Any, *path: str) -> Any:

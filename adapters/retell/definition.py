@@ -6,6 +6,7 @@ an update keeps the fields that it doesn't name, and a new draft starts as a cop
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ _SPANISH: Final = "es-419"  # every Spanish but Spain's
 _SHORTEST, _LONGEST = 60, 7200  # seconds of a call
 _USUAL: Final = 3600  # seconds; the router's own limit for a call without one
 _NAME_LENGTH: Final = 60
+_TRANSFER: Final = "transfer"
 _SCHEMA: Final = ("properties", "required", "additionalProperties")  # what a tool's parameters may have besides `type`
 _FUNCTION_MS: Final = 20_000
 _TRANSFER_MS: Final = 10_000
@@ -115,7 +117,7 @@ def transfer_tool(wiring: Wiring, taken: Collection[str]) -> dict[str, Any]:
     """Not Retell's own transfer_call: on a registered call Retell holds no line that it could transfer."""
     return {
         "type": "custom",
-        "name": _free_name("transfer", taken),
+        "name": _free_name(_TRANSFER, taken),
         "description": "Puts the caller through to a person. Use it when the caller asks to speak to a person.",
         "url": Secret(wiring.transfer_url),
         "method": "POST",
@@ -128,6 +130,11 @@ def transfer_tool(wiring: Wiring, taken: Collection[str]) -> dict[str, Any]:
         "speak_after_execution": True,  # our answer may be that the person cannot be reached
         "timeout_ms": _TRANSFER_MS,
     }
+
+
+def is_transfer(name: str | None) -> bool:
+    """Whether the function that transfers callers may have this name (see `_free_name`)."""
+    return re.fullmatch(rf"{_TRANSFER}(_[0-9]{{1,3}})?", name or "") is not None
 
 
 def is_transfer_tool(tool: Any, wiring: Wiring) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
 from adapters.replies import find, number, read_json, text
+from adapters.retell.definition import is_transfer
 from crypto.secret import Secret
 
 _FAULTS: Final = {
@@ -50,10 +51,12 @@ class Webhooks:
         if match is None:
             return False
         signed_at = int(match[1])
+        if abs(delivery.at.timestamp() * 1000 - signed_at) > _SIGNATURE_AGE:
+            return False
         message = delivery.body + str(signed_at).encode()
         digests = [hmac.new(secret.reveal().encode(), message, "sha256").hexdigest() for secret in secrets if secret]
         proofs = [hmac.compare_digest(digest, match[2]) for digest in digests]
-        return any(proofs) and abs(delivery.at.timestamp() * 1000 - signed_at) <= _SIGNATURE_AGE
+        return any(proofs)
 
     def read_event(self, body: bytes) -> ProviderEvent:
         event = read_json(body)
@@ -80,10 +83,14 @@ class Webhooks:
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
-        """Retell docs, Custom function: the call and its metadata are beside the arguments."""
-        call = find(read_json(body), "call")
-        if not isinstance(call, dict):
-            raise ValueError("this is not a function call from Retell: it has no call")  # noqa: TRY004 - as in read_event
+        """Retell docs, Custom function: the call and its metadata are beside the function's name and arguments.
+
+        Retell signs the calls of all functions alike, also those of the agency's own.
+        """
+        asked = read_json(body)
+        call = find(asked, "call")
+        if not is_transfer(text(find(asked, "name"))) or not isinstance(call, dict):
+            raise ValueError("this is not a call of the transfer function")
         return TransferAsked(
             call_id=text(find(call, "metadata", ROUTER_CALL_ID)), caller=text(find(call, "from_number"))
         )

@@ -1,7 +1,8 @@
 """Calls to numbers that were bought from a voice provider: they do not pass through us, the provider reports them.
 
-The account of such a call is the provider's name, and its CallSid is the provider's call id. Our id is derived from both
-as for every call, so that any event may come first, and repeated or late events change nothing.
+The account of such a call is the provider's name with the agency's id, and its CallSid is the provider's call id. Our id
+is derived from both as for every call, so that any event may come first, and repeated or late events change nothing. With
+the agency in it, an agency that names another's call reaches only a call of its own.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class NativeCalls:
         """Record the event if it is about a call to one of the provider's own numbers; else False."""
         if event.provider_call_id is None:
             return False
-        if event.call_id not in (None, call_id_of(provider, event.provider_call_id)):
+        if event.call_id not in (None, call_id_of(_account_of(provider, agency_id), event.provider_call_id)):
             return False
         number = await self._find(provider, agency_id, event)
         if number is None or number.account_sid != provider:
@@ -91,10 +92,10 @@ class NativeCalls:
         now = self.clock()
         if event.kind == "ended" and event.seconds is not None:
             now -= timedelta(seconds=event.seconds)
-        call_sid = event.provider_call_id or ""
+        account, call_sid = _account_of(provider, agency_id), event.provider_call_id or ""
         state = CallState(
-            call_id=call_id_of(provider, call_sid),
-            account_sid=provider,
+            call_id=call_id_of(account, call_sid),
+            account_sid=account,
             call_sid=call_sid,
             from_number=event.caller or "",
             caller=_as_e164(event.caller),
@@ -114,6 +115,11 @@ class NativeCalls:
             self.events.note_answer(state, "ai", provider, started_at)
         if self.reports.keep_end(replace(state, step=SAID), provider, event, failed=event.provider_fault):
             await self.reports.count_end(state, provider, event.failure)
+
+
+def _account_of(provider: str, agency_id: str) -> str:
+    """What stands in the place of a carrier account. No carrier's begins like this."""
+    return f"{provider}/{agency_id}"
 
 
 def _as_e164(said: str | None) -> str | None:

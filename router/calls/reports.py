@@ -25,12 +25,12 @@ from router.routing.circuit import Circuits, usage_of
 from router.routing.failures import REFUSALS
 from router.routing.route import Access
 from router.store.calls.calls import Fact, StoredCall, find_facts
-from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed, set_story
+from router.store.calls.records import SetStory
+from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed
 from router.store.guard import DatabaseAwayError
 from router.store.pool import Database
 
 _ENDS: Final = ("ai.ended", "ai.failed")
-_LONGEST_WORD: Final = 300
 _MOST_KINDS: Final = 20  # of reports without a meaning to us, for a provider and call
 _MOST_KNOWN: Final = 10_000
 _FLUSH_SECONDS: Final = 2.0
@@ -71,7 +71,7 @@ class Reports:
         if event.kind not in ("ended", "analyzed"):
             return
         self.recorder.note(
-            set_story(
+            SetStory(
                 call_id,
                 provider,
                 provider_call_id=event.provider_call_id,
@@ -86,7 +86,7 @@ class Reports:
     def keep_other(self, state: CallState, provider: str, event: ProviderEvent, facts: Iterable[Fact]) -> None:
         """Keep the name of a report without a meaning to us: once, and only for the first few."""
         kinds = {fact.step for fact in facts if fact.event == "ai.reported" and fact.provider == provider}
-        kind = event.original[:_LONGEST_WORD]
+        kind = event.original
         if kind in kinds or len(kinds) >= _MOST_KINDS:
             return
         self.events.note(
@@ -99,7 +99,7 @@ class Reports:
             state,
             "ai.failed" if failed else "ai.ended",
             provider=provider,
-            reason=event.reason and event.reason[:_LONGEST_WORD],
+            reason=event.reason,
             seconds=event.seconds,
             provider_call_id=event.provider_call_id,
         )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from router.console import assistant_form
 from router.console.clients import find_client
-from router.console.forms import NO_ERRORS, form_errors
+from router.console.forms import LARGE_FORM, NO_ERRORS, form_errors
 from router.console.visit import Page, Visit
 
 
@@ -63,7 +63,7 @@ async def unlink(visit: Visit) -> Response:
 
 PAGES: Final = (
     Page("GET", "/clients/{client}/assistant", show_definition),
-    Page("POST", "/clients/{client}/assistant", save_definition, show_definition),
+    Page("POST", "/clients/{client}/assistant", save_definition, show_definition, form_limit=LARGE_FORM),
     Page("GET", "/clients/{client}/providers", show_places),
     Page("POST", "/clients/{client}/providers/{provider}", link, show_places),
     Page("POST", "/clients/{client}/providers/{provider}/unlink", unlink),

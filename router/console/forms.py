@@ -13,7 +13,8 @@ from router.bodies import CutOffError, TooLargeError, read_body
 from router.console.api import ApiProblem
 from router.console.drawing import write_sentence
 
-_MAX_BYTES: Final = 3 << 20  # what the API takes, as browsers spell it: up to three characters for one
+SMALL_FORM: Final = 16 << 10  # bytes
+LARGE_FORM: Final = 3 << 20  # what the API takes, as browsers spell it: up to three characters for one
 _MAX_FIELDS: Final = 2000
 _MEDIA: Final = "application/x-www-form-urlencoded"
 
@@ -68,12 +69,12 @@ class Form(Mapping[str, str]):
         return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or None  # noqa: PLR2004
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, most_bytes: int) -> Form:
     """Raises UnreadableFormError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _MEDIA:
         raise UnreadableFormError
     try:
-        body = await read_body(request, _MAX_BYTES)
+        body = await read_body(request, most_bytes)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except (TooLargeError, CutOffError, ValueError):
         raise UnreadableFormError from None

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from crypto import Secret
 from router.console.api import Api, ApiProblem, Refusal, api_path
 from router.console.drawing import Drawing, see_other
-from router.console.forms import Form, UnreadableFormError, read_form
+from router.console.forms import SMALL_FORM, Form, UnreadableFormError, read_form
 from router.console.services import ConsoleServices
 from router.console.sessions import Session, drop_session, read_session
 from router.console.visit import Page, Visit
@@ -49,7 +49,7 @@ class Gate:
 
         async def visit(request: Request) -> Response | ASGIApp:
             session, api = await self.enter(request)
-            form = await self.read_own_form(request, session) if request.method == "POST" else Form()
+            form = await self.read_own_form(request, session, page.form_limit) if request.method == "POST" else Form()
             agency = await api.get(api_path("agencies", request.path_params["agency"]))
             visit = Visit(self._services, self.drawing, request, session, api, agency, form)
             try:
@@ -99,11 +99,11 @@ class Gate:
             raise StoppedError("away", 503) from None
         return None if ended else session
 
-    async def read_own_form(self, request: Request, session: Session | None) -> Form:
+    async def read_own_form(self, request: Request, session: Session | None, most_bytes: int = SMALL_FORM) -> Form:
         """The form, from a page of this session. Raises StoppedError for a forged, outdated or unreadable one."""
         if session is not None and self._comes_from_us(request):
             with suppress(UnreadableFormError):
-                form = await read_form(request)
+                form = await read_form(request, most_bytes)
                 if session.is_own_form(form.text("form_token")):
                     return form
         raise StoppedError("foreign_form", 403)

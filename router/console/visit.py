@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from router.console.api import Api, Refusal, api_path
 from router.console.drawing import Drawing, see_other
-from router.console.forms import NO_ERRORS, Form, FormErrors, form_errors
+from router.console.forms import NO_ERRORS, SMALL_FORM, Form, FormErrors, form_errors
 from router.console.kinds import Kinds
 from router.console.notices import CONFIRMATIONS, NOTICES
 from router.console.services import ConsoleServices
@@ -103,9 +103,10 @@ Answer: TypeAlias = Callable[[Visit], Awaitable[Response | ASGIApp]]
 
 
 class Page(NamedTuple):
-    """`path` is below the agency's. `again` shows the form again if the API refuses it."""
+    """`path` is below the agency's. `again` shows the form again if the API refuses it. `form_limit` is in bytes."""
 
     method: str
     path: str
     answer: Answer
     again: Answer | None = None
+    form_limit: int = SMALL_FORM

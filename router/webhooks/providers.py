@@ -25,6 +25,7 @@ from router.store.pool import DATABASE_ERRORS
 from router.telemetry import emit
 from router.telemetry.metrics import provider_route
 from router.webhooks.proof import Proof, RefusedRequestError, agency_of, refuse
+from router.webhooks.reading import read_event, read_transfer
 from router.webhooks.timing import timed
 
 _TRANSFER_SECONDS: Final = 8.0  # providers wait at least ten
@@ -51,7 +52,7 @@ class ProviderWebhooks:
     async def _take_event(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
         body = await self.proof.read(provider.name, webhooks, request)
         try:
-            event = webhooks.read_event(body)
+            event = read_event(webhooks, body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
         agency_id = agency_of(request)
@@ -71,7 +72,7 @@ class ProviderWebhooks:
         deadline = Deadline(_TRANSFER_SECONDS)
         body = await self.proof.read(provider.name, webhooks, request)
         try:
-            asked = webhooks.read_transfer(body)
+            asked = read_transfer(webhooks, body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
         try:

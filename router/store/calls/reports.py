@@ -10,15 +10,8 @@ from datetime import datetime
 from typing import Final
 
 from router.store.calls.calls import StoredCall
-from router.store.calls.records import SetStory
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_row
-
-_LONGEST_TRANSCRIPT: Final = 500_000  # characters: hours of talk
-_LONGEST_SUMMARY: Final = 20_000
-_LONGEST_WORD: Final = 300
-_MOST_DOLLARS: Final = 100_000.0
-_MOST_SECONDS: Final = 1_000_000.0
 
 FIND_REPORTED_CALL: Final = f"""SELECT {columns(StoredCall)} FROM calls WHERE id = $1"""
 
@@ -102,36 +95,3 @@ async def find_story(connection: Connection, agency_id: str, call_id: str) -> Ca
 async def find_answering(connection: Connection, agency_id: str, e164: str, provider: str) -> Answering | None:
     """For a provider that asks who takes the calls of a number, or reports a call that we do not know."""
     return await fetch_row(connection, Answering, FIND_ANSWERING, agency_id, e164, provider)
-
-
-def set_story(
-    call_id: str,
-    provider: str,
-    *,
-    provider_call_id: str | None = None,
-    end_reason: str | None = None,
-    summary: str | None = None,
-    transcript: str | None = None,
-    cost: float | None = None,
-    ai_seconds: float | None = None,
-) -> SetStory:
-    """What the provider tells of the call, bounded."""
-    return SetStory(
-        call_id,
-        provider,
-        provider_call_id=_cut(provider_call_id, _LONGEST_WORD),
-        end_reason=_cut(end_reason, _LONGEST_WORD),
-        summary=_cut(summary, _LONGEST_SUMMARY),
-        transcript=_cut(transcript, _LONGEST_TRANSCRIPT),
-        cost=_bound(cost, _MOST_DOLLARS),
-        ai_seconds=_bound(ai_seconds, _MOST_SECONDS),
-    )
-
-
-def _cut(text: str | None, longest: int) -> str | None:
-    return None if text is None else text[:longest]
-
-
-def _bound(value: float | None, most: float) -> float | None:
-    """None for a value that cannot be a cost or a duration."""
-    return value if value is not None and 0 <= value <= most else None

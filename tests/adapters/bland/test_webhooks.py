@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.base import ErrorKind
+from adapters.bland import webhooks
 from adapters.facets import Delivery
 from adapters.http import Http
 from crypto.secret import Secret
@@ -48,6 +49,26 @@ def test_what_proves_nothing():
     assert not verify({"x-webhook-signature": good}, SPACED, [Secret("other")])
     assert not verify({"x-webhook-signature": good}, SPACED, [])
     assert not verify(sign(SPACED, ""), SPACED, [Secret("")])
+
+
+@pytest.mark.parametrize(
+    ("body", "secrets", "signature"),
+    [
+        (SPACED, [], "0" * 64),
+        (SPACED, [Secret("")], "0" * 64),
+        (SPACED, [Secret("key")], ""),
+        (SPACED, [Secret("key")], "nonsense"),
+        (SPACED, [Secret("key")], sign(SPACED, "key")["x-webhook-signature"]),
+        (b'{"transcript":' + b"[1.5]," * 10_000, [Secret("key")], "0" * 64),
+    ],
+    ids=["no secret", "an empty secret", "no signature", "no hex", "signed as it was sent", "a large body"],
+)
+def test_a_body_is_rewritten_only_where_that_may_prove_it(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, secrets: list[Secret], signature: str
+):
+    """Parsing takes far longer than a signature, and anybody may send a body."""
+    monkeypatch.setattr(webhooks, "_as_javascript_writes", lambda _: pytest.fail("the body was parsed"))
+    verify({"x-webhook-signature": signature}, body, secrets)
 
 
 @given(st.binary(max_size=60))

@@ -151,6 +151,30 @@ def test_a_body_that_is_not_from_retell_is_refused(body: bytes):
         as_provider().webhooks.read_event(body)
 
 
+def transfer(**fields: object) -> bytes:
+    return json.dumps({"call": {"call_id": "r1", "metadata": METADATA}, "args": {}, **fields}).encode()
+
+
+@pytest.mark.parametrize("name", ["transfer", "transfer_2"])  # the second where another tool has the first name
+def test_the_transfer_function_asks_for_a_person(name: str):
+    assert as_provider().webhooks.read_transfer(transfer(name=name)).call_id == "call_123"
+
+
+@pytest.mark.parametrize(
+    "name", ["book", "", None, 7, "Transfer", "transfer_call", "transfer ", "transfer_", "my_transfer", ["transfer"]]
+)
+def test_no_other_function_asks_for_a_person(name: object):
+    """Retell signs the calls of all functions with the same key."""
+    with pytest.raises(ValueError, match="transfer"):
+        as_provider().webhooks.read_transfer(transfer(name=name))
+
+
+def test_a_report_of_a_call_asks_for_nothing():
+    report = json.dumps({"event": "call_ended", "call": {"call_id": "r1", "metadata": METADATA}}).encode()
+    with pytest.raises(ValueError, match="transfer"):
+        as_provider().webhooks.read_transfer(report)
+
+
 NAMES = st.sampled_from(["metadata", "duration_ms", "call_cost", "combined_cost", "router_call_id", "call_analysis"])
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner)

@@ -13,6 +13,7 @@ from adapters.sandbox.carrier import Quirks, Script, Timeline
 from adapters.sandbox.carrier.script import EACH_QUIRK
 from tests.support.posting import PostedCall
 from tests.support.provider_reports import report_end
+from tests.support.provider_samples import as_sent, proof
 from tests.support.world import CALLER, OWNER, PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +103,27 @@ async def test_the_caller_reaches_the_person_whatever_twilio_does(world: World, 
     call = await world.find_call(timeline)
     assert (call["outcome"], call["ended_at"] is not None) == ("owner", True)
     assert "call.transferring" in await events_of(world, timeline)
+
+
+@pytest.mark.parametrize("name", ["book", "check_calendar", "", None])
+async def test_another_function_of_the_same_agent_moves_no_call(world: World, name):
+    """Retell signs them all with the agency's key, and whoever is asked by one may post it here."""
+    client = await world.add_client(providers=["retell"], assistant=ASSISTANT)
+    answers: list[int] = []
+
+    async def ask(timeline: Timeline) -> None:
+        call_id = (await world.find_call(timeline))["id"]
+        body = as_sent(function_call("retell", call_id) | {"name": name})
+        response = await world.http.post(
+            f"{world.urls[0]}/webhooks/retell/{client.agency_id}/transfer",
+            content=body,
+            headers=proof(world, "retell", client, body),
+        )
+        answers.append(response.status_code)
+
+    timeline = await world.call(client, during_ai=ask)
+    assert answers == [400]
+    assert [leg.who for leg in timeline.legs] == ["ai"]
 
 
 async def test_the_person_in_the_definition_is_rung(world: World):

@@ -34,6 +34,13 @@ async def test_an_unknown_token_gets_an_error_and_is_not_shown_again(stranger: B
     assert not token or token not in page.text
 
 
+async def test_a_form_far_too_large_to_sign_in_with_is_not_read(stranger: Browser, agency: Agency):
+    """16 kB hold any token: who sends more has not proven anything yet."""
+    page = await stranger.open("/console/sign-in")
+    refused = await stranger.fill_in(page, "/sign-in", token=agency.token + " " * 16_384)
+    assert (refused.status, refused.path) == (403, "/console/sign-in")
+
+
 async def test_the_operator_chooses_an_agency_or_makes_one(stranger: Browser, agency: Agency):
     page = await stranger.sign_in(ADMIN_TOKEN)
     assert (page.path, page.heading) == ("/console/agencies", "Agencies")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from retell.lib import webhook_auth
 
-from tests.support.world import CALLER, Client, World
+from tests.support.world import CALLER, PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ async def test_a_call_is_recorded_once_whatever_comes_first(world: World, order)
         answer = await post(world, "retell", client.agency_id, reports[which], signed_by=client.keys["retell"])
         assert answer.status_code == 204
     (call,) = await calls(world, client)
-    assert (call["account_sid"], call["call_sid"], call["to_number"]) == ("retell", call_id, number)
+    assert (call["account_sid"], call["call_sid"], call["to_number"]) == (f"retell/{client.agency_id}", call_id, number)
     assert (call["from_number"], call["client_id"], call["provider"]) == (CALLER, client.client_id, "retell")
     assert (call["outcome"], call["seconds"], float(call["cost"])) == ("ai", 42, 0.075)
     assert call["ended_at"] is not None
@@ -186,3 +186,121 @@ async def test_a_calls_analysis_arrives_after_its_end_and_is_kept(world: World):
     assert (call["summary"], call["transcript"]) == ("Wants a quote.", "Agent: Hello?")
     assert (call["end_reason"], call["ai_seconds"], call["provider_call_id"]) == ("user_hangup", 42, call_id)
     assert await timeline(world, call["id"]) == ["ai.ended", "ai.reported", *WHOLE[1:]]
+
+
+def end_of(provider: str, number: str, call_id: str, transcript: str) -> dict[str, Any]:
+    """The provider's report of an end, with what was said."""
+    match provider:
+        case "retell":
+            return retell("call_ended", number, call_id, **ENDED, transcript=transcript)
+        case "vapi":
+            said = {"artifact": {"transcript": transcript}, "endedReason": "customer-ended-call", "cost": 0.1}
+            return vapi("end-of-call-report", number, call_id, **said)
+        case _:
+            ended = {"completed": True, "queue_status": "complete", "concatenated_transcript": transcript}
+            return {"call_id": call_id, "to": number, "from": CALLER, **ended}
+
+
+@pytest.mark.parametrize("forger_first", [False, True])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_an_agency_that_names_anothers_call_reaches_only_a_call_of_its_own(world: World, provider, forger_first):
+    """It has a number at the same provider and its own webhook token, and has learned the id of the other's call."""
+    owner, owners_number = await buy_from(world, provider)
+    forger, forgers_number = await buy_from(world, provider)
+    call_id = f"{provider}-{owners_number}"
+    honest = (owner, end_of(provider, owners_number, call_id, "The owner's caller said this."))
+    forged = (forger, end_of(provider, forgers_number, call_id, "The forger wrote this, and it is a lot longer."))
+    for client, report in (forged, honest) if forger_first else (honest, forged, forged):
+        assert (await post(world, provider, client.agency_id, report)).status_code == 204
+    for client, said in ((owner, "The owner's"), (forger, "The forger")):
+        (call,) = await calls(world, client)
+        assert call["transcript"].startswith(said)
+        assert (call["client_id"], call["call_sid"]) == (client.client_id, call_id)
+        assert await timeline(world, call["id"]) == WHOLE
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_our_id_of_anothers_call_opens_it_to_nobody(world: World, provider):
+    owner, owners_number = await buy_from(world, provider)
+    forger, forgers_number = await buy_from(world, provider)
+    call_id = f"{provider}-{owners_number}"
+    await post(world, provider, owner.agency_id, end_of(provider, owners_number, call_id, "The owner's."))
+    (before,) = await calls(world, owner)
+    for report in (end_of(provider, forgers_number, call_id, "Forged, longer than the owner's own."),):
+        call = report.get("message", report).get("call", report)
+        metadata = {"router_call_id": before["id"]}
+        if provider == "vapi":
+            call["assistantOverrides"] = {"metadata": metadata}
+        else:
+            call["metadata"] = metadata
+        assert (await post(world, provider, forger.agency_id, report)).status_code == 204
+    assert [dict(call) for call in await calls(world, owner)] == [dict(before)]
+    assert await calls(world, forger) == []
+
+
+EXTREMES = [0, -1, 1e-9, 86_401, 2**31, 2**63, 1e18, 1e300, "1e999", "9" * 5000, "-1e400", True, None, [], {}]
+
+
+@pytest.mark.parametrize("extreme", EXTREMES, ids=lambda extreme: repr(extreme)[:12])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_no_duration_and_no_cost_loses_the_end_of_a_call(world: World, provider, extreme):
+    client, number = await buy_from(world, provider)
+    report = end_of(provider, number, f"{provider}-{number}", "Hello?")
+    match provider:
+        case "retell":
+            report["call"] |= {"duration_ms": extreme, "call_cost": {"combined_cost": extreme}}
+        case "vapi":
+            report["message"] |= {"durationSeconds": extreme, "cost": extreme}
+        case _:
+            report |= {"corrected_duration": extreme, "call_length": extreme, "price": extreme}
+    assert (await post(world, provider, client.agency_id, report)).status_code == 204
+    (call,) = await calls(world, client)
+    assert (call["outcome"], call["transcript"]) == ("ai", "Hello?")
+    assert 0 <= (call["seconds"] or 0) <= 86_400
+    assert abs((call["ended_at"] - world.clock()).total_seconds()) < 60
+    assert await timeline(world, call["id"]) == WHOLE
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "-" + "9" * 5000, "1e400", "1" + "0" * 400])
+async def test_a_number_without_end_is_no_number(world: World, digits):
+    """Written as JSON has it, not as a string."""
+    client, number = await buy_from(world, "retell")
+    report = json.dumps(retell("call_ended", number, f"retell-{number}", **ENDED)).replace("42000", digits)
+    address = f"{world.urls[0]}/webhooks/retell/{client.agency_id}?token=token-{client.agency_id}"
+    assert (await world.http.post(address, content=report)).status_code == 204
+    (call,) = await calls(world, client)
+    assert (call["outcome"], call["seconds"]) == ("ai", None)
+
+
+@pytest.mark.parametrize("began", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59+00:00", "2026-11-30", "soon", 7, None])
+async def test_a_date_far_away_says_nothing_about_a_duration(world: World, began):
+    client, number = await buy_from(world, "vapi")
+    report = end_of("vapi", number, f"vapi-{number}", "Hello?")
+    report["message"] |= {"startedAt": began, "endedAt": "2026-11-30T10:00:00Z"}
+    assert (await post(world, "vapi", client.agency_id, report)).status_code == 204
+    (call,) = await calls(world, client)
+    assert (call["outcome"], call["ended_at"] is not None) == ("ai", True)
+    assert call["seconds"] in (None, 0)
+
+
+@pytest.mark.parametrize("text", ["x" * 3000, "x" * 100_000, "a\0b", "\ud800c", "€" * 5000, "\0" * 9 + "d"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_ids_and_names_of_any_length_lose_no_call(world: World, provider, text):
+    client, number = await buy_from(world, provider)
+    for _ in range(2):
+        report = end_of(provider, number, f"{text}-{number}", "Hello?")
+        match provider:
+            case "retell":
+                report["call"] |= {"from_number": text, "disconnection_reason": f"user_{text}"}
+            case "vapi":
+                report["message"] |= {"customer": {"number": text}, "endedReason": f"customer-{text}"}
+            case _:
+                report |= {"from": text, "call_ended_by": text, "category": text}
+        assert (await post(world, provider, client.agency_id, report)).status_code == 204
+    other = end_of(provider, number, f"{text}-{number}-another", "Hello?")
+    assert (await post(world, provider, client.agency_id, other)).status_code == 204
+    found = await calls(world, client)
+    assert [call["outcome"] for call in found] == ["ai", "ai"]
+    for call in found:
+        assert await timeline(world, call["id"]) == WHOLE
+        assert max(len(call["call_sid"]), len(call["from_number"]), len(call["end_reason"] or "")) <= 300

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 
@@ -206,6 +207,23 @@ async def test_a_report_that_is_too_large_is_not_read(world: World, provider):
     client = await world.add_client(providers=[provider])
     response = await post(world, provider, client.agency_id, b"x" * (LIMIT + 1), query=f"?token={token_of(client)}")
     assert response.status_code == 413
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("agency", ["unknown", "without a key", "wrong token"])
+async def test_a_body_that_nothing_can_prove_is_not_waited_for(world: World, provider, agency):
+    """The answer comes before the body does."""
+    client = await world.add_client(providers=[provider] if agency == "wrong token" and provider == "vapi" else [])
+    agency_id = "agency_unknown" if agency == "unknown" else client.agency_id
+    url = httpx.URL(world.urls[0])
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        f"POST /webhooks/{provider}/{agency_id}?token=x HTTP/1.1\r\nHost: x\r\nContent-Length: {LIMIT}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(10):
+        status = await reader.readline()
+    writer.close()
+    assert status.split()[1] == (b"404" if agency == "unknown" else b"401")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
