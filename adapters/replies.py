@@ -133,9 +133,15 @@ def read_json(body: bytes) -> Any:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+
+
+def read_report(body: bytes) -> Any:
+    """JSON, in which a whole number may have thousands of digits: that is no reason to lose the rest. Raises ValueError."""
+    try:
+        return read_json(body)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # perhaps of a whole number with thousands of digits, which is no reason to lose the rest
+    except ValueError:
         return json.loads(body, parse_constant=_refuse_constant, parse_int=float)
 
 

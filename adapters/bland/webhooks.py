@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_json, text
+from adapters.replies import find, number, read_report, text
 from crypto.secret import Secret
 
 _FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_error")
@@ -44,7 +44,7 @@ class Webhooks:
         return rewritten is not None and _has_signed(usable, rewritten, given)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        event = read_json(body)
+        event = read_report(body)
         provider_call_id = text(find(event, "call_id"))
         if provider_call_id is None:
             raise ValueError("this is not a Bland event: it has no call_id")
@@ -69,7 +69,7 @@ class Webhooks:
 
     def read_transfer(self, body: bytes) -> TransferAsked:
         """The body of our tool (`adapters.bland.tools`). What Bland could not fill in is still a template."""
-        asked = read_json(body)
+        asked = read_report(body)
         if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
             raise ValueError("this is not a call of our tool: it does not name a call")
         return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_json, text
+from adapters.replies import find, number, read_report, text
 from adapters.retell.definition import is_transfer
 from crypto.secret import Secret
 
@@ -59,7 +59,7 @@ class Webhooks:
         return any(proofs)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        event = read_json(body)
+        event = read_report(body)
         original = text(find(event, "event"))
         if original is None:
             raise ValueError("this is not a Retell event: it has no event name")
@@ -87,7 +87,7 @@ class Webhooks:
 
         Retell signs the calls of all functions alike, also those of the agency's own.
         """
-        asked = read_json(body)
+        asked = read_report(body)
         call = find(asked, "call")
         if not is_transfer(text(find(asked, "name"))) or not isinstance(call, dict):
             raise ValueError("this is not a call of the transfer function")

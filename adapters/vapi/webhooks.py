@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_json, text
+from adapters.replies import find, number, read_report, text
 from adapters.vapi.definition import TRANSFER
 from crypto.secret import Secret
 
@@ -53,7 +53,7 @@ class Webhooks:
         return any(proofs)
 
     def read_event(self, body: bytes) -> ProviderEvent:
-        message = find(read_json(body), "message")
+        message = find(read_report(body), "message")
         kind_said = text(find(message, "type"))
         if kind_said is None:
             raise ValueError("this is not a Vapi message: it has no message.type")
@@ -78,7 +78,7 @@ class Webhooks:
 
     def read_transfer(self, body: bytes) -> TransferAsked:
         """Vapi docs, Server URL / Events: prose and schema spell the list of tool calls differently."""
-        message = find(read_json(body), "message")
+        message = find(read_report(body), "message")
         calls = find(message, "toolCallList") or find(message, "toolCalls")
         if find(message, "type") != "tool-calls" or not isinstance(calls, list):
             raise ValueError("this is not a tool call from Vapi")
