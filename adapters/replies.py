@@ -15,7 +15,7 @@ import re
 import string
 import unicodedata
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -129,20 +129,24 @@ def read_answer(reply: Reply, rules: Iterable[Rule], *secrets: Secret) -> Any:
 
 def read_json(body: bytes) -> Any:
     """JSON in UTF-8, without NaN and Infinity. Raises ValueError, also if it is nested too deeply."""
-    try:
-        return json.loads(body, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+    return _load(body)
 
 
 def read_report(body: bytes) -> Any:
-    """JSON, in which a whole number may have thousands of digits: that is no reason to lose the rest. Raises ValueError."""
+    """Like read_json, but an integer may have thousands of digits, so that the rest of the report is not lost."""
     try:
         return read_json(body)
     except json.JSONDecodeError:
         raise
     except ValueError:
-        return json.loads(body, parse_constant=_refuse_constant, parse_int=float)
+        return _load(body, read_integer=float)
+
+
+def _load(body: bytes, read_integer: Callable[[str], float] | None = None) -> Any:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant, parse_int=read_integer)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
 
 
 def find(value: Any, *path: str) -> Any:
