@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
-from router.hygiene import restart_with_hygiene
-
-_LONG_LIVED = ("serve", "worker", "fallback", "demo")
+from router.hygiene import protect_memory, restart_with_hygiene
 
 
 def main() -> None:
-    """Commands that open keys first restart with memory hygiene, before anything else is loaded."""
-    if sys.argv[1:2] and sys.argv[1] in _LONG_LIVED:
-        restart_with_hygiene()
+    """Every command may open keys, so memory hygiene comes before anything else is loaded."""
+    restart_with_hygiene()
+    protect_memory()
     from router.cli import main as run_command  # noqa: PLC0415
 
     run_command()

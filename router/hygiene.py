@@ -40,15 +40,12 @@ def restart_with_hygiene(restart: Callable[[str, list[str], dict[str, str]], Any
     restart(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **MEMORY_IS_OVERWRITTEN})
 
 
-def forbid_core_dumps() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def protect_memory() -> None:
+    """Forbid core dumps, and let no other process of the same user read this one's memory (on Linux only).
 
-
-def hide_memory() -> None:
-    """Keep other processes of the same user from reading this one's memory. Linux only; ends with an exec.
-
-    prctl(2), PR_SET_DUMPABLE. A debugger then needs CAP_SYS_PTRACE.
+    prctl(2), PR_SET_DUMPABLE; it does not outlive an exec. A debugger then needs CAP_SYS_PTRACE.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)
 
 

@@ -29,7 +29,7 @@ from adapters.sandbox.world import Customer, DemoWorld, demo_world
 from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
 from router.cli.serve import DrainingServer, Host, Port, listen, serving_config
-from router.cli.setup import begin, fail, prepare, read_settings
+from router.cli.setup import exit_when_told, fail, prepare, read_settings
 from router.health import ServiceHealth
 from router.settings import Settings, env_name, reveal
 
@@ -46,7 +46,7 @@ def demo(host: Host = None, port: Port = None) -> None:
     """Run everything on this machine, with a demo agency that you can call. Stop it with Ctrl-C."""
     home = data_dir(os.environ)
     settings = read_settings(_heeded(os.environ), host=host, port=port, data_dir=home / "demo")
-    begin()
+    exit_when_told()
     with _only_one(settings.data_dir):
         listening, settings = listen(settings)
         notes = home / DEMO_FILE

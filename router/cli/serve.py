@@ -22,9 +22,9 @@ from crypto import Keyring
 from router.app import create_app, fallback_app
 from router.cli.setup import (
     FAILED,
-    begin,
     check_data_dir,
     configure_logging_of,
+    exit_when_told,
     fail,
     keyring_mistake,
     prepare,
@@ -35,7 +35,7 @@ from router.cli.setup import (
 from router.cli.workers import run_workers
 from router.edge import Limits, bounded_config, raise_descriptor_limit
 from router.health import ServiceHealth
-from router.hygiene import is_memory_overwritten, is_memory_readable
+from router.hygiene import is_memory_overwritten, is_memory_readable, protect_memory
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import emit
 
@@ -52,7 +52,7 @@ NoJobs = Annotated[bool, typer.Option("--no-jobs", help="Leave background jobs t
 def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs: NoJobs = False) -> None:
     """Answer calls until told to stop."""
     settings = read_settings(host=host, port=port, workers=workers)
-    begin()
+    exit_when_told()
     check_data_dir(settings.data_dir)
     listening, settings = listen(settings)
     settings = prepare(settings)
@@ -69,7 +69,8 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
 
 
 def _serve_in_worker(listening: socket.socket, *, jobs: bool) -> None:
-    begin()
+    protect_memory()
+    exit_when_told()
     settings = with_database(read_settings())
     configure_logging_of(settings)
     _run_service(settings, listening, jobs=jobs)
@@ -86,7 +87,7 @@ def fallback(host: Host = None, port: Port = None) -> None:
     if settings.fallback_keys is None:
         refuse("CALLROUTER_FALLBACK_KEYS: required; use the same value as for `callrouter serve`")
     keyring = Keyring.parse(settings.fallback_keys.get_secret_value(), derives=False)
-    begin()
+    exit_when_told()
     listening, settings = listen(settings)
     configure_logging_of(settings)
     emit(

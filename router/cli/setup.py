@@ -24,7 +24,6 @@ from pydantic import SecretStr
 
 from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, KeyringError, new_key_entry
-from router.hygiene import forbid_core_dumps, hide_memory
 from router.mail import SmtpUrlError, read_smtp_url, sender_mistake
 from router.settings import Settings, SettingsError, env_name, load_settings, reveal
 from router.store.embedded import EmbeddedMissingError, start_embedded
@@ -50,13 +49,6 @@ def fail(*lines: str, code: int = FAILED) -> NoReturn:
 def refuse(*lines: str) -> NoReturn:
     """End the command because of wrong usage or settings."""
     fail(*lines, code=WRONG_USAGE)
-
-
-def begin() -> None:
-    """Prepare the process of a command that runs until it is told to stop."""
-    exit_when_told()
-    forbid_core_dumps()
-    hide_memory()
 
 
 def exit_when_told() -> None:

@@ -13,7 +13,7 @@ import typer
 
 from router.app import make_service, worker_app
 from router.cli.serve import Host, answering, listen
-from router.cli.setup import STOP_SIGNALS, begin, check_data_dir, prepare, read_settings
+from router.cli.setup import STOP_SIGNALS, check_data_dir, exit_when_told, prepare, read_settings
 from router.health import ServiceHealth
 from router.jobs import JobRunner
 from router.settings import Settings
@@ -27,7 +27,7 @@ ProbesPort = Annotated[
 def worker(host: Host = None, port: ProbesPort = None) -> None:
     """Run background jobs until told to stop. Takes no calls."""
     settings = read_settings(host=host, port=port)
-    begin()
+    exit_when_told()
     check_data_dir(settings.data_dir)
     listening = None
     if port is not None:

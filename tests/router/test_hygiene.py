@@ -70,9 +70,9 @@ def test_without_glibc_the_process_continues_and_says_so(monkeypatch: pytest.Mon
 
 SCRIPT = """
 import json, resource, sys
-from router.hygiene import forbid_core_dumps, is_memory_overwritten, restart_with_hygiene
+from router.hygiene import protect_memory, is_memory_overwritten, restart_with_hygiene
 restart_with_hygiene()
-forbid_core_dumps()
+protect_memory()
 print(json.dumps([sys.argv, is_memory_overwritten(), resource.getrlimit(resource.RLIMIT_CORE)]))
 """
 
@@ -87,3 +87,28 @@ def test_a_real_process_ends_up_with_both(tmp_path: Path):
     assert argv == [str(script), "serve", "--port", "8081"]
     assert overwritten is GLIBC
     assert limits == [0, 0]
+
+
+COMMAND = """
+import json, resource, sys, types
+from router.__main__ import main
+from router.hygiene import is_memory_overwritten, is_memory_readable
+
+def show():
+    print(json.dumps([is_memory_overwritten(), is_memory_readable(), resource.getrlimit(resource.RLIMIT_CORE)]))
+
+sys.modules["router.cli"] = types.SimpleNamespace(main=show)
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+@pytest.mark.parametrize("command", [["serve"], ["keys", "rotate"], ["doctor", "--live"], ["explain", "+15005550001"]])
+def test_every_command_runs_with_its_memory_protected(tmp_path: Path, command: list[str]):
+    script = tmp_path / "callrouter.py"
+    script.write_text(COMMAND)
+    environ = {name: value for name, value in os.environ.items() if name not in ON} | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, str(script), *command], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert json.loads(run.stdout) == [GLIBC, False, [0, 0]]

@@ -272,9 +272,9 @@ async def test_with_hygiene_switched_off_the_same_search_finds_keys(database_dsn
 
 HIDDEN = """
 import sys
-from router.hygiene import hide_memory, is_memory_readable
+from router.hygiene import protect_memory, is_memory_readable
 before = is_memory_readable()
-hide_memory()
+protect_memory()
 print(before, is_memory_readable(), flush=True)
 sys.stdin.read()
 """

@@ -95,7 +95,7 @@ PROGRAMS = """
 import asyncio, os, sys
 from pathlib import Path
 import asyncpg
-from router.hygiene import hide_memory
+from router.hygiene import protect_memory
 from router.store.embedded import start_embedded
 
 async def run(dsn):
@@ -109,7 +109,7 @@ async def run(dsn):
     print("\\n".join(row["line"] for row in await connection.fetch("SELECT line FROM said")))
     await connection.close()
 
-hide_memory()
+protect_memory()
 asyncio.run(run(start_embedded(Path(sys.argv[1]))))
 """
 
