@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Awaitable, Callable, Sized
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,8 +20,9 @@ from router.store.pool import Database
 from router.telemetry import metrics
 
 _CHECK_SECONDS: Final = 1.0  # a slower database does not help a caller either
-_CACHE_SECONDS: Final = 1.0  # all probes together ask the database at most once a second
+_FRESH_SECONDS: Final = 1.0  # all requests together ask the database and add up the metrics at most once a second
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +60,29 @@ class ServiceHealth:
 
 def health_routes(state: ServiceHealth, clock: Callable[[], float] = time.monotonic) -> list[Route]:
     """/livez, /healthz, /readyz and /metrics. `clock` counts seconds."""
-    database = _DatabaseCheck(state, clock)
+    database = _Latest(lambda: _check_database(state), clock)
+    # In a thread, because it may read the files of many workers.
+    page = _Latest(lambda: asyncio.to_thread(metrics.render), clock)
 
     async def ready(_request: Request) -> Response:
-        status, checks = _judge(state, await database.look())
+        status, checks = _judge(state, await database.get())
         code = 503 if status == "unavailable" else 200
         return JSONResponse({"status": status, "checks": checks}, status_code=code, headers=_NO_STORE)
+
+    async def show_metrics(_request: Request) -> Response:
+        body, content_type = await page.get()
+        return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
 
     return [
         Route("/livez", _live),
         Route("/healthz", _live),
         Route("/readyz", ready),
-        Route("/metrics", _metrics),
+        Route("/metrics", show_metrics),
     ]
 
 
 async def _live(_request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=_NO_STORE)
-
-
-def _metrics(_request: Request) -> Response:
-    """Not async, so that reading the files of many workers happens in a thread."""
-    body, content_type = metrics.render()
-    return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
 
 
 def _judge(state: ServiceHealth, database: Check) -> tuple[str, dict[str, dict[str, str]]]:
@@ -103,28 +104,28 @@ def _describe(check: Check) -> dict[str, str]:
     return {"status": "ok" if check.ok else "unavailable", "detail": check.detail}
 
 
-@dataclass(slots=True)
-class _DatabaseCheck:
-    """The latest check of the database, shared by concurrent probes."""
+async def _check_database(state: ServiceHealth) -> Check:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await state.database()
+    except TimeoutError:
+        return Check(ok=False, detail="no answer in time")
+    except Exception as error:  # noqa: BLE001 - reported in the probe's answer; the error's text could hold an address
+        return Check(ok=False, detail=type(error).__name__)
 
-    state: ServiceHealth
+
+@dataclass(slots=True)
+class _Latest(Generic[_T]):
+    """A value that is computed at most once a second. Concurrent requests share one computation."""
+
+    compute: Callable[[], Awaitable[_T]]
     clock: Callable[[], float]
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _looked_at: float | None = None
-    _latest: Check = Check(ok=False, detail="not checked yet")
+    _computed: tuple[float, _T] | None = None
 
-    async def look(self) -> Check:
+    async def get(self) -> _T:
         async with self._one_at_a_time:
-            if self._looked_at is None or self.clock() - self._looked_at >= _CACHE_SECONDS:
-                self._latest = await self._ask()
-                self._looked_at = self.clock()
-            return self._latest
-
-    async def _ask(self) -> Check:
-        try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                return await self.state.database()
-        except TimeoutError:
-            return Check(ok=False, detail="no answer in time")
-        except Exception as error:  # noqa: BLE001 - reported in the probe's answer; the error's text could hold an address
-            return Check(ok=False, detail=type(error).__name__)
+            if self._computed is None or self.clock() - self._computed[0] >= _FRESH_SECONDS:
+                value = await self.compute()
+                self._computed = (self.clock(), value)
+            return self._computed[1]

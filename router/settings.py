@@ -174,6 +174,10 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 picks a free one."""
 
+    ops_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Port for the probes and `/metrics` alone; 0 picks a free one. If unset, they are on `CALLROUTER_PORT`, which
+    everyone can reach."""
+
     @property
     def embedded(self) -> bool:
         """Whether the service runs its own PostgreSQL in the data directory."""

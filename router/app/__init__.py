@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from router.app.service import Service, make_service
-from router.app.web import create_app, fallback_app, worker_app
+from router.app.web import create_app, fallback_app, fallback_ops_app, ops_app
 
-__all__ = ["Service", "create_app", "fallback_app", "make_service", "worker_app"]
+__all__ = ["Service", "create_app", "fallback_app", "fallback_ops_app", "make_service", "ops_app"]

@@ -1,4 +1,4 @@
-"""The applications: the whole service, the worker's probes, and the static fallback alone."""
+"""The applications: the whole service, probes and metrics alone, and the static fallback alone."""
 
 from __future__ import annotations
 
@@ -61,13 +61,18 @@ def create_app(
 
 def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
     """Only the static fallback and a probe: nothing that could be down."""
-    live = Route("/livez", lambda _: PlainTextResponse("alive\n"))
-    return Starlette(routes=[live, *_fallback(keyring, settings)])
+    probes = fallback_ops_app().routes if settings.ops_port is None else []
+    return Starlette(routes=[*probes, *_fallback(keyring, settings)])
 
 
-def worker_app(health: ServiceHealth) -> Starlette:
-    """Only the probes and metrics of a process that runs jobs."""
+def ops_app(health: ServiceHealth) -> Starlette:
+    """Only the probes and metrics of a process."""
     return Starlette(routes=health_routes(health))
+
+
+def fallback_ops_app() -> Starlette:
+    """Only the probe of a process that serves the static fallback alone."""
+    return Starlette(routes=[Route("/livez", lambda _: PlainTextResponse("alive\n"))])
 
 
 def _routes(service: Service) -> list[BaseRoute]:
@@ -97,7 +102,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         *twilio.routes(),
         *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
         *_fallback(service.fallback_keyring, settings),
-        *health_routes(service.health),
+        *(health_routes(service.health) if settings.ops_port is None else ()),
         *api,
         *console_routes(console),
         Route("/", lambda _: RedirectResponse("console")),
@@ -128,6 +133,7 @@ def _announce(settings: Settings) -> None:
         version=_VERSION,
         host=settings.host,
         port=settings.port,
+        ops_port=settings.ops_port,
         workers=settings.workers,
         database="embedded" if settings.embedded else "external",
         memory_hygiene=is_memory_overwritten(),

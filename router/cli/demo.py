@@ -28,7 +28,8 @@ from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import Customer, DemoWorld, demo_world
 from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
-from router.cli.serve import DrainingServer, Host, Port, listen, serving_config
+from router.cli.listening import listen
+from router.cli.serve import DrainingServer, Host, Port, serving_config
 from router.cli.setup import exit_when_told, fail, prepare, read_settings
 from router.health import ServiceHealth
 from router.settings import Settings, env_name, reveal

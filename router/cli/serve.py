@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from types import FrameType
@@ -19,13 +19,13 @@ from starlette.applications import Starlette
 
 from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring
-from router.app import create_app, fallback_app
+from router.app import create_app, fallback_app, fallback_ops_app, ops_app
+from router.cli.listening import Listening, listen_on_all
 from router.cli.setup import (
     FAILED,
     check_data_dir,
     configure_logging_of,
     exit_when_told,
-    fail,
     keyring_mistake,
     prepare,
     read_settings,
@@ -40,7 +40,6 @@ from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import emit
 
 _GRACE_SECONDS: Final = 20
-_BACKLOG: Final = 2048  # connections that may wait to be accepted; uvicorn's default
 _NOT_FOR_FALLBACK: Final = ("DATABASE_URL", "DATABASE_URL_FILE")  # they would make other settings required
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.")]
@@ -54,7 +53,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     settings = read_settings(host=host, port=port, workers=workers)
     exit_when_told()
     check_data_dir(settings.data_dir)
-    listening, settings = listen(settings)
+    listening, settings = listen_on_all(settings)
     settings = prepare(settings)
     if settings.workers == 1:
         _run_service(settings, listening, jobs=not no_jobs)
@@ -64,11 +63,12 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
         "CALLROUTER_HOST": settings.host,
         "CALLROUTER_PORT": str(settings.port),
         "CALLROUTER_WORKERS": str(settings.workers),
+        **({} if settings.ops_port is None else {"CALLROUTER_OPS_PORT": str(settings.ops_port)}),
     }
     run_workers(settings.workers, listening, partial(_serve_in_worker, jobs=not no_jobs))
 
 
-def _serve_in_worker(listening: socket.socket, *, jobs: bool) -> None:
+def _serve_in_worker(listening: Listening, *, jobs: bool) -> None:
     protect_memory()
     exit_when_told()
     settings = with_database(read_settings())
@@ -88,13 +88,14 @@ def fallback(host: Host = None, port: Port = None) -> None:
         refuse("CALLROUTER_FALLBACK_KEYS: required; use the same value as for `callrouter serve`")
     keyring = Keyring.parse(settings.fallback_keys.get_secret_value(), derives=False)
     exit_when_told()
-    listening, settings = listen(settings)
+    listening, settings = listen_on_all(settings)
     configure_logging_of(settings)
     emit(
         "service.started",
         version=version("callrouter"),
         host=settings.host,
         port=settings.port,
+        ops_port=settings.ops_port,
         workers=1,
         database="none",
         memory_hygiene=is_memory_overwritten(),
@@ -102,40 +103,26 @@ def fallback(host: Host = None, port: Port = None) -> None:
         dumpable=is_memory_readable(),
         public_url=settings.fallback_base_url,
     )
-    run_server(lambda: fallback_app(keyring, settings), ServiceHealth(), settings, listening)
+    run_server(lambda: fallback_app(keyring, settings), fallback_ops_app, ServiceHealth(), settings, listening)
 
 
-def listen(settings: Settings) -> tuple[socket.socket, Settings]:
-    """The listening socket, and settings with its actual port. Connections wait until the service is up.
-
-    An address that is wrong or in use ends the command.
-    """
-    try:
-        [(family, kind, _, _, address), *_] = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        # asyncio sends small replies immediately (TCP_NODELAY) only on sockets that name TCP as their protocol.
-        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        fail(f"CALLROUTER_HOST, CALLROUTER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror})")
-    listening.set_inheritable(True)
-    return listening, settings.model_copy(update={"port": listening.getsockname()[1]})
-
-
-def _run_service(settings: Settings, listening: socket.socket, *, jobs: bool) -> None:
+def _run_service(settings: Settings, listening: Listening, *, jobs: bool) -> None:
     health = ServiceHealth()
-    run_server(lambda: create_app(settings, health, jobs=jobs), health, settings, listening)
+    run_server(lambda: create_app(settings, health, jobs=jobs), lambda: ops_app(health), health, settings, listening)
 
 
 def run_server(
-    make_app: Callable[[], Starlette], health: ServiceHealth, settings: Settings, listening: socket.socket
+    make_app: Callable[[], Starlette],
+    make_ops_app: Callable[[], Starlette],
+    health: ServiceHealth,
+    settings: Settings,
+    listening: Listening,
 ) -> None:
-    """Serve on that socket until told to stop. `make_app` is called in the server's event loop."""
+    """Serve on those sockets until told to stop. The applications are made in the server's event loop."""
+    beside = nullcontext() if listening.ops is None else answering(make_ops_app, settings, listening.ops)
+    config = serving_config(make_app, settings)
     try:
-        DrainingServer(serving_config(make_app, settings), health, settings.drain_delay).run([listening])
+        DrainingServer(config, health, settings.drain_delay, beside).run([listening.main])
     except SystemExit as stopped:  # uvicorn's exit if the application does not start; the log says why
         raise typer.Exit(FAILED if stopped.code else 0) from None
 
@@ -161,15 +148,24 @@ async def answering(
 class DrainingServer(uvicorn.Server):
     """Drains when told to stop: the probes say so, calls are accepted for a while, then those in progress finish."""
 
-    def __init__(self, config: uvicorn.Config, health: ServiceHealth, drain_delay: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        health: ServiceHealth,
+        drain_delay: float,
+        beside: AbstractAsyncContextManager[None] | None = None,
+    ) -> None:
+        """`beside` is entered before this server starts, and left when it has ended."""
         super().__init__(config)
+        self._beside = beside or nullcontext()
         self._health = health
         self._drain_delay = drain_delay
         self._told = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
+        async with self._beside:
+            await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal drains; a second one, or an interrupt, stops at once. Either way the exit code is 0."""

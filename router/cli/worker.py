@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from router.app import make_service, worker_app
-from router.cli.serve import Host, answering, listen
+from router.app import make_service, ops_app
+from router.cli.listening import listen
+from router.cli.serve import Host, answering
 from router.cli.setup import STOP_SIGNALS, check_data_dir, exit_when_told, prepare, read_settings
 from router.health import ServiceHealth
 from router.jobs import JobRunner
@@ -42,7 +43,7 @@ async def _work(settings: Settings, listening: socket.socket | None) -> None:
         await stack.enter_async_context(service.doing_jobs())
         health.starting = False
         if listening is not None:
-            await stack.enter_async_context(answering(lambda: worker_app(health), settings, listening))
+            await stack.enter_async_context(answering(lambda: ops_app(health), settings, listening))
         stopping: set[asyncio.Task[None]] = set()
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _stop, service.runner, health, stopping)

@@ -1,11 +1,10 @@
-"""Several processes behind one socket: started, kept alive, and told to stop together."""
+"""Several processes behind the same sockets: started, kept alive, and told to stop together."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from typing import Final, TypeAlias
 import typer
 from prometheus_client.multiprocess import mark_process_dead
 
+from router.cli.listening import Listening
 from router.cli.setup import STOP_SIGNALS, exit_when_told
 from router.telemetry import emit
 
@@ -26,10 +26,10 @@ _LEAST_LIFE_SECONDS: Final = (
     1.0  # a worker that dies sooner is replaced with a delay, so that a bug does not use up the processor
 )
 
-Work: TypeAlias = Callable[[socket.socket], None]
+Work: TypeAlias = Callable[[Listening], None]
 
 
-def run_workers(count: int, listening: socket.socket, work: Work) -> None:
+def run_workers(count: int, listening: Listening, work: Work) -> None:
     """Run `work` in `count` processes until a signal says stop; one that dies is replaced.
 
     `work` is pickled, so it must be a function of a module, or a partial of one.
@@ -43,7 +43,7 @@ def run_workers(count: int, listening: socket.socket, work: Work) -> None:
 
 
 class _Supervisor:
-    def __init__(self, listening: socket.socket, work: Work) -> None:
+    def __init__(self, listening: Listening, work: Work) -> None:
         self._listening = listening
         self._work = work
         self._workers: dict[SpawnProcess, float] = {}
@@ -88,7 +88,7 @@ class _Supervisor:
         self._start()
 
 
-def _work_in_process(work: Work, listening: socket.socket) -> None:
+def _work_in_process(work: Work, listening: Listening) -> None:
     exit_when_told()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     threading.Thread(target=_stop_without_parent, name="parent-watch", daemon=True).start()

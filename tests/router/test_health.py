@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from router.health import Check, health_routes
+from router.telemetry import metrics
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +148,24 @@ async def test_prometheus_can_read_the_metrics(probe: httpx.AsyncClient) -> None
     reply = await probe.get("/metrics")
     assert reply.headers["content-type"].startswith("text/plain")
     assert "callrouter_calls_received_total" in reply.text
+
+
+async def test_however_many_ask_the_metrics_are_added_up_once_a_second(
+    service: Service, probe: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added_up: list[int] = []
+
+    def render() -> tuple[bytes, str]:
+        added_up.append(len(added_up))
+        return f"counted {len(added_up)}".encode(), "text/plain"
+
+    monkeypatch.setattr(metrics, "render", render)
+    replies = await asyncio.gather(*(probe.get("/metrics") for _ in range(20)))
+    assert {reply.text for reply in replies} == {"counted 1"}
+    service.now = 0.9
+    assert (await probe.get("/metrics")).text == "counted 1"
+    service.now = 1.0
+    assert (await probe.get("/metrics")).text == "counted 2"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz", "/metrics"])

@@ -53,14 +53,18 @@ async def _look_at_public(settings: Settings, client: httpx.AsyncClient, now: No
             )
         ]
     findings = await _judge_host(_PUBLIC, settings.public_url)
+    # If the probes have a port of their own, the API still says that it needs a token.
+    path, sign = "/livez", ("status", "ok")
+    if settings.ops_port is not None:
+        path, sign = "/v1/token", ("type", "/problems/unauthorized")
     try:
-        reply = await client.get(f"{settings.public_url}/livez")
-        answered = reply.status_code == httpx.codes.OK and reply.json().get("status") == "ok"
+        reply = await client.get(f"{settings.public_url}{path}")
+        answered = sign in reply.json().items()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
         mend = "start `callrouter serve`, and point the proxy or tunnel to it"
-        return [*findings, problem(_PUBLIC, f"{settings.public_url}/livez: {_name(error)}", mend)]
+        return [*findings, problem(_PUBLIC, f"{settings.public_url}{path}: {_name(error)}", mend)]
     if not answered:
-        said = f"{settings.public_url}/livez answers {reply.status_code}, but not as callrouter does"
+        said = f"{settings.public_url}{path} answers {reply.status_code}, but not as callrouter does"
         return [*findings, problem(_PUBLIC, said, "something else answers at this address: check the proxy's routes")]
     return [*findings, fine(_PUBLIC, f"{settings.public_url} reaches callrouter"), *_judge_clock(reply, now())]
 

@@ -29,6 +29,7 @@ SERVICE: Final[tuple[Event, ...]] = (
         "version",
         Field("host", "string", "the address it listens on", required=True),
         Field("port", "integer", "the port it listens on", required=True),
+        Field("ops_port", "integer", "the port that serves probes and /metrics; omitted if it is the same"),
         Field("workers", "integer", "the number of processes", required=True),
         Field(
             "database",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from router.routing.circuit import Circuits
+from router.telemetry import metrics
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall, at_once, taker_of, takers_of
 from tests.support.signed_requests import VOICE
@@ -68,9 +69,9 @@ async def ring_at_once(world: World, client: Client, count: int = MANY) -> list[
     return takers_of(await at_once(count, lambda _: PostedCall(world, client).ring()))
 
 
-async def open_circuits(world: World, scope: str, provider: str) -> float:
+def open_circuits(scope: str, provider: str) -> float:
     """What the gauge of circuits that are not closed says."""
-    text = (await world.http.get(f"{world.urls[0]}/metrics")).text
+    text = metrics.render()[0].decode()
     name = f'callrouter_circuits_open{{provider="{provider}",scope="{scope}"}}'
     (line,) = [line for line in text.splitlines() if line.startswith(name)]
     return float(line.rpartition(" ")[2])
@@ -169,10 +170,10 @@ async def test_opening_and_closing_are_told_in_the_log_and_in_the_metrics(
     world: World, circuit_time: CircuitTime, captured_events: CapturedEvents
 ):
     client = await world.add_client(providers=["vapi", "retell"])
-    before = {scope: await open_circuits(world, scope, "vapi") for scope in ("agency", "provider")}
+    before = {scope: open_circuits(scope, "vapi") for scope in ("agency", "provider")}
 
     async def opened(scope: str) -> float:
-        return await open_circuits(world, scope, "vapi") - before[scope]
+        return open_circuits(scope, "vapi") - before[scope]
 
     for fault, count in (("402", 3), ("503", 5)):
         world.sandbox.state.faults.set("vapi", fault)

@@ -92,6 +92,12 @@ async def test_a_public_address_that_twilio_cannot_use_is_named(doctor):
     assert doctor.last.exit_code == 1
 
 
+@pytest.mark.parametrize("ops_port", [None, "9090"])
+async def test_a_public_address_that_reaches_us_is_recognised_with_and_without_probes_there(doctor, ops_port):
+    doctor.set("ops_port", ops_port)
+    assert await doctor.find("fine", "CALLROUTER_PUBLIC_URL")
+
+
 async def test_a_public_address_where_another_service_answers_is_named(world, doctor):
     doctor.set("public_url", f"{world.sandbox.url}/vapi")
     assert any("not as callrouter does" in each for each in await doctor.find("problem", "CALLROUTER_PUBLIC_URL"))

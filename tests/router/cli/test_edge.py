@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -88,3 +89,25 @@ async def test_nothing_that_is_sent_without_end_is_kept(migrated: Commands, name
     assert process.memory_info().rss - before < 20 * MEGABYTE
     for connection in [slow, *opened]:
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "probes"), [("serve", ["livez", "healthz", "readyz", "metrics"]), ("fallback", ["livez"])]
+)
+async def test_probes_and_metrics_have_a_port_of_their_own_if_the_operator_says_so(
+    migrated: Commands, name: str, probes: list[str]
+):
+    command = start(migrated, name, CALLROUTER_OPS_PORT="0", CALLROUTER_WORKERS="2")
+    url = await url_of(command)
+    ops_url = f"http://127.0.0.1:{command.events('service.started')[0]['ops_port']}"
+
+    async def status(base: str, path: str) -> int:
+        return (await asyncio.to_thread(get, f"{base}/{path}")).status_code
+
+    assert [await status(ops_url, probe) for probe in probes] == [200] * len(probes)
+    assert [await status(url, probe) for probe in probes] == [404] * len(probes)
+    elsewhere = ["fallback/voice", "v1/token", "console", "docs", "openapi.json", ""]
+    assert [await status(ops_url, path) for path in elsewhere] == [404] * len(elsewhere)
+    assert await status(url, "fallback/voice") == 200
+    command.tell(signal.SIGTERM)
+    assert (await asyncio.to_thread(command.end), command.stderr) == (0, "")

@@ -103,10 +103,10 @@ async def test_traffic_is_counted_by_webhook_rung_and_system(world: World):
         ("callrouter_webhook_request_seconds_count", {"route": "/webhooks/vapi/{agency_id}", "status": "4xx"}),
     ]
     client = await world.add_client(providers=("vapi", "retell"), fallback_providers=["retell"])
-    before = (await world.http.get(f"{world.urls[0]}/metrics")).text
+    before = metrics.render()[0].decode()
     world.sandbox.state.faults.set("vapi", "503")
     await world.call(client, Script(ai="answers"))
     await world.http.post(f"{world.urls[0]}/webhooks/vapi/{client.agency_id}", content=b"{}")
-    after = (await world.http.get(f"{world.urls[0]}/metrics")).text
+    after = metrics.render()[0].decode()
     grown = [value(after, name, **labels) - value(before, name, **labels) for name, labels in counted]
     assert all(each >= 1 for each in grown), dict(zip(map(str, counted), grown, strict=True))
