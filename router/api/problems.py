@@ -97,7 +97,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "too-large": Kind(
         413,
         "The body is too large",
-        "Bodies may have up to 64 kB, and up to 1 MB where a client with its assistant is created or changed.",
+        "Bodies may have up to 64 kB and 2,048 commas and opening brackets, or 1 MB and 32,768 of them where a client with "
+        "its assistant is created or changed; and up to 2,000 fields and entries of lists, nested ones included.",
         "Send less: shorten the assistant's prompt and knowledge.",
     ),
     "rate-limited": Kind(
@@ -182,25 +183,25 @@ def find_problem(error: Exception) -> Problem | None:
         case Problem():
             return error
         case InvalidError():
-            return _refuse_fields([FieldError(field=error.field, message=error.message)])
+            return _refuse_fields([FieldError(field=error.field, message=error.message)], 1)
         case DomainError():
             name = next(_OF_DOMAIN[kind] for kind in type(error).__mro__ if kind in _OF_DOMAIN)
             wait = error.retry_after
             return Problem(name, error.detail, headers={} if wait is None else {"Retry-After": str(wait)})
         case RequestValidationError():
-            return _refuse_fields(explain_errors(error.errors()))
+            errors = error.errors()
+            return _refuse_fields(explain_errors(errors[:_MOST_ERRORS]), len(errors))
     if is_database_away(error):
         return Problem("unavailable", "The database does not respond. Try again soon.", headers={"Retry-After": "5"})
     return None
 
 
-def _refuse_fields(errors: Sequence[FieldError]) -> Problem:
-    """Names the first twenty."""
-    shown = errors[:_MOST_ERRORS]
-    detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in shown)
-    if len(errors) > len(shown):
-        detail += f"; and {len(errors) - len(shown)} more"
-    return Problem("invalid", detail, errors=shown)
+def _refuse_fields(errors: Sequence[FieldError], number: int) -> Problem:
+    """Names these, and says how many more there are of this number."""
+    detail = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in errors)
+    if number > len(errors):
+        detail += f"; and {number - len(errors)} more"
+    return Problem("invalid", detail, errors=errors)
 
 
 def answer_error(error: Exception, route: str, method: str) -> Response:

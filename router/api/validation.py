@@ -26,7 +26,8 @@ class FieldError(BaseModel):
     message: Annotated[str, Field(description="What it must be", examples=["must be a whole number from 5 to 60"])]
 
 
-_MAX_NAME: Final = 60
+_MAX_PART: Final = 60
+_MAX_NAME: Final = 200
 _A_TIME: Final = "must be a time by RFC 3339, such as 2026-03-31T12:00:00Z"
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is required",
@@ -79,5 +80,5 @@ def _say(error: Mapping[str, Any]) -> str:
 
 
 def _join(place: Iterable[str | int]) -> str:
-    """Names are cut short: a client may send a value where a name belongs."""
-    return ".".join(str(part)[:_MAX_NAME] for part in place)
+    """Names are cut short: a client may send a value where a name belongs, or nest its fields deeply."""
+    return ".".join(str(part)[:_MAX_PART] for part in place)[:_MAX_NAME]

@@ -117,6 +117,51 @@ async def test_a_body_is_bounded_by_what_the_operation_takes(things, method, lim
     assert f"{limit // 1024} kB" in refused.detail
 
 
+MANY = {
+    "unknown fields": b'{"f":1' + b',"f":1' * 10_000,
+    "entries of a list": b'{"kinds":[1' + b",1" * 30_000,
+    "empty lists": b'{"kinds":[' + b"[],[]," * 9_000,
+    "empty objects": b'{"kinds":[' + b"{},{}," * 9_000,
+    "lists in lists": b"[" * 60_000,
+    "objects in objects": b'{"a":' * 12_000,
+    "commas that are no JSON": b"," * 60_000,
+}
+
+
+@pytest.mark.parametrize("body", MANY.values(), ids=MANY)
+async def test_a_body_of_too_many_parts_is_refused_before_it_is_parsed(things, body):
+    """None of these is JSON, which is not noticed."""
+    refused = Problem.read(await things.post("/v1/things/1", content=body))
+    assert (refused.status, refused.name) == (413, "too-large")
+    assert "2048 commas" in refused.detail
+
+
+@pytest.mark.parametrize(
+    "body", [{f"f{number}": 1 for number in range(2001)}, {"kinds": [[1] * 1000, {"a": [1] * 1000}]}]
+)
+async def test_fields_and_entries_are_counted_where_prose_may_have_many_commas(things, body):
+    refused = Problem.read(await things.put("/v1/things/1", json=body))
+    assert (refused.status, refused.name) == (413, "too-large")
+    assert "2000 fields" in refused.detail
+
+
+async def test_a_long_text_may_have_as_many_commas_as_texts_have(things):
+    text = "You answer the phone, and you are kind, for a salon. " * 15_000
+    assert Problem.read(await things.put("/v1/things/1", json={"name": text})).fields == ("name",)
+
+
+async def test_the_reply_is_short_whatever_was_sent(things):
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(90):
+        inner["x" * 600] = inner = {}
+    inner["y"] = float("inf")
+    for body in ({"x" * 300 + str(number): 1 for number in range(150)}, {"kinds": ["x"] * 1900}, deep):
+        refused = await things.post("/v1/things/1", content=json.dumps(body))
+        assert Problem.read(refused).name == "invalid"
+        assert len(refused.content) < 8_000
+
+
 async def test_a_body_is_json_whatever_it_is_called(things):
     for media in ("text/plain", "application/x-www-form-urlencoded", ""):
         response = await things.post("/v1/things/1", content=b'{"name": "b"}', headers={"content-type": media})

@@ -87,7 +87,7 @@ async def test_ids_that_the_database_cannot_hold_are_not_found(api):
         b'{"name": NaN}',
         b'{"name": 1e999}',
         b'{"name": ' + b"9" * 5000 + b"}",
-        b"[" * 50_000,
+        b"[" * 2_000,
         b'{"name":' + b'{"a":' * 500 + b"1" + b"}" * 501,
     ],
 )
