@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -75,10 +75,20 @@ async def read_form(request: Request, most_bytes: int) -> Form:
         raise UnreadableFormError
     try:
         body = await read_body(request, most_bytes)
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except (TooLargeError, CutOffError, ValueError):
+    except (TooLargeError, CutOffError):
         raise UnreadableFormError from None
-    return Form(pairs)
+    if body.count(b"&") >= _MAX_FIELDS:
+        raise UnreadableFormError
+    fields = [field.partition(b"=") for field in body.split(b"&") if field]
+    return Form([(_decode(name), _decode(value)) for name, _, value in fields])
+
+
+def _decode(text: bytes) -> str:
+    """What browsers send for a text. The standard library's decoder takes half a second for 3 MB, in which no call is
+    answered; quoted-printable is the same code with = in the place of %, and its decoder is written in C.
+    """
+    quoted = text.replace(b"+", b" ").replace(b"=", b"=3D").replace(b"%", b"=")
+    return binascii.a2b_qp(quoted).decode(errors="replace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from adapters.facets import Delivery, WebhooksFacet
 from crypto import OpenError, Secret
-from router.bodies import CutOffError, TooLargeError, read_body
+from router.bodies import CutOffError, TooLargeError, count_parts, read_body
 from router.clock import Clock
 from router.store.keys.proofs import SealedSecrets, find_webhook_secrets
 from router.store.pool import DATABASE_ERRORS, Database
@@ -20,6 +20,7 @@ from router.telemetry import emit, metrics
 from router.vault import Vault
 
 _MOST_BYTES: Final = 4 * 1024 * 1024  # a long call's transcript, with every turn in it
+_MOST_PARTS: Final = 200_000  # every word of two hours with its times, twice, as Retell sends them
 
 
 class RefusedRequestError(Exception):
@@ -90,11 +91,14 @@ def _has_token(request: Request, tokens: Iterable[Secret]) -> bool:
 async def _read(request: Request) -> bytes:
     """The whole body; empty if it was cut off. Raises RefusedRequestError."""
     try:
-        return await read_body(request, _MOST_BYTES)
+        body = await read_body(request, _MOST_BYTES)
     except TooLargeError:
         raise RefusedRequestError("too_large", 413) from None
     except CutOffError:
         return b""
+    if count_parts(body) > _MOST_PARTS:
+        raise RefusedRequestError("too_large", 413)
+    return body
 
 
 def agency_of(request: Request) -> str:

@@ -205,8 +205,9 @@ async def test_a_proven_report_that_makes_no_sense_is_unreadable(world: World, p
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_report_that_is_too_large_is_not_read(world: World, provider):
     client = await world.add_client(providers=[provider])
-    response = await post(world, provider, client.agency_id, b"x" * (LIMIT + 1), query=f"?token={token_of(client)}")
-    assert response.status_code == 413
+    for body in (b"x" * (LIMIT + 1), b"[" * 200_001, b'{"call":{},' * 80_000):
+        response = await post(world, provider, client.agency_id, body, query=f"?token={token_of(client)}")
+        assert response.status_code == 413
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
