@@ -20,6 +20,7 @@ import json
 import os
 import secrets
 import struct
+import threading
 import time
 import zlib
 from collections import Counter
@@ -84,7 +85,8 @@ class SpoolFile:
 class Spool:
     """The spool files of one folder, one of them this process's own.
 
-    Methods block, so call them in a thread, one at a time; `read` and `finish` may run beside an `append`.
+    Methods block, so call them in a thread, one at a time; `read` and `finish` may run beside an `append`. A thread
+    whose caller was cancelled may come after `close`: it then gets nothing, and leaves nothing open.
     """
 
     folder: Path
@@ -94,25 +96,18 @@ class Spool:
     _taken: list[SpoolFile] = field(default_factory=list, init=False)  # to be replayed by this process
     _left: set[Path] = field(default_factory=set, init=False)  # unusable files, and those of unknown kinds only
     _told: set[str] = field(default_factory=set, init=False)  # unknown kinds that have been logged
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _closed: bool = field(default=False, init=False)
 
     def append(self, records: Sequence[Record]) -> None:
         """Durable when it returns. Raises OSError, of which SpoolFullError."""
         frames = self._frames([(record.kind, record.fields) for record in records])
         if self.size() + len(frames) > self.most_bytes:
             raise SpoolFullError("the spool is full")
-        if self._own is None:
-            self._own = self._create()
-        handle = self._own.handle
-        start = handle.tell()
-        try:
-            _write_whole(handle, frames)
-            os.fsync(handle.fileno())
-        except OSError:
-            # No later frame may stand behind a part of this one.
-            self._taken.append(self._own)
-            self._own = None
-            handle.truncate(start)
-            raise
+        with self._lock:
+            if self._closed:
+                raise OSError("the spool is closed")
+            self._append(frames)
 
     def size(self) -> int:
         """Bytes in all files of the folder that are to be replayed, or are being made."""
@@ -120,11 +115,14 @@ class Spool:
 
     def take(self) -> SpoolFile | None:
         """The oldest file to be replayed, ours or one of a process that is gone; None if there is none."""
-        self._adopt()
-        if self._own is not None:
-            self._taken.append(self._own)
-            self._own = None
-        return min(self._taken, key=lambda file: file.path.name, default=None)
+        with self._lock:
+            if self._closed:
+                return None
+            self._adopt()
+            if self._own is not None:
+                self._taken.append(self._own)
+                self._own = None
+            return min(self._taken, key=lambda file: file.path.name, default=None)
 
     def read(self, file: SpoolFile) -> Iterator[list[Record]]:
         """The batches of a file in the order in which they were appended, up to a frame that was cut off or changed."""
@@ -151,9 +149,26 @@ class Spool:
 
     def close(self) -> None:
         """Let go of all files; what is in them is for the next process."""
-        for file in (*self._taken, *([self._own] if self._own else ())):
-            file.close()
-        self._taken, self._own = [], None
+        with self._lock:
+            self._closed = True
+            for file in (*self._taken, *([self._own] if self._own else ())):
+                file.close()
+            self._taken, self._own = [], None
+
+    def _append(self, frames: bytes) -> None:
+        if self._own is None:
+            self._own = self._create()
+        handle = self._own.handle
+        start = handle.tell()
+        try:
+            _write_whole(handle, frames)
+            os.fsync(handle.fileno())
+        except OSError:
+            # No later frame may stand behind a part of this one.
+            self._taken.append(self._own)
+            self._own = None
+            handle.truncate(start)
+            raise
 
     def _adopt(self) -> None:
         """Take the files that no process holds."""

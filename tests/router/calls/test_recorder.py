@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -409,7 +409,7 @@ async def test_what_was_on_disk_at_closing_is_written_by_the_next_process(
     async with running(proxy.dsn, spool) as recorder:
         recorder.note(event(1), event(2))
     assert await events(db) == []
-    async with running(database_dsn, spool):
+    async with running(database_dsn, replace(spool)):
         await arrive(db, 1, 2)
         await wait_until(lambda: captured_events.named("spool.replayed"))
     assert captured_events.only("spool.replayed")["count"] == 2

@@ -411,3 +411,14 @@ def append_and_hang(folder: Path, entry: str, parent: Connection) -> None:
     spool.append([event(2)])
     parent.send("appended")
     signal.pause()
+
+
+def test_a_thread_that_comes_after_the_end_gets_nothing_and_leaves_nothing_open(tmp_path: Path):
+    """As when its caller is cancelled while the service stops: another process may take the file at once."""
+    closed = open_spool(tmp_path)
+    closed.append([event(1)])
+    closed.close()
+    assert closed.take() is None
+    with pytest.raises(OSError, match="closed"):
+        closed.append([event(2)])
+    assert drain(open_spool(tmp_path)) == [[event(1)]]
