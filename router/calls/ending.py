@@ -13,12 +13,19 @@ from crypto import Keyring
 from router.calls import legs
 from router.calls.events import CallEvents, event_id_of, state_of
 from router.calls.recorder import Recorder
-from router.calls.state import CallState, call_id_of, open_latest
+from router.calls.state import Agencies, CallState, call_id_of, open_latest, require_proof
 from router.calls.steps import END
 from router.clock import Clock
 from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall, find_agency_call, find_call, find_facts, find_latest_answer
-from router.store.calls.records import EndCallLater, SetEnded, SetOutcome, SetSeconds, UnrecordedCallError, end_call
+from router.store.calls.records import (
+    EndCallLater,
+    SetEnded,
+    SetOutcome,
+    SetSeconds,
+    UnrecordedCallError,
+    end_call,
+)
 from router.store.calls.sweeps import carry_out_early_ends
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import AWAY_ERRORS, Database
@@ -61,9 +68,13 @@ class Closer:
         params: Mapping[str, str],
         deadline: Deadline,
         *,
+        agencies: Agencies = None,
         at: datetime | None = None,
     ) -> None:
-        """Close the call that this status callback is about; one that is not over, or not ours, is left alone."""
+        """Close the call that this status callback is about; one that is not over, or not ours, is left alone.
+
+        Raises ForeignCallError.
+        """
         at = at or self.clock()
         if not legs.is_caller_gone(params):
             return
@@ -71,10 +82,12 @@ class Closer:
         try:
             if self.recorder.spooling:
                 raise DatabaseAwayError
-            await self.guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at))
+            await self.guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at, agencies))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
-            self.recorder.note(EndCallLater(call_id, event_id_of(call_id, "call.ended", str(END)), at, seconds))
+            event_id = event_id_of(call_id, "call.ended", str(END))
+            for agency_id in ("",) if agencies is None else agencies:
+                self.recorder.note(EndCallLater(call_id, event_id, at, seconds, agency_id))
         await self.recorder.flush(deadline.left_for_work())
 
     async def carry_out_early_ends(self) -> None:
@@ -88,11 +101,18 @@ class Closer:
                 self._note_end(state_of(call, END), end.outcome, end.seconds, end.at)
 
     async def _close(
-        self, account_sid: str, call_sid: str, params: Mapping[str, str], seconds: int | None, at: datetime
+        self,
+        account_sid: str,
+        call_sid: str,
+        params: Mapping[str, str],
+        seconds: int | None,
+        at: datetime,
+        agencies: Agencies,
     ) -> None:
         call = await find_call(self.database.settings, account_sid, call_sid)
         if call is None:
             raise UnrecordedCallError
+        require_proof(agencies, call.agency_id)
         if call.ended_at is None:
             outcome = call.outcome or await self._conclude(call, params)
             await self.end(state_of(call, END), outcome, seconds, at=at)

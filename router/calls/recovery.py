@@ -11,7 +11,7 @@ from router import twiml
 from router.calls import legs
 from router.calls.documents import Documents
 from router.calls.events import state_of
-from router.calls.state import CallState
+from router.calls.state import Agencies, CallState, require_proof
 from router.calls.steps import LOST
 from router.routing.deadline import Deadline
 from router.store.calls.calls import find_call, find_route
@@ -37,13 +37,14 @@ class Recovery:
             emit("request.failed", exception=error, step=str(state.step), call_sid=state.call_sid)
             return self.documents.serve_human(state).document
 
-    async def recover(self, account_sid: str, call_sid: str, params: Mapping[str, str]) -> str:
-        """A callback without its state: a caller who is still on the line gets the voicemail."""
+    async def recover(self, account_sid: str, call_sid: str, params: Mapping[str, str], agencies: Agencies) -> str:
+        """A callback without its state: a caller who is still on the line gets the voicemail. Raises ForeignCallError."""
         if legs.is_caller_gone(params):
             return twiml.nothing()
         call = await self.guard.ask(lambda: find_call(self.database.calls, account_sid, call_sid))
         if call is None or call.ended_at is not None:
             return twiml.hang_up()
+        require_proof(agencies, call.agency_id)
         to = call.to_number
         route = await self.guard.ask(lambda: find_route(self.database.calls, account_sid, to))
         if route is None:

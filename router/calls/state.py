@@ -18,6 +18,9 @@ from router.store.calls.records import InsertCall
 _MOST_BYTES: Final = 64 * 1024
 _LONGEST_GREETING: Final = 1200  # bytes
 
+Agencies: TypeAlias = tuple[str, ...] | None
+"""For which agencies a request of the carrier's is proven: those whose tokens fit it. None: for all, by the platform's."""
+
 Mark: TypeAlias = tuple[str, str, Step]
 """Account SID, call SID and step."""
 
@@ -25,6 +28,16 @@ Mark: TypeAlias = tuple[str, str, Step]
 def call_id_of(account_sid: str, call_sid: str) -> str:
     """Our id of a call. Every process derives the same id, so that it needs no database for it."""
     return derive_id("call", f"{account_sid}/{call_sid}")
+
+
+class ForeignCallError(Exception):
+    """The request is proven, but not for the agency whose call it is about."""
+
+
+def require_proof(agencies: Agencies, agency_id: str) -> None:
+    """Raises ForeignCallError."""
+    if agencies is not None and agency_id not in agencies:
+        raise ForeignCallError
 
 
 class StateError(Exception):

@@ -36,9 +36,9 @@ _LONGEST_TRANSCRIPT: Final = 20_000  # characters; two minutes are far fewer
 _RECORDING_SID: Final = re.compile(r"RE[0-9a-fA-F]{32}")  # it becomes part of an address
 
 
-def voicemail_id_of(account_sid: str, recording_sid: str) -> str:
+def voicemail_id_of(agency_id: str, account_sid: str, recording_sid: str) -> str:
     """The id of a recording's message: always the same for one recording."""
-    return derive_id("voicemail", f"{account_sid}/{recording_sid}")
+    return derive_id("voicemail", f"{agency_id}/{account_sid}/{recording_sid}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Mailbox:
         recording_sid = params.get("RecordingSid", "")
         if not _RECORDING_SID.fullmatch(recording_sid):
             return twiml.nothing()
-        voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
+        voicemail_id = voicemail_id_of(state.route.agency_id, state.account_sid, recording_sid)
         completed = params.get("TranscriptionStatus") == "completed"
         said = params.get("TranscriptionText", "").replace("\0", "").strip()[:_LONGEST_TRANSCRIPT] if completed else ""
         self.recorder.note(SetTranscript(voicemail_id, said or None))
@@ -85,7 +85,7 @@ class Mailbox:
 
     async def keep(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
         """File a message that was left `at` that moment."""
-        voicemail_id = voicemail_id_of(state.account_sid, recording_sid)
+        voicemail_id = voicemail_id_of(state.route.agency_id, state.account_sid, recording_sid)
         awaited = is_transcribed(state.route) and LEAST_TRANSCRIBED_SECONDS <= seconds <= MOST_TRANSCRIBED_SECONDS
         message = InsertVoicemail(
             voicemail_id,

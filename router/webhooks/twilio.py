@@ -23,14 +23,14 @@ from router.calls.ending import Closer
 from router.calls.flow import CallFlow
 from router.calls.recorder import Recorder
 from router.calls.recovery import Recovery
-from router.calls.state import CallState, StateError, open_state
+from router.calls.state import CallState, ForeignCallError, StateError, open_state, require_proof
 from router.calls.steps import Step
 from router.messages.mailbox import Mailbox
 from router.routing.deadline import Deadline
 from router.telemetry import emit, metrics
 from router.webhooks.callers import phone_ending, read_caller
 from router.webhooks.timing import timed
-from router.webhooks.verify import RefusedError, Verified, Verifier
+from router.webhooks.verify import RefusedError, Verified, Verifier, unproven_for_agency
 
 Handler: TypeAlias = Callable[[Request, Verified, Deadline], Awaitable[str]]
 
@@ -73,7 +73,7 @@ class TwilioWebhooks:
             emit("request.failed", exception=error, step=_step_of(request))
             return _refuse(request, RefusedError(503, "unverifiable", "the signature cannot be checked now"))
         try:
-            document = await handle(request, verified, deadline)
+            document = await self._handle(handle, request, verified, deadline)
         except RefusedError as refused:
             return _refuse(request, refused)
         except UnavailableError:
@@ -86,10 +86,24 @@ class TwilioWebhooks:
             document = harmless
         return Response(document, media_type="text/xml")
 
+    async def _handle(self, handle: Handler, request: Request, verified: Verified, deadline: Deadline) -> str:
+        """Several agencies may share an account: the token of the call's own may be newer than those remembered."""
+        try:
+            return await handle(request, verified, deadline)
+        except ForeignCallError:
+            again = await self.verifier.verify_again(verified)
+        try:
+            return await handle(request, again, deadline)
+        except ForeignCallError:
+            raise unproven_for_agency(verified) from None
+
     async def _receive(self, _: Request, verified: Verified, deadline: Deadline) -> str:
         document = await self.flow.receive(_read_call(verified), deadline)
         if document is None and verified.tokens is not None:
-            document = await self.flow.receive(_read_call(await self.verifier.verify_again(verified)), deadline)
+            again = await self.verifier.verify_again(verified)
+            document = await self.flow.receive(_read_call(again), deadline)
+            if document is None:
+                await self.verifier.refuse_number_of_others(again)
         if document is None:
             to = verified.params.get("To")
             emit("number.unknown", account_sid=verified.account_sid, to=to, call_sid=verified.call_sid)
@@ -101,6 +115,7 @@ class TwilioWebhooks:
         params, sealed = verified.params, request.query_params.get("state", "")
         if step is None or state is None:
             return await _in_time(self._recover(request, step, verified), deadline)
+        require_proof(verified.agencies, state.route.agency_id)
         # A call's row comes before its other records, and may still be in another process's spool.
         self.recorder.note(state.record)
         match step.kind:
@@ -142,12 +157,16 @@ class TwilioWebhooks:
         if step is not None and step.is_on_owners_leg:
             return twiml.hang_up()
         if step is not None and step.kind in ("ai", "owner"):
-            return await self.recovery.recover(verified.account_sid, verified.call_sid, verified.params)
+            return await self.recovery.recover(
+                verified.account_sid, verified.call_sid, verified.params, verified.agencies
+            )
         return twiml.nothing()
 
     async def _close(self, _: Request, verified: Verified, deadline: Deadline) -> str:
         async with asyncio.timeout(deadline.left_before_rescue()):
-            await self.closer.close(verified.account_sid, verified.call_sid, verified.params, deadline)
+            await self.closer.close(
+                verified.account_sid, verified.call_sid, verified.params, deadline, agencies=verified.agencies
+            )
         return twiml.nothing()
 
 

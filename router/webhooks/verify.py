@@ -18,15 +18,18 @@ from adapters.twilio import Form, FormError, read_form, read_text, request_url, 
 from crypto import OpenError
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.memory import RouteMemory
+from router.calls.state import Agencies
 from router.clock import Clock
 from router.store.guard import Guard
 from router.store.keys.proofs import SealedToken, find_account_tokens
+from router.store.numbers.numbers import is_number_of_account
 from router.store.pool import AWAY_ERRORS, Database
 from router.vault import Vault
 from router.webhooks.token_watch import TokenWatch
 
 _MOST_BYTES: Final = 64 * 1024
 _REQUIRED: Final = ("CallSid", "AccountSid")
+_LONGEST_SID: Final = 64  # characters; Twilio's have 34
 _NOTHING_READ: Final[Mapping[str, str]] = {}
 
 
@@ -53,6 +56,11 @@ class Verified:
     @property
     def account_sid(self) -> str:
         return self.params["AccountSid"]
+
+    @property
+    def agencies(self) -> Agencies:
+        """A token proves a request only for the agency that saved it."""
+        return None if self.tokens is None else tuple({token.agency_id for token in self.tokens})
 
     @property
     def call_sid(self) -> str:
@@ -92,6 +100,19 @@ class Verifier:
         """
         return await self._prove(verified, reload=True)
 
+    async def refuse_number_of_others(self, asked: Verified) -> None:
+        """Raises RefusedError if another agency has set up the called number on this account.
+
+        That agency has erased its token, and the carrier then uses the number's fallback.
+        """
+        account_sid, number = asked.account_sid, asked.params.get("To", "")
+        try:
+            known = await self.guard.ask(lambda: is_number_of_account(self.database.calls, account_sid, number))
+        except AWAY_ERRORS:
+            raise _unverifiable(asked) from None
+        if known:
+            raise unproven_for_agency(asked)
+
     async def _prove(self, asked: Verified, *, reload: bool) -> Verified:
         account_sid, number = asked.account_sid, asked.params.get("To", "")
         if self.platform is not None and account_sid == self.platform.sid:
@@ -121,7 +142,7 @@ class Verifier:
         try:
             tokens = await self.guard.ask(lambda: find_account_tokens(self.database.calls, account_sid, self.clock()))
         except AWAY_ERRORS:
-            raise RefusedError(503, "unverifiable", "the signature cannot be checked now", asked.params) from None
+            raise _unverifiable(asked) from None
         self.memory.keep_tokens(account_sid, tokens, began)
         return tokens
 
@@ -134,6 +155,16 @@ class Verifier:
             return verify((self.vault.open_key(token),), asked.url, asked.form, asked.signature)
         except OpenError:
             return False
+
+
+def unproven_for_agency(asked: Verified) -> RefusedError:
+    """The signature is right, but by a token that another agency saved."""
+    message = "the agency of this number has saved no token that fits the signature"
+    return RefusedError(403, "unknown_account", message, asked.params)
+
+
+def _unverifiable(asked: Verified) -> RefusedError:
+    return RefusedError(503, "unverifiable", "the signature cannot be checked now", asked.params)
 
 
 async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
@@ -150,6 +181,6 @@ async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
     # PostgreSQL's text type cannot hold NUL, and Twilio sends none.
     params = {name: value.replace("\0", "") for name, value in read_text(form).items()}
     for name in _REQUIRED:
-        if not params.get(name):
+        if not 0 < len(params.get(name, "")) <= _LONGEST_SID:
             raise RefusedError(400, "missing_field", f"the form has no {name}", params)
     return form, params

@@ -147,6 +147,8 @@ WITH route AS MATERIALIZED ({_ROUTE}
            SELECT FROM keys t
             WHERE t.agency_id = n.agency_id AND t.account_sid = $1 AND t.sealed = ANY ($8)
               AND (t.retired_at IS NULL OR t.retired_at > $6::timestamptz - interval '24 hours')))
+       AND NOT EXISTS (
+           SELECT FROM calls o WHERE o.account_sid = $1 AND o.call_sid = $4 AND o.agency_id <> n.agency_id)
 ), started AS (
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
     SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route

@@ -253,8 +253,8 @@ class EndCallLater(Record):
 
     kind = "end_call_later"
     statement = """
-    INSERT INTO early_ends (call_id, event_id, at, seconds)
-    VALUES ($1, $2, $3, $4)
+    INSERT INTO early_ends (call_id, event_id, at, seconds, agency_id)
+    VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT DO NOTHING
     """
 
@@ -262,6 +262,7 @@ class EndCallLater(Record):
     event_id: str
     at: datetime
     seconds: int | None
+    agency_id: str = ""  # whose call it may be, because its token proved the end; "": anyone's, by the platform's token
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class InsertVoicemail(Record):
                                 transcript_due)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
          WHERE EXISTS (SELECT FROM calls WHERE id = $4)
-        ON CONFLICT (account_sid, recording_sid) DO NOTHING
+        ON CONFLICT (account_sid, recording_sid, agency_id) DO NOTHING
         RETURNING id
     )
     SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $4) AS recorded

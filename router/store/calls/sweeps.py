@@ -151,7 +151,9 @@ async def find_unfiled(
         SELECT asked.recording_sid, {columns(StoredCall, "c")}
           FROM unnest($2::text[], $3::text[]) AS asked (recording_sid, call_sid)
           JOIN calls c ON c.account_sid = $1 AND c.call_sid = asked.call_sid
-         WHERE NOT EXISTS (SELECT FROM voicemails v WHERE v.account_sid = $1 AND v.recording_sid = asked.recording_sid)
+         WHERE NOT EXISTS (
+               SELECT FROM voicemails v
+                WHERE v.account_sid = $1 AND v.recording_sid = asked.recording_sid AND v.agency_id = c.agency_id)
     """
     rows = await connection.fetch(statement, account_sid, sids, calls)
     return [(row["recording_sid"], read(StoredCall, row)) for row in rows]
@@ -175,7 +177,7 @@ async def carry_out_early_ends(connection: Connection, now: datetime) -> list[Ea
     statement = """
         WITH due AS (
             DELETE FROM early_ends e USING calls c WHERE c.id = e.call_id
-            RETURNING e.call_id, e.event_id, e.at, e.seconds
+            RETURNING e.call_id, e.event_id, e.at, e.seconds, e.agency_id IN (c.agency_id, '') AS proven
         ), ended AS (
             UPDATE calls c
                SET ended_at = due.at, seconds = due.seconds,
@@ -183,13 +185,13 @@ async def carry_out_early_ends(connection: Connection, now: datetime) -> list[Ea
                    outcome = coalesce(outcome, CASE WHEN answered_by IN ('ai', 'owner') THEN answered_by END,
                                       'abandoned')
               FROM due
-             WHERE c.id = due.call_id AND c.ended_at IS NULL
+             WHERE c.id = due.call_id AND due.proven AND c.ended_at IS NULL
             RETURNING c.id, c.agency_id, c.outcome, c.seconds, due.event_id, due.at
         ), timed AS (
             UPDATE calls c
                SET seconds = coalesce(due.seconds, c.seconds)
               FROM due
-             WHERE c.id = due.call_id AND c.ended_at IS NOT NULL
+             WHERE c.id = due.call_id AND due.proven AND c.ended_at IS NOT NULL
         ), told AS (
             INSERT INTO call_events (id, call_id, at, event, step, reason)
             SELECT event_id, id, at, 'call.ended', 'end', outcome FROM ended

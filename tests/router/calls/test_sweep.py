@@ -152,7 +152,7 @@ async def test_a_call_and_its_message_that_only_the_fallback_took_are_filed_once
         ("call.ended", None, "voicemail"),
     ]
     (message,) = await world.db.fetch("SELECT * FROM voicemails")
-    assert message["id"] == voicemail_id_of(client.account_sid, message["recording_sid"])
+    assert message["id"] == voicemail_id_of(client.agency_id, client.account_sid, message["recording_sid"])
     assert (message["call_id"], message["agency_id"]) == (call["id"], client.agency_id)
 
 

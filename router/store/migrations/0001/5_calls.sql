@@ -88,11 +88,14 @@ CREATE TRIGGER call_events_told AFTER INSERT ON call_events
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tell_call_events();
 
 -- Ends of calls that are not recorded yet, because their beginning is in the spool of some process.
+-- `agency_id`: whose call it may be, because that agency's token proved the end. '': anyone's, by the platform's own token.
 CREATE TABLE early_ends (
-    call_id  text PRIMARY KEY,
-    event_id text NOT NULL,
-    at       timestamptz NOT NULL,
-    seconds  integer
+    call_id   text NOT NULL,
+    agency_id text NOT NULL,
+    event_id  text NOT NULL,
+    at        timestamptz NOT NULL,
+    seconds   integer,
+    PRIMARY KEY (call_id, agency_id)
 );
 
 -- How far each carrier account has been looked through: all calls that began before `swept_until` are known. `next_at` is

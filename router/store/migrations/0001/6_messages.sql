@@ -13,7 +13,7 @@ CREATE TABLE voicemails (
     transcript     text,
     transcript_due timestamptz,
     mail_state     text NOT NULL DEFAULT 'new',
-    UNIQUE (account_sid, recording_sid)
+    UNIQUE (account_sid, recording_sid, agency_id)
 );
 CREATE INDEX voicemails_of_agency ON voicemails (agency_id, at DESC, id DESC);
 CREATE INDEX voicemails_to_mail ON voicemails (at) WHERE mail_state = 'new';

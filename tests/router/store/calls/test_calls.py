@@ -16,6 +16,7 @@ from router.routing.route import Access, Hours, OpenSpan
 from router.store.calls import calls, records
 from router.store.calls.calls import CallClaim, claim_call, claim_step
 from router.store.calls.records import Record
+from router.store.calls.sweeps import carry_out_early_ends
 from router.store.keys import proofs
 from router.store.pool import Database
 from tests.router.store.rows import ACCOUNT, AT, NUMBER, insert, insert_client
@@ -350,6 +351,22 @@ async def test_events_of_a_deleted_call_are_dropped_without_losing_others(db):
         ),
     )
     assert await db.fetchval("SELECT (SELECT count(*) FROM call_events) + (SELECT count(*) FROM calls)") == 0
+
+
+@pytest.mark.parametrize(
+    ("agencies", "ends"),
+    [(("agency_1",), True), (("agency_2", "agency_1"), True), (("",), True), (("agency_2",), False), ((), False)],
+)
+async def test_an_end_before_its_call_counts_for_the_agencies_whose_tokens_proved_it(
+    database: Database, db, agencies: tuple[str, ...], ends: bool
+):
+    await insert_client(db, "agency_1", "client_1")
+    await write(db, *(records.EndCallLater("call_1", "event_1", AT, 9, agency) for agency in agencies))
+    await insert(db, "calls", id="call_1", call_sid="CA1", agency_id="agency_1", client_id="client_1")
+    carried_out = await carry_out_early_ends(database.settings, AT)
+    assert [(end.call_id, end.seconds) for end in carried_out] == ([("call_1", 9)] if ends else [])
+    assert (await db.fetchval("SELECT ended_at FROM calls") is not None) is ends
+    assert not await db.fetchval("SELECT EXISTS (SELECT FROM early_ends)")
 
 
 async def test_the_answer_of_a_step_is_stored_once(database: Database, db):
