@@ -60,7 +60,7 @@ def api_routes(voice: Declarations, parts: Mapping[Any, Any], admin_token: Secre
 
 def make_app(operations: Sequence[ApiRoute], parts: Mapping[Any, Any]) -> FastAPI:
     """The application behind the gate."""
-    app = FastAPI(routes=list(operations), openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(routes=list(operations), openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts
     return app
 

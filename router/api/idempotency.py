@@ -73,7 +73,7 @@ class Replies:
         key = request.headers["idempotency-key"]
         if not re.fullmatch(KEY_PATTERN, key):
             raise InvalidError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
-        scope = f"{request.state.actor.name} {operation.method} {request.url.path}"
+        scope = f"{request.state.actor.name} {operation.method} {request.scope['path']}"
         earlier = await self._claim_or_wait(scope, key, _fingerprint(request.state.document))
         if earlier is not None:
             return earlier

@@ -90,7 +90,6 @@ def _headers(head: RecordingPart, voicemail_id: str) -> dict[str, str]:
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",
         "Content-Disposition": f'inline; filename="{voicemail_id}.mp3"',
-        "X-Content-Type-Options": "nosniff",
     }
     carried_over = {"Content-Length": head.content_length, "Content-Range": head.content_range}
     return headers | {name: str(value) for name, value in carried_over.items() if value is not None}

@@ -18,6 +18,7 @@ from crypto import Keyring, Secret
 from router.api.app import api_routes
 from router.app.areas import api_parts
 from router.app.service import Service, make_service
+from router.app.slashes import make_application
 from router.clock import Clock, utc_now
 from router.console import ConsoleServices, console_routes
 from router.health import ServiceHealth, health_routes
@@ -56,23 +57,23 @@ def create_app(
             yield
         metrics.leave()
 
-    return Starlette(routes=_routes(service), lifespan=lifespan)
+    return make_application(_routes(service), lifespan=lifespan)
 
 
 def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
     """Only the static fallback and a probe: nothing that could be down."""
     probes = fallback_ops_app().routes if settings.ops_port is None else []
-    return Starlette(routes=[*probes, *_fallback(keyring, settings)])
+    return make_application([*probes, *_fallback(keyring, settings)])
 
 
 def ops_app(health: ServiceHealth) -> Starlette:
     """Only the probes and metrics of a process."""
-    return Starlette(routes=health_routes(health))
+    return make_application(health_routes(health))
 
 
 def fallback_ops_app() -> Starlette:
     """Only the probe of a process that serves the static fallback alone."""
-    return Starlette(routes=[Route("/livez", lambda _: PlainTextResponse("alive\n"))])
+    return make_application([Route("/livez", lambda _: PlainTextResponse("alive\n"))])
 
 
 def _routes(service: Service) -> list[BaseRoute]:
@@ -91,7 +92,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     proof = Proof(outside.database, outside.vault, outside.clock)
     api = _api_routes(service)
     console = ConsoleServices(
-        api=Router(api),
+        api=Router(api, redirect_slashes=False),
         providers=outside.providers.declarations,
         keyring=outside.keyring,
         ended=SessionsOnRecord(outside.database, outside.guard, outside.clock),

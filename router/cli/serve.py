@@ -188,6 +188,7 @@ def serving_config(make_app: Callable[[], Starlette], settings: Settings) -> uvi
     return bounded_config(
         make_app,
         Limits.of(settings, raise_descriptor_limit()),
+        is_https=any(url.startswith("https://") for url in (settings.base_url, settings.fallback_base_url)),
         factory=True,
         host=settings.host,
         port=settings.port,

@@ -24,7 +24,6 @@ _MINUTE: Final = 60
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "media-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers would send forms without an origin
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -70,7 +70,7 @@ class Gate:
             except NotSignedInError:
                 if request.method != "GET":  # a form is not sent again
                     return self._send_to_sign_in(why="ended")
-                return self._send_to_sign_in(next=self._services.home + request.url.path.removeprefix("/console"))
+                return self._send_to_sign_in(next=self._services.home + request.scope["path"].removeprefix("/console"))
             except StoppedError as stopped:
                 return self.message(stopped.message, stopped.status)
             except ApiProblem as problem:

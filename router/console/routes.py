@@ -49,7 +49,7 @@ def _static_route() -> Route:
         found = files.get(request.path_params["name"])
         if found is None:
             return Response("There is no such file.\n", 404, media_type="text/plain")
-        headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
         return Response(found[0], headers=headers, media_type=found[1])
 
     return Route("/console/static/{name}", show, methods=["GET"])

@@ -212,7 +212,7 @@ def _unavailable(why: str, verified: Verified) -> RefusedError:
 def _step_of(request: Request) -> str:
     if "step" in request.path_params:
         return str(request.path_params["step"])[:32]
-    return "status" if request.url.path.endswith("/status") else "inbound"
+    return "status" if request.scope["path"].rstrip("/").endswith("/status") else "inbound"
 
 
 def _refuse(request: Request, refused: RefusedError) -> Response:

@@ -65,3 +65,50 @@ async def test_it_stops_while_a_provider_has_not_answered(database_dsn, tmp_path
         world.sandbox.state.faults.set("vapi", "hang")
         timeline = await world.call(client)
     assert timeline.answered_by == "voicemail"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/livez/",
+        "/readyz/",
+        "/metrics/",
+        "/docs/",
+        "/docs/assets",
+        "/openapi.json/",
+        "/problems/invalid/",
+        "/console/",
+        "/console/sign-in/",
+        "/v1/agencies/",
+        "/webhooks/twilio/voice/",
+        "/webhooks/vapi/agency_x/",
+        "/webhooks/vapi/agency_x/transfer/",
+        "/nowhere/",
+        "//evil.example.com/",
+    ],
+)
+async def test_a_slash_too_many_leads_nowhere_that_the_request_names(world: World, method: str, path: str):
+    response = await world.http.request(method, world.urls[0] + path, headers={"Host": "evil.example.com"})
+    assert response.status_code not in (301, 302, 307, 308)
+    assert "evil.example.com" not in f"{response.headers}{response.text}"
+
+
+async def test_twilio_is_served_at_an_address_with_a_slash_too_many(world: World):
+    client = await world.add_client(providers=["retell"])
+    with_slash = f"{VOICE}/"
+    form = PostedCall(world, client).parameters
+    answered = await post_signed(world, with_slash, form, client.auth_token)
+    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    action = action_of(answered.text)
+    path, _, query = action.partition("?")
+    ended = {**form, "DialCallStatus": "completed", "CallStatus": "completed"}
+    assert (await post_signed(world, f"{path}/?{query}", ended, client.auth_token)).status_code == 200
+    assert (await post_signed(world, "/webhooks/twilio/status/", ended, client.auth_token)).status_code in (200, 204)
+    signed_without = await post_signed(world, with_slash, form, client.auth_token, signed_url=world.urls[0] + VOICE)
+    assert signed_without.status_code == 403
+
+
+async def test_the_static_fallback_is_served_at_an_address_with_a_slash_too_many(world: World):
+    response = await world.http.post(f"{world.urls[0]}/fallback/voice/?t=unreadable")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/xml; charset=utf-8")

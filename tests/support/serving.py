@@ -26,10 +26,17 @@ def url_of(listening: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serve_app(
-    app: ASGIApp, listening: socket.socket | None = None, *, lifespan: bool = False, limits: Limits | None = None
+    app: ASGIApp,
+    listening: socket.socket | None = None,
+    *,
+    lifespan: bool = False,
+    limits: Limits | None = None,
+    is_https: bool = False,
 ) -> AsyncIterator[str]:
     """Yields the URL under which the application answers while the block runs."""
     listening = listening or listen()
-    config = bounded_config(app, limits or Limits(), lifespan="on" if lifespan else "off", timeout_graceful_shutdown=1)
+    config = bounded_config(
+        app, limits or Limits(), is_https=is_https, lifespan="on" if lifespan else "off", timeout_graceful_shutdown=1
+    )
     async with serving(config, listening):
         yield url_of(listening)

@@ -92,12 +92,18 @@ async def test_nothing_that_is_sent_without_end_is_kept(migrated: Commands, name
 
 
 @pytest.mark.parametrize(
-    ("name", "probes"), [("serve", ["livez", "healthz", "readyz", "metrics"]), ("fallback", ["livez"])]
+    ("name", "public", "probes"),
+    [
+        ("serve", "CALLROUTER_PUBLIC_URL", ["livez", "healthz", "readyz", "metrics"]),
+        ("fallback", "CALLROUTER_FALLBACK_URL", ["livez"]),
+    ],
 )
 async def test_probes_and_metrics_have_a_port_of_their_own_if_the_operator_says_so(
-    migrated: Commands, name: str, probes: list[str]
+    migrated: Commands, name: str, public: str, probes: list[str]
 ):
-    command = start(migrated, name, CALLROUTER_OPS_PORT="0", CALLROUTER_WORKERS="2")
+    command = start(
+        migrated, name, CALLROUTER_OPS_PORT="0", CALLROUTER_WORKERS="2", **{public: "https://calls.example.com"}
+    )
     url = await url_of(command)
     ops_url = f"http://127.0.0.1:{command.events('service.started')[0]['ops_port']}"
 
@@ -108,6 +114,9 @@ async def test_probes_and_metrics_have_a_port_of_their_own_if_the_operator_says_
     assert [await status(url, probe) for probe in probes] == [404] * len(probes)
     elsewhere = ["fallback/voice", "v1/token", "console", "docs", "openapi.json", ""]
     assert [await status(ops_url, path) for path in elsewhere] == [404] * len(elsewhere)
-    assert await status(url, "fallback/voice") == 200
+    assert await status(url, "fallback/voice") == await status(url, "fallback/voice/") == 200
+    for answer in [await asyncio.to_thread(get, each) for each in (f"{url}/fallback/voice", url, ops_url)]:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
     command.tell(signal.SIGTERM)
     assert (await asyncio.to_thread(command.end), command.stderr) == (0, "")

@@ -26,7 +26,9 @@ LARGE = 64 * 1024 * 1024  # more than any buffer takes
 
 
 class App:
-    """Answers with what it was sent. `/held` waits until it is let go, `/large` answers much, `/early` reads nothing."""
+    """Answers with what it was sent. `/held` waits until it is let go, `/large` answers much, `/early` reads nothing,
+    `/broken` fails.
+    """
 
     def __init__(self) -> None:
         self.let_go = asyncio.Event()
@@ -51,6 +53,8 @@ class App:
                 return
             body, more = body + message["body"], message["more_body"]
         self.headers = list(scope["headers"])
+        if scope["path"] == "/broken":
+            raise RuntimeError
         if scope["path"] == "/held":
             await self.let_go.wait()
         if scope["path"] == "/large":
@@ -106,8 +110,8 @@ def serve(app: App) -> Serve:
     """Starts the server, with other limits where a test names them."""
 
     @asynccontextmanager
-    async def serve(**limits: Any) -> AsyncIterator[Edge]:
-        async with serve_app(app, limits=Limits(**limits)) as url:
+    async def serve(*, is_https: bool = False, **limits: Any) -> AsyncIterator[Edge]:
+        async with serve_app(app, limits=Limits(**limits), is_https=is_https) as url:
             edge = Edge(url)
             try:
                 yield edge
