@@ -59,6 +59,10 @@ class NumberNotFoundError(DomainError):
     """The number is not in that account."""
 
 
+class QuotaError(DomainError):
+    """More than the operator allows in a day."""
+
+
 class CrowdedError(DomainError):
     """Too much of the same at once."""
 

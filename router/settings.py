@@ -8,6 +8,7 @@ reads the environment.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -56,6 +57,13 @@ def _has_good_port(parts: SplitResult) -> bool:
         return parts.port != 0
     except ValueError:
         return False
+
+
+def _prefixes(value: str) -> str:
+    prefixes = [part.strip() for part in value.split(",") if part.strip()]
+    if not all(re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix) for prefix in prefixes):
+        raise ValueError("must be prefixes of phone numbers, such as +1900,+870")
+    return ",".join(prefixes)
 
 
 def _account_sid(value: str) -> str:
@@ -137,6 +145,11 @@ class Settings(BaseModel):
     """Concurrent calls per caller; further calls go to voicemail."""
     agency_calls: Annotated[int, Field(ge=1)] = 500
     """Concurrent calls per agency; further calls go to voicemail."""
+    numbers_a_day: Annotated[int, Field(ge=1)] = 10
+    """Phone numbers that each agency may buy in 24 hours; further ones get 429. The admin token is not limited."""
+    allowed_destinations: Annotated[str, AfterValidator(_prefixes)] = ""
+    """Prefixes of premium-rate, shared-cost and satellite numbers that may be rung, separated by commas: `+1900,+870`.
+    All others are refused when they are saved, and are not rung. Set it for `callrouter fallback` too."""
     connections: Annotated[int, Field(ge=10, le=100_000)] = 2000
     """Incoming connections open at the same time in each process, if the system's limit on open files allows it. When
     they are used up, a new connection takes the place of the one that has gone longest without a complete request."""
@@ -182,6 +195,10 @@ class Settings(BaseModel):
     def embedded(self) -> bool:
         """Whether the service runs its own PostgreSQL in the data directory."""
         return self.database_url is None
+
+    @property
+    def allowed_prefixes(self) -> tuple[str, ...]:
+        return tuple(self.allowed_destinations.split(",")) if self.allowed_destinations else ()
 
     @property
     def dsn(self) -> str:

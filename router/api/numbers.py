@@ -173,7 +173,8 @@ async def add_number(
     """With `country`, a number is bought: on the agency's own Twilio account if it has one, else on the platform's
     subaccount for the agency, or from a voice provider. A purchase is recorded before it is made, so that sending the
     same request twice buys one number. Without `country`, the number must be in the agency's own Twilio account or, for
-    the operator, in the platform's. The carrier is configured before the answer.
+    the operator, in the platform's. The carrier is configured before the answer. How many
+    numbers an agency may buy in 24 hours is limited, except for the operator.
     """
     if body.country is not None:
         carrier = body.carrier or await purchases.choose_carrier(agency)
@@ -269,7 +270,7 @@ def number_router(voice: Declarations) -> APIRouter:
         summary="Buy a number, or take over one that exists",
         status_code=201,
         response_model=NumberReply,
-        responses=problems("number-not-found", *_TROUBLE),
+        responses=problems("number-not-found", "rate-limited", *_TROUBLE),
     )(add_number)
     return router
 

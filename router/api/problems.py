@@ -24,6 +24,7 @@ from router.errors import (
     NoKeyError,
     NotFoundError,
     NumberNotFoundError,
+    QuotaError,
     UnreachableError,
 )
 from router.store.pool import DATABASE_ERRORS
@@ -104,8 +105,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "rate-limited": Kind(
         429,
         "Too many requests",
-        "The agency, the caller or the token sends too many requests at once.",
-        "Wait for the seconds in Retry-After, and close unused streams.",
+        "The agency, the caller or the token sends too many requests at once, or has used up what the operator allows in a "
+        "day. `detail` says which.",
+        "Wait for the seconds in Retry-After, and close unused streams. The operator can allow more numbers a day.",
     ),
     "unavailable": Kind(
         503,
@@ -174,6 +176,7 @@ _OF_DOMAIN: Final[Mapping[type[Exception], str]] = {
     UnreachableError: "provider-unreachable",
     NumberNotFoundError: "number-not-found",
     CrowdedError: "rate-limited",
+    QuotaError: "rate-limited",
 }
 
 

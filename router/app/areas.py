@@ -20,6 +20,7 @@ from router.assistants.work import SyncWork
 from router.calls.claims import Caps
 from router.calls.preview import Previews
 from router.clock import Clock
+from router.dialling import Dialling
 from router.events.endpoints import Endpoints
 from router.events.feed import EventFeed
 from router.keys.checks import KeyChecks
@@ -98,6 +99,8 @@ def make_areas(
     carrier: Carrier,
     platform: Account | None,
     providers: Providers,
+    dialling: Dialling,
+    numbers_a_day: int,
     clock: Clock,
 ) -> Areas:
     names = tuple(providers)
@@ -116,6 +119,7 @@ def make_areas(
         credentials=credentials,
         former=former,
         carrier=carrier,
+        dialling=dialling,
         clock=clock,
     )
     natives = NativeNumbers(
@@ -123,8 +127,9 @@ def make_areas(
         providers=providers,
         provider_keys=provider_keys,
         wirings=wirings,
+        dialling=dialling,
     )
-    fallback_urls = FallbackUrls(fallback_keyring, addresses)
+    fallback_urls = FallbackUrls(fallback_keyring, addresses, dialling)
     fallbacks = Fallbacks(
         carrier=carrier,
         fallback_urls=fallback_urls,
@@ -148,7 +153,7 @@ def make_areas(
         native={name: NativeShop(name, natives, clock) for name, one in providers.items() if one.shop is not None},
         providers=providers,
     )
-    purchases = Purchases(changes, accounts, shops, wanted)
+    purchases = Purchases(changes, accounts, shops, wanted, numbers_a_day)
     drift = DriftWatch(database=database, clock=clock, accounts=accounts, subaccounts=subaccounts, carrier=carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
@@ -159,7 +164,7 @@ def make_areas(
         agencies=Agencies(changes, providers, wanted, retention, release, Removal(sites, registrations)),
         changes=changes,
         client_assistants=ClientAssistants(changes, sites, wanted, providers),
-        clients=Clients(changes, names, wanted, fallbacks, release),
+        clients=Clients(changes, names, wanted, fallbacks, release, dialling),
         drift=drift,
         fallbacks=fallbacks,
         key_checks=checks,
@@ -169,7 +174,7 @@ def make_areas(
         keys=Keys(changes, vault, providers, checks, platform, wanted, release, views),
         market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
-        number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted),
+        number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted, dialling),
         number_jobs=NumberJobs(drift, purchases, registrations, fallbacks),
         plans=SwitchPlans(sites, names),
         purchases=purchases,

@@ -25,6 +25,7 @@ from router.calls.ring_budget import RingBudget
 from router.calls.sweep import OverdueCalls
 from router.calls.transfer import Transfers
 from router.calls.unseen import UnseenCalls
+from router.dialling import Dialling
 from router.messages.mailbox import Mailbox
 from router.settings import Settings
 
@@ -50,6 +51,7 @@ class CallPath:
 def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, caps: Caps) -> CallPath:
     database, guard, recorder = outside.database, outside.guard, outside.recorder
     keyring, clock = outside.keyring, outside.clock
+    dialling = Dialling(settings.allowed_prefixes)
     key_notes = KeyNotes(database, recorder, clock)
     events = CallEvents(recorder, clock, key_notes)
     ring_budget = RingBudget(settings.ring_budget, clock)
@@ -59,6 +61,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         events=events,
         sip_timeout=settings.sip_timeout,
         ring_budget=ring_budget,
+        dialling=dialling,
         base_path=urlsplit(settings.base_url).path,
         clock=clock,
     )
@@ -113,6 +116,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         live_calls=live_calls,
         recorder=recorder,
         events=events,
+        dialling=dialling,
         base_url=settings.base_url,
         clock=clock,
     )

@@ -20,6 +20,7 @@ from router.calls.memory import RouteMemory
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
 from router.clock import Clock
+from router.dialling import Dialling
 from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
@@ -92,7 +93,11 @@ def make_outside(
         providers=providers,
         circuits=circuits,
         dispatcher=Dispatcher(
-            providers, partial(_open_access, vault.keyring), settings.handoff_timeout, circuits=circuits
+            providers,
+            partial(_open_access, vault.keyring),
+            settings.handoff_timeout,
+            Dialling(settings.allowed_prefixes),
+            circuits,
         ),
         carrier=Twilio(http, settings.twilio_url),
         platform=platform_account(settings),

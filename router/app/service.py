@@ -18,6 +18,7 @@ from router.calls.claims import Caps
 from router.calls.memory import MemoryKeeper
 from router.calls.route_file import RouteFile
 from router.clock import Clock, utc_now
+from router.dialling import Dialling
 from router.events.deliveries import Deliveries
 from router.health import ServiceHealth
 from router.jobs import JobRunner
@@ -109,6 +110,8 @@ def make_service(
         carrier=outside.carrier,
         platform=outside.platform,
         providers=outside.providers,
+        dialling=Dialling(settings.allowed_prefixes),
+        numbers_a_day=settings.numbers_a_day,
         clock=clock,
     )
     caps = Caps(settings.caller_calls, settings.agency_calls)

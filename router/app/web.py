@@ -21,6 +21,7 @@ from router.app.service import Service, make_service
 from router.app.slashes import make_application
 from router.clock import Clock, utc_now
 from router.console import ConsoleServices, console_routes
+from router.dialling import Dialling
 from router.health import ServiceHealth, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings, reveal
@@ -125,7 +126,7 @@ def _api_routes(service: Service) -> list[BaseRoute]:
 
 
 def _fallback(keyring: Keyring, settings: Settings) -> list[Route]:
-    return fallback_routes(keyring, urlsplit(settings.fallback_base_url).path)
+    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), urlsplit(settings.fallback_base_url).path)
 
 
 def _announce(settings: Settings) -> None:

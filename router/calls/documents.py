@@ -18,6 +18,7 @@ from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
 from router.calls.state import Answer, CallState, seal_state
 from router.calls.steps import StepKind
 from router.clock import Clock
+from router.dialling import Dialling
 from router.routing.dispatch import Taken
 from router.routing.ladder import OWNER, VOICEMAIL, human_rungs
 from router.routing.route import Route
@@ -39,6 +40,7 @@ class Documents:
     events: CallEvents
     sip_timeout: int
     ring_budget: RingBudget
+    dialling: Dialling
     base_path: str
     clock: Clock
 
@@ -103,6 +105,9 @@ class Documents:
         return twiml.hand_over(handoff, leg)
 
     def _ring(self, state: CallState, phone: str, sealed: str) -> str:
+        """A phone that may not be rung is replaced by the voicemail."""
+        if not self.dialling.allows(phone):
+            return self._leave_message(state, sealed)
         timeout = self.ring_budget.seconds_for(state, state.route.routing.ring_seconds)
         until = self.clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)

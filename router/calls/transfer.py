@@ -23,6 +23,7 @@ from router.calls.live_calls import LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, open_latest
 from router.clock import Clock
+from router.dialling import Dialling
 from router.routing.deadline import REPLY_SECONDS, Deadline
 from router.store.calls.calls import (
     Fact,
@@ -52,6 +53,7 @@ class Transfers:
     live_calls: LiveCalls
     recorder: Recorder
     events: CallEvents
+    dialling: Dialling
     base_url: str
     clock: Clock
 
@@ -85,7 +87,7 @@ class Transfers:
 
     async def _move(self, state: CallState, facts: tuple[Fact, ...], deadline: Deadline) -> bool:
         route = await find_route(self.database.calls, state.account_sid, state.route.number) or state.route
-        phone = route.transfer_to or route.personal_phone
+        phone = self.dialling.only(route.transfer_to) or self.dialling.only(route.personal_phone)
         if phone is None:
             return False
         claim = await self.claims.claim_step(state)

@@ -31,6 +31,7 @@ _MEANINGS: Final = {
     "no_key": "the agency has no key for it, or the key cannot be opened",
     "at_capacity": "all of the agency's lines there are in use, or too many requests are waiting",
     "no_provider": "this client's ladder has no provider",
+    "destination_refused": "the operator does not allow that number to be rung",
     "no_personal_phone": "the client has no personal_phone",
     "on_failure_is_voicemail": "the client's settings do not ring the owner",
     "suspected_loop": "the owner's phone is ringing and shows this caller: it may have forwarded the call back",

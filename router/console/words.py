@@ -98,6 +98,7 @@ REASONS: Final[Mapping[str, str]] = {
     "no_time": "No time was left to ask",
     "native_number": "This number is answered by the provider that sold it, and by no one else",
     "no_provider": "No provider has a key",
+    "destination_refused": "The operator does not allow that number to be rung",
     "no_personal_phone": "The client has no owner's phone",
     "on_failure_is_voicemail": "After the AI, calls go to the voicemail",
     "mode_is_ai": "Skipped: this client's calls go to the AI",

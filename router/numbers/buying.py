@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil
 from typing import Final
 
 from adapters.base import ProviderError
 from router.accounts import CARRIER, Accounts
-from router.errors import ConflictError, DomainError, UnknownClientError
+from router.errors import ConflictError, DomainError, QuotaError, UnknownClientError
 from router.ids import new_id
 from router.numbers.shops import Bought, Shop, Shops, find_buyer
 from router.refusals import UNCLEAR, explain_sale, explain_unclear
@@ -23,6 +24,7 @@ from router.store.numbers.purchases import (
     Order,
     Purchase,
     fail_purchase,
+    find_next_purchase,
     find_purchase,
     finish_purchase,
     insert_purchase,
@@ -48,6 +50,7 @@ class Purchases:
     accounts: Accounts
     shops: Shops
     wanted: WantedAssistants
+    numbers_a_day: int
 
     async def buy(self, order: Order, author: Author) -> Number:
         """Raises DomainError."""
@@ -56,7 +59,7 @@ class Purchases:
         if made is not None:
             return made
         shop = self.shops.open(order.carrier)
-        purchase, bought = await self._resume(shop, order) or await self._begin(shop, order)
+        purchase, bought = await self._resume(shop, order) or await self._begin(shop, order, author)
         return await self._record(shop, purchase, bought, author)
 
     async def finish_open(self) -> None:
@@ -118,20 +121,37 @@ class Purchases:
             raise explain_unclear(self.shops.providers.label(purchase.carrier))
         return purchase, await self._make(shop, purchase)
 
-    async def _begin(self, shop: Shop, order: Order) -> tuple[Purchase, Bought]:
+    async def _begin(self, shop: Shop, order: Order, author: Author) -> tuple[Purchase, Bought]:
+        await self._check_quota(self.changes.database.settings, order.agency_id, author)
         try:
             purchase = await shop.plan(order, new_id("purchase"))
         except ProviderError as error:
             platform_pays = order.carrier == CARRIER and self.accounts.platform is not None
             about = self.shops.providers.about(order.carrier)
             raise explain_sale(about, error, platform_pays=platform_pays) from None
-        if not await insert_purchase(self.changes.database.settings, purchase):
+        async with self.changes.begin(author, order.agency_id) as change:
+            await lock_agency(change.connection, order.agency_id)
+            await self._check_quota(change.connection, order.agency_id, author)
+            is_only = await insert_purchase(change.connection, purchase)
+        if not is_only:
             label = self.shops.providers.label(order.carrier)
             raise ConflictError(
                 f"Another purchase at {label} is still being made or looked for. Try again in a few minutes.",
                 retry_after=120,
             )
         return purchase, await self._make(shop, purchase)
+
+    async def _check_quota(self, connection: Connection, agency_id: str, author: Author) -> None:
+        """Only what is checked with the agency's row locked is certain. Raises QuotaError."""
+        now = self.changes.clock()
+        until = await find_next_purchase(connection, agency_id, now, self.numbers_a_day)
+        if until is None or author.is_operator:
+            return
+        raise QuotaError(
+            f"An agency may buy {self.numbers_a_day} numbers in 24 hours, and this one has. The operator can buy more for "
+            "it, or raise the limit.",
+            retry_after=ceil((until - now).total_seconds()),
+        )
 
     async def _make(self, shop: Shop, purchase: Purchase) -> Bought:
         """While the outcome is unknown, the purchase stays open."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adapters.base import ProviderError
+from adapters.phone import is_e164
+from router.dialling import Dialling
 from router.errors import InvalidError, UnknownClientError, require
 from router.numbers.configuration import FallbackUrls
 from router.numbers.fallbacks import Fallbacks
@@ -33,6 +35,7 @@ class NumberChanges:
     fallbacks: Fallbacks
     release: Release
     wanted: WantedAssistants
+    dialling: Dialling
 
     async def find(self, agency_id: str, e164: str) -> Number:
         """Raises NotFoundError."""
@@ -72,6 +75,8 @@ class NumberChanges:
         self, agency_id: str, e164: str, provider: str, given: GivenRegistration, author: Author
     ) -> GivenRegistration:
         """Save a registration that was made by hand. Raises DomainError."""
+        if is_e164(given.remote_id):  # calls may be handed over by dialling it
+            self.dialling.check("remote_id", given.remote_id)
         async with self.changes.begin(author, agency_id) as change:
             number = require(await find_number(change.connection, agency_id, e164), "number")
             if await is_our_number(change.connection, given.remote_id):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.accounts import REQUEST_SECONDS
 from router.addresses import Addresses
 from router.calls.fallback import Fallback, fallback_address, open_fallback
+from router.dialling import Dialling
 from router.store.numbers.numbers import Number
 from router.store.tenants.clients import Client, read_routing
 from router.telemetry import emit
@@ -20,9 +21,10 @@ class FallbackUrls:
 
     keyring: Keyring = field(repr=False)
     addresses: Addresses
+    dialling: Dialling
 
     def make(self, client: Client, e164: str) -> str:
-        return fallback_address(self.keyring, self.addresses.fallback_url, make_fallback(client, e164))
+        return fallback_address(self.keyring, self.addresses.fallback_url, self._make_fallback(client, e164))
 
     def is_current(self, url: str, client: Client, e164: str) -> bool:
         """Whether this address holds the number's current fallback. Addresses for the same one differ as text."""
@@ -30,7 +32,11 @@ class FallbackUrls:
             there = open_fallback(self.keyring, url.rpartition("?t=")[2])
         except OpenError:
             return False
-        return url.startswith(self.addresses.fallback_url) and there == make_fallback(client, e164)
+        return url.startswith(self.addresses.fallback_url) and there == self._make_fallback(client, e164)
+
+    def _make_fallback(self, client: Client, e164: str) -> Fallback:
+        fallback = make_fallback(client, e164)
+        return replace(fallback, phone=self.dialling.only(fallback.phone))
 
 
 def make_fallback(client: Client, e164: str) -> Fallback:

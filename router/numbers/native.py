@@ -17,6 +17,7 @@ from adapters.portable import Copy, NativeNumber, Wiring
 from adapters.registry import Providers
 from crypto import OpenError
 from router.clock import Clock
+from router.dialling import Dialling
 from router.errors import ConflictError, InvalidError, NoKeyError
 from router.numbers.provider_keys import OpenedKey, ProviderKeys
 from router.numbers.shops import Bought, find_buyer
@@ -65,7 +66,7 @@ class NativeShop:
             label=purchase.label,
             copy=copy,
             wiring=self.natives.wire(key),
-            fallback=client.personal_phone,
+            fallback=self.natives.dialling.only(client.personal_phone),
         )
         bought = await shop.buy(key.client, order)
         return Bought(bought.e164, bought.remote_id)
@@ -127,6 +128,7 @@ class NativeNumbers:
     providers: Providers
     provider_keys: ProviderKeys
     wirings: Wirings
+    dialling: Dialling
 
     async def open_shop(self, agency_id: str, provider: str) -> tuple[OpenedKey, ShopFacet[Any]]:
         """Raises NoKeyError."""
@@ -157,7 +159,8 @@ class NativeNumbers:
         key, shop = await self.open_shop(number.agency_id, number.carrier)
         copy = await self.find_answering_copy(client, number.carrier)
         there = NativeNumber(number.e164, number.number_sid)
-        await shop.assign(key.client, there, copy, self.wire(key), client.personal_phone)
+        fallback = self.dialling.only(client.personal_phone)
+        await shop.assign(key.client, there, copy, self.wire(key), fallback)
 
     def wire(self, key: OpenedKey) -> Wiring:
         """Raises NoKeyError for a webhook address that no longer opens: saving the key again makes a new one."""

@@ -17,6 +17,7 @@ from adapters.provider import Provider
 from adapters.registry import Providers
 from router.accounts import REQUEST_SECONDS
 from router.clock import Clock
+from router.dialling import Dialling
 from router.numbers.configuration import configure, tell_drift
 from router.numbers.credentials import CarrierCredentials, RegistrationError
 from router.numbers.former import FormerRegistrations
@@ -54,7 +55,13 @@ class _Task:
     key_version: int
     at: RegistrationsFacet[Any]
     copy: Copy
-    fallback: str | None
+    fallback: str | None  # the owner's phone
+    may_ring: bool
+
+    @property
+    def rung(self) -> str | None:
+        """The fallback as the provider gets it."""
+        return self.fallback if self.may_ring else None
 
     @property
     def lives_on_numbers(self) -> bool:
@@ -71,6 +78,7 @@ class Registrations:
     credentials: CarrierCredentials
     former: FormerRegistrations
     carrier: Carrier
+    dialling: Dialling
     clock: Clock
 
     async def ensure(self, number: Number, provider: str, copy: Copy) -> None:
@@ -147,6 +155,7 @@ class Registrations:
             key.provider.registrations,
             copy,
             client.personal_phone,
+            self.dialling.only(client.personal_phone) is not None,
         )
 
     async def _bring_about(self, task: _Task, before: StoredRegistration | None) -> None:
@@ -191,7 +200,7 @@ class Registrations:
         """The provider points the number at itself, so our addresses are written back even when it fails."""
         credentials = await self.credentials.find(task.number, task.provider.name, account)
         try:
-            return await task.at.register(task.client, task.number.e164, credentials, task.copy, task.fallback)
+            return await task.at.register(task.client, task.number.e164, credentials, task.copy, task.rung)
         finally:
             await self.write_back(account, task.number)
 
@@ -267,7 +276,7 @@ def _may_take_over(task: _Task, there: Registration, known: Registration | None)
 async def _assign(task: _Task, there: Registration) -> Registration | None:
     """None: it no longer exists."""
     try:
-        await task.at.assign(task.client, there, task.copy, task.fallback)
+        await task.at.assign(task.client, there, task.copy, task.rung)
     except ProviderError as error:
         if error.kind is not ErrorKind.BAD_REQUEST:
             raise

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from adapters.base import ErrorKind, Handoff, InboundCall, ProviderError
+from adapters.base import ErrorKind, Handoff, InboundCall, NumberHandoff, ProviderError
 from adapters.portable import Lines
 from adapters.provider import Provider
 from crypto import OpenError, Secret, clear_frames
+from router.dialling import Dialling
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits, Permit, usage_of
 from router.routing.deadline import Deadline
@@ -98,6 +99,7 @@ class Dispatcher:
     providers: Mapping[str, Provider[Any]]
     open_key: OpenKey
     handoff_timeout: float
+    dialling: Dialling = field(default_factory=Dialling)
     circuits: Circuits = field(default_factory=Circuits)
     bulkheads: Bulkheads = field(default_factory=Bulkheads)
     _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -109,6 +111,8 @@ class Dispatcher:
         asked = 0
         for place, rung in enumerate(rungs):
             rest = rungs[place + 1 :]
+            if rung.kind == "owner" and not self.may_ring_owner(route):
+                continue
             if rung.kind != "ai" or rung.provider is None:
                 return Taken(rung, rest)
             reason = self.reason_to_skip(rung.provider, route, deadline)
@@ -118,9 +122,15 @@ class Dispatcher:
             budget = self._budget(asked, deadline)
             asked += 1
             handoff = await self._ask(rung.provider, route, call, budget, record)
+            if isinstance(handoff, NumberHandoff) and not self.dialling.allows(handoff.e164):
+                record(Skipped(rung.provider, SkipReason.DESTINATION_REFUSED))
+                continue
             if handoff is not None:
                 return Taken(rung, rest, handoff)
         return Taken(VOICEMAIL, ())
+
+    def may_ring_owner(self, route: Route) -> bool:
+        return self.dialling.only(route.personal_phone) is not None
 
     def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
         """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""

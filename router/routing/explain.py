@@ -60,6 +60,8 @@ def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> 
 
 
 def _reason_against(rung: Rung, route: Route, dispatcher: Dispatcher) -> str | None:
+    if rung.kind == "owner" and not dispatcher.may_ring_owner(route):
+        return SkipReason.DESTINATION_REFUSED
     if rung.kind != "ai" or rung.provider is None:
         return None
     reason = dispatcher.reason_to_skip(rung.provider, route)

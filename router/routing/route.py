@@ -109,6 +109,7 @@ class SkipReason(StrEnum):
     NO_KEY = "no_key"
     NO_TIME = "no_time"
     AT_CAPACITY = "at_capacity"  # the agency has no free line there, or too many of our requests are waiting
+    DESTINATION_REFUSED = "destination_refused"  # it wants a number dialled that may not be
 
 
 def why_unready(route: Route, provider: str, providers: Mapping[str, Provider[Any]]) -> SkipReason | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from router.definitions import RoutingSettings
+from router.dialling import Dialling
 from router.errors import InvalidError, require
 from router.ids import new_id
 from router.numbers.configuration import make_fallback
@@ -36,6 +37,7 @@ class Clients:
     wanted: WantedAssistants
     fallbacks: Fallbacks
     release: Release
+    dialling: Dialling
 
     async def find(self, agency_id: str, client_id: str) -> Client:
         """Raises NotFoundError."""
@@ -45,6 +47,7 @@ class Clients:
         """`fields`: the client's settings by name, `routing` as RoutingSettings. Raises DomainError."""
         client = Client(id=new_id("client"), agency_id=agency_id, created_at=self.changes.clock(), **_store(fields))
         self._check(client)
+        self._check_phones(client, fields)
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
             await _refuse_our_number(change.connection, client)
@@ -60,6 +63,7 @@ class Clients:
             client = require(await lock_client(change.connection, agency_id, client_id), "client")
             changed = replace(client, **_store(fields))
             self._check(changed)
+            self._check_phones(changed, fields)
             if changed.personal_phone != client.personal_phone:
                 await _refuse_our_number(change.connection, changed)
             await update_client(change.connection, changed)
@@ -94,6 +98,13 @@ class Clients:
         rings = RoutingSettings.model_validate(client.routing).rings
         if rings and client.personal_phone is None:
             raise InvalidError("personal_phone", f"is required when {rings} rings the owner")
+
+    def _check_phones(self, client: Client, fields: Container[str]) -> None:
+        """Those of these fields: what was saved when more was allowed stands in no one's way."""
+        if "personal_phone" in fields:
+            self.dialling.check("personal_phone", client.personal_phone)
+        if "assistant" in fields:
+            self.dialling.check("assistant.transfer_to", (client.assistant or {}).get("transfer_to"))
 
 
 def _store(fields: Mapping[str, Any]) -> dict[str, Any]:

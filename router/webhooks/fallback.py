@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ from crypto import Keyring, OpenError
 from router import twiml
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.fallback import Fallback, open_fallback
+from router.dialling import Dialling
 from router.telemetry import emit, metrics
 from router.webhooks.callers import is_same_phone, read_caller
 
@@ -55,10 +57,10 @@ class Reply:
     document: str
 
 
-def fallback_routes(keyring: Keyring, path_prefix: str = "") -> list[Route]:
+def fallback_routes(keyring: Keyring, dialling: Dialling, path_prefix: str = "") -> list[Route]:
     """The fallback's addresses. `path_prefix` is the path of its public address: "" or "/calls", say."""
     steps: dict[Step, Callable[[Visit], Reply]] = {
-        "voice": _take_call,
+        "voice": partial(_take_call, dialling),
         "screen": _screen_owner,
         "accept": _hear_owner,
         "done": _after_owner,
@@ -70,9 +72,9 @@ def fallback_routes(keyring: Keyring, path_prefix: str = "") -> list[Route]:
     ]
 
 
-def _take_call(visit: Visit) -> Reply:
+def _take_call(dialling: Dialling, visit: Visit) -> Reply:
     fallback = visit.fallback
-    if fallback is None or fallback.phone is None:
+    if fallback is None or fallback.phone is None or not dialling.allows(fallback.phone):
         return _take_message(visit)
     if is_same_phone(visit.form.get("ForwardedFrom", ""), fallback.phone):
         return Reply("reject", twiml.reject_busy())

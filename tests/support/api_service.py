@@ -82,6 +82,8 @@ class Services:
             carrier=self.carrier,
             platform=self.platform_account,
             providers=self.voice,
+            dialling=self.dispatcher.dialling,
+            numbers_a_day=3,
             clock=self.clock,
         )
 

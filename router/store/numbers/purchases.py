@@ -16,6 +16,8 @@ from router.store.rows import columns, fetch_row, fetch_rows, parameters, return
 LEASE: Final = timedelta(seconds=60)
 ASKED_AGAIN: Final = timedelta(minutes=15)  # a request without an answer may be repeated in the same words
 CLAIMED: Final = timedelta(hours=24)  # or with the same Idempotency-Key for so long
+_DAY: Final = timedelta(hours=24)
+_PAID: Final = ("client_gone", "unknown")  # errors of failed purchases that cost money, or may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,23 @@ class Purchase(Order):
 _COLUMNS: Final = columns(Purchase)
 _PARAMETERS: Final = parameters(Purchase)
 _PURCHASE: Final = columns(Purchase, "p")
+
+
+async def find_next_purchase(connection: Connection, agency_id: str, now: datetime, most: int) -> datetime | None:
+    """When the agency may buy its next number; None: now. It may buy `most` in 24 hours.
+
+    Purchases that were certainly not made do not count. With the agency's row locked, none can come in between.
+    """
+    statement = """
+        SELECT created_at
+          FROM purchases
+         WHERE agency_id = $1 AND created_at > $2 AND (state <> 'failed' OR error = ANY ($4))
+         ORDER BY created_at DESC
+        OFFSET $3
+         LIMIT 1
+    """
+    oldest = await connection.fetchval(statement, agency_id, now - _DAY, most - 1, _PAID)
+    return None if oldest is None else oldest + _DAY
 
 
 async def insert_purchase(connection: Connection, purchase: Purchase) -> bool:

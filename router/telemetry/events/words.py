@@ -44,7 +44,7 @@ HANDOFF_FAILURES = (
     "provider_error",
     "malformed_reply",
 )
-SKIP_REASONS = ("circuit_open", "not_synced", "no_key", "no_time", "at_capacity")
+SKIP_REASONS = ("circuit_open", "not_synced", "no_key", "no_time", "at_capacity", "destination_refused")
 REJECTIONS = (
     "too_large",
     "not_a_form",

@@ -21,6 +21,7 @@ from router.calls.fallback import Fallback, fallback_address
 from router.calls.state import call_id_of
 from router.calls.sweep import OverdueCalls, legs_of
 from router.calls.unseen import UnseenCalls, conclude
+from router.dialling import Dialling
 from router.health import ServiceHealth
 from router.messages.mailbox import voicemail_id_of
 from router.webhooks.fallback import fallback_routes
@@ -90,7 +91,7 @@ async def call_while_away(world: World, client: Client, script: Script) -> Timel
         greeting=None,
         voicemail_seconds=60,
     )
-    async with serve_app(Starlette(routes=fallback_routes(FALLBACK_KEYS, ""))) as base:
+    async with serve_app(Starlette(routes=fallback_routes(FALLBACK_KEYS, Dialling(), ""))) as base:
         carrier = carrier_of(world, client, NOWHERE, fallback_address(FALLBACK_KEYS, base, fallback))
         timeline = await carrier.place_call(to=client.number, from_=CALLER, script=script)
     assert timeline.fallback_used

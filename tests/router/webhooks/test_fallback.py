@@ -17,6 +17,7 @@ from starlette.routing import Mount
 from adapters.sandbox.carrier import Anybody, Carrier, Quirks, Script, Timeline
 from crypto import Keyring, Secret, new_key_entry
 from router.calls.fallback import Fallback, fallback_address
+from router.dialling import Dialling
 from router.webhooks.fallback import fallback_routes
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.serving import serve_app
@@ -51,7 +52,7 @@ FALLBACK = Fallback(
 @pytest.fixture
 async def base() -> AsyncIterator[str]:
     """The fallback's public address: behind a path of its own, and with nothing beside it."""
-    app = Starlette(routes=[Mount("/calls", routes=fallback_routes(KEYRING, "/calls"))])
+    app = Starlette(routes=[Mount("/calls", routes=fallback_routes(KEYRING, Dialling(), "/calls"))])
     async with serve_app(app) as url:
         yield f"{url}/calls"
 
@@ -274,7 +275,7 @@ class BrokenKeyring(Keyring):
 async def test_our_own_bug_is_answered_by_the_step_s_last_resort(
     step: str, last_resort: str, captured_events: CapturedEvents
 ) -> None:
-    app = Starlette(routes=fallback_routes(BrokenKeyring.parse(new_key_entry())))
+    app = Starlette(routes=fallback_routes(BrokenKeyring.parse(new_key_entry()), Dialling()))
     async with serve_app(app) as url, httpx.AsyncClient(trust_env=False) as client:
         reply = await client.post(f"{url}/fallback/{step}", params={"t": "some-address"}, data=form(Digits="1"))
     assert last_resort in verbs(read(reply))
@@ -312,3 +313,18 @@ async def test_strangers_cannot_write_into_the_log(twilio: httpx.AsyncClient, ca
     await twilio.post("/fallback/recorded", params={"t": "forged-address"}, data=fields)
     assert "forged" not in captured_events.text()
     assert captured_events.only("fallback.served")["sealed"] == "unreadable"
+
+
+@pytest.mark.parametrize("phone", ["+881612345678", "+19002345678", "+447012345678", "+4918012345678"])
+async def test_a_costly_phone_is_not_rung_and_a_message_is_taken(base: str, phone: str) -> None:
+    """An address is older than the operator's setting, or than the numbering plan."""
+    timeline = await place_call(base, replace(FALLBACK, phone=phone), Script(owner="accepts"))
+    assert timeline.fallback_used
+    assert (timeline.legs, len(timeline.recordings)) == ([], 1)
+
+
+async def test_a_costly_phone_is_rung_if_the_operator_allows_it() -> None:
+    app = Starlette(routes=fallback_routes(KEYRING, Dialling(("+881",))))
+    async with serve_app(app) as url:
+        timeline = await place_call(url, replace(FALLBACK, phone="+881612345678"), Script(owner="accepts"))
+    assert timeline.answered_by == "owner"
