@@ -130,7 +130,7 @@ class Dispatcher:
         return Taken(VOICEMAIL, ())
 
     def may_ring_owner(self, route: Route) -> bool:
-        return self.dialling.only(route.personal_phone) is not None
+        return route.personal_phone is None or self.dialling.allows(route.personal_phone)
 
     def reason_to_skip(self, provider: str, route: Route, deadline: Deadline | None = None) -> SkipReason | None:
         """Why this provider would not be asked for such a call now; None if it would be. Changes nothing."""
