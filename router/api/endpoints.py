@@ -14,6 +14,7 @@ from router.api.route import resource
 from router.api.tokens import ShownOnce
 from router.events import endpoints as domain
 from router.fields import Input, Output
+from router.store.events import deliveries as store_deliveries
 from router.store.events import endpoints as store
 from router.telemetry import CALL_EVENTS
 
@@ -70,6 +71,10 @@ class EndpointReply(Output):
     resting_until: Annotated[
         datetime | None, Field(description="It failed recently, and is not tried again before then")
     ]
+    paused: Annotated[bool, Field(description="Nothing is delivered there until it is resumed")]
+    gone_at: Annotated[
+        datetime | None, Field(description="It answered 410 Gone then, and was paused; null if not, and once resumed")
+    ]
     created_at: Annotated[datetime, Field(description="When it was registered")]
 
 
@@ -83,6 +88,18 @@ class EndpointList(ListOf[EndpointReply]):
     """One page of endpoints, oldest first."""
 
 
+class EndpointChange(Input):
+    """What changes about an endpoint."""
+
+    paused: Annotated[
+        bool,
+        Field(
+            description="true: deliver nothing there, and give up what waits. false: resume with the events from now on; "
+            "replay delivers those in between. An endpoint that answers 410 Gone is paused by us."
+        ),
+    ]
+
+
 class DeliveryReply(Output):
     """One event on its way to one endpoint."""
 
@@ -91,7 +108,9 @@ class DeliveryReply(Output):
     event: Annotated[str, Field(description="The event's name", examples=["call.ended"])]
     state: Annotated[
         Literal["waiting", "delivered", "dead"],
-        Field(description="dead: given up after a day of attempts; replay tries again"),
+        Field(
+            description="dead: given up after a day of attempts, or when the endpoint was paused; replay tries again"
+        ),
     ]
     tried: Annotated[int, Field(description="How many attempts were made")]
     status: Annotated[int | None, Field(description="The HTTP status of the last answer")]
@@ -133,6 +152,13 @@ async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endp
     return await endpoints.register(agency, body.url, body.events, author)
 
 
+@router.patch(_ONE, summary="Pause or resume a webhook endpoint", response_model=EndpointReply)
+async def change_endpoint(
+    agency: OwnAgency, endpoint: EndpointId, body: EndpointChange, author: By, endpoints: Work
+) -> store.WebhookEndpoint:
+    return await endpoints.set_paused(agency, endpoint, author, paused=body.paused)
+
+
 @router.delete(_ONE, summary="Remove a webhook endpoint", status_code=204)
 async def delete_endpoint(agency: OwnAgency, endpoint: EndpointId, author: By, endpoints: Work) -> None:
     await endpoints.remove(agency, endpoint, author)
@@ -141,15 +167,17 @@ async def delete_endpoint(agency: OwnAgency, endpoint: EndpointId, author: By, e
 @router.get(_ONE + "/deliveries", summary="List deliveries, newest first", response_model=DeliveryList)
 async def list_deliveries(
     agency: OwnAgency, endpoint: EndpointId, page: PageQuery, pool: Pool, endpoints: Work
-) -> Listed[store.Delivery]:
+) -> Listed[store_deliveries.Delivery]:
     await endpoints.find(agency, endpoint)
-    return await page.read(store.list_deliveries, pool, agency, endpoint)
+    return await page.read(store_deliveries.list_deliveries, pool, agency, endpoint)
 
 
 @router.post(
     _ONE + "/replay",
     summary="Deliver events again",
-    description=f"Delivers the subscribed events again, at most {domain.MOST_REPLAYED}, including those that were delivered.",
+    description=f"Delivers the subscribed events again, at most {domain.MOST_REPLAYED}, including those that were delivered: "
+    f"{domain.REPLAYED_A_SECOND} a second for all endpoints of an agency, after new events. 409 while the endpoint is paused, or "
+    f"{domain.MOST_REPLAYED} replayed deliveries of the agency wait.",
     response_model=Replayed,
 )
 async def replay_events(

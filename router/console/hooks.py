@@ -46,6 +46,11 @@ async def replay(visit: Visit) -> Response:
     return visit.go("webhooks", visit.part("endpoint"), done="replayed")
 
 
+async def resume(visit: Visit) -> Response:
+    await visit.send("PATCH", visit.path("endpoints", visit.part("endpoint")), {"paused": False})
+    return visit.go("webhooks", visit.part("endpoint"), done="endpoint-resumed")
+
+
 async def delete(visit: Visit) -> Response:
     endpoint = await _find(visit)
     if not visit.confirmed:
@@ -76,5 +81,6 @@ PAGES: Final = (
     Page("POST", "/webhooks", create, show_hooks),
     Page("GET", "/webhooks/{endpoint}", show_hook),
     Page("POST", "/webhooks/{endpoint}/replay", replay),
+    Page("POST", "/webhooks/{endpoint}/resume", resume),
     Page("POST", "/webhooks/{endpoint}/delete", delete),
 )

@@ -125,6 +125,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",
     "endpoint.created": "Webhook address added",
+    "endpoint.paused": "Webhook address paused",
+    "endpoint.resumed": "Webhook address resumed",
     "endpoint.deleted": "Webhook address removed",
     "endpoint.replayed": "Events sent again",
     "key.saved": "Key saved",

@@ -1,53 +1,63 @@
 """Outgoing webhooks: creates deliveries of call events, and sends each until the receiver accepts it, for up to a day.
 
-At least once, in no order: receivers recognise repeats by `webhook-id`, which is the event's id. An endpoint that fails
-rests for a while, so that a slow receiver does not delay other deliveries.
+At least once, in no order: receivers recognise repeats by `webhook-id`, which is the event's id. Agencies take turns.
+Endpoints that are slow or fail have turns of their own, with fewer places, and rest after a failure, so that they do not
+delay other deliveries. An endpoint that answers 410 Gone is paused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from adapters.base import ProviderError
 from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers
 from crypto import Keyring, OpenError
 from router.ids import new_id
-from router.jobs import Again, GiveUp, Job, JobRunner, RetryPolicy, enqueue_many
+from router.jobs import Job, JobRunner, RetryPolicy, Turns, ask_for_lost_turn, ask_for_turn
 from router.store.calls.history import find_call, find_call_event
-from router.store.events.endpoints import (
-    EVERYTHING,
+from router.store.events.deliveries import (
     DueDelivery,
-    find_delivery,
+    claim_deliveries,
+    find_next_delivery,
     give_up_delivery,
     insert_deliveries,
+    list_unattended_deliveries,
+    note_delivered,
+    note_failure,
+    note_gone,
+)
+from router.store.events.endpoints import (
+    EVERYTHING,
     list_agencies_with_endpoints,
     list_endpoints,
     lock_endpoint,
     move_endpoint,
-    note_delivered,
-    note_failure,
 )
-from router.store.events.feed import read_events
-from router.store.pool import COMMAND_SECONDS, Database
+from router.store.events.feed import Stretch, read_events
+from router.store.pool import COMMAND_SECONDS, Connection, Database
 from router.store.sealed import endpoint_secret_context
 from router.telemetry import emit, metrics
 
 DELIVER: Final = "webhooks.deliver"
+DELIVER_SLOWLY: Final = "webhooks.deliver_slowly"
 POLICY: Final = RetryPolicy(first=timedelta(seconds=5), factor=4.0, longest=timedelta(hours=6), attempts=11)
-"""5 s, 20 s, 80 s, 5 min, 21 min, 85 min, then every six hours: a little over a day. The delivery counts its attempts,
-because a job that waits while its endpoint rests is no attempt."""
+"""5 s, 20 s, 80 s, 5 min, 21 min, 85 min, then every six hours: a little over a day."""
 
 _SECONDS: Final = 10.0
-_AT_ONCE: Final = 20
-_OF_ONE_ENDPOINT: Final = 4  # in one process
-_FULL_SECONDS: Final = 1.0
+_AT_ONCE: Final = 10  # agencies, for each of the two kinds of turn
+_OF_ENDPOINT: Final = 4  # deliveries at once; a slow endpoint gets one
+_OF_AGENCY: Final = 8
+_SLOW_SECONDS: Final = 2.0
+_LEASE: Final = timedelta(seconds=30)
+_GONE: Final = 410
 _REST: Final = timedelta(seconds=30)
 _SHORT_REST: Final = timedelta(seconds=5)
 _PATIENCE: Final = 3  # failures in a row after which an endpoint rests for longer
@@ -55,7 +65,7 @@ _AT_A_TIME: Final = 200
 _HELD_BACK_SECONDS: Final = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Deliveries:
     """Creates deliveries (`fan_out`) and sends them (`deliver`)."""
 
@@ -63,74 +73,91 @@ class Deliveries:
     keyring: Keyring
     receivers: Receivers
     clock: Callable[[], datetime]
-    _busy: Counter[str] = field(default_factory=Counter)
 
     def register(self, runner: JobRunner) -> None:
-        runner.handle(DELIVER, self.deliver, at_once=_AT_ONCE, given_up=self.give_up)
-        runner.repeat("webhooks.fan_out", "* * * * *", self.fan_out_all)
+        runner.handle(DELIVER, partial(self.deliver, slow=False), at_once=_AT_ONCE)
+        runner.handle(DELIVER_SLOWLY, partial(self.deliver, slow=True), at_once=_AT_ONCE)
+        runner.repeat("webhooks.fan_out", "* * * * *", self.catch_up)
 
     async def hear(self, agency_id: str | None) -> None:
         """Calls of that agency have new events; None: any agency may have some."""
-        await (self.fan_out_all() if agency_id is None else self.fan_out(agency_id))
+        await (self.catch_up() if agency_id is None else self.fan_out([agency_id]))
 
-    async def fan_out_all(self) -> None:
-        for agency_id in await list_agencies_with_endpoints(self.database.settings):
-            await self.fan_out(agency_id)
+    async def catch_up(self) -> None:
+        """Create deliveries that are missing, and have those sent whose job was lost."""
+        pool = self.database.settings
+        await self.fan_out(await list_agencies_with_endpoints(pool))
+        for agency_id, slow in await list_unattended_deliveries(pool, self.clock()):
+            await ask_for_lost_turn(pool, _job(slow=slow), agency_id)
 
-    async def fan_out(self, agency_id: str) -> None:
-        for endpoint in await list_endpoints(self.database.settings, agency_id):
-            while await self._advance(endpoint.id):
-                pass
+    async def fan_out(self, agency_ids: Iterable[str]) -> None:
+        """Create deliveries of new events, a batch for each endpoint in turn."""
+        pool = self.database.settings
+        behind = [endpoint.id for agency_id in agency_ids for endpoint in await list_endpoints(pool, agency_id)]
+        while behind:
+            stretches = {endpoint_id: await self._advance(endpoint_id) for endpoint_id in behind}
+            if any(stretch.held_back for stretch in stretches.values()):
+                await asyncio.sleep(_HELD_BACK_SECONDS)
+            behind = [
+                endpoint_id
+                for endpoint_id, stretch in stretches.items()
+                if stretch.held_back or len(stretch.events) == _AT_A_TIME
+            ]
 
-    async def deliver(self, job: Job) -> None:
-        due = await find_delivery(self.database.settings, job.payload["delivery_id"])
-        if due is None or due.state != "waiting":
-            return
-        self._make_way(due)
+    async def deliver(self, job: Job, *, slow: bool) -> None:
+        """One turn of an agency's slow, or other, endpoints."""
+        agency_id = str(job.payload["agency_id"])
+        find_next = partial(find_next_delivery, self.database.settings, agency_id, slow=slow)
+        await Turns(self.database, self.clock).take(job, find_next, partial(self._deliver_some, agency_id, slow=slow))
+
+    async def _deliver_some(self, agency_id: str, *, slow: bool) -> bool:
+        now = self.clock()
+        due = await claim_deliveries(
+            self.database.settings,
+            agency_id,
+            now,
+            now + _LEASE,
+            slow=slow,
+            of_endpoint=1 if slow else _OF_ENDPOINT,
+            limit=_OF_AGENCY,
+        )
+        failures = await asyncio.gather(*map(self._deliver, due), return_exceptions=True)
+        for failure in filter(None, failures):
+            raise failure
+        return bool(due)
+
+    async def _deliver(self, due: DueDelivery) -> None:
         body = await self._compose(due)
-        if body is None:
-            raise GiveUp("the event no longer exists")
-        self._busy[due.endpoint.id] += 1
-        try:
-            await self._attempt(due, body)
-        finally:
-            self._busy[due.endpoint.id] -= 1
+        if body is None:  # the event no longer exists
+            await give_up_delivery(self.database.settings, due.id)
+            return
+        is_slow = await self._attempt(due, body)
+        if is_slow != due.endpoint.slow:
+            await ask_for_endpoint(self.database.settings, due.endpoint.agency_id, slow=is_slow)
 
-    async def give_up(self, job: Job) -> None:
-        await give_up_delivery(self.database.settings, job.payload["delivery_id"])
-        metrics.delivery_finished("dead")
-
-    async def _advance(self, endpoint_id: str) -> bool:
-        """Create deliveries of one batch of events for one endpoint. Returns whether there are more."""
+    async def _advance(self, endpoint_id: str) -> Stretch:
+        """Create deliveries of one batch of events for one endpoint. Returns the batch."""
         pool = self.database.settings
         async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             endpoint = await lock_endpoint(connection, endpoint_id)
-            if endpoint is None:
-                return False
+            if endpoint is None or endpoint.paused:
+                return Stretch((), held_back=False)
             stretch = await read_events(connection, endpoint.agency_id, endpoint.position, _AT_A_TIME)
             fresh = [
                 (new_id("delivery"), event.id)
                 for event in stretch.events
                 if EVERYTHING in endpoint.events or event.event in endpoint.events
             ]
-            ids = await insert_deliveries(connection, endpoint.id, fresh, self.clock())
-            await enqueue_many(connection, DELIVER, delivery_jobs(endpoint.agency_id, ids))
+            if await insert_deliveries(connection, endpoint.id, fresh, self.clock()):
+                await ask_for_endpoint(connection, endpoint.agency_id, slow=endpoint.slow)
             if stretch.events:
                 await move_endpoint(connection, endpoint.id, stretch.events[-1].position)
-        if stretch.held_back:
-            await asyncio.sleep(_HELD_BACK_SECONDS)
-        return stretch.held_back or len(stretch.events) == _AT_A_TIME
+        return stretch
 
-    def _make_way(self, due: DueDelivery) -> None:
-        """Raises Again while the endpoint rests, or has enough deliveries under way."""
-        rest = due.endpoint.resting_until
-        if rest is not None and rest > self.clock():
-            raise Again((rest - self.clock()).total_seconds())
-        if self._busy[due.endpoint.id] >= _OF_ONE_ENDPOINT:
-            raise Again(_FULL_SECONDS)
-
-    async def _attempt(self, due: DueDelivery, body: bytes) -> None:
+    async def _attempt(self, due: DueDelivery, body: bytes) -> bool:
+        """Returns whether the endpoint is slow or failing."""
         status: int | None = None
+        began = time.monotonic()
         try:
             secret = self.keyring.open(
                 due.endpoint.sealed, *endpoint_secret_context(due.endpoint.agency_id, due.endpoint.id)
@@ -144,9 +171,10 @@ class Deliveries:
                 limit=_SECONDS,
             )
             if receipt.taken:
-                await note_delivered(self.database.settings, due, receipt.status, self.clock())
+                slow = time.monotonic() - began > _SLOW_SECONDS
+                await note_delivered(self.database.settings, due, receipt.status, self.clock(), slow=slow)
                 metrics.delivery_finished("delivered")
-                return
+                return slow
             status, error = receipt.status, f"it answered {receipt.status}"
         except ForbiddenAddressError as forbidden:
             error = f"this address is not allowed: {forbidden}"
@@ -155,17 +183,21 @@ class Deliveries:
         except OpenError:
             error = "its signing secret can no longer be read"
         await self._note_failure(due, status, error)
-        wait = POLICY.wait(due.tried + 1)
-        if wait is None:
-            raise GiveUp("not taken for a day")
-        raise Again(wait.total_seconds())
+        return True
 
     async def _note_failure(self, due: DueDelivery, status: int | None, error: str) -> None:
-        rest = _REST if due.endpoint.failures >= _PATIENCE else _SHORT_REST
-        now = self.clock()
-        await note_failure(self.database.settings, due, status, error, now, now + rest)
-        metrics.delivery_finished("failed")
-        emit("delivery.failed", agency_id=due.endpoint.agency_id, endpoint_id=due.endpoint.id, reason=error)
+        pool, endpoint, now = self.database.settings, due.endpoint, self.clock()
+        emit("delivery.failed", agency_id=endpoint.agency_id, endpoint_id=endpoint.id, reason=error)
+        if status == _GONE:
+            await note_gone(pool, due, status, error, now)
+            metrics.delivery_finished("dead")
+            emit("endpoint.gone", agency_id=endpoint.agency_id, endpoint_id=endpoint.id)
+            return
+        rest = _REST if endpoint.failures >= _PATIENCE else _SHORT_REST
+        wait = POLICY.wait(due.tried + 1)
+        due_at = now + wait if wait is not None else None
+        await note_failure(pool, due, status, error, now, rest_until=now + rest, due_at=due_at)
+        metrics.delivery_finished("failed" if wait is not None else "dead")
 
     async def _compose(self, due: DueDelivery) -> bytes | None:
         """A CloudEvent (version 1.0, structured JSON) of the call event, with the call as it is now."""
@@ -189,6 +221,10 @@ class Deliveries:
         ).encode()
 
 
-def delivery_jobs(agency_id: str, delivery_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """The payloads of the jobs that send these."""
-    return [{"agency_id": agency_id, "delivery_id": delivery_id} for delivery_id in delivery_ids]
+async def ask_for_endpoint(connection: Connection, agency_id: str, *, slow: bool) -> None:
+    """Have the waiting deliveries to the agency's slow, or other, endpoints sent after this transaction."""
+    await ask_for_turn(connection, _job(slow=slow), agency_id)
+
+
+def _job(*, slow: bool) -> str:
+    return DELIVER_SLOWLY if slow else DELIVER

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers, new_signing_secret
 from crypto import Keyring, Secret
 from router.errors import ConflictError, InvalidError, NotFoundError, require
-from router.events.deliveries import DELIVER, delivery_jobs
+from router.events.deliveries import ask_for_endpoint
 from router.ids import new_id
-from router.jobs import enqueue_many
 from router.store.changes import Author, Changes
+from router.store.events.deliveries import find_replays, list_events_since, replay_deliveries
 from router.store.events.endpoints import (
     WebhookEndpoint,
     delete_endpoint,
     find_endpoint,
-    insert_deliveries,
     insert_endpoint,
     list_endpoints,
-    list_events_since,
     lock_endpoint,
-    revive_deliveries,
+    pause_endpoint,
+    resume_endpoint,
 )
 from router.store.events.feed import find_end
 from router.store.sealed import endpoint_secret_context
 from router.store.tenants.agencies import lock_agency
 
 MOST_REPLAYED: Final = 5000
+REPLAYED_A_SECOND: Final = 20
 _MOST: Final = 20
 
 
@@ -42,6 +42,8 @@ class IssuedEndpoint:
     url: str
     events: list[str]
     resting_until: datetime | None
+    paused: bool
+    gone_at: datetime | None
     created_at: datetime
     secret: Secret = field(repr=False)
 
@@ -64,7 +66,14 @@ class Endpoints:
         except ForbiddenAddressError as forbidden:
             raise InvalidError("url", str(forbidden)) from None
         made = IssuedEndpoint(
-            new_id("endpoint"), url, events, None, self.changes.clock(), new_signing_secret(os.urandom)
+            id=new_id("endpoint"),
+            url=url,
+            events=events,
+            resting_until=None,
+            paused=False,
+            gone_at=None,
+            created_at=self.changes.clock(),
+            secret=new_signing_secret(os.urandom),
         )
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
@@ -79,6 +88,9 @@ class Endpoints:
                 position=await find_end(change.connection),
                 resting_until=None,
                 failures=0,
+                slow=False,
+                paused=False,
+                gone_at=None,
                 created_at=made.created_at,
             )
             await insert_endpoint(change.connection, endpoint)
@@ -97,16 +109,37 @@ class Endpoints:
         """Raises NotFoundError."""
         return require(await find_endpoint(self.changes.database.settings, agency_id, endpoint_id), "endpoint")
 
-    async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:
-        """Deliver all events since then, again if they were delivered before. Raises NotFoundError."""
+    async def set_paused(self, agency_id: str, endpoint_id: str, author: Author, *, paused: bool) -> WebhookEndpoint:
+        """Pause or resume deliveries. Nothing that happens while they are paused is delivered. Raises NotFoundError."""
         await self.find(agency_id, endpoint_id)
-        now = self.changes.clock()
         async with self.changes.begin(author, agency_id) as change:
             endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
+            if paused and not endpoint.paused:
+                await pause_endpoint(change.connection, endpoint_id, "the endpoint was paused")
+                await change.record("endpoint.paused", endpoint_id)
+            if endpoint.paused and not paused:
+                await resume_endpoint(change.connection, endpoint_id, await find_end(change.connection))
+                await change.record("endpoint.resumed", endpoint_id)
+            return change.done(require(await lock_endpoint(change.connection, endpoint_id), "endpoint"))
+
+    async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:
+        """Deliver all events since then, again if they were delivered before, some each second. Raises NotFoundError, and
+        ConflictError while the endpoint is paused or too many wait.
+        """
+        await self.find(agency_id, endpoint_id)
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
+            if endpoint.paused:
+                raise ConflictError("The endpoint is paused. Resume it first, by setting paused to false.")
+            waiting, last = await find_replays(change.connection, agency_id)
+            if waiting >= MOST_REPLAYED:
+                raise ConflictError(f"{waiting} replayed deliveries still wait. Try again when there are fewer.")
+            now, interval = self.changes.clock(), timedelta(seconds=1 / REPLAYED_A_SECOND)
+            first = max(now, last + interval) if last is not None else now
             events = await list_events_since(change.connection, endpoint, since, MOST_REPLAYED)
             fresh = [(new_id("delivery"), event_id) for event_id in events]
-            ids = await revive_deliveries(change.connection, endpoint.id, events, now)
-            ids += await insert_deliveries(change.connection, endpoint.id, fresh, now)
-            await enqueue_many(change.connection, DELIVER, delivery_jobs(agency_id, ids))
+            count = await replay_deliveries(change.connection, endpoint.id, fresh, now, first=first, interval=interval)
+            await ask_for_endpoint(change.connection, agency_id, slow=endpoint.slow)
             await change.record("endpoint.replayed", endpoint.id)
-            return change.done(Replay(len(ids)))
+            return change.done(Replay(count))

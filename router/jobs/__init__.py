@@ -5,8 +5,20 @@ The composition root registers the handlers; this package does not know what job
 
 from __future__ import annotations
 
-from router.jobs.enqueue import enqueue, enqueue_fresh, enqueue_many
+from router.jobs.enqueue import enqueue, enqueue_fresh
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.jobs.runner import Job, JobRunner
+from router.jobs.turns import Turns, ask_for_lost_turn, ask_for_turn
 
-__all__ = ["Again", "GiveUp", "Job", "JobRunner", "RetryPolicy", "enqueue", "enqueue_fresh", "enqueue_many"]
+__all__ = [
+    "Again",
+    "GiveUp",
+    "Job",
+    "JobRunner",
+    "RetryPolicy",
+    "Turns",
+    "ask_for_lost_turn",
+    "ask_for_turn",
+    "enqueue",
+    "enqueue_fresh",
+]

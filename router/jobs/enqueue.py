@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -57,18 +57,6 @@ async def _hurry(connection: Connection, once: str) -> bool:
         RETURNING id
     """
     return await returns_row(connection, statement, once)
-
-
-async def enqueue_many(connection: Connection, name: str, payloads: Sequence[Payload], *, priority: int = 0) -> None:
-    """Many jobs of one kind in one statement."""
-    if not payloads:
-        return
-    statement = """
-        INSERT INTO pgqueuer (entrypoint, payload, priority, status)
-        SELECT $1, payload, $3, 'queued' FROM unnest($2::bytea[]) WITH ORDINALITY AS given (payload, place)
-         ORDER BY place
-    """
-    await connection.execute(statement, name, [_encode(payload) for payload in payloads], priority)
 
 
 def _encode(payload: Payload) -> bytes:

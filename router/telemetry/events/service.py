@@ -123,5 +123,12 @@ SERVICE: Final[tuple[Event, ...]] = (
         Field("endpoint_id", "string", "the endpoint", required=True),
         "reason!",
     ),
+    event(
+        "endpoint.gone",
+        "info",
+        "An agency's endpoint answered 410 Gone. Nothing is delivered there until the agency resumes it.",
+        "agency_id!",
+        Field("endpoint_id", "string", "the endpoint", required=True),
+    ),
     event("jobs.failed", "error", "The job queue stopped because of an error; it restarts.", "exception!"),
 )

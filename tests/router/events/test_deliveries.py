@@ -19,7 +19,7 @@ from starlette.routing import Route
 from adapters.receivers import Receivers
 from router.clock import utc_now
 from router.events import deliveries as module
-from router.events.deliveries import DELIVER, Deliveries
+from router.events.deliveries import Deliveries
 from router.jobs import JobRunner, RetryPolicy
 from router.store.calls.records import InsertEvent
 from tests.router.api.client import Agency, Api
@@ -82,7 +82,7 @@ async def deliveries(services: Services, database_dsn: str, monkeypatch) -> Asyn
     monkeypatch.setattr(module, "_REST", timedelta())
     deliveries = Deliveries(services.database, services.keyring, services.receivers, utc_now)
     runner = JobRunner(database_dsn)
-    runner.handle(DELIVER, deliveries.deliver, given_up=deliveries.give_up)
+    deliveries.register(runner)
     running = asyncio.create_task(runner.run())
     yield deliveries
     await runner.stop()
@@ -115,7 +115,7 @@ async def wait_for_states(api: Api, agency: Agency, endpoint: dict[str, Any], **
 async def test_an_event_arrives_signed_with_its_call(api, services, agency, deliveries, receiver, url):
     endpoint = await register(api, agency, url)
     await note(services, "e1")
-    await deliveries.fan_out(agency.id)
+    await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=1)
     [(headers, body)] = receiver.taken
     event = Webhook(endpoint["secret"]).verify(body, headers)
@@ -142,7 +142,7 @@ async def test_an_endpoint_gets_the_events_it_chose_and_none_from_before_it_was_
     endpoint = await register(api, agency, url, events=["voicemail.received"])
     await note(services, "e1", "call.answered")
     await note(services, "e2", "voicemail.received")
-    await deliveries.fan_out(agency.id)
+    await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=1)
     assert receiver.ids == ["e2"]
 
@@ -155,7 +155,7 @@ async def test_a_receiver_that_fails_for_a_while_gets_every_event_once_by_id(
     events = [f"e{number}" for number in range(5)]
     for event_id in events:
         await note(services, event_id)
-    await asyncio.gather(*(deliveries.fan_out(agency.id) for _ in range(3)))
+    await asyncio.gather(*(deliveries.fan_out([agency.id]) for _ in range(3)))
     await wait_for_states(api, agency, endpoint, delivered=5)
     assert receiver.refused == 7
     assert sorted(receiver.ids) == events
@@ -167,7 +167,7 @@ async def test_a_delivery_that_is_never_accepted_is_dead_and_a_replay_revives_it
     endpoint = await register(api, agency, url)
     receiver.failing = 6
     await note(services, "e1")
-    await deliveries.fan_out(agency.id)
+    await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, dead=1)
     answer = await api.post(
         f"{agency.path}/endpoints/{endpoint['id']}/replay", {"since": AT.isoformat()}, 200, token=agency.token
@@ -183,7 +183,7 @@ async def test_replay_repeats_what_was_delivered_and_brings_what_was_before(
     await note(services, "before")
     endpoint = await register(api, agency, url)
     await note(services, "e1")
-    await deliveries.fan_out(agency.id)
+    await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=1)
     await api.post(
         f"{agency.path}/endpoints/{endpoint['id']}/replay", {"since": AT.isoformat()}, 200, token=agency.token
@@ -217,9 +217,9 @@ async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
     await note(services, "e1")
     strict = Receivers()
     strict_deliveries = Deliveries(services.database, services.keyring, strict, utc_now)
-    await strict_deliveries.fan_out(agency.id)
+    await strict_deliveries.fan_out([agency.id])
     runner = JobRunner(database_dsn)
-    runner.handle(DELIVER, strict_deliveries.deliver, given_up=strict_deliveries.give_up)
+    strict_deliveries.register(runner)
     running = asyncio.create_task(runner.run())
     await wait_for_states(api, agency, endpoint, dead=1)
     await runner.stop()
@@ -249,5 +249,5 @@ async def test_a_removed_endpoint_gets_nothing_more(api, services, agency, deliv
     await note(services, "e1")
     await api.delete(f"{agency.path}/endpoints/{endpoint['id']}", token=agency.token)
     await api.delete(f"{agency.path}/endpoints/{endpoint['id']}", 404, token=agency.token)
-    await deliveries.fan_out(agency.id)
+    await deliveries.fan_out([agency.id])
     assert receiver.taken == []

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from pgqueuer.domain.settings import db_settings
 
-from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_fresh, enqueue_many
+from router.jobs import Again, GiveUp, JobRunner, RetryPolicy, enqueue, enqueue_fresh
 from tests.router.jobs.conftest import running
 from tests.support.database_proxy import proxied
 from tests.support.waiting import wait_until
@@ -146,20 +146,6 @@ async def test_a_job_for_later_waits_for_its_time(database, runner):
     assert await waiting(database) == 1
 
 
-async def test_many_jobs_are_added_at_once(database, runner):
-    done = Counter()
-
-    async def handler(job):
-        done[job.payload["id"]] += 1
-
-    runner.handle("test.work", handler)
-    await enqueue_many(database.settings, "test.work", [])
-    await enqueue_many(database.settings, "test.work", [{"id": number} for number in range(100)])
-    async with running(runner):
-        await wait_until(lambda: is_empty(database))
-    assert done == Counter(range(100))
-
-
 async def test_a_failed_job_is_retried_and_each_failure_is_logged(database, runner, captured_events):
     tried = []
 
@@ -255,7 +241,8 @@ async def test_the_limit_of_jobs_at_once_holds_over_all_workers(database, databa
     runners = [JobRunner(database_dsn), JobRunner(database_dsn)]
     for runner in runners:
         runner.handle("test.work", handler, at_once=2)
-    await enqueue_many(database.settings, "test.work", [{}] * 8)
+    for _ in range(8):
+        await enqueue(database.settings, "test.work", {})
     async with running(runners[0]), running(runners[1]):
         await wait_until(lambda: at_once == 2)
         go_on.set()
@@ -272,7 +259,8 @@ async def test_a_stopped_runner_finishes_short_jobs_and_begins_none(database, ru
         done.append(job.payload["id"])
 
     runner.handle("test.work", handler, at_once=1)
-    await enqueue_many(database.settings, "test.work", [{"id": number} for number in range(3)])
+    for number in range(3):
+        await enqueue(database.settings, "test.work", {"id": number})
     async with running(runner):
         await wait_until(lambda: begun)
     assert begun == done == [0]

@@ -34,6 +34,14 @@ CREATE TABLE clients (
 );
 CREATE INDEX clients_of_agency ON clients (agency_id, created_at, id);
 
+-- Which agency's rows are being worked on, by kind of work; a row is deleted when that is done.
+CREATE TABLE turns (
+    kind       text NOT NULL,
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    busy_until timestamptz NOT NULL,
+    PRIMARY KEY (kind, agency_id)
+);
+
 CREATE TABLE audit (
     id        text PRIMARY KEY,
     agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,

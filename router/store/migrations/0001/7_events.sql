@@ -1,4 +1,5 @@
--- `sealed` is what its deliveries are signed with. Events up to (xid, seq) have become deliveries.
+-- `sealed` is what its deliveries are signed with. Events up to (xid, seq) have become deliveries. `slow`: the latest
+-- attempt failed or took long. `gone_at`: it answered 410 then, which paused it.
 CREATE TABLE endpoints (
     id            text PRIMARY KEY,
     agency_id     text NOT NULL REFERENCES agencies ON DELETE CASCADE,
@@ -9,10 +10,15 @@ CREATE TABLE endpoints (
     seq           bigint NOT NULL,
     failures      integer NOT NULL DEFAULT 0,
     resting_until timestamptz,
+    slow          boolean NOT NULL DEFAULT false,
+    paused        boolean NOT NULL DEFAULT false,
+    gone_at       timestamptz,
     created_at    timestamptz NOT NULL
 );
 CREATE INDEX endpoints_of_agency ON endpoints (agency_id, created_at, id);
 
+-- `due_at`: the next attempt while it waits; an attempt under way moves it ahead, so that it is made again should its
+-- process die.
 CREATE TABLE deliveries (
     id          text PRIMARY KEY,
     endpoint_id text NOT NULL REFERENCES endpoints ON DELETE CASCADE,
@@ -23,7 +29,10 @@ CREATE TABLE deliveries (
     error       text,
     created_at  timestamptz NOT NULL,
     tried_at    timestamptz,
+    due_at      timestamptz NOT NULL,
+    replayed    boolean NOT NULL DEFAULT false,
     UNIQUE (endpoint_id, event_id)
 );
 CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, created_at DESC, id DESC);
+CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, due_at) WHERE state = 'waiting';
 CREATE INDEX deliveries_of_event ON deliveries (event_id);

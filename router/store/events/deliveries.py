@@ -1,0 +1,240 @@
+"""Deliveries of call events to endpoints: which are due, what became of each attempt, and replays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from router.store.events.endpoints import ENDPOINT, WebhookEndpoint, read_endpoint
+from router.store.pool import Connection
+from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
+
+DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one endpoint. `error` is in our words, never the receiver's."""
+
+    id: str
+    endpoint_id: str
+    event_id: str
+    event: str
+    state: DeliveryState
+    tried: int
+    status: int | None
+    error: str | None
+    created_at: datetime
+    tried_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueDelivery:
+    """Everything needed to make one delivery."""
+
+    id: str
+    tried: int
+    event_id: str
+    endpoint: WebhookEndpoint
+
+
+async def insert_deliveries(
+    connection: Connection, endpoint_id: str, deliveries: Sequence[tuple[str, str]], now: datetime
+) -> bool:
+    """(id, event id) of each; those that the endpoint has already are left out. Whether there were new ones."""
+    statement = """
+        INSERT INTO deliveries (id, endpoint_id, event_id, state, created_at, due_at)
+        SELECT d.id, $1, d.event_id, 'waiting', $4, $4 FROM unnest($2::text[], $3::text[]) AS d (id, event_id)
+        ON CONFLICT (endpoint_id, event_id) DO NOTHING
+        RETURNING id
+    """
+    ids, event_ids = [each for each, _ in deliveries], [event_id for _, event_id in deliveries]
+    return await returns_row(connection, statement, endpoint_id, ids, event_ids, now)
+
+
+async def find_next_delivery(connection: Connection, agency_id: str, *, slow: bool) -> datetime | None:
+    """When the next one to the agency's slow, or other, endpoints is due."""
+    statement = """
+        SELECT min(greatest(d.due_at, e.resting_until))
+          FROM endpoints e
+          JOIN LATERAL (SELECT min(due_at) AS due_at FROM deliveries WHERE endpoint_id = e.id AND state = 'waiting') d
+            ON d.due_at IS NOT NULL
+         WHERE e.agency_id = $1 AND e.slow = $2 AND NOT e.paused
+    """
+    found: datetime | None = await connection.fetchval(statement, agency_id, slow)
+    return found
+
+
+async def claim_deliveries(
+    connection: Connection,
+    agency_id: str,
+    now: datetime,
+    until: datetime,
+    *,
+    slow: bool,
+    of_endpoint: int,
+    limit: int,
+) -> list[DueDelivery]:
+    """Some that are due, from each endpoint in turn, new events before replayed ones. They are not due again before
+    `until`.
+    """
+    rows = await connection.fetch(
+        f"""
+        WITH due AS (
+            SELECT d.id
+              FROM endpoints e
+             CROSS JOIN LATERAL (
+                 SELECT id, due_at, row_number() OVER (ORDER BY replayed, due_at, id) AS place
+                   FROM deliveries
+                  WHERE endpoint_id = e.id AND state = 'waiting' AND due_at <= $3
+                  ORDER BY place
+                  LIMIT $5
+             ) d
+             WHERE e.agency_id = $1 AND e.slow = $2 AND NOT e.paused
+               AND (e.resting_until IS NULL OR e.resting_until <= $3)
+             ORDER BY d.place, d.due_at
+             LIMIT $6
+        )
+        UPDATE deliveries d SET due_at = $4
+          FROM due, endpoints e
+         WHERE d.id = due.id AND e.id = d.endpoint_id
+        RETURNING d.id AS delivery_id, d.tried, d.event_id, {ENDPOINT}
+        """,
+        agency_id,
+        slow,
+        now,
+        until,
+        of_endpoint,
+        limit,
+    )
+    return [read(DueDelivery, row, id=row["delivery_id"], endpoint=read_endpoint(row)) for row in rows]
+
+
+async def list_unattended_deliveries(connection: Connection, now: datetime) -> list[tuple[str, bool]]:
+    """(agency id, slow) of those that are due."""
+    statement = """
+        SELECT DISTINCT e.agency_id, e.slow
+          FROM endpoints e
+         WHERE NOT e.paused AND (e.resting_until IS NULL OR e.resting_until <= $1)
+           AND EXISTS (SELECT FROM deliveries WHERE endpoint_id = e.id AND state = 'waiting' AND due_at <= $1)
+    """
+    return [(row["agency_id"], row["slow"]) for row in await connection.fetch(statement, now)]
+
+
+async def note_delivered(connection: Connection, due: DueDelivery, status: int, now: datetime, *, slow: bool) -> None:
+    statement = """
+        WITH endpoint AS (UPDATE endpoints SET resting_until = NULL, failures = 0, slow = $5
+                           WHERE id = $4 AND (failures > 0 OR slow <> $5))
+        UPDATE deliveries SET state = 'delivered', tried = tried + 1, status = $2, error = NULL, tried_at = $3
+         WHERE id = $1
+    """
+    await connection.execute(statement, due.id, status, now, due.endpoint.id, slow)
+
+
+async def note_failure(
+    connection: Connection,
+    due: DueDelivery,
+    status: int | None,
+    error: str,
+    now: datetime,
+    *,
+    rest_until: datetime,
+    due_at: datetime | None,
+) -> None:
+    """`due_at`: when to try again; None: this was the last attempt."""
+    statement = """
+        WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1, slow = true WHERE id = $5)
+        UPDATE deliveries SET state = CASE WHEN $7::timestamptz IS NULL THEN 'dead' ELSE state END,
+               tried = tried + 1, status = $2, error = $3, tried_at = $4, due_at = coalesce($7, due_at)
+         WHERE id = $1
+    """
+    await connection.execute(statement, due.id, status, error, now, due.endpoint.id, rest_until, due_at)
+
+
+async def note_gone(connection: Connection, due: DueDelivery, status: int, error: str, now: datetime) -> None:
+    """The endpoint is paused, and nothing waits for it any more."""
+    statement = """
+        WITH gone AS (UPDATE endpoints SET paused = true, gone_at = $5, resting_until = NULL WHERE id = $2),
+             ended AS (UPDATE deliveries SET state = 'dead', error = $4
+                        WHERE endpoint_id = $2 AND state = 'waiting' AND id <> $1)
+        UPDATE deliveries SET state = 'dead', tried = tried + 1, status = $3, error = $4, tried_at = $5 WHERE id = $1
+    """
+    await connection.execute(statement, due.id, due.endpoint.id, status, error, now)
+
+
+async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
+    statement = """UPDATE deliveries SET state = 'dead' WHERE id = $1 AND state = 'waiting'"""
+    await connection.execute(statement, delivery_id)
+
+
+async def list_deliveries(
+    connection: Connection, agency_id: str, endpoint_id: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Delivery]:
+    """Newest first."""
+    statement = f"""
+        SELECT {columns(Delivery, "d", without=("event",))}, v.event
+          FROM deliveries d
+          JOIN endpoints e ON e.id = d.endpoint_id
+          JOIN call_events v ON v.id = d.event_id
+         WHERE e.agency_id = $1 AND d.endpoint_id = $2
+           AND ($3::timestamptz IS NULL OR (d.created_at, d.id) < ($3, $4))
+         ORDER BY d.created_at DESC, d.id DESC
+         LIMIT $5
+    """
+    return await fetch_rows(connection, Delivery, statement, agency_id, endpoint_id, *(after or (None, None)), limit)
+
+
+async def list_events_since(
+    connection: Connection, endpoint: WebhookEndpoint, since: datetime, limit: int
+) -> list[str]:
+    """Ids of the events since then that the endpoint wants, oldest first."""
+    statement = """
+        SELECT v.id
+          FROM call_events v
+         WHERE v.agency_id = $1 AND v.at >= $2 AND ('*' = ANY ($3::text[]) OR v.event = ANY ($3))
+         ORDER BY v.xid, v.seq
+         LIMIT $4
+    """
+    return await fetch_column(connection, statement, endpoint.agency_id, since, endpoint.events, limit)
+
+
+async def find_replays(connection: Connection, agency_id: str) -> tuple[int, datetime | None]:
+    """How many replayed deliveries of the agency wait, and when the last of those not yet tried is due."""
+    [row] = await connection.fetch(
+        """
+        SELECT count(*) AS waiting, max(d.due_at) FILTER (WHERE d.tried = 0) AS last
+          FROM endpoints e
+          JOIN deliveries d ON d.endpoint_id = e.id
+         WHERE e.agency_id = $1 AND d.state = 'waiting' AND d.replayed
+        """,
+        agency_id,
+    )
+    return row["waiting"], row["last"]
+
+
+async def replay_deliveries(
+    connection: Connection,
+    endpoint_id: str,
+    deliveries: Sequence[tuple[str, str]],
+    now: datetime,
+    *,
+    first: datetime,
+    interval: timedelta,
+) -> int:
+    """(id, event id) of each, in order: deliver these events, also those delivered before. One is due each `interval`.
+    Those that wait already are left out. Returns how many there are.
+    """
+    statement = """
+        INSERT INTO deliveries (id, endpoint_id, event_id, state, created_at, due_at, replayed)
+        SELECT d.id, $1, d.event_id, 'waiting', $4, $5::timestamptz + $6::interval * (d.place - 1), true
+          FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS d (id, event_id, place)
+        ON CONFLICT (endpoint_id, event_id) DO UPDATE
+           SET state = 'waiting', tried = 0, status = NULL, error = NULL, tried_at = NULL,
+               created_at = excluded.created_at, due_at = excluded.due_at, replayed = true
+         WHERE deliveries.state <> 'waiting'
+        RETURNING id
+    """
+    ids, event_ids = [each for each, _ in deliveries], [event_id for _, event_id in deliveries]
+    return len(await fetch_column(connection, statement, endpoint_id, ids, event_ids, now, first, interval))
