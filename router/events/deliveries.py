@@ -21,7 +21,7 @@ from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers
 from crypto import Keyring, OpenError
 from router.ids import new_id
-from router.jobs import Job, JobRunner, RetryPolicy, Turns, ask_for_lost_turn, ask_for_turn
+from router.jobs import Job, JobRunner, RetryPolicy, Turns, ask_for_turn
 from router.store.calls.history import find_call, find_call_event
 from router.store.events.deliveries import (
     DueDelivery,
@@ -88,7 +88,7 @@ class Deliveries:
         pool = self.database.settings
         await self.fan_out(await list_agencies_with_endpoints(pool))
         for agency_id, slow in await list_unattended_deliveries(pool, self.clock()):
-            await ask_for_lost_turn(pool, _job(slow=slow), agency_id)
+            await ask_for_endpoint(pool, agency_id, slow=slow)
 
     async def fan_out(self, agency_ids: Iterable[str]) -> None:
         """Create deliveries of new events, a batch for each endpoint in turn."""

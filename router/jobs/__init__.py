@@ -8,7 +8,7 @@ from __future__ import annotations
 from router.jobs.enqueue import enqueue, enqueue_fresh
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.jobs.runner import Job, JobRunner
-from router.jobs.turns import Turns, ask_for_lost_turn, ask_for_turn
+from router.jobs.turns import Turns, ask_for_turn
 
 __all__ = [
     "Again",
@@ -17,7 +17,6 @@ __all__ = [
     "JobRunner",
     "RetryPolicy",
     "Turns",
-    "ask_for_lost_turn",
     "ask_for_turn",
     "enqueue",
     "enqueue_fresh",

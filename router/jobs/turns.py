@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.clock import Clock
-from router.jobs.enqueue import enqueue, enqueue_fresh
+from router.jobs.enqueue import enqueue_fresh
 from router.jobs.retry import Again
 from router.jobs.runner import Job
 from router.store.pool import Connection, Database
@@ -27,11 +27,6 @@ _BUSY_SECONDS: Final = 1.0
 async def ask_for_turn(connection: Connection, name: str, agency_id: str) -> None:
     """Have the agency's rows worked on after this transaction."""
     await enqueue_fresh(connection, name, {"agency_id": agency_id}, once=f"{name}/{agency_id}")
-
-
-async def ask_for_lost_turn(connection: Connection, name: str, agency_id: str) -> None:
-    """For rows that were found to wait: does nothing if the agency has a job, even one that is running."""
-    await enqueue(connection, name, {"agency_id": agency_id}, once=f"{name}/{agency_id}")
 
 
 @dataclass(frozen=True, slots=True)

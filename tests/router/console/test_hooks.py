@@ -60,6 +60,22 @@ async def test_what_was_sent_is_listed_and_can_be_sent_again(
     assert "Waiting" in row.text
 
 
+async def test_an_address_that_is_gone_says_so_and_is_resumed(
+    browser: Browser, api: Api, agency: Agency, services: Services
+):
+    await add(browser)
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    await services.database.settings.execute("UPDATE endpoints SET paused = true, gone_at = $1", services.clock())
+    assert "Paused" in (await browser.open("webhooks")).words
+    page = await browser.open(f"webhooks/{endpoint['id']}")
+    assert "410 Gone" in page.words
+    assert "Send events again" not in page.words
+    resumed = await browser.fill_in(page, "/resume")
+    assert "receives events again" in resumed.words
+    assert "410 Gone" not in resumed.words
+    assert (await api.get(f"{agency.path}/endpoints"))["items"][0]["paused"] is False
+
+
 async def test_an_address_is_removed_only_after_a_question(browser: Browser, api: Api, agency: Agency):
     await add(browser)
     [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,13 +38,26 @@ class Receiver:
         self.taken: list[tuple[dict[str, str], bytes]] = []
         self.refused = 0
         self.failing = 0
+        self.status = 503
+        self.held: asyncio.Event | None = None
+        self.at_once = self.most_at_once = 0
 
     async def take(self, request: Request) -> Response:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if self.held is not None:
+                await self.held.wait()
+            return await self._answer(request)
+        finally:
+            self.at_once -= 1
+
+    async def _answer(self, request: Request) -> Response:
         body = await request.body()
         if self.failing:
             self.failing -= 1
             self.refused += 1
-            return Response(status_code=503)
+            return Response(status_code=self.status)
         self.taken.append((dict(request.headers), body))
         return Response(status_code=204)
 
@@ -65,12 +78,23 @@ async def url(receiver: Receiver) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def others(api: Api, services: Services) -> AsyncIterator[tuple[Agency, Receiver, dict[str, Any]]]:
+    """Another agency, with an endpoint of its own that is fine."""
+    agency, receiver = await new_agency(api, services, "call_2"), Receiver()
+    async with serve_app(Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])) as url:
+        yield agency, receiver, await register(api, agency, f"{url}/hook")
+
+
+@pytest.fixture
 async def agency(api: Api, services: Services) -> Agency:
+    return await new_agency(api, services, "call_1")
+
+
+async def new_agency(api: Api, services: Services, call_id: str) -> Agency:
     agency = await api.new_agency()
     client = await api.new_client(agency)
-    await insert(
-        services.database.settings, "calls", id="call_1", call_sid="CA1", agency_id=agency.id, client_id=client["id"]
-    )
+    pool = services.database.settings
+    await insert(pool, "calls", id=call_id, call_sid=f"CA{call_id}", agency_id=agency.id, client_id=client["id"])
     return agency
 
 
@@ -89,8 +113,10 @@ async def deliveries(services: Services, database_dsn: str, monkeypatch) -> Asyn
     await running
 
 
-async def note(services: Services, event_id: str, event: str = "call.answered") -> None:
-    write = InsertEvent(event_id, "call_1", AT, event, step=event_id, provider="vapi")
+async def note(
+    services: Services, event_id: str, event: str = "call.answered", call_id: str = "call_1", at: datetime = AT
+) -> None:
+    write = InsertEvent(event_id, call_id, at, event, step=event_id, provider="vapi")
     await services.database.settings.execute(write.statement, *write.arguments)
 
 
@@ -251,3 +277,147 @@ async def test_a_removed_endpoint_gets_nothing_more(api, services, agency, deliv
     await api.delete(f"{agency.path}/endpoints/{endpoint['id']}", 404, token=agency.token)
     await deliveries.fan_out([agency.id])
     assert receiver.taken == []
+
+
+async def replay(api: Api, agency: Agency, endpoint: dict[str, Any]) -> int:
+    path, body = f"{agency.path}/endpoints/{endpoint['id']}/replay", {"since": AT.isoformat()}
+    return (await api.post(path, body, 200, token=agency.token))["deliveries"]
+
+
+async def test_endpoints_that_hang_do_not_delay_another_agencys_events(
+    api, services, agency, deliveries, receiver, url, others
+):
+    """Every endpoint that an agency may have is silent, and each has many events."""
+    other, taking, endpoint = others
+    receiver.held = asyncio.Event()
+    for _ in range(20):
+        await register(api, agency, url)
+    for number in range(30):
+        await note(services, f"e{number}")
+    await deliveries.fan_out([agency.id])
+    await wait_until(lambda: receiver.at_once)
+    await note(services, "f1", call_id="call_2")
+    await deliveries.fan_out([other.id])
+    await wait_for_states(api, other, endpoint, delivered=1)
+    assert taking.ids == ["f1"]
+    assert receiver.taken == []
+    assert receiver.most_at_once <= module._OF_AGENCY
+    receiver.held.set()
+
+
+async def test_an_endpoint_that_answers_slowly_gets_one_event_at_a_time(
+    api, services, agency, deliveries, receiver, url, monkeypatch
+):
+    monkeypatch.setattr(module, "_SLOW_SECONDS", 0.0)
+    endpoint = await register(api, agency, url)
+    await note(services, "e0")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    for number in range(1, 9):
+        await note(services, f"e{number}")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=9)
+    assert receiver.most_at_once == 1
+    monkeypatch.setattr(module, "_SLOW_SECONDS", 60.0)
+    await note(services, "e9")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=10)
+    assert await services.database.settings.fetchval("SELECT slow FROM endpoints") is False
+
+
+async def test_replayed_events_go_out_some_a_second_and_after_new_ones(
+    api, services, agency, deliveries, receiver, url, monkeypatch
+):
+    monkeypatch.setattr("router.events.endpoints.REPLAYED_A_SECOND", 0.001)
+    services.clock.now = utc_now()
+    for number in range(5):
+        await note(services, f"e{number}", at=AT + timedelta(seconds=number))
+    endpoint, second = await register(api, agency, url), await register(api, agency, url, events=["call.ended"])
+    assert await replay(api, agency, endpoint) == 5
+    await note(services, "new")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=2, waiting=4)
+    assert sorted(receiver.ids) == ["e0", "new"]
+    await note(services, "ended", "call.ended", at=AT + timedelta(minutes=1))
+    await services.database.settings.execute(
+        "UPDATE endpoints SET events = '{call.answered}' WHERE id = $1", second["id"]
+    )
+    assert await replay(api, agency, second) == 6
+    first, later = await services.database.settings.fetchrow(
+        "SELECT max(due_at) FILTER (WHERE endpoint_id = $1), min(due_at) FILTER (WHERE endpoint_id = $2)"
+        "  FROM deliveries WHERE state = 'waiting'",
+        endpoint["id"],
+        second["id"],
+    )
+    assert later - first == timedelta(seconds=1000)
+
+
+async def test_replays_are_refused_while_too_many_events_wait(api, services, agency, url, monkeypatch):
+    monkeypatch.setattr("router.events.endpoints.MOST_REPLAYED", 3)
+    for number in range(5):
+        await note(services, f"e{number}")
+    endpoint, second = await register(api, agency, url), await register(api, agency, url)
+    assert await replay(api, agency, endpoint) == 3
+    path = f"{agency.path}/endpoints/{second['id']}/replay"
+    problem = await api.refusal("POST", path, {"since": AT.isoformat()}, token=agency.token)
+    assert problem.status == 409
+    assert await states(api, agency, second) == {}
+
+
+async def test_an_endpoint_that_is_gone_gets_nothing_until_it_is_resumed(
+    api, services, agency, deliveries, receiver, url, captured_events
+):
+    endpoint = await register(api, agency, url)
+    path = f"{agency.path}/endpoints/{endpoint['id']}"
+    receiver.failing, receiver.status = 100, 410
+    for number in range(6):
+        await note(services, f"e{number}")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, dead=6)
+    [found] = (await api.get(f"{agency.path}/endpoints", token=agency.token))["items"]
+    assert found["paused"] is True
+    assert found["gone_at"]
+    refused = receiver.refused
+    assert refused <= module._OF_ENDPOINT
+    await note(services, "missed")
+    await deliveries.catch_up()
+    assert (await states(api, agency, endpoint)).total() == 6
+    assert (await api.refusal("POST", f"{path}/replay", {"since": AT.isoformat()}, token=agency.token)).status == 409
+    receiver.failing = 0
+    resumed = await api.patch(path, {"paused": False}, token=agency.token)
+    assert (resumed["paused"], resumed["gone_at"]) == (False, None)
+    await note(services, "after")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, dead=6, delivered=1)
+    assert receiver.ids == ["after"]
+    assert receiver.refused == refused
+    assert captured_events.named("endpoint.gone")[0]["endpoint_id"] == endpoint["id"]
+
+
+async def test_an_agency_pauses_an_endpoint(api, services, agency, deliveries, url):
+    endpoint = await register(api, agency, url)
+    path = f"{agency.path}/endpoints/{endpoint['id']}"
+    for _ in range(2):
+        paused = await api.patch(path, {"paused": True}, token=agency.token)
+        assert (paused["paused"], paused["gone_at"]) == (True, None)
+    await note(services, "e1")
+    await deliveries.fan_out([agency.id])
+    for _ in range(2):
+        assert (await api.patch(path, {"paused": False}, token=agency.token))["paused"] is False
+    await deliveries.fan_out([agency.id])
+    assert await states(api, agency, endpoint) == {}
+    assert await replay(api, agency, endpoint) == 1
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    audit = [entry["action"] for entry in (await api.get(f"{agency.path}/audit", token=agency.token))["items"]]
+    assert (audit.count("endpoint.paused"), audit.count("endpoint.resumed")) == (1, 1)
+
+
+async def test_deliveries_whose_job_was_lost_are_found(api, services, agency, deliveries, receiver, url):
+    endpoint = await register(api, agency, url)
+    await note(services, "e1")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    await services.database.settings.execute("UPDATE deliveries SET state = 'waiting'")
+    await deliveries.catch_up()
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    assert receiver.ids == ["e1", "e1"]
