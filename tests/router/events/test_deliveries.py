@@ -417,7 +417,7 @@ async def test_deliveries_whose_job_was_lost_are_found(api, services, agency, de
     await note(services, "e1")
     await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=1)
-    await services.database.settings.execute("UPDATE deliveries SET state = 'waiting'")
+    await services.database.settings.execute("UPDATE deliveries SET state = 'waiting', due_at = created_at")
     await deliveries.catch_up()
     await wait_for_states(api, agency, endpoint, delivered=1)
     assert receiver.ids == ["e1", "e1"]
