@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final
@@ -12,11 +16,13 @@ from zoneinfo import available_timezones
 import phonenumbers
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    PlainSerializer,
     SecretStr,
     StringConstraints,
 )
@@ -27,6 +33,7 @@ from adapters.phone import is_e164
 
 _E164: Final = f"^{PHONE}$"
 _MAX_SECRET: Final = 1000
+_ORIGIN: Final = re.compile(r"(https?://)(?:[^/?#\s]*@)?([^/?#\s]*)[^\s\"'<>]*", re.IGNORECASE)
 
 OWN_WORDS: Final = "callrouter"
 """The type of the validation errors with our own messages."""
@@ -178,6 +185,57 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _written_time(value: Any) -> Any:
+    """A number is not a time by RFC 3339."""
+    return value if isinstance(value, str) else ""
+
+
+_SHOWN: Final = ContextVar("addresses are shown", default=True)
+
+
+@contextmanager
+def addresses_hidden() -> Iterator[None]:
+    """While it is open, the addresses in answers are written without what may be a token in them."""
+    before = _SHOWN.set(False)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(before)
+
+
+def _hide(address: str | None) -> str | None:
+    return address if _SHOWN.get() else None
+
+
+def _shorten(address: str) -> str:
+    """Its scheme and host: paths, queries and user names may hold tokens."""
+    return address if _SHOWN.get() else _ORIGIN.sub(r"\1\2", address)
+
+
+def _shorten_all(value: Any) -> Any:
+    """Also of addresses within an object that an agency wrote."""
+    match value:
+        case _ if _SHOWN.get():
+            return value
+        case dict():
+            return {name: _shorten_all(inner) for name, inner in value.items()}
+        case list():
+            return [_shorten_all(inner) for inner in value]
+        case str():
+            return _ORIGIN.sub(r"\1\2/…", value)
+    return value
+
+
+HiddenAddress = Annotated[str | None, PlainSerializer(_hide, return_type=str | None)]
+"""An address of ours with a token in it. Null for tokens that may only read."""
+
+ShortenedAddress = Annotated[str, PlainSerializer(_shorten, return_type=str)]
+"""An agency's own address. Its origin for tokens that may only read."""
+
+ShortenedAddresses = Annotated[dict[str, Any] | None, PlainSerializer(_shorten_all, return_type=dict[str, Any] | None)]
+"""An object that an agency wrote. Without the paths of addresses in it for tokens that may only read."""
+
+WrittenTime = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_time)]
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 _PREFIX = "CALLROUTER_"
@@ -76,6 +77,16 @@ def _long_enough(value: SecretStr) -> SecretStr:
     if len(value) < _SHORTEST_TOKEN:
         raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
     return value
+
+
+def _networks(value: object) -> object:
+    """Addresses and networks, separated by commas or white space."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ip_network(each, strict=False) for each in value.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be addresses or networks such as 10.0.0.0/8, separated by commas") from None
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
@@ -164,6 +175,9 @@ class Settings(BaseModel):
     idle_timeout: Seconds = 5
     """Seconds that a connection may be idle between two requests. Behind a proxy that keeps connections open, set it
     higher than the proxy's own limit."""
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] | None = None
+    """Addresses and networks, separated by commas, of the proxies whose `X-Forwarded-For` is believed: limits and the
+    audit log then use the client's address. If unset, the header is ignored."""
     drain_delay: Annotated[float, Field(ge=0, le=300)] = 5
     """Seconds after SIGTERM during which `/readyz` returns 503 and calls are still accepted."""
     private_endpoints: Literal["on", "off"] = "off"

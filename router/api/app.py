@@ -11,16 +11,17 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from adapters.registry import Declarations
-from crypto import Secret
 from router.api import agencies, calls, clients, endpoints, events, figures, numbers, tokens, voicemails
 from router.api.assistants import assistant_router, sync_router
+from router.api.auth import Authentication
 from router.api.document import describe
 from router.api.gate import Gate
 from router.api.keys import key_router
 from router.api.numbers import number_router, registration_router
+from router.api.open_answers import OpenAnswers
 from router.api.reference import reference_routes
 from router.api.route import ApiRoute
-from router.store.pool import Database
+from router.peers import Proxies
 
 
 @cache
@@ -46,15 +47,23 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         events.router,
         endpoints.router,
         tokens.audit,
+        tokens.operators_audit,
     )
     routes = chain.from_iterable(router.routes for router in routers)
     return tuple(route for route in routes if isinstance(route, ApiRoute))
 
 
-def api_routes(voice: Declarations, parts: Mapping[Any, Any], admin_token: Secret, public_url: str) -> list[BaseRoute]:
+def api_routes(
+    voice: Declarations,
+    parts: Mapping[Any, Any],
+    authentication: Authentication,
+    proxies: Proxies,
+    answers: OpenAnswers,
+    public_url: str,
+) -> list[BaseRoute]:
     """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
     operations = api_operations(voice)
-    gate = Gate(make_app(operations, parts), operations, parts[Database], admin_token)
+    gate = Gate(make_app(operations, parts), operations, authentication, proxies, answers)
     return [gate, *reference_routes(partial(describe_api, voice, public_url))]
 
 

@@ -13,7 +13,7 @@ from router.api.asking import By, Document, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import LARGE_BODY_LIMIT, problems, resource
 from router.definitions import AssistantDefinition, RoutingSettings
-from router.fields import E164, LEFT_OUT, Change, Email, Input, Name, Output
+from router.fields import E164, LEFT_OUT, Change, Email, Input, Name, Output, ShortenedAddresses
 from router.store.tenants import clients as store
 from router.tenants.clients import Clients
 
@@ -83,7 +83,10 @@ class ClientReply(Output):
     provider: OwnProvider
     caller_id: CallerIdChoice
     routing: Annotated[RoutingSettings, Field(description="How its calls are answered")]
-    assistant: Annotated[dict[str, Any] | None, Field(description="The assistant as it was sent")]
+    assistant: Annotated[
+        ShortenedAddresses,
+        Field(description="The assistant as it was sent; without the paths of addresses if the token may only read"),
+    ]
     created_at: Annotated[datetime, Field(description="When it was created")]
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.api.tokens import ShownOnce
 from router.events import endpoints as domain
-from router.fields import Input, Output
+from router.fields import Input, Output, ShortenedAddress, WrittenTime
 from router.store.events import deliveries as store_deliveries
 from router.store.events import endpoints as store
 from router.telemetry import CALL_EVENTS
@@ -32,11 +32,6 @@ def _known_events(names: list[str]) -> list[str]:
     if unknown:
         raise ValueError(f'must be ["*"], or of {", ".join(sorted(CALL_EVENTS))}')
     return list(dict.fromkeys(names))
-
-
-def _written_time(value: Any) -> Any:
-    """A number is not a time by RFC 3339."""
-    return value if isinstance(value, str) else ""
 
 
 class NewEndpoint(Input):
@@ -66,7 +61,10 @@ class EndpointReply(Output):
     """A webhook endpoint."""
 
     id: Annotated[str, Field(description="The endpoint's id")]
-    url: Annotated[str, Field(description="Where events are posted")]
+    url: Annotated[
+        ShortenedAddress,
+        Field(description="Where events are posted; only its scheme and host if the token may only read"),
+    ]
     events: Annotated[list[str], Field(description='["*"] for all, or names of events')]
     resting_until: Annotated[
         datetime | None, Field(description="It failed recently, and is not tried again before then")
@@ -127,9 +125,8 @@ class Replay(Input):
     """The events to deliver again."""
 
     since: Annotated[
-        AwareDatetime,
-        Field(strict=False, description="Events since that time", examples=["2026-03-31T12:00:00Z"]),
-        BeforeValidator(_written_time),
+        WrittenTime,
+        Field(description="Events since that time", examples=["2026-03-31T12:00:00Z"]),
     ]
 
 

@@ -1,6 +1,6 @@
 """The gate of /v1: plain ASGI around the FastAPI application, before anything of a request is parsed.
 
-It checks the token, then the address, then the size and the JSON of the body. An admitted request has
+It checks the token (router.api.auth), then the address, then the size and the JSON of the body. An admitted request has
 `request.state.actor`, `.raw` and `.document`. Every answer gets its problem, its log line and its Cache-Control here.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,32 +18,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from crypto import Secret
+from router.api.auth import Actor, Authentication, unauthorized
 from router.api.bodies import read_body, read_json
+from router.api.open_answers import OpenAnswers
 from router.api.problems import Problem, answer_error
 from router.api.route import WRITES, ApiRoute
 from router.bodies import CutOffError
 from router.errors import NotFoundError
-from router.store.pool import Database
+from router.peers import Proxies
 from router.store.tenants.agencies import agency_exists
-from router.store.tenants.tokens import find_token
 from router.telemetry import emit
 
 _SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
+_LAST_SECONDS: Final = 1.0  # for the last piece of an answer that was ended
 _ROOT: Final = "/v1"
 _PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Whose token it is: `name` is "admin" or the token's id; `agency_id` None: the operator, who may do everything."""
-
-    name: str
-    agency_id: str | None
-
-    @property
-    def is_admin(self) -> bool:
-        return self.agency_id is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +44,24 @@ class _Address:
     operations: dict[str, ApiRoute] = field(default_factory=dict)
 
 
-_ADMIN: Final = Actor("admin", None)
 _NOWHERE: Final = _Address(f"{_ROOT}/*", re.compile(""))
 
 
 class Gate(BaseRoute):
     """/v1, and all that is below it. `routes` are those of `app`, in the same order."""
 
-    def __init__(self, app: ASGIApp, routes: Iterable[ApiRoute], database: Database, admin_token: Secret) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Iterable[ApiRoute],
+        authentication: Authentication,
+        proxies: Proxies,
+        answers: OpenAnswers,
+    ) -> None:
         self._app = app
-        self._database = database
-        self._admin_token = admin_token
+        self._authentication = authentication
+        self._proxies = proxies
+        self._answers = answers
         self._addresses: dict[str, _Address] = {}
         for route in routes:
             address = self._addresses.setdefault(route.path, _Address(route.path, route.path_regex))
@@ -76,21 +72,43 @@ class Gate(BaseRoute):
         return (Match.FULL if is_below else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = self._proxies.find_address(scope)
         request = Request(scope, receive)
         address, ids = self._find(scope["path"])
         reply = _Reply(scope["method"], address.path, send)
         try:
             async with reply.soon():
-                state = await self._admit(request, address, ids)
-                await self._app(_forward(scope, state), receive, reply.send)
+                actor = await self._identify(request, client)
+                with self._watch(scope, actor, ids, reply):
+                    state = await self._admit(request, actor, address, ids)
+                    await self._app(_forward(scope, state, client), receive, reply.send)
         except (ClientDisconnect, CutOffError):
             return
         except Exception as error:
             if reply.is_cut:
                 return
+            if reply.is_over and await reply.finish():
+                return
             if reply.has_begun:
                 raise
-            await answer_error(error, address.path, scope["method"])(scope, receive, reply.send)
+            refused = unauthorized("This token is no longer valid.") if reply.is_over else error
+            await answer_error(refused, address.path, scope["method"])(scope, receive, reply.send)
+
+    async def _identify(self, request: Request, client: str | None) -> Actor:
+        """Asks again if tokens were checked meanwhile: this answer was not among those that end with them yet."""
+        while True:
+            looks = self._answers.looks
+            actor = await self._authentication.identify(request.headers, client)
+            if looks == self._answers.looks:
+                return actor
+
+    def _watch(self, scope: Scope, actor: Actor, ids: dict[str, str], reply: _Reply) -> AbstractContextManager[None]:
+        """What is only read ends with the token; what changes something is not interrupted."""
+        if scope["method"] in WRITES:
+            return nullcontext()
+        if actor.expires_at is not None:
+            reply.ends_in = (actor.expires_at - self._authentication.clock()).total_seconds()
+        return self._answers.sending(actor, ids.get("agency"), reply.end)
 
     def _find(self, path: str) -> tuple[_Address, dict[str, str]]:
         for address in self._addresses.values():
@@ -98,11 +116,12 @@ class Gate(BaseRoute):
                 return address, match.groupdict()
         return _NOWHERE, {}
 
-    async def _admit(self, request: Request, address: _Address, ids: dict[str, str]) -> dict[str, Any]:
+    async def _admit(self, request: Request, actor: Actor, address: _Address, ids: dict[str, str]) -> dict[str, Any]:
         """The request's state for the operation. Raises Problem, DomainError."""
-        actor = await _authenticate(self._database, self._admin_token, request.headers)
         route = _choose(address, request.method)
         await self._refuse_what_is_not_theirs(actor, route, ids)
+        if route.method in WRITES and not actor.may_change:
+            raise Problem("read-only", "This token may only read.")
         raw = await read_body(request, route.body_limit) if route.method in WRITES else b""
         return {"actor": actor, "raw": raw, "document": read_json(raw) if route.body_field else {}}
 
@@ -114,26 +133,8 @@ class Gate(BaseRoute):
         agency_id = ids.get("agency")
         if agency_id is None or agency_id == actor.agency_id:
             return
-        if not actor.is_admin or not await agency_exists(self._database.settings, agency_id):
+        if not actor.is_admin or not await agency_exists(self._authentication.database.settings, agency_id):
             raise NotFoundError("agency")
-
-
-async def _authenticate(database: Database, admin_token: Secret, headers: Mapping[str, str]) -> Actor:
-    """Raises Problem without a valid token."""
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    token = Secret(given.strip())
-    if scheme.lower() != "bearer" or not token:
-        raise _unauthorized("Send `Authorization: Bearer TOKEN`.")
-    if token == admin_token:
-        return _ADMIN
-    found = await find_token(database.settings, token)
-    if found is None:
-        raise _unauthorized("This token does not exist. Create a new one: a token is shown only once.")
-    return Actor(found.id, found.agency_id)
-
-
-def _unauthorized(detail: str) -> Problem:
-    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="callrouter"'})
 
 
 def _choose(address: _Address, method: str) -> ApiRoute:
@@ -146,13 +147,14 @@ def _choose(address: _Address, method: str) -> ApiRoute:
     return route
 
 
-def _forward(scope: Scope, state: dict[str, Any]) -> Scope:
+def _forward(scope: Scope, state: dict[str, Any], client: str | None) -> Scope:
     """The request as the application gets it: HEAD as GET, and the body as JSON, whatever it was called."""
     headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
     return {
         **scope,
         "method": "GET" if scope["method"] == "HEAD" else scope["method"],
         "headers": [*headers, (b"content-type", b"application/json")],
+        "client": (client, 0) if client else None,
         "path_params": {},
         "state": state,
     }
@@ -163,6 +165,10 @@ class _Reply:
 
     def __init__(self, method: str, path: str, send: Send) -> None:
         self._limit: asyncio.Timeout | None = None
+        self._is_limited = True
+        self._is_open_ended = False
+        self._must_end = False
+        self.ends_in: float | None = None  # seconds until its token expires, if it does
         self.has_begun = False
         self.is_cut = False
         self._began = time.perf_counter()
@@ -172,13 +178,37 @@ class _Reply:
 
     @asynccontextmanager
     async def soon(self) -> AsyncIterator[None]:
-        """Limits the time until the answer begins, but not its length. Raises TimeoutError."""
-        async with asyncio.timeout(_SECONDS) as limit:
-            self._limit = limit
+        """Limits the time until the answer begins, but not its length. Raises TimeoutError, also after `end`."""
+        async with asyncio.timeout(_SECONDS) as self._limit:
             try:
                 yield
             finally:
-                self._limit = None
+                self._is_limited = False
+
+    def end(self) -> None:
+        """Its token or its agency is gone."""
+        self._must_end = True
+        self._set_limit(asyncio.get_running_loop().time())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was ended before it was complete."""
+        return self._limit is not None and self._limit.expired() and (self._must_end or self.has_begun)
+
+    async def finish(self) -> bool:
+        """End a stream in good order. False: it has not begun, has a length, or is not read."""
+        if not self._is_open_ended:
+            return False
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (TimeoutError, OSError):
+            return False
+        return True
+
+    def _set_limit(self, when: float | None) -> None:
+        if self._limit is not None and self._is_limited and not self._limit.expired():
+            self._limit.reschedule(when)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -190,8 +220,9 @@ class _Reply:
 
     def _begin(self, message: Message) -> None:
         self.has_begun = True
-        if self._limit is not None:
-            self._limit.reschedule(None)
+        self._is_open_ended = all(name.lower() != b"content-length" for name, _ in message["headers"])
+        if not self._must_end:
+            self._set_limit(None if self.ends_in is None else asyncio.get_running_loop().time() + self.ends_in)
         if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
             message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
         emit(

@@ -78,8 +78,8 @@ class Replies:
         if earlier is not None:
             return earlier
 
-        async def keep(connection: Connection, outcome: Any) -> None:
-            await self._store(connection, scope, key, operation.status, operation.render(outcome))
+        async def keep(connection: Connection, agency_id: str | None, outcome: Any) -> None:
+            await self._store(connection, scope, key, operation.status, operation.render(outcome), agency_id)
 
         request.state.claim = Claim(scope, key, keep)
         return await self._work(request, operation, handle)
@@ -122,14 +122,18 @@ class Replies:
             if refused.status_code >= _SERVER_ERROR:
                 await release_key(pool, claim.scope, claim.key)
             else:
-                await self._store(pool, claim.scope, claim.key, refused.status_code, bytes(refused.body))
+                agency_id = request.path_params.get("agency")
+                await self._store(pool, claim.scope, claim.key, refused.status_code, bytes(refused.body), agency_id)
             return refused
         except BaseException:
             await release_key(pool, claim.scope, claim.key)
             raise
 
-    async def _store(self, connection: Connection, scope: str, key: str, status: int, body: bytes) -> None:
-        await store_reply(connection, scope, key, status, self.keyring.seal(body, *reply_context(scope, key)))
+    async def _store(
+        self, connection: Connection, scope: str, key: str, status: int, body: bytes, agency_id: str | None
+    ) -> None:
+        sealed = self.keyring.seal(body, *reply_context(scope, key))
+        await store_reply(connection, scope, key, status, sealed, agency_id)
 
 
 def _fingerprint(document: dict[str, Any]) -> bytes:

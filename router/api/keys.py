@@ -16,7 +16,7 @@ from crypto import Secret
 from router.accounts import CARRIER
 from router.api.asking import By, OwnAgency, Use
 from router.api.route import problems, resource
-from router.fields import AccountSid, Input, Output, SecretText
+from router.fields import AccountSid, HiddenAddress, Input, Output, SecretText
 from router.keys.saving import Keys, NewKey
 from router.keys.shown import KeyViews, ShownKey
 
@@ -69,10 +69,10 @@ class KeyReply(Output):
     active: Annotated[bool, Field(description="Whether its provider is the agency's active one")]
     sync: Annotated[SyncReply, Field(description="The progress of the sync to this provider")]
     webhook_url: Annotated[
-        str | None,
+        HiddenAddress,
         Field(
             description="Where the provider reports calls, to be set on assistants that were linked by hand. null: the "
-            "provider reports none, or the address can no longer be read: save the key again"
+            "provider reports none, the token may only read, or the address can no longer be read: save the key again"
         ),
     ]
 

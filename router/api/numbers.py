@@ -16,7 +16,7 @@ from router.accounts import CARRIER
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
-from router.fields import E164, AreaCode, Country, Input, Output, Query, RemoteId, misplaced
+from router.fields import E164, AreaCode, Country, HiddenAddress, Input, Output, Query, RemoteId, misplaced
 from router.numbers.buying import Purchases
 from router.numbers.changing import GivenRegistration, NumberChanges
 from router.numbers.market import Market, Offers
@@ -124,7 +124,10 @@ class NumberReply(Output):
         Field(validation_alias="whose_account", description="Whose Twilio account that is"),
     ]
     voice_url: Annotated[str, Field(description="Where the carrier sends calls")]
-    fallback_url: Annotated[str, Field(description="Where the carrier sends calls that we do not answer")]
+    fallback_url: Annotated[
+        HiddenAddress,
+        Field(description="Where the carrier sends calls that we do not answer; null: the token may only read"),
+    ]
     status_url: Annotated[str, Field(description="Where the carrier reports the end of calls")]
     registrations: Annotated[
         dict[str, RegistrationReply], Field(description="By provider: the number's registration there")

@@ -48,8 +48,14 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unauthorized": Kind(
         401,
         "A valid token is needed",
-        "The request had no bearer token, or one that does not exist or was deleted.",
+        "The request had no bearer token, or one that does not exist, was deleted or has expired.",
         "Send `Authorization: Bearer TOKEN`. A token is shown once, when it is created; if it is lost, create another one.",
+    ),
+    "read-only": Kind(
+        403,
+        "The token may only read",
+        "The request would change something, and its token has the role `read`.",
+        "Use a token with the role `full`.",
     ),
     "not-found": Kind(
         404,
@@ -105,8 +111,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "rate-limited": Kind(
         429,
         "Too many requests",
-        "The agency, the caller or the token sends too many requests at once, or has used up what the operator allows in a "
-        "day. `detail` says which.",
+        "The agency, the caller or the token sends too many requests at once, too many wrong tokens came from an address, "
+        "or what the operator allows in a day is used up. `detail` says which. A right token is accepted at any time.",
         "Wait for the seconds in Retry-After, and close unused streams. The operator can allow more numbers a day.",
     ),
     "unavailable": Kind(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import nullcontext
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -21,6 +22,7 @@ from starlette.responses import Response
 
 from router.api.idempotency import Replies
 from router.api.problems import KINDS, MEDIA_TYPE, answer_error
+from router.fields import addresses_hidden
 
 WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BODY_LIMIT: Final = 64 << 10
@@ -70,7 +72,8 @@ class ApiRoute(APIRoute):
                 if self.method in WRITES and "idempotency-key" in asked.headers:
                     replies: Replies = asked.app.state.parts[Replies]
                     return await replies.answer_once(asked, self, handle)
-                return await handle(asked)
+                with nullcontext() if asked.state.actor.may_change else addresses_hidden():
+                    return await handle(asked)
             except Exception as error:  # noqa: BLE001 - the client gets a problem in any case
                 return answer_error(error, self.path, self.method)
 
@@ -96,11 +99,11 @@ class ApiRoute(APIRoute):
 
     def _describe_answers(self, path: str, extra: dict[Any, Any]) -> dict[int | str, dict[str, Any]]:
         """Every problem that it may answer with, by status; their type tells those of one status apart."""
-        names = {"unauthorized", "unavailable", "invalid", *(name for name in extra if name in KINDS)}
+        names = {"unauthorized", "rate-limited", "unavailable", "invalid", *(name for name in extra if name in KINDS)}
         if "{" in path or self.operators_only:
             names.add("not-found")
         if self.method in WRITES:
-            names |= {"conflict", "too-large"}
+            names |= {"read-only", "conflict", "too-large"}
         by_status: dict[int | str, list[str]] = {}
         for name, kind in KINDS.items():
             if name in names:

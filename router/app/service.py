@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from adapters.registry import PROVIDERS, Declarations
-from crypto import Keyring
+from crypto import Keyring, Secret
 from router.addresses import Addresses
+from router.api.auth import Authentication
+from router.api.open_answers import OpenAnswers
 from router.app.areas import Areas, make_areas
 from router.app.calls import CallPath, make_call_path
 from router.app.outside import Outside, make_outside
@@ -23,6 +25,7 @@ from router.events.deliveries import Deliveries
 from router.health import ServiceHealth
 from router.jobs import JobRunner
 from router.mail import Letters, Mailer, read_smtp_url
+from router.peers import Proxies, WrongTokens
 from router.settings import Settings, reveal
 from router.store.events.feed import CHANNEL as CALL_EVENTS
 from router.store.notices import Notices
@@ -36,6 +39,7 @@ Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 MEMORY_SECONDS: Final = 15.0
 EARLY_ENDS_SECONDS: Final = 2.0
 KEY_NOTES_SECONDS: Final = 1.0
+REFUSALS_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,9 @@ class Service:
     keeper: MemoryKeeper
     verifier: Verifier
     runner: JobRunner
+    proxies: Proxies
+    authentication: Authentication
+    answers: OpenAnswers
 
     @asynccontextmanager
     async def answering_calls(self, *, jobs: bool) -> AsyncIterator[None]:
@@ -75,12 +82,17 @@ class Service:
         dsn = self.settings.direct_dsn
         tasks: dict[str, Work] = {
             "memory": _every(MEMORY_SECONDS, self.keeper.exchange),
-            "notices": Notices(dsn, self.keeper.refresh).run,
+            "notices": Notices(dsn, self._hear_of_change).run,
             "call-events": Notices(dsn, self.outside.feed.hear, CALL_EVENTS).run,
             "early-ends": _every(EARLY_ENDS_SECONDS, self.calls.closer.carry_out_early_ends),
             "key-notes": _every(KEY_NOTES_SECONDS, self.calls.key_notes.write),
+            "refused-tokens": _every(REFUSALS_SECONDS, self.authentication.write_refusals),
         }
         return tasks | ({"jobs": self._run_jobs} if jobs else {})
+
+    async def _hear_of_change(self, agency_id: str | None) -> None:
+        await self.answers.check(agency_id)
+        await self.keeper.refresh(agency_id)
 
     async def _run_jobs(self) -> None:
         """At the end, unfinished jobs return to the queue."""
@@ -132,6 +144,11 @@ def make_service(
         ),
         verifier=_make_verifier(settings, outside),
         runner=_make_runner(settings, outside, areas, calls),
+        proxies=Proxies(settings.trusted_proxies or ()),
+        authentication=Authentication(
+            outside.database, Secret(reveal(settings.admin_token)), WrongTokens(clock), clock
+        ),
+        answers=OpenAnswers(outside.database),
     )
 
 

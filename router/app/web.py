@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import BaseRoute, Route, Router
 
 from adapters.registry import PROVIDERS, Declarations
-from crypto import Keyring, Secret
+from crypto import Keyring
 from router.api.app import api_routes
 from router.app.areas import api_parts
 from router.app.service import Service, make_service
@@ -24,8 +24,8 @@ from router.console import ConsoleServices, console_routes
 from router.dialling import Dialling
 from router.health import ServiceHealth, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
-from router.settings import Settings, reveal
-from router.store.tenants.ended_sessions import SessionsOnRecord
+from router.settings import Settings
+from router.store.tenants.sessions import SessionsOnRecord
 from router.telemetry import emit, metrics
 from router.webhooks.fallback import fallback_routes
 from router.webhooks.proof import Proof
@@ -96,7 +96,8 @@ def _routes(service: Service) -> list[BaseRoute]:
         api=Router(api, redirect_slashes=False),
         providers=outside.providers.declarations,
         keyring=outside.keyring,
-        ended=SessionsOnRecord(outside.database, outside.guard, outside.clock),
+        sessions=SessionsOnRecord(outside.database, outside.guard, outside.clock),
+        proxies=service.proxies,
         public_url=settings.base_url,
         clock=outside.clock,
     )
@@ -122,7 +123,14 @@ def _api_routes(service: Service) -> list[BaseRoute]:
         feed=outside.feed,
         receivers=outside.receivers,
     )
-    return api_routes(outside.providers.declarations, parts, Secret(reveal(settings.admin_token)), settings.base_url)
+    return api_routes(
+        outside.providers.declarations,
+        parts,
+        service.authentication,
+        service.proxies,
+        service.answers,
+        settings.base_url,
+    )
 
 
 def _fallback(keyring: Keyring, settings: Settings) -> list[Route]:

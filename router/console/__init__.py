@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from router.console.routes import console_routes
-from router.console.services import ConsoleServices, EndedSessions
+from router.console.services import ConsoleServices, Sessions
 
-__all__ = ["ConsoleServices", "EndedSessions", "console_routes"]
+__all__ = ["ConsoleServices", "Sessions", "console_routes"]

@@ -52,6 +52,7 @@ class Api:
     def __init__(self, app: ASGIApp, token: Secret, address: str | None) -> None:
         self._app = app
         self._token = token
+        self.address = address
         self._transport = httpx.ASGITransport(app, client=(address or "127.0.0.1", 0))
 
     async def get(self, path: str, **query: str | int | None) -> Any:
@@ -91,8 +92,9 @@ class Api:
         headers = [pair for pair in request.headers.raw if pair[0] in _PASSED_ON]
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "client", "server")}
+            kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "server")}
             changed = {
+                "client": (self.address, 0) if self.address else None,
                 "method": "GET",
                 "path": path,
                 "raw_path": path.encode(),

@@ -94,7 +94,7 @@ class Gate:
         if session is None or session.token is None:
             return session
         try:
-            ended = await self._services.ended.has_ended(session.id)
+            ended = await self._services.sessions.has_ended(session.id)
         except OSError:
             raise StoppedError("away", 503) from None
         return None if ended else session
@@ -109,7 +109,7 @@ class Gate:
         raise StoppedError("foreign_form", 403)
 
     def api_for(self, token: Secret, request: Request) -> Api:
-        return Api(self._services.api, token, request.client.host if request.client else None)
+        return Api(self._services.api, token, self._services.proxies.find_address(request.scope))
 
     def message(self, name: str, status: int, **facts: str) -> Response:
         return self.drawing.respond("message.html", status, name=name, **facts)

@@ -13,10 +13,18 @@ from adapters.registry import Declarations
 from crypto import Keyring
 from router.clock import Clock
 from router.console.kinds import Kinds, kinds_of
+from router.peers import Proxies
 
 
-class EndedSessions(Protocol):
-    """Sessions that were ended early, on any replica. Both methods raise OSError while the record is unreachable."""
+class Sessions(Protocol):
+    """The record of who signed in, and of sessions that were ended early, on any replica.
+
+    The methods raise OSError while it is unreachable.
+    """
+
+    async def note_begin(self, actor: str, agency_id: str | None, address: str | None) -> None:
+        """For the audit log. `actor` is the id of the token, or "admin"."""
+        ...
 
     async def end(self, session_id: str, until: datetime) -> None:
         """`until`: when it would have expired; it is not asked about later."""
@@ -32,7 +40,8 @@ class ConsoleServices:
     api: ASGIApp
     providers: Declarations
     keyring: Keyring
-    ended: EndedSessions
+    sessions: Sessions
+    proxies: Proxies
     public_url: str
     clock: Clock
 

@@ -1,7 +1,7 @@
 """Sessions: a cookie that holds the visitor's token and form token, sealed with the platform keyring.
 
 The cookie alone is the session, so that every replica knows it; only sessions that were ended early are recorded
-(`EndedSessions`).
+(`Sessions`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -10,20 +11,27 @@ from router.console.drawing import see_other
 from router.console.forms import Form
 from router.console.visit import Page, Visit
 
+_TOKEN_FIELDS: Final = ("token_name", "token_role", "token_expires_at")
 
-async def show_settings(visit: Visit, fresh: dict[str, Any] | None = None) -> Response:
-    """`fresh`: a new token, which only this page ever shows."""
+
+async def show_settings(
+    visit: Visit, fresh: dict[str, Any] | None = None, living: Sequence[dict[str, Any]] = ()
+) -> Response:
+    """`fresh`: a new token, which only this page ever shows. `living`: those that a deleted token created."""
     values = _values_of(visit.agency)
     if visit.refusal and "name" in visit.form:
         values |= _read_values(visit.form)
+    tokens = await visit.api.list_all(visit.path("tokens"))
     is_token = visit.refusal is not None and "token_name" in visit.form
     return visit.render(
         "settings.html",
-        values=values | {"token_name": visit.form.text("token_name") if is_token else ""},
-        tokens=await visit.api.list_all(visit.path("tokens")),
+        values=values | {name: visit.form.text(name) if is_token else "" for name in _TOKEN_FIELDS},
+        tokens=tokens,
+        makers={one["id"]: one["name"] for one in tokens},
         providers=visit.providers,
         fresh=fresh,
-        errors=visit.errors(lambda name: "token_name" if is_token and name == "name" else name),
+        living=living,
+        errors=visit.errors(lambda name: f"token_{name}" if is_token else name),
     )
 
 
@@ -40,14 +48,21 @@ async def save(visit: Visit) -> Response:
 
 
 async def create_token(visit: Visit) -> Response:
-    body = {"name": visit.form.text("token_name")}
+    day = visit.form.text("token_expires_at")
+    body = {
+        "name": visit.form.text("token_name"),
+        "role": visit.form.text("token_role") or "full",
+        "expires_at": f"{day}T00:00:00Z" if day else None,
+    }
     return await show_settings(visit, await visit.send("POST", visit.path("tokens"), body))
 
 
 async def delete_token(visit: Visit) -> Response:
     if not visit.confirmed:
         return visit.ask("token", visit.url("settings"))
-    await visit.send("DELETE", visit.path("tokens", visit.part("token")))
+    deleted = await visit.send("DELETE", visit.path("tokens", visit.part("token")))
+    if deleted["made"]:
+        return await show_settings(visit, living=deleted["made"])
     return visit.go("settings", done="token-deleted")
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cachetools import FIFOCache
 from starlette.requests import Request
 from starlette.responses import Response
 
 from crypto import Secret
-from router.clock import Clock
 from router.console.api import Api, ApiProblem, Refusal, api_path
 from router.console.drawing import see_other
 from router.console.forms import NO_ERRORS, FormErrors, form_errors
@@ -22,35 +18,10 @@ from router.console.services import ConsoleServices
 from router.console.sessions import Session, drop_session, keep_session, new_session
 from router.telemetry import emit
 
-_FAILURES: Final = 10
-_WITHIN: Final = timedelta(minutes=1)
-_ADDRESSES: Final = 10_000
-_UNKNOWN_ADDRESS: Final = "unknown"
-
-
-class _FailureLimit:
-    """Ten failures a minute from one address, in this process. Tokens are far too long to be guessed even without it.
-    Behind a proxy all visitors share its address, so visitors who are signed in must not depend on this.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._failures: FIFOCache[str, deque[datetime]] = FIFOCache(_ADDRESSES)
-
-    def is_reached(self, address: str) -> bool:
-        failures = self._failures.get(address)
-        if failures is None:
-            return False
-        while failures and failures[0] <= self._clock() - _WITHIN:
-            failures.popleft()
-        if not failures:
-            del self._failures[address]
-        return len(failures) >= _FAILURES
-
-    def note_failure(self, address: str) -> None:
-        failures = self._failures.get(address, deque[datetime](maxlen=_FAILURES))
-        failures.append(self._clock())
-        self._failures[address] = failures
+_UNKNOWN: Final = (
+    "This token does not exist. Check that you copied all of it; it may also have been deleted, or have expired."
+)
+_TOO_OFTEN: Final = "Too many wrong tokens, and this one is wrong, too. Wait a minute, then try again."
 
 
 class SigningIn:
@@ -59,7 +30,6 @@ class SigningIn:
     def __init__(self, services: ConsoleServices, gate: Gate) -> None:
         self._services = services
         self._gate = gate
-        self._limit = _FailureLimit(services.clock)
 
     async def lead_on(self, request: Request) -> Response:
         """/console: to the visitor's own pages."""
@@ -75,21 +45,22 @@ class SigningIn:
     async def sign_in(self, request: Request) -> Response:
         session = await self._gate.find_session(request)
         form = await self._gate.read_own_form(request, session)
-        address = request.client.host if request.client else _UNKNOWN_ADDRESS
-        if self._limit.is_reached(address):
-            emit("console.refused", reason="too_often")
-            return self._draw_form(request, session, "Too many wrong tokens. Wait a minute, then try again.", 429)
         token = Secret(form.text("token"))
         api = self._gate.api_for(token, request)
         try:
             actor = await api.get(api_path("token"))
         except ApiProblem as problem:
+            if problem.name == "rate-limited":
+                emit("console.refused", reason="too_often")
+                return self._draw_form(request, session, _TOO_OFTEN, 429)
             if problem.name != "unauthorized":
                 raise
-            self._limit.note_failure(address)
             emit("console.refused", reason="unknown_token")
-            error = "This token does not exist. Check that you copied all of it; it may also have been deleted."
-            return self._draw_form(request, session, error, 422)
+            return self._draw_form(request, session, _UNKNOWN, 422)
+        try:
+            await self._services.sessions.note_begin(actor["name"], actor["agency_id"], api.address)
+        except OSError:
+            raise StoppedError("away", 503) from None
         signed_in = new_session(self._services.clock(), token, is_admin=actor["admin"])
         wanted = self._within(form.text("next"))
         response = see_other(wanted) if wanted else await self._go_inside(api, signed_in)
@@ -102,7 +73,7 @@ class SigningIn:
         session, _ = await self._gate.enter(request)
         await self._gate.read_own_form(request, session)
         try:
-            await self._services.ended.end(session.id, session.ends)
+            await self._services.sessions.end(session.id, session.ends)
         except OSError:
             raise StoppedError("away", 503) from None
         response = self._go("/sign-in?why=signed-out")

@@ -116,6 +116,7 @@ REASONS: Final[Mapping[str, str]] = {
 ACTIONS: Final[Mapping[str, str]] = {
     "agency.created": "Agency created",
     "agency.changed": "Settings changed",
+    "agency.deleted": "Agency deleted",
     "assistant.linked": "Assistant linked",
     "assistant.unlinked": "Assistant unlinked",
     "assistants.deleted": "Assistants at a provider deleted",
@@ -124,6 +125,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "client.created": "Client created",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",
+    "console.signed_in": "Signed in to the console",
     "endpoint.created": "Webhook address added",
     "endpoint.paused": "Webhook address paused",
     "endpoint.resumed": "Webhook address resumed",
@@ -138,7 +140,13 @@ ACTIONS: Final[Mapping[str, str]] = {
     "registration.saved": "Registration saved",
     "token.created": "Token created",
     "token.deleted": "Token deleted",
+    "token.refused": "Wrong tokens",
     "voicemail.deleted": "Message deleted",
+}
+
+ROLES: Final[Mapping[str, str]] = {
+    "full": "Full access",
+    "read": "Reading only",
 }
 
 COUNTRIES: Final[Mapping[str, str]] = {

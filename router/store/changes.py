@@ -14,30 +14,14 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from router.ids import new_id
 from router.store.pool import COMMAND_SECONDS, Connection, Database
-from router.store.rows import columns, parameters, read, values
+from router.store.tenants.audit import AuditEntry, insert_audit_entry
 
 _T = TypeVar("_T")
 
-Receipt: TypeAlias = Callable[[Connection, Any], Awaitable[None]]
-"""Keeps the outcome of a change for a repeat of the request, over the connection of its transaction."""
+Receipt: TypeAlias = Callable[[Connection, str | None, Any], Awaitable[None]]
+"""Keeps the outcome of an agency's change for a repeat of the request, over the connection of its transaction."""
 
 _NO_OUTCOME: Final = object()
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One change. `actor` is "admin" or a token's id, `address` the client's IP address."""
-
-    id: str
-    at: datetime
-    actor: str
-    action: str
-    target: str
-    address: str | None
-
-
-_COLUMNS: Final = columns(AuditEntry)
-_PARAMETERS: Final = parameters(AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +45,9 @@ OURSELVES: Final = Author("callrouter")
 class Change:
     """One transaction. Made by `Changes.begin`."""
 
-    def __init__(self, connection: Connection, author: Author, agency_id: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connection: Connection, author: Author, agency_id: str | None, clock: Callable[[], datetime]
+    ) -> None:
         self.connection = connection
         self._author = author
         self._agency_id = agency_id
@@ -70,9 +56,9 @@ class Change:
 
     async def record(self, action: str, target: str) -> None:
         """Add an entry to the agency's audit log."""
-        entry = AuditEntry(new_id("audit"), self._clock(), self._author.name, action, target, self._author.address)
-        statement = f"""INSERT INTO audit ({_COLUMNS}, agency_id) VALUES ({_PARAMETERS}, $7)"""
-        await self.connection.execute(statement, *values(entry), self._agency_id)
+        author = self._author
+        entry = AuditEntry(new_id("audit"), self._clock(), author.name, action, target, author.address, self._agency_id)
+        await insert_audit_entry(self.connection, entry)
 
     def done(self, outcome: _T) -> _T:
         """The work is finished with this outcome, which goes into the receipt."""
@@ -82,7 +68,7 @@ class Change:
     async def finish(self) -> None:
         """Write the receipt, if there is one and the work is finished."""
         if self._author.receipt is not None and self._outcome is not _NO_OUTCOME:
-            await self._author.receipt(self.connection, self._outcome)
+            await self._author.receipt(self.connection, self._agency_id, self._outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +79,13 @@ class Changes:
     clock: Callable[[], datetime]
 
     @asynccontextmanager
-    async def begin(self, author: Author, agency_id: str) -> AsyncIterator[Change]:
-        """A transaction that commits when the block ends without an error. Raises the database's errors."""
+    async def begin(self, author: Author, agency_id: str | None) -> AsyncIterator[Change]:
+        """A transaction that commits when the block ends without an error. Raises the database's errors.
+
+        Without an agency, the entries are the operator's.
+        """
         pool = self.database.settings
         async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             change = Change(connection, author, agency_id, self.clock)
             yield change
             await change.finish()
-
-
-async def list_audit_entries(
-    connection: Connection, agency_id: str, *, after: tuple[datetime, str] | None, limit: int
-) -> list[AuditEntry]:
-    """Newest first."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_COLUMNS}
-          FROM audit
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
-         ORDER BY at DESC, id DESC
-         LIMIT $4
-        """,
-        agency_id,
-        *(after or (None, None)),
-        limit,
-    )
-    return [read(AuditEntry, row) for row in rows]

@@ -75,8 +75,9 @@ class Agencies:
         numbers = await list_numbers(self.changes.database.settings, agency_id)
         await self.release.leave_for_good(agency_id, numbers)
         await self.removal.remove_all(agency_id, _REMOVE_SECONDS)
-        async with self.changes.begin(author, agency_id) as change:
+        async with self.changes.begin(author, None) as change:
             await delete_agency(change.connection, agency_id)
+            await change.record("agency.deleted", agency_id)
             change.done(None)
 
     async def _want_newly_reached(self, connection: Connection, before: Agency, after: Agency) -> None:

@@ -21,9 +21,12 @@ from adapters.twilio import Twilio
 from crypto import Keyring, Secret, new_key_entry
 from router.addresses import Addresses
 from router.api.app import api_routes
+from router.api.auth import Authentication
+from router.api.open_answers import OpenAnswers
 from router.app.areas import Areas, api_parts, make_areas
 from router.calls.claims import Caps
 from router.events.feed import EventFeed
+from router.peers import Proxies, WrongTokens
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
@@ -68,6 +71,7 @@ class Services:
     receivers: Receivers
     platform_account: Account | None
     admin_token: Secret
+    proxies: Proxies
     public_url: str
     fallback_url: str
     clock: Clock
@@ -97,7 +101,9 @@ class Services:
             feed=self.feed,
             receivers=self.receivers,
         )
-        return api_routes(self.voice.declarations, parts, self.admin_token, self.public_url)
+        authentication = Authentication(self.database, self.admin_token, WrongTokens(self.clock), self.clock)
+        answers = OpenAnswers(self.database)
+        return api_routes(self.voice.declarations, parts, authentication, self.proxies, answers, self.public_url)
 
 
 @pytest.fixture
@@ -157,6 +163,7 @@ async def services(
         receivers=Receivers(private=True),
         platform_account=Account(ACCOUNT_SID, Secret(AUTH_TOKEN)),
         admin_token=Secret(ADMIN_TOKEN),
+        proxies=Proxies(),
         public_url=PUBLIC_URL,
         fallback_url="https://fallback.example.com",
         clock=clock,

@@ -77,4 +77,11 @@ async def delete_agency(connection: Connection, agency_id: str) -> None:
     await connection.execute(
         """DELETE FROM call_steps WHERE call_id IN (SELECT id FROM calls WHERE agency_id = $1)""", agency_id
     )
+    await connection.execute(
+        """
+        DELETE FROM idempotency_keys
+         WHERE agency_id = $1 OR (agency_id IS NULL AND position('/agencies/' || $1 || '/' IN scope) > 0)
+        """,
+        agency_id,
+    )
     await connection.execute("""DELETE FROM agencies WHERE id = $1""", agency_id)

@@ -38,7 +38,8 @@ async def claim_key(connection: Connection, scope: str, key: str, request_hash: 
         INSERT INTO idempotency_keys (scope, key, request_hash, created_at)
         VALUES ($1, $2, $3, $4)
         ON CONFLICT (scope, key) DO UPDATE
-           SET request_hash = EXCLUDED.request_hash, created_at = EXCLUDED.created_at, status = NULL, reply = NULL
+           SET request_hash = EXCLUDED.request_hash, created_at = EXCLUDED.created_at, agency_id = NULL,
+               status = NULL, reply = NULL
          WHERE idempotency_keys.created_at < $5
             OR (idempotency_keys.status IS NULL AND idempotency_keys.created_at < $6
                 AND idempotency_keys.request_hash = EXCLUDED.request_hash)
@@ -57,9 +58,14 @@ async def find_reply(connection: Connection, scope: str, key: str) -> StoredRepl
     return await fetch_row(connection, StoredReply, _FIND, scope, key)
 
 
-async def store_reply(connection: Connection, scope: str, key: str, status: int, reply: str) -> None:
-    statement = """UPDATE idempotency_keys SET status = $3, reply = $4 WHERE scope = $1 AND key = $2"""
-    await connection.execute(statement, scope, key, status, reply)
+async def store_reply(
+    connection: Connection, scope: str, key: str, status: int, reply: str, agency_id: str | None
+) -> None:
+    """It is deleted with the agency."""
+    statement = """
+        UPDATE idempotency_keys SET status = $3, reply = $4, agency_id = $5 WHERE scope = $1 AND key = $2
+    """
+    await connection.execute(statement, scope, key, status, reply, agency_id)
 
 
 async def release_key(connection: Connection, scope: str, key: str) -> None:

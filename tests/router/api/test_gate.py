@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -14,8 +17,11 @@ from starlette.routing import Router
 
 from crypto import Secret
 from router.api.app import make_app
+from router.api.auth import Actor, Authentication
 from router.api.gate import Gate
+from router.api.open_answers import OpenAnswers
 from router.api.route import LARGE_BODY_LIMIT, OperatorRoute, resource
+from router.clock import utc_now
 from router.errors import (
     ConflictError,
     CrowdedError,
@@ -27,7 +33,9 @@ from router.errors import (
     UnreachableError,
 )
 from router.fields import Input, Query, QueryE164, WholeNumber
+from router.peers import Proxies, WrongTokens
 from tests.router.api.client import ADMIN_TOKEN, Problem
+from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +88,16 @@ async def show_operators() -> dict[str, Any]:
     return {}
 
 
+@router.get("/v1/agencies/{agency}/download", response_class=StreamingResponse)
+async def download(agency: str) -> StreamingResponse:
+    async def endless():
+        while True:
+            yield b"more"
+            await asyncio.sleep(0)
+
+    return StreamingResponse(endless(), headers={"content-length": "1000000000"} if agency == "sized" else {})
+
+
 ERRORS = {
     "not-found": NotFoundError("thing"),
     "invalid": InvalidError("size", "must be small"),
@@ -93,11 +111,55 @@ ERRORS = {
 STATUS = dict(zip(ERRORS, (404, 422, 409, 422, 422, 503, 422, 429), strict=True))
 
 
+class Reader:
+    """Finds that its token is of an agency, and expires in a moment or never; or that the agency is gone."""
+
+    def __init__(self) -> None:
+        self.answers = OpenAnswers(SimpleNamespace(settings=self))
+        self.clock = utc_now
+        self.database = SimpleNamespace(settings=None)
+        self.actor = Actor("token_1", "sized")
+
+    async def identify(self, headers: Any, address: str | None) -> Actor:
+        del headers, address
+        return self.actor
+
+    async def fetch(self, *_: Any) -> list[tuple[str]]:
+        return [("token_1",)]
+
+
+@pytest.mark.parametrize("agency", ["sized", "streamed"])
+@pytest.mark.parametrize("ends", ["revoked", "expired"])
+async def test_a_download_breaks_off_with_its_token(captured_events, agency, ends):  # noqa: ARG001
+    reader = Reader()
+    expires = utc_now() + timedelta(seconds=0.5) if ends == "expired" else None
+    reader.actor = Actor("token_1", agency, expires_at=expires)
+    operations = [*router.routes]
+    gate = Gate(make_app(operations, {}), operations, reader, Proxies(), reader.answers)  # type: ignore[arg-type]
+    async with (
+        serve_app(Router([gate])) as url,
+        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        client.stream("GET", f"/v1/agencies/{agency}/download") as response,
+    ):
+        parts = response.aiter_raw()
+        assert await anext(parts)
+        if ends == "revoked":
+            await reader.answers.check("another")
+            assert await anext(parts)
+            await reader.answers.check(agency)
+        with suppress(httpx.RemoteProtocolError) if agency == "streamed" else pytest.raises(httpx.RemoteProtocolError):
+            async with asyncio.timeout(30):
+                async for _ in parts:
+                    pass
+
+
 @pytest.fixture
 async def things(captured_events):  # noqa: ARG001 - it watches the log
     """The operator's client of a small API behind the gate."""
     operations = [*router.routes, *operators.routes]
-    gate = Gate(make_app(operations, {}), operations, SimpleNamespace(settings=None), Secret(ADMIN_TOKEN))
+    nothing = SimpleNamespace(settings=None)
+    authentication = Authentication(nothing, Secret(ADMIN_TOKEN), WrongTokens(utc_now), utc_now)
+    gate = Gate(make_app(operations, {}), operations, authentication, Proxies(), OpenAnswers(nothing))
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(Router([gate])), base_url="http://api", headers=headers

@@ -21,12 +21,17 @@ from tests.support.serving import listen, serve_app, url_of
 __all__ = ["bulkheads", "captured_events", "circuits", "clock", "platform_keys", "sandbox", "services"]
 
 
-class EndedInMemory:
-    """Ended sessions; away while a test says so."""
+class SessionsInMemory:
+    """Who signed in, and ended sessions; away while a test says so."""
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
+        self.begun: list[tuple[str, str | None, str | None]] = []
         self.away = False
+
+    async def note_begin(self, actor: str, agency_id: str | None, address: str | None) -> None:
+        self._answer()
+        self.begun.append((actor, agency_id, address))
 
     async def end(self, session_id: str, until: datetime) -> None:
         del until
@@ -43,8 +48,8 @@ class EndedInMemory:
 
 
 @pytest.fixture
-def ended() -> EndedInMemory:
-    return EndedInMemory()
+def ended() -> SessionsInMemory:
+    return SessionsInMemory()
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def public_url() -> str | None:
 @pytest.fixture
 async def console_url(
     services: Services,
-    ended: EndedInMemory,
+    ended: SessionsInMemory,
     public_url: str | None,
     captured_events,  # noqa: ARG001 - it watches the log
 ) -> AsyncIterator[str]:
@@ -66,7 +71,8 @@ async def console_url(
         api=Router(api),
         providers=services.voice.declarations,
         keyring=services.keyring,
-        ended=ended,
+        sessions=ended,
+        proxies=services.proxies,
         public_url=public_url or url_of(listening),
         clock=services.clock,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
-from tests.router.console.conftest import EndedInMemory
+from tests.router.console.conftest import SessionsInMemory
 from tests.support.api_service import Clock, Services
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_a_session_ends_after_twelve_hours(browser: Browser, clock: Clock)
 
 async def test_a_token_that_was_deleted_ends_the_session(browser: Browser, api: Api, agency: Agency):
     [token] = (await api.get(f"{agency.path}/tokens"))["items"]
-    await api.delete(f"{agency.path}/tokens/{token['id']}")
+    await api.delete(f"{agency.path}/tokens/{token['id']}", 200)
     page = await browser.open("keys")
     assert page.heading == "Sign in"
     assert "no longer valid" in page.words
@@ -137,14 +137,26 @@ async def test_another_sessions_form_token_is_refused(browser: Browser, stranger
     assert (await browser.send("/console/sign-out", {"form_token": form_token})).status == 403
 
 
-async def test_too_many_wrong_tokens_have_to_wait_a_minute(stranger: Browser, agency: Agency, clock: Clock):
+async def test_too_many_wrong_tokens_have_to_wait_a_minute_and_a_right_one_never_does(
+    stranger: Browser, agency: Agency, clock: Clock
+):
     for _ in range(10):
         assert (await stranger.sign_in("callrouter_wrong")).status == 422
-    refused = await stranger.sign_in(agency.token)
+    refused = await stranger.sign_in("callrouter_wrong")
     assert refused.status == 429
     assert "Wait a minute" in refused.words
-    clock.move(minutes=1)
     assert (await stranger.sign_in(agency.token)).heading == "API keys"
+    await stranger.fill_in(await stranger.open("/console"), "/sign-out")
+    clock.move(minutes=1)
+    assert (await stranger.sign_in("callrouter_wrong")).status == 422
+
+
+async def test_a_sign_in_is_on_record(stranger: Browser, agency: Agency, api: Api, ended: SessionsInMemory):
+    await stranger.sign_in("callrouter_wrong")
+    assert ended.begun == []
+    await stranger.sign_in(agency.token)
+    [token] = (await api.get(f"{agency.path}/tokens"))["items"]
+    assert ended.begun == [(token["id"], agency.id, "127.0.0.1")]
 
 
 async def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(stranger: Browser):
@@ -167,7 +179,7 @@ async def test_every_page_forbids_what_it_does_not_need(browser: Browser):
         assert response.headers["referrer-policy"] == "same-origin"
 
 
-async def test_without_its_database_the_page_says_that_calls_go_on(browser: Browser, ended: EndedInMemory):
+async def test_without_its_database_the_page_says_that_calls_go_on(browser: Browser, ended: SessionsInMemory):
     ended.away = True
     page = await browser.open("keys")
     assert page.status == 503

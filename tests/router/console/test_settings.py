@@ -93,3 +93,38 @@ async def test_activity_names_who_changed_what(browser: Browser, api: Api, agenc
     rows = [row.text for row in page.tree.find("tbody").find_all("tr")]
     assert any("Client created" in row and "Corner Bakery" in row and "The operator" in row for row in rows)
     assert any("Settings changed" in row and "tests" in row and "127.0.0.1" in row for row in rows)
+
+
+async def test_a_token_for_reading_that_expires_is_shown_as_such(browser: Browser, api: Api, agency: Agency):
+    page = await browser.open("settings")
+    form = {"token_name": "Anna", "token_role": "read", "token_expires_at": "2026-04-01"}
+    await browser.fill_in(page, "/settings/tokens", **form)
+    [token] = [one for one in (await api.get(f"{agency.path}/tokens"))["items"] if one["name"] == "Anna"]
+    assert (token["role"], token["expires_at"]) == ("read", "2026-04-01T00:00:00Z")
+    [shown] = [row for row in (await browser.open("settings")).tree.find_all("li") if "Anna" in row.text]
+    for said in ("Reading only", "by tests", "not used yet", "expires"):
+        assert said in shown.text
+    page = await browser.open("settings")
+    again = await browser.fill_in(page, "/settings/tokens", **form | {"token_expires_at": "2026-01-01"})
+    assert again.tree.find("p", id="e-token_expires_at").text
+
+
+async def test_tokens_that_a_deleted_one_made_are_named(browser: Browser, api: Api, agency: Agency):
+    maker = await api.post(f"{agency.path}/tokens", {"name": "Old laptop"})
+    await api.post(f"{agency.path}/tokens", {"name": "Robot"}, token=maker["token"])
+    question = await browser.fill_in(await browser.open("settings"), f"/tokens/{maker['id']}/delete")
+    page = await browser.fill_in(question, "")
+    assert "“Robot”" in page.tree.find("div", role="status").text
+
+
+async def test_a_read_tokens_visitor_may_look_and_is_told_when_a_change_is_refused(
+    stranger: Browser, api: Api, agency: Agency
+):
+    reading = await api.post(f"{agency.path}/tokens", {"name": "Reader", "role": "read"})
+    await stranger.sign_in(reading["token"])
+    for name in ("keys", "clients", "numbers", "calls", "webhooks", "settings", "activity"):
+        assert (await stranger.open(f"/console/{agency.id}/{name}")).status == 200
+    page = await stranger.fill_in(await stranger.open(f"/console/{agency.id}/settings"), "/settings", name="Mine")
+    assert page.status == 403
+    assert "may only read" in page.words
+    assert (await api.get(agency.path))["name"] == "Bright Voice"

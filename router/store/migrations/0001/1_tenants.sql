@@ -10,12 +10,18 @@ CREATE TABLE agencies (
     created_at         timestamptz NOT NULL
 );
 
+-- `made_by` is "admin" or a token's id; `makers` are all tokens that led to this one and still exist, the first one first.
 CREATE TABLE tokens (
-    id         text PRIMARY KEY,
-    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
-    name       text NOT NULL,
-    hash       bytea NOT NULL UNIQUE,
-    created_at timestamptz NOT NULL
+    id           text PRIMARY KEY,
+    agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    name         text NOT NULL,
+    role         text NOT NULL DEFAULT 'full',
+    made_by      text NOT NULL DEFAULT 'admin',
+    makers       text[] NOT NULL DEFAULT '{}',
+    hash         bytea NOT NULL UNIQUE,
+    created_at   timestamptz NOT NULL,
+    expires_at   timestamptz,
+    last_used_at timestamptz
 );
 CREATE INDEX tokens_of_agency ON tokens (agency_id, created_at, id);
 
@@ -42,27 +48,32 @@ CREATE TABLE turns (
     PRIMARY KEY (kind, agency_id)
 );
 
+-- An entry without an agency is the operator's, and outlives all agencies.
 CREATE TABLE audit (
     id        text PRIMARY KEY,
-    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    agency_id text REFERENCES agencies ON DELETE CASCADE,
     at        timestamptz NOT NULL,
     actor     text NOT NULL,
     action    text NOT NULL,
     target    text NOT NULL,
-    address   text
+    address   text,
+    count     integer NOT NULL DEFAULT 1
 );
+CREATE INDEX audit_by_age ON audit (at DESC, id DESC);
 CREATE INDEX audit_of_agency ON audit (agency_id, at DESC, id DESC);
 
--- Replies may hold a token, so they are sealed.
+-- Replies may hold a token, so they are sealed. Those about an agency are deleted with it.
 CREATE TABLE idempotency_keys (
     scope        text NOT NULL,
     key          text NOT NULL,
     request_hash bytea NOT NULL,
     status       integer,
     reply        text,
+    agency_id    text,
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (scope, key)
 );
+CREATE INDEX idempotency_keys_of_agency ON idempotency_keys (agency_id);
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
 -- Sessions of the console that were ended before they expired, which they do at `until`.

@@ -14,6 +14,8 @@ $$;
 
 CREATE TRIGGER agencies_changed AFTER INSERT OR DELETE OR UPDATE ON agencies
     FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('id');
+CREATE TRIGGER tokens_changed AFTER DELETE ON tokens
+    FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('agency_id');
 CREATE TRIGGER clients_changed AFTER INSERT OR DELETE OR UPDATE ON clients
     FOR EACH ROW EXECUTE FUNCTION tell_settings_changed('agency_id');
 CREATE TRIGGER keys_changed

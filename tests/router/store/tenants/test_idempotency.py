@@ -20,7 +20,7 @@ async def test_of_many_requests_at_once_one_gets_the_work(database):
 
 async def test_an_answer_stays_and_is_not_released(database):
     await claim_key(database.settings, *KEY, b"hash", NOW)
-    await store_reply(database.settings, *KEY, 201, "sealed")
+    await store_reply(database.settings, *KEY, 201, "sealed", "agency_a")
     await release_key(database.settings, *KEY)
     stored = await find_reply(database.settings, *KEY)
     assert (stored.request_hash, stored.status, stored.reply) == (b"hash", 201, "sealed")

@@ -1,4 +1,4 @@
-"""Sessions of the console that were ended before they expired. A row is needed until then, and no longer."""
+"""Sessions of the console: who signed in, and which sessions were ended before they expired."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from router.ids import new_id
 from router.store.guard import Guard
 from router.store.pool import Database
+from router.store.tenants.audit import AuditEntry, insert_audit_entry
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsOnRecord:
-    """Both methods raise DatabaseAwayError, an OSError."""
+    """All methods raise DatabaseAwayError, an OSError. The row of an ended session is kept until it would have expired."""
 
     database: Database
     guard: Guard
     clock: Callable[[], datetime]
+
+    async def note_begin(self, actor: str, agency_id: str | None, address: str | None) -> None:
+        entry = AuditEntry(new_id("audit"), self.clock(), actor, "console.signed_in", actor, address, agency_id)
+        await self.guard.ask(lambda: insert_audit_entry(self.database.settings, entry))
 
     async def end(self, session_id: str, until: datetime) -> None:
         """Also deletes the expired ones."""

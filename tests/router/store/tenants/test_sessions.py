@@ -8,7 +8,7 @@ import pytest
 
 from router.store.guard import Guard
 from router.store.pool import Database
-from router.store.tenants.ended_sessions import SessionsOnRecord
+from router.store.tenants.sessions import SessionsOnRecord
 
 pytestmark = pytest.mark.anyio
 
