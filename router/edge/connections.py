@@ -13,8 +13,12 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 from router.edge.limits import Limits
+from router.hygiene import give_memory_back
 from router.telemetry import metrics
 
+_WORTH_GIVING_BACK: Final = 4 * 1024 * 1024  # bytes of requests; what else a connection needs comes on top
+_CALM_SECONDS: Final = 2.0  # until the applications have let go of those requests, too
+_GIVING_BACK_SECONDS: Final = 30.0  # from one time to the next: it stops everything for some milliseconds
 _TICK: Final = 0.2  # seconds from one look for late ones to the next
 
 
@@ -56,6 +60,8 @@ class Connections:
             OrderedDict()
         )  # with more to send than is taken; the longest first
         self._held = 0
+        self._most_held = 0  # since memory was given back
+        self._next_giving_back = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -93,6 +99,7 @@ class Connections:
     def hold(self, connection: Connection, size: int) -> None:
         """It keeps so many bytes of requests now. If that is too much for all together, the oldest ones go."""
         self._held += size - connection.held
+        self._most_held = max(self._most_held, self._held)
         connection.held = size
         while self._held > self.limits.held_bytes:
             oldest = next((each for each in self._waiting if each.held), None)
@@ -128,5 +135,8 @@ class Connections:
             connection.give_up()
         for connection in [each for each in self._unread if each.is_stuck(now)]:
             self._drop(connection, "unread")
-        if self._open:
+        if self._most_held > _WORTH_GIVING_BACK > self._held and now > self._next_giving_back:
+            self._most_held, self._next_giving_back = self._held, now + _GIVING_BACK_SECONDS
+            asyncio.get_running_loop().call_later(_CALM_SECONDS, give_memory_back)
+        if self._open or self._most_held > _WORTH_GIVING_BACK:
             self._watch()

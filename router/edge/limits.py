@@ -37,7 +37,7 @@ class Limits:
     """How long a client may leave an answer unread."""
     linger_timeout: float = 1
     """How long a client that was refused has to read why."""
-    held_bytes: int = 32 * 1024 * 1024
+    held_bytes: int = 20 * 1024 * 1024
     """Of all requests that have no answer yet."""
     pipelined: int = 8
     """Requests sent before the one in front of them was answered."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from router.edge import Limits
+from router.edge import Limits, connections
 from router.settings import load_settings
 from tests.router.edge.conftest import App, Serve
 from tests.support.waiting import wait_until
@@ -115,3 +117,22 @@ async def test_connections_that_come_and_go_are_not_counted(serve: Serve):
                 connection.close()
             assert (await edge.ask())[0] == 200
         assert [await each.ask() for each in kept] == [(200, b"")] * 5
+
+
+async def test_memory_is_given_back_after_a_flood_and_not_for_every_large_request(
+    serve: Serve, app: App, monkeypatch: pytest.MonkeyPatch
+):
+    given_back = asyncio.Event()
+    monkeypatch.setattr(connections, "give_memory_back", given_back.set)
+    monkeypatch.setattr(connections, "_WORTH_GIVING_BACK", 100_000)
+    monkeypatch.setattr(connections, "_CALM_SECONDS", 0)
+    begin = b"POST / HTTP/1.1\r\nContent-Length: 60000\r\n\r\n"
+    async with serve(**FOREVER) as edge:
+        first = await edge.open(begin + b"b" * 60_000)
+        assert (await first.read_answer())[0] == 200
+        assert not given_back.is_set()
+        flood = await edge.open_all([begin + b"b" * 59_000] * 4)
+        await wait_until(lambda: len(app.asked) == 1 + len(flood))
+        for connection in flood:
+            connection.close()
+        await given_back.wait()
