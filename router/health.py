@@ -50,7 +50,7 @@ class ServiceHealth:
         """Run a cheap query. If it raises or hangs, the database counts as lost."""
         if self._database is None:
             return Check(ok=False, detail="not connected yet")
-        await self._database.settings.fetchval("SELECT 1")
+        await self._database.calls.fetchval("SELECT 1")
         return Check(ok=True, detail="answers")
 
     def remembered_routes(self) -> int:

@@ -161,6 +161,8 @@ class Settings(BaseModel):
     allowed_destinations: Annotated[str, AfterValidator(_prefixes)] = ""
     """Prefixes of premium-rate, shared-cost and satellite numbers that may be rung, separated by commas: `+1900,+870`.
     All others are refused when they are saved, and are not rung. Set it for `callrouter fallback` too."""
+    figures_timeout: Annotated[float, Field(ge=1, le=20)] = 10
+    """Seconds that counting an agency's figures may take; after that, 503."""
     connections: Annotated[int, Field(ge=10, le=100_000)] = 2000
     """Incoming connections open at the same time in each process, if the system's limit on open files allows it. When
     they are used up, a new connection takes the place of the one that has gone longest without a complete request."""

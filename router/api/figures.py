@@ -9,12 +9,14 @@ from typing import Annotated, Any, Final
 import fastapi
 from pydantic import BeforeValidator, Field
 
-from router.api.asking import OwnAgency, Pool, Use
+from router.api.asking import OwnAgency, Use
+from router.api.problems import Problem
 from router.api.route import resource
 from router.clock import Clock
 from router.errors import InvalidError
 from router.fields import Matching, Output, Query
 from router.store.calls.figures import Figures, read_figures
+from router.store.pool import Database, TooSlowError
 
 _DEFAULT_DAYS: Final = 30
 _MOST_DAYS: Final = 366
@@ -164,10 +166,18 @@ def _read(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
     response_model=FiguresReply,
 )
 async def show_figures(
-    agency: OwnAgency, span: Annotated[Span, fastapi.Query()], pool: Pool, clock: Annotated[Clock, Use(Clock)]
+    agency: OwnAgency,
+    span: Annotated[Span, fastapi.Query()],
+    database: Annotated[Database, Use(Database)],
+    clock: Annotated[Clock, Use(Clock)],
 ) -> FiguresReply:
     since, until = span.read(clock())
-    return _show(await read_figures(pool, agency, since, until), since, until)
+    try:
+        figures = await read_figures(database, agency, since, until)
+    except TooSlowError:
+        detail = "Counting takes too long. Ask for a shorter span, or try again later."
+        raise Problem("unavailable", detail, headers={"Retry-After": "60"}) from None
+    return _show(figures, since, until)
 
 
 def _show(figures: Figures, since: datetime, until: datetime) -> FiguresReply:

@@ -118,7 +118,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unavailable": Kind(
         503,
         "The service cannot answer now",
-        "The database does not respond. With status 500, the error is in callrouter itself.",
+        "The database does not respond, or takes too long to count. With status 500, the error is in callrouter itself.",
         "With status 503, try again after the seconds in Retry-After. With status 500, ask the operator to look for the event "
         "`request.failed` in the log.",
     ),

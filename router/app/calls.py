@@ -85,7 +85,9 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
-    live_calls = LiveCalls(database, guard, outside.memory, keyring, outside.carrier, events, outside.platform, clock)
+    live_calls = LiveCalls(
+        database, guard, outside.memory, keyring, outside.live_carrier, events, outside.platform, clock
+    )
     judge = LegJudge(
         database=database, guard=guard, recorder=recorder, events=events, circuits=outside.circuits, clock=clock
     )

@@ -36,16 +36,21 @@ from router.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everything that leads out of the process or stores what comes in."""
+    """Everything that leads out of the process or stores what comes in.
+
+    `live_carrier` has connections for live calls only: transfers and time limits must not wait behind downloads.
+    """
 
     database: Database
     guard: Guard
     recorder: Recorder
     memory: RouteMemory
     http: Http
+    slow_http: Http
     providers: Providers
     circuits: Circuits
     dispatcher: Dispatcher
+    live_carrier: Twilio
     carrier: Twilio
     platform: Account | None
     receivers: Receivers
@@ -69,6 +74,7 @@ class Outside:
                 await self.dispatcher.aclose()
                 await self.recorder.aclose()
                 await self.http.aclose()
+                await self.slow_http.aclose()
                 await self.receivers.aclose()
 
 
@@ -77,8 +83,8 @@ def make_outside(
 ) -> Outside:
     """Connects nothing yet. Long requests, such as event streams, end soon after `is_stopping` returns True."""
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
-    database, guard = make_database(settings.dsn), Guard()
-    http = Http(observe=metrics.outgoing_finished)
+    database, guard = make_database(settings.dsn, figures_seconds=settings.figures_timeout), Guard()
+    http, slow_http = Http(observe=metrics.outgoing_finished), Http(observe=metrics.outgoing_finished)
     providers = Providers(declarations, http, settings.providers)
     metrics.register_providers(providers)
     circuits = Circuits(tell_circuit)
@@ -90,6 +96,7 @@ def make_outside(
         ),
         memory=RouteMemory(),
         http=http,
+        slow_http=slow_http,
         providers=providers,
         circuits=circuits,
         dispatcher=Dispatcher(
@@ -99,7 +106,8 @@ def make_outside(
             Dialling(settings.allowed_prefixes),
             circuits,
         ),
-        carrier=Twilio(http, settings.twilio_url),
+        live_carrier=Twilio(http, settings.twilio_url),
+        carrier=Twilio(slow_http, settings.twilio_url),
         platform=platform_account(settings),
         receivers=Receivers(private=settings.private_endpoints == "on"),
         feed=EventFeed(database, is_stopping),

@@ -53,7 +53,7 @@ class Closer:
             if self.recorder.spooling:
                 raise DatabaseAwayError
             closed = await self.guard.ask(
-                lambda: end_call(self.database.settings, state.call_id, event_id, at, outcome, seconds)
+                lambda: end_call(self.database.webhooks, state.call_id, event_id, at, outcome, seconds)
             )
         except (*AWAY_ERRORS, UnrecordedCallError):
             self.recorder.note(SetOutcome(state.call_id, outcome), SetEnded(state.call_id, at, seconds))
@@ -95,7 +95,7 @@ class Closer:
         await self.guard.ask(self._carry_out_early_ends)
 
     async def _carry_out_early_ends(self) -> None:
-        pool = self.database.settings
+        pool = self.database.webhooks
         for end in await carry_out_early_ends(pool, self.clock()):
             if call := await find_agency_call(pool, end.agency_id, end.call_id):
                 self._note_end(state_of(call, END), end.outcome, end.seconds, end.at)
@@ -109,7 +109,7 @@ class Closer:
         at: datetime,
         agencies: Agencies,
     ) -> None:
-        call = await find_call(self.database.settings, account_sid, call_sid)
+        call = await find_call(self.database.webhooks, account_sid, call_sid)
         if call is None:
             raise UnrecordedCallError
         require_proof(agencies, call.agency_id)
@@ -127,11 +127,11 @@ class Closer:
 
     async def _conclude(self, call: StoredCall, params: Mapping[str, str]) -> str:
         """The outcome of a call whose last leg reported no end: judged by who had the call last."""
-        latest = await find_latest_answer(self.database.settings, call.account_sid, call.call_sid)
+        latest = await find_latest_answer(self.database.webhooks, call.account_sid, call.call_sid)
         state = open_latest(self.keyring, latest, call.account_sid, call.call_sid)
         if state is None or state.rung is None:
             return call.answered_by if call.answered_by in ("ai", "owner") else "abandoned"
-        facts = await find_facts(self.database.settings, call.id)
+        facts = await find_facts(self.database.webhooks, call.id)
         here = {fact.event for fact in facts if fact.step == str(state.step)}
         completed = params.get("CallStatus") == "completed"
         duration = legs.read_seconds(params, "CallDuration") or 0

@@ -49,7 +49,7 @@ class LiveCalls:
         """
         so_far = self.clock().timestamp() - state.started_at
         account = await self._account_of(state)
-        fallback = await find_fallback_url(self.database.settings, state.account_sid, state.route.number)
+        fallback = await find_fallback_url(self.database.webhooks, state.account_sid, state.route.number)
         await self.carrier.redirect_call(
             account, state.call_sid, url, fallback_url=fallback, seconds=round(so_far) + seconds, limit=limit
         )
@@ -61,7 +61,7 @@ class LiveCalls:
         tokens = self.memory.find_tokens(state.account_sid)  # usually remembered: one has just signed a request
         if tokens is None:
             tokens = await self.guard.ask(
-                lambda: find_account_tokens(self.database.settings, state.account_sid, self.clock())
+                lambda: find_account_tokens(self.database.webhooks, state.account_sid, self.clock())
             )
         for token in tokens:
             if token.agency_id == state.route.agency_id:

@@ -148,7 +148,7 @@ class MemoryKeeper:
         await self._read_again(self.memory.numbers_of(agency_id))
         for account_sid in self.memory.accounts_of(agency_id):
             asked = self.memory.now()
-            question = partial(find_account_tokens, self.database.settings, account_sid, datetime.now(UTC))
+            question = partial(find_account_tokens, self.database.webhooks, account_sid, datetime.now(UTC))
             self.memory.keep_tokens(account_sid, await self.guard.ask(question), asked)
 
     async def exchange(self) -> None:
@@ -172,7 +172,7 @@ class MemoryKeeper:
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             asked = self.memory.now()
-            routes = await self.guard.ask(partial(find_routes, self.database.settings, some))
+            routes = await self.guard.ask(partial(find_routes, self.database.webhooks, some))
             for route in routes:
                 self.memory.keep_route(route, asked)
             for account_sid, number in set(some) - {(route.account_sid, route.number) for route in routes}:

@@ -73,7 +73,7 @@ class NativeCalls:
         elif event.kind == "ended":
             await self._note_end(state, provider, event)
         elif event.kind == "other":
-            facts = await find_facts(self.database.settings, state.call_id)
+            facts = await find_facts(self.database.webhooks, state.call_id)
             self.reports.keep_other(replace(state, step=SAID), provider, event, facts)
         self.reports.keep_story(state.call_id, provider, event)
         await self.recorder.flush(_FLUSH_SECONDS)
@@ -85,7 +85,7 @@ class NativeCalls:
 
     async def _find(self, provider: str, agency_id: str, event: ProviderEvent) -> Answering | None:
         to = _as_e164(event.to)
-        return None if to is None else await find_answering(self.database.settings, agency_id, to, provider)
+        return None if to is None else await find_answering(self.database.webhooks, agency_id, to, provider)
 
     def _receive(self, provider: str, agency_id: str, number: Answering, event: ProviderEvent) -> CallState:
         """Record the call, whichever of its events arrives first."""

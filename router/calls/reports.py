@@ -54,7 +54,7 @@ class Reports:
         mark = (provider, agency_id, event.provider_call_id, event.call_id, event.original)
         if event.kind == "other" and mark in self._taken:
             return None
-        call = await find_reported_call(self.database.settings, agency_id, event.call_id, event.provider_call_id)
+        call = await find_reported_call(self.database.webhooks, agency_id, event.call_id, event.provider_call_id)
         if call is None and self.recorder.spooling:
             raise DatabaseAwayError  # it may not be there yet
         if call is None:
@@ -107,7 +107,7 @@ class Reports:
     async def count_end(self, state: CallState, provider: str, failure: ErrorKind | None) -> None:
         """Count the end of a call, failed or not, for the circuits and for the key with which the call was made."""
         agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
-        version = await find_key_version(self.database.settings, agency_id, provider, began)
+        version = await find_key_version(self.database.webhooks, agency_id, provider, began)
         if version is not None:
             route = replace(state.route, accesses=(Access(provider, key_version=version),))
             self.circuits.report_leg(usage_of(route, provider), failure)
@@ -116,7 +116,7 @@ class Reports:
 
     async def _note(self, call: StoredCall, provider: str, event: ProviderEvent) -> None:
         state = state_of(call, SAID)
-        facts = await find_facts(self.database.settings, call.id)
+        facts = await find_facts(self.database.webhooks, call.id)
         ended = event.kind == "ended" and self._note_end(state, provider, event, facts)
         if event.kind == "started":
             await self._note_start(call, state, provider, facts)
@@ -137,7 +137,7 @@ class Reports:
             or is_noted(facts, "call.answered", step)
         ):
             return
-        if not await is_step_claimed(self.database.settings, call, str(step)):
+        if not await is_step_claimed(self.database.webhooks, call, str(step)):
             self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
 
     def _note_end(self, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> bool:

@@ -102,7 +102,7 @@ class Mailbox:
         try:
             if self.recorder.spooling:
                 raise DatabaseAwayError
-            is_new = await self.guard.ask(lambda: insert_voicemail(self.database.settings, message))
+            is_new = await self.guard.ask(lambda: insert_voicemail(self.database.webhooks, message))
         except (*AWAY_ERRORS, UnrecordedCallError):
             self.recorder.note(message)
             is_new = True
@@ -120,4 +120,4 @@ class Mailbox:
         if self.recorder.spooling:
             return
         with suppress(DatabaseAwayError):
-            await self.guard.ask(lambda: enqueue(self.database.settings, MAIL_DUE, {}, once=MAIL_DUE))
+            await self.guard.ask(lambda: enqueue(self.database.webhooks, MAIL_DUE, {}, once=MAIL_DUE))

@@ -1,8 +1,7 @@
-"""Connections to PostgreSQL: one small pool for live calls, one for everything else.
+"""Connections to PostgreSQL, in a small pool for each kind of work, so that none keeps another waiting.
 
-A burst of settings work must not keep a call waiting, and the two commit differently: a call's claim need not be
-flushed to disk before a provider is asked. The next commit of the recorder makes it durable: it is flushed, comes later
-in the same write-ahead log, and is awaited before the reply.
+Pools also commit differently: a call's claim need not be flushed to disk before a provider is asked. The next commit of
+the recorder makes it durable: it is flushed, comes later in the same write-ahead log, and is awaited before the reply.
 """
 
 from __future__ import annotations
@@ -22,7 +21,17 @@ Connection: TypeAlias = Pool | asyncpg.Connection | PoolConnectionProxy
 """Runs a statement. A pool lends one of its connections for it; a transaction needs a connection."""
 
 COMMAND_SECONDS: Final = 5.0
+FIGURES_SECONDS: Final = 10.0
+_GRACE_SECONDS: Final = 2.0  # in which a server that is there ends a statement by itself
 _CLOSE_SECONDS: Final = 2.0
+
+# For one transaction. The plan is made for the values: one for all values expects a span of a few calls, and takes
+# minutes for a year. One process of the server is enough: the others answer calls.
+_FIGURES_SETTINGS: Final = """
+SELECT set_config('statement_timeout', $1, true),
+       set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('max_parallel_workers_per_gather', '0', true)
+"""
 
 # Errors to expect when the database is away, slow or shutting down.
 DATABASE_ERRORS: Final = (
@@ -61,34 +70,76 @@ class _PooledConnection(asyncpg.Connection):
             self.terminate()
 
 
+class TooSlowError(Exception):
+    """A statement was stopped at its time limit, or found no connection within it. The connections are well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Both pools. `calls` commits without waiting for the disk, `settings` waits."""
+    """`calls`: what a caller waits for; commits without waiting for the disk, unlike the others.
+
+    `webhooks`: transfers, ends of calls, and what the providers report. `settings`: the API and the jobs.
+    Figures have their own (`counting`).
+    """
 
     calls: Pool
+    webhooks: Pool
     settings: Pool
+    figures: Pool
+    figures_seconds: float = FIGURES_SECONDS
+
+    @property
+    def _pools(self) -> tuple[Pool, ...]:
+        return self.calls, self.webhooks, self.settings, self.figures
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
-        """Open both pools, even while the server is away; close them in the end."""
-        await self.calls
-        await self.settings
+        """Open the pools, even while the server is away; close them in the end."""
+        for pool in self._pools:
+            await pool
         try:
             yield self
         finally:
-            await asyncio.gather(_close(self.calls), _close(self.settings))
+            await asyncio.gather(*map(_close, self._pools))
 
     async def renew(self) -> None:
         """Replace all connections: after a loss, old ones may be dead without a sign of it."""
-        await self.calls.expire_connections()
-        await self.settings.expire_connections()
+        for pool in self._pools:
+            await pool.expire_connections()
+
+    @asynccontextmanager
+    async def counting(self) -> AsyncIterator[Connection]:
+        """A connection for statements that read many rows, each within `figures_seconds`. Raises TooSlowError."""
+        try:
+            connection = await self.figures.acquire(timeout=self.figures_seconds)
+        except TimeoutError:
+            raise TooSlowError from None
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.execute(_FIGURES_SETTINGS, f"{round(self.figures_seconds * 1000)}ms")
+                yield connection
+        except asyncpg.QueryCanceledError:
+            raise TooSlowError from None
+        finally:
+            await self.figures.release(connection)
 
 
-def make_database(dsn: str, *, call_connections: int = 10, settings_connections: int = 5) -> Database:
-    """Both pools, not opened yet. Call it in the event loop that uses them."""
+def make_database(
+    dsn: str,
+    *,
+    call_connections: int = 10,
+    webhook_connections: int = 5,
+    settings_connections: int = 5,
+    figures_connections: int = 3,
+    figures_seconds: float = FIGURES_SECONDS,
+) -> Database:
+    """The pools, not opened yet. Call it in the event loop that uses them."""
     return Database(
         calls=_create_pool(dsn, call_connections, {"synchronous_commit": "off"}),
+        webhooks=_create_pool(dsn, webhook_connections, {}),
         settings=_create_pool(dsn, settings_connections, {}),
+        figures=_create_pool(dsn, figures_connections, {}, command_seconds=figures_seconds + _GRACE_SECONDS),
+        figures_seconds=figures_seconds,
     )
 
 
@@ -118,12 +169,19 @@ async def _read_json(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
 
 
-def _create_pool(dsn: str, size: int, server_settings: dict[str, str], *, read_json: bool = True) -> Pool:
+def _create_pool(
+    dsn: str,
+    size: int,
+    server_settings: dict[str, str],
+    *,
+    read_json: bool = True,
+    command_seconds: float = COMMAND_SECONDS,
+) -> Pool:
     return asyncpg.create_pool(
         dsn,
         min_size=0,
         max_size=size,
-        command_timeout=COMMAND_SECONDS,
+        command_timeout=command_seconds,
         timeout=COMMAND_SECONDS,
         init=_read_json if read_json else None,
         connection_class=_PooledConnection,

@@ -46,7 +46,7 @@ class Proof:
         The cheapest proof comes first: a body that nothing could prove is not read, and none is parsed before its proof.
         """
         try:
-            stored = await find_webhook_secrets(self.database.settings, agency_of(request), name, self.clock())
+            stored = await find_webhook_secrets(self.database.webhooks, agency_of(request), name, self.clock())
         except DATABASE_ERRORS:
             raise RefusedRequestError("unverifiable", 503) from None
         if stored is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from router.routing.failures import FAILURES
-from router.store.pool import Connection
+from router.store.pool import Database
 from router.store.rows import read
 
 OUTAGE_KINDS: Final = sorted(FAILURES)
@@ -118,12 +118,13 @@ class Figures:
         return self.calls - self.ai - self.owner - self.voicemail
 
 
-async def read_figures(connection: Connection, agency_id: str, since: datetime, until: datetime) -> Figures:
-    """Figures of the finished calls that began at `since` or later and before `until`.
+async def read_figures(database: Database, agency_id: str, since: datetime, until: datetime) -> Figures:
+    """Figures of the finished calls that began at `since` or later and before `until`. Raises TooSlowError.
 
     Rejected ones are left out: they come from owners' phones that forward a call back to us, not from callers.
     """
-    [row] = await connection.fetch(FIGURES, agency_id, since, until, OUTAGE_KINDS)
+    async with database.counting() as connection:
+        [row] = await connection.fetch(FIGURES, agency_id, since, until, OUTAGE_KINDS)
     by_provider = tuple(ProviderFigures(*one) for one in row["by_provider"] or ())
     by_client = tuple(ClientFigures(*one) for one in row["by_client"] or ())
     return read(Figures, row, by_provider=by_provider, by_client=by_client)

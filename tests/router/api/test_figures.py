@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
+from starlette.applications import Starlette
 
+from router.store.pool import make_database
+from tests.router.api.client import ADMIN_TOKEN, Api
 from tests.router.api.test_calls import BEGAN, file_call
+from tests.support.serving import serve_app
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -157,3 +165,23 @@ async def test_the_span_begins_at_its_first_moment_and_ends_before_its_last(api,
 async def test_a_span_that_is_none_is_refused_with_the_reason(api, agency, span, field):
     problem = await api.refusal("GET", f"{agency.path}/figures", params=span)
     assert (problem.status, problem.name, problem.fields) == (422, "invalid", (field,))
+
+
+async def test_counts_that_hang_keep_nothing_else_waiting_and_end_with_a_reason(services, agency, database_dsn):
+    holder = await asyncpg.connect(database_dsn)
+    async with (
+        make_database(database_dsn, figures_seconds=1).opened() as database,
+        serve_app(Starlette(routes=replace(services, database=database).api_routes())) as url,
+        Api.connect(url, ADMIN_TOKEN) as api,
+    ):
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE calls IN ACCESS EXCLUSIVE MODE")
+            counts = [asyncio.create_task(api.refusal("GET", f"{agency.path}/figures")) for _ in range(30)]
+            await wait_until(lambda: holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            await api.get(f"{agency.path}/clients", token=agency.token)
+            assert await database.webhooks.fetchval("SELECT 1") == 1
+            ends = await asyncio.gather(*counts)
+        assert {(end.status, end.name) for end in ends} == {(503, "unavailable")}
+        assert "shorter span" in ends[0].detail
+        assert (await api.get(f"{agency.path}/figures"))["calls"] == 0
+    await holder.close()

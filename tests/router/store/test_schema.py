@@ -26,6 +26,7 @@ async def test_a_newer_schema_is_accepted_by_older_code(database_dsn):
     await check_schema(database_dsn)
 
 
-async def test_both_pools_reach_the_database_and_calls_do_not_wait_for_the_disk(database: Database):
+async def test_every_pool_reaches_the_database_and_only_calls_do_not_wait_for_the_disk(database: Database):
     assert await database.calls.fetchval("SHOW synchronous_commit") == "off"
-    assert await database.settings.fetchval("SHOW synchronous_commit") == "on"
+    for pool in (database.webhooks, database.settings, database.figures):
+        assert await pool.fetchval("SHOW synchronous_commit") == "on"
