@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from router.jobs.enqueue import enqueue, enqueue_fresh
 from router.jobs.retry import Again, GiveUp, RetryPolicy
-from router.jobs.runner import Job, JobRunner
+from router.jobs.runner import Job, JobRunner, judge_failure
 from router.jobs.turns import Turns, ask_for_turn
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "ask_for_turn",
     "enqueue",
     "enqueue_fresh",
+    "judge_failure",
 ]

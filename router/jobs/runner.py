@@ -217,7 +217,19 @@ async def _wait_for(event: asyncio.Event, seconds: float) -> None:
 
 async def _judge(kind: _Kind, job: Job, error: Exception) -> timedelta | None:
     """How long until the next attempt after this failure; None: the job is given up."""
-    wait, reason = kind.policy.wait(job.tried), type(error).__name__
+    wait = judge_failure(kind.policy, job, error)
+    if wait is None and kind.given_up is not None:
+        try:
+            await kind.given_up(job)
+        except Exception as untold:  # noqa: BLE001  it is called again later
+            emit("job.failed", job=job.name, tried=job.tried, reason=type(untold).__name__, exception=untold)
+            return _UNTOLD
+    return wait
+
+
+def judge_failure(policy: RetryPolicy, job: Job, error: Exception) -> timedelta | None:
+    """How long until the next attempt by that policy, None if there is none. Logs the failure."""
+    wait, reason = policy.wait(job.tried), type(error).__name__
     if isinstance(error, GiveUp):
         wait, reason = None, error.reason
     emit(
@@ -229,10 +241,4 @@ async def _judge(kind: _Kind, job: Job, error: Exception) -> timedelta | None:
         exception=None if isinstance(error, GiveUp) else error,
     )
     metrics.job_finished(job.name, "failed" if wait is not None else "given_up")
-    if wait is None and kind.given_up is not None:
-        try:
-            await kind.given_up(job)
-        except Exception as untold:  # noqa: BLE001  it is called again later
-            emit("job.failed", job=job.name, tried=job.tried, reason=type(untold).__name__, exception=untold)
-            return _UNTOLD
     return wait

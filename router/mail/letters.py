@@ -1,27 +1,44 @@
-"""Letters wait in the queue as ids; their text is written when they are sent, so that it is up to date."""
+"""Letters wait as ids; their text is written when they are sent, so that it is up to date.
+
+Agencies take turns, so that one with many letters, or whose recordings are slow to fetch, does not delay the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, TypeAlias
 
-from router.jobs import GiveUp, Job, JobRunner, RetryPolicy, enqueue
+from router.clock import utc_now
+from router.jobs import GiveUp, Job, JobRunner, RetryPolicy, Turns, ask_for_turn, judge_failure
 from router.mail.smtp import Mail, Mailer, MailError
-from router.store.pool import Connection
+from router.store.messages.letters import (
+    WaitingLetter,
+    claim_letter,
+    delete_letter,
+    find_next_letter,
+    insert_letter,
+    list_agencies_with_letters,
+    postpone_letter,
+)
+from router.store.pool import Connection, Database
 from router.telemetry import emit
 
 SEND: Final = "mail.send"
 _POLICY: Final = RetryPolicy(first=timedelta(seconds=30), longest=timedelta(hours=4), attempts=12)  # a day and more
-_AT_ONCE: Final = 4  # servers count connections
+_AT_ONCE: Final = 4  # agencies, each with one letter; servers count connections
+_LEASE: Final = timedelta(minutes=2)
 
 Writer: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[Mail | None]]
 """Writes a letter from its ids. None: there is nothing left to say, or no address to send it to."""
 
 
 async def post(connection: Connection, letter: str, ids: Mapping[str, str | int], *, once: str) -> None:
-    """Have a letter of that kind sent. `once`: unless one with this text is waiting."""
-    await enqueue(connection, SEND, {"letter": letter, **ids}, once=f"{SEND}/{letter}/{once}")
+    """Have a letter of that kind sent, about the agency among the ids. `once`: unless one with this text is waiting."""
+    agency_id = str(ids["agency_id"])
+    await insert_letter(connection, agency_id, letter, ids, once, utc_now())
+    await ask_for_turn(connection, SEND, agency_id)
 
 
 Told: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -31,7 +48,8 @@ Told: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 class Letters:
     """The writer of each kind of letter. Without a mailer letters are dropped: no mail server was configured."""
 
-    def __init__(self, mailer: Mailer | None) -> None:
+    def __init__(self, mailer: Mailer | None, database: Database) -> None:
+        self._database = database
         self._mailer = mailer
         self._writers: dict[str, Writer] = {}
         self._sent: dict[str, Told] = {}
@@ -50,15 +68,45 @@ class Letters:
             self._given_up[letter] = given_up
 
     def register(self, runner: JobRunner) -> None:
-        runner.handle(SEND, self._send, policy=_POLICY, at_once=_AT_ONCE, given_up=self._give_up)
+        runner.handle(SEND, self._send_some, at_once=_AT_ONCE)
+        runner.repeat(f"{SEND}_overlooked", "* * * * *", self._catch_up)
 
-    async def _send(self, job: Job) -> None:
-        writer = self._writers.get(job.payload["letter"])
+    async def _catch_up(self) -> None:
+        """Have letters sent whose job was lost."""
+        pool = self._database.settings
+        for agency_id in await list_agencies_with_letters(pool, utc_now()):
+            await ask_for_turn(pool, SEND, agency_id)
+
+    async def _send_some(self, job: Job) -> None:
+        """One turn of an agency."""
+        agency_id = str(job.payload["agency_id"])
+        find_next = partial(find_next_letter, self._database.settings, agency_id)
+        await Turns(self._database, utc_now).take(job, find_next, partial(self._send_next, agency_id))
+
+    async def _send_next(self, agency_id: str) -> bool:
+        pool, now = self._database.settings, utc_now()
+        letter = await claim_letter(pool, agency_id, now, now + _LEASE)
+        if letter is None:
+            return False
+        try:
+            await self._send(letter)
+        except Exception as error:  # noqa: BLE001  it is logged, and the letter tried again
+            wait = judge_failure(_POLICY, Job(SEND, letter.ids, letter.tried + 1), error)
+            if wait is not None:
+                await postpone_letter(pool, letter.id, utc_now() + wait)
+                return True
+            if told := self._given_up.get(letter.kind):
+                await told(letter.ids)
+        await delete_letter(pool, letter.id)
+        return True
+
+    async def _send(self, letter: WaitingLetter) -> None:
+        writer = self._writers.get(letter.kind)
         if writer is None:
             raise GiveUp("unknown_letter")
         if self._mailer is None:
             return
-        mail = await writer(job.payload)
+        mail = await writer(letter.ids)
         if mail is None:
             return
         try:
@@ -67,10 +115,6 @@ class Letters:
             if error.final:
                 raise GiveUp(error.kind) from None
             raise
-        emit("mail.sent", letter=job.payload["letter"], agency_id=job.payload.get("agency_id"))
-        if told := self._sent.get(job.payload["letter"]):
-            await told(job.payload)
-
-    async def _give_up(self, job: Job) -> None:
-        if told := self._given_up.get(job.payload["letter"]):
-            await told(job.payload)
+        emit("mail.sent", letter=letter.kind, agency_id=letter.ids.get("agency_id"))
+        if told := self._sent.get(letter.kind):
+            await told(letter.ids)

@@ -127,7 +127,7 @@ async def test_refusals_bring_no_look_about_right_after_one(notes, database, tim
 
 async def test_the_agency_is_told_again_when_more_lines_are_still_not_enough(notes, database, time):
     async def letters() -> int:
-        return await database.settings.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'mail.send'")
+        return await database.settings.fetchval("SELECT count(*) FROM letters")
 
     async def overflow(limit: int) -> int:
         time.seconds += 61
@@ -136,7 +136,7 @@ async def test_the_agency_is_told_again_when_more_lines_are_still_not_enough(not
         notes.note_overflow(KEY)
         await notes.write()
         waiting = await letters()
-        await database.settings.execute("DELETE FROM pgqueuer")
+        await database.settings.execute("DELETE FROM letters")
         return waiting
 
     assert [await overflow(limit) for limit in (3, 3, 2, 5, 5)] == [1, 0, 0, 1, 0]

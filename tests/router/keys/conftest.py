@@ -46,9 +46,7 @@ def letters(services):
     """The letters that wait: kind of letter and kind of key."""
 
     async def letters():
-        rows = await services.database.settings.fetch(
-            "SELECT convert_from(payload, 'UTF8')::jsonb AS payload FROM pgqueuer WHERE entrypoint = 'mail.send' ORDER BY id"
-        )
-        return [(row["payload"]["letter"], row["payload"]["kind"]) for row in rows]
+        rows = await services.database.settings.fetch("SELECT kind, ids->>'kind' AS key FROM letters ORDER BY id")
+        return [(row["kind"], row["key"]) for row in rows]
 
     return letters

@@ -86,7 +86,7 @@ async def test_a_recovery_is_reported_and_so_is_a_new_failure_after_it(
         shown = await show("retell")
         assert (shown["status"], shown["problem"], shown["failing_since"]) == ("valid", None, None)
         assert await letters() == [("key_failing", "retell")]
-        await services.database.settings.execute("DELETE FROM pgqueuer")  # it was sent
+        await services.database.settings.execute("DELETE FROM letters")  # it was sent
     assert len(captured_events.named("key.failing")) == 2
     assert len(captured_events.named("key.recovered")) == 2
 
@@ -188,6 +188,7 @@ async def test_the_key_itself_is_written_down_nowhere(look, sandbox, services, c
     await look("vapi", minutes=1.01)
     rows = [
         *await services.database.settings.fetch("SELECT * FROM keys"),
+        *await services.database.settings.fetch("SELECT * FROM letters"),
         *await services.database.settings.fetch("SELECT *, convert_from(payload, 'UTF8') FROM pgqueuer"),
     ]
     assert rows

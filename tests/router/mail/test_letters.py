@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from router.jobs import JobRunner, RetryPolicy
 from router.mail import Letters, Mail, Mailer, post, read_smtp_url
 from tests.router.jobs.conftest import running
+from tests.router.store.rows import insert
 from tests.support.log_capture import captured_events
 from tests.support.mail_server import running_mail_server
 from tests.support.waiting import wait_until
@@ -24,15 +27,21 @@ async def server():
         yield server
 
 
+@pytest.fixture(autouse=True)
+async def agencies(database):
+    for agency_id in ("agency_1", "agency_2"):
+        await insert(database.settings, "agencies", id=agency_id, name=agency_id)
+
+
 @pytest.fixture
-def runner(database_dsn, server, monkeypatch):
+def runner(database, database_dsn, server, monkeypatch):
     monkeypatch.setattr("router.mail.letters._POLICY", RetryPolicy(first=timedelta(0), attempts=3))
     mailer = Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com")
-    return runner_with(database_dsn, mailer)
+    return runner_with(database, database_dsn, mailer)
 
 
-def runner_with(dsn, mailer):
-    letters = Letters(mailer)
+def runner_with(database, dsn, mailer):
+    letters = Letters(mailer, database)
 
     async def write(ids):
         if ids["client_id"] == "gone":
@@ -46,11 +55,13 @@ def runner_with(dsn, mailer):
 
 
 async def is_empty(database):
-    return await database.settings.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    return (
+        await database.settings.fetchval("SELECT (SELECT count(*) FROM pgqueuer) + (SELECT count(*) FROM letters)") == 0
+    )
 
 
-async def send(database, letter, client_id, once):
-    await post(database.settings, letter, {"agency_id": "agency_1", "client_id": client_id}, once=once)
+async def send(database, letter, client_id, once, agency_id="agency_1"):
+    await post(database.settings, letter, {"agency_id": agency_id, "client_id": client_id}, once=once)
 
 
 async def test_a_letter_is_written_and_sent(database, runner, server, captured_events):
@@ -99,6 +110,36 @@ async def test_a_letter_without_a_writer_is_given_up(database, runner, captured_
 
 async def test_without_a_mail_server_letters_are_dropped(database, database_dsn, server):
     await send(database, "greeting", "acme", "acme")
-    async with running(runner_with(database_dsn, None)):
+    async with running(runner_with(database, database_dsn, None)):
         await wait_until(lambda: is_empty(database))
     assert server.connections == 0
+
+
+async def test_an_agency_with_many_letters_lets_anothers_go_first(database, database_dsn, server, monkeypatch):
+    """Each of the first agency's letters takes long to write: its recording is slow to fetch."""
+    monkeypatch.setattr("router.jobs.turns._SECONDS", 0.0)
+    held, writing, most = asyncio.Event(), Counter(), Counter()
+    letters = Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), database)
+
+    async def write(ids):
+        agency_id = ids["agency_id"]
+        writing[agency_id] += 1
+        most[agency_id] = max(most[agency_id], writing[agency_id])
+        if agency_id == "agency_1":
+            await held.wait()
+        writing[agency_id] -= 1
+        return Mail(f"greeting_{ids['client_id']}", f"{ids['client_id']}@example.com", "Hello", "…")
+
+    letters.write("greeting", write)
+    runner = JobRunner(database_dsn)
+    letters.register(runner)
+    for number in range(5):
+        await send(database, "greeting", f"many{number}", f"{number}")
+    await send(database, "greeting", "single", "single", agency_id="agency_2")
+    async with running(runner):
+        await wait_until(lambda: server.mails)
+        assert [mail.recipients for mail in server.mails] == [["single@example.com"]]
+        held.set()
+        await wait_until(lambda: is_empty(database))
+    assert len(server.mails) == 6
+    assert most["agency_1"] == 1

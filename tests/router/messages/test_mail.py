@@ -27,8 +27,8 @@ async def server():
 
 
 @pytest.fixture
-def letters(server):
-    return Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"))
+def letters(server, services):
+    return Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), services.database)
 
 
 @pytest.fixture
@@ -62,7 +62,9 @@ async def deliver(services, letters, runner):
 
 
 async def is_empty(database):
-    return await database.settings.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    return (
+        await database.settings.fetchval("SELECT (SELECT count(*) FROM pgqueuer) + (SELECT count(*) FROM letters)") == 0
+    )
 
 
 async def state(services):
@@ -154,6 +156,6 @@ async def test_a_client_without_an_address_gets_none(api, services, sandbox, let
 
 async def test_without_a_mail_server_nothing_piles_up(api, services, sandbox, database_dsn):
     await leave_message(api, services, sandbox)
-    letters = Letters(None)
+    letters = Letters(None, services.database)
     await deliver(services, letters, make_runner(database_dsn, letters, services))
     assert (await state(services), await told(services)) == ("none", [])

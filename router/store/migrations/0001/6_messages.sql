@@ -17,3 +17,16 @@ CREATE TABLE voicemails (
 );
 CREATE INDEX voicemails_of_agency ON voicemails (agency_id, at DESC, id DESC);
 CREATE INDEX voicemails_to_mail ON voicemails (at) WHERE mail_state = 'new';
+
+-- What a letter says is written from `ids` when it is sent. An attempt under way moves `due_at` ahead.
+CREATE TABLE letters (
+    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    kind      text NOT NULL,
+    ids       jsonb NOT NULL,
+    once      text NOT NULL,
+    tried     integer NOT NULL DEFAULT 0,
+    due_at    timestamptz NOT NULL,
+    UNIQUE (kind, once)
+);
+CREATE INDEX letters_of_agency ON letters (agency_id, due_at);
