@@ -57,8 +57,10 @@ class WebhooksFacet(Protocol):
     """Reads a provider's reports about calls, and answers the assistant's transfer function."""
 
     @property
-    def proof(self) -> Literal["header", "hmac"]:
-        """How it proves itself: with a secret of ours in a header, or by a signature with the agency's key or secret."""
+    def proof(self) -> Literal["header", "hmac", "always hmac"]:
+        """How it proves itself: with a secret of ours in a header, or by a signature with the agency's key or secret,
+        which either some of its requests have or all of them ("always hmac").
+        """
 
     def verify(self, delivery: Delivery, secrets: Sequence[Secret], /) -> bool:
         """Whether one of the secrets proves that the provider sent it."""

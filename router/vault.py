@@ -67,6 +67,11 @@ class Vault:
         with _reporting(key.agency_id, key.kind, reason="webhook_token", key_version=key.version):
             return self.keyring.open(key.webhook_token_sealed or "", *webhook_token_context(key.agency_id, key.kind))
 
+    def open_former_token(self, key: KeyVersion, text: str) -> Secret:
+        """The token of the webhook address before this one."""
+        with _reporting(key.agency_id, key.kind, reason="webhook_token", key_version=key.version):
+            return self.keyring.open(text, *webhook_token_context(key.agency_id, key.kind))
+
     def open_carrier_key(self, text: str, agency_id: str, account_sid: str, provider: str) -> Secret:
         with _reporting(agency_id, "twilio", reason="carrier_key"):
             return self.keyring.open(text, *carrier_key_context(agency_id, account_sid, provider))

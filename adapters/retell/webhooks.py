@@ -43,7 +43,7 @@ _SIGNATURE_AGE: Final = 300_000  # milliseconds, either way
 class Webhooks:
     """Signed with an API key, over the raw body and the time."""
 
-    proof: Final = "hmac"
+    proof: Final = "always hmac"
 
     def verify(self, delivery: Delivery, secrets: Sequence[Secret]) -> bool:
         """`v=<milliseconds>,d=<hex>`: HMAC-SHA256 over the raw body and the time, no older than five minutes."""

@@ -123,7 +123,9 @@ class Gate(BaseRoute):
         if route.method in WRITES and not actor.may_change:
             raise Problem("read-only", "This token may only read.")
         raw = await read_body(request, route.body_limit) if route.method in WRITES else b""
-        return {"actor": actor, "raw": raw, "document": read_json(raw) if route.body_field else {}}
+        body = route.body_field
+        is_due = body is not None and (raw or body.field_info.is_required())
+        return {"actor": actor, "raw": raw, "document": read_json(raw) if is_due else {}}
 
     async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> None:
         """What an actor may not reach does not exist for them. Raises NotFoundError."""

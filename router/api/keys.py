@@ -19,6 +19,7 @@ from router.api.route import problems, resource
 from router.fields import AccountSid, HiddenAddress, Input, Output, SecretText
 from router.keys.saving import Keys, NewKey
 from router.keys.shown import KeyViews, ShownKey
+from router.keys.webhook_tokens import WebhookTokens
 
 _PATH: Final = "/v1/agencies/{agency}/keys"
 _REFUSED: Final = (
@@ -30,6 +31,7 @@ _TRIED: Final = (
 )
 
 Work = Annotated[Keys, Use(Keys)]
+Tokens = Annotated[WebhookTokens, Use(WebhookTokens)]
 Views = Annotated[KeyViews, Use(KeyViews)]
 
 
@@ -75,6 +77,14 @@ class KeyReply(Output):
             "provider reports none, the token may only read, or the address can no longer be read: save the key again"
         ),
     ]
+    webhooks_signed: Annotated[
+        bool | None,
+        Field(
+            description="true: the provider's signature has verified with this key, and is required since then. false: "
+            "it has not yet, and the token in the address is enough; if webhooks arrive, save the key that signs them "
+            "as webhook_key. null: this provider does not sign every webhook"
+        ),
+    ]
 
 
 class KeyList(Output):
@@ -89,7 +99,9 @@ class VoiceKey(Input):
 
     key: Annotated[SecretText, Field(description="The key, as the provider's dashboard shows it")]
     activate: Annotated[bool, Field(description="Make this provider the agency's active one")] = True
-    compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
+    compromised: Annotated[bool, Field(description="Erase all earlier versions and the webhook address at once")] = (
+        False
+    )
 
 
 class TwilioKey(Input):
@@ -98,6 +110,14 @@ class TwilioKey(Input):
     account_sid: Annotated[AccountSid, Field(description="The account's SID")]
     auth_token: Annotated[SecretText, Field(description="The account's auth token, not an API key")]
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
+
+
+class WebhookToken(Input):
+    """A new token in the webhook address."""
+
+    compromised: Annotated[
+        bool, Field(description="The former address was leaked: it ends at once, and not in an hour")
+    ] = False
 
 
 def voice_key_model(provider: Declaration[Any]) -> type[VoiceKey]:
@@ -124,6 +144,7 @@ def key_router(voice: Declarations) -> APIRouter:
     for provider in voice:
         _add_kind(router, provider.name, provider.label)
         _add_voice_key(router, provider)
+        _add_webhook_token(router, provider)
     _add_kind(router, CARRIER, ABOUT.label)
     _add_carrier_key(router)
     return router
@@ -163,6 +184,22 @@ def _add_voice_key(router: APIRouter, provider: Declaration[Any]) -> None:
 
     save_key.__annotations__["body"] = voice_key_model(provider)
     router.put(f"{_PATH}/{provider.name}", **_save(provider.label))(save_key)
+
+
+def _add_webhook_token(router: APIRouter, provider: Declaration[Any]) -> None:
+    kind = provider.name
+
+    @router.post(
+        f"{_PATH}/{kind}/webhook-token",
+        summary=f"Make a new webhook address for {provider.label}",
+        description="Our assistants and numbers at the provider get the new address with a sync. The former one works for "
+        "an hour, unless it was compromised. Enter the new one at assistants that you set up by hand.",
+        response_model=KeyReply,
+    )
+    async def renew_webhook_token(
+        agency: OwnAgency, author: By, tokens: Tokens, body: WebhookToken | None = None
+    ) -> ShownKey:
+        return await tokens.renew(agency, kind, author, compromised=body is not None and body.compromised)
 
 
 def _add_carrier_key(router: APIRouter) -> None:

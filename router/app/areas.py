@@ -28,6 +28,7 @@ from router.keys.letters import KeyLetters
 from router.keys.rounds import KeyRounds
 from router.keys.saving import Keys
 from router.keys.shown import KeyViews
+from router.keys.webhook_tokens import WebhookTokens
 from router.messages.mail import MessageMail
 from router.messages.recordings import Recordings
 from router.messages.retention import Retention
@@ -86,6 +87,7 @@ class Areas:
     subaccounts: Subaccounts
     sync_work: SyncWork
     taking_over: TakingOver
+    webhook_tokens: WebhookTokens
     tokens: Tokens
     wanted: WantedAssistants
 
@@ -184,6 +186,7 @@ def make_areas(
         subaccounts=subaccounts,
         sync_work=SyncWork(sites, registrations, wanted),
         taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
+        webhook_tokens=WebhookTokens(changes, vault.keyring, wanted, views),
         tokens=Tokens(changes),
         wanted=wanted,
     )
@@ -213,6 +216,7 @@ def api_parts(
         areas.purchases,
         areas.recordings,
         areas.taking_over,
+        areas.webhook_tokens,
         areas.tokens,
         Endpoints(areas.changes, keyring, receivers),
         Previews(database, providers, dispatcher, caps, clock),

@@ -47,6 +47,14 @@ async def save_key(visit: Visit) -> Response:
     return visit.go("keys", done="key-saved")
 
 
+async def renew_webhook_token(visit: Visit) -> Response:
+    kind = _find_kind(visit)
+    await visit.send(
+        "POST", visit.path("keys", kind.name, "webhook-token"), {"compromised": visit.form.ticked("compromised")}
+    )
+    return visit.go("keys", done="webhook-renewed")
+
+
 async def delete_key(visit: Visit) -> Response:
     kind = _find_kind(visit)
     if not visit.confirmed:
@@ -100,6 +108,7 @@ PAGES: Final = (
     Page("GET", "/keys", show_keys),
     Page("POST", "/keys/{kind}", save_key, show_keys),
     Page("POST", "/keys/{kind}/delete", delete_key),
+    Page("POST", "/keys/{kind}/webhook-token", renew_webhook_token, show_keys),
     Page("GET", "/keys/{kind}/plan", show_plan),
     Page("POST", "/keys/{kind}/activate", activate, show_keys),
     Page("GET", "/keys/{kind}/sync", show_sync),

@@ -44,6 +44,7 @@ REASONS_TO_SIGN_IN: Final[Mapping[str, str]] = {
 NOTICES: Final[Mapping[str, str]] = {
     "key-saved": "The key works and is saved. It is used from the next call on.",
     "key-saved-not-active": "The key works and is saved. Your active provider still answers your calls.",
+    "webhook-renewed": "The webhook address is new. Our assistants get it now; enter it at those that you linked yourself.",
     "key-deleted": "All versions of the key are erased.",
     "activated": "The new provider answers from the next call on. Each client moves as soon as its assistant is synced.",
     "retrying": "The failed assistants are being synced again.",

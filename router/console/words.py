@@ -133,6 +133,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "endpoint.replayed": "Events sent again",
     "key.saved": "Key saved",
     "key.deleted": "Key deleted",
+    "webhook_token.renewed": "Webhook address renewed",
     "number.bought": "Number bought",
     "number.changed": "Number moved",
     "number.deleted": "Number released",

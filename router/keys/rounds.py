@@ -23,6 +23,7 @@ from router.keys.letters import KEY_FAILING
 from router.mail import post
 from router.store.keys.health import DueKey, Finding, Noted, claim_due_keys, note_finding, put_off
 from router.store.keys.versions import erase_retired_keys
+from router.store.keys.webhook_tokens import erase_outlived_tokens
 from router.store.pool import Database
 from router.telemetry import emit, metrics
 from router.wanted import WantedAssistants
@@ -51,6 +52,7 @@ class KeyRounds:
 
     async def erase_retired(self) -> None:
         """Erase versions that were replaced and that no call needs any more. Raises DATABASE_ERRORS."""
+        await erase_outlived_tokens(self.database.settings, self.clock())
         for agency_id, kind, version in await erase_retired_keys(self.database.settings, self.clock()):
             emit("key.erased", agency_id=agency_id, kind=kind, key_version=version)
 

@@ -15,9 +15,9 @@ from adapters.registry import Providers
 from crypto import OpenError, Secret
 from router.accounts import CARRIER
 from router.errors import ConflictError, InvalidError, NotFoundError, require
-from router.ids import new_secret
 from router.keys.checks import KeyChecks
 from router.keys.shown import KeyViews, ShownKey
+from router.keys.webhook_tokens import seal_new_token
 from router.numbers.release import Release
 from router.refusals import explain_refusal
 from router.store.changes import Author, Changes
@@ -30,9 +30,9 @@ from router.store.keys.versions import (
     replace_key,
     take_version,
 )
-from router.store.numbers.numbers import list_numbers
+from router.store.numbers.numbers import list_numbers, want_native_numbers
 from router.store.pool import Connection
-from router.store.sealed import key_context, webhook_secret_context, webhook_token_context
+from router.store.sealed import key_context, webhook_secret_context
 from router.store.tenants.agencies import Agency, lock_agency, update_agency
 from router.telemetry import emit
 from router.vault import Vault
@@ -79,6 +79,8 @@ class Keys:
                 await update_agency(change.connection, agency)
             if key.kind != CARRIER:
                 await self.wanted.want_after_key(change.connection, agency, stored)
+            if key.compromised:
+                await want_native_numbers(change.connection, agency_id, key.kind)
             await change.record("key.saved", key.kind)
             shown = change.done(await self.views.show(change.connection, agency, stored))
         emit(
@@ -132,7 +134,9 @@ class Keys:
             version=version,
             sealed=self.vault.keyring.seal(key.secret, *key_context(agency_id, key.kind, version)),
             webhook_sealed=self._seal_webhook_secret(agency_id, key, before, version),
-            webhook_token_sealed=None if key.kind == CARRIER else self._webhook_token(agency_id, key.kind, before),
+            webhook_token_sealed=None
+            if key.kind == CARRIER
+            else self._webhook_token(agency_id, key.kind, None if key.compromised else before),
             account_sid=key.account_sid,
             last4=key.secret.last4(),
             status=found.status,
@@ -141,6 +145,7 @@ class Keys:
             problem=found.problem,
             balance=found.balance,
             failing_since=None if found.status == "valid" else now,
+            signed_at=before.signed_at if before is not None and _keeps_webhook_secret(key, before) else None,
         )
         await replace_key(connection, stored)
         return stored
@@ -160,12 +165,12 @@ class Keys:
         return self.vault.keyring.seal(secret, *webhook_secret_context(agency_id, key.kind, version))
 
     def _webhook_token(self, agency_id: str, kind: str, before: StoredKey | None) -> str:
-        """Made once and kept over versions: it is part of an address that people gave to the provider."""
+        """Kept over versions, because it is part of an address that people gave to the provider. `before` None: new."""
         if before is not None and before.webhook_token_sealed:
             with suppress(OpenError):
                 self.vault.open_webhook_token(before)
                 return before.webhook_token_sealed
-        return self.vault.keyring.seal(new_secret("hook"), *webhook_token_context(agency_id, kind))
+        return seal_new_token(self.vault.keyring, agency_id, kind)
 
     async def _forget_provider(self, connection: Connection, agency: Agency, kind: str) -> Agency:
         """No call goes to a provider without a key; the next one with a key becomes the active one."""
@@ -179,6 +184,11 @@ class Keys:
             agency = replace(agency, active_provider=successor, former_provider=former)
         await update_agency(connection, agency)
         return agency
+
+
+def _keeps_webhook_secret(key: NewKey, before: StoredKey) -> bool:
+    """Then the provider goes on signing as before; a key of its own may belong to another account."""
+    return before.webhook_sealed is not None and not key.webhook_secret_given
 
 
 def activate_provider(agency: Agency, provider: str | None) -> Agency:

@@ -27,7 +27,10 @@ class LinesInUse:
 
 @dataclass(frozen=True, slots=True)
 class ShownKey:
-    """`webhook_url` is for linked assistants. None: it can no longer be read, or the provider sends no webhooks."""
+    """`webhook_url` is for linked assistants. None: it can no longer be read, or the provider sends no webhooks.
+
+    `webhooks_signed`: a signature is required, because one has verified. None: the provider does not sign all webhooks.
+    """
 
     kind: str
     last4: str
@@ -41,6 +44,7 @@ class ShownKey:
     active: bool
     sync: Progress
     webhook_url: str | None
+    webhooks_signed: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,12 @@ class KeyViews:
             active=key.kind == agency.active_provider,
             sync=await count_assistants(connection, agency.id, key.kind) if is_voice else Progress(),
             webhook_url=self._webhook_url(key),
+            webhooks_signed=key.signed_at is not None if self._always_signs(key.kind) else None,
         )
+
+    def _always_signs(self, kind: str) -> bool:
+        webhooks = None if kind == CARRIER else self.providers[kind].webhooks
+        return webhooks is not None and webhooks.proof == "always hmac"
 
     def _webhook_url(self, key: StoredKey) -> str | None:
         if key.kind == CARRIER:

@@ -62,6 +62,15 @@ PLACES: Final = (
         lambda agency_id, kind, _version: webhook_token_context(agency_id, kind),
     ),
     Place(
+        ("former_webhook_tokens", "sealed"),
+        """SELECT agency_id, kind, until, sealed FROM former_webhook_tokens ORDER BY agency_id, kind, until""",
+        """
+        UPDATE former_webhook_tokens SET sealed = $4
+         WHERE agency_id = $1 AND kind = $2 AND until = $3 AND sealed = $5
+        """,
+        lambda agency_id, kind, _until: webhook_token_context(agency_id, kind),
+    ),
+    Place(
         ("carrier_keys", "sealed"),
         """SELECT agency_id, account_sid, provider, sealed FROM carrier_keys ORDER BY agency_id, account_sid, provider""",
         """

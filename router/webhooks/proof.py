@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, count_parts, read_body
 from router.clock import Clock
 from router.store.keys.proofs import SealedSecrets, find_webhook_secrets
+from router.store.keys.webhook_tokens import note_signed
 from router.store.pool import DATABASE_ERRORS, Database
 from router.telemetry import emit, metrics
 from router.vault import Vault
@@ -51,34 +53,63 @@ class Proof:
             raise RefusedRequestError("unverifiable", 503) from None
         if stored is None:
             raise RefusedRequestError("unknown_agency", 404)
-        opened = [self._open(version, signs=webhooks.proof == "hmac") for version in stored]
-        tokens = [token for token, _ in opened if token is not None]
-        if _has_token(request, tokens):
-            return await _read(request)
-        if webhooks.proof == "header":
-            body, secrets = b"", tokens
+        always_signs = webhooks.proof == "always hmac"
+        tokens = self._tokens(stored)
+        if not (always_signs and _has_signed(stored)) and _has_token(request, tokens):
+            body = await _read(request)
+        elif webhooks.proof == "header":
+            self._verify(webhooks, request, b"", tokens)
+            body = await _read(request)
         else:
-            secrets = [signing for _, signing in opened if signing is not None]
+            secrets = self._signing_secrets(stored)
             body = await _read(request) if secrets else b""
+            self._verify(webhooks, request, body, secrets)
+        if always_signs and not _has_signed(stored):
+            await self._note_signature(webhooks, stored[0], request, body)
+        return body
+
+    def _verify(self, webhooks: WebhooksFacet, request: Request, body: bytes, secrets: Sequence[Secret]) -> None:
         if not webhooks.verify(Delivery(request.headers, body, self.clock()), secrets):
             raise RefusedRequestError("wrong_signature", 401)
-        return await _read(request) if webhooks.proof == "header" else body
 
-    def _open(self, version: SealedSecrets, *, signs: bool) -> tuple[Secret | None, Secret | None]:
-        """The address's token, and what the provider signs with: a webhook secret if one was saved, else the key."""
-        token, signing = None, None
-        try:
-            if version.webhook_token_sealed is not None:
-                token = self.vault.open_webhook_token(version)
-            if signs:
-                signing = (
-                    self.vault.open_key(version)
-                    if version.webhook_sealed is None
-                    else self.vault.open_webhook_secret(version, version.webhook_sealed)
+    async def _note_signature(
+        self, webhooks: WebhooksFacet, in_use: SealedSecrets, request: Request, body: bytes
+    ) -> None:
+        """From the first signature that fits the key in use, one is required. Until then the token in the address proves:
+        the provider signs with one particular key, which the agency may not have saved.
+        """
+        if webhooks.verify(Delivery(request.headers, body, self.clock()), self._signing_secrets([in_use])):
+            with suppress(*DATABASE_ERRORS):  # the next one is noted
+                await note_signed(self.database.settings, in_use.agency_id, in_use.kind, in_use.version, self.clock())
+
+    def _tokens(self, stored: Sequence[SealedSecrets]) -> list[Secret]:
+        """Those of the webhook address."""
+        tokens = []
+        for key in stored:
+            if key.webhook_token_sealed is not None:
+                with suppress(OpenError):  # logged by the vault; another one may still prove the request
+                    tokens.append(self.vault.open_webhook_token(key))
+            for former in key.former_tokens:
+                with suppress(OpenError):
+                    tokens.append(self.vault.open_former_token(key, former))
+        return tokens
+
+    def _signing_secrets(self, stored: Sequence[SealedSecrets]) -> list[Secret]:
+        """What the provider signs with: a version's webhook secret if one was saved, else the key."""
+        secrets = []
+        for key in stored:
+            with suppress(OpenError):
+                secrets.append(
+                    self.vault.open_key(key)
+                    if key.webhook_sealed is None
+                    else self.vault.open_webhook_secret(key, key.webhook_sealed)
                 )
-        except OpenError:  # logged by the vault; another secret may still prove the request
-            pass
-        return token, signing
+        return secrets
+
+
+def _has_signed(stored: Sequence[SealedSecrets]) -> bool:
+    """Whether a signature with the key in use has ever verified. The newest version comes first."""
+    return bool(stored) and stored[0].signed_at is not None
 
 
 def _has_token(request: Request, tokens: Iterable[Secret]) -> bool:

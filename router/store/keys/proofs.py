@@ -23,7 +23,7 @@ class SealedToken:
 
 @dataclass(frozen=True, slots=True)
 class SealedSecrets:
-    """One version of a key, with what it signs webhooks with."""
+    """One version of a key, with what it signs webhooks with. Tokens are those of the version in use alone."""
 
     agency_id: str
     kind: str
@@ -31,6 +31,8 @@ class SealedSecrets:
     sealed: str
     webhook_sealed: str | None
     webhook_token_sealed: str | None
+    signed_at: datetime | None
+    former_tokens: tuple[str, ...]
 
 
 ACCOUNT_TOKENS: Final = f"""
@@ -41,7 +43,13 @@ SELECT {columns(SealedToken)}
 """
 
 FIND_WEBHOOK_SECRETS: Final = f"""
-SELECT {columns(SealedSecrets, "k")}
+SELECT {columns(SealedSecrets, "k", without=("webhook_token_sealed", "former_tokens"))},
+       CASE WHEN k.retired_at IS NULL THEN k.webhook_token_sealed END AS webhook_token_sealed,
+       CASE WHEN k.retired_at IS NOT NULL THEN '{{}}'
+            ELSE ARRAY(SELECT f.sealed FROM former_webhook_tokens f
+                        WHERE f.agency_id = $1 AND f.kind = $2 AND f.until > $4
+                        ORDER BY f.until DESC
+                        LIMIT 5) END AS former_tokens
   FROM agencies a
   LEFT JOIN keys k ON k.agency_id = a.id AND k.kind = $2 AND (k.retired_at IS NULL OR k.retired_at > $3)
  WHERE a.id = $1
@@ -58,7 +66,7 @@ async def find_webhook_secrets(
     connection: Connection, agency_id: str, kind: str, now: datetime
 ) -> tuple[SealedSecrets, ...] | None:
     """None: there is no such agency. Empty: it has no key of that kind."""
-    rows = await connection.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - RETIRED_KEPT)
+    rows = await connection.fetch(FIND_WEBHOOK_SECRETS, agency_id, kind, now - RETIRED_KEPT, now)
     if not rows:
         return None
     return tuple(read(SealedSecrets, row) for row in rows if row["version"] is not None)

@@ -47,6 +47,7 @@ class StoredKey:
     lines_limit: int | None = None
     lines_used: int | None = None
     failing_since: datetime | None = None
+    signed_at: datetime | None = None  # when a webhook signed with it, or with its webhook secret, first verified
 
 
 _KEYS: Final = f"""SELECT {columns(StoredKey)} FROM keys"""
@@ -99,8 +100,8 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
         """
         INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
                           status, checked_at, saved_at, problem, balance, lines_limit, lines_used, failing_since,
-                          lines_at, alerted_at, check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $11, $16, $17)
+                          signed_at, lines_at, alerted_at, check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $17, $11, $16, $18)
         """,
         *values(key),
         key.saved_at + FIRST_CHECK,
@@ -161,7 +162,10 @@ async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, 
 
 
 async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:
-    """All versions at once. Whether there was one in use."""
+    """All versions at once, and the former tokens of its webhook address. Whether there was one in use."""
+    await connection.execute(
+        """DELETE FROM former_webhook_tokens WHERE agency_id = $1 AND kind = $2""", agency_id, kind
+    )
     statement = """DELETE FROM keys WHERE agency_id = $1 AND kind = $2 RETURNING retired_at IS NULL"""
     return any(await fetch_column(connection, statement, agency_id, kind))
 

@@ -162,6 +162,15 @@ async def move_number(connection: Connection, agency_id: str, e164: str, client_
     await connection.execute(statement, agency_id, e164, client_id)
 
 
+async def want_native_numbers(connection: Connection, agency_id: str, provider: str) -> None:
+    """Numbers bought at the provider get their settings there again, because our address has changed."""
+    statement = """
+        UPDATE numbers SET fallback_state = 'stale', look_after = NULL
+         WHERE agency_id = $1 AND carrier = $2 AND account = 'provider'
+    """
+    await connection.execute(statement, agency_id, provider)
+
+
 async def want_fallback(connection: Connection, agency_id: str, e164: str, fallback_url: str) -> None:
     """Save the address that the carrier is to be given."""
     statement = """

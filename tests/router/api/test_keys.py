@@ -56,6 +56,7 @@ async def test_a_key_that_works_is_saved_and_its_provider_becomes_the_active_one
         "active": True,
         "sync": {"state": "idle", "done": 0, "total": 0, "failed": 0},
         "webhook_url": f"{PUBLIC_URL}/webhooks/{kind}/{agency.id}?token={token}",
+        "webhooks_signed": False if kind == "retell" else None,
     }
     assert len(sandbox.state.requests_to(kind)) == 1
     assert (await api.get(agency.path))["active_provider"] == kind

@@ -35,6 +35,7 @@ _REQUIRED: dict[str, dict[str, Any]] = {
         "to_number": NUMBER,
         "started_at": AT,
     },
+    "former_webhook_tokens": {},
     "call_events": {"at": AT, "event": "call.ended"},
     "idempotency_keys": {"request_hash": b"", "status": 201, "created_at": AT},
 }

@@ -42,7 +42,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "NOTE_LINES": (key_health.NOTE_LINES, (AGENCY, "vapi", 1, AT, 10, 3)),
     "HASTEN_CHECK": (key_health.HASTEN_CHECK, (AGENCY, "vapi", 1, AT, AT)),
     "NOTE_OVERFLOW": (key_health.NOTE_OVERFLOW, (AGENCY, "vapi", 1, AT)),
-    "FIND_WEBHOOK_SECRETS": (proofs.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT)),
+    "FIND_WEBHOOK_SECRETS": (proofs.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT, AT)),
 } | {
     record.kind: (record.statement, record.arguments)
     for record in (

@@ -25,7 +25,9 @@ OLD_ENTRY, NEW_ENTRY = new_key_entry(), new_key_entry()
 OLD, NEW = Keyring.parse(OLD_ENTRY), Keyring.parse(NEW_ENTRY)
 BOTH = Keyring.parse(f"{NEW_ENTRY},{OLD_ENTRY}")
 AGENCIES = 3
-VALUES = AGENCIES * 7 + 2  # two versions of a key, one with a webhook secret, a token each; a carrier's; two replies
+VALUES = (
+    AGENCIES * 8 + 2
+)  # two versions of a key, one with a webhook secret, a token each, a former one; a carrier's; two replies
 
 
 @pytest.fixture
@@ -64,6 +66,14 @@ async def fill(db: Any) -> None:
             sealed=OLD.seal(key_of(agency, 1), *key_context(agency, "twilio", 1)),
             webhook_token_sealed=OLD.seal(Secret("token"), *webhook_token_context(agency, "twilio")),
         )
+        await insert(
+            db,
+            "former_webhook_tokens",
+            agency_id=agency,
+            kind="bland",
+            until=AT,
+            sealed=OLD.seal(Secret("former token"), *webhook_token_context(agency, "bland")),
+        )
     for name in ("one", "two"):
         await insert(
             db, "idempotency_keys", scope="s", key=name, reply=OLD.seal(name.encode(), *reply_context("s", name))
@@ -83,6 +93,9 @@ async def check_all(db: Any, ring: Keyring) -> None:
         assert ring.open(row["webhook_token_sealed"], *webhook_token_context(*place[:2])) == Secret("token")
         if row["webhook_sealed"] is not None:
             assert ring.open(row["webhook_sealed"], *webhook_secret_context(*place)) == Secret("signing")
+    for row in await db.fetch("SELECT * FROM former_webhook_tokens"):
+        context = webhook_token_context(row["agency_id"], row["kind"])
+        assert ring.open(row["sealed"], *context) == Secret("former token")
     for row in await db.fetch("SELECT scope, key, reply FROM idempotency_keys WHERE reply IS NOT NULL"):
         assert ring.open_bytes(row["reply"], *reply_context(row["scope"], row["key"])) == row["key"].encode()
 

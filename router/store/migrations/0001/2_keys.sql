@@ -1,7 +1,8 @@
 -- Sealed texts are bound to (agency_id, kind, version) and open nowhere else.
 -- Health: what the key's owner said at the last check, and since when. `check_at` is when to check next. `suspected` is a
 -- bad status seen once; it counts when it is seen again. `lines_others` are lines in use that were not our calls.
--- `overflow_told_at` is when the agency was told that it has too few lines.
+-- `overflow_told_at` is when the agency was told that it has too few lines. `signed_at` is when a webhook signed with the
+-- key, or with its webhook secret, first verified.
 CREATE TABLE keys (
     agency_id            text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     kind                 text NOT NULL,
@@ -27,11 +28,21 @@ CREATE TABLE keys (
     lines_others         integer,
     lines_at             timestamptz,
     overflow_told_at     timestamptz,
+    signed_at            timestamptz,
     PRIMARY KEY (agency_id, kind, version)
 );
 CREATE UNIQUE INDEX keys_in_use ON keys (agency_id, kind) WHERE retired_at IS NULL;
 CREATE INDEX keys_of_account ON keys (account_sid) WHERE account_sid IS NOT NULL;
 CREATE INDEX keys_by_check ON keys (kind, check_at) WHERE retired_at IS NULL;
+
+-- Of webhook addresses that were replaced: they prove reports until then.
+CREATE TABLE former_webhook_tokens (
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    kind      text NOT NULL,
+    until     timestamptz NOT NULL,
+    sealed    text NOT NULL,
+    PRIMARY KEY (agency_id, kind, until)
+);
 
 -- Outlives the keys: a version number is never used twice.
 CREATE TABLE key_versions (
