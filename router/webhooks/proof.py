@@ -80,7 +80,7 @@ class Proof:
         """
         if webhooks.verify(Delivery(request.headers, body, self.clock()), self._signing_secrets([in_use])):
             with suppress(*DATABASE_ERRORS):  # the next one is noted
-                await note_signed(self.database.settings, in_use.agency_id, in_use.kind, in_use.version, self.clock())
+                await note_signed(self.database.webhooks, in_use.agency_id, in_use.kind, in_use.version, self.clock())
 
     def _tokens(self, stored: Sequence[SealedSecrets]) -> list[Secret]:
         """Those of the webhook address."""
