@@ -59,7 +59,9 @@ async def find_next_delivery(connection: Connection, agency_id: str, *, slow: bo
     statement = """
         SELECT min(greatest(d.due_at, e.resting_until))
           FROM endpoints e
-          JOIN LATERAL (SELECT min(due_at) AS due_at FROM deliveries WHERE endpoint_id = e.id AND state = 'waiting') d
+         CROSS JOIN (VALUES (false), (true)) kinds (replayed)
+          JOIN LATERAL (SELECT min(due_at) AS due_at FROM deliveries
+                         WHERE endpoint_id = e.id AND state = 'waiting' AND replayed = kinds.replayed) d
             ON d.due_at IS NOT NULL
          WHERE e.agency_id = $1 AND e.slow = $2 AND NOT e.paused
     """
@@ -86,11 +88,10 @@ async def claim_deliveries(
             SELECT d.id
               FROM endpoints e
              CROSS JOIN LATERAL (
-                 SELECT id, due_at, row_number() OVER (ORDER BY replayed, due_at, id) AS place
-                   FROM deliveries
-                  WHERE endpoint_id = e.id AND state = 'waiting' AND due_at <= $3
-                  ORDER BY place
-                  LIMIT $5
+                 SELECT id, due_at, row_number() OVER () AS place
+                   FROM (SELECT id, due_at FROM deliveries
+                          WHERE endpoint_id = e.id AND state = 'waiting' AND due_at <= $3
+                          ORDER BY replayed, due_at LIMIT $5) first
              ) d
              WHERE e.agency_id = $1 AND e.slow = $2 AND NOT e.paused
                AND (e.resting_until IS NULL OR e.resting_until <= $3)

@@ -34,5 +34,5 @@ CREATE TABLE deliveries (
     UNIQUE (endpoint_id, event_id)
 );
 CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, created_at DESC, id DESC);
-CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, due_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, replayed, due_at) WHERE state = 'waiting';
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
