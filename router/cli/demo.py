@@ -30,7 +30,7 @@ from router.app import create_app
 from router.cli.call import DEMO_FILE, data_dir
 from router.cli.listening import listen
 from router.cli.serve import DrainingServer, Host, Port, serving_config
-from router.cli.setup import exit_when_told, fail, prepare, read_settings
+from router.cli.setup import exit_when_told, fail, prepare_database, read_settings
 from router.health import ServiceHealth
 from router.settings import Settings, env_name, reveal
 
@@ -52,7 +52,7 @@ def demo(host: Host = None, port: Port = None) -> None:
         listening, settings = listen(settings)
         notes = home / DEMO_FILE
         try:
-            asyncio.run(_run(prepare(settings), listening, notes))
+            asyncio.run(_run(prepare_database(settings), listening, notes))
         except (DemoError, httpx.HTTPError) as error:
             fail(f"the demo cannot be set up: {error}")
         finally:

@@ -27,7 +27,7 @@ from router.cli.setup import (
     configure_logging_of,
     exit_when_told,
     keyring_mistake,
-    prepare,
+    prepare_database,
     read_settings,
     refuse,
     with_database,
@@ -54,7 +54,7 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     exit_when_told()
     check_data_dir(settings.data_dir)
     listening, settings = listen_on_all(settings)
-    settings = prepare(settings)
+    settings = prepare_database(settings)
     if settings.workers == 1:
         _run_service(settings, listening, jobs=not no_jobs)
         return

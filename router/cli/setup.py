@@ -178,7 +178,7 @@ def check_data_dir(folder: Path) -> None:
         refuse(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})")
 
 
-def prepare(settings: Settings) -> Settings:
+def prepare_database(settings: Settings) -> Settings:
     """Get the database ready and configure the log. Returns settings with a DSN."""
     settings = with_database(settings)
     _prepare_schema(settings)

@@ -14,7 +14,7 @@ import typer
 from router.app import make_service, ops_app
 from router.cli.listening import listen
 from router.cli.serve import Host, answering
-from router.cli.setup import STOP_SIGNALS, check_data_dir, exit_when_told, prepare, read_settings
+from router.cli.setup import STOP_SIGNALS, check_data_dir, exit_when_told, prepare_database, read_settings
 from router.health import ServiceHealth
 from router.jobs import JobRunner
 from router.settings import Settings
@@ -33,7 +33,7 @@ def worker(host: Host = None, port: ProbesPort = None) -> None:
     listening = None
     if port is not None:
         listening, settings = listen(settings)
-    asyncio.run(_work(prepare(settings), listening))
+    asyncio.run(_work(prepare_database(settings), listening))
 
 
 async def _work(settings: Settings, listening: socket.socket | None) -> None:
