@@ -56,15 +56,16 @@ class WrongTokens:
         self._recent: Counter[str] = Counter()
         self._uncounted: Counter[str | None] = Counter()
 
-    def admit(self, address: str | None) -> bool:
-        """Count one more. Whether there were few enough until now."""
+    def admit(self, address: str | None, door: str = "") -> bool:
+        """Count one more. Whether there were few enough until now, from this address at this door and in all."""
         now = self._clock()
         if now >= self._since + _WINDOW:
             self._since = now
             self._recent.clear()
-        place = group_of(address)
-        named = place in self._uncounted or len(self._uncounted) < _MOST_NAMED
-        self._uncounted[place if named else None] += 1
+        group = group_of(address)
+        place = f"{group} {door}"
+        named = group in self._uncounted or len(self._uncounted) < _MOST_NAMED
+        self._uncounted[group if named else None] += 1
         if self._recent.total() >= _OF_ALL or self._recent[place] >= _OF_ADDRESS:
             return False
         self._recent[place] += 1

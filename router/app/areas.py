@@ -41,6 +41,7 @@ from router.numbers.drift import DriftWatch
 from router.numbers.fallbacks import Fallbacks
 from router.numbers.former import FormerRegistrations
 from router.numbers.jobs import NumberJobs
+from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.market import Market
 from router.numbers.native import NativeNumbers, NativeShop
 from router.numbers.provider_keys import ProviderKeys
@@ -113,6 +114,7 @@ def make_areas(
     wanted = WantedAssistants(places, names, clock)
     subaccounts = Subaccounts(database, carrier, accounts, clock)
     credentials = CarrierCredentials(database, accounts, carrier, providers)
+    leftover_keys = LeftoverKeys(database, accounts, carrier, clock)
     former = FormerRegistrations(database, provider_keys, clock)
     registrations = Registrations(
         database=database,
@@ -163,7 +165,7 @@ def make_areas(
     views = KeyViews(database, wirings, providers)
     return Areas(
         accounts=accounts,
-        agencies=Agencies(changes, providers, wanted, retention, release, Removal(sites, registrations)),
+        agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, Removal(sites, registrations)),
         changes=changes,
         client_assistants=ClientAssistants(changes, sites, wanted, providers),
         clients=Clients(changes, names, wanted, fallbacks, release, dialling),
@@ -177,7 +179,7 @@ def make_areas(
         market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
         number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted, dialling),
-        number_jobs=NumberJobs(drift, purchases, registrations, fallbacks),
+        number_jobs=NumberJobs(drift, purchases, registrations, fallbacks, leftover_keys),
         plans=SwitchPlans(sites, names),
         purchases=purchases,
         recordings=Recordings(changes, accounts, carrier, retention),

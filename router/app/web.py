@@ -90,7 +90,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         keyring=outside.keyring,
         answer_deadline=settings.answer_deadline,
     )
-    proof = Proof(outside.database, outside.vault, outside.clock)
+    proof = Proof(outside.database, outside.vault, outside.clock, service.proxies, service.authentication.wrong)
     api = _api_routes(service)
     console = ConsoleServices(
         api=Router(api, redirect_slashes=False),

@@ -9,6 +9,7 @@ from router.jobs import JobRunner
 from router.numbers.buying import Purchases
 from router.numbers.drift import DriftWatch
 from router.numbers.fallbacks import Fallbacks
+from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.registrations import Registrations
 
 LOOK: Final = "numbers.look"
@@ -23,6 +24,7 @@ class NumberJobs:
     purchases: Purchases
     registrations: Registrations
     fallbacks: Fallbacks
+    leftover_keys: LeftoverKeys
 
     def register(self, runner: JobRunner) -> None:
         runner.repeat(LOOK, _EVERY_MINUTE, self.look_at_all_due)
@@ -37,5 +39,6 @@ class NumberJobs:
         """Delete unused registrations and carrier keys, register numbers, deliver stale fallbacks."""
         await self.registrations.former.delete()
         await self.registrations.credentials.revoke_unused()
+        await self.leftover_keys.revoke_leftovers()
         await self.registrations.register_linked()
         await self.fallbacks.rewrite_stale_native()

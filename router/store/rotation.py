@@ -17,6 +17,7 @@ from router.store.sealed import (
     carrier_key_context,
     endpoint_secret_context,
     key_context,
+    leftover_carrier_key_context,
     registration_context,
     reply_context,
     webhook_secret_context,
@@ -78,6 +79,12 @@ PLACES: Final = (
          WHERE agency_id = $1 AND account_sid = $2 AND provider = $3 AND sealed = $5
         """,
         carrier_key_context,
+    ),
+    Place(
+        ("leftover_carrier_keys", "sealed"),
+        """SELECT account_sid, key_sid, sealed FROM leftover_carrier_keys ORDER BY account_sid, key_sid""",
+        """UPDATE leftover_carrier_keys SET sealed = $3 WHERE account_sid = $1 AND key_sid = $2 AND sealed = $4""",
+        leftover_carrier_key_context,
     ),
     Place(
         ("registrations", "sealed_parts"),

@@ -35,6 +35,11 @@ def carrier_key_context(agency_id: str, account_sid: str, provider: str) -> Cont
     return ("carrier-key", agency_id, account_sid, provider)
 
 
+def leftover_carrier_key_context(account_sid: str, key_sid: str) -> Context:
+    """For the token of an account in which this API key is still to be revoked. Its agency is gone."""
+    return ("leftover-carrier-key", account_sid, key_sid)
+
+
 def registration_context(agency_id: str, e164: str, provider: str) -> Context:
     """For the parts of a number's registration at a provider, as JSON: they may hold a secret."""
     return ("registration", agency_id, e164, provider)

@@ -12,6 +12,7 @@ from router.errors import InvalidError, UnreachableError, require
 from router.ids import new_id
 from router.keys.saving import activate_provider
 from router.messages.retention import Retention
+from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.release import Release
 from router.refusals import explain_no_key
 from router.store.changes import Author, Changes
@@ -22,6 +23,7 @@ from router.store.tenants.agencies import Agency, delete_agency, find_agency, in
 from router.wanted import WantedAssistants
 
 _RECORDINGS_SECONDS: Final = 8.0
+_REVOKE_SECONDS: Final = 4.0
 _REMOVE_SECONDS: Final = 12.0  # of the thirty seconds that a request may take
 
 
@@ -32,6 +34,7 @@ class Agencies:
     wanted: WantedAssistants
     retention: Retention
     release: Release
+    leftover_keys: LeftoverKeys
     removal: Removal
 
     async def find(self, agency_id: str) -> Agency:
@@ -68,14 +71,17 @@ class Agencies:
             return change.done(changed)
 
     async def delete(self, agency_id: str, author: Author) -> None:
-        """Recordings first, then numbers, assistants and the rows. Raises DomainError; then some may be gone."""
+        """Recordings first, then numbers, the API keys that we made at Twilio, assistants and the rows. Raises DomainError; then some may be gone."""
         deleted = await self.retention.delete_messages(agency_id, None, _RECORDINGS_SECONDS)
         if deleted.left:
             raise UnreachableError(f"{deleted.left} messages could not be deleted at Twilio yet. Try again soon.")
         numbers = await list_numbers(self.changes.database.settings, agency_id)
         await self.release.leave_for_good(agency_id, numbers)
+        await self.leftover_keys.revoke_all(agency_id, _REVOKE_SECONDS)
         await self.removal.remove_all(agency_id, _REMOVE_SECONDS)
         async with self.changes.begin(author, None) as change:
+            require(await lock_agency(change.connection, agency_id), "agency")
+            await self.leftover_keys.leave(change.connection, agency_id)
             await delete_agency(change.connection, agency_id)
             await change.record("agency.deleted", agency_id)
             change.done(None)

@@ -15,6 +15,7 @@ from adapters.facets import Delivery, WebhooksFacet
 from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, count_parts, read_body
 from router.clock import Clock
+from router.peers import Proxies, WrongTokens
 from router.store.keys.proofs import SealedSecrets, find_webhook_secrets
 from router.store.keys.webhook_tokens import note_signed
 from router.store.pool import DATABASE_ERRORS, Database
@@ -41,6 +42,8 @@ class Proof:
     database: Database
     vault: Vault
     clock: Clock
+    proxies: Proxies
+    wrong: WrongTokens
 
     async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> bytes:
         """The body of a request that is proven to come from this provider. Raises RefusedRequestError.
@@ -70,7 +73,14 @@ class Proof:
 
     def _verify(self, webhooks: WebhooksFacet, request: Request, body: bytes, secrets: Sequence[Secret]) -> None:
         if not webhooks.verify(Delivery(request.headers, body, self.clock()), secrets):
-            raise RefusedRequestError("wrong_signature", 401)
+            raise RefusedRequestError("wrong_signature", self._count_refusal(request))
+
+    def _count_refusal(self, request: Request) -> int:
+        """The status of a refusal. One agency's old address does not count for another agency."""
+        if not request.query_params.get("token"):
+            return 401
+        address = self.proxies.find_address(request.scope)
+        return 401 if self.wrong.admit(address, agency_of(request)) else 429
 
     async def _note_signature(
         self, webhooks: WebhooksFacet, in_use: SealedSecrets, request: Request, body: bytes

@@ -1,8 +1,12 @@
-"""Revocable API keys of carrier accounts, each made for one provider. Their secrets are sealed."""
+"""Revocable API keys of carrier accounts, each made for one provider. Their secrets are sealed.
+
+Leftovers are those of deleted agencies, each with the token that revokes it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from router.store.pool import Connection
@@ -20,9 +24,22 @@ class StoredCarrierKey:
     sealed: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A key to revoke. `sealed`: the account's token."""
+
+    key_sid: str
+    account_sid: str
+    sealed: str = field(repr=False)
+    created_at: datetime
+    look_after: datetime
+
+
 _COLUMNS: Final = columns(StoredCarrierKey)
 _PARAMETERS: Final = parameters(StoredCarrierKey)
 _KEYS: Final = f"""SELECT {_COLUMNS} FROM carrier_keys"""
+_LEFTOVER_COLUMNS: Final = columns(Leftover)
+_LEFTOVER_PARAMETERS: Final = parameters(Leftover)
 
 
 async def find_carrier_key(
@@ -52,6 +69,10 @@ async def delete_carrier_key(connection: Connection, key: StoredCarrierKey) -> N
     await connection.execute(statement, key.agency_id, key.account_sid, key.provider, key.key_sid)
 
 
+async def list_carrier_keys(connection: Connection, agency_id: str) -> list[StoredCarrierKey]:
+    return await fetch_rows(connection, StoredCarrierKey, f"""{_KEYS} WHERE agency_id = $1""", agency_id)
+
+
 async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> list[StoredCarrierKey]:
     """Keys to revoke: the agency has no key for the provider any more, or the provider has no number of the account."""
     statement = f"""
@@ -68,3 +89,27 @@ async def list_unused_carrier_keys(connection: Connection, limit: int = 20) -> l
          LIMIT $1
     """
     return await fetch_rows(connection, StoredCarrierKey, statement, limit)
+
+
+async def insert_leftover(connection: Connection, leftover: Leftover) -> None:
+    statement = f"""
+        INSERT INTO leftover_carrier_keys ({_LEFTOVER_COLUMNS})
+        VALUES ({_LEFTOVER_PARAMETERS})
+        ON CONFLICT (key_sid) DO NOTHING
+    """
+    await connection.execute(statement, *values(leftover))
+
+
+async def take_leftovers(connection: Connection, now: datetime, until: datetime, limit: int = 20) -> list[Leftover]:
+    """Those that are due. Another worker leaves them alone until then."""
+    statement = f"""
+        UPDATE leftover_carrier_keys SET look_after = $2
+         WHERE key_sid IN (SELECT key_sid FROM leftover_carrier_keys WHERE look_after <= $1
+                            ORDER BY look_after LIMIT $3 FOR UPDATE SKIP LOCKED)
+        RETURNING {_LEFTOVER_COLUMNS}
+    """
+    return await fetch_rows(connection, Leftover, statement, now, until, limit)
+
+
+async def delete_leftover(connection: Connection, key_sid: str) -> None:
+    await connection.execute("""DELETE FROM leftover_carrier_keys WHERE key_sid = $1""", key_sid)

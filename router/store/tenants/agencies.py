@@ -84,4 +84,10 @@ async def delete_agency(connection: Connection, agency_id: str) -> None:
         """,
         agency_id,
     )
+    await connection.execute(
+        """
+        DELETE FROM pgqueuer WHERE status = 'queued' AND convert_from(payload, 'UTF8')::jsonb ->> 'agency_id' = $1
+        """,
+        agency_id,
+    )
     await connection.execute("""DELETE FROM agencies WHERE id = $1""", agency_id)

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID, NUMBERS, RETELL_KEY, VAPI_KEY
 from tests.router.api.client import ADMIN_TOKEN, number_path
+from tests.router.console import full_agency
 
 pytestmark = pytest.mark.anyio
 
@@ -120,3 +121,49 @@ async def test_the_agency_that_has_a_number_is_found_by_it(api):
     assert await found(params={"number": NUMBERS[0]}, token=theirs.token) == []
     problem = await api.refusal("GET", "/v1/agencies", params={"number": "Bella"})
     assert (problem.status, problem.fields) == (422, ("number",))
+
+
+async def find_rows(pool, text):
+    """Every row of every table that has this text in it, by table."""
+    tables = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    found = {}
+    for (table,) in tables:
+        shown = "convert_from(payload, 'UTF8')" if table == "pgqueuer" else "t::text"
+        rows = await pool.fetch(f"SELECT {shown} AS text FROM {table} t WHERE position($1 IN {shown}) > 0", text)  # noqa: S608
+        if rows:
+            found[table] = [row["text"] for row in rows]
+    return found
+
+
+async def test_a_deleted_agency_leaves_one_trace_with_the_operator_and_nothing_else(api, services, sandbox):
+    full = await full_agency.fill(api, services, sandbox)
+    agency, pool = full.agency, services.database.settings
+    for token in (ADMIN_TOKEN, agency.token):
+        once = {"idempotency-key": f"once-{token}"}
+        await api.post(f"{agency.path}/tokens", {"name": "again"}, token=token, headers=once)
+        await api.refusal("DELETE", f"{agency.path}/clients/client_x", token=token, headers=once)
+    made = await api.post("/v1/agencies", {"name": "Twin"}, headers={"idempotency-key": "twin"})
+    for path in (agency.path, f"/v1/agencies/{made['id']}"):
+        await api.delete(path, headers={"idempotency-key": f"delete {path}".replace(" ", "-")})
+    for agency_id in (agency.id, made["id"]):
+        found = await find_rows(pool, agency_id)
+        assert found.keys() == {"audit", "idempotency_keys"}, found
+        (trace,), (reply,) = found["audit"], found["idempotency_keys"]
+        assert "agency.deleted" in trace
+        assert "admin DELETE" in reply, "the operator's own request"
+    assert await find_rows(pool, agency.token) == {}
+    traces = [entry for entry in (await api.get("/v1/audit"))["items"] if entry["action"] == "agency.deleted"]
+    assert {(entry["actor"], entry["target"], entry["address"], entry["agency_id"]) for entry in traces} == {
+        ("admin", agency.id, "127.0.0.1", None),
+        ("admin", made["id"], "127.0.0.1", None),
+    }
+
+
+async def test_the_operators_audit_log_is_the_operators(api):
+    one, other = await api.new_agency("One"), await api.new_agency("Other")
+    assert (await api.refusal("GET", "/v1/audit", token=one.token)).status == 404
+    first = await api.get("/v1/audit", params={"limit": 2})
+    rest = await api.get("/v1/audit", params={"cursor": first["next_cursor"]})
+    entries = first["items"] + rest["items"]
+    assert {entry["agency_id"] for entry in entries} == {one.id, other.id}
+    assert len({entry["id"] for entry in entries}) == len(entries) == 4

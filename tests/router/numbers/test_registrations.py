@@ -16,7 +16,7 @@ from router.numbers.credentials import RegistrationError
 from router.store.numbers.numbers import find_number
 from router.store.numbers.registrations import lease_registration
 from tests.router.api.client import number_path
-from tests.router.numbers.conftest import OWNER
+from tests.router.numbers.conftest import OWN_TOKEN, OWNER
 
 pytestmark = pytest.mark.anyio
 
@@ -314,3 +314,59 @@ async def test_secrets_of_carrier_keys_stand_nowhere_in_clear(desk, market, serv
     assert rows
     for text in (*rows, captured_events.text(), str(await desk.shown(SF))):
         assert secret not in text
+
+
+def leftovers(services):
+    return services.database.settings.fetch("SELECT l::text AS text FROM leftover_carrier_keys l")
+
+
+async def own_key_at_vapi(desk, market):
+    """The agency's own account with a key that we made there for Vapi."""
+    account = await market.use_own_account()
+    await market.buy(e164=SF)
+    await desk.ensure(SF)
+    assert account.api_keys
+    return account
+
+
+async def test_a_deleted_agencys_key_at_vapi_is_revoked_before_what_revokes_it_is_gone(desk, market, api, services):
+    account = await own_key_at_vapi(desk, market)
+    await api.delete(market.agency.path)
+    assert account.api_keys == {}
+    assert await leftovers(services) == []
+
+
+@pytest.mark.parametrize("problem", ["503", "429"])
+async def test_a_key_that_twilio_does_not_revoke_now_is_revoked_later(
+    desk, market, api, services, captured_events, monkeypatch, problem
+):
+    account = await own_key_at_vapi(desk, market)
+    (key_sid,) = account.api_keys
+    real = services.carrier.delete_api_key
+
+    async def refuse(*_):
+        raise ProviderError(ErrorKind.UNREACHABLE if problem == "503" else ErrorKind.RATE_LIMITED)
+
+    monkeypatch.setattr(type(services.carrier), "delete_api_key", refuse)
+    await api.delete(market.agency.path)
+    assert account.api_keys
+    (left,) = await leftovers(services)
+    assert OWN_TOKEN not in left["text"]
+    await desk.tidy()  # Twilio is still away
+    assert len(await leftovers(services)) == 1
+    monkeypatch.setattr(type(services.carrier), "delete_api_key", lambda _self, *given: real(*given))
+    await desk.tidy()
+    assert account.api_keys, "it was tried a moment ago"
+    market.clock.move(minutes=5)
+    await desk.tidy()
+    assert key_sid not in account.api_keys
+    assert await leftovers(services) == []
+    assert OWN_TOKEN not in captured_events.text()
+
+
+async def test_a_key_whose_token_is_no_longer_valid_is_given_up(desk, market, api, services):
+    account = await own_key_at_vapi(desk, market)
+    account.auth_token = "changed-meanwhile"
+    await api.delete(market.agency.path)
+    await desk.tidy()
+    assert await leftovers(services) == []

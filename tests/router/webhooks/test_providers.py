@@ -99,6 +99,16 @@ async def test_an_unproven_report_is_refused(world: World, provider):
     assert await said(world, call_id) == []
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_wrong_tokens_in_an_address_are_limited_and_in_nobodys_way(world: World, provider):
+    client, other = await world.add_client(providers=[provider]), await world.add_client(providers=[provider])
+    body = as_sent(end_report(provider, await start_call(world, client)))
+    statuses = [(await post(world, provider, client.agency_id, body, {}, "?token=x")).status_code for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    assert (await post(world, provider, client.agency_id, body, {}, f"?token={token_of(client)}")).status_code < 300
+    assert (await post(world, provider, other.agency_id, body, {}, "?token=x")).status_code == 401
+
+
 @pytest.mark.parametrize("provider", ["retell", "bland"])
 async def test_a_signature_covers_the_body(world: World, provider):
     client = await world.add_client(providers=[provider])

@@ -97,3 +97,12 @@ CREATE TABLE carrier_keys (
     created_at  timestamptz NOT NULL,
     PRIMARY KEY (agency_id, account_sid, provider)
 );
+
+-- Such keys of deleted agencies that are still to be revoked. `sealed`: the token of the account, bound to account and key.
+CREATE TABLE leftover_carrier_keys (
+    key_sid     text PRIMARY KEY,
+    account_sid text NOT NULL,
+    sealed      text NOT NULL,
+    created_at  timestamptz NOT NULL,
+    look_after  timestamptz NOT NULL
+);
