@@ -161,6 +161,15 @@ class Settings(BaseModel):
     allowed_destinations: Annotated[str, AfterValidator(_prefixes)] = ""
     """Prefixes of premium-rate, shared-cost and satellite numbers that may be rung, separated by commas: `+1900,+870`.
     All others are refused when they are saved, and are not rung. Set it for `callrouter fallback` too."""
+    agency_requests: Annotated[int, Field(ge=5)] = 50
+    """Requests a second that each agency may send to the API of each process; further ones get 429. A page of the console
+    counts as one. The admin token is not limited."""
+    agency_requests_at_once: Annotated[int, Field(ge=2)] = 20
+    """Requests of an agency that are answered at the same time in each process; further ones get 429."""
+    agency_streams: Annotated[int, Field(ge=1)] = 20
+    """Event streams that an agency may have open in each process."""
+    agency_downloads: Annotated[int, Field(ge=1)] = 10
+    """Recordings that an agency may listen to at the same time in each process. Each may take ten minutes."""
     figures_timeout: Annotated[float, Field(ge=1, le=20)] = 10
     """Seconds that counting an agency's figures may take; after that, 503."""
     connections: Annotated[int, Field(ge=10, le=100_000)] = 2000

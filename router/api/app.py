@@ -17,6 +17,7 @@ from router.api.auth import Authentication
 from router.api.document import describe
 from router.api.gate import Gate
 from router.api.keys import key_router
+from router.api.limits import Uses
 from router.api.numbers import number_router, registration_router
 from router.api.open_answers import OpenAnswers
 from router.api.reference import reference_routes
@@ -44,6 +45,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         calls.explain,
         figures.router,
         voicemails.router,
+        voicemails.audio,
         events.router,
         endpoints.router,
         tokens.audit,
@@ -59,11 +61,12 @@ def api_routes(
     authentication: Authentication,
     proxies: Proxies,
     answers: OpenAnswers,
+    uses: Uses,
     public_url: str,
 ) -> list[BaseRoute]:
     """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
     operations = api_operations(voice)
-    gate = Gate(make_app(operations, parts), operations, authentication, proxies, answers)
+    gate = Gate(make_app(operations, parts), operations, authentication, proxies, answers, uses)
     return [gate, *reference_routes(partial(describe_api, voice, public_url))]
 
 

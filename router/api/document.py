@@ -16,7 +16,9 @@ _SCHEMAS: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = (
     "JSON in UTF-8. Bodies may have up to 64 kB, and up to 1 MB where a client with its assistant is created or changed. "
     "The operator's token gives full access. An agency's token gives access to that agency; everything else does not "
-    "exist for it. Every change takes effect on the next call. Errors are problems (RFC 9457), each with a page at the "
+    "exist for it. Each agency may send a number of requests a second and have a number of them answered at once; more get "
+    "429 with `Retry-After`. Answers to its tokens carry `RateLimit-Policy` (`q` requests in `w` seconds) and `RateLimit` "
+    "(`r` requests are left, for `t` seconds), as in draft-ietf-httpapi-ratelimit-headers-10. Every change takes effect on the next call. Errors are problems (RFC 9457), each with a page at the "
     "address in its `type`."
 )
 _TAGS: Final = {

@@ -13,7 +13,7 @@ from fastapi import Header
 from starlette.responses import StreamingResponse
 
 from router.api.asking import OwnAgency, Use
-from router.api.route import problems, resource
+from router.api.route import StreamRoute, resource
 from router.errors import InvalidError
 from router.events.feed import EventFeed
 from router.store.events.feed import FeedEvent, Position
@@ -26,14 +26,14 @@ _KEEPALIVE: Final = ":\n\n"
 _LIFE_SECONDS: Final = 600.0  # then the client reconnects, and its token is checked again
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-router = resource("events")
+router = resource("events", StreamRoute)
 
 
 @router.get(
     "/v1/agencies/{agency}/events",
     summary="Follow what happens on calls",
     response_class=StreamingResponse,
-    responses={**problems("rate-limited"), 200: {"content": {_MEDIA: {}}}},
+    responses={200: {"content": {_MEDIA: {}}}},
 )
 async def follow_events(
     agency: OwnAgency,
@@ -48,7 +48,6 @@ async def follow_events(
     """Server-sent events, named as in the log; the data is a call event with its call_id. Send the last id as
     Last-Event-ID to go on without a gap, at any replica. A stream ends after ten minutes at the latest: connect again.
     """
-    feed.admit(agency)
     after = await feed.find_end() if last is None else Position.parse(last)
     if after is None:
         raise InvalidError("Last-Event-ID", "must be the id of an event of this stream; leave it out to begin now")

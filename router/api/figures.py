@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from router.api.asking import OwnAgency, Use
 from router.api.problems import Problem
-from router.api.route import resource
+from router.api.route import FiguresRoute, resource
 from router.clock import Clock
 from router.errors import InvalidError
 from router.fields import Matching, Output, Query
@@ -23,7 +23,7 @@ _MOST_DAYS: Final = 366
 _DAY: Final = r"2[0-9]{3}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
-router = resource("figures")
+router = resource("figures", FiguresRoute)
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 

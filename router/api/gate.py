@@ -1,6 +1,7 @@
 """The gate of /v1: plain ASGI around the FastAPI application, before anything of a request is parsed.
 
-It checks the token (router.api.auth), then the address, then the size and the JSON of the body. An admitted request has
+It checks the token (router.api.auth), then the agency's limits (router.api.limits), then the address, then the size and
+the JSON of the body. An admitted request has
 `request.state.actor`, `.raw` and `.document`. Every answer gets its problem, its log line and its Cache-Control here.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from router.api.auth import Actor, Authentication, unauthorized
 from router.api.bodies import read_body, read_json
+from router.api.limits import LONGEST_SECONDS, Use, Uses
 from router.api.open_answers import OpenAnswers
 from router.api.problems import Problem, answer_error
 from router.api.route import WRITES, ApiRoute
@@ -57,11 +59,13 @@ class Gate(BaseRoute):
         authentication: Authentication,
         proxies: Proxies,
         answers: OpenAnswers,
+        uses: Uses,
     ) -> None:
         self._app = app
         self._authentication = authentication
         self._proxies = proxies
         self._answers = answers
+        self._uses = uses
         self._addresses: dict[str, _Address] = {}
         for route in routes:
             address = self._addresses.setdefault(route.path, _Address(route.path, route.path_regex))
@@ -80,8 +84,9 @@ class Gate(BaseRoute):
             async with reply.soon():
                 actor = await self._identify(request, client)
                 with self._watch(scope, actor, ids, reply):
-                    state = await self._admit(request, actor, address, ids)
-                    await self._app(_forward(scope, state, client), receive, reply.send)
+                    async with self._limit(scope, actor, address, reply) as route:
+                        state = await self._admit(request, actor, route, ids)
+                        await self._app(_forward(scope, state, client), receive, reply.send)
         except (ClientDisconnect, CutOffError):
             return
         except Exception as error:
@@ -107,8 +112,20 @@ class Gate(BaseRoute):
         if scope["method"] in WRITES:
             return nullcontext()
         if actor.expires_at is not None:
-            reply.ends_in = (actor.expires_at - self._authentication.clock()).total_seconds()
+            reply.end_within((actor.expires_at - self._authentication.clock()).total_seconds())
         return self._answers.sending(actor, ids.get("agency"), reply.end)
+
+    @asynccontextmanager
+    async def _limit(self, scope: Scope, actor: Actor, address: _Address, reply: _Reply) -> AsyncIterator[ApiRoute]:
+        """The operation, in one of its agency's places for it. Raises Problem, CrowdedError."""
+        if actor.agency_id is not None:
+            reply.use = self._uses.of(actor.agency_id)
+            reply.use.count(scope)
+        route = _choose(address, scope["method"])
+        reply.end_within(LONGEST_SECONDS.get(route.share))
+        place: AbstractAsyncContextManager[None] = reply.use.place(route.share) if reply.use else nullcontext()
+        async with place:
+            yield route
 
     def _find(self, path: str) -> tuple[_Address, dict[str, str]]:
         for address in self._addresses.values():
@@ -116,9 +133,8 @@ class Gate(BaseRoute):
                 return address, match.groupdict()
         return _NOWHERE, {}
 
-    async def _admit(self, request: Request, actor: Actor, address: _Address, ids: dict[str, str]) -> dict[str, Any]:
+    async def _admit(self, request: Request, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> dict[str, Any]:
         """The request's state for the operation. Raises Problem, DomainError."""
-        route = _choose(address, request.method)
         await self._refuse_what_is_not_theirs(actor, route, ids)
         if route.method in WRITES and not actor.may_change:
             raise Problem("read-only", "This token may only read.")
@@ -170,7 +186,8 @@ class _Reply:
         self._is_limited = True
         self._is_open_ended = False
         self._must_end = False
-        self.ends_in: float | None = None  # seconds until its token expires, if it does
+        self._longest: float | None = None  # seconds from its beginning to its end
+        self.use: Use | None = None  # of the agency's token that it answers
         self.has_begun = False
         self.is_cut = False
         self._began = time.perf_counter()
@@ -186,6 +203,10 @@ class _Reply:
                 yield
             finally:
                 self._is_limited = False
+
+    def end_within(self, seconds: float | None) -> None:
+        """Limit its length. The shortest limit counts; None: there is none."""
+        self._longest = min((one for one in (self._longest, seconds) if one is not None), default=None)
 
     def end(self) -> None:
         """Its token or its agency is gone."""
@@ -224,9 +245,11 @@ class _Reply:
         self.has_begun = True
         self._is_open_ended = all(name.lower() != b"content-length" for name, _ in message["headers"])
         if not self._must_end:
-            self._set_limit(None if self.ends_in is None else asyncio.get_running_loop().time() + self.ends_in)
+            self._set_limit(None if self._longest is None else asyncio.get_running_loop().time() + self._longest)
         if all(name.lower() != b"cache-control" for name, _ in message["headers"]):
             message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+        if self.use is not None:
+            message["headers"] = [*message["headers"], *self.use.describe()]
         emit(
             "api.request",
             method=self._method if self._method in WRITES | {"GET", "HEAD"} else "other",

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.api.idempotency import Replies
+from router.api.limits import Share
 from router.api.problems import KINDS, MEDIA_TYPE, answer_error
 from router.fields import addresses_hidden
 
@@ -48,6 +49,7 @@ class ApiRoute(APIRoute):
     """One operation. `responses` are what `problems` returns."""
 
     operators_only = False
+    share: Share = "requests"
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         (self.method,) = options["methods"]
@@ -117,6 +119,24 @@ class OperatorRoute(ApiRoute):
     """An operation that does not exist for agencies' tokens."""
 
     operators_only = True
+
+
+class StreamRoute(ApiRoute):
+    """An operation whose answer goes on until its client leaves."""
+
+    share = "streams"
+
+
+class DownloadRoute(ApiRoute):
+    """An operation that passes on audio as fast as its client takes it."""
+
+    share = "downloads"
+
+
+class FiguresRoute(ApiRoute):
+    """An operation that reads many rows."""
+
+    share = "figures"
 
 
 def problems(*names: str) -> dict[int | str, dict[str, Any]]:

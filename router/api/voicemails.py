@@ -16,7 +16,7 @@ from adapters.carrier import RecordingPart
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.calls import CallerNumber
 from router.api.pages import Listed, ListOf, PageQuery
-from router.api.route import problems, resource
+from router.api.route import DownloadRoute, problems, resource
 from router.fields import Output
 from router.messages.recordings import Recordings
 from router.store.messages import voicemails as store
@@ -29,6 +29,7 @@ _BYTES: Final[dict[str, Any]] = {"content": {_AUDIO: {}}}
 _TROUBLE: Final = problems("no-key", "key-rejected", "provider-unreachable")
 
 router = resource("voicemails")
+audio = resource("voicemails", DownloadRoute)
 
 VoicemailId = Annotated[str, Path(description="The id of the voicemail")]
 
@@ -55,7 +56,7 @@ async def list_voicemails(agency: OwnAgency, page: PageQuery, pool: Pool) -> Lis
     return await page.read(store.list_voicemails, pool, agency, position=lambda row: (row.at, row.id))
 
 
-@router.get(
+@audio.get(
     _ONE + "/audio",
     summary="Listen to a message",
     response_class=Response,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Route, Router
 from adapters.registry import PROVIDERS, Declarations
 from crypto import Keyring
 from router.api.app import api_routes
+from router.api.limits import AgencyLimits, Uses, count_once
 from router.app.areas import api_parts
 from router.app.service import Service, make_service
 from router.app.slashes import make_application
@@ -93,7 +95,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     proof = Proof(outside.database, outside.vault, outside.clock, service.proxies, service.authentication.wrong)
     api = _api_routes(service)
     console = ConsoleServices(
-        api=Router(api, redirect_slashes=False),
+        open_api=partial(count_once, Router(api, redirect_slashes=False)),
         providers=outside.providers.declarations,
         keyring=outside.keyring,
         sessions=SessionsOnRecord(outside.database, outside.guard, outside.clock),
@@ -129,7 +131,17 @@ def _api_routes(service: Service) -> list[BaseRoute]:
         service.authentication,
         service.proxies,
         service.answers,
+        Uses(_limits_of(settings)),
         settings.base_url,
+    )
+
+
+def _limits_of(settings: Settings) -> AgencyLimits:
+    return AgencyLimits(
+        requests_a_second=settings.agency_requests,
+        requests=settings.agency_requests_at_once,
+        streams=settings.agency_streams,
+        downloads=settings.agency_downloads,
     )
 
 

@@ -109,7 +109,7 @@ class Gate:
         raise StoppedError("foreign_form", 403)
 
     def api_for(self, token: Secret, request: Request) -> Api:
-        return Api(self._services.api, token, self._services.proxies.find_address(request.scope))
+        return Api(self._services.open_api(), token, self._services.proxies.find_address(request.scope))
 
     def message(self, name: str, status: int, **facts: str) -> Response:
         return self.drawing.respond("message.html", status, name=name, **facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -35,9 +36,9 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
-    """`api` answers /v1. `providers` are the voice providers. `public_url` has no trailing slash, but may have a path."""
+    """`open_api` returns the API as one page uses it. `providers` are the voice providers. `public_url` has no trailing slash, but may have a path."""
 
-    api: ASGIApp
+    open_api: Callable[[], ASGIApp]
     providers: Declarations
     keyring: Keyring
     sessions: Sessions

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Final
 
-from router.errors import CrowdedError
 from router.store.events.feed import FeedEvent, Position, find_end, read_events
 from router.store.pool import Database
 
@@ -25,10 +24,9 @@ _KEEPALIVE_SECONDS: Final = 15.0  # proxies close a connection that is silent fo
 class EventFeed:
     """`is_stopping` is checked every second, so that streams do not delay a shutdown."""
 
-    def __init__(self, database: Database, is_stopping: Callable[[], bool], *, most_of_agency: int = 20) -> None:
+    def __init__(self, database: Database, is_stopping: Callable[[], bool]) -> None:
         self._database = database
         self._is_stopping = is_stopping
-        self._most_of_agency = most_of_agency
         self._followers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def hear(self, agency_id: str | None) -> None:
@@ -40,11 +38,6 @@ class EventFeed:
 
     async def find_end(self) -> Position:
         return await find_end(self._database.settings)
-
-    def admit(self, agency_id: str) -> None:
-        """Raises CrowdedError."""
-        if len(self._followers.get(agency_id, ())) >= self._most_of_agency:
-            raise CrowdedError("This agency has too many streams open. Close one.", retry_after=10)
 
     async def follow(self, agency_id: str, after: Position) -> AsyncIterator[FeedEvent | None]:
         """Events after that position, until the service stops; None from time to time while there are none."""

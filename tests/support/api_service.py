@@ -22,6 +22,7 @@ from crypto import Keyring, Secret, new_key_entry
 from router.addresses import Addresses
 from router.api.app import api_routes
 from router.api.auth import Authentication
+from router.api.limits import AgencyLimits, Uses
 from router.api.open_answers import OpenAnswers
 from router.app.areas import Areas, api_parts, make_areas
 from router.calls.claims import Caps
@@ -75,6 +76,7 @@ class Services:
     public_url: str
     fallback_url: str
     clock: Clock
+    limits: AgencyLimits = AgencyLimits(requests_a_second=100_000)  # noqa: RUF009 - frozen
 
     @cached_property
     def areas(self) -> Areas:
@@ -102,8 +104,15 @@ class Services:
             receivers=self.receivers,
         )
         authentication = Authentication(self.database, self.admin_token, WrongTokens(self.clock), self.clock)
-        answers = OpenAnswers(self.database)
-        return api_routes(self.voice.declarations, parts, authentication, self.proxies, answers, self.public_url)
+        return api_routes(
+            self.voice.declarations,
+            parts,
+            authentication,
+            self.proxies,
+            OpenAnswers(self.database),
+            Uses(self.limits, lambda: self.clock().timestamp()),
+            self.public_url,
+        )
 
 
 @pytest.fixture
@@ -159,7 +168,7 @@ async def services(
         carrier=Twilio(http, f"{sandbox.url}/twilio"),
         dispatcher=Dispatcher(providers, open_access, 6.0, circuits=circuits, bulkheads=bulkheads),
         caps=Caps(of_caller=2, of_agency=3),
-        feed=EventFeed(database, lambda: False, most_of_agency=3),
+        feed=EventFeed(database, lambda: False),
         receivers=Receivers(private=True),
         platform_account=Account(ACCOUNT_SID, Secret(AUTH_TOKEN)),
         admin_token=Secret(ADMIN_TOKEN),

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from router.api.limits import AgencyLimits
 from router.events.feed import EventFeed
 from router.store.calls.records import InsertEvent
 from router.store.events.feed import CHANNEL
@@ -28,9 +29,11 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def running_replica(services: Services, dsn: str) -> AsyncIterator[str]:
     """Its own feed, which hears of events over its own connection."""
-    feed = EventFeed(services.database, lambda: False, most_of_agency=3)
+    feed = EventFeed(services.database, lambda: False)
     listening = asyncio.create_task(Notices(dsn, feed.hear, CHANNEL).run())
-    async with serve_app(Starlette(routes=replace(services, feed=feed).api_routes())) as url:
+    async with serve_app(
+        Starlette(routes=replace(services, feed=feed, limits=AgencyLimits(streams=3)).api_routes())
+    ) as url:
         yield url
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)

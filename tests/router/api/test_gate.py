@@ -19,6 +19,7 @@ from crypto import Secret
 from router.api.app import make_app
 from router.api.auth import Actor, Authentication
 from router.api.gate import Gate
+from router.api.limits import Uses
 from router.api.open_answers import OpenAnswers
 from router.api.route import LARGE_BODY_LIMIT, OperatorRoute, resource
 from router.clock import utc_now
@@ -119,6 +120,7 @@ class Reader:
         self.clock = utc_now
         self.database = SimpleNamespace(settings=None)
         self.actor = Actor("token_1", "sized")
+        self.uses = Uses()
 
     async def identify(self, headers: Any, address: str | None) -> Actor:
         del headers, address
@@ -135,7 +137,7 @@ async def test_a_download_breaks_off_with_its_token(captured_events, agency, end
     expires = utc_now() + timedelta(seconds=0.5) if ends == "expired" else None
     reader.actor = Actor("token_1", agency, expires_at=expires)
     operations = [*router.routes]
-    gate = Gate(make_app(operations, {}), operations, reader, Proxies(), reader.answers)  # type: ignore[arg-type]
+    gate = Gate(make_app(operations, {}), operations, reader, Proxies(), reader.answers, reader.uses)  # type: ignore[arg-type]
     async with (
         serve_app(Router([gate])) as url,
         httpx.AsyncClient(base_url=url, timeout=30) as client,
@@ -159,7 +161,7 @@ async def things(captured_events):  # noqa: ARG001 - it watches the log
     operations = [*router.routes, *operators.routes]
     nothing = SimpleNamespace(settings=None)
     authentication = Authentication(nothing, Secret(ADMIN_TOKEN), WrongTokens(utc_now), utc_now)
-    gate = Gate(make_app(operations, {}), operations, authentication, Proxies(), OpenAnswers(nothing))
+    gate = Gate(make_app(operations, {}), operations, authentication, Proxies(), OpenAnswers(nothing), Uses())
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(Router([gate])), base_url="http://api", headers=headers

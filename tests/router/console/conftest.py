@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
 
+from router.api.limits import count_once
 from router.console import ConsoleServices, console_routes
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
@@ -68,7 +70,7 @@ async def console_url(
     listening = listen()
     api = services.api_routes()
     console = ConsoleServices(
-        api=Router(api),
+        open_api=partial(count_once, Router(api)),
         providers=services.voice.declarations,
         keyring=services.keyring,
         sessions=ended,
