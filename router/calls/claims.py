@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from router.calls.memory import RouteMemory
 from router.calls.own_steps import OwnSteps
@@ -22,8 +21,6 @@ from router.store.calls.records import InsertStep
 from router.store.guard import Guard
 from router.store.keys.proofs import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
-
-_NO_CAP: Final = 1_000_000  # for callers without a number, who may be many
 
 
 class UnavailableError(Exception):
@@ -57,7 +54,10 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How many concurrent calls a caller and an agency may have; further calls go to voicemail."""
+    """How many concurrent calls a caller and an agency may have; further calls go to voicemail.
+
+    Without the database they are not counted, and the AI gets them.
+    """
 
     of_caller: int
     of_agency: int
@@ -88,7 +88,7 @@ class Claims:
                     now=now,
                     forwarded_from=call.forwarded_from,
                     tokens=None if call.tokens is None else [token.sealed for token in call.tokens],
-                    most_of_caller=self.caps.of_caller if call.caller else _NO_CAP,
+                    most_of_caller=self.caps.of_caller if call.caller else None,
                     most_of_agency=self.caps.of_agency,
                 )
             )

@@ -1,4 +1,5 @@
-"""Closes calls whose end never reached us: they are looked up with the carrier after a while.
+"""Closes calls whose end never reached us: they are looked up with the carrier after a while. Corrects the counts of calls
+at once, which such a call leaves too high.
 
 A status callback is sent once. If it could not be received, the call would stay open forever. Calls that never reached us
 at all are router.calls.unseen; calls to a provider's own numbers are reported by that provider alone.
@@ -21,7 +22,7 @@ from router.clock import Clock
 from router.jobs import JobRunner
 from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall
-from router.store.calls.sweeps import OverdueCall, claim_overdue_calls
+from router.store.calls.sweeps import OverdueCall, claim_overdue_calls, recount_calls_at_once
 from router.store.pool import Database
 from router.telemetry import emit
 
@@ -30,6 +31,7 @@ OpenAccount: TypeAlias = Callable[[str, str], Awaitable[Account | None]]
 
 REQUEST_SECONDS: Final = 8.0
 CLOSE_OVERDUE: Final = "calls.close_overdue"
+RECOUNT: Final = "calls.recount"
 
 _SILENT: Final = timedelta(
     minutes=5
@@ -56,6 +58,11 @@ class OverdueCalls:
 
     def register(self, runner: JobRunner) -> None:
         runner.repeat(CLOSE_OVERDUE, "* * * * *", self.close)
+        runner.repeat(RECOUNT, "* * * * *", self.recount)
+
+    async def recount(self) -> None:
+        """Raises DATABASE_ERRORS."""
+        await recount_calls_at_once(self.database.settings, self.clock())
 
     async def close(self) -> None:
         """Close some of them. Raises DATABASE_ERRORS."""

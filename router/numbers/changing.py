@@ -13,7 +13,7 @@ from router.numbers.fallbacks import Fallbacks
 from router.numbers.release import Release, forget_numbers
 from router.refusals import explain_refusal
 from router.store.changes import Author, Changes
-from router.store.numbers.numbers import Number, find_number, is_our_number, move_number, want_fallback
+from router.store.numbers.numbers import Number, find_number, has_number, move_number, want_fallback
 from router.store.numbers.registrations import save_registration
 from router.store.tenants.agencies import lock_agency
 from router.store.tenants.clients import find_client, lock_client
@@ -79,7 +79,7 @@ class NumberChanges:
             self.dialling.check("remote_id", given.remote_id)
         async with self.changes.begin(author, agency_id) as change:
             number = require(await find_number(change.connection, agency_id, e164), "number")
-            if await is_our_number(change.connection, given.remote_id):
+            if await has_number(change.connection, agency_id, given.remote_id):
                 raise InvalidError("remote_id", "must be the provider's own number: this one would call us again")
             await save_registration(change.connection, agency_id, number.e164, provider, given.remote_id, given.mode)
             client = await find_client(change.connection, agency_id, number.client_id)

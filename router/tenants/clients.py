@@ -14,7 +14,7 @@ from router.numbers.configuration import make_fallback
 from router.numbers.fallbacks import Fallbacks
 from router.numbers.release import Release, forget_numbers
 from router.store.changes import Author, Changes
-from router.store.numbers.numbers import is_our_number, list_numbers
+from router.store.numbers.numbers import has_number, list_numbers
 from router.store.pool import Connection
 from router.store.tenants.agencies import lock_agency
 from router.store.tenants.clients import (
@@ -50,7 +50,7 @@ class Clients:
         self._check_phones(client, fields)
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
-            await _refuse_our_number(change.connection, client)
+            await _refuse_own_number(change.connection, client)
             await insert_client(change.connection, client)
             await self.wanted.want_client(change.connection, client)
             await change.record("client.created", client.id)
@@ -65,7 +65,7 @@ class Clients:
             self._check(changed)
             self._check_phones(changed, fields)
             if changed.personal_phone != client.personal_phone:
-                await _refuse_our_number(change.connection, changed)
+                await _refuse_own_number(change.connection, changed)
             await update_client(change.connection, changed)
             await self.wanted.want_client(change.connection, changed)
             if make_fallback(client, "") != make_fallback(changed, ""):
@@ -115,7 +115,11 @@ def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-async def _refuse_our_number(connection: Connection, client: Client) -> None:
-    """It would call us, and we would ring it again. Raises InvalidError."""
-    if client.personal_phone and await is_our_number(connection, client.personal_phone):
-        raise InvalidError("personal_phone", "must be a person's phone, not a number that is answered here")
+async def _refuse_own_number(connection: Connection, client: Client) -> None:
+    """It would call us, and we would ring it again. Raises InvalidError.
+
+    Another agency's number is accepted like a stranger's, so that the answer does not reveal whose it is. If two agencies'
+    numbers ring each other, loop detection and the limit on a caller's calls end it.
+    """
+    if client.personal_phone and await has_number(connection, client.agency_id, client.personal_phone):
+        raise InvalidError("personal_phone", "must be a person's phone, not one of the agency's numbers")

@@ -34,7 +34,7 @@ class Fact:
 class CallClaim:
     """An inbound call's route, whether this request is the first for it, and reasons not to place it.
 
-    `loop`: it looks like one. `crowd`: this caller, or the agency, has too many calls at once.
+    `loop`: it looks like one. `crowd`: this caller, or the agency, already had as many calls at once as it may.
     """
 
     route: Route
@@ -90,15 +90,18 @@ class StoredCall:
     ended_at: datetime | None
 
 
-# Lines in other use (the agency's outbound calls, say) count if that was reported within the last minute.
+# Lines in other use (the agency's outbound calls, say) count if that was reported within the last minute. Of our own calls,
+# no more are read than there are lines.
 _LINES_FREE: Final = """
     CASE WHEN k.lines_limit IS NOT NULL
          THEN k.lines_limit
               - CASE WHEN k.lines_at > now() - interval '1 minute' THEN coalesce(k.lines_others, 0) ELSE 0 END
               - (SELECT count(*)
-                   FROM calls l
-                  WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
-                    AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour')
+                   FROM (SELECT
+                           FROM calls l
+                          WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
+                            AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour'
+                          LIMIT k.lines_limit) AS ours)
     END
 """
 
@@ -122,24 +125,19 @@ _ROUTE: Final = f"""
       JOIN agencies a ON a.id = n.agency_id
 """
 
-# Reasons not to place the call that was `asked` for.
-_AGAINST: Final = """
+# Whether the call that was `asked` for looks like a loop.
+_LOOP: Final = """
        (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
                     WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
           FROM calls r
          WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
-           AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop,
-       (SELECT CASE WHEN count(*) FILTER (WHERE live.from_number = asked.caller) >= asked.most_of_caller THEN 'caller'
-                    WHEN count(*) >= asked.most_of_agency THEN 'agency' END
-          FROM (SELECT l.from_number
-                  FROM calls l
-                 WHERE l.agency_id = route.agency_id AND l.ended_at IS NULL AND l.outcome IS NULL
-                   AND l.started_at > asked.now - interval '1 hour' AND l.call_sid <> asked.call_sid
-                 LIMIT asked.most_of_agency) AS live) AS crowd
+           AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop
 """
 
 # The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
-# Counting makes the step wait for the call: a spool is replayed in the same order, so there is no deadlock.
+# The step waits for the call, which `started` counts: a spool is replayed in the same order, so there is no deadlock.
+# For the same reason every statement locks the caller's count before the agency's. A call over a limit is not counted, nor
+# is one that was recorded before, and a caller without a number ($9 is null) counts only for the agency.
 CLAIM_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE}
      WHERE n.account_sid = $1 AND n.e164 = $2
@@ -153,24 +151,41 @@ WITH route AS MATERIALIZED ({_ROUTE}
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
     SELECT $3, $1, $4, agency_id, client_id, $5, $2, $6 FROM route
     ON CONFLICT DO NOTHING
-    RETURNING id
+    RETURNING agency_id
+), of_caller AS (
+    INSERT INTO calls_at_once AS counting (agency_id, caller, n)
+    SELECT agency_id, $5, 1 FROM started WHERE $9::integer IS NOT NULL
+    ON CONFLICT (agency_id, caller) DO UPDATE SET n = counting.n + 1 WHERE counting.n < $9::integer
+    RETURNING caller
+), of_agency AS (
+    INSERT INTO calls_at_once AS counting (agency_id, caller, n)
+    SELECT agency_id, '', 1 FROM started WHERE $9::integer IS NULL OR EXISTS (SELECT FROM of_caller)
+    ON CONFLICT (agency_id, caller) DO UPDATE SET n = counting.n + 1 WHERE counting.n < $10::integer
+    RETURNING caller
 ), claimed AS (
-    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
-    SELECT $1, $4, 'inbound', $3, $6 FROM route WHERE (SELECT count(*) FROM started) >= 0
+    INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at, counted)
+    SELECT $1, $4, 'inbound', $3, $6, (SELECT array_agg(caller) FROM (TABLE of_caller UNION ALL TABLE of_agency) AS places)
+      FROM route
+     WHERE (SELECT count(*) FROM started) >= 0
     ON CONFLICT (account_sid, call_sid, step) DO NOTHING
     RETURNING step
 )
-SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_AGAINST}
-  FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded,
-                      $9::bigint AS most_of_caller, $10::bigint AS most_of_agency) AS asked
+SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_LOOP},
+       CASE WHEN NOT EXISTS (SELECT FROM started) THEN NULL
+            WHEN $9::integer IS NOT NULL AND NOT EXISTS (SELECT FROM of_caller) THEN 'caller'
+            WHEN NOT EXISTS (SELECT FROM of_agency) THEN 'agency' END AS crowd
+  FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded) AS asked
 """
 
 # The same for a call that is not placed; $3 is null if the caller is unknown.
 PREVIEW_CALL: Final = f"""
 WITH route AS MATERIALIZED ({_ROUTE} WHERE n.agency_id = $1 AND n.e164 = $2)
-SELECT route.*, false AS claimed, {_AGAINST}
-  FROM route, (SELECT '' AS call_sid, $3::text AS caller, $4::timestamptz AS now, NULL::text AS forwarded,
-                      $5::bigint AS most_of_caller, $6::bigint AS most_of_agency) AS asked
+SELECT route.*, false AS claimed, {_LOOP},
+       (SELECT CASE WHEN max(o.n) FILTER (WHERE o.caller = asked.caller) >= $5::integer THEN 'caller'
+                    WHEN max(o.n) FILTER (WHERE o.caller = '') >= $6::integer THEN 'agency' END
+          FROM calls_at_once o
+         WHERE o.agency_id = route.agency_id AND o.caller IN (asked.caller, '')) AS crowd
+  FROM route, (SELECT '' AS call_sid, $3::text AS caller, $4::timestamptz AS now, NULL::text AS forwarded) AS asked
 """
 
 CLAIM_STEP: Final = f"""
@@ -234,12 +249,13 @@ async def claim_call(
     now: datetime,
     forwarded_from: str | None,
     tokens: Sequence[str] | None,
-    most_of_caller: int,
+    most_of_caller: int | None,
     most_of_agency: int,
 ) -> CallClaim | None:
-    """Insert the call and claim its first step, in one statement. None: the number is not set up on that account.
+    """Insert the call, count it and claim its first step, in one statement. None: no such number on that account.
 
     `forwarded_from` is the end of the number of the phone that forwarded the call, as far as it is known.
+    `most_of_caller` None: the caller is unknown, so these calls are not those of one caller.
     """
     arguments = (account_sid, to, call_id, call_sid, from_number, now, forwarded_from, tokens)
     row = await connection.fetchrow(CLAIM_CALL, *arguments, most_of_caller, most_of_agency)

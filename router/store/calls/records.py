@@ -375,14 +375,27 @@ class UnrecordedCallError(LookupError):
     """The database does not have the call: its beginning may be in the spool of a process."""
 
 
-# With its event in the same statement: a call that is closed has it in its timeline.
+# With its event in the same statement: a call that is closed has it in its timeline. It is no longer counted among the
+# calls at once; the locks are taken in the order of router.store.calls.calls.CLAIM_CALL.
 END_CALL: Final = """
 WITH ended AS (
     UPDATE calls
        SET ended_at = $2, seconds = coalesce($4, seconds), outcome = coalesce(outcome, $3),
            ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
      WHERE id = $1 AND ended_at IS NULL
-    RETURNING id, outcome
+    RETURNING id, outcome, agency_id, account_sid, call_sid
+), held AS (
+    SELECT o.agency_id, o.caller
+      FROM ended
+      JOIN call_steps s ON s.account_sid = ended.account_sid AND s.call_sid = ended.call_sid AND s.step = 'inbound'
+      JOIN calls_at_once o ON o.agency_id = ended.agency_id AND o.caller = ANY (s.counted)
+     ORDER BY o.caller DESC
+       FOR UPDATE OF o
+), freed AS (
+    UPDATE calls_at_once o
+       SET n = greatest(o.n - 1, 0)
+      FROM held
+     WHERE o.agency_id = held.agency_id AND o.caller = held.caller
 ), told AS (
     INSERT INTO call_events (id, call_id, at, event, step, reason)
     SELECT $5, id, $2, 'call.ended', 'end', outcome FROM ended

@@ -3,6 +3,8 @@ calls that we missed, and ends that arrived before their call.
 
 The carrier's account SIDs begin with AC. Others stand for numbers bought at a provider, and are left out.
 
+`recount_calls_at_once` corrects the counts after ends that did not count down, because the database was away.
+
 While the beginning of a call waits in the spool of one process, its end may reach another one. EndCallLater
 (router.store.calls.records) keeps that end, and `carry_out_early_ends` applies it once the call is there.
 """
@@ -20,6 +22,7 @@ from router.store.pool import Connection
 from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
 
 _FIRST_REACH: Final = timedelta(days=1)  # how far back the first search of an account goes
+_COUNTED_FOR: Final = timedelta(hours=1)  # a call without an end may be over; in doubt, the AI gets the next one
 _EARLY_ENDS_KEPT: Final = timedelta(days=7)  # some calls never come: those that only Twilio's fallback took
 
 # Calls without a recent step, and only some of each account, so that one account's troubles do not delay the others.
@@ -39,6 +42,30 @@ UPDATE calls c
  WHERE c.id = chosen.id AND c.ended_at IS NULL AND (c.swept_at IS NULL OR c.swept_at < $3)
 RETURNING {columns(StoredCall, "c")},
           (SELECT max(s.claimed_at) FROM call_steps s WHERE s.call_id = c.id) AS last_step_at
+"""
+
+# Counts that differ from the calls in the same snapshot, and have not changed since. Rows in use are skipped until the next
+# time: waiting for several of them could end in a deadlock with a call.
+_RECOUNT: Final = """
+WITH live AS (
+    SELECT c.agency_id, counted.caller, count(*)::integer AS n
+      FROM calls c
+      JOIN call_steps s ON s.account_sid = c.account_sid AND s.call_sid = c.call_sid AND s.step = 'inbound'
+     CROSS JOIN unnest(s.counted) AS counted (caller)
+     WHERE c.ended_at IS NULL
+     GROUP BY c.agency_id, counted.caller
+), wrong AS (
+    SELECT o.agency_id, o.caller, coalesce(live.n, 0) AS n
+      FROM calls_at_once o
+      JOIN calls_at_once seen ON seen.agency_id = o.agency_id AND seen.caller = o.caller AND seen.n = o.n
+      LEFT JOIN live ON live.agency_id = o.agency_id AND live.caller = o.caller
+     WHERE seen.n <> coalesce(live.n, 0)
+       FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE calls_at_once o
+   SET n = wrong.n
+  FROM wrong
+ WHERE o.agency_id = wrong.agency_id AND o.caller = wrong.caller
 """
 
 
@@ -202,3 +229,22 @@ async def carry_out_early_ends(connection: Connection, now: datetime) -> list[Ea
     ended = await fetch_rows(connection, EarlyEnd, statement)
     await connection.execute("""DELETE FROM early_ends WHERE at < $1""", now - _EARLY_ENDS_KEPT)
     return ended
+
+
+async def recount_calls_at_once(connection: Connection, now: datetime) -> None:
+    """Correct the counts. A call that has no end after an hour is no longer counted."""
+    let_go = """
+        UPDATE call_steps s
+           SET counted = NULL
+          FROM calls c
+         WHERE c.ended_at IS NULL AND c.started_at < $1
+           AND s.account_sid = c.account_sid AND s.call_sid = c.call_sid AND s.step = 'inbound'
+           AND s.counted IS NOT NULL
+    """
+    forget = """
+        WITH idle AS (SELECT agency_id, caller FROM calls_at_once WHERE n = 0 FOR UPDATE SKIP LOCKED)
+        DELETE FROM calls_at_once o USING idle WHERE o.agency_id = idle.agency_id AND o.caller = idle.caller
+    """
+    await connection.execute(let_go, now - _COUNTED_FOR)
+    await connection.execute(_RECOUNT)
+    await connection.execute(forget)

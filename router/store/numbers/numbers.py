@@ -151,9 +151,10 @@ async def is_number_of_account(connection: Connection, account_sid: str, e164: s
     return bool(await connection.fetchval(statement, account_sid, e164))
 
 
-async def is_our_number(connection: Connection, e164: str) -> bool:
-    """Whether any agency has this number here: ringing it as an owner's phone could start a loop."""
-    return bool(await connection.fetchval("""SELECT EXISTS (SELECT FROM numbers WHERE e164 = $1)""", e164))
+async def has_number(connection: Connection, agency_id: str, e164: str) -> bool:
+    """Whether the agency has this number here: ringing it as an owner's phone could start a loop."""
+    statement = """SELECT EXISTS (SELECT FROM numbers WHERE agency_id = $1 AND e164 = $2)"""
+    return bool(await connection.fetchval(statement, agency_id, e164))
 
 
 async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:

@@ -229,16 +229,31 @@ async def take_over(api, agency, client, e164=NUMBERS[0]):
     return await api.post(f"{agency.path}/numbers", body)
 
 
-async def test_a_number_that_is_answered_here_cannot_be_an_owners_phone(api):
-    other = await api.new_agency("Other")
-    await take_over(api, other, await api.new_client(other))
+async def test_a_number_of_the_agency_cannot_be_an_owners_phone(api):
     agency = await api.new_agency()
+    client = await api.new_client(agency)
+    await take_over(api, agency, client)
     body = {"name": "Bella", "personal_phone": NUMBERS[0]}
     problem = await api.refusal("POST", f"{agency.path}/clients", body)
     assert (problem.status, problem.fields) == (422, ("personal_phone",))
-    client = await api.new_client(agency)
     path = f"{agency.path}/clients/{client['id']}"
     assert (await api.refusal("PATCH", path, {"personal_phone": NUMBERS[0]})).fields == ("personal_phone",)
+
+
+async def test_another_agencys_number_is_an_owners_phone_like_any_other(api):
+    """A refusal would tell that the number is set up here."""
+    other = await api.new_agency("Other")
+    await take_over(api, other, await api.new_client(other))
+    agency = await api.new_agency()
+    answers = [
+        await api.send("POST", f"{agency.path}/clients", {"name": "Bella", "personal_phone": phone}, token=agency.token)
+        for phone in (NUMBERS[0], OWNER)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    client = answers[1].json()
+    path = f"{agency.path}/clients/{client['id']}"
+    changed = await api.patch(path, {"personal_phone": NUMBERS[0]})
+    assert changed == client | {"personal_phone": NUMBERS[0]}
 
 
 def carriers_fallback(sandbox, services, e164=NUMBERS[0]):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -248,6 +250,34 @@ async def test_a_wrong_registration_is_named(api, agency, provider, body, field)
     await api.post(f"{agency.path}/numbers", asking(await api.new_client(agency)))
     path = f"{number_path(agency, OWN_NUMBER)}/registrations"
     assert (await api.refusal("PUT", f"{path}/{provider}", body)).fields == (field,)
+
+
+async def test_another_agencys_number_is_registered_and_taken_over_with_the_answer_that_a_strangers_gets(api, agency):
+    """Otherwise the answers would tell which numbers are set up here."""
+    other = await api.new_agency("Other")
+    await api.post(f"{other.path}/numbers", asking(await api.new_client(other), NUMBERS[0], "platform"))
+    client = await api.new_client(agency)
+    await api.post(f"{agency.path}/numbers", asking(client))
+    theirs, nobodys = NUMBERS[0], "+15005550198"
+
+    async def answers(method: str, path: str, body: Callable[[str], Any]) -> list[tuple[int, str]]:
+        sent = [await api.send(method, path.format(e164), body(e164), token=agency.token) for e164 in (theirs, nobodys)]
+        return [
+            (each.status_code, each.text.replace(e164, "…").replace(each.headers.get("x-request-id", "…"), "…"))
+            for each, e164 in zip(sent, (theirs, nobodys), strict=True)
+        ]
+
+    bland = f"{number_path(agency, OWN_NUMBER)}/registrations/bland"
+    registered = await answers("PUT", bland, lambda e164: {"remote_id": e164, "mode": "number"})
+    assert registered[0] == registered[1]
+    assert registered[0][0] == 200
+    for account in ("agency", "platform"):
+        refused = await answers("POST", f"{agency.path}/numbers", lambda e164, at=account: asking(client, e164, at))
+        assert refused[0] == refused[1]
+    for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/drift")):
+        body = {"client_id": client["id"]} if method == "PATCH" else None
+        missing = await answers(method, f"{agency.path}/numbers/{{}}{path}", lambda _, body=body: body)
+        assert missing[0] == missing[1]
 
 
 async def test_a_provider_that_needs_no_registration_has_none(api, agency):

@@ -1,10 +1,10 @@
-"""A dead provider, a refused key and a crowd of callers, end to end: what they cost other callers is nothing."""
+"""A dead provider and a refused key, end to end: what they cost other callers is nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from router.routing.circuit import Circuits
 from router.telemetry import metrics
 from tests.support.log_capture import CapturedEvents, captured_events
-from tests.support.posting import PostedCall, at_once, taker_of, takers_of
+from tests.support.posting import PostedCall, at_once, takers_of
 from tests.support.signed_requests import VOICE
 from tests.support.waiting import wait_until
 from tests.support.world import Client, World, open_world
@@ -22,7 +22,6 @@ __all__ = ["captured_events"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 
-STATUS = "/webhooks/twilio/status"
 MANY = 20
 
 
@@ -236,69 +235,3 @@ async def test_hundreds_of_waiting_calls_of_one_agency_do_not_keep_another_agenc
             for task in crowd:
                 task.cancel()
             await asyncio.gather(*crowd, return_exceptions=True)
-
-
-# Crowds of callers.
-
-
-@pytest.fixture
-async def capped(database_dsn: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(database_dsn, tmp_path, caller_calls=2, agency_calls=4) as world:
-        yield world
-
-
-async def stay(world: World, client: Client, count: int, caller: Callable[[int], str]) -> list[PostedCall]:
-    """So many calls one after another, whose callers stay on the line with the AI."""
-    calls = [PostedCall(world, client) for _ in range(count)]
-    for number, call in enumerate(calls):
-        reply = await call.post(VOICE, From=caller(number))
-        assert taker_of(reply.body.decode()) == "vapi"
-    return calls
-
-
-async def hang_up(call: PostedCall) -> None:
-    reply = await call.post(STATUS, CallStatus="completed", CallDuration="30")
-    assert reply.status == 200
-
-
-async def test_a_caller_with_too_many_calls_at_once_gets_the_voicemail(capped: World, captured_events: CapturedEvents):
-    client = await capped.add_client(providers=["vapi"])
-    first, _ = await stay(capped, client, 2, lambda _: "+14155550111")
-    assert await ring(capped, client, From="+14155550111") == "voicemail"
-    line = captured_events.only("call.capped")
-    assert (line["of"], line["agency_id"], line["client_id"]) == ("caller", client.agency_id, client.client_id)
-    assert await ring(capped, client, From="+14155550112") == "vapi", "another caller"
-    assert capped.asked("vapi") == 3
-    await hang_up(first)
-    await capped.db.execute("UPDATE calls SET ended_at = now() WHERE from_number = '+14155550111' AND provider IS NULL")
-    assert await ring(capped, client, From="+14155550111") == "vapi"
-
-
-async def test_an_agency_with_too_many_calls_at_once_has_the_next_ones_in_the_voicemail(
-    capped: World, captured_events: CapturedEvents
-):
-    client = await capped.add_client(providers=["vapi"])
-    sibling = await capped.add_client(providers=["vapi"], agency_id=client.agency_id)
-    stranger = await capped.add_client(providers=["vapi"])
-    (first, *_) = await stay(capped, client, 4, lambda number: f"+1415555020{number}")
-    for each in (client, sibling):
-        assert await ring(capped, each, From="+14155550299") == "voicemail"
-    assert [line["of"] for line in captured_events.named("call.capped")] == ["agency", "agency"]
-    assert await ring(capped, stranger, From="+14155550299") == "vapi"
-    await hang_up(first)
-    await capped.db.execute("UPDATE calls SET ended_at = now() WHERE from_number = '+14155550299'")
-    assert await ring(capped, client, From="+14155550299") == "vapi"
-
-
-async def test_callers_without_a_number_are_many_and_not_one(capped: World):
-    client = await capped.add_client(providers=["vapi"])
-    await stay(capped, client, 4, lambda _: "anonymous")
-    assert capped.asked("vapi") == 4
-
-
-async def test_a_crowd_is_no_reason_to_answer_a_repeated_request_otherwise(capped: World):
-    client = await capped.add_client(providers=["vapi"])
-    calls = await stay(capped, client, 2, lambda _: "+14155550111")
-    replies = [await call.post(VOICE, From="+14155550111") for call in calls]
-    assert takers_of(replies) == ["vapi", "vapi"]
-    assert capped.asked("vapi") == 2

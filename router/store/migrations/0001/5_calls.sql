@@ -35,7 +35,17 @@ CREATE INDEX calls_unended ON calls (started_at) WHERE ended_at IS NULL;
 CREATE INDEX calls_ringing ON calls (client_id) WHERE ringing_phone IS NOT NULL;
 CREATE INDEX calls_by_provider_call ON calls (provider_call_id) WHERE provider_call_id IS NOT NULL;
 
--- The unit of idempotency. `answer` is the sealed document and the sealed state that goes with it.
+-- How many calls a caller, and an agency in all (caller ''), have at once. What is counted is a row that counts: a count of
+-- rows would not see calls that begin in the same moment.
+CREATE TABLE calls_at_once (
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    caller    text NOT NULL,
+    n         integer NOT NULL,
+    PRIMARY KEY (agency_id, caller)
+) WITH (fillfactor = 50);
+
+-- The unit of idempotency. `answer` is the sealed document and the sealed state that goes with it. `counted`, of a call's
+-- first step: where it is counted in calls_at_once.
 CREATE TABLE call_steps (
     account_sid text NOT NULL,
     call_sid    text NOT NULL,
@@ -44,6 +54,7 @@ CREATE TABLE call_steps (
     claimed_at  timestamptz NOT NULL,
     answered_at timestamptz,
     answer      text,
+    counted     text[],
     PRIMARY KEY (account_sid, call_sid, step)
 );
 CREATE INDEX call_steps_of_call ON call_steps (call_id, claimed_at);

@@ -11,7 +11,7 @@ from router.store.numbers.numbers import (
     claim_number,
     confirm_fallback,
     find_number,
-    is_our_number,
+    has_number,
     list_numbers,
     want_fallback,
 )
@@ -83,7 +83,7 @@ async def test_a_number_is_deleted_with_its_client_and_its_registrations_with_it
     (number,) = await list_numbers(pool, "agency_a")
     assert number.registrations == {"vapi": {"remote_id": "pn-1"}}
     assert await delete_client(pool, "agency_a", "client_a")
-    assert not await is_our_number(pool, NUMBER.e164)
+    assert not await has_number(pool, "agency_a", NUMBER.e164)
     assert await pool.fetchval("SELECT count(*) FROM registrations") == 0
 
 
