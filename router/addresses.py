@@ -29,6 +29,10 @@ class Addresses:
     def console(self) -> str:
         return f"{self.public_url}/console"
 
+    def confirm(self, token: str) -> str:
+        """Where the owner of an email address confirms it."""
+        return f"{self.public_url}/confirm?{urlencode({'t': token})}"
+
     def provider_webhook(self, provider: str, agency_id: str, token: Secret) -> str:
         """Where a provider reports on calls. The token makes the address a secret of the agency."""
         return f"{self._provider(provider, agency_id)}?{urlencode({'token': token.reveal()})}"

@@ -198,6 +198,8 @@ class Settings(BaseModel):
     `?starttls=never`) or `smtps://…`. If unset, no email is sent."""
     mail_from: str | None = None
     """Sender address of emails. Set it together with `CALLROUTER_SMTP_URL`."""
+    mails_an_hour: Annotated[int, Field(ge=1)] = 100
+    """Emails sent for each agency in an hour; further ones wait."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`."""
     log_format: Literal["json", "console"] | None = None

@@ -30,7 +30,7 @@ AgencyName = Annotated[Name, Field(description="The agency's name", examples=["A
 AlertEmail = Annotated[
     Email | None,
     Field(
-        description="The address that gets an email when a key stops working; null: no emails",
+        description="The address that gets an email when a key stops working, once it has confirmed; null: no emails",
         examples=["alerts@example.com"],
     ),
 ]
@@ -74,6 +74,12 @@ class AgencyReply(Output):
         list[str] | None, Field(description="The providers that stand in for it; null: every other with a key")
     ]
     alert_email: Annotated[str | None, Field(description="The address that gets an email when a key stops working")]
+    alert_email_confirmed: Annotated[
+        bool | None,
+        Field(
+            description="Whether that address has confirmed; until then emails wait, for up to 7 days. null: no address"
+        ),
+    ]
     retention_days: Annotated[
         int | None, Field(description="Days after which messages and transcripts are deleted; null: never")
     ]

@@ -32,7 +32,8 @@ PersonalPhone = Annotated[
 NotifyEmail = Annotated[
     Email | None,
     Field(
-        description="The address that gets an email about each message; null: no emails", examples=["owner@example.com"]
+        description="The address that gets an email about each message, once it has confirmed; null: no emails",
+        examples=["owner@example.com"],
     ),
 ]
 OwnProvider = Annotated[
@@ -80,6 +81,12 @@ class ClientReply(Output):
     name: Annotated[str, Field(description="The business's name", examples=["Bella's Salon"])]
     personal_phone: Annotated[str | None, Field(description="The owner's phone", examples=["+14155550123"])]
     notify_email: Annotated[str | None, Field(description="The address that gets an email about each message")]
+    notify_email_confirmed: Annotated[
+        bool | None,
+        Field(
+            description="Whether that address has confirmed; until then emails wait, for up to 7 days. null: no address"
+        ),
+    ]
     provider: OwnProvider
     caller_id: CallerIdChoice
     routing: Annotated[RoutingSettings, Field(description="How its calls are answered")]

@@ -29,6 +29,7 @@ from router.keys.rounds import KeyRounds
 from router.keys.saving import Keys
 from router.keys.shown import KeyViews
 from router.keys.webhook_tokens import WebhookTokens
+from router.mail import Confirmations
 from router.messages.mail import MessageMail
 from router.messages.recordings import Recordings
 from router.messages.retention import Retention
@@ -69,6 +70,7 @@ class Areas:
     changes: Changes
     client_assistants: ClientAssistants
     clients: Clients
+    confirmations: Confirmations
     drift: DriftWatch
     fallbacks: Fallbacks
     key_checks: KeyChecks
@@ -161,14 +163,17 @@ def make_areas(
     drift = DriftWatch(database=database, clock=clock, accounts=accounts, subaccounts=subaccounts, carrier=carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
+    removal = Removal(sites, registrations)
+    confirmations = Confirmations(changes, vault.keyring, addresses, clock)
     checks = KeyChecks(providers=providers, carrier=carrier, vault=vault)
     views = KeyViews(database, wirings, providers)
     return Areas(
         accounts=accounts,
-        agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, Removal(sites, registrations)),
+        agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, removal, confirmations),
         changes=changes,
         client_assistants=ClientAssistants(changes, sites, wanted, providers),
-        clients=Clients(changes, names, wanted, fallbacks, release, dialling),
+        clients=Clients(changes, names, wanted, fallbacks, release, dialling, confirmations),
+        confirmations=confirmations,
         drift=drift,
         fallbacks=fallbacks,
         key_checks=checks,

@@ -156,9 +156,10 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     """A runner with all jobs. docs/jobs.md describes each, and what happens when it fails. No call needs one."""
     runner = JobRunner(settings.direct_dsn)
     mailer = Mailer(read_smtp_url(reveal(settings.smtp_url)), settings.mail_from) if settings.mail_from else None
-    letters = Letters(mailer, outside.database)
+    letters = Letters(mailer, outside.database, settings.mails_an_hour, outside.clock)
     letters.register(runner)
     areas.key_rounds.register(runner)
+    areas.confirmations.register(letters)
     areas.key_letters.register(letters)
     areas.number_jobs.register(runner)
     areas.sync_work.register(runner)

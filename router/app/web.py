@@ -100,6 +100,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         keyring=outside.keyring,
         sessions=SessionsOnRecord(outside.database, outside.guard, outside.clock),
         proxies=service.proxies,
+        confirmations=service.areas.confirmations,
         public_url=settings.base_url,
         clock=outside.clock,
     )

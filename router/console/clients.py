@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from router.console import client_form
-from router.console.visit import Page, Visit
+from router.console.visit import Page, Visit, leave_out_same_email
 
 
 async def show_clients(visit: Visit) -> Response:
@@ -34,10 +34,11 @@ async def show_client(visit: Visit) -> Response:
 
 
 async def change(visit: Visit) -> Response:
-    client = visit.part("client")
+    client = await find_client(visit)
     body = client_form.body_of(client_form.read_values(visit.form))
-    await visit.send("PATCH", visit.path("clients", client), body)
-    return visit.go("clients", client, done="client-saved")
+    body = leave_out_same_email(visit, body, client, "notify_email")
+    await visit.send("PATCH", visit.path("clients", client["id"]), body)
+    return visit.go("clients", client["id"], done="client-saved")
 
 
 async def delete(visit: Visit) -> Response:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from router.console import assistants, calls, clients, hooks, keys, numbers, settings
+from router.console.confirming import Confirming
 from router.console.drawing import Drawing
 from router.console.gate import Gate
 from router.console.services import ConsoleServices
@@ -21,10 +22,13 @@ _MEDIA: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/sv
 
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:
-    """/console and everything below it."""
+    """/console and everything below it, and /confirm."""
     gate = Gate(services, Drawing(services.home, services.providers))
     door = SigningIn(services, gate)
+    confirming = Confirming(services.confirmations, gate.drawing)
     return [
+        Route("/confirm", gate.open(confirming.ask), methods=["GET"]),
+        Route("/confirm", gate.open(confirming.confirm), methods=["POST"]),
         Route("/console", gate.open(door.lead_on), methods=["GET"]),
         Route("/console/sign-in", gate.open(door.show_form), methods=["GET"]),
         Route("/console/sign-in", gate.open(door.sign_in), methods=["POST"]),

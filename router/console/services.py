@@ -14,6 +14,7 @@ from adapters.registry import Declarations
 from crypto import Keyring
 from router.clock import Clock
 from router.console.kinds import Kinds, kinds_of
+from router.mail import Confirmations
 from router.peers import Proxies
 
 
@@ -43,6 +44,7 @@ class ConsoleServices:
     keyring: Keyring
     sessions: Sessions
     proxies: Proxies
+    confirmations: Confirmations
     public_url: str
     clock: Clock
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from router.console.drawing import see_other
 from router.console.forms import Form
-from router.console.visit import Page, Visit
+from router.console.visit import Page, Visit, leave_out_same_email
 
 _TOKEN_FIELDS: Final = ("token_name", "token_role", "token_expires_at")
 
@@ -43,7 +43,7 @@ async def save(visit: Visit) -> Response:
         "retention_days": values["retention_days"],
         "fallback_providers": {"all": None, "none": []}.get(values["stand_in"], values["order"]),
     }
-    await visit.send("PATCH", visit.path(), body)
+    await visit.send("PATCH", visit.path(), leave_out_same_email(visit, body, visit.agency, "alert_email"))
     return visit.go("settings", done="settings-saved")
 
 

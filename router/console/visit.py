@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote, urlencode
@@ -97,6 +97,13 @@ class Visit:
     def ask(self, question: str, back: str, **facts: str) -> Response:
         """The page that asks before something is deleted, for browsers that have not asked in a dialog."""
         return self.render("confirm.html", question=CONFIRMATIONS[question], facts=facts, back=back)
+
+
+def leave_out_same_email(visit: Visit, body: dict[str, Any], before: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """An address that the operator enters counts as confirmed; one that the operator's form only repeats does not."""
+    if visit.session.is_admin and body[field] == before[field]:
+        return {name: value for name, value in body.items() if name != field}
+    return body
 
 
 Answer: TypeAlias = Callable[[Visit], Awaitable[Response | ASGIApp]]

@@ -123,6 +123,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "assistants.synced": "Assistants synced again",
     "call.deleted": "Call deleted",
     "client.created": "Client created",
+    "email.confirmed": "Email address confirmed",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",
     "console.signed_in": "Signed in to the console",
@@ -210,3 +211,10 @@ def mode_choices() -> list[tuple[str, str, str]]:
 
 def mode_options() -> list[tuple[str, str]]:
     return [(name, title) for name, (title, _) in MODES.items()]
+
+
+def say_email(hint: str, confirmed: bool | None) -> str:
+    """The hint of a field with an email address."""
+    if confirmed is not False:
+        return hint
+    return f"{hint} Not confirmed yet: emails wait for up to 7 days. Save to send the link again, once a day at most."

@@ -20,7 +20,7 @@ from router.accounts import REQUEST_SECONDS, Accounts
 from router.calls.events import note_within, state_of
 from router.clock import Clock
 from router.jobs import Job, JobRunner
-from router.mail import Attachment, Letters, Mail, post
+from router.mail import Attachment, Letters, Mail, UnconfirmedError, post
 from router.messages.mailbox import MAIL_DUE
 from router.store.calls.calls import find_agency_call
 from router.store.messages.voicemails import Message, claim_due_mail, find_message, set_mail_state
@@ -94,7 +94,7 @@ class MessageMail:
     async def write(self, ids: Mapping[str, Any]) -> Mail | None:
         """None: the message is gone or was mailed already, or the client no longer wants mail.
 
-        Raises ProviderError while the recording may still become available.
+        Raises UnconfirmedError, and ProviderError while the recording may still become available.
         """
         message = await find_message(self.database.settings, ids["voicemail_id"])
         if message is None or message.mail_state != "posted":
@@ -102,6 +102,8 @@ class MessageMail:
         if message.notify_email is None:
             await set_mail_state(self.database.settings, message.id, "none")
             return None
+        if not message.notify_email_confirmed:
+            raise UnconfirmedError
         audio = await self._fetch_audio(message)
         caller = message.from_number if is_e164(message.from_number) else "a withheld number"
         text = _TEXT.format(

@@ -11,6 +11,7 @@ from router.assistants.removing import Removal
 from router.errors import InvalidError, UnreachableError, require
 from router.ids import new_id
 from router.keys.saving import activate_provider
+from router.mail import Confirmations
 from router.messages.retention import Retention
 from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.release import Release
@@ -36,6 +37,7 @@ class Agencies:
     release: Release
     leftover_keys: LeftoverKeys
     removal: Removal
+    confirmations: Confirmations
 
     async def find(self, agency_id: str) -> Agency:
         """Raises NotFoundError."""
@@ -52,6 +54,8 @@ class Agencies:
             created_at=self.changes.clock(),
         )
         async with self.changes.begin(author, agency.id) as change:
+            if alert_email is not None:  # only the operator creates agencies
+                agency = replace(agency, alert_email_confirmed=True)
             await insert_agency(change.connection, agency)
             await change.record("agency.created", agency.id)
             return change.done(agency)
@@ -65,6 +69,9 @@ class Agencies:
             if active is not None and await find_key_in_use(change.connection, agency.id, active) is None:
                 raise explain_no_key(active, self.providers.label(active))
             changed = _merge(agency, wanted)
+            if "alert_email" in wanted:
+                confirmed = await self.confirmations.enter(change.connection, agency.id, changed.alert_email, author)
+                changed = replace(changed, alert_email_confirmed=confirmed)
             await update_agency(change.connection, changed)
             await self._want_newly_reached(change.connection, agency, changed)
             await change.record("agency.changed", agency.id)

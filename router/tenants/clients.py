@@ -10,6 +10,7 @@ from router.definitions import RoutingSettings
 from router.dialling import Dialling
 from router.errors import InvalidError, require
 from router.ids import new_id
+from router.mail import Confirmations
 from router.numbers.configuration import make_fallback
 from router.numbers.fallbacks import Fallbacks
 from router.numbers.release import Release, forget_numbers
@@ -38,6 +39,7 @@ class Clients:
     fallbacks: Fallbacks
     release: Release
     dialling: Dialling
+    confirmations: Confirmations
 
     async def find(self, agency_id: str, client_id: str) -> Client:
         """Raises NotFoundError."""
@@ -51,6 +53,7 @@ class Clients:
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
             await _refuse_own_number(change.connection, client)
+            client = await self._enter_email(change.connection, client, author)
             await insert_client(change.connection, client)
             await self.wanted.want_client(change.connection, client)
             await change.record("client.created", client.id)
@@ -66,6 +69,8 @@ class Clients:
             self._check_phones(changed, fields)
             if changed.personal_phone != client.personal_phone:
                 await _refuse_own_number(change.connection, changed)
+            if "notify_email" in fields:
+                changed = await self._enter_email(change.connection, changed, author)
             await update_client(change.connection, changed)
             await self.wanted.want_client(change.connection, changed)
             if make_fallback(client, "") != make_fallback(changed, ""):
@@ -88,6 +93,10 @@ class Clients:
             await delete_client(change.connection, agency_id, client.id)
             await change.record("client.deleted", client_id)
             change.done(None)
+
+    async def _enter_email(self, connection: Connection, client: Client, author: Author) -> Client:
+        confirmed = await self.confirmations.enter(connection, client.agency_id, client.notify_email, author)
+        return replace(client, notify_email_confirmed=confirmed)
 
     def _check(self, client: Client) -> None:
         known = ", ".join(self.providers)

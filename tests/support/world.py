@@ -168,6 +168,14 @@ class World:
             now,
         )
 
+    async def set_alert_email(self, client: Client, address: str) -> None:
+        """As if the address had confirmed."""
+        await self.db.execute(
+            "UPDATE agencies SET alert_email = $2, alert_email_confirmed = true WHERE id = $1",
+            client.agency_id,
+            address,
+        )
+
     def carrier(
         self,
         client: Client,

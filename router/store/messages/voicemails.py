@@ -73,6 +73,7 @@ class Message:
     mail_state: str
     client_name: str
     notify_email: str | None
+    notify_email_confirmed: bool | None
     routing: dict[str, Any]
 
 
@@ -117,7 +118,8 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
 async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
     statement = """
         SELECT v.id, v.agency_id, v.client_id, v.call_id, k.call_sid, v.account_sid, v.recording_sid, v.from_number,
-               v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email, c.routing
+               v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email,
+               c.notify_email_confirmed, c.routing
           FROM voicemails v
           JOIN calls k ON k.id = v.call_id
           JOIN clients c ON c.id = v.client_id

@@ -22,6 +22,7 @@ class Agency:
     fallback_providers: tuple[str, ...] | None
     created_at: datetime
     retention_days: int | None = None  # None: for ever
+    alert_email_confirmed: bool | None = None  # None without an address
 
 
 _COLUMNS: Final = columns(Agency)

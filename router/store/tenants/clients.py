@@ -30,6 +30,7 @@ class Client:
     routing: dict[str, Any]
     assistant: dict[str, Any] | None
     created_at: datetime
+    notify_email_confirmed: bool | None = None  # None without an address
 
     @property
     def language(self) -> str:

@@ -19,6 +19,7 @@ async def test_an_agency_begins_without_a_provider_and_says_so(api):
         "active_provider": None,
         "fallback_providers": None,
         "alert_email": "ops@acme.example",
+        "alert_email_confirmed": True,
         "retention_days": None,
         "created_at": "2026-03-02T12:00:00Z",
     }
@@ -30,8 +31,11 @@ async def test_what_a_change_leaves_out_stays_and_null_clears(api):
     path = f"/v1/agencies/{agency['id']}"
     renamed = await api.patch(path, {"name": "Acme Voice"})
     assert renamed == agency | {"name": "Acme Voice"}
-    assert await api.patch(path, {"alert_email": None}) == renamed | {"alert_email": None}
-    assert await api.patch(path, {}) == renamed | {"alert_email": None}
+    assert await api.patch(path, {"alert_email": None}) == renamed | {
+        "alert_email": None,
+        "alert_email_confirmed": None,
+    }
+    assert await api.patch(path, {}) == renamed | {"alert_email": None, "alert_email_confirmed": None}
 
 
 async def test_no_fallback_providers_differs_from_every_fallback_provider(api):

@@ -48,6 +48,7 @@ async def test_a_client_needs_but_a_name(api):
         "name": "Bella's Salon",
         "personal_phone": None,
         "notify_email": None,
+        "notify_email_confirmed": None,
         "provider": None,
         "caller_id": "caller",
         "routing": DEFAULT_ROUTING,

@@ -34,7 +34,7 @@ async def test_each_message_is_mailed_once_with_what_it_says(database_dsn: str, 
         ) as world,
     ):
         client = await world.add_client(routing={"mode": "voicemail"})
-        await world.db.execute("UPDATE clients SET notify_email = 'owner@example.com'")
+        await world.db.execute("UPDATE clients SET notify_email = 'owner@example.com', notify_email_confirmed = true")
         await world.call(client, Script(message_says="The first one."))
         await wait_until(lambda: are_delivered(world, 1))
 

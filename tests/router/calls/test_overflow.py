@@ -197,7 +197,7 @@ async def telling(database_dsn: str, tmp_path: Path, mail_server: MailServer) ->
 
 async def test_the_agency_gets_one_mail_when_its_lines_are_not_enough(telling: World, mail_server: MailServer):
     client = await telling.add_client(providers=["vapi", "retell"])
-    await telling.db.execute("UPDATE agencies SET alert_email = 'alerts@agency.test' WHERE id = $1", client.agency_id)
+    await telling.set_alert_email(client, "alerts@agency.test")
     await give_lines(telling, client, "vapi", 1)
     for _ in range(3):
         await ring(telling, client)
@@ -210,7 +210,7 @@ async def test_the_agency_gets_one_mail_when_its_lines_are_not_enough(telling: W
 async def test_a_key_that_a_provider_refuses_a_call_with_is_found_out_and_told(telling: World, mail_server: MailServer):
     """Long before its next look on schedule: the refused call brings it about."""
     client = await telling.add_client(providers=["vapi", "retell"])
-    await telling.db.execute("UPDATE agencies SET alert_email = 'alerts@agency.test' WHERE id = $1", client.agency_id)
+    await telling.set_alert_email(client, "alerts@agency.test")
     await telling.db.execute(
         "UPDATE keys SET check_at = now() + interval '1 day', checked_at = now() - interval '5 minutes'"
     )

@@ -75,6 +75,7 @@ async def console_url(
         keyring=services.keyring,
         sessions=ended,
         proxies=services.proxies,
+        confirmations=services.areas.confirmations,
         public_url=public_url or url_of(listening),
         clock=services.clock,
     )

@@ -128,3 +128,23 @@ async def test_a_read_tokens_visitor_may_look_and_is_told_when_a_change_is_refus
     assert page.status == 403
     assert "may only read" in page.words
     assert (await api.get(agency.path))["name"] == "Bright Voice"
+
+
+async def test_an_address_that_has_not_confirmed_is_shown_and_not_confirmed_by_the_operators_form(
+    browser: Browser, stranger: Browser, api: Api, agency: Agency
+):
+    client = await api.new_client(agency)
+    at_client = f"clients/{client['id']}"
+    for place, field in (("settings", "alert_email"), (at_client, "notify_email")):
+        assert "Not confirmed yet" not in (await browser.open(place)).words
+        await browser.fill_in(
+            await browser.open(place), "/settings" if place == "settings" else "", **{field: "a@example.com"}
+        )
+        assert "Not confirmed yet" in (await browser.open(place)).words
+    await stranger.sign_in(ADMIN_TOKEN)
+    operator = Browser(stranger.http, agency.id)
+    for place, action in (("settings", "/settings"), (at_client, "")):
+        await operator.fill_in(await operator.open(place), action, name="Renamed")
+        assert "Not confirmed yet" in (await operator.open(place)).words
+    await operator.fill_in(await operator.open("settings"), "/settings", alert_email="b@example.com")
+    assert (await api.get(agency.path))["alert_email_confirmed"] is True

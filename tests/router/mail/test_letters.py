@@ -31,6 +31,11 @@ async def server():
 async def agencies(database):
     for agency_id in ("agency_1", "agency_2"):
         await insert(database.settings, "agencies", id=agency_id, name=agency_id)
+        for name in ("acme", "single", *(f"many{number}" for number in range(5))):
+            address = {"notify_email": f"{name}@example.com", "notify_email_confirmed": True}
+            await insert(
+                database.settings, "clients", id=f"{agency_id}.{name}", agency_id=agency_id, name=name, **address
+            )
 
 
 @pytest.fixture
@@ -41,7 +46,7 @@ def runner(database, database_dsn, server, monkeypatch):
 
 
 def runner_with(database, dsn, mailer):
-    letters = Letters(mailer, database)
+    letters = Letters(mailer, database, 100)
 
     async def write(ids):
         if ids["client_id"] == "gone":
@@ -119,7 +124,7 @@ async def test_an_agency_with_many_letters_lets_anothers_go_first(database, data
     """Each of the first agency's letters takes long to write: its recording is slow to fetch."""
     monkeypatch.setattr("router.jobs.turns._SECONDS", 0.0)
     held, writing, most = asyncio.Event(), Counter(), Counter()
-    letters = Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), database)
+    letters = Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), database, 100)
 
     async def write(ids):
         agency_id = ids["agency_id"]

@@ -28,7 +28,9 @@ async def server():
 
 @pytest.fixture
 def letters(server, services):
-    return Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), services.database)
+    return Letters(
+        Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), services.database, 100
+    )
 
 
 @pytest.fixture
@@ -156,6 +158,6 @@ async def test_a_client_without_an_address_gets_none(api, services, sandbox, let
 
 async def test_without_a_mail_server_nothing_piles_up(api, services, sandbox, database_dsn):
     await leave_message(api, services, sandbox)
-    letters = Letters(None, services.database)
+    letters = Letters(None, services.database, 100)
     await deliver(services, letters, make_runner(database_dsn, letters, services))
     assert (await state(services), await told(services)) == ("none", [])

@@ -7,7 +7,8 @@ CREATE TABLE agencies (
     former_provider    text,
     fallback_providers text[],
     retention_days     integer,
-    created_at         timestamptz NOT NULL
+    created_at         timestamptz NOT NULL,
+    alert_email_confirmed boolean
 );
 
 -- `made_by` is "admin" or a token's id; `makers` are all tokens that led to this one and still exist, the first one first.
@@ -36,6 +37,7 @@ CREATE TABLE clients (
     routing        jsonb NOT NULL,
     assistant      jsonb,
     created_at     timestamptz NOT NULL,
+    notify_email_confirmed boolean,
     UNIQUE (agency_id, id)
 );
 CREATE INDEX clients_of_agency ON clients (agency_id, created_at, id);

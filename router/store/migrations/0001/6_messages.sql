@@ -18,7 +18,8 @@ CREATE TABLE voicemails (
 CREATE INDEX voicemails_of_agency ON voicemails (agency_id, at DESC, id DESC);
 CREATE INDEX voicemails_to_mail ON voicemails (at) WHERE mail_state = 'new';
 
--- What a letter says is written from `ids` when it is sent. An attempt under way moves `due_at` ahead.
+-- What a letter says is written from `ids` when it is sent. An attempt under way moves `due_at` ahead. `waits`: its address
+-- has not confirmed.
 CREATE TABLE letters (
     id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
@@ -26,7 +27,26 @@ CREATE TABLE letters (
     ids       jsonb NOT NULL,
     once      text NOT NULL,
     tried     integer NOT NULL DEFAULT 0,
+    waits     boolean NOT NULL DEFAULT false,
+    posted_at timestamptz NOT NULL,
     due_at    timestamptz NOT NULL,
     UNIQUE (kind, once)
 );
 CREATE INDEX letters_of_agency ON letters (agency_id, due_at);
+
+-- When a mailbox last got a link by which to confirm that it wants an agency's mail.
+CREATE TABLE confirmation_links (
+    id        text NOT NULL UNIQUE,
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    mailbox   text NOT NULL,
+    address   text NOT NULL,
+    sent_at   timestamptz NOT NULL,
+    PRIMARY KEY (agency_id, mailbox)
+);
+
+-- Mails sent for an agency in `hour`.
+CREATE TABLE mail_counts (
+    agency_id text PRIMARY KEY REFERENCES agencies ON DELETE CASCADE,
+    hour      timestamptz NOT NULL,
+    sent      integer NOT NULL
+);
