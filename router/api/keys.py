@@ -186,6 +186,9 @@ def _add_voice_key(router: APIRouter, provider: Declaration[Any]) -> None:
     router.put(f"{_PATH}/{provider.name}", **_save(provider.label))(save_key)
 
 
+_NOT_COMPROMISED: Final = WebhookToken()  # what a request without a body says
+
+
 def _add_webhook_token(router: APIRouter, provider: Declaration[Any]) -> None:
     kind = provider.name
 
@@ -197,9 +200,9 @@ def _add_webhook_token(router: APIRouter, provider: Declaration[Any]) -> None:
         response_model=KeyReply,
     )
     async def renew_webhook_token(
-        agency: OwnAgency, author: By, tokens: Tokens, body: WebhookToken | None = None
+        agency: OwnAgency, author: By, tokens: Tokens, body: WebhookToken = _NOT_COMPROMISED
     ) -> ShownKey:
-        return await tokens.renew(agency, kind, author, compromised=body is not None and body.compromised)
+        return await tokens.renew(agency, kind, author, compromised=body.compromised)
 
 
 def _add_carrier_key(router: APIRouter) -> None:
