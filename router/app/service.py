@@ -23,7 +23,7 @@ from router.clock import Clock, utc_now
 from router.dialling import Dialling
 from router.events.deliveries import Deliveries
 from router.health import ServiceHealth
-from router.jobs import JobRunner
+from router.jobs import JobRunner, Turns
 from router.mail import Letters, Mailer, read_smtp_url
 from router.peers import Proxies, WrongTokens
 from router.settings import Settings, reveal
@@ -165,7 +165,8 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     areas.sync_work.register(runner)
     areas.message_mail.register(runner, letters)
     runner.repeat("agencies.retention", "23 3 * * *", areas.retention.apply)
-    deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock)
+    turns = Turns(outside.database, outside.clock)
+    deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock, turns)
     deliveries.register(runner)
     calls.overdue.register(runner)
     calls.unseen.register(runner)

@@ -73,6 +73,7 @@ class Deliveries:
     keyring: Keyring
     receivers: Receivers
     clock: Callable[[], datetime]
+    turns: Turns
 
     def register(self, runner: JobRunner) -> None:
         runner.handle(DELIVER, partial(self.deliver, slow=False), at_once=_AT_ONCE)
@@ -108,7 +109,7 @@ class Deliveries:
         """One turn of an agency's slow, or other, endpoints."""
         agency_id = str(job.payload["agency_id"])
         find_next = partial(find_next_delivery, self.database.settings, agency_id, slow=slow)
-        await Turns(self.database, self.clock).take(job, find_next, partial(self._deliver_some, agency_id, slow=slow))
+        await self.turns.take(job, find_next, partial(self._deliver_some, agency_id, slow=slow))
 
     async def _deliver_some(self, agency_id: str, *, slow: bool) -> bool:
         now = self.clock()

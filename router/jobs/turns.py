@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -33,6 +33,8 @@ async def ask_for_turn(connection: Connection, name: str, agency_id: str) -> Non
 class Turns:
     database: Database
     clock: Clock
+    # Turns that are over here and not in the database, because it was away: by kind and agency, with their leases.
+    _unended: dict[tuple[str, str], datetime] = field(default_factory=dict, init=False)
 
     async def take(
         self, job: Job, find_next: Callable[[], Awaitable[datetime | None]], work: Callable[[], Awaitable[bool]]
@@ -43,6 +45,7 @@ class Turns:
         if not await self._is_due(find_next):
             return
         pool, agency_id, now = self.database.settings, str(job.payload["agency_id"]), self.clock()
+        await self._end(job.name, agency_id)
         if not await begin_turn(pool, job.name, agency_id, now, now + _LEASE):
             raise Again(_BUSY_SECONDS)
         try:
@@ -50,7 +53,8 @@ class Turns:
             while await work() and time.monotonic() < over:
                 pass
         finally:
-            await end_turn(pool, job.name, agency_id, now + _LEASE)
+            self._unended[job.name, agency_id] = now + _LEASE
+            await self._end(job.name, agency_id)
         if await self._is_due(find_next):
             raise Again
 
@@ -60,3 +64,9 @@ class Turns:
         if at is not None and at > now:
             raise Again((at - now).total_seconds())
         return at is not None
+
+    async def _end(self, kind: str, agency_id: str) -> None:
+        lease = self._unended.get((kind, agency_id))
+        if lease is not None:
+            await end_turn(self.database.settings, kind, agency_id, lease)
+            self._unended.pop((kind, agency_id), None)

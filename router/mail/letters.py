@@ -75,6 +75,7 @@ class Letters:
         self._database = database
         self._most_an_hour = most_an_hour
         self._clock = clock
+        self._turns = Turns(database, clock)
         self._to_anyone: set[str] = set()
         self._mailer = mailer
         self._writers: dict[str, Writer] = {}
@@ -119,7 +120,7 @@ class Letters:
         """One turn of an agency."""
         agency_id = str(job.payload["agency_id"])
         find_next = partial(find_next_letter, self._database.settings, agency_id)
-        await Turns(self._database, self._clock).take(job, find_next, partial(self._send_next, agency_id))
+        await self._turns.take(job, find_next, partial(self._send_next, agency_id))
 
     async def _send_next(self, agency_id: str) -> bool:
         pool, now = self._database.settings, self._clock()

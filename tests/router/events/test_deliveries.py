@@ -20,7 +20,7 @@ from adapters.receivers import Receivers
 from router.clock import utc_now
 from router.events import deliveries as module
 from router.events.deliveries import Deliveries
-from router.jobs import JobRunner, RetryPolicy
+from router.jobs import JobRunner, RetryPolicy, Turns
 from router.store.calls.records import InsertEvent
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
@@ -104,7 +104,9 @@ async def deliveries(services: Services, database_dsn: str, monkeypatch) -> Asyn
     monkeypatch.setattr(module, "POLICY", RetryPolicy(first=timedelta(milliseconds=50), factor=1, attempts=6))
     monkeypatch.setattr(module, "_SHORT_REST", timedelta())
     monkeypatch.setattr(module, "_REST", timedelta())
-    deliveries = Deliveries(services.database, services.keyring, services.receivers, utc_now)
+    deliveries = Deliveries(
+        services.database, services.keyring, services.receivers, utc_now, Turns(services.database, utc_now)
+    )
     runner = JobRunner(database_dsn)
     deliveries.register(runner)
     running = asyncio.create_task(runner.run())
@@ -242,7 +244,9 @@ async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
     endpoint = await register(api, agency, url)
     await note(services, "e1")
     strict = Receivers()
-    strict_deliveries = Deliveries(services.database, services.keyring, strict, utc_now)
+    strict_deliveries = Deliveries(
+        services.database, services.keyring, strict, utc_now, Turns(services.database, utc_now)
+    )
     await strict_deliveries.fan_out([agency.id])
     runner = JobRunner(database_dsn)
     strict_deliveries.register(runner)

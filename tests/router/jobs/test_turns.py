@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from router.clock import utc_now
-from router.jobs import JobRunner, Turns, ask_for_turn
+from router.jobs import Job, JobRunner, Turns, ask_for_turn
 from router.store.pool import Database
 from router.store.turns import begin_turn, end_turn
 from tests.router.jobs.conftest import running
@@ -98,6 +98,27 @@ async def test_a_turn_of_a_dead_process_ends_by_itself(database):
     assert await begin_turn(pool, WORK, "busy", until, later)
     await end_turn(pool, WORK, "busy", until)  # the dead process was only slow
     assert not await begin_turn(pool, WORK, "busy", until, later)
+
+
+async def test_a_turn_whose_end_the_database_missed_keeps_no_one_waiting(database, monkeypatch):
+    turns, job, worked = Turns(database, utc_now), Job(WORK, {"agency_id": "busy"}, 1), []
+
+    async def find_next() -> datetime | None:
+        return None if len(worked) == 2 else AT
+
+    async def work() -> bool:
+        worked.append(1)
+        return False
+
+    async def lose_the_database(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as away:
+        away.setattr("router.jobs.turns.end_turn", lose_the_database)
+        with pytest.raises(ConnectionResetError):
+            await turns.take(job, find_next, work)
+    await turns.take(job, find_next, work)
+    assert len(worked) == 2
 
 
 async def test_an_agency_that_is_gone_has_no_turn(database, database_dsn, captured_events):
