@@ -11,7 +11,7 @@ INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 # Processes that tests start would otherwise compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check lint matrix chaos bench fuzz lock clean
+.PHONY: run test check lint matrix chaos siege bench fuzz lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -32,6 +32,9 @@ matrix: $(VENV)/.test
 
 chaos: $(VENV)/.test
 	$(BIN)/python -m tests.chaos
+
+siege: $(VENV)/.test
+	$(BIN)/python -m tests.siege
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -26,6 +24,7 @@ from router.hygiene import MEMORY_IS_OVERWRITTEN
 from router.settings import load_settings
 from router.store.schema import migrate
 from tests.chaos.machinery import Postgres, free_port, make_environment
+from tests.support.processes import running, wait_until_it_answers
 from tests.support.signed_requests import call_form
 from tests.support.world import Client, FakeClock, World
 
@@ -35,7 +34,6 @@ _WARM_UP = 300
 _AGENCIES = 50
 _ACCOUNT, _TOKEN = "AC" + "5" * 32, "auth-token-of-the-bench"
 _PUBLIC_URL = "http://bench.test"
-_START_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -77,7 +75,7 @@ async def run(folder: Path, *, calls: int, at_once: int) -> Report:
         stack.callback(postgres.stop)
         await migrate(postgres.dsn)
         far_end = free_port()
-        stack.enter_context(_running(["tests.bench.far_end"], {"BENCH_PORT": str(far_end)}))
+        stack.enter_context(running(["tests.bench.far_end"], {"BENCH_PORT": str(far_end)}))
         keys = new_key_entry()
         provider = f"http://127.0.0.1:{far_end}"
         clients, environment = await _make_world(stack, postgres, keys, provider)
@@ -140,9 +138,9 @@ async def _make_world(
 
 async def _start_floor(stack: contextlib.AsyncExitStack, name: str, environment: Mapping[str, str]) -> Side:
     port = free_port()
-    process = stack.enter_context(_running(["tests.bench.floor"], {**environment, "BENCH_PORT": str(port)}))
+    process = stack.enter_context(running(["tests.bench.floor"], {**environment, "BENCH_PORT": str(port)}))
     url = f"http://127.0.0.1:{port}"
-    await _wait_until_it_answers(f"{url}/")
+    await wait_until_it_answers(f"{url}/")
     return Side(name, url, process)
 
 
@@ -151,39 +149,10 @@ async def _start_service(
 ) -> Side:
     port = free_port()
     own = {"CALLROUTER_PORT": str(port), "CALLROUTER_DATA_DIR": str(folder / "data")}
-    process = stack.enter_context(_running(["router", "serve", "--no-jobs"], {**environment, **own}))
+    process = stack.enter_context(running(["router", "serve", "--no-jobs"], {**environment, **own}))
     url = f"http://127.0.0.1:{port}"
-    await _wait_until_it_answers(f"{url}/readyz")
+    await wait_until_it_answers(f"{url}/readyz")
     return Side(name, url, process)
-
-
-@contextlib.contextmanager
-def _running(command: list[str], environment: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """A module of ours as a process, which is ended with the block. Its log is thrown away, but written."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=make_environment(dict(environment)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-async def _wait_until_it_answers(url: str) -> None:
-    """Anything but a refusal and a 503."""
-    async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            with contextlib.suppress(httpx.ConnectError):
-                if (await client.get(url)).status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                    return
-            await asyncio.sleep(0.05)
 
 
 async def _call(
