@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from router.keys import rounds
 from router.telemetry import metrics
 from tests.support.database_proxy import proxied
 from tests.support.mail_server import MailServer, running_mail_server
@@ -185,8 +186,11 @@ async def mail_server() -> AsyncIterator[MailServer]:
 
 
 @pytest.fixture
-async def telling(database_dsn: str, tmp_path: Path, mail_server: MailServer) -> AsyncIterator[World]:
-    """A world with jobs and mail."""
+async def telling(
+    database_dsn: str, tmp_path: Path, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """A world with jobs and mail, whose keys are looked at every second."""
+    monkeypatch.setattr(rounds, "_ROUNDS_AT", "* * * * * *")
     mail: dict[str, Any] = {
         "smtp_url": SecretStr(f"smtp://127.0.0.1:{mail_server.port}"),
         "mail_from": "calls@example.com",
