@@ -199,14 +199,19 @@ async def test_alerts_wait_for_the_address_too(tenant: Tenant) -> None:
 
 
 async def test_a_mailbox_gets_one_link_in_a_day(tenant: Tenant) -> None:
+    """In whichever spelling of its address: which one is current when the link is sent is a matter of time."""
+
+    def count() -> int:
+        return len([mail for mail in tenant.server.mails if is_link(mail)])
+
     for address in (OWNER, "owner+1@example.com", "OWNER@example.com", None, OWNER):
         await tenant.save(address)
-    await tenant.wait_for_link()
+    await wait_until(count)
     await wait_until(tenant.idle)
-    assert len([mail for mail in tenant.server.mails if is_link(mail)]) == 1
+    assert count() == 1
     tenant.world.clock.advance(DAY)
     await tenant.save(OWNER)
-    await wait_until(lambda: len(tenant.links()) == 2)
+    await wait_until(lambda: count() == 2)
 
 
 async def test_a_link_is_valid_for_seven_days(tenant: Tenant) -> None:
