@@ -24,6 +24,7 @@ from router.health import ServiceHealth
 from router.settings import Settings, load_settings
 from router.store.sealed import key_context, webhook_token_context
 from tests.support.serving import listen, serve_app, url_of
+from tests.support.waiting import wait_until
 
 OWNER = "+15005550123"
 CALLER = "+14155550123"
@@ -228,6 +229,15 @@ class World:
 
     async def find_call(self, timeline: Timeline) -> Any:
         return await self.db.fetchrow("SELECT * FROM calls WHERE call_sid = $1", timeline.call_sid)
+
+    async def find_ended_call(self, timeline: Timeline) -> Any:
+        """On a busy machine the end may have gone into the spool first, and arrives from there."""
+
+        async def find() -> Any:
+            call = await self.find_call(timeline)
+            return call if call is not None and call["ended_at"] is not None else None
+
+        return await wait_until(find)
 
     async def events(self, timeline: Timeline) -> list[tuple[str, str | None, str | None]]:
         """The call's timeline: event, provider, reason; in order."""

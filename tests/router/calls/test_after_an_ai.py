@@ -128,7 +128,7 @@ async def test_a_caller_who_hangs_up_on_the_ai_is_left_alone(world: World, provi
     timeline = await world.call(client, Script(caller="hangs-up-during-ai"))
     assert placed_legs(timeline) == [(provider, "answered")]
     assert [world.asked(name) for name in others] == [0, 0]
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert (call["outcome"], call["answered_by"]) == ("ai", "ai")
     assert call["ended_at"] is not None
 

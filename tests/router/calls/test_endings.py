@@ -58,7 +58,7 @@ async def test_every_call_ends_once_and_with_the_outcome_that_it_had(world: Worl
     client = await world.add_client(providers=[provider], routing=routing)
     call_sid = new_call_sid()
     timeline = await world.call(client, script, call_sid=call_sid, meanwhile=reporting(world, client, call_sid))
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert call["outcome"] == outcome
     assert call["ended_at"] is not None
     assert await ended_events(world, call_sid) == [outcome]

@@ -213,7 +213,7 @@ async def failures(world: World, timeline: Timeline) -> list[tuple[str | None, s
 
 async def assert_well_handled(world: World, client: Client, timeline: Timeline, fault: str, *, outcome: str) -> None:
     """Recorded as it was, each provider asked once at most, and every one of the carrier's requests answered well."""
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert (call["outcome"], call["answered_by"]) == (outcome, outcome)
     assert call["ended_at"] is not None
     asked = [provider for event, provider, _ in await world.events(timeline) if event == "handoff.requested"]

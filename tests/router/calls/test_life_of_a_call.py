@@ -122,7 +122,7 @@ def check_asked_once(world: World) -> None:
 
 
 async def check_record(world: World, timeline: Timeline) -> None:
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert call["outcome"] in outcomes_of(timeline), (call["outcome"], timeline.answered_by)
     assert call["ended_at"] is not None
     events = Counter(event for event, _, _ in await world.events(timeline))

@@ -221,7 +221,7 @@ async def test_the_caller_ends_up_where_the_ladder_says(
     assert timeline.failures == []
     asked = Counter(name for name in scenario.providers for _ in range(world.asked_with(client, name)))
     assert asked == Counter(scenario.asked)
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert call["outcome"] == scenario.outcome
     assert call["ended_at"] is not None
     events = Counter(event for event, _, _ in await world.events(timeline))

@@ -100,7 +100,7 @@ async def test_the_caller_reaches_the_person_whatever_twilio_does(world: World, 
     assert ["being put through" in told for told in assistant.told] == [True]
     assert [(leg.who, leg.status) for leg in timeline.legs] == [("ai", "answered"), ("owner", "answered")]
     assert timeline.recordings == []
-    call = await world.find_call(timeline)
+    call = await world.find_ended_call(timeline)
     assert (call["outcome"], call["ended_at"] is not None) == ("owner", True)
     assert "call.transferring" in await events_of(world, timeline)
 
