@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from adapters.portable import Lines
+from crypto.secret import Secret
 
 ROUTER_CALL_ID = "router_call_id"
 TWILIO_CALL_SID = "twilio_call_sid"
@@ -91,6 +92,16 @@ class Target:
     assistant_id: str | None = None
     registration: str | None = None
     mode: str | None = None  # how a registration is reached, if there are several ways
+    sealed_address: str | None = field(
+        default=None, repr=False
+    )  # where it is reached, if its import told that: a secret
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTarget(Target):
+    """A target with its address, for one request."""
+
+    address: Secret = field(default_factory=lambda: Secret(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,18 @@ class NumberHandoff:
     lines: Lines | None = None
 
 
-Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff
+@dataclass(frozen=True, slots=True)
+class RedirectHandoff:
+    """The provider takes the call over with its own document, at an address that holds a secret. None of our documents
+    follows: the carrier asks us again only if that address fails.
+    """
+
+    url: Secret
+    provider_call_id: str | None = None
+    lines: Lines | None = None
+
+
+Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff | RedirectHandoff
 """`lines` is what the provider's reply says about the agency's lines, this call included."""
 
 

@@ -20,6 +20,7 @@ from twilio.twiml.voice_response import (
     Number,
     Parameter,
     Record,
+    Redirect,
     Reject,
     Say,
     Sip,
@@ -27,7 +28,7 @@ from twilio.twiml.voice_response import (
     VoiceResponse,
 )
 
-from adapters.base import Handoff, NumberHandoff, SipHandoff, StreamHandoff
+from adapters.base import Handoff, NumberHandoff, RedirectHandoff, SipHandoff, StreamHandoff
 from router.phrases import phrase_locale, phrases_for, say_locale
 
 ACCEPT_DIGIT: Final = "1"
@@ -52,6 +53,8 @@ def hand_over(handoff: Handoff, leg: AiLeg) -> str:
     match handoff:
         case StreamHandoff():
             return _connect(handoff, leg)
+        case RedirectHandoff():
+            return _render(Redirect(handoff.url.reveal(), method="POST"))
         case SipHandoff():
             noun: TwiML = Sip(handoff.uri, username=handoff.username, password=handoff.password)
         case NumberHandoff():

@@ -1,21 +1,35 @@
-"""Calls: an inbound session dialled by SIP, or a Bland number dialled as any number; key checks.
+"""Calls: redirected to the address that Bland's import wrote, or an inbound session dialled by SIP, or a Bland number
+dialled as any number; key checks.
 
-Bland docs: Create inbound session, SIP integration, Get inbound number. The assistant is on Bland's number (the
-registration), so a target has none. That a carrier can dial the SIP edge with a session follows from two pages of these
-docs, but none says so; mode "number" does not depend on it.
+Bland docs: Get inbound number, Create inbound session, SIP integration. The assistant is on Bland's number (the
+registration), so a target has none. The address is not documented, but is what Bland itself gives the carrier for each
+imported number. That a carrier can dial the SIP edge with a session follows from two pages of these docs, but none says
+so, and only a number that was attached there is taken.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from adapters.base import Handoff, InboundCall, KeyCheck, NumberHandoff, SipHandoff, Target, bad_request
+from adapters.base import (
+    Handoff,
+    InboundCall,
+    KeyCheck,
+    NumberHandoff,
+    OpenedTarget,
+    RedirectHandoff,
+    SipHandoff,
+    Target,
+    bad_request,
+)
+from adapters.bland.address import is_import_address
 from adapters.bland.api import Client, number_path
 from adapters.facets import Missing
 from adapters.phone import is_e164
 from adapters.replies import find, is_sip_address, malformed, number
+from crypto.secret import Secret
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,900}")
 
@@ -23,18 +37,26 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,900}")
 class Calls:
     """Takes a call whose number has a registration: the E.164 number at Bland that holds the assistant.
 
-    A session is not a call yet: it expires by itself, and has no id by which to end it.
+    Whichever way it goes, Bland is asked first: a key that it refuses leaves the call to the next rung. A session is not
+    a call yet: it expires by itself, and has no id by which to end it.
     """
 
     def missing(self, target: Target) -> Missing | None:
-        return None if target.registration else "registration"
+        awaits_address = target.mode == "redirect" and target.sealed_address is None
+        return None if target.registration and not awaits_address else "registration"
 
     async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
         registration = target.registration or ""
         if not is_e164(registration):
             raise bad_request("the registration at Bland is not an E.164 number")
+        if target.mode == "redirect":
+            if not isinstance(target, OpenedTarget) or not is_import_address(target.address):
+                raise bad_request("the address that Bland's import wrote on the number is not known")
+            await _prove_ownership(client, registration)
+            return RedirectHandoff(_with_variables(target.address, call))
         if target.mode == "number":
-            return await _number(client, registration)
+            await _prove_ownership(client, registration)
+            return NumberHandoff(registration)
         return await _session(client, call, registration)
 
     async def check_key(self, client: Client) -> KeyCheck:
@@ -57,7 +79,13 @@ async def _session(client: Client, call: InboundCall, registration: str) -> SipH
     return SipHandoff(uri)
 
 
-async def _number(client: Client, registration: str) -> NumberHandoff:
-    """Only checks that the key owns the number: dialling another one would be in vain."""
+async def _prove_ownership(client: Client, registration: str) -> None:
+    """Check that the key owns the number: handing a call to another one would be in vain."""
     client.read_object(await client.send("GET", number_path(registration)))
-    return NumberHandoff(registration)
+
+
+def _with_variables(address: Secret, call: InboundCall) -> Secret:
+    """Further parameters of the address become variables of the call, as the session's `request_data` does."""
+    return Secret(
+        f"{address.reveal().partition('#')[0]}&{urlencode({**call.variables, **call.metadata}, quote_via=quote)}"
+    )

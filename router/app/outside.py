@@ -24,12 +24,12 @@ from router.dialling import Dialling
 from router.events.feed import EventFeed
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
-from router.routing.route import Access
+from router.routing.route import Access, Route
 from router.settings import Settings, reveal
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
-from router.store.sealed import key_context
+from router.store.sealed import key_context, registration_address_context
 from router.telemetry import metrics
 from router.vault import Vault
 
@@ -104,6 +104,7 @@ def make_outside(
             partial(_open_access, vault.keyring),
             settings.handoff_timeout,
             Dialling(settings.allowed_prefixes),
+            partial(_open_address, vault.keyring),
             circuits,
         ),
         live_carrier=Twilio(http, settings.twilio_url),
@@ -139,3 +140,8 @@ async def _look_at_database(dsn: str, guard: Guard) -> None:
 
 def _open_access(keyring: Keyring, agency_id: str, access: Access) -> Secret:
     return keyring.open(access.sealed_key or "", *key_context(agency_id, access.provider, access.key_version))
+
+
+def _open_address(keyring: Keyring, route: Route, access: Access) -> Secret:
+    context = registration_address_context(route.agency_id, route.number, access.provider)
+    return keyring.open(access.target.sealed_address or "", *context)

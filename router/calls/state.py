@@ -12,11 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from crypto import Keyring, OpenError
 from router.calls.steps import INBOUND, Step, StepText
 from router.ids import derive_id
-from router.routing.route import Route, Rung
+from router.routing.route import Access, Route, Rung
 from router.store.calls.records import InsertCall
 
 _MOST_BYTES: Final = 64 * 1024
-_LONGEST_GREETING: Final = 1200  # bytes
+_LONGEST_GREETING: Final = 960  # bytes
+_LONGEST_ADDRESS: Final = 600  # characters, of a registration's sealed address
 
 Agencies: TypeAlias = tuple[str, ...] | None
 """For which agencies a request of the carrier's is proven: those whose tokens fit it. None: for all, by the platform's."""
@@ -99,7 +100,8 @@ def seal_state(keyring: Keyring, state: CallState) -> str:
 def _lighten(state: CallState) -> CallState:
     """Drop the opening hours, because the ladder is built, and the keys of providers that are not on it.
 
-    A very long greeting is dropped too: it is read from the database again, or replaced by ours while that is away.
+    A very long greeting is dropped too: it is read from the database again, or replaced by ours while that is away. So is
+    a very long address of a registration.
     """
     route, routing = state.route, state.route.routing
     ahead = {rung.provider for rung in (state.rung, *state.rungs) if rung is not None}
@@ -108,10 +110,16 @@ def _lighten(state: CallState) -> CallState:
         greeting = None
     light = replace(
         route,
-        accesses=tuple(access for access in route.without_lines().accesses if access.provider in ahead),
+        accesses=tuple(_lighten_access(one) for one in route.without_lines().accesses if one.provider in ahead),
         routing=replace(routing, hours=None, voicemail_greeting=greeting),
     )
     return replace(state, route=light)
+
+
+def _lighten_access(access: Access) -> Access:
+    if len(access.target.sealed_address or "") <= _LONGEST_ADDRESS:
+        return access
+    return replace(access, target=replace(access.target, sealed_address=None))
 
 
 def open_state(keyring: Keyring, sealed: str, call_id: str) -> CallState:

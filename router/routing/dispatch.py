@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from adapters.base import ErrorKind, Handoff, InboundCall, NumberHandoff, ProviderError
+from adapters.base import ErrorKind, Handoff, InboundCall, NumberHandoff, OpenedTarget, ProviderError, Target
 from adapters.portable import Lines
 from adapters.provider import Provider
 from crypto import OpenError, Secret, clear_frames
@@ -30,6 +30,11 @@ _STOP_SECONDS: Final = 5.0  # for ending a late handoff at the provider
 
 
 OpenKey: TypeAlias = Callable[[str, Access], Secret]
+OpenAddress: TypeAlias = Callable[[Route, Access], Secret]
+
+
+def _open_none(_route: Route, _access: Access) -> Secret:
+    raise OpenError("addresses of registrations cannot be opened here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class Dispatcher:
     open_key: OpenKey
     handoff_timeout: float
     dialling: Dialling = field(default_factory=Dialling)
+    open_address: OpenAddress = _open_none
     circuits: Circuits = field(default_factory=Circuits)
     bulkheads: Bulkheads = field(default_factory=Bulkheads)
     _late: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -151,9 +157,11 @@ class Dispatcher:
         return free is None or free > self.bulkheads.waiting(route.agency_id, provider)
 
     def has_readable_key(self, provider: str, route: Route) -> bool:
-        """Whether the stored key opens. A live call finds that out when it uses the key."""
+        """Whether the stored key opens, and the registration's address. A live call finds that out when it uses them."""
+        access = route.access(provider)
         try:
-            self.open_key(route.agency_id, route.access(provider))
+            self.open_key(route.agency_id, access)
+            self._open_target(route, access)
         except OpenError:
             return False
         return True
@@ -201,7 +209,9 @@ class Dispatcher:
         access, adapter = route.access(provider), self.providers[provider]
         try:
             handoff = adapter.calls.hand_off(
-                adapter.open(self.open_key(route.agency_id, access), budget + _LATE_SECONDS), call, access.target
+                adapter.open(self.open_key(route.agency_id, access), budget + _LATE_SECONDS),
+                call,
+                self._open_target(route, access),
             )
         except OpenError:
             record(Unreadable(provider, access.key_version))
@@ -213,6 +223,14 @@ class Dispatcher:
         request = asyncio.create_task(handoff, name=f"handoff-{provider}")
         request.add_done_callback(lambda _: self.bulkheads.leave(route.agency_id, provider))
         return request, permit
+
+    def _open_target(self, route: Route, access: Access) -> Target:
+        """Raises OpenError."""
+        target = access.target
+        if target.sealed_address is None:
+            return target
+        address = self.open_address(route, access)
+        return OpenedTarget(target.assistant_id, target.registration, target.mode, target.sealed_address, address)
 
     def _await_late(
         self, provider: str, route: Route, request: asyncio.Task[Handoff], started: float, record: Record

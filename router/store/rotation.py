@@ -18,6 +18,7 @@ from router.store.sealed import (
     endpoint_secret_context,
     key_context,
     leftover_carrier_key_context,
+    registration_address_context,
     registration_context,
     reply_context,
     webhook_secret_context,
@@ -94,6 +95,15 @@ PLACES: Final = (
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_parts = $5
         """,
         registration_context,
+    ),
+    Place(
+        ("registrations", "sealed_address"),
+        """SELECT agency_id, e164, provider, sealed_address FROM registrations ORDER BY agency_id, e164, provider""",
+        """
+        UPDATE registrations SET sealed_address = $4
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND sealed_address = $5
+        """,
+        registration_address_context,
     ),
     Place(
         ("former_registrations", "sealed_parts"),

@@ -45,6 +45,11 @@ def registration_context(agency_id: str, e164: str, provider: str) -> Context:
     return ("registration", agency_id, e164, provider)
 
 
+def registration_address_context(agency_id: str, e164: str, provider: str) -> Context:
+    """For the address that a provider's import wrote on the number: whoever knows it can use the account there."""
+    return ("registration-address", agency_id, e164, provider)
+
+
 def endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
     """For the secret that signs deliveries to an agency's endpoint."""
     return ("endpoint-secret", agency_id, endpoint_id)

@@ -117,7 +117,7 @@ _ROUTE: Final = f"""
            (SELECT jsonb_object_agg(s.provider, s.remote_id)
               FROM assistants s
              WHERE s.client_id = n.client_id AND s.usable) AS assistants,
-           (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode))
+           (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode, r.sealed_address))
               FROM registrations r
              WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
       FROM numbers n
@@ -361,5 +361,5 @@ def _read_accesses(
     keys: Mapping[str, Any], assistants: Mapping[str, str], registrations: Mapping[str, Any]
 ) -> Iterable[Access]:
     for provider, (sealed, version, lines_free) in keys.items():
-        registration, mode = registrations.get(provider, (None, None))
-        yield Access(provider, Target(assistants.get(provider), registration, mode), sealed, version, lines_free)
+        target = Target(assistants.get(provider), *registrations.get(provider, ()))
+        yield Access(provider, target, sealed, version, lines_free)

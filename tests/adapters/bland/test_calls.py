@@ -1,4 +1,4 @@
-"""Bland takes calls by a session over SIP or at its number, and tells what a key is good for."""
+"""Bland takes calls by redirect, by a session over SIP or at its number, and tells what a key is good for."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base import ErrorKind, KeyCheck, NumberHandoff, SipHandoff, Target
+from adapters.base import ErrorKind, KeyCheck, NumberHandoff, OpenedTarget, RedirectHandoff, SipHandoff, Target
+from adapters.bland.address import is_import_address
 from adapters.http import Http
 from adapters.provider import Provider
+from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.loopback import Script, reply, serving
 from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
@@ -20,6 +22,8 @@ pytestmark = pytest.mark.anyio
 NUMBER = "+15557770000"
 TARGET = Target(registration=NUMBER)
 BY_NUMBER = Target(registration=NUMBER, mode="number")
+ADDRESS = f"https://server.aws.dc8.bland.ai/incoming?encrypted_key={CANARY}&user_id=u1&region=dc8"
+BY_REDIRECT = OpenedTarget(registration=NUMBER, mode="redirect", sealed_address="sealed", address=Secret(ADDRESS))
 SIP = "us2.sip.bland.ai:5061;transport=tls;secure=true"
 METADATA = {"router_call_id": "call_123", "twilio_call_sid": "CA1"}
 UNAUTHORIZED = {"data": None, "errors": [{"error": "AUTH_FAILURE", "message": "Unauthorized"}]}
@@ -75,6 +79,54 @@ async def test_asks_for_the_number_and_dials_it(http: Http):
     assert server.last.headers["authorization"] == CANARY
 
 
+async def test_asks_for_the_number_and_redirects_to_the_address_of_the_import(http: Http):
+    async with serving(reply(200, {"phone_number": NUMBER, "prompt": "…"})) as server:
+        bland = as_provider(http, server.url)
+        handoff = await bland.calls.hand_off(bland.open(KEY, 5), CALL, BY_REDIRECT)
+    assert isinstance(handoff, RedirectHandoff)
+    assert handoff.url.reveal() == (
+        f"{ADDRESS}&client_name=%C3%85ngstr%C3%B6m%20%26%20S%C3%B6hne%20%3CDental%3E&caller_number=%2B15550001111"
+        f"&router_call_id=call_123&twilio_call_sid={CALL.call_sid}"
+    )
+    assert server.last.target.replace("%2B", "+") == f"/v1/inbound/{NUMBER}"
+    assert not shows(repr(handoff), repr(BY_REDIRECT))
+
+
+ADDRESSES = {
+    ADDRESS: True,
+    "https://us.api.bland.ai/incoming?any=1&encrypted_key=k": True,
+    "https://bland.ai/incoming?encrypted_key=k#rt=3000": True,
+    "https://bland.ai:8443/incoming?encrypted_key=k": True,
+    "https://server.aws.dc8.bland.ai/incoming": False,
+    "https://server.aws.dc8.bland.ai/incoming?encrypted_key=": False,
+    "http://server.aws.dc8.bland.ai/incoming?encrypted_key=k": False,
+    "https://notbland.ai/incoming?encrypted_key=k": False,
+    "https://bland.ai.evil.example/incoming?encrypted_key=k": False,
+    "https://server.bland.ai@evil.example/incoming?encrypted_key=k": False,
+    "https://evil@server.bland.ai/incoming?encrypted_key=k": False,
+    "https://evil.example/?encrypted_key=k&x=.bland.ai": False,
+    "https://calls.example.com/webhooks/twilio/voice": False,
+    "https://[bland.ai/incoming?encrypted_key=k": False,
+    "https://bland.ai:port/incoming?encrypted_key=k": False,
+    "https://bland.ai/incoming?encrypted_key=k\r\nx": False,
+    f"https://bland.ai/incoming?encrypted_key={'k' * 2000}": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("address", "fits"), ADDRESSES.items())
+async def test_only_an_address_that_blands_import_wrote_gets_calls(http: Http, address: str, fits: bool):
+    assert is_import_address(Secret(address)) == fits
+    target = OpenedTarget(registration=NUMBER, mode="redirect", sealed_address="sealed", address=Secret(address))
+    async with serving(reply(200, {"phone_number": NUMBER})) as server:
+        bland = as_provider(http, server.url)
+        if fits:
+            await bland.calls.hand_off(bland.open(KEY, 5), CALL, target)
+        else:
+            error = await error_of(bland.calls.hand_off(bland.open(KEY, 5), CALL, target))
+            assert (error.kind, len(server.asked)) == (ErrorKind.BAD_REQUEST, 0)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureFixture, fault: str):
     caplog.set_level(logging.DEBUG)
@@ -83,7 +135,7 @@ async def test_every_failure_has_its_kind(http: Http, caplog: pytest.LogCaptureF
     assert not shows(caplog.text)
 
 
-@pytest.mark.parametrize("target", [TARGET, BY_NUMBER], ids=["sip", "number"])
+@pytest.mark.parametrize("target", [TARGET, BY_NUMBER, BY_REDIRECT], ids=["sip", "number", "redirect"])
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
@@ -122,7 +174,15 @@ async def test_a_registration_that_is_no_number_is_asked_for_nowhere(http: Http,
 
 
 @pytest.mark.parametrize(
-    ("target", "missing"), [(TARGET, None), (Target(), "registration"), (Target(assistant_id="a"), "registration")]
+    ("target", "missing"),
+    [
+        (TARGET, None),
+        (BY_NUMBER, None),
+        (Target(), "registration"),
+        (Target(assistant_id="a"), "registration"),
+        (Target(registration=NUMBER, mode="redirect"), "registration"),
+        (Target(registration=NUMBER, mode="redirect", sealed_address="sealed"), None),
+    ],
 )
 def test_what_a_client_still_lacks(target: Target, missing: str | None):
     assert as_provider(Http(), "").calls.missing(target) == missing

@@ -27,21 +27,23 @@ CREATE INDEX numbers_by_e164 ON numbers (e164);
 CREATE INDEX numbers_to_look_at ON numbers (look_after NULLS FIRST) WHERE carrier = 'twilio' AND state = 'active';
 
 -- Made by us (`ours`) or given. `state`: registered, pending or failed. `sealed_parts` may hold a secret. `assistant_id`
--- and `fallback` are what it was given, with that version of the key.
+-- and `fallback` are what it was given, with that version of the key. `sealed_address`: what the provider's import wrote
+-- on the number, in mode redirect.
 CREATE TABLE registrations (
-    agency_id    text NOT NULL,
-    e164         text NOT NULL,
-    provider     text NOT NULL,
-    remote_id    text,
-    mode         text,
-    state        text NOT NULL DEFAULT 'registered',
-    error        text,
-    ours         boolean NOT NULL DEFAULT false,
-    sealed_parts text,
-    assistant_id text,
-    fallback     text,
-    key_version  integer,
-    leased_until timestamptz,
+    agency_id      text NOT NULL,
+    e164           text NOT NULL,
+    provider       text NOT NULL,
+    remote_id      text,
+    mode           text,
+    state          text NOT NULL DEFAULT 'registered',
+    error          text,
+    ours           boolean NOT NULL DEFAULT false,
+    sealed_parts   text,
+    sealed_address text,
+    assistant_id   text,
+    fallback       text,
+    key_version    integer,
+    leased_until   timestamptz,
     PRIMARY KEY (agency_id, e164, provider),
     FOREIGN KEY (agency_id, e164) REFERENCES numbers (agency_id, e164) ON DELETE CASCADE
 );
