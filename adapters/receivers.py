@@ -84,13 +84,15 @@ class Receivers:
         for address in addresses:
             require_public(host, address)
 
-    async def deliver(self, url: str, body: bytes, *, event_id: str, at: int, secret: Secret, limit: float) -> Receipt:
+    async def deliver(
+        self, url: str, body: bytes, *, content_type: str, event_id: str, at: int, secret: Secret, limit: float
+    ) -> Receipt:
         """One attempt, within `limit` seconds. `at` in seconds since the epoch. Raises ForbiddenAddressError, and
         ProviderError for a receiver that could not be reached.
         """
         target = self._read(url)
         headers = {
-            "Content-Type": "application/cloudevents+json",
+            "Content-Type": content_type,
             "User-Agent": "callrouter-webhooks",
             "webhook-id": event_id,
             "webhook-timestamp": str(at),

@@ -59,8 +59,8 @@ def describe(routes: Sequence[BaseRoute], public_url: str) -> dict[str, Any]:
         "token": {"type": "http", "scheme": "bearer", "description": "The operator's token, or an agency's"}
     }
     # Added here, because FastAPI leaves out null values.
-    sent = document["webhooks"]["call-event"]["post"]["requestBody"]["content"][webhooks.MEDIA_TYPE]
-    sent["example"] = webhooks.EXAMPLE
+    for sent in document["webhooks"]["call-event"]["post"]["requestBody"]["content"].values():
+        sent["example"] = webhooks.EXAMPLE
     document["security"] = [{"token": []}]
     whole: dict[str, Any] = _write_whole_numbers(document)
     return whole

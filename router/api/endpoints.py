@@ -13,7 +13,7 @@ from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.api.tokens import ShownOnce
 from router.events import endpoints as domain
-from router.fields import Input, Output, ShortenedAddress, WrittenTime
+from router.fields import LEFT_OUT, Change, Input, Output, ShortenedAddress, WrittenTime
 from router.store.events import deliveries as store_deliveries
 from router.store.events import endpoints as store
 from router.telemetry import CALL_EVENTS
@@ -25,6 +25,12 @@ router = resource("endpoints")
 
 EndpointId = Annotated[str, Path(description="The id of the endpoint")]
 Work = Annotated[domain.Endpoints, Use(domain.Endpoints)]
+
+
+ContentType = Annotated[
+    store.ContentType,
+    Field(description="The Content-Type of its deliveries. The body is the same CloudEvent with either."),
+]
 
 
 def _known_events(names: list[str]) -> list[str]:
@@ -55,6 +61,7 @@ class NewEndpoint(Input):
         ),
         AfterValidator(_known_events),
     ]
+    content_type: ContentType = "application/json"
 
 
 class EndpointReply(Output):
@@ -66,6 +73,7 @@ class EndpointReply(Output):
         Field(description="Where events are posted; only its scheme and host if the token may only read"),
     ]
     events: Annotated[list[str], Field(description='["*"] for all, or names of events')]
+    content_type: ContentType
     resting_until: Annotated[
         datetime | None, Field(description="It failed recently, and is not tried again before then")
     ]
@@ -86,8 +94,8 @@ class EndpointList(ListOf[EndpointReply]):
     """One page of endpoints, oldest first."""
 
 
-class EndpointChange(Input):
-    """What changes about an endpoint."""
+class EndpointChange(Change):
+    """Fields that are left out do not change."""
 
     paused: Annotated[
         bool,
@@ -95,7 +103,8 @@ class EndpointChange(Input):
             description="true: deliver nothing there, and give up what waits. false: resume with the events from now on; "
             "replay delivers those in between. An endpoint that answers 410 Gone is paused by us."
         ),
-    ]
+    ] = LEFT_OUT
+    content_type: ContentType = LEFT_OUT
 
 
 class DeliveryReply(Output):
@@ -146,14 +155,17 @@ async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endp
     """New events are posted there as CloudEvents, signed by Standard Webhooks, at least once and in no order; the header
     webhook-id is the event's id. Failures are retried for a day.
     """
-    return await endpoints.register(agency, body.url, body.events, author)
+    return await endpoints.register(agency, body.url, body.events, body.content_type, author)
 
 
-@router.patch(_ONE, summary="Pause or resume a webhook endpoint", response_model=EndpointReply)
+@router.patch(_ONE, summary="Change, pause or resume a webhook endpoint", response_model=EndpointReply)
 async def change_endpoint(
     agency: OwnAgency, endpoint: EndpointId, body: EndpointChange, author: By, endpoints: Work
 ) -> store.WebhookEndpoint:
-    return await endpoints.set_paused(agency, endpoint, author, paused=body.paused)
+    given = {
+        name: getattr(body, name) if name in body.model_fields_set else None for name in EndpointChange.model_fields
+    }
+    return await endpoints.change(agency, endpoint, author, **given)
 
 
 @router.delete(_ONE, summary="Remove a webhook endpoint", status_code=204)

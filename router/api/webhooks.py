@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from fastapi import APIRouter, Header
 from pydantic import Field
 
 from router.api.calls import CallReply, EventReply
 from router.fields import Output
+from router.store.events.endpoints import ContentType
 from router.telemetry import CALL_EVENTS, EVENTS
 
 router = APIRouter(tags=["endpoints"])
 
-MEDIA_TYPE: Final = "application/cloudevents+json"
+MEDIA_TYPES: Final[tuple[str, ...]] = get_args(ContentType)
 _NAMES: Final = sorted(CALL_EVENTS)
 EXAMPLE: Final = {
     "specversion": "1.0",
@@ -82,7 +83,7 @@ class CallEvent(Output):
 @router.post(
     "call-event",
     summary="A call event, sent to an endpoint",
-    description="Posted as `application/cloudevents+json`, at least once and in no order. Answer 2xx within ten seconds; "
+    description="Posted with the endpoint's `content_type`, at least once and in no order. Answer 2xx within ten seconds; "
     "any other answer is retried for a day. Verify the signature by Standard Webhooks with the secret that was shown "
     "when the endpoint was registered, and detect repeats by webhook-id.\n\n"
     + "\n".join(f"- `{name}`: {EVENTS[name].meaning}" for name in _NAMES),
@@ -94,7 +95,7 @@ class CallEvent(Output):
         "security": [],
         "requestBody": {
             "required": True,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/CallEvent"}}},
+            "content": {one: {"schema": {"$ref": "#/components/schemas/CallEvent"}} for one in MEDIA_TYPES},
         },
     },
 )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from router.console.api import ApiProblem
 from router.console.visit import Page, Visit
+from router.console.words import CONTENT_TYPES
 from router.telemetry import CALL_EVENTS
 
 _SPANS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -19,7 +20,7 @@ async def show_hooks(visit: Visit, fresh: dict[str, Any] | None = None) -> Respo
     return visit.render(
         "hooks.html",
         endpoints=await visit.api.list_all(visit.path("endpoints")),
-        values=_read_values(visit) if visit.refusal else {"url": "", "which": "all", "events": []},
+        values=_read_values(visit) if visit.refusal else {"url": "", "which": "all", "events": [], "content_type": ""},
         events=sorted(CALL_EVENTS),
         fresh=fresh,
         errors=visit.errors(_place),
@@ -28,7 +29,8 @@ async def show_hooks(visit: Visit, fresh: dict[str, Any] | None = None) -> Respo
 
 async def create(visit: Visit) -> Response:
     values = _read_values(visit)
-    body = {"url": values["url"], "events": values["events"] if values["which"] == "some" else ["*"]}
+    events = values["events"] if values["which"] == "some" else ["*"]
+    body = {"url": values["url"], "events": events, "content_type": values["content_type"] or next(iter(CONTENT_TYPES))}
     return await show_hooks(visit, await visit.send("POST", visit.path("endpoints"), body))
 
 
@@ -36,7 +38,7 @@ async def show_hook(visit: Visit) -> Response:
     endpoint = await _find(visit)
     deliveries, cursor = await visit.list_page("endpoints", endpoint["id"], "deliveries")
     older = cursor and visit.url("webhooks", endpoint["id"], cursor=cursor)
-    return visit.render("hook.html", endpoint=endpoint, deliveries=deliveries, older=older)
+    return visit.render("hook.html", endpoint=endpoint, deliveries=deliveries, older=older, errors=visit.errors())
 
 
 async def replay(visit: Visit) -> Response:
@@ -44,6 +46,12 @@ async def replay(visit: Visit) -> Response:
     body = {"since": (visit.services.clock() - span).isoformat()}
     await visit.send("POST", visit.path("endpoints", visit.part("endpoint"), "replay"), body)
     return visit.go("webhooks", visit.part("endpoint"), done="replayed")
+
+
+async def change(visit: Visit) -> Response:
+    body = {"content_type": visit.form.text("content_type")}
+    await visit.send("PATCH", visit.path("endpoints", visit.part("endpoint")), body)
+    return visit.go("webhooks", visit.part("endpoint"), done="endpoint-saved")
 
 
 async def resume(visit: Visit) -> Response:
@@ -68,18 +76,19 @@ async def _find(visit: Visit) -> dict[str, Any]:
 
 
 def _read_values(visit: Visit) -> dict[str, Any]:
-    return {**visit.form.texts("url", "which"), "events": visit.form.get_all("events")}
+    return {**visit.form.texts("url", "which", "content_type"), "events": visit.form.get_all("events")}
 
 
 def _place(field: str) -> str | None:
     name = field.partition(".")[0]
-    return name if name in {"url", "events"} else None
+    return name if name in {"url", "events", "content_type"} else None
 
 
 PAGES: Final = (
     Page("GET", "/webhooks", show_hooks),
     Page("POST", "/webhooks", create, show_hooks),
     Page("GET", "/webhooks/{endpoint}", show_hook),
+    Page("POST", "/webhooks/{endpoint}", change, show_hook),
     Page("POST", "/webhooks/{endpoint}/replay", replay),
     Page("POST", "/webhooks/{endpoint}/resume", resume),
     Page("POST", "/webhooks/{endpoint}/delete", delete),

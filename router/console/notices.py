@@ -63,6 +63,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "call-deleted": "The call, its transcript and its messages are deleted.",
     "voicemail-deleted": "The message is deleted, also at the carrier.",
     "replayed": "The events are being sent again.",
+    "endpoint-saved": "Saved. It holds for all deliveries from now on.",
     "endpoint-resumed": "The address receives events again.",
     "endpoint-deleted": "The address is removed and receives no more events.",
     "settings-saved": "Saved. The change applies from the next call on.",

@@ -80,6 +80,11 @@ EVENTS: Final[Mapping[str, str]] = {
     "voicemail.absent": "No message was left",
 }
 
+CONTENT_TYPES: Final[Mapping[str, str]] = {
+    "application/json": "application/json, which most programs read",
+    "application/cloudevents+json": "application/cloudevents+json, for CloudEvents libraries",
+}
+
 DELIVERIES: Final[Mapping[str, tuple[str, str]]] = {
     "waiting": ("Waiting", "plain"),
     "again": ("Failed, will be retried", "warn"),
@@ -128,6 +133,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "client.deleted": "Client deleted",
     "console.signed_in": "Signed in to the console",
     "endpoint.created": "Webhook address added",
+    "endpoint.changed": "Webhook address changed",
     "endpoint.paused": "Webhook address paused",
     "endpoint.resumed": "Webhook address resumed",
     "endpoint.deleted": "Webhook address removed",

@@ -166,6 +166,7 @@ class Deliveries:
             receipt = await self.receivers.deliver(
                 due.endpoint.url,
                 body,
+                content_type=due.endpoint.content_type,
                 event_id=due.event_id,
                 at=int(self.clock().timestamp()),
                 secret=secret,

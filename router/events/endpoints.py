@@ -16,6 +16,7 @@ from router.ids import new_id
 from router.store.changes import Author, Changes
 from router.store.events.deliveries import find_replays, list_events_since, replay_deliveries
 from router.store.events.endpoints import (
+    ContentType,
     WebhookEndpoint,
     delete_endpoint,
     find_endpoint,
@@ -24,6 +25,7 @@ from router.store.events.endpoints import (
     lock_endpoint,
     pause_endpoint,
     resume_endpoint,
+    set_content_type,
 )
 from router.store.events.feed import find_end
 from router.store.sealed import endpoint_secret_context
@@ -41,6 +43,7 @@ class IssuedEndpoint:
     id: str
     url: str
     events: list[str]
+    content_type: ContentType
     resting_until: datetime | None
     paused: bool
     gone_at: datetime | None
@@ -59,7 +62,9 @@ class Endpoints:
     keyring: Keyring = field(repr=False)
     receivers: Receivers
 
-    async def register(self, agency_id: str, url: str, events: list[str], author: Author) -> IssuedEndpoint:
+    async def register(
+        self, agency_id: str, url: str, events: list[str], content_type: ContentType, author: Author
+    ) -> IssuedEndpoint:
         """Raises InvalidError for an address that is not allowed, ConflictError for one endpoint too many."""
         try:
             await self.receivers.check(url)
@@ -69,6 +74,7 @@ class Endpoints:
             id=new_id("endpoint"),
             url=url,
             events=events,
+            content_type=content_type,
             resting_until=None,
             paused=False,
             gone_at=None,
@@ -84,6 +90,7 @@ class Endpoints:
                 agency_id=agency_id,
                 url=url,
                 events=events,
+                content_type=content_type,
                 sealed=self.keyring.seal(made.secret, *endpoint_secret_context(agency_id, made.id)),
                 position=await find_end(change.connection),
                 resting_until=None,
@@ -109,17 +116,22 @@ class Endpoints:
         """Raises NotFoundError."""
         return require(await find_endpoint(self.changes.database.settings, agency_id, endpoint_id), "endpoint")
 
-    async def set_paused(self, agency_id: str, endpoint_id: str, author: Author, *, paused: bool) -> WebhookEndpoint:
-        """Pause or resume deliveries. Nothing that happens while they are paused is delivered. Raises NotFoundError."""
+    async def change(
+        self, agency_id: str, endpoint_id: str, author: Author, *, paused: bool | None, content_type: ContentType | None
+    ) -> WebhookEndpoint:
+        """None: as it is. Nothing that happens while deliveries are paused is delivered. Raises NotFoundError."""
         await self.find(agency_id, endpoint_id)
         async with self.changes.begin(author, agency_id) as change:
             endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
             if paused and not endpoint.paused:
                 await pause_endpoint(change.connection, endpoint_id, "the endpoint was paused")
                 await change.record("endpoint.paused", endpoint_id)
-            if endpoint.paused and not paused:
+            if endpoint.paused and paused is False:
                 await resume_endpoint(change.connection, endpoint_id, await find_end(change.connection))
                 await change.record("endpoint.resumed", endpoint_id)
+            if content_type not in (None, endpoint.content_type):
+                await set_content_type(change.connection, endpoint_id, content_type)
+                await change.record("endpoint.changed", endpoint_id)
             return change.done(require(await lock_endpoint(change.connection, endpoint_id), "endpoint"))
 
     async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:

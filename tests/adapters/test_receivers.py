@@ -71,7 +71,9 @@ async def receivers() -> AsyncIterator[Receivers]:
 
 async def deliver(receivers: Receivers, url: str, limit: float = 10):
     at = int(datetime.now(UTC).timestamp())
-    return await receivers.deliver(url, BODY, event_id="event_1", at=at, secret=SECRET, limit=limit)
+    return await receivers.deliver(
+        url, BODY, content_type="application/json", event_id="event_1", at=at, secret=SECRET, limit=limit
+    )
 
 
 async def test_the_official_library_verifies_what_we_send(receivers, receiver, url):
@@ -350,5 +352,7 @@ async def test_a_host_that_cannot_be_looked_up_is_refused_at_saving(error):
 async def test_no_error_holds_the_secret(receivers):
     canary = Secret("whsec_" + "Y2FuYXJ5" * 4)
     with pytest.raises(ProviderError) as error:
-        await receivers.deliver("http://127.0.0.1:9/x", BODY, event_id="e", at=1, secret=canary, limit=5)
+        await receivers.deliver(
+            "http://127.0.0.1:9/x", BODY, content_type="application/json", event_id="e", at=1, secret=canary, limit=5
+        )
     assert canary.reveal() not in f"{error.value!r} {error.value.args} {error.value.__cause__!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
@@ -14,6 +14,9 @@ from router.store.pool import Connection
 from router.store.rows import columns, fetch_column, read, returns_row
 
 EVERYTHING: Final = "*"
+
+ContentType: TypeAlias = Literal["application/json", "application/cloudevents+json"]
+"""What deliveries are declared as; the body is the same. Many receivers read `application/json` only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class WebhookEndpoint:
     agency_id: str
     url: str
     events: Sequence[str]
+    content_type: ContentType
     sealed: str = field(repr=False)
     position: Position
     resting_until: datetime | None
@@ -47,13 +51,14 @@ def read_endpoint(row: asyncpg.Record) -> WebhookEndpoint:
 async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
     await connection.execute(
         """
-        INSERT INTO endpoints (id, agency_id, url, events, sealed, xid, seq, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6::text::xid8, $7, $8)
+        INSERT INTO endpoints (id, agency_id, url, events, content_type, sealed, xid, seq, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7::text::xid8, $8, $9)
         """,
         endpoint.id,
         endpoint.agency_id,
         endpoint.url,
         endpoint.events,
+        endpoint.content_type,
         endpoint.sealed,
         str(endpoint.position.xid),
         endpoint.position.seq,
@@ -105,6 +110,11 @@ async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: s
     """With its deliveries. Whether there was one."""
     statement = """DELETE FROM endpoints WHERE agency_id = $1 AND id = $2 RETURNING id"""
     return await returns_row(connection, statement, agency_id, endpoint_id)
+
+
+async def set_content_type(connection: Connection, endpoint_id: str, content_type: ContentType) -> None:
+    """Of all deliveries from now on, also those that wait."""
+    await connection.execute("""UPDATE endpoints SET content_type = $2 WHERE id = $1""", endpoint_id, content_type)
 
 
 async def pause_endpoint(connection: Connection, endpoint_id: str, error: str) -> None:

@@ -33,6 +33,24 @@ async def test_it_may_hear_of_some_events_only(browser: Browser, api: Api, agenc
     assert endpoint["events"] == ["call.ended", "voicemail.received"]
 
 
+async def test_its_content_type_is_chosen_and_changed(browser: Browser, api: Api, agency: Agency):
+    async def current() -> str:
+        return (await api.get(f"{agency.path}/endpoints"))["items"][0]["content_type"]
+
+    await add(browser)
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    assert await current() == "application/json"
+    page = await browser.open(f"webhooks/{endpoint['id']}")
+    saved = await browser.fill_in(page, endpoint["id"], content_type="application/cloudevents+json")
+    assert "Saved." in saved.words
+    assert await current() == "application/cloudevents+json"
+    refused = await browser.fill_in(page, endpoint["id"], content_type="text/plain")
+    assert (refused.status, await current()) == (422, "application/cloudevents+json")
+    await api.delete(f"{agency.path}/endpoints/{endpoint['id']}")
+    await add(browser, content_type="application/cloudevents+json")
+    assert await current() == "application/cloudevents+json"
+
+
 @pytest.mark.parametrize(("values", "field"), [({"url": "ftp://x"}, "url"), ({"which": "some"}, "events")])
 async def test_an_error_is_shown_at_its_field(browser: Browser, values: dict, field: str):
     page = await add(browser, **values)

@@ -147,11 +147,49 @@ async def test_an_event_arrives_signed_with_its_call(api, services, agency, deli
     await wait_for_states(api, agency, endpoint, delivered=1)
     [(headers, body)] = receiver.taken
     event = Webhook(endpoint["secret"]).verify(body, headers)
-    assert headers["content-type"] == "application/cloudevents+json"
+    assert headers["content-type"] == endpoint["content_type"] == "application/json"
     assert (event["specversion"], event["id"], event["type"]) == ("1.0", "e1", "call.answered")
     assert event["source"] == agency.path
     assert event["subject"] == event["data"]["event"]["call_id"] == event["data"]["call"]["id"] == "call_1"
     assert event["data"]["call"]["from"] == "+14155550123"
+
+
+CLOUDEVENTS = "application/cloudevents+json"
+
+
+async def test_the_content_type_is_the_endpoint_s_and_the_body_the_same(
+    api, services, agency, deliveries, receiver, url
+):
+    """n8n and Express read application/json only."""
+    endpoint = await register(api, agency, url, content_type=CLOUDEVENTS)
+    path = f"{agency.path}/endpoints/{endpoint['id']}"
+    await note(services, "e1")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    for body in ({"content_type": "application/json"}, {"paused": False}, {}):
+        changed = await api.patch(path, body, token=agency.token)
+        assert (changed["content_type"], changed["paused"]) == ("application/json", False)
+    await replay(api, agency, endpoint)
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    [(first, body), (second, again)] = receiver.taken
+    assert (first["content-type"], second["content-type"]) == (CLOUDEVENTS, "application/json")
+    assert body == again
+    assert [Webhook(endpoint["secret"]).verify(body, headers)["id"] for headers in (first, second)] == ["e1", "e1"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/json; charset=utf-8", "", None, ["application/json"]]
+)
+async def test_no_other_content_type_is_taken(api, agency, url, content_type):
+    endpoint = await register(api, agency, url)
+    for method, path, body in (
+        ("POST", f"{agency.path}/endpoints", {"url": url}),
+        ("PATCH", f"{agency.path}/endpoints/{endpoint['id']}", {}),
+    ):
+        problem = await api.refusal(method, path, body | {"content_type": content_type}, token=agency.token)
+        assert (problem.status, [field.partition(".")[0] for field in problem.fields]) == (422, ["content_type"])
+    shown = await api.get(f"{agency.path}/endpoints", token=agency.token)
+    assert [one["content_type"] for one in shown["items"]] == ["application/json"]
 
 
 async def test_the_secret_is_shown_once_and_stored_sealed(api, services, agency, url, captured_events):

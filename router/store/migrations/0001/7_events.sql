@@ -5,6 +5,7 @@ CREATE TABLE endpoints (
     agency_id     text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     url           text NOT NULL,
     events        text[] NOT NULL,
+    content_type  text NOT NULL,
     sealed        text NOT NULL,
     xid           xid8 NOT NULL,
     seq           bigint NOT NULL,
