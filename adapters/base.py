@@ -167,6 +167,7 @@ class ProviderEvent:
     to: str | None = None  # likewise
     reason: str | None = None
     failure: ErrorKind | None = None  # how the provider failed, if that ended the call
+    unanswered: bool = False  # the caller was gone before the assistant had the call, which is no failure
     seconds: float | None = None
     cost: float | None = None  # US dollars
     summary: str | None = None
@@ -183,5 +184,6 @@ class TransferAsked:
     """An assistant asks for a transfer to a person. `request_id` is the provider's, and part of the answer."""
 
     call_id: str | None  # ours, from the metadata we sent
+    provider_call_id: str | None = None
     caller: str | None = None  # as the provider spells it, for calls without our id
     request_id: str | None = None

@@ -21,6 +21,8 @@ _FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_erro
 _POST_CALL_FIELDS: Final = frozenset({"completed", "call_length", "corrected_duration", "queue_status"})
 _NO_LINE: Final = re.compile("concurren", re.IGNORECASE)
 _NO_MONEY: Final = re.compile("balance|credit|payment|funds", re.IGNORECASE)
+_UNANSWERED: Final = ("no-answer", "busy", "canceled", "cancelled")
+_HUNG_UP: Final = re.compile("no.?answer|not answered|cancell?ed|hung.?up", re.IGNORECASE)
 _MOST_REWRITTEN: Final = 16 * 1024  # bytes: parsing them before there is a proof takes at most a few milliseconds
 _LARGEST_EXACT: Final = 2**53  # JavaScript writes whole floats below as integers, and is exact no further
 
@@ -50,6 +52,7 @@ class Webhooks:
             raise ValueError("this is not a Bland event: it has no call_id")
         ended = not _POST_CALL_FIELDS.isdisjoint(event)
         reason = _reason(event) if ended else None
+        failure = _failure(event, reason or "") if ended else None
         metadata = _metadata(event)
         return ProviderEvent(
             kind="ended" if ended else "other",
@@ -60,7 +63,8 @@ class Webhooks:
             caller=text(find(event, "from")),
             to=text(find(event, "to")),
             reason=reason,
-            failure=_failure(event, reason or "") if ended else None,
+            failure=failure,
+            unanswered=ended and failure is None and _is_unanswered(event, reason or ""),
             seconds=_seconds(event),
             cost=number(find(event, "price")),
             summary=text(find(event, "summary")),
@@ -70,9 +74,15 @@ class Webhooks:
     def read_transfer(self, body: bytes) -> TransferAsked:
         """The body of our tool (`adapters.bland.tools`). What Bland could not fill in is still a template."""
         asked = read_report(body)
-        if not isinstance(asked, dict) or ROUTER_CALL_ID not in asked:
+        if not isinstance(asked, dict) or not (ROUTER_CALL_ID in asked or _filled(asked.get("call_id"))):
             raise ValueError("this is not a call of our tool: it does not name a call")
-        return TransferAsked(call_id=_filled(asked.get(ROUTER_CALL_ID)), caller=_filled(asked.get("from")))
+        if not _POST_CALL_FIELDS.isdisjoint(asked):
+            raise ValueError("this is the report of a call that is over")
+        return TransferAsked(
+            call_id=_filled(asked.get(ROUTER_CALL_ID)),
+            provider_call_id=_filled(asked.get("call_id")),
+            caller=_filled(asked.get("from")),
+        )
 
     def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:
         return {"result": said}
@@ -86,11 +96,24 @@ def _has_signed(secrets: Sequence[Secret], message: bytes, given: str) -> bool:
 
 
 def _failure(event: Any, reason: str) -> ErrorKind | None:
-    if find(event, "queue_status") not in _FAULTS and find(event, "status") != "failed":
+    if not _is_fault(event):
         return None
     if _NO_LINE.search(reason):
         return ErrorKind.AT_CAPACITY
-    return ErrorKind.OUT_OF_CREDIT if _NO_MONEY.search(reason) else ErrorKind.PROVIDER_ERROR
+    if _NO_MONEY.search(reason):
+        return ErrorKind.OUT_OF_CREDIT
+    return None if _is_unanswered(event, reason) else ErrorKind.PROVIDER_ERROR
+
+
+def _is_fault(event: Any) -> bool:
+    return find(event, "queue_status") in _FAULTS or find(event, "status") == "failed"
+
+
+def _is_unanswered(event: Any, reason: str) -> bool:
+    """Whether the caller hung up while it rang. Bland also reports that as a failure whose message says so."""
+    if find(event, "status") in _UNANSWERED or find(event, "answered_by") == "no-answer":
+        return True
+    return _is_fault(event) and _HUNG_UP.search(reason) is not None
 
 
 def _filled(value: Any) -> str | None:

@@ -23,11 +23,15 @@ _FAULTS: Final = {
     "no_valid_payment": ErrorKind.OUT_OF_CREDIT,
     "credit_exhausted": ErrorKind.OUT_OF_CREDIT,
     "budget_reached": ErrorKind.OUT_OF_CREDIT,
-    "registered_call_timeout": ErrorKind.PROVIDER_ERROR,
     "sip_routing_error": ErrorKind.PROVIDER_ERROR,
     "telephony_provider_": ErrorKind.PROVIDER_ERROR,
 }
 """Beginnings of disconnection reasons that are Retell's fault, and what they mean."""
+
+_UNANSWERED: Final = frozenset(
+    {"registered_call_timeout", "error_user_not_joined", "dial_no_answer", "dial_busy", "user_declined"}
+)
+"""Disconnection reasons of calls that nobody joined: their callers hung up while it rang."""
 
 _KINDS: Final[Mapping[str, Literal["started", "ended", "analyzed", "asked"]]] = {
     "call_started": "started",
@@ -76,6 +80,7 @@ class Webhooks:
             to=text(find(call, "to_number")),
             reason=reason,
             failure=_failure(reason or ""),
+            unanswered=reason in _UNANSWERED,
             seconds=_scaled(find(call, "duration_ms"), 1000),
             cost=_scaled(find(call, "call_cost", "combined_cost"), 100),
             summary=text(find(call, "call_analysis", "call_summary")),
@@ -92,7 +97,9 @@ class Webhooks:
         if not is_transfer(text(find(asked, "name"))) or not isinstance(call, dict):
             raise ValueError("this is not a call of the transfer function")
         return TransferAsked(
-            call_id=text(find(call, "metadata", ROUTER_CALL_ID)), caller=text(find(call, "from_number"))
+            call_id=text(find(call, "metadata", ROUTER_CALL_ID)),
+            provider_call_id=text(find(call, "call_id")),
+            caller=text(find(call, "from_number")),
         )
 
     def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:
@@ -116,6 +123,8 @@ def answer_question(
 
 
 def _failure(reason: str) -> ErrorKind | None:
+    if reason in _UNANSWERED:
+        return None
     return next((kind for beginning, kind in _FAULTS.items() if reason.startswith(beginning)), None)
 
 

@@ -26,11 +26,18 @@ _FAULTS: Final = (
     "assistant-join-timed-out",
     "worker-shutdown",
     "phone-call-provider-closed-websocket",
-    "phone-call-provider-bypass-enabled-but-no-call-received",
     "twilio-failed-to-connect-call",
     "call-start-error-",
 )
 """Beginnings of ended reasons that are Vapi's or its suppliers' fault. New ones appear often, hence beginnings."""
+
+_UNANSWERED: Final = (
+    "phone-call-provider-bypass-enabled-but-no-call-received",
+    "customer-did-not-answer",
+    "customer-busy",
+    "call.ringing.sip-inbound-caller-hungup-before-call-connect",
+)
+"""Beginnings of ended reasons of calls that nobody joined: their callers hung up while it rang."""
 
 _NO_LINE: Final = re.compile("concurrency")
 _NO_MONEY: Final = re.compile("credit|balance|wallet|payment|subscription-frozen")
@@ -70,6 +77,7 @@ class Webhooks:
             to=_first(text, message, ("phoneNumber", "number"), ("call", "phoneNumber", "number")),
             reason=reason,
             failure=_failure(reason or ""),
+            unanswered=(reason or "").startswith(_UNANSWERED),
             seconds=_seconds(message),
             cost=_first(number, message, ("cost",), ("call", "cost")),
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
@@ -87,6 +95,7 @@ class Webhooks:
             if name == TRANSFER:
                 return TransferAsked(
                     call_id=text(_metadata(message).get(ROUTER_CALL_ID)),
+                    provider_call_id=text(find(message, "call", "id")),
                     caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
                     request_id=text(find(call, "id")),
                 )
@@ -107,7 +116,7 @@ def answer_question(
 
 
 def _failure(reason: str) -> ErrorKind | None:
-    if not reason.startswith(_FAULTS):
+    if not reason.startswith(_FAULTS) or reason.startswith(_UNANSWERED):
         return None
     if _NO_LINE.search(reason):
         return ErrorKind.AT_CAPACITY

@@ -79,7 +79,8 @@ class NativeCalls:
         await self.recorder.flush(_FLUSH_SECONDS)
         if event.kind == "ended":
             seconds = None if event.seconds is None else round(event.seconds)
-            await self.closer.end(state, "abandoned" if event.provider_fault else "ai", seconds)
+            missed = event.provider_fault or event.unanswered
+            await self.closer.end(state, "abandoned" if missed else "ai", seconds)
             await self.recorder.flush(_FLUSH_SECONDS)
         return True
 
@@ -110,10 +111,11 @@ class NativeCalls:
 
     async def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
         """Note the end, and the answer if its start was never reported."""
-        if not event.provider_fault:
+        if not event.provider_fault and not event.unanswered:
             started_at = datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
             self.events.note_answer(state, "ai", provider, started_at)
-        if self.reports.keep_end(replace(state, step=SAID), provider, event, failed=event.provider_fault):
+        is_news = self.reports.keep_end(replace(state, step=SAID), provider, event, failed=event.provider_fault)
+        if is_news and not event.unanswered:
             await self.reports.count_end(state, provider, event.failure)
 
 

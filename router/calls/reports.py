@@ -124,7 +124,7 @@ class Reports:
             self.keep_other(state, provider, event, facts)
         self.keep_story(call.id, provider, event)
         await self.recorder.flush(_FLUSH_SECONDS)
-        if ended and _counts(call, provider, event.failure, facts):
+        if ended and not event.unanswered and _counts(call, provider, event.failure, facts):
             await self.count_end(state, provider, event.failure)
 
     async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:

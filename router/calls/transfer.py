@@ -34,6 +34,7 @@ from router.store.calls.calls import (
     find_live_call,
     find_route,
 )
+from router.store.calls.reports import find_reported_call
 from router.store.pool import DATABASE_ERRORS, Database
 
 _TALK_SECONDS: Final = 4 * 3600  # how long a person may talk: what Twilio's Dial allows by itself
@@ -77,13 +78,20 @@ class Transfers:
             return False
 
     async def _find_call(self, provider: str, agency_id: str, asked: TransferAsked) -> StoredCall | None:
-        """The agency's live call, by our call id or, if the provider did not send that, by the caller's number."""
+        """The agency's live call: by our id of it; if the provider did not send that, by its own id, or else by the
+        caller's number.
+        """
+        pool = self.database.calls
+        call = None
         if asked.call_id is not None:
-            call = await find_agency_call(self.database.calls, agency_id, asked.call_id)
+            call = await find_agency_call(pool, agency_id, asked.call_id)
+        elif asked.provider_call_id is not None:
+            call = await find_reported_call(pool, agency_id, None, asked.provider_call_id)
+        if call is not None or asked.call_id is not None:
             return call if call is not None and call.ended_at is None else None
         if asked.caller is None:
             return None
-        return await find_live_call(self.database.calls, agency_id, provider, asked.caller, self.clock() - _LIVE)
+        return await find_live_call(pool, agency_id, provider, asked.caller, self.clock() - _LIVE)
 
     async def _move(self, state: CallState, facts: tuple[Fact, ...], deadline: Deadline) -> bool:
         route = await find_route(self.database.calls, state.account_sid, state.route.number) or state.route

@@ -16,6 +16,13 @@ from retell.lib import webhook_auth
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID
 from tests.support.world import CALLER, Client, World
 
+UNANSWERED = {
+    "vapi": "phone-call-provider-bypass-enabled-but-no-call-received",
+    "retell": "registered_call_timeout",
+    "bland": "no-answer",
+}
+"""The provider's words for a call that nobody joined."""
+
 SUMMARY = "A burst pipe in the kitchen; wants somebody today."
 TRANSCRIPT = "AI: Acme Plumbing, how can I help?\nUser: Grüß Gott, my kitchen is under water."
 SECONDS = 83.5
@@ -127,6 +134,19 @@ def _of_bland(metadata: dict[str, str], reason: str, *, fault: bool) -> list[dic
             **end,
         },
     ]
+
+
+def unanswered(provider: str, call_id: str, call_sid: str) -> dict[str, Any]:
+    """What it says of a call whose caller hung up while it rang."""
+    report = samples(provider, call_id, call_sid)[{"vapi": 3, "retell": 2, "bland": 1}[provider]]
+    match provider:
+        case "vapi":
+            report["message"]["endedReason"] = UNANSWERED[provider]
+        case "retell":
+            report["call"] |= {"call_status": "error", "disconnection_reason": UNANSWERED[provider], "duration_ms": 0}
+        case _:
+            report |= {"call_ended_by": None, "status": UNANSWERED[provider], "queue_status": "call_error"}
+    return report
 
 
 def as_sent(report: Mapping[str, Any]) -> bytes:

@@ -124,6 +124,25 @@ def test_whose_fault_an_end_was(fields: dict[str, object], fault: bool):
 
 
 @pytest.mark.parametrize(
+    ("fields", "unanswered", "failure"),
+    [
+        ({"queue_status": "complete", "status": "no-answer"}, True, None),
+        ({"queue_status": "complete", "status": "canceled"}, True, None),
+        ({"queue_status": "call_error", "answered_by": "no-answer"}, True, None),
+        ({"status": "failed", "error_message": "Call canceled by the caller"}, True, None),
+        ({"status": "failed", "error_message": "The caller hung up before the call was answered"}, True, None),
+        ({"status": "failed", "answered_by": "no-answer", "error_message": "Insufficient balance"}, False, "credit"),
+        ({"status": "failed", "error_message": "The call broke off"}, False, "failed"),
+        ({"queue_status": "complete", "status": "completed", "call_ended_by": "USER"}, False, None),
+    ],
+)
+def test_a_call_that_nobody_joined_is_told_apart(fields: dict[str, object], unanswered: bool, failure: str | None):
+    got = event(completed=False, **fields)
+    kinds = {"credit": ErrorKind.OUT_OF_CREDIT, "failed": ErrorKind.PROVIDER_ERROR}
+    assert (got.unanswered, got.failure) == (unanswered, kinds.get(failure or ""))
+
+
+@pytest.mark.parametrize(
     ("said", "failure"),
     [
         ("Concurrency limit reached", ErrorKind.AT_CAPACITY),

@@ -110,7 +110,8 @@ def test_the_analysis_comes_later_with_a_summary():
         ("error_unheard_of", True),
         ("concurrency_limit_reached", True),
         ("no_valid_payment", True),
-        ("registered_call_timeout", True),
+        ("registered_call_timeout", False),
+        ("error_user_not_joined", False),
         ("telephony_provider_unavailable", True),
         ("user_hangup", False),
         ("agent_hangup", False),
@@ -122,6 +123,22 @@ def test_the_analysis_comes_later_with_a_summary():
 )
 def test_whose_fault_an_end_was(reason: str, fault: bool):
     assert event("call_ended", disconnection_reason=reason).provider_fault is fault
+
+
+@pytest.mark.parametrize(
+    ("reason", "unanswered"),
+    [
+        ("registered_call_timeout", True),
+        ("error_user_not_joined", True),
+        ("dial_no_answer", True),
+        ("user_declined", True),
+        ("user_hangup", False),
+        ("error_retell", False),
+        ("sip_routing_error", False),
+    ],
+)
+def test_a_call_that_nobody_joined_is_told_apart(reason: str, unanswered: bool):
+    assert event("call_ended", disconnection_reason=reason).unanswered is unanswered
 
 
 @pytest.mark.parametrize(
@@ -157,7 +174,8 @@ def transfer(**fields: object) -> bytes:
 
 @pytest.mark.parametrize("name", ["transfer", "transfer_2"])  # the second where another tool has the first name
 def test_the_transfer_function_asks_for_a_person(name: str):
-    assert as_provider().webhooks.read_transfer(transfer(name=name)).call_id == "call_123"
+    asked = as_provider().webhooks.read_transfer(transfer(name=name))
+    assert (asked.call_id, asked.provider_call_id) == ("call_123", "r1")
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,8 @@ def test_a_call_of_somebody_else_is_told_by_its_own_sid():
         ("call.in-progress.error-vapifault-worker-died", True),
         ("call.in-progress.error-providerfault-something-new", True),
         ("assistant-not-found", True),
-        ("phone-call-provider-bypass-enabled-but-no-call-received", True),
+        ("phone-call-provider-bypass-enabled-but-no-call-received", False),
+        ("call.ringing.sip-inbound-caller-hungup-before-call-connect", False),
         ("worker-shutdown", True),
         ("customer-ended-call", False),
         ("assistant-ended-call", False),
@@ -399,6 +400,21 @@ def test_a_call_of_somebody_else_is_told_by_its_own_sid():
 def test_whose_fault_an_end_was(reason: str, fault: bool):
     got = event({"type": "status-update", "status": "ended", "endedReason": reason})
     assert (got.kind, got.reason, got.provider_fault) == ("ended", reason, fault)
+
+
+@pytest.mark.parametrize(
+    ("reason", "unanswered"),
+    [
+        ("phone-call-provider-bypass-enabled-but-no-call-received", True),
+        ("call.ringing.sip-inbound-caller-hungup-before-call-connect", True),
+        ("customer-did-not-answer", True),
+        ("customer-ended-call", False),
+        ("phone-call-provider-closed-websocket", False),
+        ("worker-shutdown", False),
+    ],
+)
+def test_a_call_that_nobody_joined_is_told_apart(reason: str, unanswered: bool):
+    assert event({"type": "end-of-call-report", "endedReason": reason}).unanswered is unanswered
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,20 @@ def world(shared_world: World) -> World:
     return shared_world
 
 
+def function_call_by_own_id(provider: str, provider_call_id: str) -> dict[str, Any]:
+    """The same, from an assistant whose calls lost our id, and whose caller is unknown."""
+    body = function_call(provider, None, caller="anonymous")
+    match provider:
+        case "vapi":
+            body["message"]["call"] = {"id": provider_call_id, "customer": {"number": "anonymous"}}
+        case "retell":
+            body["call"] = {"call_id": provider_call_id}
+        case _:
+            del body[ROUTER_CALL_ID]
+            body["call_id"] = provider_call_id
+    return body
+
+
 def function_call(provider: str, call_id: str | None, caller: str = "+14155550123") -> dict[str, Any]:
     """The provider's own form of the assistant's function call (Vapi docs: Server events; Retell docs: Custom function;
     Bland: the body of our own tool).
@@ -207,6 +221,29 @@ async def test_a_bland_call_without_our_id_is_known_by_its_caller(world: World):
     timeline = await world.call(client, from_="+14155550123", during_ai=assistant)
     assert ["being put through" in told for told in assistant.told] == [True]
     assert timeline.legs[-1].who == "owner"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_call_without_our_id_is_known_by_the_providers(world: World, provider):
+    """Also beside another call, and not by another agency."""
+    client, other = [await world.add_client(providers=[provider], assistant=ASSISTANT) for _ in range(2)]
+    told: list[bool] = []
+
+    async def ask(timeline: Timeline) -> None:
+        own = f"its-own-{timeline.call_sid}"
+        await world.db.execute("UPDATE calls SET provider_call_id = $2 WHERE call_sid = $1", timeline.call_sid, own)
+        for agency in (other, client):
+            response = await world.http.post(
+                f"{world.urls[0]}/webhooks/{provider}/{agency.agency_id}/transfer",
+                params={"token": f"token-{agency.agency_id}"},
+                content=json.dumps(function_call_by_own_id(provider, own)),
+            )
+            told.append("being put through" in response.text)
+
+    await PostedCall(world, client).ring()
+    timeline = await world.call(client, during_ai=ask)
+    assert told == [False, True]
+    assert [leg.who for leg in timeline.legs] == ["ai", "owner"]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

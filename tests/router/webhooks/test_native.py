@@ -99,6 +99,15 @@ async def test_a_call_that_the_provider_failed_is_abandoned(world: World):
     assert await timeline(world, call["id"]) == ["ai.failed", "call.ended", "call.received"]
 
 
+async def test_a_caller_who_hung_up_while_it_rang_is_no_failure(world: World):
+    client, number = await buy_from(world, "retell")
+    report = retell("call_ended", number, f"retell-{number}", disconnection_reason="error_user_not_joined")
+    await post(world, "retell", client.agency_id, report)
+    (call,) = await calls(world, client)
+    assert (call["outcome"], call["answered_at"]) == ("abandoned", None)
+    assert await timeline(world, call["id"]) == ["ai.ended", "call.ended", "call.received"]
+
+
 async def test_retells_question_is_answered_with_the_clients_agent_and_brings_the_call(world: World):
     client, number = await buy_from(world, "retell")
     agent = await world.db.fetchval("SELECT remote_id FROM assistants WHERE client_id = $1", client.client_id)

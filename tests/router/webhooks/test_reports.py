@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from adapters.sandbox.carrier import Script
-from tests.support.provider_samples import COST, ENDS, SECONDS, SUMMARY, TRANSCRIPT, samples, tell
+from tests.support.provider_samples import (
+    COST,
+    ENDS,
+    SECONDS,
+    SUMMARY,
+    TRANSCRIPT,
+    UNANSWERED,
+    samples,
+    tell,
+    unanswered,
+)
 from tests.support.signed_requests import VOICE, call_form, new_call_sid, post_signed
 from tests.support.waiting import wait_until
 from tests.support.world import ADMIN_TOKEN, PROVIDERS, Client, World
@@ -91,6 +101,19 @@ async def test_a_late_started_opens_nothing_again(world: World, provider):
     assert (await tell(world, provider, client, started)).status_code == 204
     assert dict(await world.find_call(timeline)) == before
     assert before["outcome"] == "abandoned"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_callers_who_hung_up_while_it_rang_are_not_the_providers_failure(world: World, provider):
+    """Nor a success: they neither open nor close its circuit."""
+    client = await world.add_client(providers=[provider])
+    for _ in range(6):
+        timeline = await world.call(client, Script(caller="hangs-up-while-ringing"))
+        call = await world.find_call(timeline)
+        assert (await tell(world, provider, client, unanswered(provider, call["id"], timeline.call_sid))).is_success
+    assert (await events_of(world, call["id"]))[0] == ("ai.ended", "provider", UNANSWERED[provider])
+    assert (await world.find_call(timeline))["outcome"] == "abandoned"
+    assert world.asked_with(client, provider) == 6
 
 
 @pytest.mark.parametrize("provider", ["vapi", "retell"])
