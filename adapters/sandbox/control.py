@@ -18,7 +18,7 @@ from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.state import Sandbox
 from adapters.sandbox.vapi.org import VapiOrg
 
-_KINDS = ("stream", "sip", "number")
+_KINDS = ("stream", "sip", "number", "redirect")
 _LONGEST_RECORDING = 3600
 
 

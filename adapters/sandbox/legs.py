@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
-LegKind: TypeAlias = Literal["stream", "sip", "number"]
+LegKind: TypeAlias = Literal["stream", "sip", "number", "redirect"]
 
 OK = 200
+UNAUTHORIZED = 401
+UNPAID = 402
 FORBIDDEN = 403
 NOT_FOUND = 404
 UNAVAILABLE = 480

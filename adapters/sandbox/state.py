@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Clock, StandIn, utc_now
@@ -56,13 +57,15 @@ class Sandbox:
     def answer_leg(self, kind: LegKind, address: str, parameters: Mapping[str, str] | None = None) -> LegVerdict:
         """The far end's verdict on a leg of the simulated carrier.
 
-        `address` is a stream's URL, a SIP URI or an E.164 number; `parameters` are those of a stream, or SIP headers
-        that the URI does not name itself.
+        `address` is a stream's URL, a SIP URI, an E.164 number or the URL of a redirect; `parameters` are those of a
+        stream or of the carrier's request, or SIP headers that the URI does not name itself.
         """
         if kind == "stream":
             return self.vapi.calls.answer_stream(address, parameters or {})
         if kind == "number":
             return self.bland.calls.answer_number(address)
+        if kind == "redirect":
+            return self._answer_redirect(address, (parameters or {}).get("To", ""))
         try:
             sip = parse_sip(address, parameters or {})
         except ValueError as problem:
@@ -70,3 +73,8 @@ class Sandbox:
         if (answer := self._sip_edges.get(sip.host)) is None:
             return legs.rejected(None, legs.NOT_FOUND, f"no provider in the sandbox has the host {sip.host}")
         return answer(sip)
+
+    def _answer_redirect(self, url: str, to: str) -> LegVerdict:
+        if urlsplit(url).hostname != bland_calls.REDIRECT_HOST:
+            return legs.rejected(None, legs.NOT_FOUND, "no provider in the sandbox has that host")
+        return self.bland.calls.answer_redirect(url, to)

@@ -71,5 +71,5 @@ def _customers(
     return (
         Customer("vapi", keys[0], assistant_id, phone_number_id, NUMBERS[0]),
         Customer("retell", keys[1], agent_id, None, NUMBERS[1]),
-        Customer("bland", keys[2], None, bland_number, NUMBERS[2], "sip"),
+        Customer("bland", keys[2], None, bland_number, NUMBERS[2], "number"),
     )

@@ -16,13 +16,14 @@ import httpx
 from pydantic import SecretStr
 
 from adapters import registry
+from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.carrier import Carrier, FarEnd, Quirks, SandboxControl, Script, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
 from router.app import create_app
 from router.health import ServiceHealth
 from router.settings import Settings, load_settings
-from router.store.sealed import key_context, webhook_token_context
+from router.store.sealed import key_context, registration_address_context, webhook_token_context
 from tests.support.serving import listen, serve_app, url_of
 from tests.support.waiting import wait_until
 
@@ -274,9 +275,30 @@ class World:
             await self._link(client, name, state.retell.add_agent(org))
         else:
             org = state.bland.add_org(key, "Agency", balance=10.0)
+            await self._register_at_bland(client, org, bland_mode)
+
+    async def _register_at_bland(self, client: Client, org: BlandOrg, mode: str) -> None:
+        """By redirect, Bland has the client's own number; else another one, attached to a SIP trunk or dialled."""
+        bland = self.sandbox.state.bland
+        if mode != "redirect":
             number = self._new_number()
-            state.bland.add_number(org, number)
-            await self._register(client, name, number, bland_mode)
+            bland.add_number(org, number)
+            bland.attach(org, number)
+            await self._register(client, "bland", number, mode)
+            return
+        account = self.sandbox.state.twilio.accounts[client.account_sid]
+        there = account.number_called(client.number)
+        assert there is not None
+        before = there["voice_url"]
+        address = bland.import_number(org, account, client.number)
+        there["voice_url"] = before
+        await self._register(client, "bland", client.number, mode)
+        await self.db.execute(
+            "UPDATE registrations SET sealed_address = $3 WHERE agency_id = $1 AND e164 = $2 AND provider = 'bland'",
+            client.agency_id,
+            client.number,
+            self.keyring.seal(address, *registration_address_context(client.agency_id, client.number, "bland")),
+        )
 
     async def _link(self, client: Client, provider: str, remote_id: str) -> None:
         await self.db.execute(

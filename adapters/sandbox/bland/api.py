@@ -13,7 +13,7 @@ from adapters.sandbox.bland.knowledge import KnowledgeBases
 from adapters.sandbox.bland.numbers import InboundNumbers
 from adapters.sandbox.bland.org import BlandOrg, key_of
 from adapters.sandbox.bland.tools import Tools
-from adapters.sandbox.orgs import CarrierAccounts, Orgs
+from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
 _ERRORS = {401: "AUTH_FAILURE", 404: "NOT_FOUND"}
 
@@ -56,6 +56,14 @@ class Bland(StandIn):
 
     def add_number(self, org: BlandOrg, e164: str, **settings: object) -> str:
         return self.numbers.add(org, e164, **settings)
+
+    def import_number(self, org: BlandOrg, account: CarrierAccount, e164: str) -> str:
+        """As if the org had connected the account and imported the number; the address that this wrote."""
+        return self.numbers.bring(org, account, e164)
+
+    def attach(self, org: BlandOrg, e164: str) -> None:
+        """As if the org had attached its imported number to its SIP trunk."""
+        org.attached[e164] = "ip"
 
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)

@@ -1,12 +1,14 @@
 """The part of the stand-in for Bland that takes calls: sessions, who answers its numbers and its SIP edge, the account.
 
 Sources: Bland docs (Account; Create Inbound Session; SIP Integration; the error list of Send Call). A leg that arrives
-at the SIP edge as the SIP page asks is taken; the way from Twilio's Dial to it is not documented.
+at the SIP edge as the SIP page asks is taken if its number is attached; the way from Twilio's Dial to it is not
+documented, nor is the address to which calls are redirected.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 from adapters.phone import is_e164
 from adapters.sandbox import legs
@@ -14,6 +16,7 @@ from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso, new_
 from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
 from adapters.sandbox.legs import LegVerdict, SipAddress
 
+REDIRECT_HOST = "server.aws.dc8.bland.ai"
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
 SESSION_HEADER = "x-bland-session-id"
 SESSION_LIFETIME = timedelta(hours=1)
@@ -60,11 +63,34 @@ class Calls(Part[BlandOrg]):
         if org is None:
             return legs.rejected("bland", legs.NOT_FOUND, f"no such number: {address.user}")
         session = org.sessions.get(address.headers.get(SESSION_HEADER, ""))
-        if session is None or session.e164 != address.user:
-            return legs.rejected("bland", legs.FORBIDDEN, f"no session of this number in {SESSION_HEADER}")
-        if self._clock() > session.expires_at:
-            return legs.rejected("bland", legs.FORBIDDEN, "the session has expired")
+        trouble = self._trouble_of(org, address.user, session)
+        if session is None or trouble:
+            return legs.rejected("bland", legs.FORBIDDEN, trouble)
         return self._pick_up(org, address.user, session.request_data)
+
+    def _trouble_of(self, org: BlandOrg, e164: str, session: Session | None) -> str:
+        """Why a leg to one of the org's numbers is refused; empty if it is not."""
+        if e164 not in org.attached:
+            return f"{e164} is not attached for inbound SIP"
+        if session is None or session.e164 != e164:
+            return f"no session of this number in {SESSION_HEADER}"
+        return "the session has expired" if self._clock() > session.expires_at else ""
+
+    def answer_redirect(self, url: str, to: str) -> LegVerdict:
+        """A call to the number `to` that was redirected to an import's address; its `sip_code` is the HTTP status."""
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.scheme != "https" or parts.path != "/incoming":
+            return legs.rejected("bland", legs.NOT_FOUND, f"Cannot POST {parts.path}")
+        encrypted_key = query.pop("encrypted_key", "")
+        org = next((org for org in self._customers if encrypted_key in org.accounts), None)
+        if org is None:
+            return legs.rejected("bland", legs.UNAUTHORIZED, "the encrypted_key is missing or unknown")
+        if org.uploaded.get(to) != org.accounts[encrypted_key]:
+            return legs.rejected("bland", legs.NOT_FOUND, f"{to} is not imported from that account")
+        if not org.has_credit:
+            return legs.rejected("bland", legs.UNPAID, "Insufficient balance.")
+        return self._pick_up(org, to, query)
 
     def answer_number(self, e164: str) -> LegVerdict:
         org = self._owner_of(e164)

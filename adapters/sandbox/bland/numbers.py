@@ -1,18 +1,20 @@
 """The part of the stand-in for Bland that keeps inbound numbers: imported from a Twilio account, or bought at Bland.
 
 Sources: Bland docs (Update Inbound Number Details, Number Details, Create and Delete Encrypted Key, Upload and Delete
-Inbound Numbers, Purchase Inbound Number) and Bland's command line program, which releases numbers.
+Inbound Numbers, Purchase Inbound Number, SIP Config, Attach SIP Configuration) and Bland's command line program, which releases numbers.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from adapters.phone import is_e164
 from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso, new_id
+from adapters.sandbox.bland.calls import REDIRECT_HOST
 from adapters.sandbox.bland.org import BlandOrg, as_e164, is_https, refuse_unknown
 from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
@@ -44,7 +46,9 @@ _AREA_CODE = re.compile(r"[2-9]\d{2}")
 
 
 class InboundNumbers(Part[BlandOrg]):
-    """`purchase_path`: which of the two documented paths sells numbers."""
+    """`purchase_path`: which of the two documented paths sells numbers. `import_writes`: when an import changes the
+    number's address at Twilio; "late" waits for `write_late`.
+    """
 
     operation = "numbers"
 
@@ -52,6 +56,8 @@ class InboundNumbers(Part[BlandOrg]):
         super().__init__(orgs, clock)
         self._carrier = carrier
         self.purchase_path = "/numbers/purchase"
+        self.import_writes: Literal["at once", "late", "never"] = "at once"
+        self._late: list[Callable[[], None]] = []
 
     def add(self, org: BlandOrg, e164: str, **settings: object) -> str:
         """An inbound number of the org's; its E.164 form."""
@@ -119,9 +125,56 @@ class InboundNumbers(Part[BlandOrg]):
             return False
         self.add(org, e164, prompt="")
         org.uploaded[e164] = account.sid
-        address = f"https://server.aws.dc8.bland.ai/incoming?encrypted_key={encrypted_key}&user_id={org.id}&region=dc8"
-        at_twilio.update(voice_url=address, voice_method="POST", trunk_sid=None, voice_application_sid=None)
+        url = _import_address(encrypted_key, org)
+        write = partial(
+            at_twilio.update, voice_url=url, voice_method="POST", trunk_sid=None, voice_application_sid=None
+        )
+        if self.import_writes == "at once":
+            write()
+        elif self.import_writes == "late":
+            self._late.append(write)
         return True
+
+    def bring(self, org: BlandOrg, account: CarrierAccount, e164: str) -> str:
+        encrypted_key = new_id("enc-", 96)
+        org.accounts[encrypted_key] = account.sid
+        self._take(org, account, e164, encrypted_key)
+        return _import_address(encrypted_key, org)
+
+    def write_late(self) -> None:
+        """The addresses of earlier imports arrive at Twilio."""
+        while self._late:
+            self._late.pop()()
+
+    @endpoint("GET", "/v1/sip")
+    def _show_sip(self, org: BlandOrg, asked: Asked) -> Json:
+        e164 = asked.query.get("phone_number", "")
+        if not org.sip_enabled:
+            raise Refusal(403, "SIP_NOT_ENABLED")
+        if e164 not in org.numbers:
+            raise Refusal(404)
+        mode = org.attached.get(e164)
+        inbound = {"number": e164, "direction": "inbound", "options": {"auth_mode": mode}} if mode else None
+        return {"data": {"inbound": inbound, "outbound": None}, "errors": None}
+
+    @endpoint("POST", "/v1/sip/attach")
+    def _attach(self, org: BlandOrg, asked: Asked) -> Json:
+        """Bland docs, Set up a trunk: numbers bought from Bland cannot be attached."""
+        body = asked.json()
+        refuse_unknown(body, frozenset({"phone_number", "phone_numbers", "directions", "service"}))
+        if not org.sip_enabled:
+            raise Refusal(403, "SIP_NOT_ENABLED")
+        wanted = body.get("phone_numbers") or [body.get("phone_number")]
+        inbound = [each for each in body.get("directions") or () if each.get("type") == "inbound"]
+        if body.get("service") != "sip" or not inbound:
+            raise Refusal(400, 'service must be "sip", with a direction')
+        mode = inbound[0].get("auth_mode", "ip")
+        if mode not in {"ip", "register"}:
+            raise Refusal(400, "auth_mode must be ip or register")
+        org.attached.update({e164: mode for e164 in wanted if e164 in org.uploaded})
+        configured = [e164 for e164 in wanted if e164 in org.attached]
+        failed = [e164 for e164 in wanted if e164 not in org.attached]
+        return {"data": {"configured": configured, "failed": failed}, "errors": None}
 
     @endpoint("POST", "/v1/inbound/purchase")
     @endpoint("POST", "/numbers/purchase")
@@ -168,6 +221,7 @@ class InboundNumbers(Part[BlandOrg]):
             raise Refusal(400, "encrypted_key is required")
         _prove_account(org, e164, asked)
         del org.numbers[e164], org.uploaded[e164]
+        org.attached.pop(e164, None)
         return {"status": "success", "message": f"Successfully deleted number from database: {e164}"}
 
     @endpoint("DELETE", "/v1/inbound/{number}")
@@ -177,6 +231,10 @@ class InboundNumbers(Part[BlandOrg]):
             raise Refusal(400, "This number was not purchased from Bland")
         del org.numbers[e164]
         return {"status": "success", "message": f"Released {e164}"}
+
+
+def _import_address(encrypted_key: str, org: BlandOrg) -> str:
+    return f"https://{REDIRECT_HOST}/incoming?encrypted_key={encrypted_key}&user_id={org.id}&region=dc8"
 
 
 def _number_of(org: BlandOrg, asked: Asked) -> str:

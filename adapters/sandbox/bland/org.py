@@ -29,6 +29,8 @@ class BlandOrg(Org):
     calls: dict[str, Json] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)  # encrypted key to the SID of the account it opens
     uploaded: dict[str, str] = field(default_factory=dict)  # E.164 to the SID of the account that the number is on
+    sip_enabled: bool = True  # Bland's support may have to enable it
+    attached: dict[str, str] = field(default_factory=dict)  # numbers attached for inbound SIP, and their auth_mode
     tools: dict[str, Json] = field(default_factory=dict)  # by TL-…
     knowledge: dict[str, Json] = field(default_factory=dict)  # by kb_…
     learned_at: datetime | None = None

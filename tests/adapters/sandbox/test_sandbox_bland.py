@@ -13,6 +13,12 @@ pytestmark = pytest.mark.anyio
 EDGE = "us2.sip.bland.ai:5061;transport=tls;secure=true"
 
 
+@pytest.fixture(autouse=True)
+def attached(box, world):
+    """The number is attached for SIP."""
+    box.state.bland.attach(box.state.bland.orgs.of(world.bland.key), world.bland.registration)
+
+
 async def open_session(client: httpx.AsyncClient, world: DemoWorld, **changes: object) -> httpx.Response:
     body = {"phone_number": world.bland.registration, "request_data": {"call_id": "call_1"}}
     return await client.post(
@@ -56,6 +62,68 @@ async def test_a_sip_leg_that_is_not_as_bland_asks_is_refused(client, box, world
     leg = box.state.answer_leg("sip", address.format(number=world.bland.registration, token=token))
 
     assert (leg.result, leg.sip_code) == ("rejected", sip_code)
+
+
+async def test_sip_is_refused_for_a_number_that_is_not_attached(client, box, world):
+    token = (await open_session(client, world)).json()["token"]
+    box.state.bland.orgs.of(world.bland.key).attached.clear()
+
+    leg = box.state.answer_leg("sip", f"sip:{world.bland.registration}@{EDGE}?x-bland-session-id={token}")
+
+    assert (leg.result, leg.sip_code) == ("rejected", 403)
+    assert "not attached" in leg.reason
+
+
+async def test_only_imported_numbers_can_be_attached(client, box, world, headers):
+    org = box.state.bland.orgs.of(world.bland.key)
+    imported = world.numbers[0]
+    box.state.bland.import_number(org, box.state.twilio.accounts[world.account_sid], imported)
+    body = {"phone_number": imported, "service": "sip", "directions": [{"type": "inbound", "auth_mode": "ip"}]}
+
+    attached = await client.post("/bland/v1/sip/attach", headers=headers, json=body)
+    bought = box.state.bland.add_number(org, "+15005550166")
+    refused = await client.post("/bland/v1/sip/attach", headers=headers, json=body | {"phone_number": bought})
+    shown = [
+        (await client.get(f"/bland/v1/sip?phone_number={quote(e164)}", headers=headers)).json()["data"]["inbound"]
+        for e164 in (imported, bought)
+    ]
+
+    assert attached.json()["data"] == {"configured": [imported], "failed": []}
+    assert refused.json()["data"] == {"configured": [], "failed": [bought]}
+    assert shown[0]["options"] == {"auth_mode": "ip"}
+    assert shown[1] is None
+
+
+async def test_a_redirected_call_needs_the_key_of_the_account_that_its_number_is_on(box, world):
+    org = box.state.bland.orgs.of(world.bland.key)
+    e164 = world.numbers[0]
+    address = box.state.bland.import_number(org, box.state.twilio.accounts[world.account_sid], e164)
+
+    def redirected(url, to=e164):
+        return box.state.answer_leg("redirect", url, {"To": to})
+
+    taken = redirected(f"{address}&router_call_id=call_1")
+    assert (taken.result, taken.provider) == ("answered", "bland")
+    assert org.calls[taken.provider_call_id]["request_data"]["router_call_id"] == "call_1"
+    assert redirected(address.partition("?")[0]).sip_code == 401
+    assert redirected(address.replace("enc-", "enc-x")).sip_code == 401
+    assert redirected(address, world.numbers[1]).sip_code == 404
+    assert redirected(address.replace("server.", "elsewhere.")).sip_code == 404
+    org.balance = 0
+    assert redirected(address).sip_code == 402
+
+
+@pytest.mark.parametrize("when", ["at once", "late", "never"])
+async def test_an_import_writes_its_address_sooner_or_later(box, world, when):
+    account = box.state.twilio.accounts[world.account_sid]
+    box.state.bland.numbers.import_writes = when
+    org = box.state.bland.orgs.of(world.bland.key)
+    address = box.state.bland.import_number(org, account, world.numbers[0])
+    at_twilio = account.number_called(world.numbers[0])
+
+    assert (at_twilio["voice_url"] == address) == (when == "at once")
+    box.state.bland.numbers.write_late()
+    assert (at_twilio["voice_url"] == address) == (when != "never")
 
 
 async def test_a_session_lasts_an_hour(client, box, world, clock):
