@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from adapters.base import KeyCheck, ProviderError
 from crypto.secret import Secret
@@ -76,10 +76,8 @@ class CarrierNumber:
     friendly_name: str = ""
 
 
-CallStatus: TypeAlias = Literal[
-    "queued", "ringing", "in-progress", "completed", "busy", "failed", "no-answer", "canceled"
-]
-LIVE: frozenset[CallStatus] = frozenset({"queued", "ringing", "in-progress"})
+ENDED: Final = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""The statuses of a call that is over. One with any other word, also a word that we do not know, is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class CarrierCall:
     sid: str
     caller: str  # as the carrier spells it: E.164, or a word for a withheld number
     to: str
-    status: CallStatus
+    status: str
     inbound: bool
     started_at: datetime | None
     ended_at: datetime | None
@@ -99,7 +97,7 @@ class CarrierCall:
 
     @property
     def is_live(self) -> bool:
-        return self.status in LIVE
+        return self.status not in ENDED
 
 
 @dataclass(frozen=True, slots=True)

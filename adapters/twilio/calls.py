@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from adapters.base import bad_request
-from adapters.carrier import Account, CallOver, CallStatus, CarrierCall
+from adapters.carrier import Account, CallOver, CarrierCall
 from adapters.replies import find, text
 from adapters.twilio.rest import (
     Resource,
@@ -24,7 +24,6 @@ from adapters.twilio.rest import (
 )
 
 MAX_TWIML: Final = 4000  # characters
-_STATUSES: Final[dict[str, CallStatus]] = {status: status for status in get_args(CallStatus)}
 
 
 class Calls(Resource):
@@ -89,8 +88,8 @@ def _options(fallback_url: str | None, seconds: int | None) -> dict[str, str]:
 
 
 def _read_call(record: Any) -> CarrierCall:
-    status = _STATUSES.get(text(find(record, "status")) or "")
-    if status is None:
+    status = text(find(record, "status"))
+    if not status:
         raise malformed_record()
     return CarrierCall(
         sid=read_sid("CA", record),

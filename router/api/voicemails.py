@@ -42,7 +42,7 @@ class VoicemailReply(Output):
     client_id: Annotated[str, Field(description="The client that it was left for")]
     caller: CallerNumber
     at: Annotated[datetime, Field(description="When it was left")]
-    seconds: Annotated[int, Field(description="Its length")]
+    seconds: Annotated[int | None, Field(description="Its length; null if Twilio did not say")]
     transcript: Annotated[str | None, Field(description="Twilio's transcript")]
     recording_sid: Annotated[str, Field(description="Twilio's id of the recording")]
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from adapters.base import ErrorKind
+from adapters.carrier import ENDED
 from router.calls.state import CallState
 from router.calls.steps import Step
 from router.store.calls.calls import Fact
@@ -18,15 +19,14 @@ LEAST_TALK_SECONDS: Final = 5.0  # an AI that hangs up sooner did not take the c
 # For a stream without a status callback. How long Twilio tries to open a stream is not documented, and we must not hang
 # up on a caller who heard no answer: in doubt the next rung gets the call.
 _UNTOLD_TALK_SECONDS: Final = 15.0
-_ON_THE_LINE: Final = frozenset({"ringing", "in-progress"})
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _SECONDS: Final = re.compile("[0-9]{1,6}")
 _LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TIMEOUT}
 
 
 def is_caller_gone(params: Mapping[str, str]) -> bool:
-    """Without a CallStatus, the caller is taken to be still on the line."""
-    return (params.get("CallStatus") or "in-progress") not in _ON_THE_LINE
+    """Without a CallStatus that says so, the caller is taken to be still on the line."""
+    return params.get("CallStatus") in ENDED
 
 
 def talk_seconds(state: CallState, params: Mapping[str, str], facts: Collection[Fact], now: float) -> float | None:

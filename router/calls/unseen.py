@@ -56,8 +56,8 @@ _FLUSH_SECONDS: Final = 5.0
 _TALKED_SECONDS: Final = 45
 
 
-KeepMessage: TypeAlias = Callable[[CallState, str, int, datetime], Awaitable[None]]
-"""Files a message: the call, the recording's SID, its seconds, when it was left."""
+KeepMessage: TypeAlias = Callable[[CallState, str, int | None, datetime], Awaitable[None]]
+"""Files a message: the call, the recording's SID, its seconds if known, when it was left."""
 
 
 @dataclass(slots=True)
@@ -202,7 +202,7 @@ class UnseenCalls:
         complete = {
             each.sid: each
             for each in window.recordings
-            if each.complete and each.seconds and (each.made_at is None or each.made_at <= window.settled)
+            if each.complete and each.seconds != 0 and (each.made_at is None or each.made_at <= window.settled)
         }
         asked = [(each.sid, each.call_sid) for each in complete.values()]
         filed = set()
@@ -211,7 +211,7 @@ class UnseenCalls:
             await self.keep_message(
                 state_of(call, Step("voicemail")),
                 recording_sid,
-                recording.seconds or 0,
+                recording.seconds,
                 recording.made_at or self.clock(),
             )
             filed.add(call.call_sid)

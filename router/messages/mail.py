@@ -110,7 +110,7 @@ class MessageMail:
             client=message.client_name,
             caller=caller,
             when=_local_time(message),
-            length=f"{message.seconds} seconds",
+            length="unknown" if message.seconds is None else f"{message.seconds} seconds",
             transcript=f"\n{message.transcript}\n" if message.transcript else "",
             recording=_RECORDINGS[audio.found],
         )

@@ -60,33 +60,35 @@ class Mailbox:
 
     async def file(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The recording's status callback: files the recording, or notes that the caller did not speak."""
-        recording_sid = params.get("RecordingSid", "")
-        if params.get("RecordingStatus") == "absent":
+        recording_sid, status = params.get("RecordingSid", ""), params.get("RecordingStatus")
+        seconds = read_seconds(params, "RecordingDuration")
+        if status == "absent" or (status == "completed" and seconds == 0):
             self.events.note(state, "voicemail.absent", recording_sid=recording_sid)
-        elif params.get("RecordingStatus") == "completed" and _RECORDING_SID.fullmatch(recording_sid):
-            await self.keep(state, recording_sid, read_seconds(params, "RecordingDuration") or 0, self.clock())
+        elif status == "completed" and _RECORDING_SID.fullmatch(recording_sid):
+            await self.keep(state, recording_sid, seconds, self.clock())
         await self.recorder.flush(deadline.left_for_work())
         return twiml.nothing()
 
     async def transcribe(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
-        """The transcription callback of Record: stores the text, or that there is none."""
+        """The transcription callback of Record: stores the text, or that there is none. It may come before `file`."""
         recording_sid = params.get("RecordingSid", "")
         if not _RECORDING_SID.fullmatch(recording_sid):
             return twiml.nothing()
         voicemail_id = voicemail_id_of(state.route.agency_id, state.account_sid, recording_sid)
         completed = params.get("TranscriptionStatus") == "completed"
         said = params.get("TranscriptionText", "").replace("\0", "").strip()[:_LONGEST_TRANSCRIPT] if completed else ""
-        self.recorder.note(SetTranscript(voicemail_id, said or None))
+        self.recorder.note(SetTranscript(voicemail_id, said or None, state.call_id))
         if said:
             self.events.note(state, "voicemail.transcribed", voicemail_id=voicemail_id, recording_sid=recording_sid)
         await self.recorder.flush(deadline.left_for_work())
         await self._nudge()
         return twiml.nothing()
 
-    async def keep(self, state: CallState, recording_sid: str, seconds: int, at: datetime) -> None:
-        """File a message that was left `at` that moment."""
+    async def keep(self, state: CallState, recording_sid: str, seconds: int | None, at: datetime) -> None:
+        """File a message that was left `at` that moment. `seconds`: None if the carrier did not say how long it is."""
         voicemail_id = voicemail_id_of(state.route.agency_id, state.account_sid, recording_sid)
-        awaited = is_transcribed(state.route) and LEAST_TRANSCRIBED_SECONDS <= seconds <= MOST_TRANSCRIBED_SECONDS
+        fits = seconds is None or LEAST_TRANSCRIBED_SECONDS <= seconds <= MOST_TRANSCRIBED_SECONDS
+        awaited = is_transcribed(state.route) and fits
         message = InsertVoicemail(
             voicemail_id,
             account_sid=state.account_sid,

@@ -89,8 +89,9 @@ class Quirks:
     # Each request is sent this often, one after the other or all at once; the last answer is executed.
     copies: int = 1
     copies_at_once: bool = False
-    # The recording's status callback comes before the end of the call or after it, this often.
-    recording_callback: Literal["before-end", "after-end"] = "before-end"
+    # The recording's status callback comes before the end of the call or after it, also after the transcription's,
+    # this often.
+    recording_callback: Literal["before-end", "after-end", "after-transcription"] = "before-end"
     recording_callback_copies: int = 1
 
 
@@ -114,5 +115,6 @@ EACH_QUIRK: Mapping[str, Quirks] = {
     "everything twice": Quirks(copies=2),
     "everything three times at once": Quirks(copies=3, copies_at_once=True),
     "recording told after the end, twice": Quirks(recording_callback="after-end", recording_callback_copies=2),
+    "recording told after its transcription": Quirks(recording_callback="after-transcription"),
 }
 """Twilio as expected, and with each open point decided the other way; for tests that must pass with every one."""

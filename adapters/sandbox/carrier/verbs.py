@@ -86,8 +86,11 @@ async def _record(line: Line, document: Document, element: Element, _index: int)
         await line.carrier.far_end.keep_recording(
             line.carrier.account_sid, line.timeline.call_sid, recording_sid, seconds
         )
+        if line.quirks.recording_callback == "after-transcription":
+            _transcribe(line, document, element, recording_sid, seconds)
         await _tell_of_recording(line, document, element, recording_sid, "completed", seconds)
-        _transcribe(line, document, element, recording_sid, seconds)
+        if line.quirks.recording_callback != "after-transcription":
+            _transcribe(line, document, element, recording_sid, seconds)
     said = recording_parameters(line.ids, recording_sid) | {"RecordingDuration": str(seconds), "Digits": digits}
     action = document.action(element, "record action", said)
     if not line.gone:
@@ -129,7 +132,7 @@ async def _tell_of_recording(
     callback = document.callback(element, "recordingStatusCallback", f"recording {status}", parameters)
     tell = partial(line.tell, callback)
     for _ in range(line.quirks.recording_callback_copies):
-        if line.quirks.recording_callback == "after-end":
+        if line.quirks.recording_callback != "before-end":
             line.after_the_end.append(tell)
         else:
             await tell()

@@ -267,7 +267,9 @@ class EndCallLater(Record):
 
 @dataclass(frozen=True, slots=True)
 class InsertVoicemail(Record):
-    """A message, once per recording. `transcript_due`: until when a transcript is waited for."""
+    """A message, once per recording. `seconds`: None if the carrier did not say. `transcript_due`: until when a transcript
+    is waited for.
+    """
 
     kind = "insert_voicemail"
     statement = """
@@ -291,19 +293,25 @@ class InsertVoicemail(Record):
     client_id: str
     from_number: str
     at: datetime
-    seconds: int
+    seconds: int | None
     transcript_due: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SetTranscript(Record):
-    """What a message says; None if it could not be written down. The first text stays."""
+    """What a message says; None if it could not be written down. The first text stays. It may come before its message."""
 
     kind = "set_transcript"
-    statement = "UPDATE voicemails SET transcript = coalesce(transcript, $2), transcript_due = NULL WHERE id = $1"
+    statement = """
+    INSERT INTO transcripts (voicemail_id, said, call_id)
+    SELECT $1, $2, $3
+     WHERE EXISTS (SELECT FROM calls WHERE id = $3)
+    ON CONFLICT (voicemail_id) DO UPDATE SET said = coalesce(transcripts.said, excluded.said)
+    """
 
     voicemail_id: str
     transcript: str | None
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,8 @@ async def forget_calls_before(
             DELETE FROM call_events WHERE call_id IN (SELECT id FROM old)
         ), stepped AS (
             DELETE FROM call_steps WHERE call_id IN (SELECT id FROM old)
+        ), said AS (
+            DELETE FROM transcripts WHERE call_id IN (SELECT id FROM old)
         ), forgotten AS (
             UPDATE calls
                SET forgotten_at = $3, from_number = '', summary = NULL, transcript = NULL, provider_call_id = NULL,

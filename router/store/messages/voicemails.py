@@ -21,11 +21,15 @@ class Voicemail:
     client_id: str
     from_number: str
     at: datetime
-    seconds: int
+    seconds: int | None  # None: the carrier did not say
     transcript: str | None
 
 
-_VOICEMAILS: Final = f"""SELECT {columns(Voicemail)} FROM voicemails"""
+_VOICEMAILS: Final = f"""
+SELECT {columns(Voicemail, "v", without=("transcript",))}, t.said AS transcript
+  FROM voicemails v
+  LEFT JOIN transcripts t ON t.voicemail_id = v.id
+"""
 
 
 async def list_voicemails(
@@ -35,8 +39,8 @@ async def list_voicemails(
     rows = await connection.fetch(
         f"""
         {_VOICEMAILS}
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
-         ORDER BY at DESC, id DESC
+         WHERE v.agency_id = $1 AND ($2::timestamptz IS NULL OR (v.at, v.id) < ($2, $3))
+         ORDER BY v.at DESC, v.id DESC
          LIMIT $4
         """,
         agency_id,
@@ -47,12 +51,17 @@ async def list_voicemails(
 
 
 async def find_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> Voicemail | None:
-    statement = f"""{_VOICEMAILS} WHERE agency_id = $1 AND id = $2"""
+    statement = f"""{_VOICEMAILS} WHERE v.agency_id = $1 AND v.id = $2"""
     return await fetch_row(connection, Voicemail, statement, agency_id, voicemail_id)
 
 
 async def delete_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> None:
-    await connection.execute("""DELETE FROM voicemails WHERE agency_id = $1 AND id = $2""", agency_id, voicemail_id)
+    """With what it says."""
+    statement = """
+        WITH gone AS (DELETE FROM voicemails WHERE agency_id = $1 AND id = $2 RETURNING id)
+        DELETE FROM transcripts WHERE voicemail_id IN (SELECT id FROM gone)
+    """
+    await connection.execute(statement, agency_id, voicemail_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,7 @@ class Message:
     recording_sid: str
     from_number: str
     at: datetime
-    seconds: int
+    seconds: int | None
     transcript: str | None
     mail_state: str
     client_name: str
@@ -97,7 +106,9 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
             SELECT v.id, c.notify_email IS NOT NULL AND $3 AS wanted
               FROM voicemails v
               LEFT JOIN clients c ON c.id = v.client_id
-             WHERE v.mail_state = 'new' AND (v.transcript_due IS NULL OR v.transcript_due <= $1)
+             WHERE v.mail_state = 'new'
+               AND (v.transcript_due IS NULL OR v.transcript_due <= $1
+                    OR EXISTS (SELECT FROM transcripts t WHERE t.voicemail_id = v.id))
              ORDER BY v.at
              LIMIT $2
                FOR UPDATE OF v SKIP LOCKED
@@ -118,11 +129,12 @@ async def claim_due_mail(connection: Connection, now: datetime, limit: int, *, w
 async def find_message(connection: Connection, voicemail_id: str) -> Message | None:
     statement = """
         SELECT v.id, v.agency_id, v.client_id, v.call_id, k.call_sid, v.account_sid, v.recording_sid, v.from_number,
-               v.at, v.seconds, v.transcript, v.mail_state, c.name AS client_name, c.notify_email,
+               v.at, v.seconds, t.said AS transcript, v.mail_state, c.name AS client_name, c.notify_email,
                c.notify_email_confirmed, c.routing
           FROM voicemails v
           JOIN calls k ON k.id = v.call_id
           JOIN clients c ON c.id = v.client_id
+          LEFT JOIN transcripts t ON t.voicemail_id = v.id
          WHERE v.id = $1
     """
     return await fetch_row(connection, Message, statement, voicemail_id)

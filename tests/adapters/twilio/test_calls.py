@@ -107,7 +107,12 @@ class TestLookingUp:
         assert call.is_live
         assert (call.ended_at, call.seconds, call.forwarded_from) == (None, None, "+15550003333")
 
-    @pytest.mark.parametrize("change", [{"status": None}, {"status": "asleep"}, {"sid": None}, {"sid": E164}])
+    @pytest.mark.parametrize("status", ["queued", "ringing", "in-progress", "initiated", "answered", "asleep"])
+    async def test_a_call_is_on_unless_its_status_says_that_it_ended(self, twilio, scripted, status):
+        scripted.answers(200, CALL | {"status": status})
+        assert (await twilio.find_call(ACCOUNT, CALL_SID, 5)).is_live
+
+    @pytest.mark.parametrize("change", [{"status": None}, {"status": ""}, {"sid": None}, {"sid": E164}])
     async def test_a_call_without_sid_or_status_is_malformed(self, twilio, scripted, change):
         scripted.answers(200, CALL | change)
 

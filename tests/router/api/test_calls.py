@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
+from router.store.calls.records import SetTranscript
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ async def file_call(services, agency, call_id, minutes=0, **fields):
     )
 
 
-async def file_voicemail(services, agency, voicemail_id, recording_sid, **fields):
+async def file_voicemail(services, agency, voicemail_id, recording_sid, *, transcript=None, **fields):
     row = {
         "id": voicemail_id,
         "account_sid": ACCOUNT_SID,
@@ -49,6 +50,9 @@ async def file_voicemail(services, agency, voicemail_id, recording_sid, **fields
         f"INSERT INTO voicemails ({', '.join(row)}) VALUES ({places})",  # noqa: S608 - names are those above
         *row.values(),
     )
+    if transcript is not None:
+        said = SetTranscript(voicemail_id, transcript, row["call_id"])
+        await services.database.settings.execute(said.statement, *said.arguments)
 
 
 async def test_a_call_shows_who_called_who_answered_and_what_it_cost(api, services):

@@ -38,7 +38,11 @@ def fact(event: str, *, step: str = str(STEP), ago: float = 0.0) -> Fact:
         ("failed", True),
         ("busy", True),
         ("no-answer", True),
-        ("something-new", True),
+        ("queued", False),
+        ("initiated", False),
+        ("answered", False),
+        ("COMPLETED", False),
+        ("something-new", False),
         ("", False),
     ],
 )

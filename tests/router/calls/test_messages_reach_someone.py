@@ -41,7 +41,7 @@ async def test_each_message_is_mailed_once_with_what_it_says(database_dsn: str, 
         proxy.refuse()
         await world.call(client, Script(message_says="While the database was away."))
         proxy.go_on()
-        await wait_until(lambda: world.db.fetchval("SELECT count(*) = 2 FROM voicemails WHERE transcript IS NOT NULL"))
+        await wait_until(lambda: world.db.fetchval("SELECT count(*) = 2 FROM transcripts WHERE said IS NOT NULL"))
         await world.call(client, Script(message_says="The last one."))
         await wait_until(lambda: are_delivered(world, 3))
 

@@ -187,6 +187,17 @@ async def test_an_unreported_message_of_a_known_call_is_filed(world, sweeps):
     assert sorted(await event_names(world, call_sid)) == ["call.ended", "voicemail.received"]
 
 
+async def test_an_unreported_empty_recording_is_no_message_and_one_of_unknown_length_is(world, sweeps):
+    client = await world.add_client()
+    call_sid = await keep_open_call(world, client, "completed")
+    world.sandbox.state.twilio.add_recording(client.account_sid, call_sid, new_id("RE"), 0.0)
+    unknown = world.sandbox.state.twilio.add_recording(client.account_sid, call_sid, new_id("RE"), -1.0)
+    world.clock.advance(20 * 60)
+    await find_unseen(sweeps)
+    (message,) = await world.db.fetch("SELECT * FROM voicemails")
+    assert (message["recording_sid"], message["seconds"]) == (unknown.sid, None)
+
+
 async def test_calls_from_before_the_number_was_ours_are_left_out(world, sweeps):
     client = await world.add_client()
     for to, minutes in ((client.number, -30), ("+15005559999", 1)):

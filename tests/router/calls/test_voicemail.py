@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.signed_requests import (
     read_document,
     verbs,
 )
-from tests.support.world import CALLER, Client, World
+from tests.support.world import ADMIN_TOKEN, CALLER, Client, World
 
 pytestmark = pytest.mark.anyio
 
@@ -53,12 +54,29 @@ def recording_form(form: dict[str, str], **changes: str) -> dict[str, str]:
     } | changes
 
 
-async def stored(world: World, client: Client) -> list[tuple[str, str, int]]:
+async def stored(world: World, client: Client) -> list[tuple[str, str, int | None]]:
     rows = await world.db.fetch(
         "SELECT recording_sid, from_number, seconds FROM voicemails WHERE client_id = $1 ORDER BY recording_sid",
         client.client_id,
     )
     return [tuple(row) for row in rows]
+
+
+async def outcome_of(world: World, form: dict[str, str]) -> str | None:
+    """None while the call goes on."""
+    statement = "SELECT outcome FROM calls WHERE call_sid = $1 AND ended_at IS NOT NULL"
+    ended = await world.db.fetchval(statement, form["CallSid"])
+    now = await world.db.fetchval("SELECT outcome FROM calls WHERE call_sid = $1", form["CallSid"])
+    assert ended in (None, now)
+    return now
+
+
+async def listed(world: World, client: Client) -> list[dict[str, Any]]:
+    reply = await world.http.get(
+        f"{world.urls[0]}/v1/agencies/{client.agency_id}/voicemails",
+        headers={"Authorization": f"Bearer {ADMIN_TOKEN}"},
+    )
+    return reply.json()["items"]
 
 
 @pytest.mark.parametrize(
@@ -184,14 +202,44 @@ async def test_what_is_no_finished_recording_is_not_filed(world: World, changes)
     assert await stored(world, client) == []
 
 
-@pytest.mark.parametrize(("said", "seconds"), [("0", 0), ("", 0), ("-4", 0), ("1e3", 0), ("١٢", 0), ("9" * 40, 0)])
-async def test_a_length_that_makes_no_sense_does_not_lose_the_message(world: World, said, seconds):
+@pytest.mark.parametrize("said", [None, "", "-1", "-4", "1e3", "4.5", " 4", "١٢", "9" * 40])
+async def test_a_length_that_makes_no_sense_is_unknown_and_does_not_lose_the_message(world: World, said):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, action, callback = await reach_voicemail(world, client)
+    changed = recording_form(form, RecordingDuration=said or "")
+    if said is None:
+        del changed["RecordingDuration"]
+    assert verbs(await post_signed(world, callback, changed, client.auth_token)) == []
+    assert verbs(await post_signed(world, action, form | changed, client.auth_token)) == ["Say", "Hangup"]
+    assert await stored(world, client) == [(recording_of(form), CALLER, None)]
+    [message] = await listed(world, client)
+    assert message["seconds"] is None
+    assert await outcome_of(world, form) == "voicemail"
+
+
+@pytest.mark.parametrize("said", ["0", "00"])
+async def test_an_empty_recording_is_no_message(world: World, said):
     client = await world.add_client(routing=VOICEMAIL)
     form, action, callback = await reach_voicemail(world, client)
     changed = recording_form(form, RecordingDuration=said)
+    hung_up = form | changed | {"CallStatus": "completed", "Digits": "hangup"}
+    assert verbs(await post_signed(world, action, hung_up, client.auth_token)) == []
     assert verbs(await post_signed(world, callback, changed, client.auth_token)) == []
-    assert verbs(await post_signed(world, action, form | changed, client.auth_token)) == ["Say", "Hangup"]
-    assert await stored(world, client) == [(recording_of(form), CALLER, seconds)]
+    assert verbs(await post_signed(world, STATUS, form | {"CallStatus": "completed"}, client.auth_token)) == []
+    assert await stored(world, client) == []
+    assert await outcome_of(world, form) == "abandoned"
+
+
+@pytest.mark.parametrize("status", ["initiated", "queued", "ringing", "answered", "in-progress", "brand-new", ""])
+async def test_a_status_that_does_not_end_a_call_does_not_end_it(world: World, status):
+    client = await world.add_client(routing=VOICEMAIL)
+    form, _, callback = await reach_voicemail(world, client)
+    for _ in range(2):
+        assert verbs(await post_signed(world, STATUS, form | {"CallStatus": status}, client.auth_token)) == []
+    assert await outcome_of(world, form) is None
+    await post_signed(world, callback, recording_form(form), client.auth_token)
+    await post_signed(world, STATUS, form | {"CallStatus": "completed", "CallDuration": "25"}, client.auth_token)
+    assert await outcome_of(world, form) == "voicemail"
 
 
 async def test_a_recording_reported_before_its_call_has_ended_decides_the_outcome_once(world: World):
@@ -218,22 +266,37 @@ async def test_a_message_for_a_deleted_client_is_not_filed(world: World):
 async def transcripts(world: World, client: Client) -> list[tuple[str | None, bool]]:
     """What the client's messages say, and whether more is waited for."""
     rows = await world.db.fetch(
-        "SELECT transcript, transcript_due IS NOT NULL FROM voicemails WHERE client_id = $1", client.client_id
+        """
+        SELECT t.said, v.transcript_due IS NOT NULL AND t.voicemail_id IS NULL
+          FROM voicemails v LEFT JOIN transcripts t ON t.voicemail_id = v.id
+         WHERE client_id = $1
+        """,
+        client.client_id,
     )
     return [tuple(row) for row in rows]
 
 
-@pytest.mark.parametrize("quirks", [Quirks(), Quirks(recording_callback="after-end", recording_callback_copies=2)])
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        Quirks(),
+        Quirks(recording_callback="after-end", recording_callback_copies=2),
+        Quirks(recording_callback="after-transcription"),
+        Quirks(recording_callback="after-transcription", recording_callback_copies=2),
+    ],
+)
 async def test_a_message_in_american_english_is_written_down_once(world: World, quirks):
     client = await world.add_client(routing=VOICEMAIL)
     timeline = await world.call(client, Script(message_says="Call me <back> & soon."), quirks=quirks)
     assert await transcripts(world, client) == [("Call me <back> & soon.", False)]
+    assert [message["transcript"] for message in await listed(world, client)] == ["Call me <back> & soon."]
     assert [event for event, _, _ in await world.events(timeline)].count("voicemail.transcribed") == 1
 
 
-async def test_a_message_that_cannot_be_written_down_is_not_waited_for(world: World):
+@pytest.mark.parametrize("quirks", [Quirks(), Quirks(recording_callback="after-transcription")])
+async def test_a_message_that_cannot_be_written_down_is_not_waited_for(world: World, quirks):
     client = await world.add_client(routing=VOICEMAIL)
-    timeline = await world.call(client, Script(message_says=None))
+    timeline = await world.call(client, Script(message_says=None), quirks=quirks)
     assert await transcripts(world, client) == [(None, False)]
     assert "voicemail.transcribed" not in [event for event, _, _ in await world.events(timeline)]
 

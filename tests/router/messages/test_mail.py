@@ -99,6 +99,18 @@ async def test_the_client_gets_the_recording_and_what_it_says(
     assert OWNER not in captured_events.text()
 
 
+async def test_a_message_that_has_its_transcript_waits_no_longer(
+    api, services, sandbox, letters, runner, server, clock
+):
+    """It may have come before the message. How long the message is, the carrier did not say."""
+    due = clock() + timedelta(minutes=2)
+    await leave_message(api, services, sandbox, transcript="Call me.", transcript_due=due, seconds=None)
+    await deliver(services, letters, runner)
+    text = server.mails[0].message.get_body(("plain",)).get_content()
+    assert "Call me." in text
+    assert "Length: unknown" in text
+
+
 async def test_a_transcript_is_waited_for_but_not_for_long(api, services, sandbox, letters, runner, server, clock):
     await leave_message(api, services, sandbox, transcript_due=clock() + timedelta(minutes=2))
     await services.areas.message_mail.post_due(letters)

@@ -79,7 +79,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
             at=AT,
             seconds=1,
         ),
-        records.SetTranscript("voicemail_777", "said"),
+        records.SetTranscript("voicemail_777", "said", "call_777"),
         records.SetStory(CALL, "vapi", summary="s", transcript="t", cost=0.1),
     )
 }

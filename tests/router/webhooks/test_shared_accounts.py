@@ -117,5 +117,8 @@ async def test_a_recording_filed_by_one_agency_is_not_lost_to_the_other(world: W
         parts = urlsplit(record.get("transcribeCallback"))
         written = form | {"RecordingSid": recording_sid, "TranscriptionStatus": "completed", "TranscriptionText": said}
         await post_signed(world, f"{parts.path}?{parts.query}", written, client.auth_token)
-    rows = await world.db.fetch("SELECT agency_id, transcript FROM voicemails WHERE recording_sid = $1", recording_sid)
+    rows = await world.db.fetch(
+        "SELECT v.agency_id, t.said FROM voicemails v JOIN transcripts t ON t.voicemail_id = v.id WHERE recording_sid = $1",
+        recording_sid,
+    )
     assert dict(rows) == {owner.agency_id: "I need a plumber.", other.agency_id: "Forged."}

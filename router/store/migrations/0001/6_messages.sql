@@ -1,5 +1,5 @@
 -- `mail_state`: new, posted (the mail waits to be sent), delivered, undelivered, or none (no mail is wanted). A transcript
--- is waited for until `transcript_due`.
+-- is waited for until `transcript_due`. `seconds`: null if the carrier did not say.
 CREATE TABLE voicemails (
     id             text PRIMARY KEY,
     account_sid    text NOT NULL,
@@ -9,14 +9,21 @@ CREATE TABLE voicemails (
     client_id      text NOT NULL,
     from_number    text NOT NULL,
     at             timestamptz NOT NULL,
-    seconds        integer NOT NULL,
-    transcript     text,
+    seconds        integer,
     transcript_due timestamptz,
     mail_state     text NOT NULL DEFAULT 'new',
     UNIQUE (account_sid, recording_sid, agency_id)
 );
 CREATE INDEX voicemails_of_agency ON voicemails (agency_id, at DESC, id DESC);
 CREATE INDEX voicemails_to_mail ON voicemails (at) WHERE mail_state = 'new';
+
+-- What a message says; null if it could not be transcribed. A transcript may be there before its message.
+CREATE TABLE transcripts (
+    voicemail_id text PRIMARY KEY,
+    call_id      text NOT NULL REFERENCES calls ON DELETE CASCADE,
+    said         text
+);
+CREATE INDEX transcripts_of_call ON transcripts (call_id);
 
 -- What a letter says is written from `ids` when it is sent. An attempt under way moves `due_at` ahead. `waits`: its address
 -- has not confirmed.
