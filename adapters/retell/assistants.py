@@ -58,10 +58,10 @@ class Assistants:
         if agent is None:
             draft = await _create(client, assistant.marker, llm_fields, agent_fields)
         else:
-            draft = await _change(client, agent, llm_fields, agent_fields)
+            draft = await _change(client.about_agent(), agent, llm_fields, agent_fields)
         if knowledge.current is not None:
             await wait_for_knowledge(client, knowledge.current)
-        await draft.publish(client)
+        await draft.publish(client.about_agent())
         await delete_knowledge(client, knowledge.superseded)
         return _copy(assistant.marker, draft.agent_id, draft.llm_id, knowledge.current, draft.version)
 
@@ -81,7 +81,7 @@ async def _find_usable_agent(client: Client, marker: str, copy: Copy | None) -> 
     """The agent that we created earlier, newest version. One whose LLM was deleted cannot work and is deleted too."""
     agent = None
     if copy is not None and copy.remote_id is not None:
-        agent = await client.look("GET", f"/get-agent/{copy.remote_id}", "agent_id")
+        agent = await client.about_agent().look("GET", f"/get-agent/{copy.remote_id}", "agent_id")
     if agent is None:
         agent = await _find_agent(client, marker)
     if agent is None:

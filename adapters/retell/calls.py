@@ -23,7 +23,7 @@ class Calls:
 
     async def hand_off(self, client: Client, call: InboundCall, target: Target) -> Handoff:
         reply = await client.send("POST", "/v2/register-phone-call", json=_registration(call, target))
-        call_id = find(client.read(reply), "call_id")
+        call_id = find(client.about_agent().read(reply), "call_id")
         uri = f"sip:{call_id}@{client.settings['sip']}"
         if not is_id(call_id) or not is_sip_address(uri):
             raise malformed(reply)

@@ -38,6 +38,9 @@ _VOICE: Final[Mapping[str, Any]] = {
 }
 """The voice settings that an agency may choose, with Retell's defaults."""
 
+_NO_MEMORY: Final[Mapping[str, Any]] = {"enable_read": False, "enable_update": False}
+"""A new agent would know callers from their earlier calls; nobody chose that."""
+
 LOCALES: Final = tuple(
     "en-US en-IN en-GB en-AU en-NZ de-DE es-ES es-419 hi-IN fr-FR fr-CA ja-JP pt-PT pt-BR zh-CN ru-RU it-IT ko-KR nl-NL"
     " nl-BE pl-PL tr-TR vi-VN ro-RO bg-BG ca-ES th-TH da-DK fi-FI el-GR hu-HU id-ID no-NO sk-SK sv-SE lt-LT lv-LV cs-CZ"
@@ -103,6 +106,7 @@ def agent_body(assistant: Assistant, wiring: Wiring) -> dict[str, Any]:
         "language": choose_locales(assistant.languages),
         "timezone": assistant.timezone or "UTC",  # Retell's default is Los Angeles
         "max_call_duration_ms": seconds * 1000,
+        "contact_memory_config": _NO_MEMORY,
         "voicemail_option": {"action": {"type": "hangup"}} if assistant.voicemail_detection else None,
         **webhook_fields(wiring),
     }

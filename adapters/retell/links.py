@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.base import bad_request
+from adapters.base import ProviderError, bad_request
 from adapters.facets import Managed
 from adapters.portable import Wiring
 from adapters.replies import find, is_id, list_of
 from adapters.retell import definition
-from adapters.retell.api import Client
+from adapters.retell.api import FORBIDDEN, Client
 from adapters.retell.versions import Draft, list_versions, llm_of, number_of, read_draft, start_draft, version_of
 
 _TITLE: Final = "Set by callrouter"
@@ -19,11 +19,11 @@ _TITLE: Final = "Set by callrouter"
 
 async def check_link(client: Client, remote_id: str) -> None:
     """Raises ProviderError(BAD_REQUEST) with what is missing."""
-    await _published_agent(client, remote_id)
+    await _published_agent(client.about_agent(), remote_id)
 
 
 async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
-    client = client.hiding(wiring.secret)
+    client = client.hiding(wiring.secret).about_agent()
     agent, versions = await _published_agent(client, remote_id)
     of_agent = _webhook_change(agent, wiring) if "webhook" in manage else None
     of_llm = await _transfer_change(client, agent, wiring) if "transfer" in manage else None
@@ -41,6 +41,8 @@ async def _published_agent(client: Client, remote_id: str) -> tuple[dict[str, An
     agent = await client.look("GET", f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
     if agent is None:
         raise bad_request("Retell has no agent with this id under this key.")
+    if await _is_suspended(client, remote_id):
+        raise bad_request("The agent is suspended at Retell, so it takes no calls. Ask Retell's support why.")
     versions = await list_versions(client, remote_id)
     published = [version_of(one) for one in versions if one.get("is_published") is True]
     if not published:
@@ -48,6 +50,19 @@ async def _published_agent(client: Client, remote_id: str) -> tuple[dict[str, An
     if version_of(agent) != max(published):
         agent = await client.ask("GET", f"/get-agent/{remote_id}", "agent_id", query={"version": max(published)})
     return agent, versions
+
+
+async def _is_suspended(client: Client, remote_id: str) -> bool:
+    """Only the list of agents says it. False if this key may not list them."""
+    wanted = {"filter_criteria": {"query": remote_id}}
+    try:
+        async for item in client.list_all("POST", "/v2/list-agents", "agent_id", json=wanted):
+            if item["agent_id"] == remote_id:
+                return item.get("is_suspended") is True
+    except ProviderError as error:
+        if error.status != FORBIDDEN:
+            raise
+    return False
 
 
 async def _draft(client: Client, agent: dict[str, Any], versions: Sequence[dict[str, Any]]) -> Draft:

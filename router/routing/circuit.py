@@ -125,6 +125,7 @@ class _OfAgency:
     used_at: float
     circuit: _Circuit
     refusals: int = 0
+    denied: set[str] = field(default_factory=set)  # assistants, since the key last worked
     dropped: int = 0
     dropped_at: float = 0.0
 
@@ -176,11 +177,18 @@ class Circuits:
             agency.circuit.admit(permit, now)
         return permit
 
-    def report(self, permit: Permit, failure: ErrorKind | None) -> None:
-        """The result of an admitted call. None: it succeeded."""
+    def report(self, permit: Permit, failure: ErrorKind | None, *, denied: str | None = None) -> ErrorKind | None:
+        """The result of an admitted call. None: it succeeded.
+
+        `denied`: the assistant for which the call was refused, in words that may also mean the key. Once several in a
+        row were, the key is meant. Returns what the failure counts as.
+        """
         now = self.clock()
+        if denied is not None and self._is_key_meant(permit.usage, denied, now):
+            failure = ErrorKind.KEY_REJECTED
         self._judge_key(permit, failure, now)
         self._judge_provider(permit, failure, now)
+        return failure
 
     def report_leg(self, usage: Usage, failure: ErrorKind | None) -> None:
         """The result of the leg of an admitted call. A success counted for the provider when the request succeeded."""
@@ -188,6 +196,18 @@ class Circuits:
         self._judge_key(permit, failure, now)
         if failure is not None:
             self._judge_provider(permit, failure, now)
+
+    def _is_key_meant(self, usage: Usage, denied: str, now: float) -> bool:
+        agency = self._find_agency(usage) or self._add_agency(usage, now)
+        if agency is None:
+            return False
+        enough = self.thresholds.refusals_in_a_row
+        if len(agency.denied) < enough:
+            agency.denied.add(denied)
+        if len(agency.denied) < enough:
+            return False
+        agency.refusals = max(agency.refusals, enough - 1)
+        return True
 
     def _judge_key(self, permit: Permit, failure: ErrorKind | None, now: float) -> None:
         agency = self._find_agency(permit.usage)
@@ -201,6 +221,7 @@ class Circuits:
         if agency.circuit.closed:
             if failure is None:
                 agency.refusals = 0
+                agency.denied.clear()
                 if permit.leg or not agency.dropped:
                     self._forget_agency(permit.usage, now)
             elif refused and agency.count(permit, now) >= self.thresholds.refusals_in_a_row:
@@ -219,6 +240,7 @@ class Circuits:
             self._forget_agency(permit.usage, now)
             return
         agency.refusals, agency.dropped_at = 0, now
+        agency.denied.clear()
         agency.dropped = min(agency.dropped, self.thresholds.refusals_in_a_row - 1)
         self._close("agency", agency.circuit, permit.usage, now)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, NumberHandoff, OpenedTarget, ProviderError, Target
@@ -26,6 +26,7 @@ from router.routing.route import Access, Route, Rung, SkipReason, why_unready
 _LEAST_SECONDS: Final = 1.5  # with less left, no provider is asked
 _RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for the next rung
 _LATE_SECONDS: Final = 15.0  # how long a request goes on after we gave up on it
+_FORBIDDEN: Final = 403
 _STOP_SECONDS: Final = 5.0  # for ending a late handoff at the provider
 
 
@@ -72,6 +73,11 @@ class Ended:
     provider_call_id: str | None = None
     lines: Lines | None = None  # what it reported about the agency's lines
     bug: Exception | None = None  # ours, not the provider's
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether the provider denied this assistant, in a way that may also mean the key."""
+        return self.reason is ErrorKind.BAD_REQUEST and self.status == _FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +204,8 @@ class Dispatcher:
             self._await_late(provider, route, request, started, record)
             return None
         ended, handoff = _read(provider, request, seconds)
-        self.circuits.report(permit, ended.reason)
-        record(ended)
+        denied = route.access(provider).target.assistant_id if ended.is_denial else None
+        record(replace(ended, reason=self.circuits.report(permit, ended.reason, denied=denied)))
         return handoff
 
     def _start(

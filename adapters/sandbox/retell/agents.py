@@ -20,7 +20,9 @@ class Agents(RetellPart):
 
     def add(self, org: RetellOrg, body: Json) -> Json:
         agent_id = new_id("agent_", 28)
-        agent = {"language": "en-US", **body, "agent_id": agent_id, "version": 0, "is_published": False}
+        memory = {"enable_update": False, "enable_read": True} | body.get("contact_memory_config", {})
+        agent = {"language": "en-US", **body, "contact_memory_config": memory, "agent_id": agent_id, "version": 0}
+        agent["is_published"] = False
         org.agents[agent_id] = [agent | self._touched()]
         return org.agents[agent_id][0]
 
@@ -51,7 +53,7 @@ class Agents(RetellPart):
                 "agent_id": agent_id,
                 "agent_name": versions[-1].get("agent_name") or "",
                 "channel": "voice",
-                "is_suspended": False,
+                "is_suspended": agent_id in org.suspended,
                 "tags": {},
                 "user_modified_timestamp": versions[-1]["last_modification_timestamp"],
             }

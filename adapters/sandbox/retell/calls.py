@@ -11,7 +11,7 @@ from adapters.phone import is_e164
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
-from adapters.sandbox.retell.org import BAD_FORMAT, Call, RetellOrg, pick_version
+from adapters.sandbox.retell.org import BAD_FORMAT, SUSPENDED, Call, RetellOrg, pick_version
 
 NO_LINE = "The concurrency limit of your workspace is reached."
 SIP_HOST = "sip.retellai.com"
@@ -34,11 +34,13 @@ class Calls(Part[RetellOrg]):
     def _register(self, org: RetellOrg, asked: Asked) -> Json:
         body = asked.json()
         _check_call(body)
+        if not org.has_credit:  # an unpaid account is refused before its agent is looked up
+            raise Refusal(402)
         if (versions := org.agents.get(body["agent_id"])) is None:
             raise Refusal(422)
         version = pick_version(versions, body.get("agent_version", "latest"))
-        if not org.has_credit:
-            raise Refusal(402)
+        if body["agent_id"] in org.suspended:
+            raise Refusal(403, SUSPENDED)
         if not org.has_free_line:
             raise Refusal(429, NO_LINE)
         call_id = new_id("call_", 28)

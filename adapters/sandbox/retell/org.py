@@ -24,6 +24,7 @@ MESSAGES: Mapping[int, str] = {
     429: "Account rate limited, please throttle your requests.",
     500: "An unexpected server error occurred.",
 }
+SUSPENDED = "This agent is suspended due to a violation of Retell's Terms of Service."
 _PAGE = 50
 _LONGEST_PAGE = 1000
 
@@ -56,6 +57,7 @@ class RetellOrg(Org):
     knowledge_bases: dict[str, KnowledgeBase] = field(default_factory=dict)
     numbers: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
+    suspended: set[str] = field(default_factory=set)  # agents
     knowledge_looks: int = 0  # set by tests: how long a new knowledge base takes
     knowledge_outcome: Literal["complete", "error"] = "complete"  # likewise
 

@@ -43,6 +43,7 @@ async def test_a_definition_becomes_a_published_agent_with_its_llm(account: Acco
     assert (agent["webhook_url"], agent["max_call_duration_ms"]) == (WEBHOOK, 900_000)
     assert agent["webhook_events"] == ["call_started", "call_ended", "call_analyzed"]
     assert agent["voicemail_option"] == {"action": {"type": "hangup"}}
+    assert agent["contact_memory_config"]["enable_read"] is False
 
 
 async def test_its_tools_end_the_call_ask_the_agency_and_reach_us_for_a_transfer(account: Account):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from adapters.base import ErrorKind
+from adapters.http import Http
 from adapters.portable import Wiring
 from crypto.secret import Secret
+from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import error_of
 from tests.adapters.retell.conftest import TRANSFER, WEBHOOK, WIRING, Account, Died, MortalHttp
 from tests.support.adapters import retell_at
@@ -47,6 +50,32 @@ async def test_a_published_agent_can_be_linked(account: Account, agent_id: str):
 async def test_an_agent_with_a_draft_after_what_is_published_can_be_linked(account: Account, agent_id: str):
     draft_of(account, agent_id)
     await account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), agent_id)
+
+
+async def test_a_suspended_agent_cannot(account: Account, agent_id: str, box):
+    other = box.state.retell.add_agent(account.org)
+    account.org.suspended.add(agent_id)
+    retell = account.retell.open(account.key, LIMIT)
+    for asking in (
+        account.retell.assistants.check_link(retell, agent_id),
+        account.retell.assistants.manage_link(retell, agent_id, ["webhook"], WIRING),
+    ):
+        error = await error_of(asking)
+        assert (error.kind, "suspended" in error.said) == (ErrorKind.BAD_REQUEST, True)
+    await account.retell.assistants.check_link(retell, other)
+
+
+async def test_a_key_that_may_not_list_agents_can_still_link(http: Http):
+    published = {"agent_id": "agent_1", "version": 0, "is_published": True}
+
+    async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        listing = asked.target.startswith("/v2/list-agents")
+        body = {"items": [published], "has_more": False} if "versions" in asked.target else published
+        await (reply(403, {"message": "scope"}) if listing else reply(200, body))(asked, writer)
+
+    async with serving(answer) as server:
+        retell = retell_at(http, server.url, "")
+        await retell.assistants.check_link(retell.open(Secret("key_of_the_tests"), LIMIT), "agent_1")
 
 
 async def test_an_agent_that_was_never_published_cannot(account: Account, box):

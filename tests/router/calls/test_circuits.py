@@ -115,6 +115,48 @@ async def test_an_assistant_that_is_refused_as_such_opens_nothing_and_is_marked(
     assert await world.db.fetchval(error, client.client_id, "retell") is None
 
 
+async def clients_of_one_agency(world: World, count: int) -> list[Client]:
+    """Each with an agent at Retell under the agency's key."""
+    first = await world.add_client(providers=["retell"])
+    rest = [await world.add_client(providers=["retell"], agency_id=first.agency_id) for _ in range(count - 1)]
+    org, *others = [world.sandbox.state.retell.orgs.of(client.keys["retell"]) for client in (first, *rest)]
+    for other in others:
+        org.agents |= other.agents
+        org.llms |= other.llms
+    return [first, *rest]
+
+
+def asked_for(world: World) -> list[str]:
+    """The agents for which Retell was asked to take a call."""
+    return [asked.body["agent_id"] for asked in world.sandbox.state.requests_to("retell", operation="handoff")]
+
+
+async def test_a_suspended_agent_is_marked_and_costs_the_agency_nothing(world: World):
+    suspended, well = await clients_of_one_agency(world, 2)
+    agent = await world.db.fetchval("SELECT remote_id FROM assistants WHERE client_id = $1", suspended.client_id)
+    world.sandbox.state.retell.orgs.of(suspended.keys["retell"]).suspended.add(agent)
+    check_at = "SELECT check_at FROM keys WHERE agency_id = $1"
+    before = await world.db.fetchval(check_at, suspended.agency_id)
+    for _ in range(5):
+        assert [await ring(world, suspended), await ring(world, well)] == ["voicemail", "retell"]
+        assert await ring(world, suspended) == "voicemail"
+    assert len(asked_for(world)) == 15
+    error = "SELECT error FROM assistants WHERE client_id = $1"
+    assert "bad request" in await world.db.fetchval(error, suspended.client_id)
+    assert await world.db.fetchval(error, well.client_id) is None
+    assert await world.db.fetchval(check_at, suspended.agency_id) == before
+
+
+async def test_a_key_that_is_refused_for_three_agents_in_a_row_is_a_refused_key(world: World):
+    clients = await clients_of_one_agency(world, 4)
+    world.sandbox.state.faults.set("retell", {"fault": "403", "operation": "handoff"})
+    assert {await ring(world, client) for client in (clients * 2)} == {"voicemail"}
+    assert len(asked_for(world)) == 3
+    told = "SELECT reason FROM call_events WHERE event LIKE 'handoff.%' AND reason IS NOT NULL ORDER BY at"
+    reasons = [row["reason"] for row in await world.db.fetch(told)]
+    assert reasons == ["bad_request", "bad_request", "key_rejected", *["circuit_open"] * 5]
+
+
 async def test_a_saved_key_works_on_the_next_call_on_every_replica(database_dsn: str, tmp_path: Path, circuit_time):  # noqa: ARG001
     async with open_world(database_dsn, tmp_path, replicas=2, caller_calls=1000) as world:
         client = await world.add_client(providers=["vapi", "retell"])

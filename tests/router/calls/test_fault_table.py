@@ -58,6 +58,7 @@ REASONS = {
     "redirect": ErrorKind.MALFORMED_REPLY,
     "echo-key": ErrorKind.PROVIDER_ERROR,
 }
+OWN_REASONS = {("403", "retell"): ErrorKind.BAD_REQUEST}  # it speaks of one agent as often as of the key
 SLOW = frozenset({"hang", "slow-body"})
 NEXT = {"vapi": "retell", "retell": "bland", "bland": "vapi"}
 
@@ -130,6 +131,10 @@ def play(world: World, provider: str, fault: str) -> None:
     world.sandbox.state.faults.set(provider, {"fault": name, "retry_after": 3} if retry_after else name)
 
 
+def reason_of(fault: str, provider: str) -> ErrorKind:
+    return OWN_REASONS.get((fault, provider), REASONS[fault])
+
+
 def unused_address() -> str:
     listening = listen()
     url = url_of(listening)
@@ -156,7 +161,7 @@ async def test_the_next_provider_takes_the_call(world_with: WorldWith, fault, pr
     timeline = await world.call(client, WITH_AI[mode].script)
 
     assert (timeline.answered_by, timeline.provider) == ("ai", NEXT[provider])
-    assert await failures(world, timeline) == [(provider, REASONS[fault])]
+    assert await failures(world, timeline) == [(provider, reason_of(fault, provider))]
     assert ("handoff.succeeded", NEXT[provider], None) in await world.events(timeline)
     await assert_well_handled(world, client, timeline, fault, outcome="ai")
 
@@ -176,7 +181,7 @@ async def test_when_all_providers_fail_the_mode_decides_who_takes_the_call(
     timeline = await world.call(client, WITH_AI[mode].script)
 
     assert timeline.answered_by == WITH_AI[mode].otherwise
-    assert await failures(world, timeline) == [(name, REASONS[fault]) for name in (provider, *others)]
+    assert await failures(world, timeline) == [(name, reason_of(fault, name)) for name in (provider, *others)]
     await assert_well_handled(world, client, timeline, fault, outcome=WITH_AI[mode].otherwise)
 
 

@@ -101,6 +101,44 @@ def test_refusals_that_are_not_in_a_row_open_nothing(scene: Scene):
     assert scene.told == []
 
 
+def deny(scene: Scene, usage: Usage, *assistants: str | None) -> list[ErrorKind | None]:
+    """Calls that are refused for these assistants; None: one that is taken. What each counts as."""
+    counted = []
+    for assistant in assistants:
+        permit = scene.circuits.admit(usage)
+        failure = ErrorKind.BAD_REQUEST if assistant else None
+        counted.append(scene.circuits.report(permit, failure, denied=assistant))
+    return counted
+
+
+def test_a_denial_for_three_different_assistants_in_a_row_means_the_key(scene: Scene):
+    assert deny(scene, ONE, "a", "b", "a", "c") == [ErrorKind.BAD_REQUEST] * 3 + [REFUSED]
+    assert scene.told == [Change("agency", opened=True, usage=ONE, seconds=15, reason=REFUSED)]
+    assert scene.call(TWO, None) == 1
+
+
+@pytest.mark.parametrize(
+    "assistants",
+    [["a"] * 9, ["a", "b"] * 9, ["a", "b", None, "c", "d", None, "a", "b"]],
+    ids=["one", "two", "others work between"],
+)
+def test_denials_of_fewer_assistants_open_nothing(scene: Scene, assistants: list[str | None]):
+    assert REFUSED not in deny(scene, ONE, *assistants)
+    assert scene.told == []
+
+
+def test_denials_of_different_agencies_are_not_in_a_row(scene: Scene):
+    assert deny(scene, ONE, "a", "b") + deny(scene, TWO, "c") == [ErrorKind.BAD_REQUEST] * 3
+
+
+def test_a_denied_probe_keeps_the_circuit_open_and_a_new_key_begins_afresh(scene: Scene):
+    deny(scene, ONE, "a", "b", "c")
+    scene.now += 15
+    assert deny(scene, ONE, "d") == [REFUSED]
+    assert not scene.circuits.would_admit(ONE)
+    assert deny(scene, Usage("agency_1", "vapi", 2), "a") == [ErrorKind.BAD_REQUEST]
+
+
 def test_failures_that_are_far_apart_open_nothing(scene: Scene):
     for _ in range(40):
         scene.now += 7.6  # four of them in any half a minute
