@@ -113,7 +113,7 @@ class Http:
         method: str,
         url: str,
         *,
-        auth: Auth,
+        auth: Auth | None = None,
         json: object = None,
         form: Form | Sequence[Part] | None = None,
         headers: Mapping[str, str | Secret] | None = None,
@@ -164,9 +164,9 @@ class Http:
             await response.aclose()
 
     async def _watched(
-        self, system: str, auth: Auth, limit: float, work: Callable[[], Awaitable[_Got | _Failure]]
+        self, system: str, auth: Auth | None, limit: float, work: Callable[[], Awaitable[_Got | _Failure]]
     ) -> _Got | _Failure:
-        if not fits_header(auth):
+        if auth is not None and not fits_header(auth):
             return _Failure(ErrorKind.KEY_REJECTED)
         began = time.perf_counter()
         outcome = "cancelled"

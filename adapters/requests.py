@@ -66,7 +66,7 @@ def _authorization(auth: Auth) -> bytes:
 def build_request(
     method: str,
     url: str,
-    auth: Auth,
+    auth: Auth | None,
     json: object = None,
     form: Form | Sequence[Part] | None = None,
     headers: Mapping[str, str | Secret] | None = None,
@@ -75,7 +75,7 @@ def build_request(
     among the values of `json` and `headers` are revealed here, and nowhere before.
     """
     sent: list[tuple[bytes, bytes]] = [
-        (b"authorization", _authorization(auth)),
+        *([(b"authorization", _authorization(auth))] if auth is not None else []),
         (b"accept", b"*/*"),
         (b"accept-encoding", b"identity"),
         (b"user-agent", _USER_AGENT.encode()),

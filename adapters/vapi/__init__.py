@@ -11,7 +11,7 @@ from adapters.features import offer_of
 from adapters.provider import Declaration, RegistrationForm, Setting
 from adapters.vapi.api import Client
 from adapters.vapi.assistants import Assistants
-from adapters.vapi.calls import Calls
+from adapters.vapi.calls import Calls, end_call
 from adapters.vapi.registrations import Registrations
 from adapters.vapi.webhooks import Webhooks, answer_question
 
@@ -23,6 +23,7 @@ VAPI: Final = Declaration(
     settings=(Setting("url", "Base address of the Vapi API.", "https://api.vapi.ai", is_url=True),),
     client=Client,
     calls=Calls(),
+    end_call=end_call,
     webhooks=Webhooks(),
     answer_question=answer_question,
     assistants=Assistants(),

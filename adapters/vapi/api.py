@@ -32,6 +32,12 @@ class Client(BaseClient):
     system = "vapi"
     refusals = REFUSALS
 
+    async def control(self, address: str, message: object) -> None:
+        """A message to a live call, at its address. The key is not sent."""
+        reply = await self.http.send(self.system, "POST", address, json=message, limit=self.limit)
+        if not reply.ok:
+            raise self.refusal(reply)
+
     async def list_all(self, path: str) -> AsyncIterator[dict[str, Any]]:
         """Everything in a list that comes in pages, newest first.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from adapters.base import bad_request
+from adapters.base import ProviderError, bad_request
 from adapters.facets import Managed
 from adapters.portable import Assistant, Copy, Registration, Wiring
 from adapters.replies import find, is_id, list_of
 from adapters.vapi import definition
 from adapters.vapi.api import Client, path_of
 from adapters.vapi.knowledge import delete_files, store_knowledge
+
+_PINNED: Final = 409  # "assistant_pinned", the one conflict that deleting an assistant knows (Vapi's API schema)
 
 
 class Assistants:
@@ -53,7 +55,7 @@ class Assistants:
 
     async def delete_copy(self, client: Client, copy: Copy, _: Sequence[Registration]) -> None:
         if copy.remote_id is not None:
-            await client.remove(path_of("assistant", copy.remote_id))
+            await _delete(client, copy.remote_id)
         await delete_files(client, sorted(copy.parts.values()))
 
     async def check_link(self, client: Client, remote_id: str) -> None:
@@ -71,10 +73,26 @@ class Assistants:
         await client.ask("PATCH", path_of("assistant", remote_id), "id", json=change)
 
 
+async def _delete(client: Client, remote_id: str) -> None:
+    try:
+        await client.remove(path_of("assistant", remote_id))
+    except ProviderError as error:
+        if error.status != _PINNED:
+            raise
+        raise bad_request(
+            "Vapi doesn't delete this assistant, because a squad there uses a fixed version of it. Take it out of the"
+            " squad at Vapi.",
+            error.status,
+        ) from None
+
+
 async def _linked(client: Client, remote_id: str) -> dict[str, Any]:
     linked = await client.look("GET", path_of("assistant", remote_id), "id")
     if linked is None:
-        raise bad_request("Vapi has no assistant with this id in the organisation that the key belongs to.", 404)
+        raise bad_request(
+            "Vapi has no assistant with this id in the organisation that the key belongs to. A squad cannot be linked.",
+            404,
+        )
     return linked
 
 

@@ -1,4 +1,4 @@
-"""Handing calls to Vapi by bypass, and checking a key.
+"""Handing calls to Vapi by bypass, ending them, and checking a key.
 
 The two fields that make a bypass call are only in the prose of the docs, not in the API's schema, so the reply is read
 with care.
@@ -6,25 +6,29 @@ with care.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-from adapters.base import ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target
+from adapters.base import ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target, bad_request
 from adapters.facets import Missing
 from adapters.portable import Lines
 from adapters.replies import Reply, find, is_id, malformed, redact, text
 from adapters.twiml import read_twiml
-from adapters.vapi.api import REFUSALS, Client
+from adapters.vapi.api import Client
+from adapters.vapi.reasons import failure_of
 
 _UNKNOWN_CALLER: Final = "anonymous"  # Vapi wants letters and digits where its E.164 check is off
+_PATH: Final = re.compile(r"/[\w./%?=&-]+", re.ASCII)
+_AT_VAPI: Final = re.compile(rf"https://([a-z0-9-]+\.)+vapi\.ai{_PATH.pattern}", re.ASCII)
 _MOST_LINES: Final = 1_000_000  # more than any agency has, and within a database's integer
 
 
 class Calls:
     """Takes a call that has an assistant, and an imported number (its id is the registration).
 
-    A call cannot be ended by its id: DELETE /call removes a record, and only the reply to its creation has a call's
-    control URL. A bypass call that is never joined ends by itself. Free lines are reported with each call only.
+    A call runs the assistant's current version, the one published last: `assistantVersion` is left out. Free lines are
+    reported with each call only.
     """
 
     def missing(self, target: Target) -> Missing | None:
@@ -52,6 +56,29 @@ class Calls:
         return KeyCheck("valid")
 
 
+async def end_call(client: Client, provider_call_id: str) -> None:
+    """At the address that controls the live call; DELETE /call would remove its record. Vapi docs: Live call control.
+
+    The address comes without a check of keys unless the assistant asks for one (`controlAuthenticationEnabled`, with
+    the public key, which we don't have), so the key isn't sent there.
+    """
+    if not is_id(provider_call_id):
+        raise bad_request("This is not the id of a call at Vapi.")
+    call = await client.ask("GET", f"/call/{provider_call_id}", "id")
+    control = find(call, "monitor", "controlUrl")
+    if not _is_control_address(control, client.settings["url"]):
+        raise bad_request("Vapi gives no address at which this call can be controlled.")
+    await client.control(control, {"type": "end-call"})
+
+
+def _is_control_address(address: Any, api: str) -> TypeGuard[str]:
+    """Whether it is at Vapi: a host of vapi.ai, or where the API itself is."""
+    if not isinstance(address, str):
+        return False
+    base = api.rstrip("/")
+    return bool(_AT_VAPI.fullmatch(address) or (address.startswith(base) and _PATH.fullmatch(address[len(base) :])))
+
+
 def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
     customer: dict[str, Any] = {"number": call.caller}
     if call.caller is None:
@@ -68,7 +95,7 @@ def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
 def _not_taken(client: Client, reply: Reply, answer: Any) -> ProviderError:
     """A call that Vapi created and ended at once says why; one without a usable document does not."""
     said = text(find(answer, "endedReason")) or ""
-    kind = next((rule.kind for rule in REFUSALS if rule.words.search(said)), ErrorKind.MALFORMED_REPLY)
+    kind = failure_of(said) or ErrorKind.MALFORMED_REPLY
     return ProviderError(kind, status=reply.status, said=redact(said, client.key))
 
 

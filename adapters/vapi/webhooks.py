@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
 from adapters.replies import find, number, read_report, text
 from adapters.vapi.definition import TRANSFER
+from adapters.vapi.reasons import failure_of, is_unanswered
 from crypto.secret import Secret
-
-_FAULTS: Final = (
-    "call.start.error-",
-    "pipeline-error-",
-    "call.in-progress.error-vapifault-",
-    "call.in-progress.error-providerfault-",
-    "call.in-progress.error-pipeline-",
-    "assistant-not-found",
-    "assistant-not-valid",
-    "assistant-request-failed",
-    "assistant-join-timed-out",
-    "worker-shutdown",
-    "phone-call-provider-closed-websocket",
-    "twilio-failed-to-connect-call",
-    "call-start-error-",
-)
-"""Beginnings of ended reasons that are Vapi's or its suppliers' fault. New ones appear often, hence beginnings."""
-
-_UNANSWERED: Final = (
-    "phone-call-provider-bypass-enabled-but-no-call-received",
-    "customer-did-not-answer",
-    "customer-busy",
-    "call.ringing.sip-inbound-caller-hungup-before-call-connect",
-)
-"""Beginnings of ended reasons of calls that nobody joined: their callers hung up while it rang."""
-
-_NO_LINE: Final = re.compile("concurrency")
-_NO_MONEY: Final = re.compile("credit|balance|wallet|payment|subscription-frozen")
 
 _KINDS: Final[Mapping[str, Literal["ended", "asked"]]] = {"end-of-call-report": "ended", "assistant-request": "asked"}
 _STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "started", "ended": "ended"}
@@ -76,8 +48,8 @@ class Webhooks:
             caller=_first(text, message, ("customer", "number"), ("call", "customer", "number")),
             to=_first(text, message, ("phoneNumber", "number"), ("call", "phoneNumber", "number")),
             reason=reason,
-            failure=_failure(reason or ""),
-            unanswered=(reason or "").startswith(_UNANSWERED),
+            failure=failure_of(reason or ""),
+            unanswered=is_unanswered(reason or ""),
             seconds=_seconds(message),
             cost=_first(number, message, ("cost",), ("call", "cost")),
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
@@ -113,16 +85,6 @@ def answer_question(
         raise ValueError("only Vapi's assistant-request asks for an assistant")
     overrides = {"variableValues": dict(variables), "metadata": dict(metadata)}
     return {"assistantId": assistant_id, "assistantOverrides": overrides}
-
-
-def _failure(reason: str) -> ErrorKind | None:
-    if not reason.startswith(_FAULTS) or reason.startswith(_UNANSWERED):
-        return None
-    if _NO_LINE.search(reason):
-        return ErrorKind.AT_CAPACITY
-    if reason.startswith("call.start.error-") and _NO_MONEY.search(reason):
-        return ErrorKind.OUT_OF_CREDIT  # after the start, it would be a supplier's
-    return ErrorKind.PROVIDER_ERROR
 
 
 def _same(given: str, secret: Secret) -> bool:

@@ -11,7 +11,7 @@ from tests.adapters.canary import CANARY, shows
 
 FACETS = ("end_call", "count_lines", "webhooks", "answer_question", "assistants", "registrations", "shop")
 LACKING = {
-    "vapi": {"end_call", "count_lines", "shop"},  # no request ends a call; lines are told with each call alone
+    "vapi": {"count_lines", "shop"},  # lines are told with each call alone
     "retell": {"registrations"},  # each call is registered
     "bland": {"end_call", "count_lines", "answer_question"},  # a number there holds its assistant
 }

@@ -16,7 +16,8 @@ from twilio.rest import Client
 from vapi import AsyncVapi
 from vapi.core.api_error import ApiError
 from vapi.core.serialization import convert_and_respect_annotation_metadata
-from vapi.types import Assistant, Call, TwilioPhoneNumber
+from vapi.errors import ConflictError
+from vapi.types import Assistant, AssistantPinnedConflictResponseDto, Call, TwilioPhoneNumber
 
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import NUMBERS, DemoWorld, demo_world
@@ -117,8 +118,18 @@ async def test_vapis_client_reads_a_bypass_call(vapi: AsyncVapi, world: DemoWorl
     call = Call.model_validate(created.model_dump())
     assert (call.type, call.status) == ("inboundPhoneCall", "queued")
     assert call.phoneCallProviderDetails["twiml"].startswith("<?xml")  # type: ignore[attr-defined]
-    assert (await vapi.calls.get(call.id)).id == call.id
+    read = await vapi.calls.get(call.id)
+    assert (read.id, read.monitor is not None) == (call.id, True)
     assert (await vapi.calls.delete(call.id)).status == "ended"
+
+
+async def test_vapis_client_understands_that_an_assistant_is_pinned(
+    vapi: AsyncVapi, box: RunningSandbox, world: DemoWorld
+) -> None:
+    box.state.vapi.orgs.of(world.vapi.key).pinned.add(str(world.vapi.assistant_id))
+    with pytest.raises(ConflictError) as kept:
+        await vapi.assistants.delete(str(world.vapi.assistant_id))
+    assert AssistantPinnedConflictResponseDto.model_validate(kept.value.body).error == "assistant_pinned"
 
 
 async def test_vapis_client_understands_a_refused_key(box: RunningSandbox) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import httpx
 import pytest
 from vapi import AsyncVapi
-from vapi.types import AssistantOverrides, CreateCustomerDto
+from vapi.types import (
+    AssistantOverrides,
+    CallEndedReason,
+    CreateCustomerDto,
+    ServerMessageEndOfCallReportEndedReason,
+    ServerMessageStatusUpdateEndedReason,
+)
 
-from adapters.base import Target
+from adapters.base import ProviderError, Target
 from adapters.http import Http
+from adapters.vapi.reasons import is_covered
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import CALL, KEY
@@ -68,5 +76,28 @@ async def test_the_key_check_is_a_request_of_the_sdk():
         await http.aclose()
         async with httpx.AsyncClient() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)
+    ours, theirs = server.asked
+    assert essence(ours) == essence(theirs)
+
+
+def test_every_reason_for_an_end_has_a_rule():
+    """If this fails for a new SDK, decide whose failure the new reason is: adapters/vapi/reasons.py."""
+    lists = (CallEndedReason, ServerMessageEndOfCallReportEndedReason, ServerMessageStatusUpdateEndedReason)
+    reasons = {reason for union in lists for literal in get_args(union) for reason in get_args(literal)}
+    assert len(reasons) > 500
+    assert [reason for reason in sorted(reasons) if not is_covered(reason)] == []
+
+
+async def test_ending_a_call_begins_with_a_request_of_the_sdk():
+    http = Http()
+    async with serving(reply(200, {**CREATED, "monitor": {"controlUrl": "https://evil.example/"}})) as server:
+        vapi = vapi_at(http, server.url)
+        with pytest.raises(ProviderError):
+            await vapi.end_call(vapi.open(KEY, 5), "vapi-call-1")
+        await http.aclose()
+        async with httpx.AsyncClient() as client:
+            read = await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.get("vapi-call-1")
+    assert read.monitor is not None
+    assert read.monitor.control_url == "https://evil.example/"
     ours, theirs = server.asked
     assert essence(ours) == essence(theirs)

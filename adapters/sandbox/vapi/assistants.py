@@ -5,6 +5,8 @@ Sources: Vapi's OpenAPI (CreateAssistantDTO, UpdateAssistantDTO, File) and its d
 
 from __future__ import annotations
 
+from starlette.responses import JSONResponse, Response
+
 from adapters.sandbox.api import Asked, Json, Refusal, endpoint
 from adapters.sandbox.vapi.assistant_checks import of_assistant
 from adapters.sandbox.vapi.checks import NAME_LENGTH, NAME_TOO_LONG, accept
@@ -33,6 +35,14 @@ class Assistants(Collection):
         assistant = asked.find(org.assistants)
         accept(of_assistant(asked.json(), org.files))
         return self.change(org, assistant, asked.json())
+
+    @endpoint("DELETE", "/{id}")
+    def _delete(self, org: VapiOrg, asked: Asked) -> Json | Response:
+        """An assistant of which a squad uses a fixed version stays (AssistantPinnedConflictResponseDTO)."""
+        if asked.find(org.assistants)["id"] in org.pinned:
+            message = "Assistant is pinned by 1 squad. Remove the pin first."
+            return JSONResponse({"error": "assistant_pinned", "message": message}, 409)
+        return super()._delete(org, asked)
 
 
 class Files(Collection):

@@ -1,17 +1,19 @@
 """The part of the stand-in for Vapi that takes calls: bypass calls, and who answers their streams.
 
-Sources: Vapi docs (Calls: Handling with Vapi and Twilio) and its OpenAPI (CreateCallDTO, CreateCustomerDTO,
+Sources: Vapi docs (Calls: Handling with Vapi and Twilio; Live call control) and its OpenAPI (CreateCallDTO, CreateCustomerDTO,
 SubscriptionLimits). The bypass fields stand in the prose docs only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
+from starlette.responses import JSONResponse, Response
+
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
+from adapters.sandbox.api import Asked, Endpoint, Json, Part, Refusal, endpoint, new_id
 from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Call, VapiOrg, check_assistant_id, fresh_record
@@ -39,6 +41,7 @@ class Calls(Part[VapiOrg]):
             "phoneCallTransport": "pstn",
             **{name: value for name, value in body.items() if name != "phoneCallProviderBypassEnabled"},
         }
+        record["monitor"] = {"controlUrl": f"http://{asked.headers['host']}/vapi/control/{record['id']}"}
         call = Call(record, {"callToken": new_id(), "region": "us-west-2"})
         call.state = "waiting" if org.has_free_line else "blocked"
         org.calls[record["id"]] = call
@@ -61,6 +64,21 @@ class Calls(Part[VapiOrg]):
         call.state = "deleted"
         return call.record | {"status": "ended"}
 
+    def endpoints(self) -> Iterator[Endpoint]:
+        yield from super().endpoints()
+        yield Endpoint("POST", "/control/{id}", self._control)
+
+    def _control(self, asked: Asked) -> Response:
+        """Controls a live call. The address is all that it takes: no key (Vapi docs: Live call control)."""
+        call = next((org.calls[asked.id] for org in self._customers if asked.id in org.calls), None)
+        if call is None or call.state not in ("waiting", "answered"):
+            raise Refusal(404, "Call not found or not live.")
+        if asked.json().get("type") != "end-call":
+            raise Refusal(400, "type must be one of the following values: end-call")
+        call.state = "ended"
+        call.record |= {"status": "ended", "endedReason": "manually-canceled"}
+        return JSONResponse({})
+
     def answer_stream(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
         """A stream is taken once, for a created call, and only with the Parameters that its TwiML named."""
         parts = urlsplit(url)
@@ -74,7 +92,7 @@ class Calls(Part[VapiOrg]):
 
     def _pick_up(self, call_id: str, parameters: Mapping[str, str] | None) -> LegVerdict:
         call = next((org.calls[call_id] for org in self._customers if call_id in org.calls), None)
-        if call is None or call.state == "deleted":
+        if call is None or call.state in ("ended", "deleted"):
             return legs.rejected("vapi", legs.NOT_FOUND, f"no such call: {call_id}")
         if call.state == "blocked":
             return legs.rejected("vapi", legs.UNAVAILABLE, "blocked by the concurrency limit", call_id)

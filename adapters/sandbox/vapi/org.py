@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from starlette.responses import Response
+
 from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso, new_uuid
 from adapters.sandbox.orgs import Org
 
@@ -20,7 +22,7 @@ class Call:
 
     record: Json
     parameters: dict[str, str]
-    state: Literal["waiting", "blocked", "answered", "deleted"] = "waiting"
+    state: Literal["waiting", "blocked", "answered", "ended", "deleted"] = "waiting"
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class VapiOrg(Org):
     phone_numbers: dict[str, Json] = field(default_factory=dict)
     files: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
+    pinned: set[str] = field(default_factory=set)  # assistants of which a squad uses a fixed version
     handoff_form: Literal["stream", "sip"] = "stream"
     # When each record was created and updated, to the microsecond; the records only show milliseconds.
     times: dict[str, dict[str, datetime]] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class Collection(Part[VapiOrg]):
         return asked.find(self.records(org))
 
     @endpoint("DELETE", "/{id}")
-    def _delete(self, org: VapiOrg, asked: Asked) -> Json:
+    def _delete(self, org: VapiOrg, asked: Asked) -> Json | Response:
         return asked.pop(self.records(org))
 
     def keep(self, org: VapiOrg, body: Json) -> Json:

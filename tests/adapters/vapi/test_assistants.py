@@ -137,6 +137,23 @@ async def test_the_same_text_of_two_clients_is_two_files(vapi: Provider[Any], or
     assert list(org.files) == list(theirs.parts.values())
 
 
+async def test_one_that_a_squad_holds_by_its_version_stays_with_what_it_knows_and_says_why(
+    vapi: Provider[Any], org: VapiOrg
+):
+    copy = await put(vapi, ACME)
+    org.pinned.add(str(copy.remote_id))
+    error = await error_of(vapi.assistants.delete_copy(vapi.open(KEY, LIMIT), copy, ()))
+    assert (error.kind, error.status) == (ErrorKind.BAD_REQUEST, 409)
+    assert "squad" in error.said
+    assert at_vapi(org, copy)
+    assert set(org.files) == set(copy.parts.values())
+
+    org.pinned.clear()
+    await vapi.assistants.delete_copy(vapi.open(KEY, LIMIT), copy, ())
+    assert not org.assistants
+    assert not org.files
+
+
 async def test_a_file_that_somebody_deleted_there_is_sent_again(vapi: Provider[Any], org: VapiOrg):
     first = await put(vapi, ACME)
     org.files.clear()

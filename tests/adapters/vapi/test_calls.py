@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from dataclasses import replace
@@ -18,10 +19,11 @@ from adapters.facets import Delivery
 from adapters.http import Http
 from adapters.portable import Lines
 from adapters.provider import Provider
+from adapters.replies import Reply
 from adapters.twiml import read_twiml
 from crypto.secret import Secret
 from tests.adapters.canary import CANARY, assert_clean, shows
-from tests.adapters.loopback import Script, echo_key, reply, serving
+from tests.adapters.loopback import Asked, Script, echo_key, reply, serving
 from tests.adapters.refusals import CALL, FAULTS, KEY, assert_fails, error_of
 from tests.support.adapters import vapi_at
 
@@ -112,7 +114,10 @@ async def test_a_call_blocked_for_concurrency_is_no_handoff(http: Http):
     [
         ("call.start.error-subscription-insufficient-credits", ErrorKind.OUT_OF_CREDIT),
         ("call.start.error-subscription-concurrency-limit-reached", ErrorKind.AT_CAPACITY),
-        ("call.start.error-get-assistant", ErrorKind.MALFORMED_REPLY),
+        ("call.start.error-subscription-upgrade-failed", ErrorKind.OUT_OF_CREDIT),
+        ("call.start.error-vapifault-get-subscription", ErrorKind.PROVIDER_ERROR),
+        ("call.start.error-get-assistant", ErrorKind.BAD_REQUEST),
+        ("customer-ended-call", ErrorKind.MALFORMED_REPLY),
     ],
 )
 async def test_a_call_that_ended_as_it_was_made_says_why(http: Http, reason: str, kind: ErrorKind):
@@ -120,6 +125,86 @@ async def test_a_call_that_ended_as_it_was_made_says_why(http: Http, reason: str
         vapi = as_provider(http, server.url)
         error = await error_of(vapi.calls.hand_off(vapi.open(KEY, 5), CALL, TARGET))
     assert (error.kind, error.said) == (kind, reason)
+
+
+def controlled_at(address: object) -> Script:
+    """Vapi with a live call that is controlled at `address`; "{url}" in it is the API's own."""
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        here = f"http://{asked.headers['host']}"
+        shown = address.replace("{url}", here) if isinstance(address, str) else address
+        call = {"id": "vapi-call-1", "status": "in-progress", "monitor": {"controlUrl": shown}}
+        await reply(200, call if asked.method == "GET" else b"")(asked, writer)
+
+    return script
+
+
+async def test_ends_a_call_at_its_own_address_without_the_key(http: Http):
+    async with serving(controlled_at("{url}/vapi-call-1/control")) as server:
+        vapi = as_provider(http, server.url)
+        await vapi.end_call(vapi.open(KEY, 5), "vapi-call-1")
+    look, end = server.asked
+    assert (look.method, look.target, look.headers["authorization"]) == ("GET", "/call/vapi-call-1", f"Bearer {CANARY}")
+    assert (end.method, end.target, end.json) == ("POST", "/vapi-call-1/control", {"type": "end-call"})
+    assert not any(shows(f"{name}: {value}") for name, value in end.headers.items())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        7,
+        "",
+        "/control",
+        "https://evil.example/control",
+        "https://vapi.ai.evil.example/control",
+        "https://evilvapi.ai/control",
+        "http://phone.vapi.ai/control",
+        "https://phone.vapi.ai:444/control",
+        "https://vapi.ai@evil.example/control",
+        "https://evil.example#.vapi.ai/control",
+        "https://evil.example\\.vapi.ai/control",
+        "https://phone.vapi.ai/control\r\nhost: evil.example",
+        "{url}.evil.example/control",
+        "{url}@evil.example/control",
+        "wss://phone.vapi.ai/control",
+    ],
+)
+async def test_a_call_is_not_ended_at_an_address_that_is_not_vapis(http: Http, address: object):
+    async with serving(controlled_at(address)) as server:
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.end_call(vapi.open(KEY, 5), "vapi-call-1"))
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://phone-call-websocket.aws-us-west-2-backend-production2.vapi.ai/7420f27a-30fd-4f49/control",
+        "https://phone.eu.vapi.ai/7420f27a/control?region=eu",
+    ],
+)
+async def test_vapis_hosts_are_known(address: str):
+    asked: list[str] = []
+
+    class Listening(Http):
+        async def send(self, system: str, method: str, url: str, **_: Any) -> Reply:
+            asked.append(f"{system} {method} {url}")
+            return Reply(200, {}, json.dumps({"id": "vapi-call-1", "monitor": {"controlUrl": address}}).encode())
+
+    vapi = as_provider(Listening(), "https://api.vapi.ai")
+    await vapi.end_call(vapi.open(KEY, 5), "vapi-call-1")
+    assert asked == ["vapi GET https://api.vapi.ai/call/vapi-call-1", f"vapi POST {address}"]
+
+
+async def test_a_call_that_cannot_be_ended_says_so(http: Http):
+    async with serving(reply(404, {"message": "no such call"})) as server:
+        vapi = as_provider(http, server.url)
+        error = await error_of(vapi.end_call(vapi.open(KEY, 5), "vapi-call-1"))
+        odd = await error_of(vapi.end_call(vapi.open(KEY, 5), "../assistant/x"))
+    assert (error.kind, error.said, odd.kind) == (ErrorKind.BAD_REQUEST, "no such call", ErrorKind.BAD_REQUEST)
+    assert len(server.asked) == 1
 
 
 async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: Http):
@@ -378,28 +463,74 @@ def test_a_call_of_somebody_else_is_told_by_its_own_sid():
     assert (got.kind, got.call_id, got.call_sid) == ("ended", None, "CA9")
 
 
-@pytest.mark.parametrize(
-    ("reason", "fault"),
-    [
-        ("call.start.error-subscription-frozen", True),
-        ("pipeline-error-openai-500-server-error", True),
-        ("call.in-progress.error-vapifault-worker-died", True),
-        ("call.in-progress.error-providerfault-something-new", True),
-        ("assistant-not-found", True),
-        ("phone-call-provider-bypass-enabled-but-no-call-received", False),
-        ("call.ringing.sip-inbound-caller-hungup-before-call-connect", False),
-        ("worker-shutdown", True),
-        ("customer-ended-call", False),
-        ("assistant-ended-call", False),
-        ("silence-timed-out", False),
-        ("exceeded-max-duration", False),
-        ("call.in-progress.twilio-completed-call", False),
-        ("something-never-seen", False),
+REASONS: dict[ErrorKind | None, list[str]] = {
+    ErrorKind.AT_CAPACITY: ["call.start.error-subscription-concurrency-limit-reached"],
+    ErrorKind.OUT_OF_CREDIT: [
+        "call.start.error-subscription-frozen",
+        "call.start.error-subscription-insufficient-credits",
+        "call.start.error-subscription-upgrade-failed",
+        "call.start.error-subscription-wallet-does-not-exist",
+        "call.start.error-subscription-something-new",
     ],
+    ErrorKind.BAD_REQUEST: [
+        "assistant-not-found",
+        "assistant-not-valid",
+        "assistant-request-failed",
+        "assistant-request-returned-invalid-assistant",
+        "assistant-request-returned-unspeakable-error",
+        "call-start-error-neither-assistant-nor-server-set",
+        "call.in-progress.error-configfault-model-unsupported-in-squad",
+        "call.in-progress.error-configfault-something-new",
+        "call.in-progress.error-transfer-failed",
+        "call.in-progress.error-warm-transfer-silence-timeout",
+        "call.start.assistant-version-error-validation",
+        "call.start.error-get-assistant",
+        "call.start.squad-version-error-validation",
+    ],
+    ErrorKind.PROVIDER_ERROR: [
+        "assistant-join-timed-out",
+        "call.in-progress.error-pipeline-no-available-llm-model",
+        "call.in-progress.error-providerfault-something-new",
+        "call.in-progress.error-sip-inbound-call-failed-to-connect",
+        "call.in-progress.error-something-new",
+        "call.in-progress.error-vapifault-worker-died",
+        "call.ringing.error-sip-inbound-call-failed-to-connect",
+        "call.start.error-fraud-check-failed",
+        "call.start.error-vapifault-get-subscription",
+        "phone-call-provider-closed-websocket",
+        "pipeline-error-openai-429-exceeded-quota-insufficient-credits",
+        "pipeline-error-openai-500-server-error",
+        "pipeline-no-available-llm-model",
+        "twilio-failed-to-connect-call",
+        "worker-shutdown",
+    ],
+    None: [
+        "assistant-ended-call",
+        "assistant-ended-call-after-message-spoken",
+        "assistant-forwarded-call",
+        "call.forwarding.operator-busy",
+        "call.in-progress.error-assistant-did-not-receive-customer-audio",
+        "call.in-progress.twilio-completed-call",
+        "call.ringing.sip-inbound-caller-hungup-before-call-connect",
+        "customer-ended-call",
+        "customer-ended-call-during-transfer",
+        "exceeded-max-duration",
+        "manually-canceled",
+        "phone-call-provider-bypass-enabled-but-no-call-received",
+        "silence-timed-out",
+        "something-never-seen",
+        "voicemail",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure"), [(reason, failure) for failure, reasons in REASONS.items() for reason in reasons]
 )
-def test_whose_fault_an_end_was(reason: str, fault: bool):
+def test_whose_fault_an_end_was(reason: str, failure: ErrorKind | None):
     got = event({"type": "status-update", "status": "ended", "endedReason": reason})
-    assert (got.kind, got.reason, got.provider_fault) == ("ended", reason, fault)
+    assert (got.kind, got.reason, got.failure) == ("ended", reason, failure)
+    assert event({"type": "end-of-call-report", "endedReason": reason}).failure is failure
 
 
 @pytest.mark.parametrize(
@@ -415,21 +546,6 @@ def test_whose_fault_an_end_was(reason: str, fault: bool):
 )
 def test_a_call_that_nobody_joined_is_told_apart(reason: str, unanswered: bool):
     assert event({"type": "end-of-call-report", "endedReason": reason}).unanswered is unanswered
-
-
-@pytest.mark.parametrize(
-    ("reason", "failure"),
-    [
-        ("call.start.error-subscription-concurrency-limit-reached", ErrorKind.AT_CAPACITY),
-        ("call.start.error-subscription-insufficient-credits", ErrorKind.OUT_OF_CREDIT),
-        ("call.start.error-subscription-wallet-does-not-exist", ErrorKind.OUT_OF_CREDIT),
-        ("pipeline-error-openai-429-exceeded-quota-insufficient-credits", ErrorKind.PROVIDER_ERROR),
-        ("worker-shutdown", ErrorKind.PROVIDER_ERROR),
-        ("customer-ended-call", None),
-    ],
-)
-def test_how_the_provider_failed(reason: str, failure: ErrorKind | None):
-    assert event({"type": "end-of-call-report", "endedReason": reason}).failure is failure
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ async def test_one_that_is_not_there_or_another_orgs_is_refused_with_a_reason(va
         error = await error_of(vapi.assistants.check_link(vapi.open(KEY, LIMIT), remote_id))
         assert error.kind is ErrorKind.BAD_REQUEST
         assert "no assistant with this id" in error.said
+        assert "A squad cannot be linked" in error.said
 
 
 async def test_our_webhook_changes_where_events_go_and_nothing_else(vapi: Provider[Any], theirs: dict[str, Any]):

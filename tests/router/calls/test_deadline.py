@@ -84,14 +84,26 @@ async def test_a_handoff_that_comes_late_is_noted_and_ended_at_retell(hurried: W
     assert ("handoff.failed", "retell", "timeout") in await hurried.events(timeline)
 
 
-@pytest.mark.parametrize("provider", ["vapi", "bland"])
-async def test_a_handoff_that_comes_late_is_noted_where_nothing_can_be_ended(hurried: World, provider):
-    client = await hurried.add_client(providers=[provider, "retell"])
-    hurried.sandbox.state.faults.set(provider, {"fault": "late", "seconds": 1})
+async def test_a_handoff_that_comes_late_is_noted_and_ended_at_vapi(hurried: World):
+    client = await hurried.add_client(providers=["vapi", "retell"])
+    hurried.sandbox.state.faults.set("vapi", {"fault": "late", "seconds": 1})
+    timeline = await hurried.call(client, SOON)
+    assert (timeline.answered_by, timeline.provider) == ("ai", "retell")
+    await wait_until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
+    (org,) = hurried.sandbox.state.vapi.orgs
+    ((call_id, call),) = org.calls.items()
+    (stop,) = hurried.sandbox.state.requests_to("vapi", f"/control/{call_id}")
+    assert "authorization" not in stop.headers
+    assert call.state == "ended"
+
+
+async def test_a_handoff_that_comes_late_is_noted_where_nothing_can_be_ended(hurried: World):
+    client = await hurried.add_client(providers=["bland", "retell"])
+    hurried.sandbox.state.faults.set("bland", {"fault": "late", "seconds": 1})
     timeline = await hurried.call(client, SOON)
     assert timeline.provider == "retell"
     await wait_until(lambda: has_event(hurried, timeline.call_sid, "handoff.late"))
-    assert hurried.asked_with(client, provider) == 1
+    assert hurried.asked_with(client, "bland") == 1
 
 
 async def test_a_failure_that_comes_late_changes_nothing(hurried: World):
