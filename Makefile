@@ -44,8 +44,8 @@ fuzz: $(VENV)/.test
 
 # Pins the exact versions of all packages, resolved together for every platform and for Python 3.11 and newer. Each package
 # is listed in one file: those of the service, those that the embedded PostgreSQL adds, those that the tests add. Versions
-# that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest. Needs uv.
-COMPILE = $(UV) pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+# that still fit are kept; `make lock UPGRADE=--upgrade` takes the newest. Needs uv. deploy/uv.toml is all of its settings.
+COMPILE = $(UV) pip compile pyproject.toml --quiet --config-file deploy/uv.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 PINNED = --constraint build/requirements.txt
 EXCEPT = sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p'
@@ -70,7 +70,7 @@ $(VENV)/.run: pyproject.toml requirements.txt requirements-embedded.txt
 
 $(VENV)/.test: $(VENV)/.run requirements-test.txt
 	@echo "Installing the test dependencies."
-	@$(INSTALL) --requirement requirements-test.txt
+	@$(INSTALL) --no-deps --requirement requirements-test.txt # they are complete; see deploy/uv.toml
 	@touch $@
 
 clean:

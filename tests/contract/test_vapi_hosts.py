@@ -13,28 +13,28 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from vapi import AsyncVapi
+from vapi.phone_numbers import CreatePhoneNumbersRequest_Twilio
 from vapi.types import (
-    AzureVoice,
     BackoffPlan,
-    CreateEndCallToolDto,
-    CreateFunctionToolDto,
-    CreateQueryToolDto,
-    CreateTwilioPhoneNumberDto,
-    DeepgramTranscriber,
+    CreateAssistantDtoModel_Openai,
+    CreateAssistantDtoTranscriber_Deepgram,
+    CreateAssistantDtoVoice_11Labs,
+    CreateAssistantDtoVoice_Azure,
+    CreateAssistantDtoVoice_Vapi,
+    CreateTwilioPhoneNumberDtoFallbackDestination_Number,
     DeepgramTranscriberLanguage,
-    ElevenLabsVoice,
     KnowledgeBase,
     OpenAiFunction,
     OpenAiFunctionParameters,
     OpenAiMessage,
-    OpenAiModel,
     OpenAiModelModel,
+    OpenAiModelToolsItem_EndCall,
+    OpenAiModelToolsItem_Function,
+    OpenAiModelToolsItem_Query,
     Server,
-    TransferDestinationNumber,
     UpdateTwilioPhoneNumberDto,
-    VapiVoice,
+    UpdateTwilioPhoneNumberDtoFallbackDestination_Number,
     VapiVoicemailDetectionPlan,
-    VapiVoiceVoiceId,
 )
 
 from adapters.http import Http
@@ -106,9 +106,9 @@ def server(url: str, seconds: int, *, ours: bool = True, again: bool = False) ->
     return Server(url=url, timeout_seconds=seconds, **settings)
 
 
-def function_tool(name: str, description: str, parameters: dict[str, Any], at: Server) -> CreateFunctionToolDto:
+def function_tool(name: str, description: str, parameters: dict[str, Any], at: Server) -> OpenAiModelToolsItem_Function:
     schema = OpenAiFunctionParameters.model_construct(**parameters)
-    return CreateFunctionToolDto(
+    return OpenAiModelToolsItem_Function(
         function=OpenAiFunction(name=name, description=description, parameters=schema), server=at
     )
 
@@ -119,12 +119,12 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
         "name": "Acme Plumbing",
         "first_message": "Acme Plumbing, how can I help?",
         "first_message_mode": "assistant-speaks-first",
-        "model": OpenAiModel(
+        "model": CreateAssistantDtoModel_Openai(
             provider="openai",
             model="gpt-4.1",
             messages=[OpenAiMessage(role="system", content=system)],
             tools=[
-                CreateEndCallToolDto(),
+                OpenAiModelToolsItem_EndCall(),
                 function_tool(
                     FUNCTION.name,
                     FUNCTION.description,
@@ -132,7 +132,7 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
                     server(FUNCTION.url, 20, ours=False),
                 ),
                 function_tool(**transfer, at=server(WIRING.transfer_url, 10)),
-                CreateQueryToolDto(
+                OpenAiModelToolsItem_Query(
                     knowledge_bases=[
                         KnowledgeBase(
                             name="knowledge",
@@ -144,8 +144,8 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
                 ),
             ],
         ),
-        "voice": ElevenLabsVoice(voice_id="burt", speed=1.1),
-        "transcriber": DeepgramTranscriber(provider="deepgram", model="nova-3", language="multi"),
+        "voice": CreateAssistantDtoVoice_11Labs(voice_id="burt", speed=1.1),
+        "transcriber": CreateAssistantDtoTranscriber_Deepgram(provider="deepgram", model="nova-3", language="multi"),
         "voicemail_detection": VapiVoicemailDetectionPlan(provider="vapi"),
         "max_duration_seconds": 900,
         "server": server(WIRING.webhook_url, 10, again=True),
@@ -185,14 +185,14 @@ async def test_a_plain_assistant_is_one_of_the_sdk():
         lambda vapi: vapi.assistants.create(
             name="Acme Plumbing",
             first_message_mode="assistant-speaks-first-with-model-generated-message",
-            model=OpenAiModel(
+            model=CreateAssistantDtoModel_Openai(
                 provider="openai",
                 model="gpt-4.1",
                 messages=[OpenAiMessage(role="system", content=PLAIN.prompt)],
-                tools=[CreateEndCallToolDto()],
+                tools=[OpenAiModelToolsItem_EndCall()],
             ),
-            voice=VapiVoice(provider="vapi", voice_id="Elliot"),
-            transcriber=DeepgramTranscriber(provider="deepgram", model="nova-3", language="en-US"),
+            voice=CreateAssistantDtoVoice_Vapi(provider="vapi", voice_id="Elliot"),
+            transcriber=CreateAssistantDtoTranscriber_Deepgram(provider="deepgram", model="nova-3", language="en-US"),
             voicemail_detection="off",
             max_duration_seconds=3600,
             server=server(WIRING.webhook_url, 10, again=True),
@@ -228,7 +228,7 @@ async def test_a_number_is_imported_as_the_sdk_does():
             vapi.open(KEY, LIMIT), "+15005550155", CREDENTIALS, Copy("0a1b2c3d"), "+14155550123"
         ),
         lambda vapi: vapi.phone_numbers.create(
-            request=CreateTwilioPhoneNumberDto(
+            request=CreatePhoneNumbersRequest_Twilio(
                 number="+15005550155",
                 name="callrouter +15005550155",
                 sms_enabled=False,
@@ -236,7 +236,9 @@ async def test_a_number_is_imported_as_the_sdk_does():
                 twilio_api_key="SK" + "34" * 16,
                 twilio_api_secret="a-secret",
                 assistant_id="0a1b2c3d",
-                fallback_destination=TransferDestinationNumber(type="number", number="+14155550123"),
+                fallback_destination=CreateTwilioPhoneNumberDtoFallbackDestination_Number(
+                    type="number", number="+14155550123"
+                ),
             )
         ),
     )
@@ -253,7 +255,9 @@ async def test_a_number_is_assigned_as_the_sdk_does():
             "0a1b2c3d",
             request=UpdateTwilioPhoneNumberDto(
                 assistant_id="0f9e8d7c",
-                fallback_destination=TransferDestinationNumber(type="number", number="+14155550123"),
+                fallback_destination=UpdateTwilioPhoneNumberDtoFallbackDestination_Number(
+                    type="number", number="+14155550123"
+                ),
             ),
         ),
     )
@@ -319,8 +323,7 @@ def literals(union: Any) -> set[str]:
 def test_what_we_choose_is_what_vapis_schema_lists():
     assert {*SINGLE, "multi"} <= literals(DeepgramTranscriberLanguage)
     assert "gpt-4.1" in literals(OpenAiModelModel)
-    assert "Elliot" in literals(VapiVoiceVoiceId)
-    assert AzureVoice(provider="azure", voice_id="multilingual-auto").voice_id == "multilingual-auto"
+    assert CreateAssistantDtoVoice_Azure(provider="azure", voice_id="multilingual-auto").voice_id == "multilingual-auto"
 
 
 @pytest.fixture
