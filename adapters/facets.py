@@ -173,6 +173,14 @@ class ShopFacet(Protocol[Client_contra]):
         """Countries (ISO 3166-1 alpha-2)."""
 
     @property
+    def area_codes_in(self) -> tuple[str, ...]:
+        """Those of them in which an area code may be chosen."""
+
+    @property
+    def rings_fallback(self) -> str:
+        """When it rings a number's own fallback number, as the end of a sentence: "during its maintenance"."""
+
+    @property
     def labels_purchases(self) -> bool:
         """Whether a bought number has our label from the start."""
 

@@ -29,6 +29,7 @@ ASSISTANT_FEATURES: Final = (
 
 FEATURES: Final = (*ASSISTANT_FEATURES, "numbers")
 _TEXTS: Final = ("label", "find_key", "costs", "good_for")
+_MORE_TEXTS: Final = ("top_up",)  # may be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class About:
     find_key: str  # where they find their key
     costs: str
     good_for: str
+    top_up: str = ""  # the page on which they add credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,9 @@ def offer_of(package: str) -> Offer:
 def read_offer(written: str) -> Offer:
     """Raises ValueError for bad TOML, and naming the field, for one that is missing, unknown or unfit."""
     table = tomllib.loads(written)
-    if odd := sorted((set(table) - {"notes"}) ^ {*_TEXTS, "features"}):
+    if odd := sorted((set(table) - {"notes", *_MORE_TEXTS}) ^ {*_TEXTS, "features"}):
         raise ValueError(f"{odd[0]} is missing or unknown")
-    texts = {field: table[field] for field in _TEXTS}
+    texts = {field: table[field] for field in (*_TEXTS, *_MORE_TEXTS) if field in table}
     for field, text in texts.items():
         if not isinstance(text, str) or not text:
             raise ValueError(f"{field} must be a text")

@@ -27,6 +27,8 @@ class Shop:
     """A purchase takes no label; the assistant comes with `put_copy`. For fallback numbers, see `Registrations`."""
 
     sells_in: Final = ("US", "CA")
+    area_codes_in: Final = sells_in
+    rings_fallback: Final = "during Bland's maintenance"
     labels_purchases: Final = False
 
     async def list_numbers(self, client: Client) -> list[NativeNumber]:

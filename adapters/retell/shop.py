@@ -25,6 +25,8 @@ class Shop:
     """Sells numbers that Retell itself answers."""
 
     sells_in: Final = ("US", "CA")
+    area_codes_in: Final = ("US",)
+    rings_fallback: Final = "while your outage mode is on at Retell"
     labels_purchases: Final = True
 
     async def list_numbers(self, client: Client) -> list[NativeNumber]:

@@ -21,6 +21,7 @@ ABOUT: Final = About(
     costs="Twilio bills you for numbers and minutes by its own price list.",
     good_for="Your own numbers, caller ID and billing. Without it, numbers come from the platform's account and go back "
     "to it when you leave; those on your own account stay yours.",
+    top_up="https://console.twilio.com/us1/billing/manage-billing/billing-overview",
 )
 
 

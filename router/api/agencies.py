@@ -34,6 +34,13 @@ AlertEmail = Annotated[
         examples=["alerts@example.com"],
     ),
 ]
+NumbersFrom = Annotated[
+    store.NumbersFrom,
+    Field(
+        description="Who sells a new number if the request names no carrier. provider: the active provider, where it sells "
+        "such numbers, else Twilio; carrier: always Twilio"
+    ),
+]
 
 
 class NewAgency(Input):
@@ -58,6 +65,7 @@ class AgencyChange(Change):
             examples=[["retell"]],
         ),
     ] = None
+    numbers_from: NumbersFrom = LEFT_OUT
     retention_days: Annotated[
         Annotated[int, WholeNumber(1, 3650)] | None,
         Field(description="Days after which messages and transcripts are deleted; null: never"),
@@ -73,6 +81,7 @@ class AgencyReply(Output):
     fallback_providers: Annotated[
         list[str] | None, Field(description="The providers that stand in for it; null: every other with a key")
     ]
+    numbers_from: NumbersFrom
     alert_email: Annotated[str | None, Field(description="The address that gets an email when a key stops working")]
     alert_email_confirmed: Annotated[
         bool | None,
@@ -145,6 +154,7 @@ class OfferReply(Output):
     find_key: Annotated[str, Field(description="Where people find their key")]
     costs: Annotated[str, Field(description="What it charges for")]
     good_for: Annotated[str, Field(description="Its strengths")]
+    top_up: Annotated[str, Field(description="The page on which its customers add credit; empty: not known")]
     features: Annotated[
         dict[str, Literal["yes", "partly", "no"]], Field(description="What its assistants can do, by feature")
     ]

@@ -113,6 +113,9 @@ class PlanQuery(Query):
     """The provider to switch to."""
 
     provider: Annotated[str, Field(description="The name of a voice provider", examples=["vapi"])]
+    quick: Annotated[
+        bool, Field(description="Do not look at the provider for earlier copies: they are shown as create, not adopt")
+    ] = False
 
 
 def assistant_router(voice: Declarations) -> APIRouter:
@@ -151,7 +154,7 @@ def sync_router(voice: Declarations) -> APIRouter:
         names = [provider.name for provider in voice]
         if wanted.provider not in names:
             raise InvalidError("provider", f"must be one of {', '.join(names)}")
-        return await plans.make(await agencies.find(agency), wanted.provider)
+        return await plans.make(await agencies.find(agency), wanted.provider, quick=wanted.quick)
 
     for provider in voice:
         if provider.assistants is not None:

@@ -87,6 +87,9 @@ class AvailableList(Output):
 
     items: Annotated[list[AvailableReply], Field(description="The offers of all sellers")]
     not_sold: Annotated[list[NotSoldReply], Field(description="Sellers without an offer")]
+    default_carrier: Annotated[
+        str, Field(description="Who sells a number there if the request names no carrier", examples=["twilio"])
+    ]
     next_cursor: Annotated[str | None, Field(description="Always null: there is one page")] = None
 
 
@@ -170,6 +173,7 @@ async def add_number(
     agency: OwnAgency,
     body: NewNumber,
     author: By,
+    market: Annotated[Market, Use(Market)],
     purchases: Annotated[Purchases, Use(Purchases)],
     taking_over: Annotated[TakingOver, Use(TakingOver)],
 ) -> store.Number:
@@ -180,7 +184,9 @@ async def add_number(
     numbers an agency may buy in 24 hours is limited, except for the operator.
     """
     if body.country is not None:
-        carrier = body.carrier or await purchases.choose_carrier(agency)
+        carrier = body.carrier or await market.choose_seller(
+            agency, body.client_id, body.country, body.area_code, body.e164
+        )
         order = Order(agency, body.client_id, carrier, body.country, body.area_code, body.e164, author.claim)
         return await purchases.buy(order, author)
     assert body.e164 and body.account  # noqa: S101, PT018 - the model requires both without a country
@@ -256,7 +262,8 @@ def new_number_model(sellers: Sequence[str]) -> type[NewNumber]:
     """The body for adding a number, where these sell some."""
     one_of: Any = Literal[tuple(sellers)]
     described = (
-        "Who sells it. Left out: Twilio, where the agency or the platform has an account; else the active provider"
+        "Who sells it. Left out: as the agency's numbers_from says. A number that is named in e164, or is for a client with "
+        "a provider of its own, then comes from Twilio"
     )
     carrier: Any = (Annotated[one_of | None, Field(description=described)], None)
     model: type[NewNumber] = create_model("NewNumber", __base__=NewNumber, __doc__=NewNumber.__doc__, carrier=carrier)

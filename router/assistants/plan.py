@@ -62,14 +62,14 @@ class SwitchPlans:
     sites: Sites
     providers: Sequence[str]  # in the order in which they stand in for each other
 
-    async def make(self, agency: Agency, provider: str) -> SwitchPlan:
-        """Also without a key for it: then nothing is looked for there."""
+    async def make(self, agency: Agency, provider: str, *, quick: bool = False) -> SwitchPlan:
+        """Also without a key for it: then nothing is looked for there, nor if it must be `quick`."""
         pool = self.sites.database.settings
         keys = {key.kind: key for key in await list_keys_in_use(pool, agency.id)}
         key = keys.get(provider)
         place = self.sites.places.of(key) if key else Place(agency.id, provider, form="", numbered=False)
         standings = await survey(pool, place)
-        found = await self._look_for_copies(key, standings) if key else frozenset[str]()
+        found = await self._look_for_copies(key, standings) if key and not quick else frozenset[str]()
         numbers = await list_numbers(pool, agency.id)
         return SwitchPlan(
             provider=provider,

@@ -102,6 +102,8 @@ class CallEvents:
         key, effect = usage_of(route, provider), EFFECTS[failure]
         if effect.doubts_key:
             self.key_notes.note_refusal(key)
+        if failure is ErrorKind.OUT_OF_CREDIT:
+            self.key_notes.note_no_credit(key)
         if effect.overflows:
             self.key_notes.note_overflow(key)
 

@@ -19,7 +19,7 @@ from router.calls.recorder import Recorder
 from router.clock import Clock
 from router.mail import post
 from router.routing.circuit import Usage
-from router.store.keys.health import hasten_check, note_lines, note_overflow
+from router.store.keys.health import hasten_check, note_lines, note_no_credit, note_overflow
 from router.store.pool import Database
 
 CALLS_OVERFLOWED: Final = "calls_overflowed"
@@ -39,6 +39,7 @@ class KeyNotes:
     monotonic: Callable[[], float] = time.monotonic
     _lines: dict[Usage, tuple[Lines, datetime]] = field(default_factory=dict, init=False)
     _refused: set[Usage] = field(default_factory=set, init=False)
+    _without_credit: set[Usage] = field(default_factory=set, init=False)
     _overflowed: set[Usage] = field(default_factory=set, init=False)
     _limits: TTLCache[Usage, int] = field(init=False)
     _lately: TTLCache[tuple[str, Usage], None] = field(init=False)
@@ -59,6 +60,11 @@ class KeyNotes:
         if self._is_new("refused", key):
             self._refused.add(key)
 
+    def note_no_credit(self, key: Usage) -> None:
+        """A provider refused or ended a call for lack of credit."""
+        if self._is_new("no credit", key):
+            self._without_credit.add(key)
+
     def note_overflow(self, key: Usage) -> None:
         """A call went elsewhere because all lines are in use."""
         if self._is_new("overflowed", key):
@@ -73,10 +79,13 @@ class KeyNotes:
             self._lines.clear()
         lines, self._lines = self._lines, {}
         refused, self._refused = self._refused, set()
+        without_credit, self._without_credit = self._without_credit, set()
         overflowed, self._overflowed = self._overflowed, set()
         pool = self.database.settings
         for key, (reported, at) in lines.items():
             await note_lines(pool, key.agency_id, key.provider, key.key_version, reported, at)
+        for key in without_credit:
+            await note_no_credit(pool, key.agency_id, key.provider, key.key_version, self.clock())
         for key in refused:
             await hasten_check(pool, key.agency_id, key.provider, key.key_version, self.clock())
         for key in overflowed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -16,20 +17,31 @@ async def go_home(visit: Visit) -> Response:
     return visit.go("figures" if visit.agency["active_provider"] else "keys")
 
 
-async def show_keys(visit: Visit) -> Response:
+async def show_keys(visit: Visit, *, saving: bool = False) -> Response:
     """A key that was entered is never written back, not even after an error."""
     keys = {key["kind"]: key for key in (await visit.api.get(visit.path("keys")))["items"]}
-    kinds = visit.kinds
+    kinds, active = visit.kinds, visit.agency["active_provider"]
     opened = _find_kind(visit) if visit.refusal else None
     places = {name: f"{opened.name}-{name}" for name in (*opened.fields, *opened.optional_fields)} if opened else {}
+    errors = visit.errors(places.get)
+    if saving and opened:
+        before = " The key that was saved before stays in use." if opened.name in keys else ""
+        errors = replace(errors, general=(*errors.general, f"Nothing was saved.{before}"))
     return visit.render(
         "keys.html",
         keys=keys,
         syncs={kind: await visit.api.get(visit.path("sync", kind)) for kind in keys if kinds[kind].keeps_assistants},
+        plans={
+            name: await visit.api.get(visit.path("plan"), provider=name, quick="true")
+            for name, kind in kinds.items()
+            if kind.is_voice and name != active
+        },
         has_voice_key=any(kinds[kind].is_voice for kind in keys),
+        has_working_key=any(kinds[kind].is_voice and key["status"] == "valid" for kind, key in keys.items()),
         former=kinds.get(visit.query("former")),
-        errors=visit.errors(places.get),
+        errors=errors,
         opened=opened,
+        chosen=visit.form.text("activate"),
     )
 
 
@@ -39,12 +51,32 @@ async def save_key(visit: Visit) -> Response:
     body |= {name: given for name in kind.optional_fields if (given := visit.form.text(name))}
     if visit.form.ticked("compromised"):
         body["compromised"] = True
+    active = visit.agency["active_provider"]
     if kind.is_voice:
-        body["activate"] = visit.agency["active_provider"] in (None, kind.name)
-    await visit.send("PUT", visit.path("keys", kind.name), body)
-    if kind.is_voice and not body["activate"]:
-        return visit.go("keys", kind.name, "plan", done="key-saved-not-active")
-    return visit.go("keys", done="key-saved")
+        body["activate"] = active in (None, kind.name) or await _wants_switch(visit, kind)
+    saved = await visit.send("PUT", visit.path("keys", kind.name), body)
+    is_switched = body.get("activate", False) and active not in (None, kind.name)
+    if saved["status"] == "out_of_credit":
+        done = "key-without-credit"
+    elif is_switched:
+        done = "key-switched"
+    elif kind.is_voice and not body["activate"]:
+        done = "key-kept"
+    else:
+        done = "key-saved"
+    return visit.go("keys", done=done, about=kind.name, former=active if is_switched else None)
+
+
+async def _wants_switch(visit: Visit, kind: KeyKind) -> bool:
+    """What the form says; without a choice in it, what the page preselects: a provider's first key switches to it."""
+    chosen = visit.form.text("activate")
+    if chosen:
+        return chosen == "yes"
+    return await visit.api.find(visit.path("keys", kind.name)) is None
+
+
+async def show_refused_key(visit: Visit) -> Response:
+    return await show_keys(visit, saving=True)
 
 
 async def renew_webhook_token(visit: Visit) -> Response:
@@ -73,7 +105,7 @@ async def show_plan(visit: Visit) -> Response:
 async def activate(visit: Visit) -> Response:
     kind, before = _find_kind(visit), visit.agency["active_provider"]
     await visit.send("PATCH", visit.path(), {"active_provider": kind.name})
-    return visit.go("keys", done="activated", former=before if before != kind.name else None)
+    return visit.go("keys", done="activated", about=kind.name, former=before if before != kind.name else None)
 
 
 async def show_sync(visit: Visit) -> Response:
@@ -106,7 +138,7 @@ def _find_kind(visit: Visit) -> KeyKind:
 PAGES: Final = (
     Page("GET", "", go_home),
     Page("GET", "/keys", show_keys),
-    Page("POST", "/keys/{kind}", save_key, show_keys),
+    Page("POST", "/keys/{kind}", save_key, show_refused_key),
     Page("POST", "/keys/{kind}/delete", delete_key),
     Page("POST", "/keys/{kind}/webhook-token", renew_webhook_token, show_keys),
     Page("GET", "/keys/{kind}/plan", show_plan),

@@ -42,11 +42,14 @@ REASONS_TO_SIGN_IN: Final[Mapping[str, str]] = {
 }
 
 NOTICES: Final[Mapping[str, str]] = {
-    "key-saved": "The key works and is saved. It is used from the next call on.",
-    "key-saved-not-active": "The key works and is saved. Your active provider still answers your calls.",
+    "key-saved": "{about} key saved. It is used from the next call on.",
+    "key-switched": "{about} key saved. {about} answers all clients from their next call on, each as soon as its assistant "
+    "is synced there.",
+    "key-kept": "{about} key saved. {active} still answers your calls.",
+    "key-without-credit": "{about} key saved, but no credit is left there: {about} takes no calls until you top up.",
     "webhook-renewed": "The webhook address is new. Our assistants get it now; enter it at those that you linked yourself.",
     "key-deleted": "All versions of the key are erased.",
-    "activated": "The new provider answers from the next call on. Each client moves as soon as its assistant is synced.",
+    "activated": "{about} answers all clients from their next call on, each as soon as its assistant is synced there.",
     "retrying": "The failed assistants are being synced again.",
     "client-created": "Client created. Now describe its assistant.",
     "client-saved": "Saved. The change applies from the next call on.",
@@ -70,6 +73,11 @@ NOTICES: Final[Mapping[str, str]] = {
     "token-deleted": "Token deleted. It no longer gives access.",
     "assistants-deleted": "The assistants that we created there are deleted.",
 }
+
+"""`{about}` is the provider that the change was about, `{active}` the agency's active one."""
+
+WARNINGS: Final = frozenset({"key-without-credit"})
+"""Those of the notices that are no good news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +115,16 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
     ),
     "buy": Confirmation(
         "Buy {number}?",
-        "It costs money every month until you give it back. It is set up at once, and its calls are answered here.",
+        "It costs money every month until you give it back. Its calls are answered here: if one provider cannot answer, "
+        "the next one, the owner's phone or the voicemail does, as the client's routing says. If you switch to another "
+        "provider, that one answers.",
         "Buy number",
     ),
     "buy_native": Confirmation(
         "Buy {number} from {seller}?",
-        "It costs money every month until you give it back. Only {seller} can answer its calls: no other provider stands "
-        "in, and if you make another provider active, this number stays at {seller}.",
+        "It costs money every month until you give it back. Only {seller} answers its calls, whatever the client's routing "
+        "says: no other provider, owner's phone or voicemail of ours stands in. {rings} If you switch to another provider, "
+        "this number stays at {seller}.",
         "Buy number",
     ),
     "endpoint": Confirmation(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from router.console.api import Refusal
+from router.console.drawing import write_phone
 from router.console.forms import NO_ERRORS, FormErrors, form_errors
+from router.console.kinds import KeyKind
 from router.console.visit import Page, Visit
 
 
@@ -20,10 +23,13 @@ async def show_number(visit: Visit) -> Response:
     number, voice = await _find(visit), visit.services.providers
     provider = visit.request.path_params.get("provider")
     errors = visit.errors(lambda name: f"{provider}-{name}" if provider else name)
+    clients = await _clients(visit)
     return visit.render(
         "number.html",
         number=number,
-        names=await visit.client_names(),
+        names=_names(clients),
+        owner_phone=clients.get(number["client_id"], {}).get("personal_phone"),
+        rings=_say_fallback(visit.kinds.get(number["carrier"]), clients.get(number["client_id"])),
         by_hand=[one for one in voice if one.registration_form is not None],
         without=[one.label for one in voice if one.registration_form is None],
         opened=errors.at(f"{provider}-remote_id") is not None,
@@ -63,14 +69,15 @@ async def show_new(visit: Visit, errors: FormErrors = NO_ERRORS) -> Response:
             found = await visit.api.get(visit.path("numbers", "available"), **wanted)
         except Refusal as problem:
             errors = errors or form_errors(problem)
-        else:
-            found["items"].sort(key=lambda offer: offer["e164"] is not None)  # the few that sellers choose themselves
-    names = await visit.client_names()
-    chosen = visit.query("client") if visit.query("client") in names else next(iter(names), "")
+    clients = await _clients(visit)
+    chosen = visit.query("client") if visit.query("client") in clients else next(iter(clients), "")
     return visit.render(
         "new_number.html",
-        names=names,
+        names=_names(clients),
         found=found,
+        offers=_by_seller(found) if found else {},
+        rings={name: _say_fallback(kind, clients.get(chosen)) for name, kind in visit.kinds.items()},
+        owner_phone=clients.get(chosen, {}).get("personal_phone"),
         has_account=await visit.api.find(visit.path("keys", "twilio")) is not None,
         values=wanted | {"e164": "", "client_id": chosen, "account": "agency"} | dict(visit.form),
         errors=errors,
@@ -90,8 +97,9 @@ async def buy(visit: Visit) -> Response:
     seller = visit.kinds.get(wanted["carrier"])
     if not visit.confirmed:
         back = visit.url("numbers", "new", country=wanted["country"], client=wanted["client_id"])
-        question = "buy_native" if seller is not None and seller.is_voice else "buy"
-        return visit.ask(question, back, number=body.get("e164", "a number"), seller=seller.label if seller else "")
+        rings = _say_fallback(seller, (await _clients(visit)).get(wanted["client_id"]))
+        facts = {"number": body.get("e164", "a number"), "seller": seller.label if seller else "", "rings": rings}
+        return visit.ask("buy_native" if rings else "buy", back, **facts)
     number = await visit.send("POST", visit.path("numbers"), body)
     return visit.go("numbers", number["e164"], done="number-bought")
 
@@ -115,6 +123,33 @@ def _question_about(number: dict[str, Any]) -> str:
     if number["account_sid"] is None:
         return "number_native"
     return "number_platform" if number.get("account") == "platform" else "number_own"
+
+
+def _say_fallback(seller: KeyKind | None, client: Mapping[str, Any] | None) -> str:
+    """What becomes of calls to a native number while its seller has no answer; empty for the carrier's numbers."""
+    if seller is None or seller.voice is None or seller.voice.shop is None:
+        return ""
+    when = f"only {seller.voice.shop.rings_fallback}"
+    phone = client["personal_phone"] if client else None
+    if phone is None:
+        return f"No phone is rung: the client has no owner's phone, which {seller.label} would ring {when}."
+    return f"{seller.label} rings the owner's phone {write_phone(phone)}, but {when}."
+
+
+async def _clients(visit: Visit) -> dict[str, dict[str, Any]]:
+    return {one["id"]: one for one in await visit.api.list_all(visit.path("clients"))}
+
+
+def _names(clients: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {client_id: one["name"] for client_id, one in clients.items()}
+
+
+def _by_seller(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The offers of each seller, those of the one first who sells by default."""
+    offers: dict[str, list[dict[str, Any]]] = {found["default_carrier"]: []}
+    for offer in found["items"]:
+        offers.setdefault(offer["carrier"], []).append(offer)
+    return {seller: items for seller, items in offers.items() if items}
 
 
 def _without_spaces(number: str) -> str:

@@ -43,6 +43,8 @@ async def save(visit: Visit) -> Response:
         "retention_days": values["retention_days"],
         "fallback_providers": {"all": None, "none": []}.get(values["stand_in"], values["order"]),
     }
+    if values["numbers_from"]:
+        body["numbers_from"] = values["numbers_from"]
     await visit.send("PATCH", visit.path(), leave_out_same_email(visit, body, visit.agency, "alert_email"))
     return visit.go("settings", done="settings-saved")
 
@@ -82,7 +84,7 @@ async def show_activity(visit: Visit) -> Response:
 
 def _read_values(form: Form) -> dict[str, Any]:
     return {
-        **form.texts("name", "alert_email", "stand_in"),
+        **form.texts("name", "alert_email", "stand_in", "numbers_from"),
         "retention_days": form.number("retention_days"),
         "order": [name for name in form.get_all("order") if name],
     }
@@ -96,6 +98,7 @@ def _values_of(agency: dict[str, Any]) -> dict[str, Any]:
         "retention_days": agency["retention_days"],
         "stand_in": "all" if order is None else "order" if order else "none",
         "order": order or [],
+        "numbers_from": agency["numbers_from"],
     }
 
 

@@ -15,7 +15,7 @@ from router.console.api import Api, Refusal, api_path
 from router.console.drawing import Drawing, see_other
 from router.console.forms import NO_ERRORS, SMALL_FORM, Form, FormErrors, form_errors
 from router.console.kinds import Kinds
-from router.console.notices import CONFIRMATIONS, NOTICES
+from router.console.notices import CONFIRMATIONS, NOTICES, WARNINGS
 from router.console.services import ConsoleServices
 from router.console.sessions import Session
 
@@ -89,10 +89,16 @@ class Visit:
         return form_errors(self.refusal, place) if self.refusal else NO_ERRORS
 
     def render(self, template: str, **content: Any) -> Response:
-        notice = NOTICES.get(self.query("done")) if self.request.method == "GET" else None
+        done = self.query("done") if self.request.method == "GET" else ""
+        about, active = (self._label(name) for name in (self.query("about"), self.agency["active_provider"]))
+        notice = NOTICES[done].format(about=about, active=active) if done in NOTICES else None
         facts = {"agency": self.agency, "session": self.session, "url": self.url, "errors": self.errors()} | content
         status = self.refusal.status if self.refusal else 200
-        return self.drawing.respond(template, status, visit=self, notice=notice, **facts)
+        return self.drawing.respond(template, status, visit=self, notice=notice, warns=done in WARNINGS, **facts)
+
+    def _label(self, name: str | None) -> str:
+        kind = self.kinds.get(name or "")
+        return kind.label if kind else "The provider"
 
     def ask(self, question: str, back: str, **facts: str) -> Response:
         """The page that asks before something is deleted, for browsers that have not asked in a dialog."""

@@ -37,7 +37,7 @@ Hello {agency},
 
 {meanwhile}
 
-What to do: add credit at {label}, and switch on automatic top-up if it has one. Nothing needs to be changed here.
+What to do: add credit{top_up}, and switch on automatic top-up if it has one. Nothing needs to be changed here.
 
 You get no other mail about this unless the key recovers and fails again.
 """
@@ -88,6 +88,7 @@ class KeyLetters:
             meanwhile=_OWNER_OR_VOICEMAIL if key.kind == CARRIER else _OTHER_PROVIDERS,
             console=self.addresses.console,
             find_key=about.find_key,
+            top_up=f" under {about.top_up}" if about.top_up else f" at {about.label}",
         )
         subject = f"{about.label} refuses your {what}" if failing else f"No credit left at {about.label}"
         return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)

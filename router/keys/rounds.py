@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -21,7 +21,15 @@ from router.jobs import JobRunner
 from router.keys.checks import KeyChecks, UntoldError
 from router.keys.letters import KEY_FAILING
 from router.mail import post
-from router.store.keys.health import DueKey, Finding, Noted, claim_due_keys, note_finding, put_off
+from router.store.keys.health import (
+    DueKey,
+    Finding,
+    Noted,
+    claim_due_keys,
+    lacks_credit,
+    note_finding,
+    put_off,
+)
 from router.store.keys.versions import erase_retired_keys
 from router.store.keys.webhook_tokens import erase_outlived_tokens
 from router.store.pool import Database
@@ -33,6 +41,7 @@ _ROUNDS_AT: Final = "* * * * * */15"  # croniter: seconds come last
 _LEASE: Final = timedelta(minutes=2)
 _EVERY: Final = timedelta(minutes=15)
 _ACCOUNTS_EVERY: Final = timedelta(hours=1)
+_WITHOUT_CREDIT: Final = timedelta(minutes=3)  # so that the page shows soon that somebody topped up
 _UNTOLD: Final = timedelta(minutes=5)  # after a check without a result
 _SPREAD: Final = 0.1
 _ROUND_SECONDS: Final = 50.0
@@ -82,6 +91,9 @@ class KeyRounds:
             wait = _UNTOLD if untold.seconds is None else timedelta(seconds=min(untold.seconds, 3600.0))
             await put_off(pool, key, self.clock() + _spread(wait))
             return False
+        if finding.status == "valid" and finding.balance is None and await lacks_credit(pool, key):
+            # Some providers answer a check whatever the account owes, and refuse only calls.
+            finding = replace(finding, status="out_of_credit", problem="it refused the last call for lack of credit")
         metrics.key_checked(key.kind, finding.status)
         noted = await self._note(key, finding)
         _tell(key, finding, noted)
@@ -90,7 +102,8 @@ class KeyRounds:
     async def _note(self, key: DueKey, finding: Finding) -> Noted:
         now = self.clock()
         async with self.database.settings.acquire() as connection, connection.transaction():
-            noted = await note_finding(connection, key, finding, now, now + _spread(period_of(key.kind)))
+            wait = _WITHOUT_CREDIT if finding.status == "out_of_credit" else period_of(key.kind)
+            noted = await note_finding(connection, key, finding, now, now + _spread(wait))
             if noted.alert and key.kind != SUBACCOUNT:  # a subaccount belongs to the platform
                 ids: dict[str, str | int] = {"agency_id": key.agency_id, "kind": key.kind, "version": key.version}
                 await post(connection, KEY_FAILING, ids, once=f"{key.agency_id}/{key.kind}/{key.version}")

@@ -18,7 +18,6 @@ from router.ids import new_id
 from router.numbers.shops import Bought, Shop, Shops, find_buyer
 from router.refusals import UNCLEAR, explain_sale, explain_unclear
 from router.store.changes import OURSELVES, Author, Changes
-from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import Number, claim_number, find_number
 from router.store.numbers.purchases import (
     Order,
@@ -35,7 +34,7 @@ from router.store.numbers.purchases import (
     take_made,
 )
 from router.store.pool import Connection
-from router.store.tenants.agencies import find_agency, lock_agency
+from router.store.tenants.agencies import lock_agency
 from router.store.tenants.clients import lock_client
 from router.telemetry import emit
 from router.wanted import WantedAssistants
@@ -79,15 +78,6 @@ class Purchases:
             except DomainError:  # the seller cannot tell, or the account cannot be opened
                 if too_old:
                     await fail_purchase(pool, purchase.id, "unknown")
-
-    async def choose_carrier(self, agency_id: str) -> str:
-        """The carrier if there is an account for it; else the active provider, if that sells numbers itself."""
-        pool = self.changes.database.settings
-        if self.accounts.platform is not None or await find_key_in_use(pool, agency_id, CARRIER) is not None:
-            return CARRIER
-        agency = await find_agency(pool, agency_id)
-        active = (agency.active_provider if agency else None) or CARRIER
-        return active if active in self.shops.native else CARRIER
 
     async def _find_made(self, order: Order, author: Author) -> Number | None:
         """What an earlier try of this request bought, and `finish_open` recorded."""

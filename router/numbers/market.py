@@ -1,4 +1,4 @@
-"""Which numbers are for sale, and from which seller. Buys nothing and creates no account."""
+"""Which numbers are for sale, from which seller, and who sells one by default. Buys nothing and creates no account."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from adapters.base import ProviderError
 from adapters.registry import Providers
 from adapters.twilio import ABOUT
 from router.accounts import CARRIER
+from router.errors import require
 from router.numbers.carrier_shop import CarrierShop, needs_papers, no_account
-from router.numbers.native import not_sold_in
+from router.numbers.native import explain_not_sold
 from router.refusals import explain_no_key, explain_sale
 from router.store.keys.versions import find_key_in_use
 from router.store.pool import Database
+from router.store.tenants.agencies import Agency, find_agency
+from router.store.tenants.clients import find_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ class NotSold:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
+    """`default_carrier`: who sells a number if the request names no carrier."""
+
+    default_carrier: str
     items: list[Available] = field(default_factory=list)
     not_sold: list[NotSold] = field(default_factory=list)
 
@@ -47,16 +53,37 @@ class Market:
     carrier_shop: CarrierShop
     providers: Providers
 
+    async def choose_seller(
+        self, agency_id: str, client_id: str, country: str, area_code: str | None, e164: str | None
+    ) -> str:
+        """Who sells the number if the request names no carrier. Only the carrier sells a chosen number, and only its
+        numbers are answered by a client's own provider.
+        """
+        pool = self.database.settings
+        agency = require(await find_agency(pool, agency_id), "agency")
+        client = await find_client(pool, agency_id, client_id)
+        if e164 is not None or (client is not None and client.provider not in (None, agency.active_provider)):
+            return CARRIER
+        return self._default_seller(agency, country, area_code)
+
+    def _default_seller(self, agency: Agency, country: str, area_code: str | None) -> str:
+        provider = self.providers.get(agency.active_provider or "")
+        if agency.numbers_from == "carrier" or provider is None or provider.shop is None:
+            return CARRIER
+        refusal = explain_not_sold(provider.label, provider.shop, country, area_code)
+        return CARRIER if refusal is not None else provider.name
+
     async def look(self, agency_id: str, country: str, area_code: str | None) -> Offers:
-        offers = Offers()
+        agency = require(await find_agency(self.database.settings, agency_id), "agency")
+        offers = Offers(self._default_seller(agency, country, area_code))
         await self._look_at_carrier(offers, agency_id, country, area_code)
         for provider, one in self.providers.items():
             label, shop = one.label, one.shop
             if shop is None:
                 reason = f"{label} does not sell numbers: buy one from Twilio, and {label} takes its calls"
                 offers.refuse(provider, reason)
-            elif country not in shop.sells_in:
-                offers.refuse(provider, not_sold_in(label, country, shop.sells_in))
+            elif (refusal := explain_not_sold(label, shop, country, area_code)) is not None:
+                offers.refuse(provider, refusal.message)
             elif await find_key_in_use(self.database.settings, agency_id, provider) is None:
                 offers.refuse(provider, explain_no_key(provider, label).detail)
             else:

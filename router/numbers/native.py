@@ -42,8 +42,9 @@ class NativeShop:
         key, shop = await self._open(order.agency_id)
         if order.wanted is not None:
             raise InvalidError("e164", f"cannot be chosen at {self._label}: give a country and an area code")
-        if order.country not in shop.sells_in:
-            raise InvalidError("country", not_sold_in(self._label, order.country, shop.sells_in))
+        refusal = explain_not_sold(self._label, shop, order.country, order.area_code)
+        if refusal is not None:
+            raise refusal
         await self.natives.find_answering_copy(await self._find_buyer(order), self.provider)
         there = await shop.list_numbers(key.client)
         return Purchase(
@@ -151,7 +152,7 @@ class NativeNumbers:
         label = self.providers.label(provider)
         raise ConflictError(
             f"Only an assistant at {label} can answer a number bought from {label}, and the client has none there yet: "
-            "create one, and wait until it has synced.",
+            "create one and wait until it has synced, or buy the number from Twilio.",
         )
 
     async def assign(self, number: Number, client: Client) -> None:
@@ -172,8 +173,14 @@ class NativeNumbers:
             ) from None
 
 
-def not_sold_in(label: str, country: str, sells_in: tuple[str, ...]) -> str:
-    return f"{label} sells numbers only in {' and '.join(sells_in)}, not in {country}"
+def explain_not_sold(label: str, shop: ShopFacet[Any], country: str, area_code: str | None) -> InvalidError | None:
+    """None if it sells such numbers."""
+    if country not in shop.sells_in:
+        return InvalidError("country", f"{label} sells numbers only in {' and '.join(shop.sells_in)}, not in {country}")
+    if area_code and country not in shop.area_codes_in:
+        places = " and ".join(shop.area_codes_in) or "no country"
+        return InvalidError("area_code", f"{label} lets you choose an area code in {places}, not in {country}")
+    return None
 
 
 def _fits(number: NativeNumber, purchase: Purchase) -> bool:

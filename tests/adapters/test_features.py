@@ -48,6 +48,10 @@ def provider(request: pytest.FixtureRequest) -> Declaration[Any]:
     return request.param
 
 
+def test_people_are_told_where_to_top_up(provider: Declaration[Any]):
+    assert provider.about.top_up.startswith("https://")
+
+
 @pytest.mark.parametrize("feature", ASSISTANT_FEATURES)
 def test_an_adapter_loses_what_the_file_says(provider: Declaration[Any], feature: str):
     ordinary, utmost = voices(provider.name) if feature == "voice" else USES[feature]

@@ -157,6 +157,40 @@ async def note_lines(
     await connection.execute(NOTE_LINES, agency_id, kind, version, at, lines.limit, lines.used)
 
 
+NOTE_NO_CREDIT: Final = """
+UPDATE keys SET credit_refused_at = $4
+ WHERE agency_id = $1 AND kind = $2 AND version = $3 AND retired_at IS NULL
+"""
+
+
+async def note_no_credit(connection: Connection, agency_id: str, kind: str, version: int, now: datetime) -> None:
+    """A live call was refused for lack of credit."""
+    await connection.execute(NOTE_NO_CREDIT, agency_id, kind, version, now)
+
+
+LACKS_CREDIT: Final = """
+SELECT EXISTS (
+    SELECT
+      FROM keys k
+     WHERE k.agency_id = $1 AND k.kind = $2 AND k.version = $3 AND k.credit_refused_at IS NOT NULL
+       AND NOT EXISTS (
+           SELECT
+             FROM calls c
+             JOIN call_events e ON e.call_id = c.id
+            WHERE c.agency_id = k.agency_id AND c.started_at > k.credit_refused_at
+              AND e.provider = k.kind AND e.event = 'handoff.succeeded' AND e.at > k.credit_refused_at + $4::interval
+       )
+)
+"""
+
+
+async def lacks_credit(connection: Connection, key: DueKey) -> bool:
+    """Whether a live call was refused for lack of credit, and none was taken since. A call counts as taken some time
+    after: some providers take calls at first, and end them for lack of credit.
+    """
+    return bool(await connection.fetchval(LACKS_CREDIT, key.agency_id, key.kind, key.version, 2 * CHECK_AGAIN))
+
+
 HASTEN_CHECK: Final = """
 UPDATE keys SET check_at = $4
  WHERE agency_id = $1 AND kind = $2 AND version = $3 AND retired_at IS NULL AND check_at > $4 AND checked_at < $5

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_row, parameters, read, values
 
+NumbersFrom: TypeAlias = Literal["provider", "carrier"]
+
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """A tenant. `fallback_providers` None: every other provider with a key; empty: none."""
+    """A tenant. `fallback_providers` None: every other provider with a key; empty: none.
+
+    `numbers_from`: who sells new numbers: the active provider, where it sells any, or always the carrier.
+    """
 
     id: str
     name: str
@@ -23,6 +28,7 @@ class Agency:
     created_at: datetime
     retention_days: int | None = None  # None: for ever
     alert_email_confirmed: bool | None = None  # None without an address
+    numbers_from: NumbersFrom = "provider"
 
 
 _COLUMNS: Final = columns(Agency)

@@ -18,6 +18,7 @@ async def test_an_agency_begins_without_a_provider_and_says_so(api):
         "name": "Acme Voice",
         "active_provider": None,
         "fallback_providers": None,
+        "numbers_from": "provider",
         "alert_email": "ops@acme.example",
         "alert_email_confirmed": True,
         "retention_days": None,
@@ -59,6 +60,8 @@ async def test_no_fallback_providers_differs_from_every_fallback_provider(api):
         ({"fallback_providers": ["vapi", "vapi"]}, "fallback_providers"),
         ({"fallback_providers": ["openai"]}, "fallback_providers"),
         ({"fallback_providers": "vapi"}, "fallback_providers"),
+        ({"numbers_from": "twilio"}, "numbers_from"),
+        ({"numbers_from": None}, "numbers_from"),
         ({"colour": "red"}, "colour"),
     ],
 )

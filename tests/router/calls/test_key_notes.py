@@ -148,3 +148,11 @@ async def test_while_the_database_is_away_nothing_piles_up(notes, database, reco
     recorder.note(SetProvider("call", "vapi", AT))
     await notes.write()
     assert (await row(database))["lines_limit"] is None
+
+
+async def test_a_call_refused_for_lack_of_credit_is_noted_even_if_the_key_was_just_checked(notes, database, time):
+    await database.settings.execute("UPDATE keys SET checked_at = $1", time.wall())
+    notes.note_no_credit(KEY)
+    notes.note_no_credit(Usage("agency_1", "vapi", 2))
+    await notes.write()
+    assert (await row(database))["credit_refused_at"] == time.wall()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.registry import PROVIDERS
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BROKE_KEYS, RETELL_KEY, VAPI_KEY
+from adapters.sandbox.world import ACCOUNT_SID, AUTH_TOKEN, BLAND_KEY, BROKE_KEYS, RETELL_KEY, VAPI_KEY
+from adapters.twilio import ABOUT
 from tests.router.api.client import Agency, Api
-from tests.router.console.browsing import Browser, PageSeen
+from tests.router.console.browsing import Browser, PageSeen, read_fields
 from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
@@ -79,23 +81,140 @@ async def test_an_unreachable_provider_is_not_reported_as_a_bad_key(browser: Bro
     assert "could not be asked" in page.tree.find("div", role="alert").text
 
 
-async def test_a_key_without_credit_says_so(browser: Browser):
-    assert "No credit left" in card(await save(browser, "bland", key=BROKE_KEYS["bland"]), "bland")
+async def test_a_key_without_credit_is_saved_and_not_praised(browser: Browser):
+    page = await save(browser, "bland", key=BROKE_KEYS["bland"])
+    notice = page.tree.find("div", role="status").text
+    assert "no credit is left" in notice
+    assert "works" not in notice
+    assert "used from the next call" not in notice
+    assert "No AI can answer now" in page.words
 
 
-async def test_a_second_provider_is_made_active_only_after_its_plan_was_shown(
-    browser: Browser, api: Api, agency: Agency
+@pytest.mark.parametrize("kind", ["vapi", "retell", "bland", "twilio"])
+async def test_no_credit_is_shown_with_the_page_on_which_to_top_up(
+    browser: Browser, services: Services, api: Api, agency: Agency, sandbox: RunningSandbox, kind: str
+):
+    account = sandbox.state.twilio.add_account("AC" + "7" * 32, "7" * 32)
+    keys = {"vapi": VAPI_KEY, "retell": RETELL_KEY, "bland": BLAND_KEY}
+    body = {"account_sid": account.sid, "auth_token": account.auth_token} if kind == "twilio" else {"key": keys[kind]}
+    await api.put(f"{agency.path}/keys/{kind}", body)
+    await services.database.settings.execute("UPDATE keys SET status = 'out_of_credit'")
+    page = await browser.open("keys")
+    assert "No credit is left" in card(page, kind)
+    assert "Working" not in card(page, kind)
+    [link] = page.tree.find("section", id=kind).find_all("a", rel="noreferrer")
+    about = ABOUT if kind == "twilio" else next(one.about for one in PROVIDERS if one.name == kind)
+    assert link.attributes["href"] == about.top_up
+
+
+async def test_a_key_without_credit_can_be_undone_like_any_other_switch(browser: Browser, api: Api, agency: Agency):
+    await save(browser, "vapi", key=VAPI_KEY)
+    page = await save(browser, "bland", key=BROKE_KEYS["bland"])
+    assert "No AI can answer now" not in page.words
+    await browser.fill_in(page, "/keys/vapi/activate")
+    assert (await api.get(agency.path))["active_provider"] == "vapi"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "fault"),
+    [
+        ("retell", {"key": CANARY}, None),
+        ("retell", {"key": "ключ"}, None),
+        ("retell", {"key": ""}, None),
+        ("bland", {"key": CANARY}, None),
+        ("retell", {"key": RETELL_KEY}, "503"),
+        ("twilio", {"account_sid": "AC" + "1" * 32, "auth_token": CANARY}, None),
+    ],
+)
+async def test_after_a_refusal_the_page_says_that_nothing_was_saved(
+    browser: Browser, sandbox: RunningSandbox, kind: str, fields: dict[str, str], fault: str | None
 ):
     await save(browser, "vapi", key=VAPI_KEY)
-    plan = await save(browser, "retell", key=RETELL_KEY)
-    assert plan.heading == "Make Retell active"
-    assert "still answers your calls" in plan.tree.find("div", role="status").text
-    assert (await api.get(agency.path))["active_provider"] == "vapi"
-    page = await browser.fill_in(plan, "/keys/retell/activate")
+    if fault:
+        sandbox.state.faults.set(kind, fault)
+    page = await save(browser, kind, **fields)
+    alert = page.tree.find("div", role="alert").text
+    assert "Nothing was saved" in alert
+    assert "stays in use" not in alert
+    again = await save(browser, "vapi", key=CANARY)
+    assert "The key that was saved before stays in use" in again.tree.find("div", role="alert").text
+
+
+def choice(page: PageSeen, kind: str) -> str | None:
+    """Which choice is preselected; None if there is none."""
+    return read_fields(page.form(f"/keys/{kind}")).get("activate")
+
+
+async def test_a_saved_key_makes_its_provider_the_one_of_all_clients_until_it_is_undone(
+    browser: Browser, api: Api, agency: Agency
+):
+    page = await browser.open("keys")
+    assert choice(page, "vapi") is None  # no provider to switch from
+    assert "use Vapi for all clients" in card(page, "vapi")
+    page = await save(browser, "vapi", key=VAPI_KEY)
+    assert choice(page, "vapi") is None
+    assert choice(page, "retell") == "yes"
+    assert "switch all clients to Retell" in page.form("/keys/retell").find("button").text
+    page = await save(browser, "retell", key=RETELL_KEY)
+    assert "Retell answers all clients from their next call on" in page.tree.find("div", role="status").text
     assert (await api.get(agency.path))["active_provider"] == "retell"
     back = await browser.fill_in(page, "/keys/vapi/activate")
     assert (await api.get(agency.path))["active_provider"] == "vapi"
     assert "Active" in card(back, "vapi")
+    assert len((await api.get(f"{agency.path}/keys"))["items"]) == 2
+
+
+@pytest.mark.parametrize("active", ["retell", "bland"])
+async def test_the_choice_does_not_depend_on_which_provider_is_active(
+    browser: Browser, api: Api, agency: Agency, active: str
+):
+    await save(browser, active, key={"retell": RETELL_KEY, "bland": BLAND_KEY}[active])
+    await save(browser, "vapi", key=VAPI_KEY)
+    assert (await api.get(agency.path))["active_provider"] == "vapi"
+
+
+async def test_a_key_is_saved_without_switching_if_that_is_chosen(browser: Browser, api: Api, agency: Agency):
+    await save(browser, "vapi", key=VAPI_KEY)
+    page = await save(browser, "retell", key=RETELL_KEY, activate="no")
+    assert "Vapi still answers your calls" in page.tree.find("div", role="status").text
+    assert (await api.get(agency.path))["active_provider"] == "vapi"
+    assert not page.tree.find_all("form", action=f"/console/{agency.id}/keys/vapi/activate")
+
+
+async def test_replacing_the_key_of_a_standby_provider_keeps_the_active_one_unless_asked(
+    browser: Browser, api: Api, agency: Agency
+):
+    await save(browser, "vapi", key=VAPI_KEY)
+    page = await save(browser, "retell", key=RETELL_KEY, activate="no")
+    assert choice(page, "retell") == "no"
+    await save(browser, "retell", key=RETELL_KEY)
+    assert (await api.get(agency.path))["active_provider"] == "vapi"
+    await save(browser, "retell", key=RETELL_KEY, activate="yes")
+    assert (await api.get(agency.path))["active_provider"] == "retell"
+    assert choice(await browser.open("keys"), "vapi") == "no"  # the standby provider is now Vapi
+    await browser.fill_in(await browser.fill_in(await browser.open("keys"), "/keys/vapi/delete"), "")
+    assert choice(await browser.open("keys"), "vapi") == "yes"  # a first key again
+
+
+async def test_a_refused_key_does_not_change_what_was_chosen(browser: Browser):
+    await save(browser, "vapi", key=VAPI_KEY)
+    page = await save(browser, "retell", key=CANARY, activate="no")
+    assert (choice(page, "retell"), choice(page, "bland")) == ("no", "yes")
+
+
+async def test_what_a_switch_would_lose_is_shown_with_the_choice(browser: Browser, api: Api, agency: Agency):
+    await save(browser, "vapi", key=VAPI_KEY)
+    assistant = {"prompt": "Answer.", "languages": ["en-US", "es-ES"], "voicemail_detection": True}
+    await api.new_client(agency, name="Corner Bakery", assistant=assistant)
+    await api.new_client(agency, name="Quiet Florist")
+    page = await browser.open("keys")
+    bland, retell = (page.form(f"/keys/{kind}").text for kind in ("bland", "retell"))
+    assert "Corner Bakery Languages Voicemail detection" in bland
+    assert "Nothing is lost" in retell
+    assert "1 client without an assistant" in retell
+    assert "New numbers in United States and Canada then come from Bland" in bland
+    await api.patch(agency.path, {"numbers_from": "carrier"})
+    assert "New numbers then come from Twilio" in (await browser.open("keys")).form("/keys/bland").text
 
 
 async def test_twilio_takes_an_account(browser: Browser):

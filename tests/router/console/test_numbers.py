@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.sandbox.world import NUMBERS
+from adapters.sandbox.world import BLAND_KEY, NUMBERS, RETELL_KEY
 from tests.router.api.client import Agency, Api, number_path
 from tests.router.console.browsing import Browser
 from tests.support.api_service import Services
@@ -93,3 +93,77 @@ async def test_a_number_that_the_carrier_has_otherwise_says_so(browser: Browser,
     await services.database.settings.execute("UPDATE numbers SET fallback_state = 'stale' WHERE e164 = $1", NUMBER)
     assert "The fallback is out of date" in (await browser.open(f"numbers/{NUMBER}")).words
     assert "Fallback out of date" in (await browser.open("numbers")).words
+
+
+async def offers(browser: Browser, client_id: str):
+    """What is for sale, by seller, in the order of the page."""
+    page = await browser.open(f"numbers/new?country=US&client={client_id}")
+    return {
+        one.attributes["aria-labelledby"].removeprefix("from-"): one
+        for one in page.tree.find_all("section", **{"class": "seller"})
+    }
+
+
+async def test_each_offer_says_what_it_means_before_the_purchase(browser: Browser, api: Api, agency: Agency):
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY})
+    await api.put(f"{agency.path}/keys/bland", {"key": BLAND_KEY, "activate": False})
+    owned = await api.new_client(agency, name="Corner Bakery", personal_phone="+14155550188")
+    alone = await api.new_client(agency, name="Quiet Florist")
+
+    seen = await offers(browser, owned["id"])
+    assert list(seen) == ["retell", "twilio", "bland"]  # the one first that sells by default
+    assert "Default" in seen["retell"].text
+    assert "The new provider answers this number" in seen["twilio"].text
+    for seller, when in (("retell", "outage mode"), ("bland", "maintenance")):
+        assert f"The number stays at {seller.title()}" in seen[seller].text
+        assert "No other provider, owner's phone or voicemail of ours takes the call" in seen[seller].text
+        assert "rings the owner's phone +1 415-555-0188" in seen[seller].text
+        assert when in seen[seller].text
+        assert "This client has no owner's phone" not in seen[seller].text
+        asked = seen[seller].find("form").attributes["data-confirm-text"]
+        assert f"this number stays at {seller.title()}" in asked
+        assert "+1 415-555-0188" in asked
+    for form in seen["twilio"].find_all("form"):
+        assert "that one answers" in form.attributes["data-confirm-text"]
+
+    seen = await offers(browser, alone["id"])
+    for seller in ("retell", "bland"):
+        assert "This client has no owner's phone" in seen[seller].text
+    assert "no owner's phone" not in seen["twilio"].text
+
+    await api.patch(agency.path, {"numbers_from": "carrier"})
+    seen = await offers(browser, owned["id"])
+    assert next(iter(seen)) == "twilio"
+
+
+async def test_without_script_the_question_before_a_purchase_says_it_too(browser: Browser, api: Api, agency: Agency):
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY})
+    alone = await api.new_client(agency)
+    page = await browser.open(f"numbers/new?country=US&client={alone['id']}")
+    question = await browser.fill_in(page, "/numbers/buy")
+    assert question.heading == "Buy a number from Retell?"
+    assert "stays at Retell" in question.words
+    assert "No phone is rung" in question.words
+    assert (await api.get(f"{agency.path}/numbers"))["items"] == []
+
+
+async def test_a_native_number_shows_whom_its_provider_rings_and_warns_if_that_is_no_one(
+    browser: Browser, api: Api, agency: Agency
+):
+    await api.put(f"{agency.path}/keys/bland", {"key": BLAND_KEY})
+    client = await api.new_client(agency, personal_phone="+14155550188", assistant={"prompt": "Answer."})
+    number = (await api.post(f"{agency.path}/numbers", {"country": "US", "client_id": client["id"]}))["e164"]
+    page = await browser.open(f"numbers/{number}")
+    assert "Bland rings the owner's phone +1 415-555-0188, but only during Bland's maintenance" in page.words
+    assert "Answered by Bland" in page.words
+    await api.patch(f"{agency.path}/clients/{client['id']}", {"personal_phone": None})
+    assert "The client has no owner's phone" in (await browser.open(f"numbers/{number}")).words
+
+
+async def test_where_new_numbers_come_from_is_a_setting(browser: Browser, api: Api, agency: Agency):
+    for choice in ("carrier", "provider"):
+        await browser.fill_in(await browser.open("settings"), "/settings", numbers_from=choice)
+        assert (await api.get(agency.path))["numbers_from"] == choice
+    await api.patch(agency.path, {"numbers_from": "carrier"})
+    await browser.fill_in(await browser.open("settings"), "/settings", name="Brighter Voice")
+    assert (await api.get(agency.path))["numbers_from"] == "carrier"

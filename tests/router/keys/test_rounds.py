@@ -8,6 +8,8 @@ import pytest
 
 from adapters.sandbox.world import RETELL_KEY, VAPI_KEY
 from router.accounts import CARRIER
+from router.store.keys.health import note_no_credit
+from tests.router.api.test_calls import file_call
 from tests.router.keys.conftest import KEYS
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +104,71 @@ async def test_a_lack_of_credit_is_reported(look, show, sandbox, letters, captur
     assert shown["problem"] == "the balance is -0.50 US dollars"
     assert captured_events.only("key.failing")["reason"] == "out_of_credit"
     assert await letters() == [("key_failing", "bland")]
+
+
+async def refuse_for_credit(services, agency, kind, clock):
+    """A live call to that provider got 402, while the check goes on answering 200, as Vapi's and Retell's do."""
+    await note_no_credit(services.database.settings, agency.id, kind, 1, clock())
+
+
+async def take_call(services, agency, kind, clock, call_id):
+    await file_call(services, agency, call_id, started_at=clock())
+    await services.database.settings.execute(
+        "INSERT INTO call_events (id, call_id, at, event, step, provider) "
+        "VALUES ($1, $1, $2, 'handoff.succeeded', 'ai', $3)",
+        call_id,
+        clock(),
+        kind,
+    )
+
+
+@pytest.mark.parametrize("kind", ["vapi", "retell"])
+async def test_a_lack_of_credit_that_only_calls_show_is_reported_until_a_call_is_taken_again(
+    agency, look, show, services, clock, letters, captured_events, kind
+):
+    await look(kind)
+    await take_call(services, agency, kind, clock, "call_before")
+    await refuse_for_credit(services, agency, kind, clock)
+    await look(kind)
+    await look(kind, minutes=1.01)
+    shown = await show(kind)
+    assert (shown["status"], shown["problem"]) == ("out_of_credit", "it refused the last call for lack of credit")
+    assert captured_events.only("key.failing")["reason"] == "out_of_credit"
+    assert await letters() == [("key_failing", kind)]
+    await look(kind)
+    assert (await show(kind))["status"] == "out_of_credit"
+    other = {"vapi": "retell", "retell": "vapi"}[kind]
+    await take_call(services, agency, other, clock, "call_of_another_provider")
+    await look(kind, minutes=4)
+    assert (await show(kind))["status"] == "out_of_credit"
+    await take_call(services, agency, kind, clock, "call_after")
+    await look(kind, minutes=4)
+    assert (await show(kind))["status"] == "valid"
+
+
+async def test_a_call_that_a_provider_takes_and_ends_for_lack_of_credit_is_no_recovery(
+    agency, look, show, services, clock
+):
+    for minute in range(4):
+        await take_call(services, agency, "vapi", clock, f"call_{minute}")
+        await refuse_for_credit(services, agency, "vapi", clock)
+        await look("vapi", minutes=1.01 if minute else 20)
+    assert (await show("vapi"))["status"] == "out_of_credit"
+
+
+async def test_a_new_key_has_the_credit_of_its_own_account(api, agency, look, show, services, clock):
+    await refuse_for_credit(services, agency, "vapi", clock)
+    await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY})
+    await look("vapi")
+    await look("vapi", minutes=1.01)
+    assert (await show("vapi"))["status"] == "valid"
+
+
+async def test_a_balance_is_believed_more_than_the_last_call(agency, look, show, services, clock):
+    await refuse_for_credit(services, agency, "bland", clock)
+    await look("bland")
+    await look("bland", minutes=1.01)
+    assert (await show("bland"))["status"] == "valid"
 
 
 @pytest.mark.parametrize("fault", ["503", "429", "reset", "garbage", "html"])

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.world import BLAND_KEY, RETELL_KEY
+from adapters.sandbox.world import BLAND_KEY, RETELL_KEY, VAPI_KEY
 from crypto import Secret
 from router.store.numbers.purchases import insert_purchase
 from tests.router.api.client import PUBLIC_URL, number_path
@@ -102,10 +102,53 @@ async def test_what_is_for_sale_names_the_providers_that_sell(shop, market, api)
     assert item in shown["items"]
 
 
+async def test_new_numbers_come_from_the_active_provider_unless_the_agency_wants_others(shop, market, api):
+    await api.patch(market.agency.path, {"active_provider": shop.provider})
+    assert (await market.buy())["carrier"] == shop.provider
+    agency = await api.patch(market.agency.path, {"numbers_from": "carrier"})
+    assert agency["numbers_from"] == "carrier"
+    assert (await market.buy())["carrier"] == "twilio"
+
+
 async def test_without_any_twilio_account_the_active_provider_sells(shop, market, api):
     object.__setattr__(market.services.areas.accounts, "platform", None)  # as if the operator had set none
     await api.patch(market.agency.path, {"active_provider": shop.provider})
     assert (await market.buy())["carrier"] == shop.provider
+
+
+async def test_what_the_active_provider_does_not_sell_comes_from_the_carrier(shop, market, api):
+    await api.patch(market.agency.path, {"active_provider": shop.provider})
+
+    async def seller(client=market.client["id"], country="US", area_code=None, e164=None):
+        return await market.services.areas.market.choose_seller(market.agency.id, client, country, area_code, e164)
+
+    assert await seller() == await seller(area_code="415") == await seller(country="CA") == shop.provider
+    for country in ("GB", "DE", "MX", "AU", "PR"):
+        assert await seller(country=country) == "twilio"
+        shown = await api.get(f"{market.path}/available", params={"country": country})
+        assert shown["default_carrier"] == "twilio"
+    assert await seller(e164="+14155550123") == "twilio"  # a provider chooses the number itself
+    assert await seller(country="CA", area_code="416") == {"retell": "twilio", "bland": "bland"}[shop.provider]
+    vapi_client = await api.new_client(market.agency, provider="vapi")
+    assert await seller(vapi_client["id"]) == "twilio"  # the number could never reach Vapi
+    assert (await market.refused(client_id="client_unknown")).fields == ("client_id",)
+    assert (await api.get(f"{market.path}/available", params={"country": "US"}))["default_carrier"] == shop.provider
+
+
+async def test_a_provider_that_sells_no_numbers_leaves_them_to_the_carrier(market, api):
+    await api.put(f"{market.agency.path}/keys/vapi", {"key": VAPI_KEY})
+    assert (await market.buy())["carrier"] == "twilio"
+
+
+async def test_an_area_code_that_cannot_be_chosen_is_said_before_money_is_spent(market, api):
+    shop = await open_shop(market, "retell")
+    problem = await market.refused(carrier="retell", country="CA", area_code="416")
+    assert (problem.status, problem.fields) == (422, ("area_code",))
+    shown = await api.get(f"{market.path}/available", params={"country": "CA", "area_code": "416"})
+    assert {"carrier": "retell", "reason": f"Retell {problem.detail.split('Retell ')[1].rstrip('.')}."} in shown[
+        "not_sold"
+    ]
+    assert shop.org.numbers == {}
 
 
 async def test_what_was_sold_to_a_process_that_died_is_recorded_by_the_clock(shop, market, services, clock):

@@ -41,6 +41,8 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CLAIM_DUE_KEYS": (key_health.CLAIM_DUE_KEYS, ("vapi", AT, AT, 8)),
     "NOTE_LINES": (key_health.NOTE_LINES, (AGENCY, "vapi", 1, AT, 10, 3)),
     "HASTEN_CHECK": (key_health.HASTEN_CHECK, (AGENCY, "vapi", 1, AT, AT)),
+    "NOTE_NO_CREDIT": (key_health.NOTE_NO_CREDIT, (AGENCY, "vapi", 1, AT)),
+    "LACKS_CREDIT": (key_health.LACKS_CREDIT, (AGENCY, "vapi", 1, key_health.CHECK_AGAIN)),
     "NOTE_OVERFLOW": (key_health.NOTE_OVERFLOW, (AGENCY, "vapi", 1, AT)),
     "FIND_WEBHOOK_SECRETS": (proofs.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT, AT)),
 } | {

@@ -1,4 +1,5 @@
--- `fallback_providers`: null is every other provider with a key. `retention_days`: null is for ever.
+-- `fallback_providers`: null is every other provider with a key. `numbers_from`: where numbers are bought for which the
+-- request names no seller. `retention_days`: null is for ever.
 CREATE TABLE agencies (
     id                 text PRIMARY KEY,
     name               text NOT NULL,
@@ -6,6 +7,7 @@ CREATE TABLE agencies (
     active_provider    text,
     former_provider    text,
     fallback_providers text[],
+    numbers_from       text NOT NULL DEFAULT 'provider' CHECK (numbers_from IN ('provider', 'carrier')),
     retention_days     integer,
     created_at         timestamptz NOT NULL,
     alert_email_confirmed boolean

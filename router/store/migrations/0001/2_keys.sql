@@ -1,6 +1,7 @@
 -- Sealed texts are bound to (agency_id, kind, version) and open nowhere else.
 -- Health: what the key's owner said at the last check, and since when. `check_at` is when to check next. `suspected` is a
 -- bad status seen once; it counts when it is seen again. `lines_others` are lines in use that were not our calls.
+-- `credit_refused_at` is when a live call was last refused for lack of credit, which some providers' checks do not show.
 -- `overflow_told_at` is when the agency was told that it has too few lines. `signed_at` is when a webhook signed with the
 -- key, or with its webhook secret, first verified.
 CREATE TABLE keys (
@@ -22,6 +23,7 @@ CREATE TABLE keys (
     check_at             timestamptz NOT NULL DEFAULT now(),
     failing_since        timestamptz,
     alerted_at           timestamptz,
+    credit_refused_at    timestamptz,
     paused_until         timestamptz,
     lines_limit          integer,
     lines_used           integer,
