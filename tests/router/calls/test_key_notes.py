@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
+from adapters.base import ErrorKind
 from adapters.portable import Lines
 from crypto import Keyring, new_key_entry
+from router.calls.events import CallEvents
 from router.calls.key_notes import KeyNotes
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
 from router.routing.circuit import Usage
+from router.routing.route import Access
 from router.store.calls.records import SetProvider
 from router.store.guard import Guard
 from router.store.pool import Database, connect
+from tests.router.routing.providers import make_route
 from tests.router.store.rows import AT, insert
 
 pytestmark = pytest.mark.anyio
@@ -150,9 +154,20 @@ async def test_while_the_database_is_away_nothing_piles_up(notes, database, reco
     assert (await row(database))["lines_limit"] is None
 
 
-async def test_a_call_refused_for_lack_of_credit_is_noted_even_if_the_key_was_just_checked(notes, database, time):
+@pytest.mark.parametrize(
+    ("failure", "noted"), [(ErrorKind.OUT_OF_CREDIT, True), (ErrorKind.KEY_REJECTED, False), (ErrorKind.TIMEOUT, False)]
+)
+async def test_a_call_refused_for_lack_of_credit_is_noted_even_if_the_key_was_just_checked(
+    notes, recorder, database, time, failure, noted
+):
     await database.settings.execute("UPDATE keys SET checked_at = $1", time.wall())
-    notes.note_no_credit(KEY)
+    route = make_route(Access("vapi", key_version=1), agency_id=KEY.agency_id)
+    CallEvents(recorder, time.wall, notes).learn_of_failure(route, "vapi", failure)
+    await notes.write()
+    assert (await row(database))["credit_refused_at"] == (time.wall() if noted else None)
+
+
+async def test_a_lack_of_credit_is_not_noted_for_another_version_of_the_key(notes, database):
     notes.note_no_credit(Usage("agency_1", "vapi", 2))
     await notes.write()
-    assert (await row(database))["credit_refused_at"] == time.wall()
+    assert (await row(database))["credit_refused_at"] is None
