@@ -1,4 +1,4 @@
-"""Turns a handoff or a human rung into TwiML. No other module writes TwiML.
+"""Turns a handoff or a human rung into TwiML. No other module writes TwiML, or reads our documents.
 
 Every function returns a whole document. Addresses are relative, because we serve the documents ourselves.
 Which document a call gets is decided in router.calls.
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from xml.etree import ElementTree as ET
 
 from twilio.twiml import TwiML
 from twilio.twiml.voice_response import (
@@ -29,11 +30,13 @@ from twilio.twiml.voice_response import (
 )
 
 from adapters.base import Handoff, NumberHandoff, RedirectHandoff, SipHandoff, StreamHandoff
+from crypto import Secret
 from router.phrases import phrase_locale, phrases_for, say_locale
 
 ACCEPT_DIGIT: Final = "1"
 _SCREEN_SECONDS: Final = 6
 _SILENCE_SECONDS: Final = 5
+_LONGEST_REQUEST_SECONDS: Final = 15  # Twilio's own limit (Twilio docs: Webhooks connection overrides)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,12 +52,12 @@ class AiLeg:
 
 
 def hand_over(handoff: Handoff, leg: AiLeg) -> str:
-    """Send the call to the provider; afterwards Twilio asks `leg.action` what to do."""
+    """Send the call to the provider; afterwards Twilio asks `leg.action` what to do, except after a redirect."""
     match handoff:
         case StreamHandoff():
             return _connect(handoff, leg)
         case RedirectHandoff():
-            return _render(Redirect(handoff.url.reveal(), method="POST"))
+            return _render(Redirect(_within(handoff.url, leg.timeout), method="POST"))
         case SipHandoff():
             noun: TwiML = Sip(handoff.uri, username=handoff.username, password=handoff.password)
         case NumberHandoff():
@@ -144,6 +147,12 @@ def _say(text: str, language: str) -> Say:
     return Say(_clean(text), language=phrase_locale(language))
 
 
+def find_redirect(document: str) -> Secret | None:
+    """The address that a document of ours redirects to."""
+    redirect = ET.fromstring(document).find("Redirect")  # noqa: S314 - our own document
+    return None if redirect is None else Secret(redirect.text or "")
+
+
 def _dial(noun: TwiML, caller_id: str, timeout: int, action: str, time_limit: int | None = None) -> Dial:
     dial = Dial(
         answer_on_bridge=True,
@@ -168,6 +177,12 @@ def _connect(handoff: StreamHandoff, leg: AiLeg) -> str:
     connect = Connect(action=leg.action, method="POST")
     connect.append(stream)
     return _render(connect)
+
+
+def _within(url: Secret, seconds: int) -> str:
+    """The address, with the time that its server has to answer in the fragment, which Twilio does not send."""
+    limit = min(seconds, _LONGEST_REQUEST_SECONDS) * 1000
+    return f"{url.reveal().partition('#')[0]}#rt={limit}&tt={limit}"
 
 
 def _set_attributes(element: TwiML, attributes: Iterable[tuple[str, str]]) -> None:

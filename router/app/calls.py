@@ -39,6 +39,7 @@ class CallPath:
     closer: Closer
     flow: CallFlow
     callbacks: LegCallbacks
+    live_calls: LiveCalls
     recovery: Recovery
     mailbox: Mailbox
     transfers: Transfers
@@ -101,6 +102,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         ring_budget=ring_budget,
         answers=answers,
         closer=closer,
+        live_calls=live_calls,
         recovery=recovery,
         recorder=recorder,
         events=events,
@@ -123,13 +125,14 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         clock=clock,
     )
     mailbox = Mailbox(database, guard, recorder, events, clock)
-    reports = Reports(database, recorder, events, outside.circuits, clock)
+    reports = Reports(database, keyring, recorder, events, outside.circuits, clock)
     return CallPath(
         events=events,
         key_notes=key_notes,
         closer=closer,
         flow=flow,
         callbacks=callbacks,
+        live_calls=live_calls,
         recovery=recovery,
         mailbox=mailbox,
         transfers=transfers,

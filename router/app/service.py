@@ -69,6 +69,7 @@ class Service:
                 async with _going_on(self._tasks(jobs=jobs)):
                     yield
             finally:
+                await self.calls.live_calls.aclose()
                 await self.verifier.aclose()
                 await self.keeper.save()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Final
@@ -29,9 +30,10 @@ from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings
 from router.store.tenants.sessions import SessionsOnRecord
 from router.telemetry import emit, metrics
-from router.webhooks.fallback import fallback_routes
+from router.webhooks.fallback import GoOn, fallback_routes
 from router.webhooks.proof import Proof
 from router.webhooks.providers import ProviderWebhooks
+from router.webhooks.redirected import RedirectedCalls
 from router.webhooks.twilio import TwilioWebhooks
 
 _VERSION: Final = version("callrouter")
@@ -92,6 +94,8 @@ def _routes(service: Service) -> list[BaseRoute]:
         keyring=outside.keyring,
         answer_deadline=settings.answer_deadline,
     )
+    fallback_verifier = replace(service.verifier, public_url=settings.fallback_base_url)
+    redirected = RedirectedCalls(fallback_verifier, calls.flow, settings.answer_deadline)
     proof = Proof(outside.database, outside.vault, outside.clock, service.proxies, service.authentication.wrong)
     api = _api_routes(service)
     console = ConsoleServices(
@@ -107,7 +111,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     return [
         *twilio.routes(),
         *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
-        *_fallback(service.fallback_keyring, settings),
+        *_fallback(service.fallback_keyring, settings, redirected.go_on),
         *(health_routes(service.health) if settings.ops_port is None else ()),
         *api,
         *console_routes(console),
@@ -146,8 +150,9 @@ def _limits_of(settings: Settings) -> AgencyLimits:
     )
 
 
-def _fallback(keyring: Keyring, settings: Settings) -> list[Route]:
-    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), urlsplit(settings.fallback_base_url).path)
+def _fallback(keyring: Keyring, settings: Settings, go_on: GoOn | None = None) -> list[Route]:
+    prefix = urlsplit(settings.fallback_base_url).path
+    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), prefix, go_on)
 
 
 def _announce(settings: Settings) -> None:

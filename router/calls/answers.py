@@ -6,6 +6,7 @@ Claiming a step is router.calls.claims; what a repeated request means for the ca
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -13,11 +14,11 @@ from typing import Final
 from crypto import Keyring
 from router.calls.own_steps import Kept, OwnSteps
 from router.calls.recorder import Recorder
-from router.calls.state import Answer, CallState, StateError, open_answer, open_latest, seal_answer
-from router.calls.steps import Step
+from router.calls.state import Answer, CallState, Mark, StateError, open_answer, open_latest, seal_answer
+from router.calls.steps import INBOUND, Step
 from router.clock import Clock
 from router.routing.deadline import Deadline
-from router.store.calls.calls import find_latest_answer, find_step, forget_step
+from router.store.calls.calls import find_answers, find_latest_answer, find_step, forget_step
 from router.store.calls.records import StoreAnswer
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Pool
@@ -68,24 +69,37 @@ class Answers:
 
     async def _find_own(self, state: CallState, deadline: Deadline) -> str | CallState | None:
         kept = await self.own_steps.wait_for(state.mark, deadline.left_for_work())
-        answer = None if kept is None else self._open(state, kept.sealed, state.step)
+        answer = None if kept is None else self._open(state.mark, kept.sealed)
         if kept is None or answer is None:
             return None
-        later = self._open_later(answer)
+        later = next(reversed([*self._later_answers(answer)]), None)
         if later is None and self.clock() - kept.at < GOOD_FOR:
             return answer.document
         return (later or answer).state
 
-    def _open_later(self, answer: Answer) -> Answer | None:
-        """The answer of this process to the last of the steps that followed, if any."""
-        later = None
-        while state := (later or answer).state:
+    async def find_all(self, account_sid: str, call_sid: str) -> list[Answer]:
+        """The answers to a call's steps so far, in order."""
+        try:
+            stored = await self.guard.ask(lambda: find_answers(self.pool, account_sid, call_sid))
+        except DATABASE_ERRORS:
+            stored = ()
+        answers = [self._open((account_sid, call_sid, Step.parse(step)), sealed) for step, sealed in stored]
+        return [each for each in answers if each is not None] or self._own_answers(account_sid, call_sid)
+
+    def _own_answers(self, account_sid: str, call_sid: str) -> list[Answer]:
+        """Those of this process, from the call's beginning."""
+        kept = self.own_steps.answer_to((account_sid, call_sid, INBOUND))
+        first = None if kept is None else self._open((account_sid, call_sid, INBOUND), kept.sealed)
+        return [] if first is None else [first, *self._later_answers(first)]
+
+    def _later_answers(self, answer: Answer) -> Iterator[Answer]:
+        """The answers of this process to the steps that followed."""
+        following: Answer | None = answer
+        while following is not None and (state := following.state):
             kept = self.own_steps.answer_to(state.mark)
-            following = None if kept is None else self._open(state, kept.sealed, state.step)
-            if following is None:
-                break
-            later = following
-        return later
+            following = None if kept is None else self._open(state.mark, kept.sealed)
+            if following is not None:
+                yield following
 
     async def _find_stored(self, state: CallState, deadline: Deadline) -> str | CallState | None:
         pause, step = _FIRST_POLL_SECONDS, str(state.step)
@@ -95,7 +109,7 @@ class Answers:
                 return await self._find_own(state, deadline)
             if stored.answer is not None and stored.answered_at is not None:
                 fresh = self.clock() - stored.answered_at < GOOD_FOR and not stored.passed
-                answer = self._open(state, stored.answer, state.step) if fresh else None
+                answer = self._open(state.mark, stored.answer) if fresh else None
                 if answer is not None:
                     return answer.document
                 return await self._find_latest(state)
@@ -109,8 +123,8 @@ class Answers:
         latest = await self.guard.ask(lambda: find_latest_answer(self.pool, state.account_sid, state.call_sid))
         return open_latest(self.keyring, latest, state.account_sid, state.call_sid)
 
-    def _open(self, state: CallState, sealed: str, step: Step) -> Answer | None:
+    def _open(self, mark: Mark, sealed: str) -> Answer | None:
         try:
-            return open_answer(self.keyring, sealed, state.account_sid, state.call_sid, step)
+            return open_answer(self.keyring, sealed, *mark)
         except StateError:
             return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from adapters.base import Handoff, StreamHandoff
+from adapters.base import Handoff, RedirectHandoff, StreamHandoff
 from crypto import Keyring
 from router import twiml
 from router.calls.events import CallEvents
@@ -148,6 +148,8 @@ def talk_limit(state: CallState) -> int:
 def _medium(handoff: Handoff | None) -> str | None:
     if handoff is None:
         return None
+    if isinstance(handoff, RedirectHandoff):
+        return "redirect"
     return "stream" if isinstance(handoff, StreamHandoff) else "dial"
 
 

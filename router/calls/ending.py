@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from crypto import Keyring
 from router.calls import legs
@@ -114,7 +114,7 @@ class Closer:
             raise UnrecordedCallError
         require_proof(agencies, call.agency_id)
         if call.ended_at is None:
-            outcome = call.outcome or await self._conclude(call, params)
+            outcome = call.outcome or await self._conclude(call, params, at)
             await self.end(state_of(call, END), outcome, seconds, at=at)
         elif seconds is not None:
             self.recorder.note(SetSeconds(call.id, seconds))
@@ -125,7 +125,7 @@ class Closer:
         ):
             metrics.call_ended(outcome)
 
-    async def _conclude(self, call: StoredCall, params: Mapping[str, str]) -> str:
+    async def _conclude(self, call: StoredCall, params: Mapping[str, str], at: datetime) -> str:
         """The outcome of a call whose last leg reported no end: judged by who had the call last."""
         latest = await find_latest_answer(self.database.webhooks, call.account_sid, call.call_sid)
         state = open_latest(self.keyring, latest, call.account_sid, call.call_sid)
@@ -137,8 +137,13 @@ class Closer:
         duration = legs.read_seconds(params, "CallDuration") or 0
         talked = {
             "owner": "owner.accepted" in here or not state.route.routing.screen,
-            # A dial that answers on bridge makes the call "completed" only if it was bridged; a stream answers at once.
+            # A dial that answers on bridge makes the call "completed" only if it was bridged, a redirect only if the
+            # provider's documents ran; a stream answers at once.
             "ai": "call.answered" in here or state.media != "stream" or duration >= legs.LEAST_TALK_SECONDS,
             "voicemail": False,
         }
-        return state.rung.kind if completed and talked[state.rung.kind] else "abandoned"
+        if not completed or not talked[state.rung.kind]:
+            return "abandoned"
+        if state.media == "redirect" and "call.answered" not in here:  # the carrier told us nothing of the leg
+            self.events.note_answer(state, "ai", state.provider, at - timedelta(seconds=duration))
+        return state.rung.kind

@@ -14,18 +14,21 @@ from typing import Any, Final
 
 from adapters.base import InboundCall
 from adapters.provider import Provider
+from crypto import Secret
 from router import twiml
 from router.calls import legs
 from router.calls.answers import Answers
 from router.calls.claims import Claims, Inbound
-from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents
+from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents, talk_limit
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.judging import GoOn, LegJudge, Over, Verdict
+from router.calls.live_calls import LONGEST_TALK_SECONDS, LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.recovery import Recovery
+from router.calls.redirects import is_same_address
 from router.calls.ring_budget import RingBudget
-from router.calls.state import Answer, CallState
+from router.calls.state import Agencies, Answer, CallState, require_proof
 from router.calls.steps import INBOUND
 from router.clock import Clock
 from router.routing.deadline import Deadline
@@ -51,6 +54,7 @@ class CallFlow:
     ring_budget: RingBudget
     answers: Answers
     closer: Closer
+    live_calls: LiveCalls
     recovery: Recovery
     recorder: Recorder
     events: CallEvents
@@ -69,6 +73,26 @@ class CallFlow:
         """The action of a Dial or Connect: a leg is over."""
         return await self._answer(state, self._go_on(state, params, deadline), deadline)
 
+    async def after_redirect(
+        self,
+        account_sid: str,
+        call_sid: str,
+        failed: Secret,
+        params: Mapping[str, str],
+        agencies: Agencies,
+        deadline: Deadline,
+    ) -> str | None:
+        """The carrier could not fetch or execute a document of another server: that at the address `failed`. None: we did
+        not redirect the call there. Raises ForeignCallError.
+        """
+        for answer in await self.answers.find_all(account_sid, call_sid):
+            state = answer.state
+            if state is None or state.media != "redirect" or not is_same_address(answer, failed):
+                continue
+            require_proof(agencies, state.route.agency_id)
+            return await self.after_leg(state, params, deadline)
+        return None
+
     async def _answer(self, state: CallState, work: Awaitable[str | CallState], deadline: Deadline) -> str:
         """The call is known from here on, so it gets a document even if `work` fails.
 
@@ -86,7 +110,7 @@ class CallFlow:
         metrics.call_received()
         self._note_received(state)
         answer = await self._admit(state, claim, deadline)
-        return await self.answers.keep(state, answer, deadline)
+        return await self._keep(state, answer, deadline)
 
     async def _go_on(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str | CallState:
         claim = await self.claims.claim_step(state)
@@ -98,7 +122,17 @@ class CallFlow:
         # The state has the route as it was served; the route as it is now decides who may take the call next.
         onward = replace(state, route=claim.route) if claim.route else replace(state, rungs=human_rungs(state.rungs))
         answer = await self._carry_out(verdict, state, onward, deadline)
-        return await self.answers.keep(state, answer, deadline)
+        document = await self._keep(state, answer, deadline)
+        if answer.state is not None and _limited_call(state, verdict):
+            self.live_calls.limit_soon(answer.state, LONGEST_TALK_SECONDS)
+        return document
+
+    async def _keep(self, state: CallState, answer: Answer, deadline: Deadline) -> str:
+        """Once the answer is durable, limit a call that leaves our documents, which could not do that."""
+        document = await self.answers.keep(state, answer, deadline)
+        if answer.state is not None and answer.state.media == "redirect":
+            self.live_calls.limit_soon(answer.state, talk_limit(answer.state))
+        return document
 
     def _order_rungs(self, state: CallState) -> tuple[Rung, ...]:
         try:
@@ -127,8 +161,11 @@ class CallFlow:
             case Over(outcome):
                 self.recorder.note(SetOutcome(state.call_id, outcome))
                 return Answer(twiml.hang_up())
-            case GoOn(ask_ai):
-                return await self._descend(onward, onward.rungs if ask_ai else human_rungs(onward.rungs), deadline)
+            case GoOn(ask_ai=False):  # the caller was answered, and waits again from now on
+                onward = replace(onward, ringing_since=self.clock().timestamp())
+                return await self._descend(onward, human_rungs(onward.rungs), deadline)
+            case GoOn():
+                return await self._descend(onward, onward.rungs, deadline)
 
     async def _descend(self, state: CallState, rungs: tuple[Rung, ...], deadline: Deadline) -> Answer:
         """Hand the call to the first rung that takes it."""
@@ -155,6 +192,11 @@ class CallFlow:
 
     def _note_received(self, state: CallState) -> None:
         self.events.note(state, "call.received", caller=state.from_number, to=state.route.number)
+
+
+def _limited_call(state: CallState, verdict: Verdict) -> bool:
+    """Whether the AI's leg had limited the whole call, which now goes on: to a person, who may talk longer."""
+    return state.media == "redirect" or (state.media == "stream" and verdict == GoOn(ask_ai=False))
 
 
 def _as_inbound(state: CallState) -> InboundCall:

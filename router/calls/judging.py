@@ -78,6 +78,8 @@ class LegJudge:
         self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], deadline: Deadline
     ) -> Verdict:
         now = self.clock()
+        if state.media == "redirect":
+            return self._judge_redirect(state, params, facts, now)
         talked = legs.talk_seconds(state, params, facts, now.timestamp())
         if legs.is_caller_gone(params):
             self._confirm_ai(state, facts, talked, now)
@@ -89,6 +91,16 @@ class LegJudge:
         if await self._is_provider_to_blame(state, deadline):
             return GoOn(ask_ai=False)
         return Over("ai", caller_gone=False)
+
+    def _judge_redirect(
+        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], now: datetime
+    ) -> Verdict:
+        """The provider's server failed: a refusal if it did so at once; later, the AI may have had the call."""
+        refused = legs.is_refused(state, facts, now.timestamp())
+        if legs.is_caller_gone(params):
+            return Over("abandoned" if refused else "ai", caller_gone=True)
+        self._note_failure(state, params, answered=False)
+        return GoOn(ask_ai=refused)
 
     def _judge_owner(self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None) -> Verdict:
         self.recorder.note(ClearRinging(state.call_id))

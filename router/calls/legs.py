@@ -16,11 +16,13 @@ from router.calls.steps import Step
 from router.store.calls.calls import Fact
 
 LEAST_TALK_SECONDS: Final = 5.0  # an AI that hangs up sooner did not take the call
+_REFUSAL_SECONDS: Final = 20.0  # Twilio waits at most 15 for a server that it was redirected to
 # For a stream without a status callback. How long Twilio tries to open a stream is not documented, and we must not hang
 # up on a caller who heard no answer: in doubt the next rung gets the call.
 _UNTOLD_TALK_SECONDS: Final = 15.0
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _SECONDS: Final = re.compile("[0-9]{1,6}")
+_SIGNS_OF_AI: Final = frozenset({"ai.ended", "ai.failed", "ai.reported", "call.answered"})
 _LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TIMEOUT}
 
 
@@ -39,9 +41,15 @@ def talk_seconds(state: CallState, params: Mapping[str, str], facts: Collection[
     return now - state.served_at if said is None else said
 
 
+def is_refused(state: CallState, facts: Collection[Fact], now: float) -> bool:
+    """Whether a redirect that failed did so before the provider had the call: soon, and without a word from the provider."""
+    reported = any(fact.provider == state.provider and fact.event in _SIGNS_OF_AI for fact in facts)
+    return not reported and now - state.served_at < _REFUSAL_SECONDS
+
+
 def leg_failure(state: CallState, params: Mapping[str, str], *, answered: bool) -> ErrorKind:
     """Why an AI's leg did not become a conversation: the reason of `handoff.failed`."""
-    if answered:
+    if answered or state.media == "redirect":
         return ErrorKind.PROVIDER_ERROR
     if state.media == "stream":
         return ErrorKind.UNREACHABLE

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from cachetools import FIFOCache
 
 from adapters.base import ErrorKind, ProviderEvent
+from crypto import Keyring
 from router.calls.events import CallEvents, state_of
 from router.calls.legs import is_being_moved, is_noted
 from router.calls.recorder import Recorder
-from router.calls.state import CallState
+from router.calls.state import CallState, open_latest
 from router.calls.steps import INBOUND, SAID, Step
 from router.clock import Clock
 from router.routing.circuit import Circuits, usage_of
 from router.routing.failures import REFUSALS
 from router.routing.route import Access
-from router.store.calls.calls import Fact, StoredCall, find_facts
+from router.store.calls.calls import Fact, StoredCall, find_facts, find_latest_answer
 from router.store.calls.records import SetStory
 from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed
 from router.store.guard import DatabaseAwayError
@@ -41,6 +42,7 @@ class Reports:
     """Takes verified reports."""
 
     database: Database
+    keyring: Keyring
     recorder: Recorder
     events: CallEvents
     circuits: Circuits
@@ -120,6 +122,8 @@ class Reports:
         ended = event.kind == "ended" and self._note_end(state, provider, event, facts)
         if event.kind == "started":
             await self._note_start(call, state, provider, facts)
+        elif event.kind == "ended":
+            await self._note_talk(call, provider, event, facts)
         elif event.kind == "other":
             self.keep_other(state, provider, event, facts)
         self.keep_story(call.id, provider, event)
@@ -139,6 +143,17 @@ class Reports:
             return
         if not await is_step_claimed(self.database.webhooks, call, str(step)):
             self.events.note_answer(replace(state, step=step), "ai", provider, self.clock())
+
+    async def _note_talk(self, call: StoredCall, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> None:
+        """Note that the AI answered a call redirected to it: only its provider tells that, and only at the end."""
+        step = _step_of_leg(facts, provider)
+        if step is None or not event.seconds or is_noted(facts, "call.answered", step):
+            return
+        latest = await find_latest_answer(self.database.webhooks, call.account_sid, call.call_sid)
+        state = open_latest(self.keyring, latest, call.account_sid, call.call_sid)
+        if state is not None and state.media == "redirect" and state.step == step:
+            ended_at = call.ended_at or self.clock()
+            self.events.note_answer(state, "ai", provider, ended_at - timedelta(seconds=event.seconds))
 
     def _note_end(self, state: CallState, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> bool:
         """Note one end for each provider. False for a repetition."""

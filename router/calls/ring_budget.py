@@ -31,4 +31,4 @@ class RingBudget:
         return max(_LEAST_RING_SECONDS, min(wanted, left))
 
     def _left(self, state: CallState) -> float:
-        return self.seconds - (self.clock().timestamp() - state.started_at)
+        return self.seconds - (self.clock().timestamp() - (state.ringing_since or state.started_at))

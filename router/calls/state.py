@@ -59,9 +59,10 @@ class CallState:
     started_at: float
     step: StepText = INBOUND  # that follows the document with this state
     rung: Rung | None = None  # who has the call now
-    media: str | None = None  # "stream" or "dial", of an AI rung
+    media: str | None = None  # "stream", "dial" or "redirect", of an AI rung
     transfer_to: str | None = None  # E.164 of the person to whom the call is being transferred
     served_at: float = 0.0  # when the document was handed out
+    ringing_since: float | None = None  # when it began to ring again, after an AI had answered
 
     @property
     def provider(self) -> str | None:

@@ -19,7 +19,7 @@ from router.calls.answers import Answers
 from router.calls.claims import Claims
 from router.calls.documents import Documents
 from router.calls.events import CallEvents
-from router.calls.live_calls import LiveCalls
+from router.calls.live_calls import LONGEST_TALK_SECONDS, LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, open_latest
 from router.clock import Clock
@@ -37,7 +37,6 @@ from router.store.calls.calls import (
 from router.store.calls.reports import find_reported_call
 from router.store.pool import DATABASE_ERRORS, Database
 
-_TALK_SECONDS: Final = 4 * 3600  # how long a person may talk: what Twilio's Dial allows by itself
 _LIVE: Final = timedelta(hours=3)
 _TELLING_SECONDS: Final = 1.5  # the least time for the request to the carrier
 
@@ -107,7 +106,7 @@ class Transfers:
         await self.answers.keep(state, answer, deadline)
         try:
             limit = max(deadline.left_for_work(), _TELLING_SECONDS)
-            await self.live_calls.move(moved, self._url(moved), _TALK_SECONDS, limit)
+            await self.live_calls.move(moved, self._url(moved), LONGEST_TALK_SECONDS, limit)
         except (*DATABASE_ERRORS, OpenError, ProviderError, LookupError) as error:
             await self._give_up(state, moved, error)
             return False

@@ -3,6 +3,9 @@
 It rings the owner, then takes a message. All it needs is sealed in the address's `t`: no database, provider or other
 key. It stores nothing and trusts nothing in a request, so it needs no signature. It is the last resort: every request is
 answered with a document that Twilio can execute (Twilio docs: Availability and Reliability).
+
+Where the whole service answers, it is asked first whether the call was redirected to a server that failed
+(router.webhooks.redirected).
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
 
 Step: TypeAlias = Literal["voice", "screen", "accept", "done", "recorded"]
+GoOn: TypeAlias = Callable[[Request, bytes], Awaitable[str | None]]
+"""The document with which a call goes on instead; None: it gets the static one. Takes the request and its body."""
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
@@ -57,7 +62,9 @@ class Reply:
     document: str
 
 
-def fallback_routes(keyring: Keyring, dialling: Dialling, path_prefix: str = "") -> list[Route]:
+def fallback_routes(
+    keyring: Keyring, dialling: Dialling, path_prefix: str = "", go_on: GoOn | None = None
+) -> list[Route]:
     """The fallback's addresses. `path_prefix` is the path of its public address: "" or "/calls", say."""
     steps: dict[Step, Callable[[Visit], Reply]] = {
         "voice": partial(_take_call, dialling),
@@ -67,7 +74,11 @@ def fallback_routes(keyring: Keyring, dialling: Dialling, path_prefix: str = "")
         "recorded": _after_message,
     }
     return [
-        Route(f"/fallback/{step}", _serve(step, answer, keyring, path_prefix), methods=["GET", "POST"])
+        Route(
+            f"/fallback/{step}",
+            _serve(step, answer, keyring, path_prefix, go_on if step == "voice" else None),
+            methods=["GET", "POST"],
+        )
         for step, answer in steps.items()
     ]
 
@@ -143,13 +154,18 @@ def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
     return read_caller(form.get("To", "")) or fallback.number
 
 
-def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefix: str) -> Endpoint:
+def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefix: str, go_on: GoOn | None) -> Endpoint:
     # Made at start, so that it cannot fail for the same reason as the answer that it replaces.
     last_resort = answer(Visit({}, prefix)).document
 
     async def serve(request: Request) -> Response:
         try:
-            visit = await _read_visit(request, keyring, prefix)
+            body = await _read_body(request)
+            visit = _read_visit(request, body, keyring, prefix)
+            if go_on is not None and visit.fallback is not None:
+                document = await go_on(request, body)
+                if document is not None:
+                    return Response(document, media_type="text/xml")
             reply = answer(visit)
             _report(step, visit, reply)
             document = reply.document
@@ -161,21 +177,27 @@ def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefi
     return serve
 
 
-async def _read_visit(request: Request, keyring: Keyring, prefix: str) -> Visit:
-    form, sealed = await _read_fields(request), request.query_params.get("t")
+def _read_visit(request: Request, body: bytes, keyring: Keyring, prefix: str) -> Visit:
+    form = _read_fields(request.scope["query_string"] if request.method == "GET" else body)
+    sealed = request.query_params.get("t")
     try:
         return Visit(form, prefix, sealed, open_fallback(keyring, sealed) if sealed else None)
     except OpenError:
         return Visit(form, prefix, sealed)
 
 
-async def _read_fields(request: Request) -> dict[str, str]:
+async def _read_body(request: Request) -> bytes:
     """Empty for a body that cannot be Twilio's: what matters most is in the address."""
     try:
-        return read_text(
-            read_form(request.scope["query_string"] if request.method == "GET" else await read_body(request, _MAX_BODY))
-        )
-    except (TooLargeError, CutOffError, FormError):
+        return b"" if request.method == "GET" else await read_body(request, _MAX_BODY)
+    except (TooLargeError, CutOffError):
+        return b""
+
+
+def _read_fields(form: bytes) -> dict[str, str]:
+    try:
+        return read_text(read_form(form))
+    except FormError:
         return {}
 
 

@@ -85,7 +85,11 @@ class Verifier:
 
     async def verify(self, request: Request) -> Verified:
         """Raises RefusedError."""
-        form, params = await _read_params(request)
+        return await self.verify_body(request, await _read_body(request))
+
+    async def verify_body(self, request: Request, body: bytes) -> Verified:
+        """For a request whose body has been read. Raises RefusedError."""
+        form, params = _read_params(body)
         signature = request.headers.get("x-twilio-signature", "")
         if not signature:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
@@ -167,13 +171,16 @@ def _unverifiable(asked: Verified) -> RefusedError:
     return RefusedError(503, "unverifiable", "the signature cannot be checked now", asked.params)
 
 
-async def _read_params(request: Request) -> tuple[Form, dict[str, str]]:
+async def _read_body(request: Request) -> bytes:
     try:
-        body = await read_body(request, _MOST_BYTES)
+        return await read_body(request, _MOST_BYTES)
     except TooLargeError:
         raise RefusedError(413, "too_large", "the body is over 64 kB") from None
     except CutOffError:
         raise RefusedError(400, "not_a_form", "the request was cut off") from None
+
+
+def _read_params(body: bytes) -> tuple[Form, dict[str, str]]:
     try:
         form = read_form(body)
     except FormError as error:

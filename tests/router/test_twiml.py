@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from adapters.base import NumberHandoff, SipHandoff, StreamHandoff
+from adapters.base import NumberHandoff, RedirectHandoff, SipHandoff, StreamHandoff
 from adapters.sandbox.carrier.document import MAX_BYTES, Element, parse_document
 from adapters.sandbox.carrier.rules import check_document
+from crypto import Secret
 from router import phrases, twiml
 from router.phrases import phrase_locale, phrases_for, say_locale
 from router.twiml import AiLeg
@@ -161,6 +163,21 @@ def test_a_providers_number_is_dialled():
     (number,) = dial.children
     assert (number.name, number.text, number.attributes) == ("Number", "+15005550009", {})
     assert dial.get("action") == LEG.action
+
+
+@given(in_xml, st.integers(min_value=5, max_value=600))
+def test_a_redirect_leads_to_the_providers_address_within_the_time_that_is_left(name, timeout):
+    url = f"https://server.bland.ai/incoming?encrypted_key=enc-1&client_name={quote(name)}"
+    document = twiml.hand_over(RedirectHandoff(Secret(url)), replace(LEG, timeout=timeout))
+    (redirect,) = read(document)
+    limit = min(timeout, 15) * 1000
+    assert (redirect.name, redirect.text) == ("Redirect", f"{url}#rt={limit}&tt={limit}")
+    assert redirect.attributes == {"method": "POST"}
+    assert twiml.find_redirect(document) == Secret(redirect.text)
+
+
+def test_other_documents_redirect_nowhere():
+    assert twiml.find_redirect(twiml.hang_up()) is None
 
 
 parameters = st.lists(st.tuples(in_xml, in_xml), max_size=5)

@@ -78,6 +78,8 @@ def taker_of(document: str) -> str:
     verbs = ET.fromstring(document)  # noqa: S314  (our own)
     if verbs.find("Record") is not None:
         return "voicemail"
+    if verbs.find("Redirect") is not None:
+        return "bland"
     if verbs.find("Connect/Stream") is not None:
         return "vapi"
     sip = verbs.findtext("Dial/Sip", "")

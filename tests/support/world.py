@@ -21,8 +21,9 @@ from adapters.sandbox.carrier import Carrier, FarEnd, Quirks, SandboxControl, Sc
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Keyring, Secret, new_key_entry
 from router.app import create_app
+from router.calls.fallback import Fallback, fallback_address
 from router.health import ServiceHealth
-from router.settings import Settings, load_settings
+from router.settings import Settings, load_settings, reveal
 from router.store.sealed import key_context, registration_address_context, webhook_token_context
 from tests.support.serving import listen, serve_app, url_of
 from tests.support.waiting import wait_until
@@ -211,6 +212,24 @@ class World:
             strict=strict,
             **rest,
         )
+
+    def fallback_url(self, client: Client, *, rings: bool = True) -> str:
+        """The client's VoiceFallbackUrl, as it would be configured for the number."""
+        fallback = Fallback(
+            agency_id=client.agency_id,
+            client_id=client.client_id,
+            client_name="Acme Plumbing",
+            number=client.number,
+            phone=OWNER if rings else None,
+            ring_seconds=15,
+            screen=True,
+            caller_id="caller",
+            language="en-US",
+            greeting=None,
+            voicemail_seconds=120,
+        )
+        keys = Keyring.parse(reveal(self.settings.fallback_keys), derives=False)
+        return fallback_address(keys, self.settings.fallback_base_url, fallback)
 
     async def call(
         self,

@@ -26,6 +26,15 @@ _SIP_PARAMETERS = {
     "edge": None,
     "user": {"phone"},
 }
+_OVERRIDES: dict[str, range | set[str]] = {
+    "ct": range(100, 10_001),
+    "rt": range(100, 15_001),
+    "tt": range(100, 15_001),
+    "rc": range(6),
+    "rp": {"4xx", "5xx", "ct", "rt", "all"},
+    "sni": {"y", "n"},
+    "e": {"ashburn", "dublin", "frankfurt", "roaming", "sao-paulo", "singapore", "sydney", "tokyo", "umatilla"},
+}
 _SIP_HEADERS = {"user-to-user", "remote-party-id", "p-preferred-identity", "p-called-party-id"}
 
 
@@ -57,6 +66,21 @@ def reference_fault(reference: str) -> str | None:
         resolve_url("https://router.example/here", reference)
     except ValueError as error:
         return str(error)
+    return None
+
+
+def overrides_fault(fragment: str) -> str | None:
+    """What is wrong with the connection overrides in a URL's fragment (Twilio docs: Webhooks connection overrides)."""
+    for name, value in (part.partition("=")[::2] for part in fragment.split("&") if part):
+        pattern = _OVERRIDES.get(name)
+        if pattern is None:
+            return f"there is no connection override {name[:20]!r}"
+        if isinstance(pattern, range):
+            fits = value.isascii() and value.isdecimal() and int(value) in pattern
+        else:
+            fits = bool(value) and set(value.split(",")) <= pattern
+        if not fits:
+            return f"the connection override {name} cannot be {value[:20]!r}"
     return None
 
 

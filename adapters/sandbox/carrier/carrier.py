@@ -60,8 +60,9 @@ async def call_in(line: Line) -> None:
 
 async def _next_document(line: Line, document: Document) -> Document | None:
     try:
-        fetch = await execute(line, document)
-        following = await line.fetch(fetch) if fetch else None
+        following = await execute(line, document)
+        if isinstance(following, Fetch):
+            following = await line.fetch(following)
         if following is None and not line.gone:
             await line.look()  # the call may have been moved while its last document was requested
     except Interrupted as change:

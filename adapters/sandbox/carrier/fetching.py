@@ -55,7 +55,7 @@ class _Mark(Enum):
 NEXT: Final = _Mark.NEXT  # with the verb that follows
 END: Final = _Mark.END  # not at all: the call is over
 
-Outcome: TypeAlias = Fetch | Literal[_Mark.NEXT, _Mark.END]
+Outcome: TypeAlias = Fetch | Document | Literal[_Mark.NEXT, _Mark.END]
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: it happens to the call

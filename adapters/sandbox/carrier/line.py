@@ -199,12 +199,12 @@ class Line:
             self.violate(f"more than {MAX_DOCUMENTS} documents: the call goes round in circles")
             return None
         document = await self._request(fetch, self.parameters())
-        return document if isinstance(document, Document) else await self._fall_back(document, fetch.url)
+        return document if isinstance(document, Document) else await self.fall_back(document, fetch.url)
 
     async def read(self, twiml: str) -> Document | None:
         """Likewise a document that was given with an update of the call, and so has no URL."""
         document = self._read("update", "", "text/xml", twiml.encode())
-        return document if isinstance(document, Document) else await self._fall_back(document, "")
+        return document if isinstance(document, Document) else await self.fall_back(document, "")
 
     async def fetch_for_leg(self, fetch: Fetch, parameters: Mapping[str, str]) -> Document | None:
         """A document for a called leg; None if there is none to execute, and that leg is hung up."""
@@ -221,7 +221,8 @@ class Line:
         if reply.error is not None:
             self.fail(f"{fetch.purpose}: 15003: {reply.detail}")
 
-    async def _fall_back(self, code: int, failed_url: str) -> Document | None:
+    async def fall_back(self, code: int, failed_url: str) -> Document | None:
+        """The fallback's document after an error; None if there is none to execute."""
         url = self.fallback_url
         if url is not None and not self.timeline.fallback_used:
             self.timeline.fallback_used = True

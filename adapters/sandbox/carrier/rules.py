@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from adapters.sandbox.carrier.addresses import reference_fault, stream_url_fault, web_url_fault
+from adapters.sandbox.carrier.addresses import overrides_fault, reference_fault, stream_url_fault, web_url_fault
 from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.languages import SAY_LANGUAGES
 
@@ -139,6 +139,8 @@ def _check_record(record: Element) -> Iterator[Problem]:
 def _check_redirect(redirect: Element) -> Iterator[Problem]:
     if fault := _url(redirect.text):
         yield Problem(11216, f"Redirect: {fault}", fatal=True)
+    if fault := overrides_fault(redirect.text.partition("#")[2]):
+        yield Problem(_SCHEMA, f"Redirect: {fault}")
 
 
 def _whole(low: int, high: int) -> Check:

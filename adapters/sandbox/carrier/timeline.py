@@ -58,7 +58,7 @@ class Leg:
     """One far end that was called, and how that went. Times in virtual seconds."""
 
     at: float
-    kind: Literal["stream", "sip", "number"]
+    kind: Literal["stream", "sip", "number", "redirect"]
     address: str
     who: Literal["ai", "owner", "mailbox"]
     provider: str | None

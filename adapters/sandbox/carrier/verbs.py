@@ -1,4 +1,4 @@
-"""What each verb does to the caller's line. Dial and Connect, which bring in somebody else, have their own modules.
+"""What each verb does to the caller's line. Dial, Connect and Redirect, which bring in somebody else, have their own modules.
 
 Sources: Twilio docs: TwiML for Voice, each verb's page.
 """
@@ -18,6 +18,7 @@ from adapters.sandbox.carrier.document import Element
 from adapters.sandbox.carrier.fetching import END, NEXT, Document, Fetch, Outcome
 from adapters.sandbox.carrier.line import Line
 from adapters.sandbox.carrier.parameters import recording_parameters
+from adapters.sandbox.carrier.redirect import redirect
 from adapters.sandbox.carrier.speech import speak
 
 _TRANSCRIBED = range(2, 121)  # seconds
@@ -25,14 +26,14 @@ _TRANSCRIBED = range(2, 121)  # seconds
 Verb: TypeAlias = Callable[[Line, Document, Element, int], Awaitable[Outcome]]
 
 
-async def execute(line: Line, document: Document) -> Fetch | None:
+async def execute(line: Line, document: Document) -> Fetch | Document | None:
     """Run a document's verbs in order; returns the document to go on with, or None when the call is over."""
     for index, element in enumerate(document.root.children):
         verb = _VERBS.get(element.name)
         if verb is None:
             continue
         outcome = await verb(line, document, element, index)
-        if isinstance(outcome, Fetch):
+        if isinstance(outcome, Fetch | Document):
             return outcome
         if outcome is END or line.gone:
             return None
@@ -173,10 +174,6 @@ async def _reject(line: Line, _document: Document, element: Element, _index: int
     return END
 
 
-async def _redirect(_line: Line, document: Document, element: Element, _index: int) -> Outcome:
-    return Fetch(document.locate(element.text), "redirect", element.get("method", "POST"))
-
-
 _VERBS: dict[str, Verb] = {
     "Say": _speak,
     "Play": _speak,
@@ -185,7 +182,7 @@ _VERBS: dict[str, Verb] = {
     "Record": _record,
     "Hangup": _hang_up,
     "Reject": _reject,
-    "Redirect": _redirect,
+    "Redirect": redirect,
     "Dial": dial,
     "Connect": connect,
 }

@@ -218,6 +218,13 @@ SELECT s.call_id, s.step, s.answer
  LIMIT 1
 """
 
+ANSWERED_STEPS: Final = """
+SELECT s.step, s.answer
+  FROM call_steps s
+ WHERE s.account_sid = $1 AND s.call_sid = $2 AND s.answer IS NOT NULL
+ ORDER BY s.claimed_at
+"""
+
 FACTS: Final = f"""SELECT {columns(Fact, "e")} FROM call_events e WHERE e.call_id = $1"""
 
 _CALLS: Final = f"""SELECT {columns(StoredCall)} FROM calls"""
@@ -300,6 +307,12 @@ async def find_latest_answer(connection: Connection, account_sid: str, call_sid:
     """The step answered last on a call, and its sealed answer."""
     row = await connection.fetchrow(LATEST_STEP, account_sid, call_sid)
     return None if row is None or row["answer"] is None else (row["step"], row["answer"])
+
+
+async def find_answers(connection: Connection, account_sid: str, call_sid: str) -> tuple[tuple[str, str], ...]:
+    """The answered steps of a call, in order, each with its sealed answer."""
+    rows = await connection.fetch(ANSWERED_STEPS, account_sid, call_sid)
+    return tuple((row["step"], row["answer"]) for row in rows)
 
 
 async def find_facts(connection: Connection, call_id: str) -> tuple[Fact, ...]:

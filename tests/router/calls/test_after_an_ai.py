@@ -162,6 +162,20 @@ async def test_an_ai_that_broke_down_in_the_conversation_is_followed_by_a_person
     assert ("ai.failed", provider) in [(event, name) for event, name, _ in await world.events(timeline)]
 
 
+async def test_after_a_long_conversation_that_broke_down_a_person_is_rung_and_may_talk_as_long(world: World):
+    """Neither the ring budget nor the AI's own time limit counts any more."""
+    assistant = {"prompt": "You answer.", "max_seconds": 300}
+    client = await world.add_client(providers=["vapi"], routing={"on_failure": "ring_through"}, assistant=assistant)
+    timeline = await call_reported(world, client, Script(ai_talks=280, owner="no-answer"), fault=True)
+    assert placed_legs(timeline) == [("vapi", "answered"), ("owner", "no-answer")]
+    await wait_until(lambda: max(limits_in(world)) >= 280 + 4 * 3600)
+
+
+def limits_in(world: World) -> list[int]:
+    """The time limits that the carrier's API was given."""
+    return [int(each.form()["TimeLimit"]) for each in world.sandbox.state.requests_to("twilio") if each.form()]
+
+
 @pytest.mark.usefixtures("much_patience")
 @pytest.mark.parametrize(("fault", "reached"), [(True, "owner"), (False, "ai")])
 async def test_the_provider_s_word_counts_while_the_caller_waits_for_it(world: World, fault, reached):

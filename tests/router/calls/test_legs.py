@@ -10,7 +10,7 @@ from adapters.base import ErrorKind
 from router.calls import legs
 from router.calls.state import CallState
 from router.calls.steps import Step
-from router.routing.route import Route, Routing
+from router.routing.route import Route, Routing, Rung
 from router.store.calls.calls import Fact
 
 NOW = 1_000_000.0
@@ -102,11 +102,29 @@ def test_how_long_an_ai_had_the_caller_on_a_stream(facts: list[Fact], served_ago
         ("busy", "stream", False, ErrorKind.UNREACHABLE),
         ("completed", "dial", True, ErrorKind.PROVIDER_ERROR),
         (None, "stream", True, ErrorKind.PROVIDER_ERROR),
+        (None, "redirect", False, ErrorKind.PROVIDER_ERROR),
     ],
 )
 def test_why_a_leg_became_no_conversation(status, media, answered, kind: ErrorKind):
     params = {} if status is None else {"DialCallStatus": status}
     assert legs.leg_failure(state_of(media=media), params, answered=answered) is kind
+
+
+@pytest.mark.parametrize(
+    ("served_ago", "facts", "refused"),
+    [
+        (0, [], True),
+        (19.9, [], True),
+        (20, [], False),
+        (3600, [], False),
+        (5, [fact("handoff.succeeded"), fact("handoff.requested")], True),
+        *((5, [fact(event)], False) for event in ("ai.ended", "ai.failed", "ai.reported", "call.answered")),
+        (5, [Fact("ai.ended", "provider", "retell", None, NOW)], True),  # another provider's
+    ],
+)
+def test_a_redirect_that_fails_is_a_refusal_only_soon_and_before_the_provider_said_anything(served_ago, facts, refused):
+    state = state_of(media="redirect", served_at=NOW - served_ago, rung=Rung("ai", "vapi"))
+    assert legs.is_refused(state, facts, NOW) is refused
 
 
 ACCEPTED = [fact("owner.accepted")]

@@ -25,6 +25,7 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CLAIM_STEP": (calls.CLAIM_STEP, (ACCOUNT, NUMBER, CALL_SID, "ai-1", CALL, AT)),
     "FIND_STEP": (calls.FIND_STEP, (ACCOUNT, CALL_SID, "inbound")),
     "LATEST_STEP": (calls.LATEST_STEP, (ACCOUNT, CALL_SID)),
+    "ANSWERED_STEPS": (calls.ANSWERED_STEPS, (ACCOUNT, CALL_SID)),
     "FACTS": (calls.FACTS, (CALL,)),
     "FIND_CALL": (calls.FIND_CALL, (ACCOUNT, CALL_SID)),
     "LIVE_CALLS_OF": (calls.LIVE_CALLS_OF, (AGENCY, "vapi", "+1", AT)),
