@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 _PREFIX = "CALLROUTER_"
 _SHORTEST_TOKEN = 16
+_LONGEST_BASE_URL = 1000
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
 
 
@@ -48,6 +49,8 @@ def _base_url(value: str) -> str:
         raise ValueError("must have a port from 1 to 65535, or no port")
     if parts.query or parts.fragment or parts.username:
         raise ValueError("must not have a user, query or fragment")
+    if len(value) > _LONGEST_BASE_URL:  # it begins addresses of 4,000 characters at most
+        raise ValueError(f"must have {_LONGEST_BASE_URL} characters at most")
     if "_" in parts.hostname:
         raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"

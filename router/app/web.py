@@ -111,7 +111,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     return [
         *twilio.routes(),
         *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
-        *_fallback(service.fallback_keyring, settings, redirected.go_on),
+        *_fallback(service.fallback_keyring, settings, redirected.go_on, outside.clock),
         *(health_routes(service.health) if settings.ops_port is None else ()),
         *api,
         *console_routes(console),
@@ -150,9 +150,9 @@ def _limits_of(settings: Settings) -> AgencyLimits:
     )
 
 
-def _fallback(keyring: Keyring, settings: Settings, go_on: GoOn | None = None) -> list[Route]:
+def _fallback(keyring: Keyring, settings: Settings, go_on: GoOn | None = None, clock: Clock = utc_now) -> list[Route]:
     prefix = urlsplit(settings.fallback_base_url).path
-    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), prefix, go_on)
+    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), prefix, go_on, clock)
 
 
 def _announce(settings: Settings) -> None:

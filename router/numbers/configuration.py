@@ -8,7 +8,7 @@ from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.accounts import REQUEST_SECONDS
 from router.addresses import Addresses
-from router.calls.fallback import Fallback, fallback_address, open_fallback
+from router.calls.fallback import Fallback, as_carried, fallback_address, open_fallback, when_the_owner_rings
 from router.dialling import Dialling
 from router.store.numbers.numbers import Number
 from router.store.tenants.clients import Client, read_routing
@@ -32,7 +32,8 @@ class FallbackUrls:
             there = open_fallback(self.keyring, url.rpartition("?t=")[2])
         except OpenError:
             return False
-        return url.startswith(self.addresses.fallback_url) and there == self._make_fallback(client, e164)
+        base = self.addresses.fallback_url
+        return url.startswith(base) and there == as_carried(self.keyring, base, self._make_fallback(client, e164))
 
     def _make_fallback(self, client: Client, e164: str) -> Fallback:
         fallback = make_fallback(client, e164)
@@ -40,20 +41,22 @@ class FallbackUrls:
 
 
 def make_fallback(client: Client, e164: str) -> Fallback:
-    """What the carrier does when we do not answer: ring the owner, unless the client has chosen voicemail only."""
+    """What the carrier does when we do not answer: ring the owner when the routing does, and take a message."""
     routing = read_routing(client.routing)
+    rings = when_the_owner_rings(routing)
     return Fallback(
         agency_id=client.agency_id,
         client_id=client.id,
         client_name=client.name,
         number=e164,
-        phone=None if routing.mode == "voicemail" else client.personal_phone,
+        phone=client.personal_phone if rings else None,
         ring_seconds=routing.ring_seconds,
         screen=routing.screen,
         caller_id="number" if client.caller_id == "number" else "caller",
         language=client.language,
         greeting=routing.voicemail_greeting,
         voicemail_seconds=routing.voicemail_seconds,
+        ring_times=None if isinstance(rings, bool) or client.personal_phone is None else rings,
     )
 
 

@@ -1,8 +1,9 @@
 """The static fallback: what a caller gets when Twilio cannot fetch or execute our documents.
 
-It rings the owner, then takes a message. All it needs is sealed in the address's `t`: no database, provider or other
-key. It stores nothing and trusts nothing in a request, so it needs no signature. It is the last resort: every request is
-answered with a document that Twilio can execute (Twilio docs: Availability and Reliability).
+It rings the owner, if the client's routing does at that time, then takes a message. All it needs is sealed in the
+address's `t`: no database, provider or other key. It stores nothing and trusts nothing in a request, so it needs no
+signature. It is the last resort: every request is answered with a document that Twilio can execute (Twilio docs:
+Availability and Reliability).
 
 Where the whole service answers, it is asked first whether the call was redirected to a server that failed
 (router.webhooks.redirected).
@@ -26,6 +27,7 @@ from crypto import Keyring, OpenError
 from router import twiml
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.fallback import Fallback, open_fallback
+from router.clock import Clock, utc_now
 from router.dialling import Dialling
 from router.telemetry import emit, metrics
 from router.webhooks.callers import is_same_phone, read_caller
@@ -63,11 +65,15 @@ class Reply:
 
 
 def fallback_routes(
-    keyring: Keyring, dialling: Dialling, path_prefix: str = "", go_on: GoOn | None = None
+    keyring: Keyring,
+    dialling: Dialling,
+    path_prefix: str = "",
+    go_on: GoOn | None = None,
+    clock: Clock = utc_now,
 ) -> list[Route]:
     """The fallback's addresses. `path_prefix` is the path of its public address: "" or "/calls", say."""
     steps: dict[Step, Callable[[Visit], Reply]] = {
-        "voice": partial(_take_call, dialling),
+        "voice": partial(_take_call, dialling, clock),
         "screen": _screen_owner,
         "accept": _hear_owner,
         "done": _after_owner,
@@ -83,16 +89,17 @@ def fallback_routes(
     ]
 
 
-def _take_call(dialling: Dialling, visit: Visit) -> Reply:
+def _take_call(dialling: Dialling, clock: Clock, visit: Visit) -> Reply:
     fallback = visit.fallback
-    if fallback is None or fallback.phone is None or not dialling.allows(fallback.phone):
+    phone = None if fallback is None else fallback.phone_at(clock())
+    if fallback is None or phone is None or not dialling.allows(phone):
         return _take_message(visit)
-    if is_same_phone(visit.form.get("ForwardedFrom", ""), fallback.phone):
+    if is_same_phone(visit.form.get("ForwardedFrom", ""), phone):
         return Reply("reject", twiml.reject_busy())
     return Reply(
         "ring",
         twiml.ring_owner(
-            fallback.phone,
+            phone,
             _choose_caller_id(visit.form, fallback),
             fallback.ring_seconds,
             visit.address("done"),

@@ -129,6 +129,7 @@ def test_every_mistake_is_named_at_once() -> None:
         ("https://calls.example.com/?a=b", "query"),
         ("https://calls.example.com/#there", "fragment"),
         ("https://my_calls.example.com", "underscore"),
+        (f"https://calls.example.com/{'a' * 1000}", "1000 characters at most"),
     ],
 )
 def test_an_address_that_twilio_could_not_use_is_refused(given: str, hint: str) -> None:

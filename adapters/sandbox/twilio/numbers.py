@@ -33,6 +33,7 @@ _UNSET = (
     "voice_application_sid sms_application_sid trunk_sid address_sid bundle_sid identity_sid emergency_address_sid"
 ).split()
 _LONGEST_NAME = 64
+_LONGEST_URL = 4000
 _NEEDS_ADDRESS, _NEEDS_LOCAL_ADDRESS, _NEEDS_BUNDLE = 21631, 21615, 21649
 
 
@@ -175,6 +176,8 @@ def number_changes(form: dict[str, str], number: Json) -> Json:
             raise Refusal(400, f"{name} must be GET or POST", 21403)
         if name.endswith(("_url", "_callback")) and value and urlsplit(value).scheme not in {"http", "https"}:
             raise Refusal(400, f"{name} is not a valid URL: {value}", 21402)
+        if len(value) > _LONGEST_URL:  # documented for StatusCallback
+            raise Refusal(400, f"{name} is too long", 21609)
         if name.endswith("_sid"):
             changes[name] = value or None
     if len(form.get("FriendlyName", "")) > _LONGEST_NAME:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID, NUMBERS
-from router.calls.fallback import open_fallback
+from router.calls.fallback import RingTimes, open_fallback
 from tests.router.api.client import number_path
 
 pytestmark = pytest.mark.anyio
@@ -257,6 +257,13 @@ async def test_another_agencys_number_is_an_owners_phone_like_any_other(api):
     assert changed == client | {"personal_phone": NUMBERS[0]}
 
 
+NIGHT = {
+    "timezone": "Europe/London",
+    "open": [{"days": ["mon", "tue"], "from": "22:00", "to": "06:00"}],
+    "closed_mode": "owner_first",
+}
+
+
 def carriers_fallback(sandbox, services, e164=NUMBERS[0]):
     """What the carrier would be told to do."""
     url = sandbox.state.twilio.accounts[ACCOUNT_SID].number_called(e164)["voice_fallback_url"]
@@ -275,6 +282,14 @@ def carriers_fallback(sandbox, services, e164=NUMBERS[0]):
         ({"routing": {"screen": False}}, "screen", False),
         ({"routing": {"voicemail_seconds": 33}}, "voicemail_seconds", 33),
         ({"routing": {"mode": "voicemail"}}, "phone", None),
+        ({"routing": {"on_failure": "voicemail"}}, "phone", None),
+        ({"routing": {"mode": "owner_first"}}, "phone", OWNER),
+        (
+            {"routing": {"hours": NIGHT}},
+            "ring_times",
+            RingTimes("Europe/London", (("01", 1320, 360),), while_open=False),
+        ),
+        ({"routing": {"voicemail_greeting": "あ" * 1000}}, "greeting", None),
         ({"assistant": {"prompt": "x", "languages": ["de-DE"]}}, "language", "de-DE"),
     ],
 )
@@ -282,7 +297,7 @@ async def test_what_the_static_fallback_says_and_does_changes_with_the_client(
     api, services, sandbox, change, field, value
 ):
     agency = await api.new_agency()
-    client = await api.new_client(agency, personal_phone=OWNER)
+    client = await api.new_client(agency, personal_phone=OWNER, routing={"on_failure": "ring_through"})
     await take_over(api, agency, client)
     assert carriers_fallback(sandbox, services).phone == OWNER
     await api.patch(f"{agency.path}/clients/{client['id']}", change)
@@ -301,7 +316,7 @@ async def test_a_change_that_the_fallback_does_not_know_of_asks_the_carrier_noth
 
 async def test_a_carrier_that_cannot_be_told_leaves_the_number_marked_and_the_change_made(api, services, sandbox):
     agency = await api.new_agency()
-    client = await api.new_client(agency, personal_phone=OWNER)
+    client = await api.new_client(agency, personal_phone=OWNER, routing={"on_failure": "ring_through"})
     await take_over(api, agency, client)
     path = f"{agency.path}/clients/{client['id']}"
     sandbox.state.faults.set("twilio", "503")

@@ -66,7 +66,8 @@ async def test_the_static_fallback_of_a_number_rings_no_costly_phone(services, a
     agency = await api.new_agency()
     allowing = replace(services, dispatcher=replace(services.dispatcher, dialling=Dialling(("+881",))))
     async with serve_app(Starlette(routes=allowing.api_routes())) as url, Api.connect(url, ADMIN_TOKEN) as permitted:
-        stored = await permitted.new_client(agency, personal_phone="+881612345678")
+        ringing = {"on_failure": "ring_through"}
+        stored = await permitted.new_client(agency, personal_phone="+881612345678", routing=ringing)
     client = await services.areas.clients.find(agency.id, stored["id"])
     for served, phone in ((allowing, "+881612345678"), (services, None)):
         urls = served.areas.fallbacks.fallback_urls

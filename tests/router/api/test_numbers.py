@@ -38,7 +38,7 @@ def asking(client, e164=OWN_NUMBER, account="agency"):
 
 
 async def test_taking_over_a_number_points_the_carrier_at_us_before_the_answer(api, agency, own_number, services):
-    client = await api.new_client(agency, personal_phone="+442079460999")
+    client = await api.new_client(agency, personal_phone="+442079460999", routing={"on_failure": "ring_through"})
     taken = await api.post(f"{agency.path}/numbers", asking(client), token=agency.token)
     assert taken == {
         "e164": OWN_NUMBER,
@@ -166,8 +166,8 @@ async def test_a_revoked_token_is_called_that(api, agency, sandbox):
 
 
 async def test_a_number_is_given_to_another_client_with_its_fallback(api, agency, own_number, services):
-    first = await api.new_client(agency, personal_phone="+442079460001")
-    second = await api.new_client(agency, personal_phone="+442079460002")
+    first = await api.new_client(agency, personal_phone="+442079460001", routing={"on_failure": "ring_through"})
+    second = await api.new_client(agency, personal_phone="+442079460002", routing={"on_failure": "ring_through"})
     await api.post(f"{agency.path}/numbers", asking(first))
     path = number_path(agency, OWN_NUMBER)
     moved = await api.patch(path, {"client_id": second["id"]})

@@ -82,5 +82,5 @@ class Market:
 @pytest.fixture
 async def market(api: Api, sandbox: RunningSandbox, services: Services, clock: Clock) -> Market:
     agency = await api.new_agency()
-    client = await api.new_client(agency, personal_phone=OWNER)
+    client = await api.new_client(agency, personal_phone=OWNER, routing={"on_failure": "ring_through"})
     return Market(api, sandbox, services, clock, agency, client)

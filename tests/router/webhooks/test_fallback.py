@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
@@ -16,7 +17,7 @@ from starlette.routing import Mount
 
 from adapters.sandbox.carrier import Anybody, Carrier, Quirks, Script, Timeline
 from crypto import Keyring, Secret, new_key_entry
-from router.calls.fallback import Fallback, fallback_address
+from router.calls.fallback import Fallback, RingTimes, fallback_address
 from router.dialling import Dialling
 from router.webhooks.fallback import fallback_routes
 from tests.support.log_capture import CapturedEvents, captured_events
@@ -137,6 +138,28 @@ async def test_a_client_without_a_phone_gets_a_message_in_its_own_words_and_leng
     record = ET.fromstring(timeline.documents[0]).find("Record")  # noqa: S314 - our own document
     assert record is not None
     assert record.get("maxLength") == "77"
+
+
+@pytest.mark.parametrize(
+    ("now", "while_open", "rung"),
+    [
+        (datetime(2026, 7, 6, 8, 30, tzinfo=UTC), True, True),  # a Monday, 09:30 in London
+        (datetime(2026, 7, 6, 7, 59, tzinfo=UTC), True, False),
+        (datetime(2026, 1, 5, 8, 30, tzinfo=UTC), True, False),  # 08:30 in winter
+        (datetime(2026, 7, 5, 8, 30, tzinfo=UTC), True, False),  # a Sunday
+        (datetime(2026, 7, 5, 8, 30, tzinfo=UTC), False, True),
+        (datetime(2026, 7, 6, 8, 30, tzinfo=UTC), False, False),
+    ],
+)
+async def test_the_owner_is_rung_only_when_the_opening_hours_say_so(
+    now: datetime, while_open: bool, rung: bool
+) -> None:
+    times = RingTimes("Europe/London", (("01234", 9 * 60, 17 * 60),), while_open=while_open)
+    app = Starlette(routes=fallback_routes(KEYRING, Dialling(), clock=lambda: now))
+    async with serve_app(app) as url:
+        timeline = await place_call(url, replace(FALLBACK, ring_times=times), Script(owner="accepts"))
+    assert timeline.answered_by == ("owner" if rung else "voicemail")
+    assert (len(timeline.legs), len(timeline.recordings)) == ((1, 0) if rung else (0, 1))
 
 
 async def test_a_call_that_the_owner_s_phone_sends_back_ends_as_the_first_caller_s_message(base: str) -> None:
