@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
+from adapters.phone import WITHHELD
 from adapters.portable import Lines
 from crypto.secret import Secret
 
@@ -73,6 +74,7 @@ class InboundCall:
     caller: str | None  # E.164; None for withheld, SIP and malformed caller numbers
     to: str  # E.164, the client's number that was called
     max_seconds: int  # how long the assistant may talk
+    withheld: bool = False  # the caller has a number and does not show it
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -81,8 +83,8 @@ class InboundCall:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What an assistant's prompt may refer to; an unknown caller is an empty string."""
-        return {"client_name": self.client_name, "caller_number": self.caller or ""}
+        """What an assistant's prompt may refer to; a caller who is neither a number nor withheld is an empty string."""
+        return {"client_name": self.client_name, "caller_number": self.caller or (WITHHELD if self.withheld else "")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final, TypeGuard
 
+import phonenumbers
+
 E164: Final = r"\+[1-9][0-9]{6,14}"
 """The pattern without anchors, for longer patterns and schemas."""
+
+WITHHELD: Final = "withheld"
+"""What stands for a caller's number that is withheld, wherever callers are named."""
 
 _E164: Final = re.compile(E164)
 
@@ -18,3 +23,20 @@ _E164: Final = re.compile(E164)
 def is_e164(text: object) -> TypeGuard[str]:
     """Whether it is one phone number and nothing else."""
     return isinstance(text, str) and _E164.fullmatch(text) is not None
+
+
+def is_listed(e164: str) -> bool:
+    """Whether the numbering plans, as far as phonenumbers knows them, assign such a number. New ranges come late."""
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(e164, None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def is_possible(e164: str) -> bool:
+    """Whether numbers of its country have this length, area code included."""
+    try:
+        found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(e164, None))
+    except phonenumbers.NumberParseException:
+        return False
+    return found == phonenumbers.ValidationResult.IS_POSSIBLE

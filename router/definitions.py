@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from router.fields import E164, Greeting, Input, Language, Matching, Name, Timezone, WebAddress, WholeNumber, distinct
+from router.fields import Greeting, Input, Language, Matching, Name, Phone, Timezone, WebAddress, WholeNumber, distinct
 from router.routing.ladder import order_kinds
 from router.routing.route import Hours, Mode, OnFailure, Routing
 
@@ -141,7 +141,7 @@ class AssistantDefinition(Input):
         dict[str, dict[str, Any]] | None, Field(description="By provider: the provider's own voice settings")
     ] = None
     transfer_to: Annotated[
-        E164 | None, Field(description="Whom it may put callers through to", examples=["+14155550123"])
+        Phone | None, Field(description="Whom it may put callers through to", examples=["+14155550123"])
     ] = None
     functions: Annotated[
         Annotated[list[FunctionDefinition], Field(max_length=50)] | None,

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-import phonenumbers
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -28,10 +27,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from adapters.phone import E164 as PHONE
-from adapters.phone import is_e164
+from adapters.phone import WITHHELD, is_possible
+from router.callers import name_caller
+from router.phones import NOT_A_PHONE, TYPED, read_phone
 
-_E164: Final = f"^{PHONE}$"
 _MAX_SECRET: Final = 1000
 _ORIGIN: Final = re.compile(r"(https?://)(?:[^/?#\s]*@)?([^/?#\s]*)[^\s\"'<>]*", re.IGNORECASE)
 
@@ -133,17 +132,16 @@ def _without(categories: set[str], words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _e164(text: str) -> str:
+def _possible(e164: str) -> str:
     """A number that is possible in its country's numbering plan, assigned or not."""
-    try:
-        number = phonenumbers.parse(text, None)
-        canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        fine = is_e164(text) and canonical == text and phonenumbers.is_possible_number(number)
-    except phonenumbers.NumberParseException:
-        fine = False
-    if not fine:
-        raise ValueError("must be a phone number in E.164 form, such as +14155550123")
-    return text
+    if not is_possible(e164):
+        raise ValueError(NOT_A_PHONE)
+    return e164
+
+
+def _caller(text: str) -> str:
+    """Carriers send numbers that numbering plans do not list."""
+    return WITHHELD if name_caller(text) == WITHHELD and text else name_caller(read_phone(text))
 
 
 def _with_plus(text: Any) -> Any:
@@ -241,8 +239,17 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
     _without({"Cc", "Zl", "Zp"}, "must not have line breaks or control characters"),
 ]
-E164 = Annotated[str, AfterValidator(_e164), Field(json_schema_extra={"pattern": _E164})]
+Phone = Annotated[str, AfterValidator(read_phone), Field(json_schema_extra={"pattern": f"^{TYPED}$"})]
+"""As people type it; E.164 once it is read. Who stores it judges whether there is such a number."""
+E164 = Annotated[Phone, AfterValidator(_possible)]
 QueryE164 = Annotated[E164, BeforeValidator(_with_plus)]
+QueryCaller = Annotated[
+    str,
+    BeforeValidator(_with_plus),
+    AfterValidator(_caller),
+    Field(json_schema_extra={"pattern": f"^({TYPED}|{WITHHELD})$"}),
+]
+"""The number of a caller, or `withheld`."""
 Country = Annotated[str, Matching("[A-Z]{2}", "must be two capital letters, such as US (ISO 3166-1)")]
 AreaCode = Annotated[str, Matching("[1-9][0-9]{0,5}", "must be up to six digits, without a leading zero")]
 Email = Annotated[

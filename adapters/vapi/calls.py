@@ -12,13 +12,14 @@ from typing import Any, Final, TypeGuard
 
 from adapters.base import ErrorKind, Handoff, InboundCall, KeyCheck, ProviderError, Target, bad_request
 from adapters.facets import Missing
+from adapters.phone import WITHHELD, is_possible
 from adapters.portable import Lines
 from adapters.replies import Reply, find, is_id, malformed, redact, text
 from adapters.twiml import read_twiml
 from adapters.vapi.api import Client
 from adapters.vapi.reasons import failure_of
 
-_UNKNOWN_CALLER: Final = "anonymous"  # Vapi wants letters and digits where its E.164 check is off
+_UNKNOWN_CALLER: Final = "unknown"  # Vapi wants letters and digits where its E.164 check is off
 _PATH: Final = re.compile(r"/[\w./%?=&-]+", re.ASCII)
 _AT_VAPI: Final = re.compile(rf"https://([a-z0-9-]+\.)+vapi\.ai{_PATH.pattern}", re.ASCII)
 _MOST_LINES: Final = 1_000_000  # more than any agency has, and within a database's integer
@@ -80,9 +81,10 @@ def _is_control_address(address: Any, api: str) -> TypeGuard[str]:
 
 
 def _bypass_call(call: InboundCall, target: Target) -> dict[str, Any]:
-    customer: dict[str, Any] = {"number": call.caller}
-    if call.caller is None:
-        customer = {"number": _UNKNOWN_CALLER, "numberE164CheckEnabled": False}
+    unnamed = WITHHELD if call.withheld else _UNKNOWN_CALLER
+    customer: dict[str, Any] = {"number": call.caller or unnamed}
+    if call.caller is None or not is_possible(call.caller):
+        customer["numberE164CheckEnabled"] = False
     return {
         "phoneNumberId": target.registration,
         "phoneCallProviderBypassEnabled": True,

@@ -13,9 +13,10 @@ from pydantic import Field
 from router.api.asking import By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
+from router.callers import read_caller
 from router.calls.preview import Previews
 from router.errors import NotFoundError
-from router.fields import Output, Query, QueryE164
+from router.fields import Output, Query, QueryCaller, QueryE164
 from router.messages.recordings import Recordings
 from router.store.calls import history
 from router.store.calls.reports import find_story
@@ -27,7 +28,13 @@ explain = resource("agencies")
 
 CallId = Annotated[str, Path(description="The id of the call")]
 CallerNumber = Annotated[
-    str, Field(validation_alias="from_number", serialization_alias="from", description="The caller's number")
+    str,
+    Field(
+        validation_alias="from_number",
+        serialization_alias="from",
+        description="The caller's number, `withheld`, or what else the carrier said, such as a SIP address",
+        examples=["+14155550199"],
+    ),
 ]
 Outcome = Literal["ai", "owner", "voicemail", "abandoned", "rejected"]
 
@@ -112,7 +119,8 @@ class ExplainQuery(Query):
         QueryE164, Field(description="The number that is called, with the + as %2B", examples=["+14155550123"])
     ]
     caller: Annotated[
-        QueryE164 | None, Field(alias="from", description="The caller's number, likewise", examples=["+14155550199"])
+        QueryCaller | None,
+        Field(alias="from", description="The caller's number, likewise, or `withheld`", examples=["+14155550199"]),
     ] = None
 
 
@@ -154,4 +162,4 @@ async def explain_call(
     """Uses the rules of a live call and the circuits of the process that answers. Calls to a number that was bought
     from a voice provider do not pass through us: only that provider can take them.
     """
-    return {"rungs": await previews.preview(agency, call.to, call.caller)}
+    return {"rungs": await previews.preview(agency, call.to, read_caller(call.caller))}

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from router.api.asking import By, Document, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import LARGE_BODY_LIMIT, problems, resource
 from router.definitions import AssistantDefinition, RoutingSettings
-from router.fields import E164, LEFT_OUT, Change, Email, Input, Name, Output, ShortenedAddresses
+from router.fields import LEFT_OUT, Change, Email, Input, Name, Output, Phone, ShortenedAddresses
 from router.store.tenants import clients as store
 from router.tenants.clients import Clients
 
@@ -26,7 +26,7 @@ ClientId = Annotated[str, Path(description="The id of the client")]
 Work = Annotated[Clients, Use(Clients)]
 ClientName = Annotated[Name, Field(description="The business's name", examples=["Bella's Salon"])]
 PersonalPhone = Annotated[
-    E164 | None,
+    Phone | None,
     Field(description="The owner's phone; required when the routing rings the owner", examples=["+14155550123"]),
 ]
 NotifyEmail = Annotated[
@@ -42,6 +42,12 @@ OwnProvider = Annotated[
 ]
 CallerIdChoice = Annotated[
     Literal["caller", "number"], Field(description="Whose number the owner sees: the caller's or the client's")
+]
+AcceptUnlisted = Annotated[
+    bool,
+    Field(
+        description="Take a `personal_phone` or `transfer_to` that the numbering plan's data does not list, as of a new range"
+    ),
 ]
 
 
@@ -59,6 +65,7 @@ class NewClient(Input):
     assistant: Annotated[
         AssistantDefinition | None, Field(description="The assistant that answers its calls; null: none")
     ] = None
+    accept_unlisted: AcceptUnlisted = False
 
 
 class ClientChange(Change):
@@ -71,6 +78,7 @@ class ClientChange(Change):
     caller_id: CallerIdChoice = LEFT_OUT
     routing: Annotated[RoutingSettings | None, Field(description="Replaced as a whole; null: the defaults")] = None
     assistant: Annotated[AssistantDefinition | None, Field(description="Replaced as a whole; null: none")] = None
+    accept_unlisted: AcceptUnlisted = False
 
 
 class ClientReply(Output):
@@ -112,7 +120,8 @@ async def list_clients(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed
 async def create_client(
     agency: OwnAgency, body: NewClient, document: Document, author: By, clients: Work
 ) -> store.Client:
-    return await clients.create(agency, _read(body, document, NewClient.model_fields), author)
+    fields = _read(body, document, NewClient.model_fields)
+    return await clients.create(agency, fields, author, accept_unlisted=body.accept_unlisted)
 
 
 @router.get(_ONE, summary="Show a client", response_model=ClientReply)
@@ -127,7 +136,8 @@ async def change_client(
     """Takes effect on the next call. The static fallback of its numbers is updated at the carrier; if that fails, the
     number shows `fallback: stale`, and the next change, even an empty one, tries again.
     """
-    return await clients.change(agency, client, _read(body, document, body.model_fields_set), author)
+    fields = _read(body, document, body.model_fields_set)
+    return await clients.change(agency, client, fields, author, accept_unlisted=body.accept_unlisted)
 
 
 @router.delete(
@@ -138,9 +148,11 @@ async def delete_client(agency: OwnAgency, client: ClientId, author: By, clients
     await clients.delete(agency, client, author)
 
 
-def _read(body: BaseModel, document: Document, names: Iterable[str]) -> dict[str, Any]:
-    """The named fields; the assistant as it was sent."""
-    fields = {name: getattr(body, name) for name in names}
+def _read(body: NewClient | ClientChange, document: Document, names: Iterable[str]) -> dict[str, Any]:
+    """The named fields of the client; the assistant as it was sent, but for the spelling of its phone."""
+    fields = {name: getattr(body, name) for name in names if name != "accept_unlisted"}
     if "assistant" in fields:
-        fields["assistant"] = document.get("assistant")
+        sent: dict[str, Any] | None = document.get("assistant")
+        phone = body.assistant.transfer_to if body.assistant else None
+        fields["assistant"] = {**sent, "transfer_to": phone} if sent and phone else sent
     return fields

@@ -33,10 +33,10 @@ class Inbound:
 
     account_sid: str
     call_sid: str
-    from_number: str  # as Twilio spelled it
+    from_number: str  # as Twilio spelled it; `withheld` if it is
     caller: str | None  # E.164
     to: str
-    forwarded_from: str | None  # the end of that phone's E.164 number
+    forwarded_from: str | None  # the end of that phone's E.164 number, if it can be told
     tokens: tuple[SealedToken, ...] | None  # those that proved it; None for the platform's own
 
     @property

@@ -12,6 +12,7 @@ from typing import Final
 from adapters.base import Handoff, RedirectHandoff, StreamHandoff
 from crypto import Keyring
 from router import twiml
+from router.callers import can_exist
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
 from router.calls.ring_budget import HIDDEN_RING_SECONDS, RingBudget
@@ -154,7 +155,9 @@ def _medium(handoff: Handoff | None) -> str | None:
 
 
 def _caller_id(state: CallState) -> str:
-    """What the phone shows: the caller's number if the client wants that and it is valid, else the client's."""
-    if state.route.caller_id == "caller" and state.caller is not None:
+    """What the phone shows: the caller's number if the client wants that and there can be such a number, else the
+    client's.
+    """
+    if state.route.caller_id == "caller" and state.caller is not None and can_exist(state.caller):
         return state.caller
     return state.route.number

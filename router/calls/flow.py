@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from adapters.base import InboundCall
+from adapters.phone import WITHHELD
 from adapters.provider import Provider
 from crypto import Secret
 from router import twiml
@@ -208,6 +209,7 @@ def _as_inbound(state: CallState) -> InboundCall:
         client_id=route.client_id,
         client_name=route.client_name,
         caller=state.caller,
+        withheld=state.from_number == WITHHELD,
         to=route.number,
         max_seconds=route.max_seconds or UNKNOWN_TALK_SECONDS,
     )

@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from adapters.base import ROUTER_CALL_ID, ProviderEvent
+from adapters.phone import WITHHELD
 from adapters.provider import Provider
+from router.callers import name_caller, read_caller
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
 from router.calls.recorder import Recorder
@@ -55,7 +57,9 @@ class NativeCalls:
             await self.recorder.flush(_FLUSH_SECONDS)
         if number.assistant_id is None or provider.answer_question is None:
             return None
-        variables = {"client_name": number.client_name, "caller_number": _as_e164(event.caller) or ""}
+        caller = _name_caller(event)
+        known = caller if caller == WITHHELD else read_caller(caller)
+        variables = {"client_name": number.client_name, "caller_number": known or ""}
         return provider.answer_question(event, number.assistant_id, variables, metadata)
 
     async def take(self, provider: str, agency_id: str, event: ProviderEvent) -> bool:
@@ -98,8 +102,8 @@ class NativeCalls:
             call_id=call_id_of(account, call_sid),
             account_sid=account,
             call_sid=call_sid,
-            from_number=event.caller or "",
-            caller=_as_e164(event.caller),
+            from_number=_name_caller(event),
+            caller=read_caller(_name_caller(event)),
             route=Route(agency_id, number.client_id, number.client_name, provider, number.e164),
             rungs=(),
             started_at=now.timestamp(),
@@ -124,7 +128,11 @@ def _account_of(provider: str, agency_id: str) -> str:
     return f"{provider}/{agency_id}"
 
 
+def _name_caller(event: ProviderEvent) -> str:
+    return name_caller(_as_e164(event.caller) or event.caller)
+
+
 def _as_e164(said: str | None) -> str | None:
-    """Adds the plus sign that some providers leave out. None for a withheld or malformed number."""
+    """Adds the plus sign that some providers leave out. None for what is no number."""
     digits = (said or "").removeprefix("+")
     return f"+{digits}" if _DIGITS.fullmatch(digits) else None

@@ -52,7 +52,7 @@ class CallState:
     call_id: str
     account_sid: str
     call_sid: str
-    from_number: str  # as Twilio spelled it
+    from_number: str  # as Twilio spelled it; `withheld` if it is
     caller: str | None  # E.164, None if withheld or malformed
     route: Route
     rungs: tuple[Rung, ...]  # not tried yet

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from adapters.base import ProviderError, TransferAsked
 from crypto import Keyring, OpenError
+from router.callers import name_caller
 from router.calls import legs
 from router.calls.answers import Answers
 from router.calls.claims import Claims
@@ -90,7 +91,7 @@ class Transfers:
             return call if call is not None and call.ended_at is None else None
         if asked.caller is None:
             return None
-        return await find_live_call(pool, agency_id, provider, asked.caller, self.clock() - _LIVE)
+        return await find_live_call(pool, agency_id, provider, name_caller(asked.caller), self.clock() - _LIVE)
 
     async def _move(self, state: CallState, facts: tuple[Fact, ...], deadline: Deadline) -> bool:
         route = await find_route(self.database.calls, state.account_sid, state.route.number) or state.route

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier, CarrierCall, CarrierRecording
+from router.callers import name_caller
 from router.calls.ending import Closer
 from router.calls.events import CallEvents, state_of
 from router.calls.recorder import Recorder
@@ -183,7 +184,7 @@ class UnseenCalls:
             call_id=call_id_of(account_sid, call.sid),
             account_sid=account_sid,
             call_sid=call.sid,
-            from_number=call.caller,
+            from_number=name_caller(call.caller),
             caller=None,
             route=Route(number.agency_id, number.client_id, "", account_sid, number.e164),
             rungs=(),
@@ -193,7 +194,7 @@ class UnseenCalls:
         if not is_new:
             return None
         self.events.note(
-            state, "call.received", reason="found_by_sweep", at=started_at, caller=call.caller, to=number.e164
+            state, "call.received", reason="found_by_sweep", at=started_at, caller=state.from_number, to=number.e164
         )
         return state
 

@@ -23,12 +23,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adapters.phone import is_e164
+from adapters.phone import WITHHELD
 from adapters.sandbox.carrier import Anybody, Carrier, SandboxControl, SandboxError, Script, Timeline
 from adapters.sandbox.carrier.far_end import NumberAddresses
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
 from crypto.secret import Secret
+from router.callers import name_caller
 from router.cli.setup import fail, refuse
+from router.phones import read_phone
 
 DEMO_FILE = "demo.json"
 _TALK_SECONDS = 6.0  # longer than the threshold for "answered"
@@ -89,7 +91,7 @@ def call(
         os.environ, url=url, account_sid=account_sid, auth_token_file=auth_token_file, sandbox_url=sandbox_url
     )
     called = read_number("--to", to, target.numbers)
-    calling = None if from_ == "withheld" else _read_caller(from_)
+    calling = None if from_ == WITHHELD else _read_caller(from_)
     script = _read_script(ai=ai, owner=owner, caller=caller, voicemail=voicemail, talk=talk)
     faults = _read_faults(provider_fault or [], target)
     try:
@@ -185,15 +187,15 @@ def read_number(option: str, value: str | None, known: Sequence[str]) -> str:
     hint = f"; the demo has {', '.join(known)}" if known else ""
     if value is None:
         refuse(f"{option}: required: the number to call{hint}")
-    if not is_e164(value):
+    try:
+        return read_phone(value)
+    except ValueError:
         refuse(f"{option}: {value!r} is not a number in the form +15005550101{hint}")
-    return value
 
 
 def _read_caller(value: str) -> str:
     """A number, a SIP address, or another value that carriers send, unchanged."""
-    words = ("anonymous", "restricted", "unavailable", "unknown")
-    if not value.startswith(("+", "sip:", "client:")) and value not in words:
+    if not value.startswith(("+", "sip:", "client:")) and name_caller(value) != WITHHELD:
         refuse(f"--from: {value!r} is not a number in the form +14155550123, a SIP address or 'withheld'")
     return value
 

@@ -18,7 +18,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adapters.phone import WITHHELD
 from crypto import Secret
+from router.callers import name_caller
 from router.cli.call import data_dir, find_router, numbers_of, read_number
 from router.cli.setup import fail, refuse
 
@@ -42,7 +44,7 @@ _MEANINGS: Final = {
 
 def explain(
     to: Annotated[str | None, typer.Option("--to", help="The number to call, such as +15005550101.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="The caller's number.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="The caller's number, or 'withheld'.")] = None,
     url: Annotated[str | None, typer.Option(help="The router's address.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
@@ -52,7 +54,8 @@ def explain(
     of_demo = demo and address == str(demo.get("router_url")).rstrip("/")
     token = _read_token(folder / "demo", {}) if of_demo else _read_token(folder, os.environ)
     called = read_number("--to", to, numbers_of(demo))
-    calling = None if from_ is None else read_number("--from", from_, ())
+    withheld = from_ is not None and name_caller(from_) == WITHHELD
+    calling = WITHHELD if withheld else None if from_ is None else read_number("--from", from_, ())
     for answer in _ask(address, token, called, calling):
         if as_json:
             sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from router.console import assistant_form
 from router.console.clients import find_client
 from router.console.forms import LARGE_FORM, NO_ERRORS, form_errors
-from router.console.visit import Page, Visit
+from router.console.visit import Page, Visit, accept_unlisted
 
 
 async def show_definition(visit: Visit) -> Response:
@@ -25,7 +25,7 @@ async def show_definition(visit: Visit) -> Response:
 async def save_definition(visit: Visit) -> Response:
     client = visit.part("client")
     definition = assistant_form.definition_of(assistant_form.read_values(visit.form, visit.providers))
-    await visit.send("PATCH", visit.path("clients", client), {"assistant": definition})
+    await visit.send("PATCH", visit.path("clients", client), accept_unlisted(visit, {"assistant": definition}))
     return visit.go("clients", client, "assistant", done="assistant-saved" if definition else "assistant-none")
 
 

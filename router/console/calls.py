@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from router.callers import name_caller
 from router.console.api import ApiProblem, Refusal
 from router.console.forms import NO_ERRORS, form_errors
 from router.console.visit import Page, Visit
@@ -63,6 +64,7 @@ async def delete_voicemail(visit: Visit) -> Response:
 async def explain(visit: Visit) -> Response:
     """Who would take a call now. A GET form, so that the answer can be shared as a link."""
     asked = {"to": visit.query("to"), "from": visit.query("from")}
+    caller = name_caller(asked["from"]) if asked["from"] else None
     rungs: list[dict[str, Any]] | None = None
     errors = NO_ERRORS
     if asked["to"]:
@@ -73,7 +75,9 @@ async def explain(visit: Visit) -> Response:
                 raise
             errors = form_errors(problem)
     numbers, names = await visit.api.list_all(visit.path("numbers")), await visit.client_names()
-    return visit.render("explain.html", numbers=numbers, names=names, asked=asked, rungs=rungs, errors=errors)
+    return visit.render(
+        "explain.html", numbers=numbers, names=names, asked=asked, caller=caller, rungs=rungs, errors=errors
+    )
 
 
 async def show_figures(visit: Visit) -> Response:

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from router.console import client_form
-from router.console.visit import Page, Visit, leave_out_same_email
+from router.console.visit import Page, Visit, accept_unlisted, leave_out_same_email
 
 
 async def show_clients(visit: Visit) -> Response:
@@ -25,7 +25,7 @@ async def show_new(visit: Visit) -> Response:
 
 async def create(visit: Visit) -> Response:
     body = client_form.body_of(client_form.read_values(visit.form))
-    client = await visit.send("POST", visit.path("clients"), body)
+    client = await visit.send("POST", visit.path("clients"), accept_unlisted(visit, body))
     return visit.go("clients", client["id"], "assistant", done="client-created")
 
 
@@ -37,7 +37,7 @@ async def change(visit: Visit) -> Response:
     client = await find_client(visit)
     body = client_form.body_of(client_form.read_values(visit.form))
     body = leave_out_same_email(visit, body, client, "notify_email")
-    await visit.send("PATCH", visit.path("clients", client["id"]), body)
+    await visit.send("PATCH", visit.path("clients", client["id"]), accept_unlisted(visit, body))
     return visit.go("clients", client["id"], done="client-saved")
 
 

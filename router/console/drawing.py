@@ -15,7 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
+from adapters.phone import WITHHELD
 from adapters.registry import Declarations, one_of
+from router.callers import name_caller
 from router.console import notices, words
 from router.console.kinds import kinds_of
 
@@ -60,6 +62,7 @@ def _make_environment(home: str, providers: Declarations) -> Environment:
         "when": write_time,
         "clock": write_clock,
         "phone": write_phone,
+        "caller": write_caller,
         "money": write_money,
         "seconds": write_seconds,
         "count": lambda number: "–" if number is None else f"{number:,}",
@@ -108,7 +111,7 @@ def write_clock(at: str) -> Markup:
 
 
 def write_phone(number: str | None) -> str:
-    """+1 415-555-0123. Anything that is not a number, such as `anonymous`, stays as it is."""
+    """+1 415-555-0123. Anything that is not a number, such as a SIP address, stays as it is."""
     if not number:
         return "–"
     try:
@@ -116,6 +119,10 @@ def write_phone(number: str | None) -> str:
     except phonenumbers.NumberParseException:
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def write_caller(number: str | None) -> str:
+    return "withheld number" if number and name_caller(number) == WITHHELD else write_phone(number)
 
 
 def write_money(dollars: float | None, digits: int = 2) -> str:

@@ -85,9 +85,7 @@ async def show_new(visit: Visit, errors: FormErrors = NO_ERRORS) -> Response:
 
 
 async def take_over(visit: Visit) -> Response:
-    body = visit.form.texts("e164", "client_id", "account")
-    body["e164"] = _without_spaces(body["e164"])
-    number = await visit.send("POST", visit.path("numbers"), body)
+    number = await visit.send("POST", visit.path("numbers"), visit.form.texts("e164", "client_id", "account"))
     return visit.go("numbers", number["e164"], done="number-taken-over")
 
 
@@ -150,11 +148,6 @@ def _by_seller(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for offer in found["items"]:
         offers.setdefault(offer["carrier"], []).append(offer)
     return {seller: items for seller, items in offers.items() if items}
-
-
-def _without_spaces(number: str) -> str:
-    """People write +1 415 555 0123, brackets and dashes too."""
-    return "".join(char for char in number if char not in " -().\u00a0")
 
 
 PAGES: Final = (

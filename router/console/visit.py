@@ -112,6 +112,11 @@ def leave_out_same_email(visit: Visit, body: dict[str, Any], before: Mapping[str
     return body
 
 
+def accept_unlisted(visit: Visit, body: dict[str, Any]) -> dict[str, Any]:
+    """The tick beside a phone that the numbering plan's data does not list."""
+    return body | {"accept_unlisted": True} if visit.form.ticked("accept_unlisted") else body
+
+
 Answer: TypeAlias = Callable[[Visit], Awaitable[Response | ASGIApp]]
 
 

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Carrier
-from adapters.phone import is_e164
+from adapters.phone import WITHHELD, is_e164
 from router.accounts import REQUEST_SECONDS, Accounts
+from router.callers import name_caller
 from router.calls.events import note_within, state_of
 from router.clock import Clock
 from router.jobs import Job, JobRunner
@@ -105,7 +106,7 @@ class MessageMail:
         if not message.notify_email_confirmed:
             raise UnconfirmedError
         audio = await self._fetch_audio(message)
-        caller = message.from_number if is_e164(message.from_number) else "a withheld number"
+        caller = _name(message.from_number)
         text = _TEXT.format(
             client=message.client_name,
             caller=caller,
@@ -153,6 +154,15 @@ class MessageMail:
                 raise  # it may not be ready yet
             return _Audio("gone" if error.kind is ErrorKind.BAD_REQUEST else "out_of_reach")
         return _Audio("attached", bytes(data))
+
+
+def _name(caller: str) -> str:
+    """Anything but a number may hold what no letter's header can."""
+    if name_caller(caller) == WITHHELD:
+        return "a withheld number"
+    if is_e164(caller):
+        return caller
+    return "a caller without a phone number"
 
 
 def _local_time(message: Message) -> str:

@@ -16,7 +16,7 @@ from router.store.changes import Author, Changes
 from router.store.numbers.numbers import Number, find_number, has_number, move_number, want_fallback
 from router.store.numbers.registrations import save_registration
 from router.store.tenants.agencies import lock_agency
-from router.store.tenants.clients import find_client, lock_client
+from router.store.tenants.clients import find_client, is_phone_of_a_person, lock_client
 from router.wanted import WantedAssistants
 
 
@@ -81,6 +81,10 @@ class NumberChanges:
             number = require(await find_number(change.connection, agency_id, e164), "number")
             if await has_number(change.connection, agency_id, given.remote_id):
                 raise InvalidError("remote_id", "must be the provider's own number: this one would call us again")
+            if await is_phone_of_a_person(change.connection, agency_id, given.remote_id):
+                raise InvalidError(
+                    "remote_id", "is the personal_phone or transfer_to of a client: calls would go in circles"
+                )
             await save_registration(change.connection, agency_id, number.e164, provider, given.remote_id, given.mode)
             client = await find_client(change.connection, agency_id, number.client_id)
             if client is not None:

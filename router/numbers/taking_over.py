@@ -28,7 +28,7 @@ from router.store.numbers.numbers import (
     find_number,
 )
 from router.store.tenants.agencies import lock_agency
-from router.store.tenants.clients import is_personal_phone, lock_client
+from router.store.tenants.clients import is_phone_of_a_person, lock_client
 from router.wanted import WantedAssistants
 
 
@@ -98,8 +98,10 @@ class TakingOver:
         client = await lock_client(change.connection, agency_id, claim.client_id)
         if client is None:
             raise UnknownClientError
-        if await is_personal_phone(change.connection, agency_id, claim.e164):
-            raise InvalidError("e164", "is the personal_phone of a client: ringing it would call this service again")
+        if await is_phone_of_a_person(change.connection, agency_id, claim.e164):
+            raise InvalidError(
+                "e164", "is the personal_phone or transfer_to of a client: ringing it would call this service again"
+            )
         number = Number(
             account_sid=account.sid,
             e164=claim.e164,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from adapters.phone import is_listed, is_possible
 from router.definitions import RoutingSettings
 from router.dialling import Dialling
 from router.errors import InvalidError, require
@@ -14,8 +15,9 @@ from router.mail import Confirmations
 from router.numbers.configuration import make_fallback
 from router.numbers.fallbacks import Fallbacks
 from router.numbers.release import Release, forget_numbers
+from router.phones import NOT_A_PHONE, UNLISTED
 from router.store.changes import Author, Changes
-from router.store.numbers.numbers import has_number, list_numbers
+from router.store.numbers.numbers import list_numbers, reaches_an_assistant
 from router.store.pool import Connection
 from router.store.tenants.agencies import lock_agency
 from router.store.tenants.clients import (
@@ -45,30 +47,37 @@ class Clients:
         """Raises NotFoundError."""
         return require(await find_client(self.changes.database.settings, agency_id, client_id), "client")
 
-    async def create(self, agency_id: str, fields: Mapping[str, Any], author: Author) -> Client:
+    async def create(
+        self, agency_id: str, fields: Mapping[str, Any], author: Author, *, accept_unlisted: bool = False
+    ) -> Client:
         """`fields`: the client's settings by name, `routing` as RoutingSettings. Raises DomainError."""
         client = Client(id=new_id("client"), agency_id=agency_id, created_at=self.changes.clock(), **_store(fields))
         self._check(client)
-        self._check_phones(client, fields)
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
-            await _refuse_own_number(change.connection, client)
+            await self._check_phones(change.connection, client, None, accept_unlisted=accept_unlisted)
             client = await self._enter_email(change.connection, client, author)
             await insert_client(change.connection, client)
             await self.wanted.want_client(change.connection, client)
             await change.record("client.created", client.id)
             return change.done(client)
 
-    async def change(self, agency_id: str, client_id: str, fields: Mapping[str, Any], author: Author) -> Client:
+    async def change(
+        self,
+        agency_id: str,
+        client_id: str,
+        fields: Mapping[str, Any],
+        author: Author,
+        *,
+        accept_unlisted: bool = False,
+    ) -> Client:
         """`fields`: those to be changed; a routing or an assistant is replaced as a whole. Raises DomainError."""
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
             client = require(await lock_client(change.connection, agency_id, client_id), "client")
             changed = replace(client, **_store(fields))
             self._check(changed)
-            self._check_phones(changed, fields)
-            if changed.personal_phone != client.personal_phone:
-                await _refuse_own_number(change.connection, changed)
+            await self._check_phones(change.connection, changed, client, accept_unlisted=accept_unlisted)
             if "notify_email" in fields:
                 changed = await self._enter_email(change.connection, changed, author)
             await update_client(change.connection, changed)
@@ -108,12 +117,33 @@ class Clients:
         if rings and client.personal_phone is None:
             raise InvalidError("personal_phone", f"is required when {rings} rings the owner")
 
-    def _check_phones(self, client: Client, fields: Container[str]) -> None:
-        """Those of these fields: what was saved when more was allowed stands in no one's way."""
-        if "personal_phone" in fields:
-            self.dialling.check("personal_phone", client.personal_phone)
-        if "assistant" in fields:
-            self.dialling.check("assistant.transfer_to", (client.assistant or {}).get("transfer_to"))
+    async def _check_phones(
+        self, connection: Connection, client: Client, former: Client | None, *, accept_unlisted: bool
+    ) -> None:
+        """Only those that change: what was saved when more was allowed stands in no one's way. Raises InvalidError.
+
+        Another agency's number is accepted like a stranger's, so that the answer does not reveal whose it is. If two
+        agencies' numbers ring each other, loop detection and the limit on a caller's calls end it.
+        """
+        known = set() if former is None else set(_phones_of(former))
+        for field, phone in set(_phones_of(client)) - known:
+            if not is_possible(phone):
+                raise InvalidError(field, NOT_A_PHONE)
+            self.dialling.check(field, phone)
+            if not accept_unlisted and not is_listed(phone):
+                raise InvalidError(field, UNLISTED)
+            if await reaches_an_assistant(connection, client.agency_id, phone):
+                raise InvalidError(
+                    field, "must be a person's phone, not one of the agency's numbers: it would call us again"
+                )
+
+
+def _phones_of(client: Client) -> Iterator[tuple[str, str]]:
+    """The phones that its calls may ring, each with its field in the API."""
+    if client.personal_phone is not None:
+        yield "personal_phone", client.personal_phone
+    if client.transfer_to is not None:
+        yield "assistant.transfer_to", client.transfer_to
 
 
 def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,13 +152,3 @@ def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "routing" in stored:
         stored["routing"] = (stored["routing"] or RoutingSettings()).model_dump(mode="json", by_alias=True)
     return stored
-
-
-async def _refuse_own_number(connection: Connection, client: Client) -> None:
-    """It would call us, and we would ring it again. Raises InvalidError.
-
-    Another agency's number is accepted like a stranger's, so that the answer does not reveal whose it is. If two agencies'
-    numbers ring each other, loop detection and the limit on a caller's calls end it.
-    """
-    if client.personal_phone and await has_number(connection, client.agency_id, client.personal_phone):
-        raise InvalidError("personal_phone", "must be a person's phone, not one of the agency's numbers")

@@ -26,11 +26,11 @@ from adapters.twilio.signature import FormError, read_form, read_text
 from crypto import Keyring, OpenError
 from router import twiml
 from router.bodies import CutOffError, TooLargeError, read_body
+from router.callers import can_exist, is_same_phone, read_caller
 from router.calls.fallback import Fallback, open_fallback
 from router.clock import Clock, utc_now
 from router.dialling import Dialling
 from router.telemetry import emit, metrics
-from router.webhooks.callers import is_same_phone, read_caller
 
 _MAX_BODY: Final = 64 * 1024
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
@@ -156,7 +156,7 @@ def _has_talked(visit: Visit) -> bool:
 def _choose_caller_id(form: Mapping[str, str], fallback: Fallback) -> str:
     """Twilio accepts only the caller's number or one of the account's (Twilio docs: TwiML Dial, callerId)."""
     caller = read_caller(form.get("From", ""))
-    if fallback.caller_id == "caller" and caller is not None:
+    if fallback.caller_id == "caller" and caller is not None and can_exist(caller):
         return caller
     return read_caller(form.get("To", "")) or fallback.number
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from crypto import Keyring
 from router import twiml
+from router.callers import name_caller, phone_ending, read_caller
 from router.calls.callbacks import LegCallbacks
 from router.calls.claims import Inbound, UnavailableError
 from router.calls.ending import Closer
@@ -28,7 +29,6 @@ from router.calls.steps import Step
 from router.messages.mailbox import Mailbox
 from router.routing.deadline import Deadline
 from router.telemetry import emit, metrics
-from router.webhooks.callers import phone_ending, read_caller
 from router.webhooks.timing import timed
 from router.webhooks.verify import RefusedError, Verified, Verifier, unproven_for_agency
 
@@ -175,10 +175,10 @@ def _read_call(verified: Verified) -> Inbound:
     return Inbound(
         account_sid=verified.account_sid,
         call_sid=verified.call_sid,
-        from_number=params.get("From", ""),
-        caller=read_caller(params.get("From", "")),
+        from_number=name_caller(params.get("From")),
+        caller=read_caller(params.get("From")),
         to=params.get("To", ""),
-        forwarded_from=phone_ending(params.get("ForwardedFrom", "")),
+        forwarded_from=phone_ending(params.get("ForwardedFrom", ""), params.get("To", "")),
         tokens=verified.tokens,
     )
 

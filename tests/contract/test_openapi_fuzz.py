@@ -45,6 +45,8 @@ UNREACHABLE = "provider-unreachable"  # says 503 of another system, which is no 
 
 BEYOND_SCHEMAS = (
     "must be a phone number in E.164 form",  # a numbering plan has no room for it
+    "is not in the numbering plan's data",
+    "must not be a premium-rate",
     "must be a time zone of the IANA database",
     "must be a day or a time that exists",  # the 30th of February
     "must be before to",

@@ -125,10 +125,11 @@ _ROUTE: Final = f"""
       JOIN agencies a ON a.id = n.agency_id
 """
 
-# Whether the call that was `asked` for looks like a loop.
+# Whether the call that was `asked` for looks like a loop. A phone that we do not know may be the ringing phone's second hop.
+# The same caller is spelled in several ways, too, but for the last nine digits.
 _LOOP: Final = """
        (SELECT CASE WHEN bool_or(right(r.ringing_phone, length(asked.forwarded)) = asked.forwarded) THEN 'forwarded'
-                    WHEN asked.forwarded IS NULL AND bool_or(r.ringing_shows = asked.caller) THEN 'suspected' END
+                    WHEN bool_or(right(r.ringing_shows, 9) = right(asked.caller, 9)) THEN 'suspected' END
           FROM calls r
          WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
            AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop

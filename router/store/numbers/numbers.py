@@ -157,6 +157,15 @@ async def has_number(connection: Connection, agency_id: str, e164: str) -> bool:
     return bool(await connection.fetchval(statement, agency_id, e164))
 
 
+async def reaches_an_assistant(connection: Connection, agency_id: str, e164: str) -> bool:
+    """Whether it is the agency's number here, or the one at a provider to which calls of such a number are handed."""
+    statement = """
+        SELECT EXISTS (SELECT FROM numbers WHERE agency_id = $1 AND e164 = $2)
+            OR EXISTS (SELECT FROM registrations WHERE agency_id = $1 AND remote_id = $2)
+    """
+    return bool(await connection.fetchval(statement, agency_id, e164))
+
+
 async def move_number(connection: Connection, agency_id: str, e164: str, client_id: str) -> None:
     """To another client of the agency."""
     statement = """UPDATE numbers SET client_id = $3 WHERE agency_id = $1 AND e164 = $2"""

@@ -38,6 +38,12 @@ class Client:
         languages = (self.assistant or {}).get("languages") or ["en-US"]
         return str(languages[0])
 
+    @property
+    def transfer_to(self) -> str | None:
+        """The phone to which its assistant transfers callers."""
+        phone: str | None = (self.assistant or {}).get("transfer_to")
+        return phone
+
 
 _COLUMNS: Final = columns(Client)
 _PARAMETERS: Final = parameters(Client)
@@ -104,11 +110,15 @@ async def list_clients(
     return [read(Client, row) for row in rows]
 
 
-async def is_personal_phone(connection: Connection, agency_id: str, e164: str) -> bool:
-    """Whether it is the owner's phone of one of the agency's clients."""
-    return await returns_row(
-        connection, """SELECT id FROM clients WHERE agency_id = $1 AND personal_phone = $2 LIMIT 1""", agency_id, e164
-    )
+async def is_phone_of_a_person(connection: Connection, agency_id: str, e164: str) -> bool:
+    """Whether calls of one of the agency's clients ring it: as the owner's phone, or for a transfer."""
+    statement = """
+        SELECT id
+          FROM clients
+         WHERE agency_id = $1 AND (personal_phone = $2 OR assistant ->> 'transfer_to' = $2)
+         LIMIT 1
+    """
+    return await returns_row(connection, statement, agency_id, e164)
 
 
 async def list_clients_with_provider(connection: Connection, agency_id: str, provider: str) -> list[str]:

@@ -61,12 +61,20 @@ async def test_hands_a_call_off_as_a_bypass_call(http: Http):
     }
 
 
-async def test_a_caller_without_a_number_is_let_through(http: Http):
+@pytest.mark.parametrize(
+    ("caller", "withheld", "number", "variable"),
+    [
+        (None, True, "withheld", "withheld"),
+        (None, False, "unknown", ""),
+        ("+5215512345678", False, "+5215512345678", "+5215512345678"),
+    ],
+)
+async def test_a_caller_without_a_number_that_vapi_knows_is_let_through(http: Http, caller, withheld, number, variable):
     async with serving(reply(201, created())) as server:
         vapi = as_provider(http, server.url)
-        await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=None), TARGET)
-    assert server.last.json["customer"] == {"number": "anonymous", "numberE164CheckEnabled": False}
-    assert server.last.json["assistantOverrides"]["variableValues"]["caller_number"] == ""
+        await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=caller, withheld=withheld), TARGET)
+    assert server.last.json["customer"] == {"number": number, "numberE164CheckEnabled": False}
+    assert server.last.json["assistantOverrides"]["variableValues"]["caller_number"] == variable
 
 
 @pytest.mark.parametrize("fault", FAULTS)

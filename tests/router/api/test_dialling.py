@@ -58,7 +58,8 @@ async def test_what_the_operator_allows_is_saved_and_may_stay_when_it_is_no_long
         client = await permitted.new_client(agency, personal_phone="+881612345678")
     path = f"{agency.path}/clients/{client['id']}"
     assert (await api.patch(path, {"name": "Sea Rescue"}))["personal_phone"] == "+881612345678"
-    problem = await api.refusal("PATCH", path, {"personal_phone": "+881612345678"})
+    assert await api.patch(path, {"name": "Rescue", "personal_phone": "+881612345678"})
+    problem = await api.refusal("PATCH", path, {"personal_phone": "+881612345679"})
     assert problem.fields == ("personal_phone",)
 
 

@@ -39,6 +39,12 @@ async def test_an_agency_may_ask_about_its_own_number(api, agency):
         assert found["rungs"][0] == READY
 
 
+@pytest.mark.parametrize("caller", ["withheld", "anonymous", "+266696687", "+1 (415) 555-0123", "+5215512345678"])
+async def test_a_caller_may_be_withheld_or_typed_as_people_do(api, agency, caller):
+    found = await api.get(f"{agency.path}/explain", params={"to": NUMBER, "from": caller})
+    assert found["rungs"][0] == READY
+
+
 async def test_a_plus_sign_that_was_not_encoded_is_understood(api, agency):
     response = await api.http.get(
         f"{agency.path}/explain?to={NUMBER}&from=+14155550123", headers={"authorization": f"Bearer {ADMIN_TOKEN}"}

@@ -125,3 +125,14 @@ async def test_a_malformed_number_gets_an_error(visitor: Browser, asked):
     page = await visitor.open("explain", params=asked)
     assert page.status == 200
     assert page.tree.find("div", role="alert").text
+
+
+async def test_a_withheld_caller_is_called_so(browser: Browser, services: Services, agency: Agency):
+    await file_call(services, agency, "call_1", from_number="withheld")
+    for page in ("calls", "calls/call_1"):
+        assert "withheld number" in (await browser.open(page)).words
+
+
+async def test_a_withheld_caller_can_be_asked_about(visitor: Browser, full: FullAgency):
+    page = await visitor.open(f"explain?to={full.number.replace('+', '%2B')}&from=anonymous")
+    assert "from withheld number" in page.words

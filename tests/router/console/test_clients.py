@@ -218,3 +218,31 @@ async def test_a_client_is_deleted_only_after_a_question(browser: Browser, api: 
     assert len((await api.get(f"{agency.path}/clients"))["items"]) == 1
     assert "deleted" in (await browser.fill_in(question, "")).words
     assert (await api.get(f"{agency.path}/clients"))["items"] == []
+
+
+async def test_a_phone_is_entered_as_people_type_it(browser: Browser, api: Api, agency: Agency, client: dict):
+    one = f"clients/{client['id']}"
+    await browser.fill_in(await browser.open(one), "", personal_phone="\u200e+1\u00a0(415) 555\u20110142")
+    await browser.fill_in(
+        await browser.open(f"{one}/assistant"), "", prompt="Be kind.", transfer_to="\uff0b1 415 555 0143"
+    )
+    saved = await read(api, agency, client)
+    assert (saved["personal_phone"], saved["assistant"]["transfer_to"]) == ("+14155550142", "+14155550143")
+    page = await browser.open(one)
+    assert page.tree.find("input", name="personal_phone").attributes["value"] == "+14155550142"
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "others"), [("", "personal_phone", {}), ("/assistant", "transfer_to", {"prompt": "Be kind."})]
+)
+async def test_a_phone_that_no_plan_lists_is_saved_with_a_tick(browser: Browser, client: dict, place, field, others):
+    page = await browser.open(f"clients/{client['id']}{place}")
+    assert not page.tree.find_all("input", name="accept_unlisted")
+    refused = await browser.fill_in(page, "", **others, **{field: "+44 2071234"})
+    assert "accept_unlisted" in error_at(refused, field)
+    saved = await browser.fill_in(refused, "", accept_unlisted="yes")
+    assert saved.status == 200
+    page = await browser.open(f"clients/{client['id']}{place}")
+    assert page.tree.find("input", name=field).attributes["value"] == "+442071234"
+    again = await browser.fill_in(page, "")
+    assert again.status == 200

@@ -111,6 +111,18 @@ async def test_a_message_that_has_its_transcript_waits_no_longer(
     assert "Length: unknown" in text
 
 
+@pytest.mark.parametrize(
+    ("caller", "named"),
+    [("withheld", "a withheld number"), ("sip:a@b.example\r\nBcc: x", "a caller without a phone number")],
+)
+async def test_a_caller_without_a_number_is_named(api, services, sandbox, letters, caller, named):
+    await leave_message(api, services, sandbox, from_number=caller)
+    await services.areas.message_mail.post_due(letters)
+    mail = await services.areas.message_mail.write({"voicemail_id": "voicemail_1"})
+    assert mail.subject == f"Message for Acme Plumbing from {named}"
+    assert f"From:   {named}\n" in mail.text
+
+
 async def test_a_transcript_is_waited_for_but_not_for_long(api, services, sandbox, letters, runner, server, clock):
     await leave_message(api, services, sandbox, transcript_due=clock() + timedelta(minutes=2))
     await services.areas.message_mail.post_due(letters)

@@ -126,6 +126,15 @@ async def test_retells_question_is_answered_with_the_clients_agent_and_brings_th
     assert await timeline(world, call["id"]) == WHOLE
 
 
+@pytest.mark.parametrize("said", ["anonymous", "266696687", "+266696687", ""])
+async def test_a_withheld_caller_is_called_so_to_the_provider_too(world: World, said):
+    client, number = await buy_from(world, "retell")
+    question = retell("call_inbound", number, f"retell-{number}", from_number=said)
+    answer = await post(world, "retell", client.agency_id, question, signed_by=client.keys["retell"])
+    assert answer.json()["call_inbound"]["dynamic_variables"]["caller_number"] == "withheld"
+    assert [call["from_number"] for call in await calls(world, client)] == ["withheld"]
+
+
 async def test_without_an_assistant_the_provider_decides(world: World):
     client, number = await buy_from(world, "retell")
     await world.db.execute("DELETE FROM assistants WHERE client_id = $1", client.client_id)

@@ -1,0 +1,101 @@
+"""Who calls, and which phone forwarded the call, from what carriers and providers say. No other module judges that.
+
+A caller is who has a number of E.164's shape that is not withheld, whether numbering plans list it or not: carriers send
++521 for Mexico and +549 for Argentina.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import phonenumbers
+from phonenumbers import PhoneNumberType, ValidationResult
+
+from adapters.phone import WITHHELD, is_e164, is_listed
+
+# Twilio docs, Voice request parameters and the help pages about caller ID; the rest as carriers are seen to write it.
+_WORDS: Final = ("anonymous", "blocked", "hidden", "private", "restricted", "unavailable", "unknown", "withheld")
+_KEYS: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
+_SPELLED: Final = tuple(word.translate(_KEYS) for word in _WORDS)
+_AROUND: Final = "(?:number|caller|call|id|name)*"
+_SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join(_WORDS)}){_AROUND}|no{_AROUND}|notavailable|outofarea)?")
+_USER: Final = re.compile(r"(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
+_NATIONAL_DIGITS: Final = 9  # numbers whose last nine digits are equal are the same phone
+_MOST_DIGITS: Final = 15
+_EXISTING: Final = frozenset(
+    {ValidationResult.IS_POSSIBLE, ValidationResult.TOO_LONG, ValidationResult.INVALID_LENGTH},
+)
+
+
+def name_caller(text: str | None) -> str:
+    """What is kept and shown as the caller's number: `withheld`, or what was said."""
+    return WITHHELD if text is None or _is_withheld(text) else text
+
+
+def read_caller(text: str | None) -> str | None:
+    """The caller's number in E.164 form; None for a withheld number and for what is no phone number."""
+    return text if is_e164(text) and not _is_withheld(text) else None
+
+
+def can_exist(caller: str) -> bool:
+    """Whether it may be shown as caller ID: not a number of no country, or one too short for its country."""
+    try:
+        number = phonenumbers.parse(caller, None)
+    except phonenumbers.NumberParseException:
+        return False
+    ordinary = PhoneNumberType.FIXED_LINE_OR_MOBILE
+    fits = phonenumbers.is_possible_number_for_type_with_reason(number, ordinary) in _EXISTING
+    return fits or phonenumbers.is_valid_number(number)
+
+
+def phone_ending(text: str, near: str) -> str | None:
+    """The end of a phone's E.164 number, or all of it, from any spelling. `near`: a number in the country of the call.
+
+    None if it is too short to identify one phone.
+    """
+    user = _USER.search(text)
+    compact = re.sub(r"[^0-9+]", "", user[1] if user else text)
+    if is_e164(compact):
+        return compact
+    digits = compact.replace("+", "")
+    if national := _read_national(digits, near):
+        return national
+    digits = digits.lstrip("0")
+    return digits[-_NATIONAL_DIGITS:] if _NATIONAL_DIGITS <= len(digits) <= _MOST_DIGITS else None
+
+
+def is_same_phone(given: str, phone: str) -> bool:
+    """Whether `given`, in any spelling, is the phone with this E.164 number."""
+    ending = phone_ending(given, phone)
+    return ending is not None and phone.endswith(ending)
+
+
+def _read_national(digits: str, near: str) -> str | None:
+    """As it is dialled in the country of `near`. None if that country lists no such number."""
+    try:
+        region = phonenumbers.region_code_for_country_code(phonenumbers.parse(near, None).country_code or 0)
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _is_withheld(text: str) -> bool:
+    """Nothing, a word such as Anonymous, a SIP address with one, or the digits that spell one on a keypad."""
+    user = _USER.search(text)
+    said = (user[1] if user else text).strip()
+    digits = said.removeprefix("+")
+    if digits.isascii() and digits.isdecimal():
+        return digits.endswith(_SPELLED) and _is_spelled(digits)
+    return _SAID.fullmatch(re.sub(r"[\W_]", "", said.casefold())) is not None
+
+
+def _is_spelled(digits: str) -> bool:
+    """Carriers put their country code before some. The digits after one may also be somebody's number."""
+    if is_listed(f"+{digits}"):
+        return False
+    codes = {digits.removesuffix(word) for word in _SPELLED if digits.endswith(word)}
+    return any(not code or int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE for code in codes)
