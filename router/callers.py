@@ -19,7 +19,7 @@ _WORDS: Final = ("anonymous", "blocked", "hidden", "private", "restricted", "una
 _KEYS: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _SPELLED: Final = tuple(word.translate(_KEYS) for word in _WORDS)
 _AROUND: Final = "(?:number|caller|call|id|name)*"
-_SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join(_WORDS)}){_AROUND}|no{_AROUND}|notavailable|outofarea)?")
+_SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join(_WORDS)}){_AROUND}|no{_AROUND}|notavailable|outofarea)")
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
 _NATIONAL_DIGITS: Final = 9  # numbers whose last nine digits are equal are the same phone
 _MOST_DIGITS: Final = 15
@@ -90,7 +90,7 @@ def _is_withheld(text: str) -> bool:
     digits = said.removeprefix("+")
     if digits.isascii() and digits.isdecimal():
         return digits.endswith(_SPELLED) and _is_spelled(digits)
-    return _SAID.fullmatch(re.sub(r"[\W_]", "", said.casefold())) is not None
+    return not said or _SAID.fullmatch(re.sub(r"[\W_]", "", said.casefold())) is not None
 
 
 def _is_spelled(digits: str) -> bool:

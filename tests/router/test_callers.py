@@ -58,6 +58,8 @@ NEITHER = [
     "+" + "1" * 40,
     "Robert'); DROP TABLE calls;--",
     "Anonymous Pizza",
+    "\N{GRINNING FACE}",
+    "\u975e\u901a\u77e5",
 ]
 
 
