@@ -16,6 +16,7 @@ from adapters.sandbox.carrier import Script
 from adapters.twilio import read_form
 from adapters.twilio import sign as sign_bytes
 from crypto import Secret
+from router.callers import name_caller
 from tests.support.signed_requests import (
     SIGNATURE,
     STATUS,
