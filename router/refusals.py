@@ -29,7 +29,7 @@ def explain_no_key(kind: str, label: str) -> NoKeyError:
 
 def quote(error: ProviderError) -> str:
     """What the other side said, as a sentence to append; empty if it said nothing."""
-    return f" It said: {error.said}." if error.said else ""
+    return f" It said: {error.said.rstrip('.')}." if error.said else ""
 
 
 def explain_sale(about: About, error: ProviderError, *, platform_pays: bool) -> DomainError:

@@ -162,6 +162,7 @@ class AvailableQuery(Query):
         AreaCode | None,
         Field(description="The first digits of the national number, without a leading zero", examples=["415"]),
     ] = None
+    client_id: Annotated[str | None, Field(description="For which client: it may change default_carrier")] = None
 
 
 @router.get(_PATH, summary="List numbers", response_model=NumberList)
@@ -204,7 +205,7 @@ async def list_available(
     """`not_sold` gives the reason for each other seller. A voice provider chooses the number itself: its offer has no
     `e164`.
     """
-    return await market.look(agency, wanted.country, wanted.area_code)
+    return await market.look(agency, wanted.country, wanted.area_code, wanted.client_id)
 
 
 @router.get(_ONE, summary="Show a number", response_model=NumberReply)

@@ -43,9 +43,7 @@ class KeyKind:
     @property
     def tag(self) -> str:
         """What is said of a kind for which there is no key."""
-        if not self.is_voice:
-            return "Optional"
-        return "Recommended" if self.is_first else "Not set up"
+        return "Recommended" if self.is_first else "Optional"
 
 
 Kinds: TypeAlias = Mapping[str, KeyKind]

@@ -64,20 +64,20 @@ async def show_new(visit: Visit, errors: FormErrors = NO_ERRORS) -> Response:
     """Both ways to add a number; with `country` in the address also the numbers for sale there."""
     wanted = {name: visit.query(name) for name in ("country", "area_code")}
     found = None
-    if wanted["country"]:
-        try:
-            found = await visit.api.get(visit.path("numbers", "available"), **wanted)
-        except Refusal as problem:
-            errors = errors or form_errors(problem)
     clients = await _clients(visit)
     chosen = visit.query("client") if visit.query("client") in clients else next(iter(clients), "")
+    if wanted["country"]:
+        try:
+            found = await visit.api.get(visit.path("numbers", "available"), **wanted, client_id=chosen)
+        except Refusal as problem:
+            errors = errors or form_errors(problem)
     return visit.render(
         "new_number.html",
         names=_names(clients),
         found=found,
         offers=_by_seller(found) if found else {},
         rings={name: _say_fallback(kind, clients.get(chosen)) for name, kind in visit.kinds.items()},
-        owner_phone=clients.get(chosen, {}).get("personal_phone"),
+        client=clients.get(chosen),
         has_account=await visit.api.find(visit.path("keys", "twilio")) is not None,
         values=wanted | {"e164": "", "client_id": chosen, "account": "agency"} | dict(visit.form),
         errors=errors,
@@ -143,11 +143,12 @@ def _names(clients: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _by_seller(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The offers of each seller, those of the one first who sells by default."""
+    """The offers of each seller: first of the one that sells by default, then the short lists."""
     offers: dict[str, list[dict[str, Any]]] = {found["default_carrier"]: []}
     for offer in found["items"]:
         offers.setdefault(offer["carrier"], []).append(offer)
-    return {seller: items for seller, items in offers.items() if items}
+    order = sorted(offers, key=lambda seller: (seller != found["default_carrier"], len(offers[seller])))
+    return {seller: offers[seller] for seller in order if offers[seller]}
 
 
 PAGES: Final = (

@@ -14,7 +14,7 @@ from router.numbers.native import explain_not_sold
 from router.refusals import explain_no_key, explain_sale
 from router.store.keys.versions import find_key_in_use
 from router.store.pool import Database
-from router.store.tenants.agencies import Agency, find_agency
+from router.store.tenants.agencies import find_agency
 from router.store.tenants.clients import find_client
 
 
@@ -54,28 +54,25 @@ class Market:
     providers: Providers
 
     async def choose_seller(
-        self, agency_id: str, client_id: str, country: str, area_code: str | None, e164: str | None
+        self, agency_id: str, client_id: str | None, country: str, area_code: str | None, e164: str | None = None
     ) -> str:
         """Who sells the number if the request names no carrier. Only the carrier sells a chosen number, and only its
-        numbers are answered by a client's own provider.
+        numbers are answered by a client's own provider. Raises NotFoundError.
         """
         pool = self.database.settings
         agency = require(await find_agency(pool, agency_id), "agency")
-        client = await find_client(pool, agency_id, client_id)
+        client = await find_client(pool, agency_id, client_id) if client_id else None
         if e164 is not None or (client is not None and client.provider not in (None, agency.active_provider)):
             return CARRIER
-        return self._default_seller(agency, country, area_code)
-
-    def _default_seller(self, agency: Agency, country: str, area_code: str | None) -> str:
         provider = self.providers.get(agency.active_provider or "")
         if agency.numbers_from == "carrier" or provider is None or provider.shop is None:
             return CARRIER
         refusal = explain_not_sold(provider.label, provider.shop, country, area_code)
         return CARRIER if refusal is not None else provider.name
 
-    async def look(self, agency_id: str, country: str, area_code: str | None) -> Offers:
-        agency = require(await find_agency(self.database.settings, agency_id), "agency")
-        offers = Offers(self._default_seller(agency, country, area_code))
+    async def look(self, agency_id: str, country: str, area_code: str | None, client_id: str | None = None) -> Offers:
+        """`client_id`: for which client. Raises NotFoundError."""
+        offers = Offers(await self.choose_seller(agency_id, client_id, country, area_code))
         await self._look_at_carrier(offers, agency_id, country, area_code)
         for provider, one in self.providers.items():
             label, shop = one.label, one.shop

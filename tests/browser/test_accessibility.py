@@ -27,7 +27,14 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
     one = f"clients/{client['id']}"
     pages = (
         *("keys", "keys/retell/plan", "clients", "clients/new", one, f"{one}/assistant", f"{one}/providers"),
-        *("numbers", "numbers/new", f"numbers/{number['e164']}", "calls", f"calls/{call['id']}", "voicemails"),
+        *(
+            "numbers",
+            "numbers/new?country=US",
+            f"numbers/{number['e164']}",
+            "calls",
+            f"calls/{call['id']}",
+            "voicemails",
+        ),
         *(
             "figures",
             "webhooks",

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 
-async def test_a_bad_key_is_refused_and_a_good_one_saved(desk: Desk):
+async def test_a_bad_key_is_refused_and_good_ones_switch_all_clients_until_that_is_undone(desk: Desk):
     await desk.sign_in()
     page = desk.page
     vapi = page.get_by_role("region", name="Vapi", exact=True)
@@ -29,6 +29,16 @@ async def test_a_bad_key_is_refused_and_a_good_one_saved(desk: Desk):
     await expect(vapi).to_contain_text("Active")
     await expect(vapi).to_contain_text(desk.demo.vapi.key[-4:])
     assert desk.demo.vapi.key not in await page.content()
+    retell = page.get_by_role("region", name="Retell", exact=True)
+    await retell.get_by_text("Add a key").click()
+    await retell.get_by_label("API key").fill(desk.demo.retell.key)
+    await retell.get_by_label("Save without switching").check()
+    await expect(retell.get_by_role("button", name="Test and save without switching")).to_be_visible()
+    await retell.get_by_label("Switch all clients to Retell").check()
+    await retell.get_by_role("button", name="Test and save, and switch all clients to Retell").click()
+    await expect(retell).to_contain_text("Active")
+    await page.get_by_role("button", name="Undo").click()
+    await expect(vapi).to_contain_text("Active")
 
 
 async def test_a_question_is_asked_in_a_dialog_before_a_key_goes(desk: Desk):

@@ -111,7 +111,7 @@ async def test_each_offer_says_what_it_means_before_the_purchase(browser: Browse
     alone = await api.new_client(agency, name="Quiet Florist")
 
     seen = await offers(browser, owned["id"])
-    assert list(seen) == ["retell", "twilio", "bland"]  # the one first that sells by default
+    assert list(seen) == ["retell", "bland", "twilio"]  # the one first that sells by default
     assert "Default" in seen["retell"].text
     assert "The new provider answers this number" in seen["twilio"].text
     for seller, when in (("retell", "outage mode"), ("bland", "maintenance")):

@@ -131,6 +131,9 @@ async def test_what_the_active_provider_does_not_sell_comes_from_the_carrier(sho
     assert await seller(country="CA", area_code="416") == {"retell": "twilio", "bland": "bland"}[shop.provider]
     vapi_client = await api.new_client(market.agency, provider="vapi")
     assert await seller(vapi_client["id"]) == "twilio"  # the number could never reach Vapi
+    for client, named in ((vapi_client, "twilio"), (market.client, shop.provider)):
+        shown = await api.get(f"{market.path}/available", params={"country": "US", "client_id": client["id"]})
+        assert shown["default_carrier"] == named
     assert (await market.refused(client_id="client_unknown")).fields == ("client_id",)
     assert (await api.get(f"{market.path}/available", params={"country": "US"}))["default_carrier"] == shop.provider
 
