@@ -13,6 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 import aiohttp
@@ -216,6 +217,7 @@ class Http:
         return self._transport
 
 
+@cache  # reading all the certificates takes 20 ms
 def _ssl_context() -> ssl.SSLContext:
     context = httpx.create_ssl_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -6,6 +6,7 @@ Property tests try 40 examples each, and 1,000 with `HYPOTHESIS_PROFILE=long pyt
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import tempfile
@@ -93,3 +94,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def pytest_xdist_auto_num_workers() -> int:
     """Twice as many workers as processors: most of an end-to-end test is waiting for something to arrive."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()

@@ -24,6 +24,7 @@ from router.hygiene import MEMORY_IS_OVERWRITTEN
 from router.settings import load_settings
 from router.store.schema import migrate
 from tests.chaos.machinery import Postgres, free_port, make_environment
+from tests.support.local_http import local_client
 from tests.support.processes import running, wait_until_it_answers
 from tests.support.signed_requests import call_form
 from tests.support.world import Client, FakeClock, World
@@ -127,7 +128,7 @@ async def _make_world(
     )
     db = await asyncpg.connect(postgres.dsn)
     stack.push_async_callback(db.close)
-    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+    http = await stack.enter_async_context(local_client())
     settings = load_settings(
         {name: value for name, value in environment.items() if name.isupper()}, declared=settings_of(PROVIDERS)
     )

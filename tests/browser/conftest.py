@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from adapters.sandbox.carrier import Script
 from adapters.sandbox.world import DemoWorld, demo_world
+from tests.support.local_http import local_client
 from tests.support.world import ADMIN_TOKEN, World, open_world
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -93,7 +94,7 @@ async def desk(chromium: Browser, database_dsn: str, tmp_path: Path) -> AsyncIte
     """An agency without anything. A message of the browser's own, such as a forbidden script, fails the test."""
     async with open_world(database_dsn, tmp_path, jobs=True) as world:
         admin = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        async with httpx.AsyncClient(base_url=world.urls[0], headers=admin, timeout=30) as api:
+        async with local_client(base_url=world.urls[0], headers=admin, timeout=30) as api:
             agency = (await api.post("/v1/agencies", json={"name": "Bright Voice"})).json()
             token = (await api.post(f"/v1/agencies/{agency['id']}/tokens", json={"name": "Anna"})).json()["token"]
             api.headers["Authorization"] = f"Bearer {token}"

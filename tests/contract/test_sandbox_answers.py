@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 
-import httpx
 import pytest
 from retell import AsyncRetell, AuthenticationError
 from retell.types import AgentResponse, LlmResponse, PhoneCallResponse
@@ -21,6 +20,7 @@ from vapi.types import Assistant, AssistantPinnedConflictResponseDto, Call, Twil
 
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import NUMBERS, DemoWorld, demo_world
+from tests.support.local_http import local_client
 from tests.support.scripted_twilio import Detour
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ def world(box: RunningSandbox) -> DemoWorld:
 
 @pytest.fixture
 async def vapi(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncVapi]:
-    async with httpx.AsyncClient() as http:
+    async with local_client() as http:
         yield AsyncVapi(token=world.vapi.key, base_url=f"{box.url}/vapi", httpx_client=http)
 
 
@@ -133,7 +133,7 @@ async def test_vapis_client_understands_that_an_assistant_is_pinned(
 
 
 async def test_vapis_client_understands_a_refused_key(box: RunningSandbox) -> None:
-    async with httpx.AsyncClient() as http:
+    async with local_client() as http:
         stranger = AsyncVapi(token="nobody", base_url=f"{box.url}/vapi", httpx_client=http)
         with pytest.raises(ApiError) as refused:
             await stranger.assistants.list()

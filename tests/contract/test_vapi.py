@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
-import httpx
 import pytest
 from vapi import AsyncVapi
 from vapi.types import (
@@ -23,6 +22,7 @@ from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import CALL, KEY
 from tests.support.adapters import vapi_at
+from tests.support.local_http import local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(caller: st
         vapi = vapi_at(http, server.url)
         await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=caller), TARGET)
         await http.aclose()
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
                 phone_number_id="7b6e-number",
                 assistant_id="0a1b-assistant",
@@ -74,7 +74,7 @@ async def test_the_key_check_is_a_request_of_the_sdk():
         vapi = vapi_at(http, server.url)
         await vapi.calls.check_key(vapi.open(KEY, 5))
         await http.aclose()
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)
     ours, theirs = server.asked
     assert essence(ours) == essence(theirs)

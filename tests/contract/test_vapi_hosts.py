@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 from vapi import AsyncVapi
 from vapi.phone_numbers import CreatePhoneNumbersRequest_Twilio
@@ -48,6 +47,7 @@ from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.vapi.examples import ACME, FUNCTION, KEY, LIMIT, PLAIN, WEBHOOK_SECRET, WIRING
 from tests.support.adapters import vapi_at
+from tests.support.local_http import local_client
 
 pytestmark = [
     pytest.mark.anyio,
@@ -86,7 +86,7 @@ async def both(
         await ours(vapi_at(http, server.url))
         await http.aclose()
         mine = server.last
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             await theirs(AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client))
         assert server.last is not mine
         return mine, server.last
@@ -173,7 +173,7 @@ async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
         model = mine.json["model"]
         prose["system"] = model["messages"][0]["content"]
         prose["transfer"] = model["tools"][2]["function"]
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             await theirs(AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client))
     assert address(mine) == address(listening.last)
     assert mine.json == listening.last.json
@@ -213,7 +213,7 @@ async def test_a_file_is_uploaded_as_the_sdk_does():
         await http.aclose()
         mine = next(asked for asked in listening.asked if asked.method == "POST")
         [part] = read_body(mine.headers["content-type"], mine.body)
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
             await sdk.files.create(file=(part["filename"], text, "text/plain"))
         theirs = listening.last
@@ -306,7 +306,7 @@ async def test_the_next_page_is_asked_for_as_the_sdk_does():
         await vapi.assistants.find_copy(vapi.open(KEY, LIMIT), "client_1")
         await http.aclose()
         mine = listening.last
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
             await sdk.assistants.list(limit=100, created_at_lt=datetime.fromisoformat("2026-11-23T12:00:00.124Z"))
         theirs = listening.last
@@ -342,7 +342,7 @@ async def host(box: RunningSandbox) -> AsyncIterator[Provider[Any]]:
 
 @pytest.fixture
 async def sdk(box: RunningSandbox) -> AsyncIterator[AsyncVapi]:
-    async with httpx.AsyncClient() as client:
+    async with local_client() as client:
         yield AsyncVapi(token=CANARY, base_url=f"{box.url}/vapi", httpx_client=client)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -28,6 +27,7 @@ from adapters.twiml import read_twiml
 from router.cli.doctor import examine
 from tests.router.api.client import Api
 from tests.router.console.browsing import Browser
+from tests.support.local_http import local_client
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.serving import serve_app
 from tests.support.world import ADMIN_TOKEN, Client, World, open_world
@@ -187,7 +187,7 @@ async def test_it_has_no_webhooks(world: World, client: Client):
 
 
 async def test_the_console_has_a_card_for_it(world: World, client: Client):
-    async with httpx.AsyncClient(base_url=world.urls[0], timeout=30) as http:
+    async with local_client(base_url=world.urls[0], timeout=30) as http:
         browser = Browser(http)
         await browser.sign_in(ADMIN_TOKEN)
         page = await browser.open(f"/console/{client.agency_id}/keys")

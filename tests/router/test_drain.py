@@ -26,6 +26,7 @@ from router.cli.demo import provision
 from tests.router.cli.commands import Command, Commands, get, running_commands
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 from tests.support.database_proxy import DatabaseProxy, proxied
+from tests.support.local_http import local_client
 from tests.support.posting import at_once
 from tests.support.waiting import wait_until
 
@@ -96,7 +97,7 @@ class Setting:
 async def setting(commands: Commands, database_dsn: str) -> AsyncIterator[Setting]:
     async with (
         providers(commands) as (sandbox, world),
-        httpx.AsyncClient(trust_env=False, timeout=30, limits=httpx.Limits(keepalive_expiry=0)) as http,
+        local_client(timeout=30, limits=httpx.Limits(keepalive_expiry=0)) as http,
     ):
         db = await asyncpg.connect(database_dsn)
         yield Setting(commands, sandbox, world, db, http)

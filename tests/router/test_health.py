@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from router.health import Check, health_routes
 from router.telemetry import metrics
+from tests.support.local_http import local_client
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ def service() -> Service:
 @pytest.fixture
 async def probe(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(routes=health_routes(service, clock=lambda: service.now))
-    async with serve_app(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
+    async with serve_app(app) as url, local_client(base_url=url) as client:
         yield client
 
 

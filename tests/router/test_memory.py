@@ -25,6 +25,7 @@ from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from adapters.sandbox.faults import NAMES
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto import Secret, new_key_entry
+from tests.support.local_http import local_client
 from tests.support.memory_search import find_in_memory, forms_of, processes_of
 from tests.support.provider_reports import end_report
 from tests.support.waiting import wait_until
@@ -158,10 +159,8 @@ async def running_service(how: str, dsn: str, folder: Path) -> AsyncIterator[Ser
             url = f"http://127.0.0.1:{started['port']}"
             headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
             async with (
-                httpx.AsyncClient(
-                    base_url=url, headers=headers, trust_env=False, timeout=30, limits=KEPT_SHORTER
-                ) as api,
-                httpx.AsyncClient(trust_env=False, timeout=30, limits=KEPT_SHORTER) as http,
+                local_client(base_url=url, headers=headers, timeout=30, limits=KEPT_SHORTER) as api,
+                local_client(timeout=30, limits=KEPT_SHORTER) as http,
             ):
                 yield Service(process, sandbox, url, started, api, http)
         finally:

@@ -33,6 +33,7 @@ from router.store.schema import migrate
 from tests.chaos.machinery import Postgres, free_port
 from tests.siege.attacks import PUBLIC_URL, STATUS, VOICE, Aim
 from tests.siege.far_end import HANGING, SLOW
+from tests.support.local_http import local_client
 from tests.support.processes import running, wait_until_it_answers
 from tests.support.signed_requests import call_form
 from tests.support.world import Client, FakeClock, World
@@ -271,7 +272,7 @@ async def _open_stage(folder: Path) -> AsyncIterator[Stage]:
         }
         db = await asyncpg.connect(postgres.dsn)
         stack.push_async_callback(db.close)
-        http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        http = await stack.enter_async_context(local_client())
         settings = load_settings(environment, declared=settings_of(PROVIDERS))
         keyring = Keyring.parse(environment["CALLROUTER_PLATFORM_KEYS"])
         world = World(sandbox, settings, keyring, FakeClock(), db, [PUBLIC_URL], _ACCOUNT, _TOKEN, http)

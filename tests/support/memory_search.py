@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ _WIDTH = 64  # bytes that are shown around a find
 
 def find_in_memory(pids: Iterable[int], mark: str) -> list[bytes]:
     """What stands where the mark does, in plain or in base64, in any memory that these processes may write to."""
-    pattern = re.compile(b"|".join(re.escape(form) for form in forms_of(mark)))
-    return [found for pid in pids for region in _regions(pid) for found in _search(region, pattern)]
+    forms = forms_of(mark)
+    return [found for pid in pids for region in _regions(pid) for form in forms for found in _search(region, form)]
 
 
 def processes_of(pid: int) -> list[int]:
@@ -47,6 +46,8 @@ def _regions(pid: int) -> Iterable[bytes]:
                 continue
 
 
-def _search(region: bytes, pattern: re.Pattern[bytes]) -> Iterable[bytes]:
-    for found in pattern.finditer(region):
-        yield region[max(0, found.start() - _WIDTH) : found.end() + _WIDTH]
+def _search(region: bytes, form: bytes) -> Iterable[bytes]:
+    at = region.find(form)
+    while at >= 0:
+        yield region[max(0, at - _WIDTH) : at + len(form) + _WIDTH]
+        at = region.find(form, at + 1)

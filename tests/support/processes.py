@@ -13,6 +13,7 @@ import httpx
 import psutil
 
 from tests.chaos.machinery import make_environment
+from tests.support.local_http import local_client
 
 _START_SECONDS = 60.0
 
@@ -38,7 +39,7 @@ def running(command: list[str], environment: Mapping[str, str], log: Path | None
 
 async def wait_until_it_answers(url: str) -> None:
     """Anything but a refusal and a 503."""
-    async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
+    async with asyncio.timeout(_START_SECONDS), local_client() as client:
         while True:
             with contextlib.suppress(httpx.ConnectError):
                 if (await client.get(url)).status_code != httpx.codes.SERVICE_UNAVAILABLE:

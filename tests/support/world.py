@@ -25,6 +25,7 @@ from router.calls.fallback import Fallback, fallback_address
 from router.health import ServiceHealth
 from router.settings import Settings, load_settings, reveal
 from router.store.sealed import key_context, registration_address_context, webhook_token_context
+from tests.support.local_http import local_client
 from tests.support.serving import listen, serve_app, url_of
 from tests.support.waiting import wait_until
 
@@ -382,12 +383,6 @@ async def open_world(
         assert settings is not None
         db = await asyncpg.connect(dsn)
         stack.push_async_callback(db.close)
-        plain = httpx.AsyncClient(
-            trust_env=False,
-            timeout=30,
-            verify=False,  # noqa: S501  (loopback has no certificates)
-            limits=KEPT_SHORTER,
-        )
-        http = await stack.enter_async_context(plain)
+        http = await stack.enter_async_context(local_client(timeout=30, limits=KEPT_SHORTER))
         keyring = Keyring.parse(platform_keys)
         yield World(sandbox, settings, keyring, clock, db, urls, account_sid, auth_token, http, healths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import cache
 
 import httpx
 
@@ -16,6 +17,8 @@ from adapters.sandbox.carrier.script import Script
 from adapters.sandbox.carrier.setup import Setup
 from adapters.sandbox.carrier.timeline import CarrierViolation, Timeline
 from adapters.sandbox.carrier.verbs import execute
+
+_ssl_context = cache(httpx.create_ssl_context)  # reading all the certificates takes 20 ms
 
 
 class Carrier(Setup):
@@ -39,7 +42,7 @@ class Carrier(Setup):
         # Idle connections are dropped before servers close them, which they do after five seconds or more.
         limits = httpx.Limits(keepalive_expiry=2)
         given = contextlib.nullcontext(self.client) if self.client else None
-        async with given or httpx.AsyncClient(trust_env=False, limits=limits) as client:
+        async with given or httpx.AsyncClient(trust_env=False, verify=_ssl_context(), limits=limits) as client:
             requests = Requests(client, self.auth_token, self.quirks)
             await call_in(Line(self, requests, script or Script(), Clock(), timeline, call_in, forwarded_from))
         if self.strict and timeline.violations:

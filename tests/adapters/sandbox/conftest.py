@@ -9,6 +9,7 @@ import pytest
 
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import DemoWorld, demo_world
+from tests.support.local_http import local_client
 
 
 @pytest.fixture
@@ -18,5 +19,5 @@ def world(box: RunningSandbox) -> DemoWorld:
 
 @pytest.fixture
 async def client(box: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=box.url, timeout=10) as client:
+    async with local_client(base_url=box.url, timeout=10) as client:
         yield client

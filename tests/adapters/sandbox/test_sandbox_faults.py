@@ -10,6 +10,7 @@ import pytest
 from adapters.sandbox.faults import HUGE, STATUSES, FaultError, read_fault
 from adapters.sandbox.server import running_sandbox
 from adapters.sandbox.world import DemoWorld, demo_world
+from tests.support.local_http import local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -189,7 +190,7 @@ async def test_a_connection_that_is_cut_in_the_body(client, box, world):
 
 
 async def test_a_body_without_end_and_one_that_swells(box, world):
-    async with httpx.AsyncClient(base_url=box.url, timeout=30) as client:
+    async with local_client(base_url=box.url, timeout=30) as client:
         for fault in ("huge", "gzip-bomb"):
             box.state.faults.set("vapi", fault)
             request = handoff(world, "vapi")
@@ -297,7 +298,7 @@ def test_a_fault_that_makes_no_sense_is_explained(given, complaint):
 
 
 async def test_the_sandbox_stops_while_requests_hang():
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with local_client(timeout=30) as client:
         async with running_sandbox() as box:
             world = demo_world(box.state)
             box.state.faults.set("vapi", [{"fault": name, "times": 1} for name in ("hang", "slow-body", "late")])

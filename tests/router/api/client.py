@@ -12,6 +12,8 @@ from urllib.parse import quote
 import httpx
 from jsonschema import Draft202012Validator, FormatChecker
 
+from tests.support.local_http import local_client
+
 ADMIN_TOKEN = "operator-token-of-the-tests"
 PUBLIC_URL = "https://calls.example.com"
 
@@ -39,7 +41,7 @@ class Api:
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, url: str, token: str) -> AsyncIterator[Api]:
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with local_client(base_url=url, timeout=30) as http:
             document = (await http.get("/openapi.json")).raise_for_status().json()
             yield cls(http, token, document)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from ipaddress import ip_network
 
-import httpx
 import pytest
 
 from tests.router.api.client import ADMIN_TOKEN
 from tests.router.console.browsing import Browser
+from tests.support.local_http import local_client
 from tests.support.waiting import wait_until
 from tests.support.world import ADMIN_TOKEN as OPERATOR
 from tests.support.world import open_world
@@ -26,7 +26,7 @@ def bearer(token: str) -> dict[str, str | bytes]:
 
 @pytest.fixture
 async def anybody(api):
-    async with httpx.AsyncClient(base_url=api.http.base_url, timeout=30) as client:
+    async with local_client(base_url=api.http.base_url, timeout=30) as client:
         yield client
 
 
@@ -82,7 +82,7 @@ class TestBehindAProxy:
     async def test_changes_sign_ins_and_refusals_show_the_clients_address(self, database_dsn, tmp_path, world_settings):
         async with open_world(database_dsn, tmp_path, **world_settings) as world:
             forwarded = {"x-forwarded-for": "6.6.6.6, 203.0.113.9"}
-            async with httpx.AsyncClient(base_url=world.urls[0], headers=forwarded, timeout=30) as http:
+            async with local_client(base_url=world.urls[0], headers=forwarded, timeout=30) as http:
                 operator = bearer(OPERATOR)
                 agency = (await http.post("/v1/agencies", json={"name": "A"}, headers=operator)).json()
                 path = f"/v1/agencies/{agency['id']}"

@@ -21,6 +21,7 @@ from router.store.notices import Notices
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
 from tests.support.api_service import Services
+from tests.support.local_http import local_client
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +63,7 @@ class Stream:
 async def following(url: str, agency: Agency, last: str | None = None) -> AsyncIterator[Stream]:
     headers = {"authorization": f"Bearer {agency.token}"} | ({"last-event-id": last} if last else {})
     async with (
-        httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client,
+        local_client(base_url=url, timeout=30) as client,
         client.stream("GET", f"{agency.path}/events", headers=headers) as response,
     ):
         yield Stream(response)

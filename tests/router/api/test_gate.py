@@ -36,6 +36,7 @@ from router.errors import (
 from router.fields import Input, Query, QueryE164, WholeNumber
 from router.peers import Proxies, WrongTokens
 from tests.router.api.client import ADMIN_TOKEN, Problem
+from tests.support.local_http import local_client
 from tests.support.serving import serve_app
 
 pytestmark = pytest.mark.anyio
@@ -140,7 +141,7 @@ async def test_a_download_breaks_off_with_its_token(captured_events, agency, end
     gate = Gate(make_app(operations, {}), operations, reader, Proxies(), reader.answers, reader.uses)  # type: ignore[arg-type]
     async with (
         serve_app(Router([gate])) as url,
-        httpx.AsyncClient(base_url=url, timeout=30) as client,
+        local_client(base_url=url, timeout=30) as client,
         client.stream("GET", f"/v1/agencies/{agency}/download") as response,
     ):
         parts = response.aiter_raw()

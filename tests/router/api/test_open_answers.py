@@ -6,9 +6,9 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import httpx
 import pytest
 
+from tests.support.local_http import local_client
 from tests.support.world import ADMIN_TOKEN, World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,7 @@ class Streams:
 
     async def open(self, url: str, path: str, token: str) -> asyncio.Task[bytes]:
         """Ends when the stream does: with an error unless it ends in good order."""
-        http = await self._stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, trust_env=False))
+        http = await self._stack.enter_async_context(local_client(base_url=url, timeout=30))
         headers = {"authorization": f"Bearer {token}"}
         response = await self._stack.enter_async_context(http.stream("GET", f"{path}/events", headers=headers))
         assert response.status_code == 200

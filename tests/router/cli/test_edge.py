@@ -55,20 +55,11 @@ async def open_half_sent(url: str) -> list[RawConnection]:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_half_sent_requests_take_no_descriptors_from_calls(migrated: Commands, name: str):
-    url = await url_of(start(migrated, name))
-    opened = await open_half_sent(url)
-    assert (await asyncio.to_thread(get, f"{url}/livez")).status_code == 200
-    assert not opened[0].reader.at_eof(), "the process may open more files than it was given at first"
-    for connection in opened:
-        connection.close()
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-async def test_nothing_that_is_sent_without_end_is_kept(migrated: Commands, name: str):
-    command = start(
-        migrated, name, CALLROUTER_CONNECTIONS="20", CALLROUTER_HEADER_TIMEOUT="3600", CALLROUTER_BODY_TIMEOUT="0.2"
-    )
+async def test_what_is_half_sent_or_sent_without_end_keeps_neither_descriptors_nor_memory_from_calls(
+    migrated: Commands, name: str
+):
+    migrated.module = "router"
+    command = start(migrated, name, CALLROUTER_HEADER_TIMEOUT="3600", CALLROUTER_BODY_TIMEOUT="0.2")
     url = await url_of(command)
     assert (await asyncio.to_thread(get, f"{url}/livez")).status_code == 200
     process = psutil.Process(command.pid)
@@ -83,6 +74,7 @@ async def test_nothing_that_is_sent_without_end_is_kept(migrated: Commands, name
         connection.close()
     opened = await open_half_sent(url)
     assert (await asyncio.to_thread(get, f"{url}/livez")).status_code == 200
+    assert not opened[0].reader.at_eof(), "the process may open more files than it was given at first"
     slow = await RawConnection.open(url)
     await slow.send(HALF_SENT[-1])
     assert (await slow.read_to_end()).startswith(b"HTTP/1.1 408 ")
@@ -101,9 +93,7 @@ async def test_nothing_that_is_sent_without_end_is_kept(migrated: Commands, name
 async def test_probes_and_metrics_have_a_port_of_their_own_if_the_operator_says_so(
     migrated: Commands, name: str, public: str, probes: list[str]
 ):
-    command = start(
-        migrated, name, CALLROUTER_OPS_PORT="0", CALLROUTER_WORKERS="2", **{public: "https://calls.example.com"}
-    )
+    command = start(migrated, name, CALLROUTER_OPS_PORT="0", **{public: "https://calls.example.com"})
     url = await url_of(command)
     ops_url = f"http://127.0.0.1:{command.events('service.started')[0]['ops_port']}"
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.timeout(300)  # a dozen processes, on a machine that ma
 
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
+    external.module = "router"
     refused = external.run("serve")
     assert refused.end() == 1
     (line,) = mistakes(refused)
@@ -86,10 +87,10 @@ def test_the_service_starts_while_the_database_is_down(external: Commands):
     assert "hunter2" not in serving.stdout + serving.stderr
 
 
-def test_a_port_in_use_is_named(commands: Commands):
+def test_a_port_in_use_is_named(migrated: Commands):
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        refused = commands.run("serve", "--port", str(port))
+        refused = migrated.run("serve", "--port", str(port))
     assert refused.end() == 1
     (line,) = mistakes(refused)
     assert line.startswith("CALLROUTER_HOST, CALLROUTER_PORT: ")
@@ -130,16 +131,16 @@ async def test_a_call_in_flight_is_answered_before_the_end(migrated: Commands):
 
 
 @pytest.mark.anyio
-async def test_workers_share_a_port_a_database_and_their_numbers(commands: Commands):
-    commands.environ |= {"CALLROUTER_WORKERS": "2", "CALLROUTER_ADMIN_TOKEN": ADMIN_TOKEN}
+async def test_workers_share_a_port_a_database_and_their_numbers_and_end_with_their_parent(commands: Commands):
+    commands.environ |= {"CALLROUTER_WORKERS": "2", "CALLROUTER_OPS_PORT": "0", "CALLROUTER_ADMIN_TOKEN": ADMIN_TOKEN}
     async with providers(commands) as (_, world):
         serving = commands.start("serve")
-        await asyncio.to_thread(serving.wait_for_events, "service.started", 2)
+        (started, _) = await asyncio.to_thread(serving.wait_for_events, "service.started", 2)
         url = await url_of(serving)
         await provision(url, ADMIN_TOKEN, world)
         timelines = await asyncio.gather(*(place_call(url, world, f"+141555501{each:02d}") for each in range(6)))
         assert {timeline.answered_by for timeline in timelines} == {"ai"}
-        metrics = (await asyncio.to_thread(get, f"{url}/metrics")).text
+        metrics = (await asyncio.to_thread(get, f"http://127.0.0.1:{started['ops_port']}/metrics")).text
         assert "callrouter_calls_received_total 6.0" in metrics
 
         victim, other = serving.workers()
@@ -149,27 +150,19 @@ async def test_workers_share_a_port_a_database_and_their_numbers(commands: Comma
         await asyncio.to_thread(serving.wait_for_events, "service.started", 3)
         assert other in serving.workers()
         assert (await place_call(url, world)).answered_by == "ai"
-    postgres = commands.postgres()
-    serving.tell(signal.SIGINT)
-    assert await asyncio.to_thread(serving.end) == 0
-    assert is_over(postgres)
-    assert (len(serving.events("worker.died")), serving.stderr) == (1, "")
 
-
-def test_workers_end_with_their_parent(commands: Commands):
-    serving = commands.start("serve", "--workers", "2")
-    serving.wait_for_events("service.started", 2)
-    workers, url = serving.workers(), serving.url()
-    serving.tell(signal.SIGKILL)
-    assert serving.end() == -signal.SIGKILL
-    gone, alive = psutil.wait_procs(workers, timeout=PATIENCE)
-    assert (len(gone), alive) == (2, [])
-    with pytest.raises(httpx.ConnectError):
-        get(url)
-    # What the killed one left behind is in nobody's way.
-    again = commands.start("serve")
-    assert get(f"{again.url()}/readyz").status_code == 200
+        workers = serving.workers()
+        serving.tell(signal.SIGKILL)
+        assert await asyncio.to_thread(serving.end) == -signal.SIGKILL
+        gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, timeout=PATIENCE)
+        assert (len(gone), alive) == (2, [])
+        with pytest.raises(httpx.ConnectError):
+            get(url)
+        # What the killed one left behind is in nobody's way.
+        again = commands.start("serve")
+        assert (await place_call(await url_of(again), world)).answered_by == "ai"
     postgres = commands.postgres()
-    again.tell(signal.SIGTERM)
-    assert again.end() == 0
+    again.tell(signal.SIGINT)
+    assert await asyncio.to_thread(again.end) == 0
     assert is_over(postgres)
+    assert (len(serving.events("worker.died")), again.events("worker.died"), again.stderr) == (1, [], "")

@@ -29,14 +29,19 @@ def count_listeners(dsn: str) -> int:
     return asyncio.run(count())
 
 
-def test_jobs_run_in_the_service_or_in_a_worker(migrated: Commands):
+def test_jobs_run_in_the_service_or_in_a_worker_which_serves_probes_and_metrics(migrated: Commands):
     dsn = migrated.environ["DATABASE_URL"]
     without = migrated.start("serve", "--no-jobs")
     without.wait_for_events("service.started")
     assert count_listeners(dsn) == 0
-    worker = migrated.start("worker")
-    worker.wait_for_events("jobs.started")
+    worker = migrated.start("worker", "--port", "0")
+    (started,) = worker.wait_for_events("jobs.started")
     wait_for(lambda: count_listeners(dsn) == 1, "the worker")
+    url = f"http://127.0.0.1:{started['port']}"
+    assert get(f"{url}/livez").status_code == 200
+    wait_for(lambda: get(f"{url}/readyz").json()["status"] == "ok", "the database")
+    assert 'callrouter_jobs_total{job="assistants.sync",result="done"} 0.0' in get(f"{url}/metrics").text
+    assert get(f"{url}/v1/agencies").status_code == 404, "it is no service"
     serving = migrated.start("serve")
     wait_for(lambda: count_listeners(dsn) == 2, "the service's own jobs")
     for command in (worker, serving, without):
@@ -44,18 +49,6 @@ def test_jobs_run_in_the_service_or_in_a_worker(migrated: Commands):
         assert (command.end(), command.stderr) == (0, "")
     assert worker.events("jobs.stopping")
     assert count_listeners(dsn) == 0
-
-
-def test_a_worker_serves_probes_and_metrics_on_its_port(migrated: Commands):
-    worker = migrated.start("worker", "--port", "0")
-    (started,) = worker.wait_for_events("jobs.started")
-    url = f"http://127.0.0.1:{started['port']}"
-    assert get(f"{url}/livez").status_code == 200
-    wait_for(lambda: get(f"{url}/readyz").json()["status"] == "ok", "the database")
-    assert 'callrouter_jobs_total{job="assistants.sync",result="done"} 0.0' in get(f"{url}/metrics").text
-    assert get(f"{url}/v1/agencies").status_code == 404, "it is no service"
-    worker.tell(signal.SIGTERM)
-    assert (worker.end(), worker.stderr) == (0, "")
 
 
 def test_a_worker_waits_for_the_database_and_stops_on_a_signal(external: Commands):

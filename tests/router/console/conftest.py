@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Router
@@ -17,6 +16,7 @@ from router.console import ConsoleServices, console_routes
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
 from tests.support.api_service import Services, bulkheads, circuits, clock, platform_keys, sandbox, services
+from tests.support.local_http import local_client
 from tests.support.log_capture import captured_events
 from tests.support.serving import listen, serve_app, url_of
 
@@ -98,14 +98,14 @@ async def agency(api: Api) -> Agency:
 @pytest.fixture
 async def stranger(console_url: str) -> AsyncIterator[Browser]:
     """Somebody who has not signed in."""
-    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+    async with local_client(base_url=console_url, timeout=30) as http:
         yield Browser(http)
 
 
 @pytest.fixture
 async def browser(console_url: str, agency: Agency) -> AsyncIterator[Browser]:
     """Somebody at the agency, signed in."""
-    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+    async with local_client(base_url=console_url, timeout=30) as http:
         browser = Browser(http, agency.id)
         page = await browser.sign_in(agency.token)
         assert re.search("<h1>API keys</h1>", page.text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import httpx
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
@@ -14,6 +13,7 @@ from tests.router.api.test_calls import BEGAN, file_call, file_voicemail
 from tests.router.console.browsing import Browser
 from tests.router.console.full_agency import FullAgency, fill
 from tests.support.api_service import Services
+from tests.support.local_http import local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +25,7 @@ async def full(api: Api, services, sandbox) -> FullAgency:
 
 @pytest.fixture
 async def visitor(console_url: str, full: FullAgency) -> AsyncIterator[Browser]:
-    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+    async with local_client(base_url=console_url, timeout=30) as http:
         browser = Browser(http, full.agency.id)
         await browser.sign_in(full.agency.token)
         yield browser

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from adapters.sandbox.world import AUTH_TOKEN, RETELL_KEY, VAPI_KEY
 from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 from tests.router.console.full_agency import MARKUP, FullAgency, fill
+from tests.support.local_http import local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def full(api: Api, services, sandbox) -> FullAgency:
 
 @pytest.fixture
 async def visitor(console_url: str, full: FullAgency) -> AsyncIterator[Browser]:
-    async with httpx.AsyncClient(base_url=console_url, timeout=30) as http:
+    async with local_client(base_url=console_url, timeout=30) as http:
         browser = Browser(http, full.agency.id)
         await browser.sign_in(full.agency.token)
         yield browser

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
 from tests.router.console.conftest import SessionsInMemory
 from tests.support.api_service import Clock, Services
+from tests.support.local_http import local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ async def test_signing_out_ends_the_session_for_a_copied_cookie_too(browser: Bro
     page = await browser.open("keys")
     out = await browser.fill_in(page, "/sign-out")
     assert "You are signed out" in out.words
-    async with httpx.AsyncClient(base_url=browser.http.base_url, cookies={COOKIE: copied}) as thief:
+    async with local_client(base_url=browser.http.base_url, cookies={COOKIE: copied}) as thief:
         assert (await Browser(thief, browser.agency_id).open("keys")).heading == "Sign in"
 
 

@@ -20,6 +20,7 @@ from crypto import Keyring, Secret, new_key_entry
 from router.calls.fallback import Fallback, RingTimes, fallback_address
 from router.dialling import Dialling
 from router.webhooks.fallback import fallback_routes
+from tests.support.local_http import local_client
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.serving import serve_app
 
@@ -60,7 +61,7 @@ async def base() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def twilio(base: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as client:
+    async with local_client(base_url=base) as client:
         yield client
 
 
@@ -299,7 +300,7 @@ async def test_our_own_bug_is_answered_by_the_step_s_last_resort(
     step: str, last_resort: str, captured_events: CapturedEvents
 ) -> None:
     app = Starlette(routes=fallback_routes(BrokenKeyring.parse(new_key_entry()), Dialling()))
-    async with serve_app(app) as url, httpx.AsyncClient(trust_env=False) as client:
+    async with serve_app(app) as url, local_client() as client:
         reply = await client.post(f"{url}/fallback/{step}", params={"t": "some-address"}, data=form(Digits="1"))
     assert last_resort in verbs(read(reply))
     assert captured_events.only("request.failed")["exception"]["type"] == "RuntimeError"

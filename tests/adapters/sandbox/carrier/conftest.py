@@ -10,6 +10,7 @@ import pytest
 
 from adapters.sandbox.carrier import Anybody, Carrier, Quirks, Script, Timeline
 from crypto.secret import Secret
+from tests.support.local_http import local_client
 from tests.support.scripted_router import ACCOUNT_SID, CALLER, NUMBER, TOKEN, ScriptedRouter, running_router
 
 
@@ -41,5 +42,5 @@ class Calls:
 
 @pytest.fixture
 async def calls(router: ScriptedRouter) -> AsyncIterator[Calls]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with local_client() as client:
         yield Calls(router, client)

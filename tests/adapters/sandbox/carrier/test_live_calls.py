@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from adapters.http import Http
 from adapters.sandbox.carrier import Anybody, LegVerdict, Quirks, SandboxControl, Script
 from adapters.twilio import Twilio
 from crypto.secret import Secret
+from tests.support.local_http import local_client
 from tests.support.scripted_router import ACCOUNT_SID, CALLER, NUMBER, TOKEN
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ class Office:
     async def instruct(self, timeline, twiml):
         """Twilio takes TwiML as well as an address, although our adapter sends none."""
         path = f"/2010-04-01/Accounts/{ACCOUNT_SID}/Calls/{timeline.call_sid}.json"
-        async with httpx.AsyncClient(trust_env=False, auth=(ACCOUNT_SID, TOKEN)) as http:
+        async with local_client(auth=(ACCOUNT_SID, TOKEN)) as http:
             (await http.post(f"{self.api_url}{path}", data={"Twiml": twiml})).raise_for_status()
 
     async def end(self, timeline):
@@ -69,7 +69,7 @@ class Office:
 @pytest.fixture
 async def far_end(box):
     box.state.twilio.add_account(ACCOUNT_SID, TOKEN)
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         yield FarEnd(box.url, http)
 
 
@@ -314,6 +314,6 @@ async def test_a_stream_in_real_time_is_left_as_soon_as_the_call_is_moved(router
 
 async def test_a_call_on_an_unknown_account_is_not_kept(router, calls, box):
     router.serve("/voice", "<Say>Hello.</Say>")
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with local_client() as http:
         timeline = await calls.place(far_end=SandboxControl(box.url, http), strict=True)
     assert timeline.said == ["Hello."]
