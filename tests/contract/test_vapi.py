@@ -95,7 +95,7 @@ async def test_ending_a_call_begins_with_a_request_of_the_sdk():
         with pytest.raises(ProviderError):
             await vapi.end_call(vapi.open(KEY, 5), "vapi-call-1")
         await http.aclose()
-        async with httpx.AsyncClient() as client:
+        async with local_client() as client:
             read = await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.get("vapi-call-1")
     assert read.monitor is not None
     assert read.monitor.control_url == "https://evil.example/"
