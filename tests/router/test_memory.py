@@ -92,6 +92,7 @@ class Service:
         bland = state.bland.add_org(agency.keys["bland"], "Agency", balance=10.0)
         at_bland = number.replace("+1500555", "+1500556")
         state.bland.add_number(bland, at_bland)
+        state.bland.attach(bland, at_bland)
         await self.save_keys(agency)
         client = await self.ask("POST", f"{agency.path}/clients", {"name": "Acme Plumbing"}, 201)
         taken = {"e164": number, "client_id": client["id"], "account": "agency"}
