@@ -143,6 +143,9 @@ class Settings(BaseModel):
     """The platform's own Twilio account. If unset, each agency needs its own."""
     twilio_auth_token: SecretStr | None = None
     """Auth token (secret) of the platform's Twilio account. Set both or neither."""
+    twilio_shared_key: SecretStr | None = None
+    """Shared key (secret) with which the platform's Twilio account signs its webhooks, if one of its webhook rules names
+    such a key."""
     providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
     """The values of the settings that providers declare, by name."""
     twilio_url: BaseUrl = "https://api.twilio.com"

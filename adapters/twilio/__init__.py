@@ -11,9 +11,32 @@ from adapters.twilio.calls import Calls
 from adapters.twilio.numbers import Numbers
 from adapters.twilio.recordings import Recordings
 from adapters.twilio.rest import NAME, Rest
-from adapters.twilio.signature import Form, FormError, read_form, read_text, request_url, sign, verify
+from adapters.twilio.signature import (
+    Form,
+    FormError,
+    Scheme,
+    read_form,
+    read_scheme,
+    read_text,
+    request_url,
+    sign,
+    verify,
+)
 
-__all__ = ["ABOUT", "NAME", "Form", "FormError", "Twilio", "read_form", "read_text", "request_url", "sign", "verify"]
+__all__ = [
+    "ABOUT",
+    "NAME",
+    "Form",
+    "FormError",
+    "Scheme",
+    "Twilio",
+    "read_form",
+    "read_scheme",
+    "read_text",
+    "request_url",
+    "sign",
+    "verify",
+]
 
 ABOUT: Final = About(
     label="Twilio",

@@ -1,7 +1,9 @@
 """Whether a webhook comes from Twilio: reading its form, and X-Twilio-Signature over URL and form.
 
-On the path of every call, hence without a URL parser or a general form parser. Twilio docs: Usage / Webhooks /
-Webhooks Security. Signatures cover the decoded *bytes*, so a value that is not UTF-8 still verifies as it was signed.
+Twilio signs with the account's auth token or, where a webhook rule of the account says so, with a shared key and an
+algorithm that another header names. Twilio docs: Usage / Webhooks / Webhooks Security, and Sign webhooks with shared keys.
+
+On the path of every call, hence without a URL parser or a general form parser. Signatures cover the decoded *bytes*, so a value that is not UTF-8 still verifies as it was signed.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import base64
 import hmac
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from crypto.secret import Secret
@@ -23,6 +26,22 @@ MAX_FIELDS: Final = 1_000  # Twilio's largest webhooks have some fifty
 
 _AUTHORITY = re.compile(r"(https?)://(?:[^/?#]*@)?(?:\[[^]/?#]*]|[^:/?#]*)(:\d*)?", re.IGNORECASE)
 _STANDARD_PORTS: Final = {"https": ":443", "http": ":80"}
+
+
+Algorithm: TypeAlias = Literal["sha1", "sha256"]
+
+_ALGORITHMS: Final[dict[str, Algorithm]] = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a request is signed. `algorithm` None: by one that we don't know."""
+
+    algorithm: Algorithm | None
+    is_shared: bool  # with a shared key, not with the account's token
+
+
+_BY_TOKEN: Final = Scheme("sha1", is_shared=False)
 
 
 class FormError(ValueError):
@@ -46,6 +65,17 @@ def read_text(form: Form) -> dict[str, str]:
     return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in reversed(form)}
 
 
+def read_scheme(settings: str | None) -> Scheme:
+    """X-Twilio-Webhooks-Signature-Settings, such as `key=webhooks_sharedkey_…,algorithm=HMAC_SHA256`. Without it, the
+    account's token signs.
+    """
+    if not settings:
+        return _BY_TOKEN
+    fields = [(name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in settings.split(","))]
+    named = next((value for name, value in fields if name == "algorithm" and value), "HMAC_SHA1")
+    return Scheme(_ALGORITHMS.get(named.upper()), is_shared=True)
+
+
 def request_url(public_url: str, raw_path: bytes, query_string: bytes) -> str:
     """The URL that Twilio requested: our public address, then path and query as they were sent, still escaped.
 
@@ -56,23 +86,26 @@ def request_url(public_url: str, raw_path: bytes, query_string: bytes) -> str:
     return _base(public_url) + target.decode("ascii", "replace")
 
 
-def sign(token: Secret, url: str, form: Form) -> str:
+def sign(secret: Secret, url: str, form: Form, algorithm: Algorithm = "sha1") -> str:
     """The X-Twilio-Signature of a request to exactly this URL."""
-    return _signature(token, url, _signed_fields(form)).decode("ascii")
+    return _signature(secret, url, _signed_fields(form), algorithm).decode("ascii")
 
 
-def verify(tokens: Sequence[Secret], url: str, form: Form, given: str) -> bool:
-    """Whether one of the tokens (several during a rotation) signed this request. False for any malformed signature.
+def verify(secrets: Sequence[Secret], url: str, form: Form, given: str, algorithm: Algorithm | None = "sha1") -> bool:
+    """Whether one of the tokens or shared keys (several during a rotation) signed this request. False for any malformed
+    signature.
 
-    Twilio signs with or without the port, so both are tried. An empty token never verifies: anyone could sign with it.
+    Twilio signs with or without the port, so both are tried. An empty secret never verifies: anyone could sign with it.
     """
+    if algorithm is None:
+        return False
     signature = given.encode("utf-8", "replace")
     fields = _signed_fields(form)
     return any(
-        hmac.compare_digest(_signature(token, candidate, fields), signature)
+        hmac.compare_digest(_signature(secret, candidate, fields, algorithm), signature)
         for candidate in _with_and_without_port(url)
-        for token in tokens
-        if token
+        for secret in secrets
+        if secret
     )
 
 
@@ -85,8 +118,8 @@ def _signed_fields(form: Form) -> bytes:
     return b"".join([name + value for name, value in sorted(set(form))])
 
 
-def _signature(token: Secret, url: str, fields: bytes) -> bytes:
-    return base64.b64encode(hmac.digest(token.reveal().encode(), url.encode() + fields, "sha1"))
+def _signature(secret: Secret, url: str, fields: bytes, algorithm: Algorithm) -> bytes:
+    return base64.b64encode(hmac.digest(secret.reveal().encode(), url.encode() + fields, algorithm))
 
 
 def _with_and_without_port(url: str) -> Iterator[str]:

@@ -109,6 +109,13 @@ class TwilioKey(Input):
 
     account_sid: Annotated[AccountSid, Field(description="The account's SID")]
     auth_token: Annotated[SecretText, Field(description="The account's auth token, not an API key")]
+    shared_key: Annotated[
+        SecretText | None,
+        Field(
+            description="The secret of the shared key that signs webhooks, if a webhook rule of the account names one. "
+            "Left out: unchanged. null: none"
+        ),
+    ] = None
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
 
 
@@ -209,7 +216,15 @@ def _add_carrier_key(router: APIRouter) -> None:
     @router.put(f"{_PATH}/{CARRIER}", **_save(ABOUT.label))
     async def save_key(agency: OwnAgency, body: TwilioKey, author: By, keys: Work) -> ShownKey:
         token = Secret(body.auth_token.get_secret_value())
-        key = NewKey(CARRIER, token, account_sid=body.account_sid, compromised=body.compromised)
+        given = body.shared_key
+        key = NewKey(
+            CARRIER,
+            token,
+            account_sid=body.account_sid,
+            compromised=body.compromised,
+            webhook_secret=Secret(given.get_secret_value()) if given else None,
+            webhook_secret_given="shared_key" in body.model_fields_set,
+        )
         return await keys.save(agency, key, author)
 
 

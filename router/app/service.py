@@ -189,6 +189,7 @@ def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
         memory=outside.memory,
         vault=outside.vault,
         platform=outside.platform,
+        shared_key=Secret(reveal(settings.twilio_shared_key)) if settings.twilio_shared_key else None,
         watch=watch,
         public_url=settings.base_url,
         clock=outside.clock,

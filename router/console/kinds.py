@@ -34,7 +34,9 @@ class KeyKind:
 
     @property
     def optional_fields(self) -> tuple[str, ...]:
-        return (self.voice.webhook_secret.name,) if self.voice and self.voice.webhook_secret else ()
+        if self.voice is None:
+            return ("shared_key",)
+        return (self.voice.webhook_secret.name,) if self.voice.webhook_secret else ()
 
     @property
     def keeps_assistants(self) -> bool:

@@ -30,6 +30,20 @@ What to do: save a working {what} under {console}.
 You get no other mail about this unless the key recovers and fails again.
 """
 
+_UNPROVEN: Final = """\
+Hello {agency},
+
+Twilio signs the requests of your account with a shared key that is not saved here. They cannot be verified, so they are
+refused.
+
+{meanwhile}
+
+What to do: save the shared key's secret together with the account's token under {console}, or remove the webhook rule at
+Twilio.
+
+You get no other mail about this until you save the token again.
+"""
+
 _NO_CREDIT: Final = """\
 Hello {agency},
 
@@ -74,9 +88,15 @@ class KeyLetters:
     async def write_failing(self, ids: Mapping[str, Any]) -> Mail | None:
         """None if the key works again or was replaced, or the agency wants no mail."""
         found = await self._find(ids)
-        if found is None or found[1].status == "valid":
+        if found is None:
             return None
         agency, key = found
+        if key.unproven_at is not None:
+            text = _UNPROVEN.format(agency=agency.name, meanwhile=_OWNER_OR_VOICEMAIL, console=self.addresses.console)
+            subject = "Twilio signs requests with a shared key that is not saved"
+            return Mail(_id(KEY_FAILING, ids, key), agency.alert_email or "", subject, text)
+        if key.status == "valid":
+            return None
         about = self.providers.about(key.kind)
         failing, what = key.status == "failing", "token" if key.kind == CARRIER else "key"
         text = (_REFUSED if failing else _NO_CREDIT).format(

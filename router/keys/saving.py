@@ -145,19 +145,20 @@ class Keys:
             problem=found.problem,
             balance=found.balance,
             failing_since=None if found.status == "valid" else now,
-            signed_at=before.signed_at if before is not None and _keeps_webhook_secret(key, before) else None,
+            signed_at=before.signed_at if before is not None and _kept_webhook_secret(key, before) else None,
         )
         await replace_key(connection, stored)
         return stored
 
     def _seal_webhook_secret(self, agency_id: str, key: NewKey, before: StoredKey | None, version: int) -> str | None:
-        """The secret that was sent; else the former one, bound to the new version."""
-        if key.kind == CARRIER or self.providers[key.kind].webhook_secret is None:
+        """The secret that was sent; else the former one, bound to the new version. A carrier's is of one account."""
+        if key.kind != CARRIER and self.providers[key.kind].webhook_secret is None:
             return None
         secret = key.webhook_secret
-        if not key.webhook_secret_given and before is not None and before.webhook_sealed is not None:
+        kept = _kept_webhook_secret(key, before)
+        if before is not None and kept is not None:
             try:
-                secret = self.vault.open_webhook_secret(before, before.webhook_sealed)
+                secret = self.vault.open_webhook_secret(before, kept)
             except OpenError:
                 return None
         if secret is None:
@@ -186,9 +187,11 @@ class Keys:
         return agency
 
 
-def _keeps_webhook_secret(key: NewKey, before: StoredKey) -> bool:
-    """Then the provider goes on signing as before; a key of its own may belong to another account."""
-    return before.webhook_sealed is not None and not key.webhook_secret_given
+def _kept_webhook_secret(key: NewKey, before: StoredKey | None) -> str | None:
+    """With it, the provider goes on signing as before; a key of its own may belong to another account."""
+    if before is None or key.webhook_secret_given or before.account_sid != key.account_sid:
+        return None
+    return before.webhook_sealed
 
 
 def activate_provider(agency: Agency, provider: str | None) -> Agency:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from adapters.registry import Providers
 from crypto import OpenError
@@ -15,6 +16,11 @@ from router.store.keys.versions import KeyStatus, StoredKey, find_key_in_use, li
 from router.store.pool import Connection, Database
 from router.store.tenants.agencies import Agency, find_agency
 from router.wanted import Wirings
+
+UNKNOWN_SHARED_KEY: Final = (
+    "Twilio signs its requests with a shared key that is not saved here, so they are refused and calls go to the fallback:"
+    " save the shared key with the account's token, or remove the webhook rule at Twilio"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,9 @@ class KeyViews:
         return ShownKey(
             kind=key.kind,
             last4=key.last4,
-            status=key.status,
-            problem=key.problem,
-            failing_since=key.failing_since,
+            status=key.status if key.unproven_at is None else "failing",
+            problem=key.problem if key.unproven_at is None else UNKNOWN_SHARED_KEY,
+            failing_since=key.failing_since or key.unproven_at,
             balance=key.balance,
             lines=None if key.lines_limit is None else LinesInUse(key.lines_limit, key.lines_used),
             checked_at=key.checked_at,

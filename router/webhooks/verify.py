@@ -8,18 +8,20 @@ names proves nothing until the signature is verified.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
 
 from adapters.carrier import Account
-from adapters.twilio import Form, FormError, read_form, read_text, request_url, verify
-from crypto import OpenError
+from adapters.twilio import Form, FormError, Scheme, read_form, read_scheme, read_text, request_url, verify
+from crypto import OpenError, Secret
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.calls.memory import RouteMemory
 from router.calls.state import Agencies
 from router.clock import Clock
+from router.keys.shown import UNKNOWN_SHARED_KEY
 from router.store.guard import Guard
 from router.store.keys.proofs import SealedToken, find_account_tokens
 from router.store.numbers.numbers import is_number_of_account
@@ -52,6 +54,10 @@ class Verified:
     form: Form
     url: str
     signature: str
+    scheme: Scheme
+
+    def is_signed_with(self, secret: Secret) -> bool:
+        return verify((secret,), self.url, self.form, self.signature, self.scheme.algorithm)
 
     @property
     def account_sid(self) -> str:
@@ -69,13 +75,16 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Verifies requests under our public address."""
+    """Verifies requests under our public address. `shared_key`: the platform's, if a webhook rule of its account has
+    requests signed with one.
+    """
 
     database: Database
     guard: Guard
     memory: RouteMemory
     vault: Vault
     platform: Account | None
+    shared_key: Secret | None
     watch: TokenWatch
     public_url: str
     clock: Clock
@@ -95,7 +104,11 @@ class Verifier:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
         path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         url = request_url(self.public_url, path.partition(b"?")[0], request.scope["query_string"])
-        return await self._prove(Verified(params, None, form, url, signature), reload=False)
+        scheme = read_scheme(request.headers.get("x-twilio-webhooks-signature-settings"))
+        if scheme.algorithm is None:
+            message = "the request is signed by an algorithm that callrouter does not know: use HMAC_SHA256 in the rule"
+            raise RefusedError(403, "unknown_algorithm", message, params)
+        return await self._prove(Verified(params, None, form, url, signature, scheme), reload=False)
 
     async def verify_again(self, verified: Verified) -> Verified:
         """Verify with the tokens in the database: a remembered one may have been replaced or deleted.
@@ -120,7 +133,7 @@ class Verifier:
     async def _prove(self, asked: Verified, *, reload: bool) -> Verified:
         account_sid, number = asked.account_sid, asked.params.get("To", "")
         if self.platform is not None and account_sid == self.platform.sid:
-            if not verify((self.platform.auth_token,), asked.url, asked.form, asked.signature):
+            if not self._has_platform_signed(self.platform, asked):
                 raise self._wrong(asked)
             self.watch.note_right(account_sid, number)
             return asked
@@ -137,7 +150,11 @@ class Verifier:
         return replace(asked, tokens=tokens)
 
     def _wrong(self, asked: Verified) -> RefusedError:
-        self.watch.note_wrong(asked.account_sid, asked.params.get("To", ""))
+        number = asked.params.get("To", "")
+        if asked.scheme.is_shared:
+            self.watch.note_unknown_key(asked.account_sid, number, asked.call_sid)
+            return RefusedError(403, "unknown_shared_key", UNKNOWN_SHARED_KEY, asked.params)
+        self.watch.note_wrong(asked.account_sid, number)
         message = "the signature does not fit: check the account's auth token and the public URL"
         return RefusedError(403, "wrong_signature", message, asked.params)
 
@@ -153,10 +170,19 @@ class Verifier:
     def _proving(self, tokens: tuple[SealedToken, ...], asked: Verified) -> tuple[SealedToken, ...]:
         return tuple(token for token in tokens if self._has_signed(token, asked))
 
+    def _has_platform_signed(self, platform: Account, asked: Verified) -> bool:
+        if asked.scheme.is_shared and self.shared_key is not None and asked.is_signed_with(self.shared_key):
+            return True
+        return asked.is_signed_with(platform.auth_token)
+
     def _has_signed(self, token: SealedToken, asked: Verified) -> bool:
-        """False also for a token that does not open."""
+        """The token, or the shared key that was saved with it. False also for one that does not open."""
+        if asked.scheme.is_shared and token.webhook_sealed is not None:
+            with suppress(OpenError):
+                if asked.is_signed_with(self.vault.open_webhook_secret(token, token.webhook_sealed)):
+                    return True
         try:
-            return verify((self.vault.open_key(token),), asked.url, asked.form, asked.signature)
+            return asked.is_signed_with(self.vault.open_key(token))
         except OpenError:
             return False
 

@@ -12,9 +12,9 @@ from urllib.parse import urlencode, urlparse
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from twilio.request_validator import RequestValidator
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
-from adapters.twilio.signature import read_form, sign, verify
+from adapters.twilio.signature import read_form, read_scheme, sign, verify
 from crypto.secret import Secret
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -78,6 +78,28 @@ def test_we_accept_and_refuse_what_twilio_does(url, other_url, form, other_form,
     accepted = verify([Secret(TOKEN)], url, read_form(urlencode(form).encode()), signature)
 
     assert accepted == RequestValidator(TOKEN).validate(url, judged(form), signature)
+
+
+@unhurried
+@given(
+    urls(),
+    fields,
+    st.sampled_from(["HMAC_SHA1", "HMAC_SHA256", "hmac_sha256", "HMAC_SHA512", "", None]),
+    st.sampled_from(["key=webhooks_sharedkey_1,algorithm={}", " algorithm = {} , key=k", "algorithm={}"]),
+    st.booleans(),
+)
+def test_we_read_the_scheme_of_a_shared_key_as_twilio_does(url, form, algorithm, written, right):
+    header = "key=webhooks_sharedkey_1" if algorithm is None else written.format(algorithm)
+    named = get_signature_algorithm(header)
+    validator = RequestValidator(TOKEN if right else OTHER_TOKEN)
+    known = named.upper() in ("HMAC_SHA1", "HMAC_SHA256")
+    signature = validator.compute_signature(url, judged(form), named if known else None)
+
+    scheme = read_scheme(header)
+    accepted = verify([Secret(TOKEN)], url, read_form(urlencode(form).encode()), signature, scheme.algorithm)
+
+    assert scheme.is_shared
+    assert accepted == RequestValidator(TOKEN).validate(url, judged(form), signature, named)
 
 
 @unhurried

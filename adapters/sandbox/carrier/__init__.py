@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from adapters.sandbox.carrier.carrier import Carrier
 from adapters.sandbox.carrier.far_end import Anybody, FarEnd, SandboxControl, SandboxError, Standing
-from adapters.sandbox.carrier.script import EACH_QUIRK, Quirks, Script
+from adapters.sandbox.carrier.script import EACH_QUIRK, Quirks, Script, SharedKey
 from adapters.sandbox.carrier.timeline import CarrierViolation, Entry, Leg, Request, Timeline
 from adapters.sandbox.legs import LegVerdict
 
@@ -25,6 +25,7 @@ __all__ = [
     "SandboxControl",
     "SandboxError",
     "Script",
+    "SharedKey",
     "Standing",
     "Timeline",
 ]

@@ -99,15 +99,25 @@ class Requests:
         target = httpx.URL(url.partition("#")[0] + (("&" if "?" in url else "?") + query if query else ""))
         signed = signed_url(target, standard_port=self._quirks.signs_standard_port)
         form = {} if method == "GET" else dict(parameters)
-        validator = RequestValidator(self._auth_token.reveal())
         headers = {
             "User-Agent": "TwilioProxy/1.1",
             "Accept": "*/*",
-            "X-Twilio-Signature": validator.compute_signature(signed, form),
+            **self._sign(signed, form),
             "I-Twilio-Idempotency-Token": new_uuid(),
             "X-Home-Region": "us1",
         }
         return self._client.build_request(method, target, data=form or None, headers=headers, timeout=LIMIT)
+
+    def _sign(self, url: str, form: Mapping[str, str]) -> dict[str, str]:
+        shared = self._quirks.shared_key
+        if shared is None:
+            return {
+                "X-Twilio-Signature": RequestValidator(self._auth_token.reveal()).compute_signature(url, dict(form))
+            }
+        return {
+            "X-Twilio-Signature": RequestValidator(shared.secret).compute_signature(url, dict(form), shared.algorithm),
+            "X-Twilio-Webhooks-Signature-Settings": f"key={shared.id},algorithm={shared.algorithm}",
+        }
 
 
 def signed_url(url: httpx.URL, *, standard_port: bool) -> str:

@@ -6,7 +6,7 @@ Data only; `carrier.py`, `dial.py` and `verbs.py` act on it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 AiOutcome: TypeAlias = Literal["answers", "busy", "no-answer", "fails", "closes", "never-starts"]
@@ -58,6 +58,15 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedKey:
+    """What a webhook rule of the account signs with, instead of its token (Twilio docs: Sign webhooks with shared keys)."""
+
+    secret: str = field(repr=False)
+    algorithm: Literal["HMAC_SHA1", "HMAC_SHA256"] = "HMAC_SHA256"
+    id: str = "webhooks_sharedkey_01h2xcejqtf2nbrexx3vqjhp41"
+
+
+@dataclass(frozen=True, slots=True)
 class Quirks:
     """One switch for each point that Twilio's documentation leaves open. The router must work with each.
 
@@ -86,6 +95,8 @@ class Quirks:
     withheld: str = "anonymous"
     # The signature covers the URL with the scheme's standard port written out.
     signs_standard_port: bool = False
+    # What the account's webhook rule signs with, if there is one.
+    shared_key: SharedKey | None = None
     # Each request is sent this often, one after the other or all at once; the last answer is executed.
     copies: int = 1
     copies_at_once: bool = False

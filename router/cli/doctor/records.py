@@ -23,10 +23,10 @@ SELECT a.id, a.name, a.active_provider,
 """
 
 _TROUBLED_KEYS: Final = """
-SELECT a.name, k.kind, k.status, k.problem
+SELECT a.name, k.kind, k.status, k.problem, k.account_sid, k.unproven_at
   FROM keys k
   JOIN agencies a ON a.id = k.agency_id
- WHERE k.retired_at IS NULL AND k.status <> 'valid'
+ WHERE k.retired_at IS NULL AND (k.status <> 'valid' OR k.unproven_at IS NOT NULL)
  ORDER BY a.created_at, a.id, k.kind
 """
 
@@ -112,6 +112,10 @@ def _judge_agency(row: Any, providers: Declarations) -> list[Finding]:
 
 
 def _judge_key(row: Any) -> Finding:
+    if row["unproven_at"] is not None:
+        message = f"Twilio signs requests of its account {row['account_sid']} with a shared key that is not saved"
+        mend = "save the shared key's secret with the Twilio key, or remove the webhook rule at Twilio"
+        return problem(f"agency {row['name']}", message, f"{mend}; until then, its calls go to the static fallback")
     out_of_credit = row["status"] == "out_of_credit"
     state = "has no credit" if out_of_credit else "is rejected"
     said = f" ({row['problem']})" if row["problem"] else ""

@@ -109,6 +109,7 @@ async def note_finding(
                problem = CASE WHEN $4 = 'valid' THEN NULL ELSE coalesce($8, problem) END,
                balance = CASE WHEN $9 THEN $10 ELSE balance END,
                failing_since = CASE WHEN $4 <> 'valid' THEN coalesce(failing_since, $6) END,
+               unproven_at = CASE WHEN unproven_at > $6 - interval '1 day' THEN unproven_at END,
                alerted_at = CASE WHEN $4 <> 'valid' THEN coalesce(alerted_at, $6) END
          WHERE agency_id = $1 AND kind = $2 AND version = $3
         """,

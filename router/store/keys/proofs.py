@@ -13,12 +13,13 @@ from router.store.rows import columns, fetch_rows, read
 
 @dataclass(frozen=True, slots=True)
 class SealedToken:
-    """A carrier account's auth token as one agency saved it."""
+    """A carrier account's auth token as one agency saved it, and the shared key that may sign instead."""
 
     agency_id: str
     kind: str
     version: int
     sealed: str
+    webhook_sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class StoredKey:
     lines_used: int | None = None
     failing_since: datetime | None = None
     signed_at: datetime | None = None  # when a webhook signed with it, or with its webhook secret, first verified
+    unproven_at: datetime | None = None  # when a request of the carrier was refused whose shared key we don't have
 
 
 _KEYS: Final = f"""SELECT {columns(StoredKey)} FROM keys"""
@@ -100,8 +101,8 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
         """
         INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
                           status, checked_at, saved_at, problem, balance, lines_limit, lines_used, failing_since,
-                          signed_at, lines_at, alerted_at, check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $17, $11, $16, $18)
+                          signed_at, unproven_at, lines_at, alerted_at, check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $17, $18, $11, $16, $19)
         """,
         *values(key),
         key.saved_at + FIRST_CHECK,
@@ -159,6 +160,36 @@ async def note_check(connection: Connection, key: StoredKey, status: KeyStatus, 
         status,
         at,
     )
+
+
+async def note_unproven(connection: Connection, key: StoredKey, at: datetime) -> bool:
+    """A request of the carrier was refused, signed with a shared key that was not saved with this key. Whether this is
+    news.
+    """
+    was = await connection.fetchval(
+        """
+        WITH before AS (
+            SELECT unproven_at FROM keys
+             WHERE agency_id = $1 AND kind = $2 AND version = $3 AND retired_at IS NULL
+               FOR UPDATE
+        )
+        UPDATE keys SET unproven_at = $4
+          FROM before
+         WHERE agency_id = $1 AND kind = $2 AND version = $3
+        RETURNING before.unproven_at IS NULL
+        """,
+        key.agency_id,
+        key.kind,
+        key.version,
+        at,
+    )
+    return bool(was)
+
+
+async def note_proven(connection: Connection, account_sid: str) -> None:
+    """Requests of this carrier account are proven again."""
+    statement = """UPDATE keys SET unproven_at = NULL WHERE account_sid = $1 AND unproven_at IS NOT NULL"""
+    await connection.execute(statement, account_sid)
 
 
 async def erase_key(connection: Connection, agency_id: str, kind: str) -> bool:

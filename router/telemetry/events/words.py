@@ -52,6 +52,8 @@ REJECTIONS = (
     "missing_signature",
     "wrong_signature",
     "unknown_account",
+    "unknown_algorithm",
+    "unknown_shared_key",
     "unknown_agency",
     "unknown_call",
     "foreign_call",

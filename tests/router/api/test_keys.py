@@ -357,3 +357,31 @@ async def test_saving_answers_within_ten_seconds_though_a_provider_never_does(ap
     async with asyncio.timeout(10):
         problem = await api.refusal("PUT", f"{agency.path}/keys/vapi", {"key": VAPI_KEY}, token=ADMIN_TOKEN)
     assert problem.name == "provider-unreachable"
+
+
+async def shared_key_of(services, agency):
+    """As stored with the Twilio key in use."""
+    key = await find_key_in_use(services.database.settings, agency.id, "twilio")
+    if key.webhook_sealed is None:
+        return None
+    context = webhook_secret_context(agency.id, "twilio", key.version)
+    return services.keyring.open(key.webhook_sealed, *context).reveal()
+
+
+@pytest.mark.usefixtures("own_account")
+async def test_a_shared_key_stays_with_its_account_until_it_is_replaced_or_cleared(api, services, sandbox):
+    agency = await api.new_agency()
+    path, token = f"{agency.path}/keys/twilio", {"account_sid": OWN_SID, "auth_token": OWN_TOKEN}
+    saved = await api.put(path, token | {"shared_key": "shared-key-1"})
+    assert "shared-key-1" not in json.dumps(saved)
+    for given, kept in [
+        ({}, "shared-key-1"),
+        ({"shared_key": "shared-key-2"}, "shared-key-2"),
+        ({"shared_key": None}, None),
+    ]:
+        await api.put(path, token | given)
+        assert await shared_key_of(services, agency) == kept
+    await api.put(path, token | {"shared_key": "shared-key-3"})
+    other = sandbox.state.twilio.add_account("AC" + "0f" * 16, "token-of-another-account")
+    await api.put(path, {"account_sid": other.sid, "auth_token": other.auth_token})
+    assert await shared_key_of(services, agency) is None

@@ -256,3 +256,12 @@ async def test_a_live_call_that_twilio_refuses_is_a_problem(world, doctor):
     await world.add_client(providers=())
     world.sandbox.state.faults.set("twilio", {"fault": "402", "operation": "handoff"})
     assert any("did not place it" in each for each in await doctor.find_live("problem", "live call to vapi"))
+
+
+async def test_an_account_that_signs_with_an_unknown_shared_key_is_named_with_what_to_do(world, doctor):
+    client = await world.add_client(own_account=True)
+    await configure(world, client)
+    await world.db.execute("UPDATE keys SET unproven_at = now() WHERE agency_id = $1", client.agency_id)
+    (told,) = [each for each in await doctor.find("problem", "agency Agency") if client.account_sid in each]
+    assert "shared key" in told
+    assert "save the shared key's secret" in told

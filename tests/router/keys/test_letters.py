@@ -65,3 +65,10 @@ async def test_lines_that_do_not_suffice(services, ids, sandbox, look):
     assert "All of your 3 lines" in mail.text
     unknown = await services.areas.key_letters.write_overflowed(ids)
     assert "All of your lines" in unknown.text
+
+
+async def test_a_shared_key_that_is_not_saved_is_another_letter(services, ids, agency):
+    await services.database.settings.execute("UPDATE keys SET unproven_at = now() WHERE agency_id = $1", agency.id)
+    mail = await services.areas.key_letters.write_failing(ids)
+    assert "shared key" in mail.subject
+    assert "remove the webhook rule" in mail.text

@@ -3,7 +3,8 @@
 -- bad status seen once; it counts when it is seen again. `lines_others` are lines in use that were not our calls.
 -- `credit_refused_at` is when a live call was last refused for lack of credit, which some providers' checks do not show.
 -- `overflow_told_at` is when the agency was told that it has too few lines. `signed_at` is when a webhook signed with the
--- key, or with its webhook secret, first verified.
+-- key, or with its webhook secret, first verified. `unproven_at` is when a request of the carrier was last refused because
+-- it was signed with a shared key that was not saved.
 CREATE TABLE keys (
     agency_id            text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     kind                 text NOT NULL,
@@ -31,6 +32,7 @@ CREATE TABLE keys (
     lines_at             timestamptz,
     overflow_told_at     timestamptz,
     signed_at            timestamptz,
+    unproven_at          timestamptz,
     PRIMARY KEY (agency_id, kind, version)
 );
 CREATE UNIQUE INDEX keys_in_use ON keys (agency_id, kind) WHERE retired_at IS NULL;
