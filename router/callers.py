@@ -59,7 +59,7 @@ def phone_ending(text: str, near: str) -> str | None:
     if is_e164(compact):
         return compact
     digits = compact.replace("+", "")
-    if national := _read_national(digits, near):
+    if digits and (national := _read_national(digits, near)):
         return national
     digits = digits.lstrip("0")
     return digits[-_NATIONAL_DIGITS:] if _NATIONAL_DIGITS <= len(digits) <= _MOST_DIGITS else None
