@@ -89,6 +89,7 @@ class AgencyReply(Output):
             description="Whether that address has confirmed; until then emails wait, for up to 7 days. null: no address"
         ),
     ]
+    problems: Annotated[list[str], Field(description="What needs attention: emails that are not delivered, and why")]
     retention_days: Annotated[
         int | None, Field(description="Days after which messages and transcripts are deleted; null: never")
     ]

@@ -95,6 +95,7 @@ class ClientReply(Output):
             description="Whether that address has confirmed; until then emails wait, for up to 7 days. null: no address"
         ),
     ]
+    problems: Annotated[list[str], Field(description="What needs attention: emails that are not delivered, and why")]
     provider: OwnProvider
     caller_id: CallerIdChoice
     routing: Annotated[RoutingSettings, Field(description="How its calls are answered")]

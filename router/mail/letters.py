@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from router.clock import Clock, utc_now
 from router.jobs import GiveUp, Job, JobRunner, RetryPolicy, Turns, ask_for_turn, judge_failure
 from router.mail.smtp import Mail, Mailer, MailError
-from router.store.messages.addresses import count_mail, is_confirmed, uncount_mail
+from router.store.messages.addresses import count_mail, is_confirmed, note_delivery, uncount_mail
 from router.store.messages.letters import (
     WaitingLetter,
     claim_letter,
@@ -174,14 +174,18 @@ class Letters:
         mail = await writer(letter.ids)
         if mail is None:
             return False
-        if letter.kind not in self._to_anyone and not await is_confirmed(self._database.settings, agency_id, mail.to):
+        pool = self._database.settings
+        if letter.kind not in self._to_anyone and not await is_confirmed(pool, agency_id, mail.to):
             raise UnconfirmedError
         try:
             await mailer.send(mail)
         except MailError as error:
+            if error.final or _POLICY.wait(letter.tried + 1) is None:
+                await note_delivery(pool, agency_id, mail.to, error.words)
             if error.final:
                 raise GiveUp(error.kind) from None
             raise
+        await note_delivery(pool, agency_id, mail.to, None)
         return True
 
 

@@ -13,12 +13,19 @@ from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiosmtplib
+import idna
 
 from crypto import Secret
 
 _PORTS: Final = {"smtp": 587, "smtps": 465}
 _SECONDS: Final = 20.0
 _FORM: Final = "must be an address like smtp://user:password@mail.example.com:587 or smtps://…"
+_REFUSALS: Final = {
+    "recipient_refused": "the mail server refuses the address",
+    "refused": "the mail server refuses the message",
+    "login_refused": "the mail server refuses our login",
+    "unsendable": "the address or the subject cannot be written in a mail",
+}
 StartTls = Literal["auto", "always", "never"]
 
 
@@ -37,6 +44,12 @@ class MailError(Exception):
         self.kind = kind
         self.code = code
         self.final = final
+
+    @property
+    def words(self) -> str:
+        """What happened, for people."""
+        said = _REFUSALS.get(self.kind, f"no mail server could be reached ({self.kind})")
+        return said if self.code is None else f"{said} ({self.code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +123,12 @@ class Mailer:
         """Raises MailError."""
         server = self.server
         try:
+            message = compose(mail, self.sender)
+        except ValueError:
+            raise MailError("unsendable", final=True) from None
+        try:
             await aiosmtplib.send(
-                compose(mail, self.sender),
+                message,
                 hostname=server.host,
                 port=server.port,
                 username=server.user,
@@ -135,12 +152,11 @@ class Mailer:
 def compose(mail: Mail, sender: str) -> EmailMessage:
     """The message as it is sent. Raises ValueError for an address or subject with a line break."""
     message = EmailMessage()
-    message["From"] = sender
-    message["To"] = Address(addr_spec=mail.to)
+    message["From"] = read_sender(sender)
+    message["To"] = Address(addr_spec=_in_ascii(mail.to))
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
-    domain = sender.rpartition("@")[2].strip("> ")
-    message["Message-ID"] = f"<{mail.id}@{domain}>"
+    message["Message-ID"] = f"<{mail.id}@{message['From'].addresses[0].domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic replies
     message.set_content(mail.text)
     for attachment in mail.attachments:
@@ -149,16 +165,32 @@ def compose(mail: Mail, sender: str) -> EmailMessage:
     return message
 
 
-def sender_mistake(text: str) -> str | None:
-    """What is wrong with the sender's address; None if nothing is."""
+def read_sender(text: str) -> Address:
+    """Raises ValueError if it is not one address, with or without a name."""
     message = EmailMessage()
     try:
         message["From"] = text
-        [address] = message["From"].addresses
-        is_one = address.username and address.domain and not message["From"].defects
-    except (ValueError, IndexError):
-        is_one = False
-    return None if is_one else "must be one address, like callrouter@example.com or Calls <callrouter@example.com>"
+        [written] = message["From"].addresses
+    except IndexError:
+        raise ValueError("no address") from None
+    if not (written.username and written.domain) or message["From"].defects:
+        raise ValueError("not an address")
+    return Address(written.display_name, addr_spec=_in_ascii(written.addr_spec))
+
+
+def sender_mistake(text: str) -> str | None:
+    """What is wrong with the sender's address; None if nothing is."""
+    try:
+        read_sender(text)
+    except ValueError:
+        return "must be one address, like callrouter@example.com or Calls <callrouter@example.com>"
+    return None
+
+
+def _in_ascii(address: str) -> str:
+    """With an internationalised domain as mail servers know it (IDNA 2008). Raises ValueError."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode()}"
 
 
 def _is_final(code: int | None) -> bool:

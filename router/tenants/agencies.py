@@ -72,6 +72,8 @@ class Agencies:
             if "alert_email" in wanted:
                 confirmed = await self.confirmations.enter(change.connection, agency.id, changed.alert_email, author)
                 changed = replace(changed, alert_email_confirmed=confirmed)
+            if changed.alert_email != agency.alert_email:
+                changed = replace(changed, alert_email_problem=None)
             await update_agency(change.connection, changed)
             await self._want_newly_reached(change.connection, agency, changed)
             await change.record("agency.changed", agency.id)

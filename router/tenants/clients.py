@@ -80,6 +80,8 @@ class Clients:
             await self._check_phones(change.connection, changed, client, accept_unlisted=accept_unlisted)
             if "notify_email" in fields:
                 changed = await self._enter_email(change.connection, changed, author)
+            if changed.notify_email != client.notify_email:
+                changed = replace(changed, notify_email_problem=None)
             await update_client(change.connection, changed)
             await self.wanted.want_client(change.connection, changed)
             if make_fallback(client, "") != make_fallback(changed, ""):

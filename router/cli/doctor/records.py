@@ -41,6 +41,19 @@ SELECT a.name, s.provider, count(*) AS clients, min(s.error) AS error
 """
 
 
+_UNDELIVERED: Final = """
+SELECT a.name, NULL AS client, a.alert_email AS address, a.alert_email_problem AS problem
+  FROM agencies a
+ WHERE a.alert_email_problem IS NOT NULL
+ UNION ALL
+SELECT a.name, c.name, c.notify_email, c.notify_email_problem
+  FROM clients c
+  JOIN agencies a ON a.id = c.agency_id
+ WHERE c.notify_email_problem IS NOT NULL
+ ORDER BY 1, 2
+"""
+
+
 async def look_at_records(
     connection: Connection, keyring: Keyring, data_dir: Path, providers: Declarations
 ) -> list[Finding]:
@@ -50,6 +63,7 @@ async def look_at_records(
         *await _look_at_agencies(connection, providers),
         *[_judge_key(row) for row in await connection.fetch(_TROUBLED_KEYS)],
         *[_judge_assistants(row) for row in await connection.fetch(_FAILED_ASSISTANTS)],
+        *[_judge_mail(row) for row in await connection.fetch(_UNDELIVERED)],
     ]
 
 
@@ -130,4 +144,13 @@ def _judge_assistants(row: Any) -> Finding:
         f"agency {row['name']}",
         f"{row['clients']} clients could not be synced to {row['provider']} ({row['error']})",
         "GET …/sync/{provider} shows the reasons; fix them and retry with POST",
+    )
+
+
+def _judge_mail(row: Any) -> Finding:
+    whose = "" if row["client"] is None else f" of its client {row['client']}"
+    return problem(
+        f"agency {row['name']}",
+        f"emails to {row['address']}{whose} are not delivered: {row['problem']}",
+        "correct the address, or have its mail server accept these emails",
     )

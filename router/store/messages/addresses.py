@@ -39,6 +39,19 @@ async def confirm_address(connection: Connection, agency_id: str, address: str) 
     )
 
 
+async def note_delivery(connection: Connection, agency_id: str, address: str, problem: str | None) -> None:
+    """Wherever the agency uses it. `problem`: why a mail was not delivered; None: it was."""
+    statement = """
+        WITH alerts AS (
+            UPDATE agencies SET alert_email_problem = $3
+             WHERE id = $1 AND alert_email = $2 AND alert_email_problem IS DISTINCT FROM $3
+        )
+        UPDATE clients SET notify_email_problem = $3
+         WHERE agency_id = $1 AND notify_email = $2 AND notify_email_problem IS DISTINCT FROM $3
+    """
+    await connection.execute(statement, agency_id, address, problem)
+
+
 async def is_used(connection: Connection, agency_id: str, address: str) -> bool:
     statement = """
         SELECT id FROM clients WHERE agency_id = $1 AND notify_email = $2

@@ -28,6 +28,15 @@ class Agency:
     created_at: datetime
     retention_days: int | None = None  # None: for ever
     alert_email_confirmed: bool | None = None  # None without an address
+    alert_email_problem: str | None = None  # why the last mail there was not delivered; None: it was
+
+    @property
+    def problems(self) -> list[str]:
+        """What needs attention, for people."""
+        if self.alert_email_problem is None:
+            return []
+        return [f"Emails to {self.alert_email} are not delivered: {self.alert_email_problem}."]
+
     numbers_from: NumbersFrom = "provider"
 
 

@@ -31,6 +31,14 @@ class Client:
     assistant: dict[str, Any] | None
     created_at: datetime
     notify_email_confirmed: bool | None = None  # None without an address
+    notify_email_problem: str | None = None  # why the last mail there was not delivered; None: it was
+
+    @property
+    def problems(self) -> list[str]:
+        """What needs attention, for people."""
+        if self.notify_email_problem is None:
+            return []
+        return [f"Emails to {self.notify_email} are not delivered: {self.notify_email_problem}."]
 
     @property
     def language(self) -> str:

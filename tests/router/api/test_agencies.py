@@ -21,6 +21,7 @@ async def test_an_agency_begins_without_a_provider_and_says_so(api):
         "numbers_from": "provider",
         "alert_email": "ops@acme.example",
         "alert_email_confirmed": True,
+        "problems": [],
         "retention_days": None,
         "created_at": "2026-03-02T12:00:00Z",
     }

@@ -49,6 +49,7 @@ async def test_a_client_needs_but_a_name(api):
         "personal_phone": None,
         "notify_email": None,
         "notify_email_confirmed": None,
+        "problems": [],
         "provider": None,
         "caller_id": "caller",
         "routing": DEFAULT_ROUTING,

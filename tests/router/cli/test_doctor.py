@@ -156,6 +156,16 @@ async def test_clients_that_could_not_be_synced_are_counted(world, doctor):
     assert "1 clients could not be synced to vapi (the voice is unknown)" in found
 
 
+async def test_addresses_that_get_no_mail_are_named(world, doctor):
+    await world.add_client()
+    said = "the mail server refuses the address (550)"
+    await world.db.execute("UPDATE clients SET notify_email = 'o@example.com', notify_email_problem = $1", said)
+    await world.db.execute("UPDATE agencies SET alert_email = 'a@example.com', alert_email_problem = $1", said)
+    clients, agencys = sorted(await doctor.find("problem", "agency Agency"), key=len, reverse=True)
+    assert f"emails to o@example.com of its client Acme Plumbing are not delivered: {said}" in clients
+    assert f"emails to a@example.com are not delivered: {said}" in agencys
+
+
 async def test_values_that_cannot_be_opened_are_counted(world, doctor):
     await world.add_client()
     doctor.set("platform_keys", new_key_entry())

@@ -10,6 +10,7 @@ from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import RETELL_KEY
 from tests.router.api.client import Agency, Api
 from tests.router.console.browsing import Browser, PageSeen
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +133,22 @@ async def test_a_mode_that_rings_needs_the_owners_phone(browser: Browser, client
     page = await browser.open(f"clients/{client['id']}")
     again = await browser.fill_in(page, "", mode="ring_through", personal_phone="")
     assert "Is required" in error_at(again, "personal_phone")
+
+
+async def test_emails_that_are_not_delivered_show_at_the_client_and_the_agency(
+    browser: Browser, services: Services, client: dict
+):
+    pool, problem = services.database.settings, "the mail server refuses the address (550)"
+    await pool.execute("UPDATE clients SET notify_email = 'o@example.com', notify_email_problem = $1", problem)
+    await pool.execute("UPDATE agencies SET alert_email = 'a@example.com', alert_email_problem = $1", problem)
+    assert "Emails not delivered" in (await browser.open("clients")).words
+    for page, address in (
+        ("settings", "a@"),
+        (f"clients/{client['id']}", "o@"),
+        (f"clients/{client['id']}/assistant", "o@"),
+    ):
+        words = (await browser.open(page)).words
+        assert f"Emails to {address}example.com are not delivered: {problem}." in words
 
 
 async def test_an_assistant_is_described_field_by_field(browser: Browser, api: Api, agency: Agency, client: dict):

@@ -262,6 +262,44 @@ async def test_a_message_waits_seven_days_and_is_then_undelivered(tenant: Tenant
     assert tenant.messages() == []
 
 
+async def test_a_mail_that_cannot_be_delivered_shows_at_the_client_until_one_can(tenant: Tenant) -> None:
+    assert (await tenant.save(OWNER, token=ADMIN_TOKEN))["problems"] == []
+    tenant.server.refusals = ["550 no such person"]
+    await tenant.leave_message("Please call me back.")
+
+    async def problems() -> list[str]:
+        return (await tenant.patch(f"{tenant.path}/clients/{tenant.client.client_id}", {}))["problems"]
+
+    await wait_until(problems)
+    refused = ["Emails to owner@example.com are not delivered: the mail server refuses the address (550)."]
+    assert await problems() == refused
+    assert (await tenant.save(OWNER, token=ADMIN_TOKEN))["problems"] == refused
+    assert (await tenant.save("other@example.com", token=ADMIN_TOKEN))["problems"] == []
+    tenant.server.refusals = ["550 no such person"]
+    await tenant.leave_message("And again.")
+    await wait_until(problems)
+    await tenant.leave_message("And once more.")
+    await wait_until(tenant.messages)
+
+    async def is_solved() -> bool:
+        return await problems() == []
+
+    await wait_until(is_solved)
+
+
+async def test_a_link_that_cannot_be_delivered_shows_wherever_its_address_is_used(tenant: Tenant) -> None:
+    tenant.server.refusals = ["550 no such person"]
+    await tenant.save(OWNER)
+    await tenant.patch(tenant.path, {"alert_email": OWNER})
+
+    async def shown() -> bool:
+        client = await tenant.patch(f"{tenant.path}/clients/{tenant.client.client_id}", {})
+        agency = await tenant.patch(tenant.path, {})
+        return bool(client["problems"] and agency["problems"])
+
+    await wait_until(shown)
+
+
 async def test_an_agency_sends_so_many_mails_in_an_hour_and_the_rest_later(world: World, server: MailServer) -> None:
     world.clock.advance(60 * ((90 - world.clock().minute) % 60))  # to half past: the test does not see the hour end
     first, second = await add_tenant(world, server), await add_tenant(world, server)

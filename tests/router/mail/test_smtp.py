@@ -122,6 +122,24 @@ async def test_an_address_or_subject_cannot_add_headers():
     assert server.mails == []
 
 
+async def test_internationalised_domains_are_sent_as_mail_servers_know_them():
+    async with running_mail_server() as server:
+        url = read_smtp_url(f"smtp://127.0.0.1:{server.port}")
+        await Mailer(url, "Anrufe <anrufe@münchen.example>").send(Mail("letter_3", "info@straße.example", "Hallo", ""))
+    (taken,) = server.mails
+    assert (taken.sender, taken.recipients) == ("anrufe@xn--mnchen-3ya.example", ["info@xn--strae-oqa.example"])
+    assert taken.message["From"] == "Anrufe <anrufe@xn--mnchen-3ya.example>"
+    assert taken.message["Message-ID"] == "<letter_3@xn--mnchen-3ya.example>"
+
+
+@pytest.mark.parametrize("to", ["a,b@example.com", '"a@example.com', "owner@☃.example", "owner"])
+async def test_an_address_that_cannot_be_written_is_not_tried_again(to):
+    with pytest.raises(MailError) as caught:
+        await mailer("smtp://127.0.0.1:1").send(Mail("letter", to, "Hello", ""))
+    assert (caught.value.kind, caught.value.final) == ("unsendable", True)
+    assert to not in caught.value.words
+
+
 @pytest.mark.parametrize(
     "url",
     [

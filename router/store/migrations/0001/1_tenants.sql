@@ -1,3 +1,4 @@
+-- `…_email_problem`: why the last mail there was not delivered; null if it was.
 -- `fallback_providers`: null is every other provider with a key. `numbers_from`: where numbers are bought for which the
 -- request names no seller. `retention_days`: null is for ever.
 CREATE TABLE agencies (
@@ -10,7 +11,8 @@ CREATE TABLE agencies (
     numbers_from       text NOT NULL DEFAULT 'provider' CHECK (numbers_from IN ('provider', 'carrier')),
     retention_days     integer,
     created_at         timestamptz NOT NULL,
-    alert_email_confirmed boolean
+    alert_email_confirmed boolean,
+    alert_email_problem text
 );
 
 -- `made_by` is "admin" or a token's id; `makers` are all tokens that led to this one and still exist, the first one first.
@@ -40,6 +42,7 @@ CREATE TABLE clients (
     assistant      jsonb,
     created_at     timestamptz NOT NULL,
     notify_email_confirmed boolean,
+    notify_email_problem text,
     UNIQUE (agency_id, id)
 );
 CREATE INDEX clients_of_agency ON clients (agency_id, created_at, id);
