@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from adapters.sandbox.carrier import Anybody, Carrier, Timeline
 from adapters.sandbox.server import RunningSandbox, running_sandbox
@@ -20,13 +21,20 @@ CALLER = "+14155550123"
 async def providers(commands: Commands) -> AsyncIterator[tuple[RunningSandbox, DemoWorld]]:
     """The sandbox in this process, and commands that know of it."""
     async with running_sandbox() as sandbox:
-        world = demo_world(sandbox.state)
+        world = _attach_to_sip(sandbox, demo_world(sandbox.state))
         commands.environ |= {
             **sandbox.environment,
             "CALLROUTER_TWILIO_ACCOUNT_SID": world.account_sid,
             "CALLROUTER_TWILIO_AUTH_TOKEN": world.auth_token,
         }
         yield sandbox, world
+
+
+def _attach_to_sip(sandbox: RunningSandbox, world: DemoWorld) -> DemoWorld:
+    """With the session that goes before it, Bland is told which of Twilio's calls it is to take."""
+    at_bland = sandbox.state.bland
+    at_bland.attach(at_bland.orgs.of(world.bland.key), world.bland.registration or "")
+    return replace(world, bland=replace(world.bland, mode="sip"))
 
 
 async def place_call(url: str, world: DemoWorld, caller: str = CALLER) -> Timeline:
