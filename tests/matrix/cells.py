@@ -34,6 +34,8 @@ FAULTS: Final[dict[str, Any]] = {
 POSITIONS: Final = ("first", "second", "all")
 CIRCUITS: Final = ("closed", "open", "half-open")
 DATABASES: Final = ("up", "slow", "away")
+BLAND_MODES: Final = ("redirect", "sip", "number")  # how Bland takes a call
+_WITHOUT_TWIML: Final = ("redirect", "number")  # there Bland's reply has nothing that the document needs
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,17 +46,26 @@ class Cell:
     position: str
     circuit: str
     database: str
+    bland: str
+
+    @property
+    def can_happen(self) -> bool:
+        return self.fault != "empty TwiML" or self.position != "all" or self.bland not in _WITHOUT_TWIML
 
 
 def all_cells() -> list[Cell]:
-    return [Cell(*values) for values in product(FAULTS, POSITIONS, CIRCUITS, DATABASES)]
+    cells = (Cell(*values) for values in product(FAULTS, POSITIONS, CIRCUITS, DATABASES, BLAND_MODES))
+    return [cell for cell in cells if cell.can_happen]
 
 
 def few_cells() -> list[Cell]:
-    """Each fault once, and each pair of position, circuit and database at least once."""
+    """Each fault once, and each pair of position, circuit and database, and of position and Bland's mode, at least once."""
     rows = [
         (position, circuit, DATABASES[(i + j) % 3])
         for i, position in enumerate(POSITIONS)
         for j, circuit in enumerate(CIRCUITS)
     ]
-    return sorted(Cell(fault, *row) for fault, row in zip(FAULTS, cycle(rows), strict=False))
+    return sorted(
+        Cell(fault, *row, BLAND_MODES[(place + place // 3) % 3])
+        for place, (fault, row) in enumerate(zip(FAULTS, cycle(rows), strict=False))
+    )

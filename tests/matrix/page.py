@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tests.matrix.cells import CIRCUITS, DATABASES, FAULTS, POSITIONS
+from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, POSITIONS
 
 _HEAD: Final = """# Reliability
 
 What a caller gets when a voice provider fails. `make matrix` measures it and writes this page: it places {count} calls
 over real HTTP, through a simulated carrier that executes our answers.
 
-The client has three providers, Vapi first, then Retell, then Bland, and rings the owner when no AI takes the call.
+The client has three providers, Vapi first, then Bland, then Retell, and rings the owner when no AI takes the call.
+Bland takes its calls by {modes}.
 Each fault is tried at the first provider, at the second and at all of them; each time with the failing providers'
 circuit breaker {circuits}, and with the database {databases}. These make
 no difference to the caller unless the table says so.
@@ -52,7 +53,9 @@ def describe(results: Sequence[dict[str, str]]) -> str:
     if unknown:
         raise ValueError(f"not on the page, or not measured: {', '.join(sorted(unknown))}")
     rows = [_row(kind, [result for result in results if result["fault"] in faults]) for kind, faults in _KINDS.items()]
-    head = _HEAD.format(count=len(results), circuits=_listed(CIRCUITS), databases=_listed(DATABASES))
+    head = _HEAD.format(
+        count=len(results), modes=_listed(BLAND_MODES), circuits=_listed(CIRCUITS), databases=_listed(DATABASES)
+    )
     return head + "\n".join(rows) + "\n" + _FOOT
 
 
@@ -77,7 +80,8 @@ def _takers(results: Sequence[dict[str, str]]) -> str:
 
 def _cells(results: Iterable[dict[str, str]]) -> str:
     return ", ".join(
-        f"{each['fault']} with circuit {each['circuit']} and database {each['database']}" for each in results
+        f"{each['fault']} with circuit {each['circuit']}, database {each['database']} and Bland by {each['bland']}"
+        for each in results
     )
 
 

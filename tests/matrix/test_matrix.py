@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from adapters.base import ErrorKind
 from adapters.sandbox.carrier import Script, Timeline
 from router.routing.circuit import Circuits, Usage
-from tests.matrix.cells import CIRCUITS, DATABASES, FAULTS, POSITIONS, Cell, all_cells, few_cells
+from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, POSITIONS, Cell, all_cells, few_cells
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.serving import listen
@@ -41,7 +41,8 @@ WHOLE = os.environ.get("CALLROUTER_MATRIX") == "whole"
 RESULTS = os.environ.get("CALLROUTER_MATRIX_RESULTS")  # a folder for what make matrix puts together
 CELLS = all_cells() if WHOLE else few_cells()
 SCRIPT = Script(caller="hangs-up-during-ai")
-AFFECTED = {"first": PROVIDERS[:1], "second": PROVIDERS[1:2], "all": PROVIDERS}
+LADDER = (PROVIDERS[0], *PROVIDERS[:0:-1])  # Bland comes second, so that it takes calls in each of its modes
+AFFECTED = {"first": LADDER[:1], "second": LADDER[1:2], "all": LADDER}
 SLOW_SECONDS = 0.05  # for each piece that goes through, either way
 
 
@@ -59,7 +60,12 @@ class Bench:
         """A client of its own, whose number the service has seen before."""
         self.world.sandbox.state.faults.clear()
         self.ahead += 3600
-        client = await self.world.add_client(providers=PROVIDERS, routing={"on_failure": "ring_through"})
+        client = await self.world.add_client(
+            providers=LADDER,
+            fallback_providers=list(LADDER[1:]),
+            routing={"on_failure": "ring_through"},
+            bland_mode=cell.bland,
+        )
         if cell.database != "up":
             await self.world.call(client, SCRIPT)
         return client
@@ -88,7 +94,7 @@ class Bench:
         self.set_circuits(cell, client)
         self.set_fault(cell)
         before = {provider: self.asked(client, provider) for provider in PROVIDERS}
-        timeline = await self.world.call(client, SCRIPT)
+        timeline = await self.world.call(client, SCRIPT, fallback_url=self.world.fallback_url(client))
         attempts = {provider: self.asked(client, provider) - before[provider] for provider in PROVIDERS}
         try:
             check(cell, timeline, attempts)
@@ -97,6 +103,11 @@ class Bench:
             error.add_note(str(cell))
             raise
         return timeline
+
+    def address_keys(self, client: Client) -> list[str]:
+        """The secrets in the address to which Bland's calls are redirected, the only ones that a document may have."""
+        orgs = self.world.sandbox.state.bland.orgs
+        return [key for org in orgs if org.key == client.keys["bland"] for key in org.accounts]
 
     def asked(self, client: Client, provider: str) -> int:
         return self.world.asked_with(client, provider)
@@ -109,7 +120,7 @@ def check(cell: Cell, timeline: Timeline, attempts: dict[str, int]) -> None:
     if cell.position == "all":
         assert timeline.answered_by in ("owner", "voicemail")
     else:
-        expected = PROVIDERS[1] if cell.position == "first" else PROVIDERS[0]
+        expected = LADDER[1] if cell.position == "first" else LADDER[0]
         assert (timeline.answered_by, timeline.provider) == ("ai", expected)
     assert max(attempts.values()) <= 1, "a provider was asked twice"
     if cell.circuit == "open":
@@ -208,8 +219,9 @@ async def run_cells(bench: Bench, cells: list[Cell]) -> list[tuple[dict[str, str
     bench.proxy.go_on()
     for cell, timeline in timelines.items():
         await wait_until(partial(_is_recorded, bench.world, timeline))
-        assert_no_key(clients[cell], bench.logged.text())
-        assert_no_key(clients[cell], await _rows_of(bench.world, timeline))
+        for text in (bench.logged.text(), await _rows_of(bench.world, timeline)):
+            assert_no_key(clients[cell], text)
+            assert not any(key in text for key in bench.address_keys(clients[cell]))
     return [(asdict(cell), _who(timeline)) for cell, timeline in timelines.items()]
 
 
@@ -242,9 +254,12 @@ def _who(timeline: Timeline) -> str:
 
 
 def test_the_few_have_every_fault_and_every_pair_of_the_rest():
-    assert len(all_cells()) == len(FAULTS) * len(POSITIONS) * len(CIRCUITS) * len(DATABASES)
+    cells = len(FAULTS) * len(POSITIONS) * len(CIRCUITS) * len(DATABASES) * len(BLAND_MODES)
+    assert len(all_cells()) == cells - 2 * len(CIRCUITS) * len(DATABASES)  # without those that cannot happen
     few = few_cells()
     assert [cell.fault for cell in few] == sorted(FAULTS)
     assert {(cell.position, cell.circuit) for cell in few} == set(product(POSITIONS, CIRCUITS))
     assert {(cell.position, cell.database) for cell in few} == set(product(POSITIONS, DATABASES))
     assert {(cell.circuit, cell.database) for cell in few} == set(product(CIRCUITS, DATABASES))
+    assert {(cell.position, cell.bland) for cell in few} == set(product(POSITIONS, BLAND_MODES))
+    assert all(cell.can_happen for cell in few)

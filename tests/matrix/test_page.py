@@ -9,13 +9,13 @@ from tests.matrix.page import describe
 
 
 def results() -> list[dict[str, str]]:
-    takers = {"first": "AI (retell)", "second": "AI (vapi)", "all": "owner"}
+    takers = {"first": "AI (bland)", "second": "AI (vapi)", "all": "owner"}
     return [asdict(cell) | {"answered_by": takers[cell.position]} for cell in all_cells()]
 
 
 def test_what_is_the_same_everywhere_is_said_once():
     page = describe(results())
-    assert page.count("Retell's AI answers | Vapi's AI answers | The owner's phone rings") == 6
+    assert page.count("Bland's AI answers | Vapi's AI answers | The owner's phone rings") == 6
     assert f"it places {len(all_cells())} calls" in page
 
 
@@ -24,8 +24,8 @@ def test_a_cell_that_differs_is_named():
     odd = next(each for each in cells if (each["fault"], each["position"], each["database"]) == ("409", "all", "away"))
     odd["answered_by"] = "voicemail"
     assert (
-        "The owner's phone rings (17 of 18); The caller leaves a message (1 of 18: 409 with circuit closed and database away)"
-        in describe(cells)
+        "The owner's phone rings (53 of 54); The caller leaves a message (1 of 54: 409 with circuit closed, database away"
+        " and Bland by redirect)" in describe(cells)
     )
 
 
