@@ -230,7 +230,7 @@ class World:
             voicemail_seconds=120,
         )
         keys = Keyring.parse(reveal(self.settings.fallback_keys), derives=False)
-        return fallback_address(keys, self.settings.fallback_base_url, fallback)
+        return fallback_address(keys, self.urls[0], fallback)
 
     async def call(
         self,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydantic import SecretStr
 
 from adapters.sandbox.carrier import Quirks, Script, Timeline
+from router.calls.live_calls import LiveCalls
 from tests.router.calls.test_transfer import ASSISTANT, Assistant
 from tests.support.circuits import let_circuits_forget
+from tests.support.database_proxy import proxied
 from tests.support.databases import fresh_database
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall, action_of, only_document, taker_of
@@ -36,10 +41,9 @@ async def forgetful(
     """One service for all of these calls, and what makes its circuits forget."""
     with pytest.MonkeyPatch.context() as patch:
         forget = let_circuits_forget(patch)
-        async with (
-            fresh_database(postgres_dsn) as dsn,
-            open_world(dsn, tmp_path_factory.mktemp("redirected")) as world,
-        ):
+        patch.setattr("router.app.calls.LiveCalls", partial(LiveCalls, pauses=(0.0, 0.05, 0.05)))
+        folder = tmp_path_factory.mktemp("redirected")
+        async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder, replicas=2) as world:
             yield world, forget
 
 
@@ -123,6 +127,26 @@ async def test_the_call_carries_our_id_and_the_clients_variables(world: World):
     assert taken["request_data"]["client_name"] == "Acme Plumbing"
 
 
+async def test_a_limit_that_the_carrier_refuses_is_set_again(world: World):
+    client = await add_client(world)
+
+    async def wait_for_limits(timeline: Timeline) -> None:
+        await wait_until(lambda: len(limits_of(world, timeline.call_sid)) == 2)
+
+    world.sandbox.state.faults.set("twilio", {"fault": "503", "operation": "all", "times": 1})
+    timeline = await call(world, client, Script(ai_talks=4000), during_ai=wait_for_limits)
+    assert timeline.seconds <= limits_of(world, timeline.call_sid)[-1]
+    assert "call.unlimited" not in [event for event, _, _ in await world.events(timeline)]
+
+
+async def test_a_limit_that_the_carrier_never_takes_is_noted(world: World):
+    redirected = await begin(world)  # the carrier's API does not know this call
+    noted = """
+        SELECT 1 FROM call_events e JOIN calls c ON c.id = e.call_id WHERE c.call_sid = $1 AND e.event = 'call.unlimited'
+    """
+    await wait_until(lambda: world.db.fetchval(noted, redirected.call_sid))
+
+
 @pytest.mark.parametrize("ai", ["fails", "busy", "no-answer"])
 async def test_a_server_that_refuses_leads_to_the_next_provider(world: World, ai):
     client = await add_client(world, "retell")
@@ -134,6 +158,15 @@ async def test_a_server_that_refuses_leads_to_the_next_provider(world: World, ai
     assert ("call.fell_back", "retell", None) in events
     assert (await world.find_ended_call(timeline))["outcome"] == "ai"
     assert world.asked_with(client, "bland") == world.asked_with(client, "retell") == 1
+
+
+async def test_servers_that_refuse_open_blands_circuit(world: World):
+    clients = [await add_client(world), await add_client(world)]
+    for number in range(5):
+        await call(world, clients[number % 2], Script(ai="fails"))
+    timeline = await call(world, clients[0])
+    assert ("handoff.skipped", "bland", "circuit_open") in await world.events(timeline)
+    assert timeline.answered_by == "owner"
 
 
 async def test_without_another_provider_the_owner_is_rung_and_may_talk_as_long_as_they_like(world: World):
@@ -175,6 +208,27 @@ async def test_a_repeated_request_for_the_fallback_gets_the_same_document(world:
     (document,) = documents
     assert taker_of(document) == "retell"
     assert world.asked_with(failed.client, "retell") == 1
+
+
+async def test_whichever_process_is_asked_goes_on(world: World):
+    failed = await begin(world, "retell")
+    document = await failed.fail(replica=1)
+    assert taker_of(document) == "retell"
+    assert await failed.fail() == document
+
+
+async def test_without_the_database_the_process_that_answered_goes_on(database_dsn: str, tmp_path: Path):
+    async with (
+        proxied(database_dsn) as proxy,
+        open_world(database_dsn, tmp_path, database_url=SecretStr(proxy.dsn)) as world,
+    ):
+        client = await add_client(world, "retell")
+        await call(world, client)
+        proxy.refuse()
+        timeline = await call(world, client, Script(ai=("fails", "answers")))
+        proxy.go_on()
+        assert [leg.provider for leg in timeline.legs] == ["bland", "retell"]
+        assert (await world.find_ended_call(timeline))["outcome"] == "ai"
 
 
 async def test_after_the_next_rung_a_late_repeat_gets_the_one_where_the_call_stands(world: World):

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.base import ErrorKind, InboundCall, NumberHandoff, ProviderError, StreamHandoff
+from adapters.base import (
+    ErrorKind,
+    Handoff,
+    InboundCall,
+    NumberHandoff,
+    ProviderError,
+    RedirectHandoff,
+    StreamHandoff,
+)
 from crypto import OpenError, Secret
 from router.routing.deadline import Deadline
 from router.routing.dispatch import Attempt, Dispatcher, Ended, Late, Skipped, Started, Taken, Unreadable
@@ -308,13 +316,15 @@ async def test_a_late_handoff_whose_ending_fails_is_recorded_too(hanging: Scene,
     assert not late.ended
 
 
-async def test_a_late_handoff_without_an_id_cannot_be_ended(hanging: Scene):
-    hanging.providers["one"].answer = NumberHandoff("+15005550009")
+@pytest.mark.parametrize("answer", [NumberHandoff("+15005550009"), RedirectHandoff(Secret("https://canary"))])
+async def test_a_late_handoff_without_an_id_cannot_be_ended(hanging: Scene, answer: Handoff):
+    hanging.providers["one"].answer = answer
     await hanging.find()
     hanging.providers["one"].release.set()
     late = await hanging.told_of(Late)
     assert isinstance(late, Late)
     assert (late.ended, late.provider_call_id) == (False, None)
+    assert "canary" not in repr(hanging.told)
 
 
 @pytest.mark.parametrize("answer", [ProviderError(ErrorKind.PROVIDER_ERROR), KeyError("bug")])
