@@ -7,7 +7,7 @@ request. A method makes one request, except that listing makes one per page as f
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -65,7 +65,7 @@ class CarrierNumber:
 
     sid: str
     e164: str
-    voice_url: str
+    voice_url: str = field(repr=False)  # a provider's may hold a secret
     fallback_url: str
     status_url: str
     trunk_sid: str | None = None  # set: the carrier ignores voice_url

@@ -153,6 +153,27 @@ class RegistrationsFacet(Protocol[Client_contra]):
         """Also fine if it is gone already."""
 
 
+class ImportsFacet(Protocol[Client_contra]):
+    """Connects a carrier account to take over its numbers, and writes an address of its own on each."""
+
+    def is_address(self, url: Secret, /) -> bool:
+        """Whether an import wrote this on a number: calls can be handed over by redirecting them there."""
+
+    async def import_again(self, client: Client_contra, registration: Registration, /) -> bool:
+        """Have the address written once more, for a number that it has already. What it had set there is lost. False:
+        people have set it up by hand, so nothing was changed.
+        """
+
+    async def is_attached(self, client: Client_contra, e164: str, /) -> bool | None:
+        """Whether it takes SIP calls to the number. None: it does not say."""
+
+    def is_same_account(self, one: Registration, other: Registration, /) -> bool:
+        """Whether both need the same connected account."""
+
+    async def disconnect(self, client: Client_contra, registration: Registration, /) -> None:
+        """Forget the account that this registration needed, and no other does. Also fine if it is gone already."""
+
+
 @dataclass(frozen=True, slots=True)
 class NumberOrder:
     """A number to buy, and the assistant that answers it. `label` is our mark on it, if there is a place."""
@@ -183,6 +204,10 @@ class ShopFacet(Protocol[Client_contra]):
     @property
     def labels_purchases(self) -> bool:
         """Whether a bought number has our label from the start."""
+
+    @property
+    def sets_fallback_later(self) -> bool:
+        """Whether a bought number has no fallback number until `assign` sets it."""
 
     async def list_numbers(self, client: Client_contra, /) -> list[NativeNumber]:
         """All numbers that this key owns there: checked before a purchase is tried again."""

@@ -84,7 +84,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A carrier's number at a provider.
+    """A carrier's number at a provider. `imported`: the provider has taken it over just now.
 
     `label` is our mark on it ("callrouter …"), if the provider has a place for one: one without it may not be ours.
     """
@@ -93,6 +93,7 @@ class Registration:
     mode: str | None = None  # how it is reached, where there are several ways
     parts: Mapping[str, str] = field(default_factory=dict, repr=False)  # what belongs to it, secrets too: seal it
     label: str | None = None
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

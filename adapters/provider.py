@@ -16,6 +16,7 @@ from adapters.facets import (
     CallsFacet,
     CountLines,
     EndCall,
+    ImportsFacet,
     RegistrationsFacet,
     ShopFacet,
     WebhooksFacet,
@@ -79,6 +80,7 @@ class Declaration(Generic[Client]):
     answer_question: AnswerQuestion | None = None
     assistants: AssistantsFacet[Client] | None = None
     registrations: RegistrationsFacet[Client] | None = None
+    imports: ImportsFacet[Client] | None = None
     shop: ShopFacet[Client] | None = None
     key_label: str = "API key"
     webhook_secret: WebhookSecret | None = None

@@ -1,4 +1,4 @@
-"""Bland: sessions dialled by SIP; signed webhooks; numbers that hold their assistant, uploaded or bought.
+"""Bland: calls redirected to its import's address, or dialled; signed webhooks; numbers that hold their assistant, uploaded or bought.
 
 An assistant is a setting of numbers, and not a thing of its own: `settings`, `tools` and `parts` say what a portable one
 becomes there, `inbound` is about one number's settings.
@@ -11,6 +11,7 @@ from typing import Final
 from adapters.bland.api import Client
 from adapters.bland.assistants import Assistants
 from adapters.bland.calls import Calls
+from adapters.bland.imports import Imports
 from adapters.bland.registrations import Registrations
 from adapters.bland.shop import Shop
 from adapters.bland.webhooks import Webhooks
@@ -37,6 +38,7 @@ BLAND: Final = Declaration(
     webhooks=Webhooks(),
     assistants=Assistants(),
     registrations=Registrations(),
+    imports=Imports(),
     shop=Shop(),
     webhook_secret=WebhookSecret(
         "signing_secret",
@@ -45,8 +47,12 @@ BLAND: Final = Declaration(
         " stays as it was.",
     ),
     registration_form=RegistrationForm(
-        "The number at Bland that holds the assistant, such as +14155550123",
+        "The number at Bland that holds the assistant: this number itself if it is imported there, else one bought there",
         is_number=True,
-        modes=(("sip", "SIP, with a session"), ("number", "Dialling that number")),
+        modes=(
+            ("redirect", "Redirect, for the number itself as imported at Bland"),
+            ("sip", "SIP, for a number that is attached to a trunk at Bland"),
+            ("number", "Dialling, for a number bought at Bland"),
+        ),
     ),
 )

@@ -24,8 +24,8 @@ from adapters.base import (
     Target,
     bad_request,
 )
-from adapters.bland.address import is_import_address
 from adapters.bland.api import Client, number_path
+from adapters.bland.imports import is_import_address
 from adapters.facets import Missing
 from adapters.phone import is_e164
 from adapters.replies import find, is_sip_address, malformed, number

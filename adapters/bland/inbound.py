@@ -47,11 +47,20 @@ async def list_numbers(client: Client) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def write_settings(client: Client, e164: str, changes: Mapping[str, Any]) -> None:
-    """`changes` must have a prompt: Bland requires it. Raises ProviderError(BAD_REQUEST) if it took only part."""
+    """`changes` must have a prompt or pathway: Bland requires it. Raises ProviderError(BAD_REQUEST) if it took only part."""
     answer = await client.ask("POST", number_path(e164), json=changes)
     failed = answer.get("failed_updates")
     if isinstance(failed, dict) and (ours := sorted(failed.keys() & changes.keys())):
         raise bad_request(f"Bland did not take {', '.join(ours)} for {e164}")
+
+
+async def set_fallback(client: Client, e164: str, settings: Mapping[str, Any], fallback: str | None) -> None:
+    """The phone that rings in Bland's maintenance windows. `settings`: those that the number has now."""
+    required = {name: settings[name] for name in ("pathway_id", "prompt") if settings.get(name)}
+    if settings.get("fallback_number") == fallback or (settings.get("persona_id") and not required):
+        return  # a prompt would replace the persona
+    name, value = next(iter(required.items()), ("prompt", NEUTRAL["prompt"]))
+    await write_settings(client, e164, {name: value, "fallback_number": fallback})
 
 
 async def free_number(client: Client, number: Registration, marker: str | None, wiring: Wiring | None = None) -> None:

@@ -1,7 +1,7 @@
 """Carriers' numbers at Bland: a carrier account is connected once, and its numbers uploaded.
 
 Bland docs: Create encrypted key, Upload inbound numbers, Delete inbound number. Uploading a number changes its address
-at the carrier, which the caller must undo. A new number takes messages until its assistant is put on it.
+at the carrier, which the caller must keep and undo: see `imports`. A new number takes messages until its assistant is put on it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,18 @@ from typing import Final
 
 from adapters.base import ErrorKind, ProviderError, bad_request
 from adapters.bland.api import Client, number_path
-from adapters.bland.inbound import ACCOUNT, account_of, find_settings, read_settings, take_messages, write_settings
+from adapters.bland.imports import insert, is_attached
+from adapters.bland.inbound import (
+    ACCOUNT,
+    account_of,
+    find_settings,
+    read_settings,
+    set_fallback,
+    take_messages,
+    write_settings,
+)
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
 from adapters.portable import Copy, Credentials, Registration
-from adapters.replies import list_of
 from crypto.secret import Secret
 
 _CUT: Final = re.compile(r"encrypted|credential", re.IGNORECASE)
@@ -22,36 +30,42 @@ _ENCRYPTED: Final = re.compile(r"[\x21-\x7e]{1,4000}")
 
 
 class Registrations:
-    """The assistant comes with `put_copy`. Fallback numbers are not set: a number that has one sends all calls there."""
+    """The assistant comes with `put_copy`. Calls are dialled by SIP if the number was attached there, else redirected."""
 
     async def find(self, client: Client, e164: str) -> Registration | None:
-        return None if await find_settings(client, e164) is None else Registration(e164, "sip")
+        return None if await find_settings(client, e164) is None else Registration(e164, await _mode(client, e164))
 
     async def register(
-        self, client: Client, e164: str, credentials: Credentials, _copy: Copy | None, _fallback: str | None
+        self, client: Client, e164: str, credentials: Credentials, _copy: Copy | None, fallback: str | None
     ) -> Registration:
-        """Connects the account unless `connection` says that it is; a number that is there already stays as it is."""
+        """Connects the account unless `connection` says that it is; a number that is there already keeps its settings."""
         account, taken = await _upload(client, e164, credentials)
         client = client.holding(account)
         settings = await find_settings(client, e164)
         if settings is None:
             raise bad_request(f"Bland did not take {e164}; is it on the Twilio account that was connected?")
         if taken and marker_on(settings) is None and not is_made_by_hand(settings):
-            await write_settings(client, e164, NEUTRAL)
-        return Registration(e164, "sip", {ACCOUNT: account.reveal()})
+            await write_settings(client, e164, {**NEUTRAL, "fallback_number": fallback})
+        else:
+            await set_fallback(client, e164, settings, fallback)
+        parts = {ACCOUNT: account.reveal()}
+        return Registration(e164, await _mode(client, e164), parts, imported=taken)
 
-    async def assign(
-        self, client: Client, registration: Registration, copy: Copy | None, _fallback: str | None
-    ) -> None:
+    async def assign(self, client: Client, registration: Registration, copy: Copy | None, fallback: str | None) -> None:
         """With a copy, `put_copy` has put the assistant there; without one, the number takes messages."""
         if copy is None:
             await take_messages(client, registration)
-        else:
-            await read_settings(client.holding(account_of(registration)), registration.remote_id)
+        client = client.holding(account_of(registration))
+        e164 = registration.remote_id
+        await set_fallback(client, e164, await read_settings(client, e164), fallback)
 
     async def unregister(self, client: Client, registration: Registration) -> None:
         path = f"{number_path(registration.remote_id)}/delete"
         await client.holding(account_of(registration)).look("POST", path)
+
+
+async def _mode(client: Client, e164: str) -> str:
+    return "sip" if await is_attached(client, e164) else "redirect"
 
 
 async def _upload(client: Client, e164: str, credentials: Credentials) -> tuple[Secret, bool]:
@@ -60,12 +74,12 @@ async def _upload(client: Client, e164: str, credentials: Credentials) -> tuple[
     account = Secret(credentials.connection.get(ACCOUNT, ""))
     if account:
         try:
-            return account, await _insert(client, e164, account)
+            return account, await insert(client, e164, account)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST or not _CUT.search(error.said):
                 raise
     account = await _connect(client, credentials)
-    return account, await _insert(client, e164, account)
+    return account, await insert(client, e164, account)
 
 
 async def _connect(client: Client, credentials: Credentials) -> Secret:
@@ -76,9 +90,3 @@ async def _connect(client: Client, credentials: Credentials) -> Secret:
     if not isinstance(encrypted, str) or not _ENCRYPTED.fullmatch(encrypted):
         raise ProviderError(ErrorKind.MALFORMED_REPLY)
     return Secret(encrypted)
-
-
-async def _insert(client: Client, e164: str, account: Secret) -> bool:
-    """Whether it is new at Bland; one that is there already is not an error."""
-    answer = await client.holding(account).ask("POST", "/v1/inbound/insert", json={"numbers": [e164]})
-    return e164 in list_of(answer.get("inserted"))

@@ -1,8 +1,8 @@
 """A portable assistant as the settings of a number at Bland, field by field, and what of it is lost there.
 
 Bland docs: Update inbound number details. Every field that we ever set is set each time: a number keeps fields that are
-not named. Bland's own transfer is only emptied, because we move calls at the carrier. `fallback_number` is left alone: by
-Bland's docs it takes *all* calls away from the assistant.
+not named. Bland's own transfer is only emptied, because we move calls at the carrier. `fallback_number` is the owner's, not
+the assistant's: `registrations` and `shop` set it. By Bland's docs it serves in maintenance windows only.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Final
 
 from adapters.base import ErrorKind, ProviderError, bad_request
 from adapters.bland.api import Client, number_path
-from adapters.bland.inbound import find_settings, list_numbers, read_settings, take_messages
+from adapters.bland.inbound import find_settings, list_numbers, read_settings, set_fallback, take_messages
 from adapters.bland.settings import NEUTRAL, marker_on
 from adapters.facets import NumberOrder
 from adapters.phone import is_e164
@@ -24,12 +24,13 @@ _NOT_FOUND: Final = 404
 
 
 class Shop:
-    """A purchase takes no label; the assistant comes with `put_copy`. For fallback numbers, see `Registrations`."""
+    """A purchase takes no label and no fallback number; the assistant comes with `put_copy`."""
 
     sells_in: Final = ("US", "CA")
     area_codes_in: Final = sells_in
     rings_fallback: Final = "during Bland's maintenance"
     labels_purchases: Final = False
+    sets_fallback_later: Final = True
 
     async def list_numbers(self, client: Client) -> list[NativeNumber]:
         """Uploaded ones, too: Bland does not tell them apart."""
@@ -59,12 +60,14 @@ class Shop:
         return NativeNumber(e164, e164)
 
     async def assign(
-        self, client: Client, number: NativeNumber, copy: Copy | None, wiring: Wiring, _fallback: str | None
+        self, client: Client, number: NativeNumber, copy: Copy | None, wiring: Wiring, fallback: str | None
     ) -> None:
         """The number takes messages, and the former assistant no longer answers, until `put_copy` brings the new one."""
         settings = await read_settings(client, number.remote_id)
         if copy is None or marker_on(settings) != copy.parts.get("marker"):
             await take_messages(client, Registration(number.remote_id), wiring)
+            settings = await read_settings(client, number.remote_id)
+        await set_fallback(client, number.remote_id, settings, fallback)
 
     async def release(self, client: Client, number: NativeNumber) -> None:
         """Checks that it is gone, because it costs money every month until then."""

@@ -28,6 +28,7 @@ class Shop:
     area_codes_in: Final = ("US",)
     rings_fallback: Final = "while your outage mode is on at Retell"
     labels_purchases: Final = True
+    sets_fallback_later: Final = False
 
     async def list_numbers(self, client: Client) -> list[NativeNumber]:
         items = [item async for item in client.list_all("GET", "/v2/list-phone-numbers")]

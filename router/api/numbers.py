@@ -18,11 +18,12 @@ from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
 from router.fields import E164, AreaCode, Country, HiddenAddress, Input, Output, Query, RemoteId, misplaced
 from router.numbers.buying import Purchases
-from router.numbers.changing import GivenRegistration, NumberChanges
+from router.numbers.changing import NumberChanges
 from router.numbers.market import Market, Offers
 from router.numbers.taking_over import Claim, TakingOver
 from router.store.numbers import numbers as store
 from router.store.numbers.purchases import Order
+from router.store.numbers.registrations import GivenRegistration
 
 _PATH: Final = "/v1/agencies/{agency}/numbers"
 _ONE: Final = _PATH + "/{e164}"
@@ -109,6 +110,14 @@ class RegistrationReply(Output):
             default=None,
             exclude_if=lambda mode: mode is None,
             description="How it is reached, where there are several ways",
+        ),
+    ]
+    waits_for: Annotated[
+        str | None,
+        Field(
+            default=None,
+            exclude_if=lambda waits_for: waits_for is None,
+            description="Why the provider cannot take calls yet, in a sentence",
         ),
     ]
 
@@ -250,7 +259,8 @@ def registration_model(label: str, form: RegistrationForm) -> type[Registration]
         names = [name for name, _ in form.modes]
         described = "; ".join(f"{name}: {said}" for name, said in form.modes)
         one_of: Any = Literal[tuple(names)]
-        fields["mode"] = (Annotated[one_of, Field(description=described)], names[0])
+        described += ". Left out: redirect for the number itself, else number"
+        fields["mode"] = (Annotated[one_of | None, Field(description=described)], None)
     if not fields:
         return Registration
     model: type[Registration] = create_model(

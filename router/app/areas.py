@@ -46,6 +46,7 @@ from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.market import Market
 from router.numbers.native import NativeNumbers, NativeShop
 from router.numbers.provider_keys import ProviderKeys
+from router.numbers.redirects import Redirects
 from router.numbers.registrations import Registrations
 from router.numbers.release import Release
 from router.numbers.shops import Shops
@@ -118,12 +119,14 @@ def make_areas(
     credentials = CarrierCredentials(database, accounts, carrier, providers)
     leftover_keys = LeftoverKeys(database, accounts, carrier, clock)
     former = FormerRegistrations(database, provider_keys, clock)
+    redirects = Redirects(database, providers, vault.keyring, clock)
     registrations = Registrations(
         database=database,
         providers=providers,
         provider_keys=provider_keys,
         credentials=credentials,
         former=former,
+        redirects=redirects,
         carrier=carrier,
         dialling=dialling,
         clock=clock,
@@ -160,7 +163,7 @@ def make_areas(
         providers=providers,
     )
     purchases = Purchases(changes, accounts, shops, wanted, numbers_a_day)
-    drift = DriftWatch(database=database, clock=clock, accounts=accounts, subaccounts=subaccounts, carrier=carrier)
+    drift = DriftWatch(database, clock, accounts, subaccounts, redirects, carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
     removal = Removal(sites, registrations)
@@ -183,7 +186,9 @@ def make_areas(
         keys=Keys(changes, vault, providers, checks, platform, wanted, release, views),
         market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
-        number_changes=NumberChanges(changes, fallback_urls, fallbacks, release, wanted, dialling),
+        number_changes=NumberChanges(
+            changes, fallback_urls, fallbacks, release, wanted, dialling, redirects, provider_keys
+        ),
         number_jobs=NumberJobs(drift, purchases, registrations, fallbacks, leftover_keys),
         plans=SwitchPlans(sites, names),
         purchases=purchases,

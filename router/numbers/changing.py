@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.base import ProviderError
 from adapters.phone import is_e164
@@ -10,22 +10,18 @@ from router.dialling import Dialling
 from router.errors import InvalidError, UnknownClientError, require
 from router.numbers.configuration import FallbackUrls
 from router.numbers.fallbacks import Fallbacks
+from router.numbers.provider_keys import ProviderKeys
+from router.numbers.redirects import REDIRECT, Redirects
 from router.numbers.release import Release, forget_numbers
 from router.refusals import explain_refusal
 from router.store.changes import Author, Changes
-from router.store.numbers.numbers import Number, find_number, has_number, move_number, want_fallback
-from router.store.numbers.registrations import save_registration
+from router.store.numbers.checks import postpone_look
+from router.store.numbers.numbers import Number, find_number, is_answered_here, move_number, want_fallback
+from router.store.numbers.registrations import GivenRegistration, save_registration
+from router.store.pool import Connection
 from router.store.tenants.agencies import lock_agency
 from router.store.tenants.clients import find_client, is_phone_of_a_person, lock_client
 from router.wanted import WantedAssistants
-
-
-@dataclass(frozen=True, slots=True)
-class GivenRegistration:
-    """The number at a provider that stands for ours. `mode`: how calls reach it, where there are several ways."""
-
-    remote_id: str
-    mode: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +32,8 @@ class NumberChanges:
     release: Release
     wanted: WantedAssistants
     dialling: Dialling
+    redirects: Redirects
+    provider_keys: ProviderKeys
 
     async def find(self, agency_id: str, e164: str) -> Number:
         """Raises NotFoundError."""
@@ -75,22 +73,58 @@ class NumberChanges:
         self, agency_id: str, e164: str, provider: str, given: GivenRegistration, author: Author
     ) -> GivenRegistration:
         """Save a registration that was made by hand. Raises DomainError."""
+        given = await self._check_mode(agency_id, e164, provider, given)
         if is_e164(given.remote_id):  # calls may be handed over by dialling it
             self.dialling.check("remote_id", given.remote_id)
         async with self.changes.begin(author, agency_id) as change:
             number = require(await find_number(change.connection, agency_id, e164), "number")
-            if await has_number(change.connection, agency_id, given.remote_id):
-                raise InvalidError("remote_id", "must be the provider's own number: this one would call us again")
+            await _refuse_loop(change.connection, number, given)
             if await is_phone_of_a_person(change.connection, agency_id, given.remote_id):
                 raise InvalidError(
                     "remote_id", "is the personal_phone or transfer_to of a client: calls would go in circles"
                 )
-            await save_registration(change.connection, agency_id, number.e164, provider, given.remote_id, given.mode)
+            await save_registration(change.connection, agency_id, number.e164, provider, given)
+            if given.waits_for is not None:
+                await postpone_look(change.connection, agency_id, number.e164, self.changes.clock())
             client = await find_client(change.connection, agency_id, number.client_id)
             if client is not None:
                 await self.wanted.want_client(change.connection, client)
             await change.record("registration.saved", f"{number.e164}/{provider}")
             return change.done(given)
+
+    async def _check_mode(
+        self, agency_id: str, e164: str, provider: str, given: GivenRegistration
+    ) -> GivenRegistration:
+        """With the mode that suits the number if none is given. Raises InvalidError."""
+        at = self.redirects.providers[provider]
+        if at.imports is None or at.registration_form is None:
+            return given
+        its_own = given.remote_id == e164
+        mode = given.mode or (REDIRECT if its_own else "number")
+        if mode != REDIRECT:
+            if mode == "sip":
+                await self._require_attachment(agency_id, provider, given.remote_id)
+            return replace(given, mode=mode)
+        if not its_own:
+            raise InvalidError(
+                "remote_id", f"must be {e164} itself in mode redirect: calls go to the address that its import wrote"
+            )
+        wait, until = self.redirects.describe_wait(provider, e164), self.redirects.wait_until()
+        return replace(given, mode=mode, waits_for=wait, waits_until=until)
+
+    async def _require_attachment(self, agency_id: str, provider: str, remote_id: str) -> None:
+        """Ask the provider, as far as there is a key. Raises InvalidError."""
+        key = await self.provider_keys.open(agency_id, provider)
+        if key is None or key.provider.imports is None:
+            return
+        attached = await key.provider.imports.is_attached(key.client, remote_id)
+        label = key.provider.label
+        if attached is None:
+            raise InvalidError("mode", f"cannot be sip now: {label} does not say whether {remote_id} is attached")
+        if not attached:
+            raise InvalidError(
+                "mode", f"must not be sip: {label} has {remote_id} attached to no SIP trunk; attach it, or use redirect"
+            )
 
     async def _assign_native(self, number: Number, client_id: str) -> None:
         """The provider that sold the number has to agree first."""
@@ -101,3 +135,10 @@ class NumberChanges:
             await self.fallbacks.natives.assign(number, client)
         except ProviderError as error:
             raise explain_refusal(self.fallbacks.natives.providers.about(number.carrier), error) from None
+
+
+async def _refuse_loop(connection: Connection, number: Number, given: GivenRegistration) -> None:
+    """Dialling a number of ours would call us again. By redirect and SIP, its own entry there takes the call."""
+    by_itself = given.mode in (REDIRECT, "sip") and given.remote_id == number.e164
+    if not by_itself and await is_answered_here(connection, number.agency_id, given.remote_id):
+        raise InvalidError("remote_id", "must be the provider's own number: dialling this one would call us again")

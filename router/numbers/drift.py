@@ -1,7 +1,8 @@
 """Checking the carrier's configuration of every number, and correcting what differs from ours.
 
 A number is due ten minutes after its last check, and any process may take it. An account gets one request at a time,
-and a pause when the carrier asks for one. Stale fallback addresses are delivered here, too.
+and a pause when the carrier asks for one. Stale fallback addresses are delivered here, too, and an address that a
+provider's import wrote is kept before ours is written back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from adapters.carrier import Account, Carrier, CarrierNumber
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.numbers.configuration import configure, tell_drift
+from router.numbers.redirects import Redirects
 from router.numbers.subaccounts import Subaccounts
 from router.store.numbers.checks import (
     lease_due_numbers,
@@ -46,6 +48,7 @@ class DriftWatch:
     clock: Clock
     accounts: Accounts
     subaccounts: Subaccounts
+    redirects: Redirects
     carrier: Carrier
 
     async def look_at_numbers(self) -> int:
@@ -118,8 +121,9 @@ class DriftWatch:
             number = replace(number, number_sid=there.sid)
         differences = find_differences(there, number)
         if differences:
+            awaited = await self.redirects.keep(number, there.voice_url)
             stale_only = differences == ["fallback_url"] and number.fallback_state == "stale"
-            if not stale_only and number.drift is None:
+            if not stale_only and not awaited and number.drift is None:
                 tell_drift(number, ", ".join(differences))
             differences = find_differences(await configure(self.carrier, account, number), number)
         if differences:

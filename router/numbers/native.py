@@ -12,6 +12,7 @@ from typing import Any
 
 import phonenumbers
 
+from adapters.base import ProviderError
 from adapters.facets import NumberOrder, ShopFacet
 from adapters.portable import Copy, NativeNumber, Wiring
 from adapters.registry import Providers
@@ -70,14 +71,14 @@ class NativeShop:
             fallback=self.natives.dialling.only(client.personal_phone),
         )
         bought = await shop.buy(key.client, order)
-        return Bought(bought.e164, bought.remote_id)
+        return Bought(bought.e164, bought.remote_id, has_fallback=await _has_fallback(shop, key.client, bought, order))
 
     async def find(self, purchase: Purchase) -> Bought | None:
         key, shop = await self._open(purchase.agency_id)
         there = await shop.list_numbers(key.client)
         labelled = [number for number in there if number.label == purchase.label]
         if labelled:
-            return Bought(labelled[0].e164, labelled[0].remote_id)
+            return Bought(labelled[0].e164, labelled[0].remote_id, has_fallback=not shop.sets_fallback_later)
         if shop.labels_purchases:
             return None
         pool = self.natives.database.settings
@@ -88,7 +89,7 @@ class NativeShop:
                 f"Several new numbers are at {self._label}, and none is marked as bought here: check there, and "
                 "release those that are not needed.",
             )
-        return Bought(new[0].e164, new[0].remote_id) if new else None
+        return Bought(new[0].e164, new[0].remote_id, has_fallback=not shop.sets_fallback_later) if new else None
 
     async def give_back(self, purchase: Purchase, bought: Bought) -> None:
         key, shop = await self._open(purchase.agency_id)
@@ -107,7 +108,7 @@ class NativeShop:
             fallback_url="",
             status_url="",
             state="active",
-            fallback_state="ok",
+            fallback_state="ok" if bought.has_fallback else "stale",
             created_at=self.clock(),
             bought=True,
         )
@@ -181,6 +182,16 @@ def explain_not_sold(label: str, shop: ShopFacet[Any], country: str, area_code: 
         places = " and ".join(shop.area_codes_in) or "no country"
         return InvalidError("area_code", f"{label} lets you choose an area code in {places}, not in {country}")
     return None
+
+
+async def _has_fallback(shop: ShopFacet[Any], client: Any, bought: NativeNumber, order: NumberOrder) -> bool:
+    """Whether the number has its fallback number now. If not, a job sets it: the purchase itself has succeeded."""
+    if shop.sets_fallback_later and order.fallback is not None:
+        try:
+            await shop.assign(client, bought, order.copy, order.wiring, order.fallback)
+        except ProviderError:
+            return False
+    return True
 
 
 def _fits(number: NativeNumber, purchase: Purchase) -> bool:

@@ -1,6 +1,7 @@
 """Registrations of carrier numbers at voice providers, without which some providers take no calls to a number.
 
-A provider that takes a number over points it at itself: our addresses are written back at once, and read back.
+A provider that takes a number over points it at itself: what it wrote is kept if calls are to be redirected there, and our
+addresses are written back at once, and read back.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
-from adapters.carrier import Account, Carrier
+from adapters.carrier import Account, Carrier, CarrierNumber
 from adapters.facets import RegistrationsFacet
 from adapters.portable import Copy, Registration
 from adapters.provider import Provider
 from adapters.registry import Providers
+from crypto import Secret
 from router.accounts import REQUEST_SECONDS
 from router.clock import Clock
 from router.dialling import Dialling
@@ -22,6 +24,7 @@ from router.numbers.configuration import configure, tell_drift
 from router.numbers.credentials import CarrierCredentials, RegistrationError
 from router.numbers.former import FormerRegistrations
 from router.numbers.provider_keys import ProviderKeys, read_registration
+from router.numbers.redirects import REDIRECT, Redirects
 from router.refusals import UNCLEAR, quote
 from router.store.assistants.copies import find_usable_copy
 from router.store.numbers.checks import postpone_look
@@ -31,6 +34,7 @@ from router.store.numbers.registrations import (
     StoredRegistration,
     fail_registration,
     find_registration,
+    forget_address,
     keep_registration,
     lease_registration,
     list_registrations,
@@ -77,6 +81,7 @@ class Registrations:
     provider_keys: ProviderKeys
     credentials: CarrierCredentials
     former: FormerRegistrations
+    redirects: Redirects
     carrier: Carrier
     dialling: Dialling
     clock: Clock
@@ -179,7 +184,7 @@ class Registrations:
                 await self._keep(task, there, ours=False)  # made by the agency: fit for calls, and not ours to change
                 return
         if made is None:
-            made = await self._register(task, account)
+            made = await self._register(task, account, known)
         await self._keep(task, made, ours=True)
         emit(
             "number.registered",
@@ -196,31 +201,52 @@ class Registrations:
         if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider.name):
             raise RegistrationError(f"{number.e164} is still being removed from {task.provider.label}.", again=True)
 
-    async def _register(self, task: _Task, account: Account) -> Registration:
+    async def _register(self, task: _Task, account: Account, known: Registration | None) -> Registration:
         """The provider points the number at itself, so our addresses are written back even when it fails."""
-        credentials = await self.credentials.find(task.number, task.provider.name, account)
+        number = task.number
+        credentials = await self.credentials.find(number, task.provider.name, account)
         try:
-            return await task.at.register(task.client, task.number.e164, credentials, task.copy, task.rung)
+            made = await task.at.register(task.client, number.e164, credentials, task.copy, task.rung)
+            if made.mode == REDIRECT and (known is None or known.parts != made.parts):
+                await forget_address(self.database.settings, number.agency_id, number.e164, task.provider.name)
+                await self._have_address_written(task, account, made)
+            return made
         finally:
-            await self.write_back(account, task.number)
+            await self.write_back(account, number)
+
+    async def _have_address_written(self, task: _Task, account: Account, made: Registration) -> None:
+        """A provider that had the number already has written nothing. Raises ProviderError."""
+        if made.imported or task.provider.imports is None:
+            return
+        there = await self._find_at_carrier(account, task.number)
+        if there is None or not task.provider.imports.is_address(Secret(there.voice_url)):
+            await task.provider.imports.import_again(task.client, made)
 
     async def write_back(self, account: Account, number: Number) -> None:
-        """Write our addresses and read them back. Raises no ProviderError: a failure is drift, and is checked soon."""
+        """Keep what a provider wrote, write our addresses and read them back. Raises no ProviderError: a failure is drift,
+        and is checked soon.
+        """
         try:
-            for _ in range(_WRITES):
+            for attempt in range(_WRITES):
+                there = await self._find_at_carrier(account, number)
+                if there is not None:
+                    await self.redirects.keep(number, there.voice_url)
+                    if attempt and there.voice_url == number.voice_url:
+                        break
                 await configure(self.carrier, account, number)
-                there = await self.carrier.find_number_by_sid(account, number.number_sid, REQUEST_SECONDS)
-                if there is not None and there.voice_url == number.voice_url:
-                    break
         except ProviderError as error:
             tell_drift(number, f"voice_url: {error.kind.value}")
         # Even after a success: the provider may write once more after its answer.
         await postpone_look(self.database.settings, number.agency_id, number.e164, self.clock())
 
+    async def _find_at_carrier(self, account: Account, number: Number) -> CarrierNumber | None:
+        return await self.carrier.find_number_by_sid(account, number.number_sid, REQUEST_SECONDS)
+
     async def _keep(self, task: _Task, made: Registration, *, ours: bool) -> None:
         number = task.number
         context = registration_context(number.agency_id, number.e164, task.provider.name)
         parts = json.dumps(dict(made.parts)) if made.parts else None
+        waits = made.mode == REDIRECT
         sealed = parts and self.provider_keys.vault.keyring.seal(parts, *context)
         kept = await keep_registration(
             self.database.settings,
@@ -235,7 +261,9 @@ class Registrations:
                 assistant_id=task.copy.remote_id,
                 fallback=task.fallback,
                 key_version=task.key_version,
+                waits_for=self.redirects.describe_wait(task.provider.name, number.e164) if waits else None,
             ),
+            self.redirects.wait_until() if waits else None,
         )
         if not kept and ours:
             stray = FormerRegistration(

@@ -17,11 +17,15 @@ from router.store.tenants.clients import Client, find_client
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """A number that is there, with its id at the seller, and the fallback address that the carrier has for it."""
+    """A number that is there, with its id at the seller, and the fallback address that the carrier has for it.
+
+    `has_fallback`: a voice provider has been told the owner's phone.
+    """
 
     e164: str
     remote_id: str
     fallback_url: str = field(default="", repr=False)
+    has_fallback: bool = True
 
 
 class Shop(Protocol):

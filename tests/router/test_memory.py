@@ -102,7 +102,7 @@ class Service:
         registrations = f"{agency.path}/numbers/{quote(number, safe='')}/registrations"
         phone_number_id = state.vapi.add_phone_number(vapi, number)
         await self.ask("PUT", f"{registrations}/vapi", {"remote_id": phone_number_id})
-        await self.ask("PUT", f"{registrations}/bland", {"remote_id": at_bland, "mode": "sip"})
+        await self.ask("PUT", f"{registrations}/bland", {"remote_id": at_bland, "mode": "number"})
         return agency
 
     async def save_keys(self, agency: Agency) -> None:

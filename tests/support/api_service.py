@@ -31,9 +31,9 @@ from router.peers import Proxies, WrongTokens
 from router.routing.bulkhead import Bulkheads
 from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
-from router.routing.route import Access
+from router.routing.route import Access, Route
 from router.store.pool import Database
-from router.store.sealed import key_context
+from router.store.sealed import key_context, registration_address_context
 from router.vault import Vault
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api
 from tests.support.log_capture import captured_events
@@ -160,13 +160,19 @@ async def services(
     def open_access(agency_id: str, access: Access) -> Secret:
         return keyring.open(access.sealed_key or "", *key_context(agency_id, access.provider, access.key_version))
 
+    def open_address(route: Route, access: Access) -> Secret:
+        context = registration_address_context(route.agency_id, route.number, access.provider)
+        return keyring.open(access.target.sealed_address or "", *context)
+
     services = Services(
         database=database,
         keyring=keyring,
         fallback_keyring=Keyring.parse(new_key_entry(), derives=False),
         voice=providers,
         carrier=Twilio(http, f"{sandbox.url}/twilio"),
-        dispatcher=Dispatcher(providers, open_access, 6.0, circuits=circuits, bulkheads=bulkheads),
+        dispatcher=Dispatcher(
+            providers, open_access, 6.0, open_address=open_address, circuits=circuits, bulkheads=bulkheads
+        ),
         caps=Caps(of_caller=2, of_agency=3),
         feed=EventFeed(database, lambda: False),
         receivers=Receivers(private=True),

@@ -65,9 +65,16 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
 async def note_look(
     connection: Connection, number: Number, drift: str | None, now: datetime, next_look: datetime
 ) -> None:
-    """Save the result of a check, unless the number has been released."""
+    """Save the result of a check, unless the number has been released. While a provider's address is awaited on it, the
+    next check is a minute away.
+    """
     statement = """
-        UPDATE numbers SET drift = $3, checked_at = $4, look_after = $5 WHERE agency_id = $1 AND e164 = $2
+        UPDATE numbers n
+           SET drift = $3, checked_at = $4,
+               look_after = CASE WHEN EXISTS (SELECT FROM registrations r
+                                               WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.waits_until > $4)
+                                 THEN $4::timestamptz + interval '1 minute' ELSE $5 END
+         WHERE agency_id = $1 AND e164 = $2
     """
     await connection.execute(statement, number.agency_id, number.e164, drift, now, next_look)
 

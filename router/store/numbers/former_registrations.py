@@ -27,6 +27,7 @@ class FormerRegistration:
 FORMER: Final = columns(FormerRegistration)
 _DUE: Final = columns(FormerRegistration, "f")
 _PARAMETERS: Final = parameters(FormerRegistration)
+_KEPT_WITHOUT_KEY: Final = timedelta(days=30)
 
 
 async def keep_stray(connection: Connection, stray: FormerRegistration) -> None:
@@ -82,6 +83,31 @@ async def forget_former_registration(connection: Connection, former: FormerRegis
         DELETE FROM former_registrations WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4
     """
     await connection.execute(statement, former.agency_id, former.e164, former.provider, former.remote_id)
+
+
+async def list_others(connection: Connection, former: FormerRegistration) -> list[FormerRegistration]:
+    """The agency's other ones at the same provider."""
+    statement = f"""
+        SELECT {FORMER} FROM former_registrations
+         WHERE agency_id = $1 AND provider = $2 AND (e164, remote_id) <> ($3, $4)
+    """
+    return await fetch_rows(
+        connection, FormerRegistration, statement, former.agency_id, former.provider, former.e164, former.remote_id
+    )
+
+
+async def await_key(connection: Connection, former: FormerRegistration, now: datetime, until: datetime) -> None:
+    """The agency has no key to delete it with: it waits for one, for a month at the most."""
+    statement = """
+        WITH old AS (
+            DELETE FROM former_registrations
+             WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND dropped_at <= $5
+        )
+        UPDATE former_registrations SET look_after = $6
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND remote_id = $4 AND dropped_at > $5
+    """
+    arguments = (former.agency_id, former.e164, former.provider, former.remote_id, now - _KEPT_WITHOUT_KEY, until)
+    await connection.execute(statement, *arguments)
 
 
 async def postpone_former_registration(connection: Connection, former: FormerRegistration, until: datetime) -> None:

@@ -107,12 +107,13 @@ async def list_numbers(
         f"""
         SELECT {NUMBER},
                (SELECT coalesce(jsonb_object_agg(r.provider, jsonb_strip_nulls(
-                           jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode))), '{{}}')
+                           jsonb_build_object('remote_id', r.remote_id, 'mode', r.mode,
+                                              'waits_for', r.waits_for))), '{{}}')
                   FROM registrations r
                  WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.remote_id IS NOT NULL) AS registrations,
-               ARRAY(SELECT r.error
+               ARRAY(SELECT coalesce(r.error, r.waits_for)
                        FROM registrations r
-                      WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.error IS NOT NULL
+                      WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND coalesce(r.error, r.waits_for) IS NOT NULL
                       ORDER BY r.provider) AS problems
           FROM numbers n
          WHERE n.agency_id = $1
@@ -163,6 +164,12 @@ async def reaches_an_assistant(connection: Connection, agency_id: str, e164: str
         SELECT EXISTS (SELECT FROM numbers WHERE agency_id = $1 AND e164 = $2)
             OR EXISTS (SELECT FROM registrations WHERE agency_id = $1 AND remote_id = $2)
     """
+    return bool(await connection.fetchval(statement, agency_id, e164))
+
+
+async def is_answered_here(connection: Connection, agency_id: str, e164: str) -> bool:
+    """Whether it is the agency's, and calls to it come here: dialling it would start a loop."""
+    statement = """SELECT EXISTS (SELECT FROM numbers WHERE agency_id = $1 AND e164 = $2 AND account <> 'provider')"""
     return bool(await connection.fetchval(statement, agency_id, e164))
 
 

@@ -18,9 +18,22 @@ _LEASE: Final = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
+class GivenRegistration:
+    """The number at a provider that stands for ours, as the agency entered it. `mode`: how calls reach it, where there are
+    several ways. `waits_for`: what an address is awaited from, in a sentence for people; None where none is needed.
+    """
+
+    remote_id: str
+    mode: str | None
+    waits_for: str | None = None
+    waits_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRegistration:
     """`assistant_id` and `fallback` are the settings of a registration of ours, made with `key_version`.
 
+    `sealed_address`: where calls are redirected; `waits_for`: a sentence for people, while it is not known yet.
     `interrupted`: the last work on it has not been finished, so something of ours may be there.
     """
 
@@ -35,6 +48,8 @@ class StoredRegistration:
     fallback: str | None = None
     key_version: int | None = None
     error: str | None = None
+    sealed_address: str | None = field(default=None, repr=False)
+    waits_for: str | None = None
     interrupted: bool = field(default=False, metadata=sql("t.leased_until IS NOT NULL"))
 
 
@@ -42,18 +57,47 @@ _REGISTRATIONS: Final = f"""SELECT {columns(StoredRegistration, "r")} FROM regis
 
 
 async def save_registration(
-    connection: Connection, agency_id: str, e164: str, provider: str, remote_id: str, mode: str | None
+    connection: Connection, agency_id: str, e164: str, provider: str, given: GivenRegistration
 ) -> None:
-    """One entered by the agency: we never change or delete it, unlike the one of ours that it replaces."""
-    await _keep_former(connection, agency_id, e164, provider)
-    statement = """
-        INSERT INTO registrations (agency_id, e164, provider, remote_id, mode)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (agency_id, e164, provider) DO UPDATE
-           SET remote_id = EXCLUDED.remote_id, mode = EXCLUDED.mode, state = 'registered', ours = false, error = NULL,
-               sealed_parts = NULL, assistant_id = NULL, fallback = NULL, key_version = NULL, leased_until = NULL
+    """One entered by the agency: we never change or delete it, unlike the one of ours that it replaces. If it is the one
+    that we made, only its mode changes. An address that is known is kept.
     """
-    await connection.execute(statement, agency_id, e164, provider, remote_id, mode)
+    await _keep_former(connection, agency_id, e164, provider, but=given.remote_id)
+    statement = """
+        INSERT INTO registrations AS r (agency_id, e164, provider, remote_id, mode, waits_for, waits_until)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (agency_id, e164, provider) DO UPDATE
+           SET remote_id = $4, mode = $5, state = 'registered', error = NULL,
+               sealed_address = CASE WHEN $6::text IS NOT NULL THEN r.sealed_address END,
+               waits_for = CASE WHEN r.sealed_address IS NULL THEN $6 END,
+               waits_until = CASE WHEN r.sealed_address IS NULL THEN $7::timestamptz END,
+               ours = r.ours AND r.remote_id IS NOT DISTINCT FROM $4,
+               sealed_parts = CASE WHEN r.remote_id = $4 THEN r.sealed_parts END,
+               assistant_id = CASE WHEN r.remote_id = $4 THEN r.assistant_id END,
+               fallback = CASE WHEN r.remote_id = $4 THEN r.fallback END,
+               key_version = CASE WHEN r.remote_id = $4 THEN r.key_version END,
+               leased_until = CASE WHEN r.remote_id = $4 THEN r.leased_until END
+    """
+    arguments = (given.remote_id, given.mode, given.waits_for, given.waits_until)
+    await connection.execute(statement, agency_id, e164, provider, *arguments)
+
+
+async def save_address(connection: Connection, agency_id: str, e164: str, provider: str, sealed: str) -> bool:
+    """The address to which calls are redirected. False: the number has no registration that would use it."""
+    statement = """
+        UPDATE registrations SET sealed_address = $4, waits_for = NULL, waits_until = NULL
+         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND (mode IS NULL OR mode = 'redirect')
+        RETURNING e164
+    """
+    return await returns_row(connection, statement, agency_id, e164, provider, sealed)
+
+
+async def forget_address(connection: Connection, agency_id: str, e164: str, provider: str) -> None:
+    """It no longer works."""
+    statement = (
+        """UPDATE registrations SET sealed_address = NULL WHERE agency_id = $1 AND e164 = $2 AND provider = $3"""
+    )
+    await connection.execute(statement, agency_id, e164, provider)
 
 
 async def find_registration(
@@ -91,14 +135,18 @@ async def lease_registration(connection: Connection, agency_id: str, e164: str, 
     return await returns_row(connection, statement, agency_id, e164, provider, now, now + _LEASE)
 
 
-async def keep_registration(connection: Connection, registration: StoredRegistration) -> bool:
+async def keep_registration(
+    connection: Connection, registration: StoredRegistration, waits_until: datetime | None = None
+) -> bool:
     """Save what was made at the provider. False: the number was deleted meanwhile, or the agency entered another one."""
     return await returns_row(
         connection,
         """
         UPDATE registrations
            SET remote_id = $4, mode = $5, sealed_parts = $6, assistant_id = $7, fallback = $8, key_version = $9,
-               ours = $10, state = 'registered', error = NULL, leased_until = NULL
+               ours = $10, state = 'registered', error = NULL, leased_until = NULL,
+               waits_for = CASE WHEN sealed_address IS NULL THEN $11 END,
+               waits_until = CASE WHEN sealed_address IS NULL THEN $12::timestamptz END
          WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND ours
         RETURNING e164
         """,
@@ -112,6 +160,8 @@ async def keep_registration(connection: Connection, registration: StoredRegistra
         registration.fallback,
         registration.key_version,
         registration.ours,
+        registration.waits_for,
+        waits_until,
     )
 
 
@@ -192,13 +242,21 @@ async def list_unregistered(
     return [tuple(row) for row in await connection.fetch(statement, providers, now, limit)]
 
 
-async def _keep_former(connection: Connection, agency_id: str, e164: str | None, provider: str | None) -> None:
+async def list_connected(connection: Connection, agency_id: str, provider: str) -> list[StoredRegistration]:
+    """Registrations of ours that may need a connected account there."""
+    statement = f"""{_REGISTRATIONS} WHERE r.agency_id = $1 AND r.provider = $2 AND r.sealed_parts IS NOT NULL"""
+    return await fetch_rows(connection, StoredRegistration, statement, agency_id, provider)
+
+
+async def _keep_former(
+    connection: Connection, agency_id: str, e164: str | None, provider: str | None, but: str | None = None
+) -> None:
     statement = f"""
         INSERT INTO former_registrations ({FORMER}, look_after)
         SELECT {FORMER}, '-infinity'
           FROM registrations
          WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3)
-           AND ours AND remote_id IS NOT NULL
+           AND ours AND remote_id IS NOT NULL AND ($4::text IS NULL OR remote_id <> $4)
         ON CONFLICT DO NOTHING
     """
-    await connection.execute(statement, agency_id, e164, provider)
+    await connection.execute(statement, agency_id, e164, provider, but)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.base import ErrorKind, KeyCheck, NumberHandoff, OpenedTarget, RedirectHandoff, SipHandoff, Target
-from adapters.bland.address import is_import_address
+from adapters.bland.imports import is_import_address
 from adapters.http import Http
 from adapters.provider import Provider
 from crypto.secret import Secret

@@ -53,13 +53,13 @@ async def test_a_number_is_uploaded_and_points_at_bland_from_then_on(
     bland: Provider[Any], org: BlandOrg, account: Account, credentials: Credentials
 ):
     registration = await register(bland, credentials)
-    assert (registration.remote_id, registration.mode) == (NUMBER, "sip")
+    assert (registration.remote_id, registration.mode, registration.imported) == (NUMBER, "redirect", True)
     assert org.accounts == {registration.parts["encrypted_key"]: account.sid}
     at_twilio = account.number_called(NUMBER)
     assert at_twilio is not None
-    assert at_twilio["voice_url"].startswith("https://server.aws.dc8.bland.ai/incoming?")
+    assert bland.imports.is_address(Secret(at_twilio["voice_url"]))
     assert {name: org.numbers[NUMBER][name] for name in NEUTRAL} == dict(NEUTRAL), "a caller can leave a message"
-    assert org.numbers[NUMBER]["fallback_number"] is None, "Bland would send all calls there"
+    assert org.numbers[NUMBER]["fallback_number"] == OWNER, "who rings in Bland's maintenance windows"
 
 
 async def test_what_opens_the_account_shows_in_no_print(bland: Provider[Any], org: BlandOrg, credentials: Credentials):
@@ -110,7 +110,7 @@ async def test_a_number_that_is_there_already_keeps_its_assistant_and_gets_a_new
 ):
     first = await register(bland, credentials)
     await bland.assistants.put_copy(bland.open(KEY, LIMIT), ACME, WIRING, None, [first])
-    assert await bland.registrations.find(bland.open(KEY, LIMIT), NUMBER) == Registration(NUMBER, "sip")
+    assert await bland.registrations.find(bland.open(KEY, LIMIT), NUMBER) == Registration(NUMBER, "redirect")
     again = await register(bland, credentials)
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
     await bland.assistants.put_copy(bland.open(KEY, LIMIT), PLAIN, WIRING, None, [again])
@@ -160,7 +160,82 @@ async def test_a_registration_without_an_assistant_takes_messages(
     assert org.numbers[NUMBER]["prompt"] == ACME.prompt
     await bland.registrations.assign(bland.open(KEY, LIMIT), registration, None, OWNER)
     assert org.numbers[NUMBER]["prompt"] == NEUTRAL["prompt"]
-    assert org.numbers[NUMBER]["fallback_number"] is None
+    assert org.numbers[NUMBER]["fallback_number"] == OWNER
+
+
+BY_PATHWAY = dict.fromkeys(("prompt", "first_sentence", "dynamic_data", "tools", "transfer_list")) | {
+    "pathway_id": "p1"
+}
+
+
+@pytest.mark.parametrize("made", [{}, {"prompt": "Mine"}, BY_PATHWAY, {"persona_id": "x"}])
+async def test_the_fallback_number_follows_the_owners_phone_and_changes_nothing_else(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials, made: dict[str, Any]
+):
+    registration = await register(bland, credentials)
+    org.numbers[NUMBER].update(made)
+    for phone in ("+14155550191", None, OWNER):
+        before = dict(org.numbers[NUMBER])
+        await bland.registrations.assign(bland.open(KEY, LIMIT), registration, Copy(None), phone)
+        assert org.numbers[NUMBER] == before | {"fallback_number": phone}
+
+
+async def test_a_number_without_a_prompt_gets_one_with_its_fallback_and_a_persona_stays(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
+    registration = await register(bland, credentials)
+    org.numbers[NUMBER].update(prompt=None, persona_id="persona", fallback_number=None)
+    await bland.registrations.assign(bland.open(KEY, LIMIT), registration, Copy(None), OWNER)
+    assert (org.numbers[NUMBER]["prompt"], org.numbers[NUMBER]["fallback_number"]) == (None, None)
+
+
+async def test_calls_are_dialled_by_sip_only_if_bland_says_that_the_number_is_attached(
+    bland: Provider[Any], box: RunningSandbox, org: BlandOrg, credentials: Credentials
+):
+    client = bland.open(KEY, LIMIT)
+    assert (await register(bland, credentials)).mode == "redirect"
+    assert await bland.imports.is_attached(client, NUMBER) is False
+    box.state.bland.attach(org, NUMBER)
+    assert (await register(bland, credentials)).mode == "sip"
+    assert await bland.imports.is_attached(client, NUMBER) is True
+    org.sip_enabled = False
+    assert (await register(bland, credentials)).mode == "redirect"
+    assert await bland.imports.is_attached(client, NUMBER) is False
+    org.sip_enabled = True
+    assert await bland.imports.is_attached(client, SECOND) is False, "it is not there"
+    box.state.faults.set("bland", {"fault": "503", "operation": "all"})
+    assert await bland.imports.is_attached(client, NUMBER) is None
+
+
+async def test_an_import_is_made_again_unless_people_have_set_the_number_up(
+    bland: Provider[Any], org: BlandOrg, account: Account, credentials: Credentials
+):
+    client, at_twilio = bland.open(KEY, LIMIT), account.number_called(NUMBER)
+    assert at_twilio is not None
+    registration = await register(bland, credentials)
+    at_twilio["voice_url"] = OURS
+    assert not (await register(bland, connected(credentials, registration))).imported
+    assert at_twilio["voice_url"] == OURS, "Bland writes nothing for a number that it has"
+    assert await bland.imports.import_again(client, registration)
+    assert bland.imports.is_address(Secret(at_twilio["voice_url"]))
+    assert org.numbers[NUMBER]["fallback_number"] == OWNER
+    at_twilio["voice_url"] = OURS
+    org.numbers[NUMBER].update(prompt="Written by hand")
+    assert not await bland.imports.import_again(client, registration)
+    assert (at_twilio["voice_url"], org.numbers[NUMBER]["prompt"]) == (OURS, "Written by hand")
+
+
+async def test_an_account_that_no_number_needs_is_disconnected_once_and_again(
+    bland: Provider[Any], org: BlandOrg, credentials: Credentials
+):
+    first = await register(bland, credentials)
+    second = await register(bland, connected(credentials, first), SECOND)
+    assert bland.imports.is_same_account(first, second)
+    assert not bland.imports.is_same_account(first, Registration(NUMBER))
+    for _ in range(2):
+        await bland.imports.disconnect(bland.open(KEY, LIMIT), first)
+        assert not org.accounts
+    await bland.imports.disconnect(bland.open(KEY, LIMIT), Registration(NUMBER))
 
 
 async def test_a_registration_that_is_gone_cannot_be_assigned(bland: Provider[Any], org: BlandOrg):

@@ -232,7 +232,7 @@ async def test_registrations_stand_beside_the_number(api, agency):
     assert bland == {"remote_id": "+15005550199", "mode": "number"}
     assert (await api.get(path))["registrations"] == {"vapi": {"remote_id": "pn-1"}, "bland": bland}
     await api.put(f"{path}/registrations/bland", {"remote_id": "+15005550199"})
-    assert (await api.get(path))["registrations"]["bland"]["mode"] == "sip"
+    assert (await api.get(path))["registrations"]["bland"]["mode"] == "number"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ async def test_what_opens_the_account_is_nowhere_in_plain(market, services, at_b
     rows = await services.database.settings.fetch("SELECT r::text AS whole FROM registrations r")
     jobs = await services.database.settings.fetch("SELECT q::text AS whole FROM pgqueuer q")
     kept = json.dumps([row["whole"] for row in (*rows, *jobs)])
-    told = json.dumps(captured_events, default=str)
+    told = captured_events.text()
     shown = json.dumps(await market.numbers())
     assert len(rows) == len(NUMBERS)
     for secret in (encrypted_key, OWN_TOKEN, BLAND_KEY):

@@ -81,6 +81,27 @@ async def test_retell_is_given_the_agent_the_fallback_number_and_the_webhook(mar
     assert number["nickname"].startswith("callrouter purchase_")
 
 
+async def test_bland_is_given_the_fallback_number_after_the_purchase_and_whenever_it_changes(market):
+    shop = await open_shop(market, "bland")
+    bought = await shop.buy()
+    client = f"{market.agency.path}/clients/{market.client['id']}"
+    assert shop.org.numbers[bought["e164"]]["fallback_number"] == OWNER
+    for phone in ("+14155550189", None):
+        await market.api.patch(client, {"personal_phone": phone, "routing": {"on_failure": "voicemail"}})
+        assert shop.org.numbers[bought["e164"]]["fallback_number"] == phone
+
+
+async def test_a_fallback_number_that_bland_did_not_take_is_set_by_a_job(market):
+    shop = await open_shop(market, "bland")
+    market.sandbox.state.faults.set("bland", {"fault": "503", "operation": "assistants"})
+    bought = await shop.buy()
+    assert (bought["fallback"], shop.org.numbers[bought["e164"]]["fallback_number"]) == ("stale", None)
+    market.sandbox.state.faults.clear()
+    await market.services.areas.number_jobs.tidy_registrations()
+    assert shop.org.numbers[bought["e164"]]["fallback_number"] == OWNER
+    assert (await market.api.get(number_path(market.agency, bought["e164"])))["fallback"] == "ok"
+
+
 async def test_without_an_assistant_nothing_is_bought(market, api):
     await api.put(f"{market.agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
     problem = await market.refused(carrier="retell")

@@ -28,7 +28,8 @@ CREATE INDEX numbers_to_look_at ON numbers (look_after NULLS FIRST) WHERE carrie
 
 -- Made by us (`ours`) or given. `state`: registered, pending or failed. `sealed_parts` may hold a secret. `assistant_id`
 -- and `fallback` are what it was given, with that version of the key. `sealed_address`: what the provider's import wrote
--- on the number, in mode redirect.
+-- on the number, in mode redirect; `waits_for` says that it is not there yet, and the number is checked every minute for it
+-- until `waits_until`.
 CREATE TABLE registrations (
     agency_id      text NOT NULL,
     e164           text NOT NULL,
@@ -40,6 +41,8 @@ CREATE TABLE registrations (
     ours           boolean NOT NULL DEFAULT false,
     sealed_parts   text,
     sealed_address text,
+    waits_for      text,
+    waits_until    timestamptz,
     assistant_id   text,
     fallback       text,
     key_version    integer,
@@ -48,8 +51,8 @@ CREATE TABLE registrations (
     FOREIGN KEY (agency_id, e164) REFERENCES numbers (agency_id, e164) ON DELETE CASCADE
 );
 
--- Registrations of ours that are no longer needed, until they are deleted at the provider. `sealed_parts` stay bound to
--- the registration that they were sealed for.
+-- Registrations of ours that are no longer needed, until they are deleted at the provider, together with the account that
+-- was connected for them. `sealed_parts` stay bound to the registration that they were sealed for.
 CREATE TABLE former_registrations (
     agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     e164         text NOT NULL,
@@ -58,6 +61,7 @@ CREATE TABLE former_registrations (
     mode         text,
     sealed_parts text,
     look_after   timestamptz NOT NULL,
+    dropped_at   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (agency_id, e164, provider, remote_id)
 );
 CREATE INDEX former_registrations_to_do ON former_registrations (look_after);

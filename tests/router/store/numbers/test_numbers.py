@@ -15,7 +15,7 @@ from router.store.numbers.numbers import (
     list_numbers,
     want_fallback,
 )
-from router.store.numbers.registrations import save_registration
+from router.store.numbers.registrations import GivenRegistration, save_registration
 from router.store.tenants.agencies import Agency, insert_agency
 from router.store.tenants.clients import Client, delete_client, insert_client
 
@@ -79,7 +79,7 @@ async def test_an_outdated_fallback_is_not_confirmed(pool):
 
 async def test_a_number_is_deleted_with_its_client_and_its_registrations_with_it(pool):
     await claim_number(pool, NUMBER)
-    await save_registration(pool, "agency_a", NUMBER.e164, "vapi", "pn-1", None)
+    await save_registration(pool, "agency_a", NUMBER.e164, "vapi", GivenRegistration("pn-1", None))
     (number,) = await list_numbers(pool, "agency_a")
     assert number.registrations == {"vapi": {"remote_id": "pn-1"}}
     assert await delete_client(pool, "agency_a", "client_a")

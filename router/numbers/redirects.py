@@ -1,0 +1,52 @@
+"""The addresses that providers' imports write on carriers' numbers: kept, sealed, as the way to hand calls over.
+
+A provider may write its address late. What stands on the number until then is ours, so only an address that the provider
+itself recognises is kept. The check of the carrier's configuration looks for it, every minute for a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapters.registry import Providers
+from crypto import Keyring, Secret
+from router.clock import Clock
+from router.store.numbers.numbers import Number
+from router.store.numbers.registrations import save_address
+from router.store.pool import Database
+from router.store.sealed import registration_address_context
+
+REDIRECT: Final = "redirect"
+_WATCHED_FOR: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Redirects:
+    database: Database
+    providers: Providers
+    keyring: Keyring
+    clock: Clock
+
+    async def keep(self, number: Number, voice_url: str) -> bool:
+        """Keep the number's address at the carrier if a provider wrote it, for calls to be redirected there."""
+        url = Secret(voice_url)
+        for name, provider in self.providers.items():
+            if provider.imports is None or not provider.imports.is_address(url):
+                continue
+            sealed = self.keyring.seal(url, *registration_address_context(number.agency_id, number.e164, name))
+            if await save_address(self.database.settings, number.agency_id, number.e164, name, sealed):
+                return True
+        return False
+
+    def describe_wait(self, provider: str, e164: str) -> str:
+        """For people, while the address is not there."""
+        label = self.providers.label(provider)
+        return (
+            f"{label} has not written its address on {e164} at Twilio yet, and takes no calls to it until then. It is"
+            f" looked for by itself; if it stays away, delete the number at {label} and import it again."
+        )
+
+    def wait_until(self) -> datetime:
+        return self.clock() + _WATCHED_FOR
