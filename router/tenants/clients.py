@@ -84,7 +84,7 @@ class Clients:
                 changed = replace(changed, notify_email_problem=None)
             await update_client(change.connection, changed)
             await self.wanted.want_client(change.connection, changed)
-            if make_fallback(client, "") != make_fallback(changed, ""):
+            if _has_another_fallback(client, changed):
                 await self.fallbacks.note_stale(change.connection, changed)
             numbers = await list_numbers(change.connection, agency_id, client_id=client.id)
             await change.record("client.changed", client.id)
@@ -154,3 +154,8 @@ def _store(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "routing" in stored:
         stored["routing"] = (stored["routing"] or RoutingSettings()).model_dump(mode="json", by_alias=True)
     return stored
+
+
+def _has_another_fallback(before: Client, after: Client) -> bool:
+    """At the carrier, or at a provider that sold a number: it knows the owner's phone, whatever the routing says."""
+    return before.personal_phone != after.personal_phone or make_fallback(before, "") != make_fallback(after, "")
