@@ -10,10 +10,14 @@ from crypto import Secret
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """`public_url` and `fallback_url` (the base of the static fallback's address) do not end with a slash."""
+    """`public_url` and `fallback_url` (the base of the static fallback's address) do not end with a slash.
+
+    `configured`: the operator has set `public_url`.
+    """
 
     public_url: str
     fallback_url: str
+    configured: bool = True
 
     @property
     def voice(self) -> str:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from router.own_address import SETTING, WHAT_TO_DO, WHAT_WAITS, OwnAddress
 from router.store.pool import Database
 from router.telemetry import metrics
 
@@ -41,10 +42,11 @@ class ServiceHealth:
         self.draining = False
         self._database: Database | None = None
         self._memory: Sized = ()
+        self._address: OwnAddress | None = None
 
-    def watch(self, database: Database, memory: Sized) -> None:
+    def watch(self, database: Database, memory: Sized, address: OwnAddress) -> None:
         """Ask these from now on."""
-        self._database, self._memory = database, memory
+        self._database, self._memory, self._address = database, memory, address
 
     async def database(self) -> Check:
         """Run a cheap query. If it raises or hangs, the database counts as lost."""
@@ -52,6 +54,12 @@ class ServiceHealth:
             return Check(ok=False, detail="not connected yet")
         await self._database.calls.fetchval("SELECT 1")
         return Check(ok=True, detail="answers")
+
+    def public_address(self) -> Check:
+        """Whether our public address is the database's."""
+        if self._address is None or self._address.differing is None:
+            return Check(ok=True, detail="as in the database")
+        return Check(ok=False, detail=f"{SETTING} is not the address in the database. {WHAT_WAITS}: {WHAT_TO_DO}")
 
     def remembered_routes(self) -> int:
         """How many numbers could be answered without a database."""
@@ -87,16 +95,17 @@ async def _live(_request: Request) -> Response:
 
 def _judge(state: ServiceHealth, database: Check) -> tuple[str, dict[str, dict[str, str]]]:
     phase = "starting" if state.starting else "draining" if state.draining else "serving"
-    remembered = state.remembered_routes()
+    remembered, address = state.remembered_routes(), state.public_address()
     checks = {
         "service": _describe(Check(phase == "serving", phase)),
         "database": _describe(database),
         "remembered_routes": _describe(Check(remembered > 0 or database.ok, str(remembered))),
+        "public_address": _describe(address),
     }
     if phase != "serving":
         return "unavailable", checks
     if database.ok:
-        return "ok", checks
+        return "ok" if address.ok else "degraded", checks
     return "degraded" if remembered else "unavailable", checks
 
 

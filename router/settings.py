@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
@@ -38,6 +38,9 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
+_STANDARD_PORTS: Final = {"http": 80, "https": 443}
+
+
 def _base_url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -53,7 +56,8 @@ def _base_url(value: str) -> str:
         raise ValueError(f"must have {_LONGEST_BASE_URL} characters at most")
     if "_" in parts.hostname:
         raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
-    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+    standard = f":{_STANDARD_PORTS[parts.scheme]}"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(standard)}{parts.path.rstrip('/')}"
 
 
 def _has_good_port(parts: SplitResult) -> bool:

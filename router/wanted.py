@@ -23,7 +23,14 @@ from router.addresses import Addresses
 from router.jobs import enqueue_fresh
 from router.store.assistants.copies import has_assistant
 from router.store.assistants.leftovers import hurry_leftovers, leave_copies
-from router.store.assistants.places import Place, list_own_copies, list_synced_providers, start_sync, stop_sync
+from router.store.assistants.places import (
+    Place,
+    list_own_copies,
+    list_synced_providers,
+    retry_links,
+    start_sync,
+    stop_sync,
+)
 from router.store.assistants.syncs import Which, fail_pending, want_copies
 from router.store.keys.versions import StoredKey, find_key_in_use, list_keys_in_use
 from router.store.numbers.registrations import drop_registrations
@@ -142,6 +149,13 @@ class WantedAssistants:
     async def want_outdated(self, connection: Connection, agency_id: str, provider: str) -> None:
         """Our address or our way of writing definitions may have changed, without a change by the agency."""
         await self._want_again(connection, agency_id, provider, "outdated")
+
+    async def want_moved(self, connection: Connection, agency_id: str, provider: str) -> None:
+        """Our address has changed: what has the former one is written again, and what failed is tried again."""
+        key = await find_key_in_use(connection, agency_id, provider)
+        if key is not None and self.places.keep(provider):
+            await retry_links(connection, self.places.of(key))
+        await self._want_again(connection, agency_id, provider, "faulty")
 
     async def _want_again(self, connection: Connection, agency_id: str, provider: str, which: Which) -> None:
         key = await find_key_in_use(connection, agency_id, provider)

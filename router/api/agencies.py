@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from adapters.provider import Declaration
 from adapters.registry import Declarations
-from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, Page
 from router.api.route import OperatorRoute, problems, resource
 from router.fields import LEFT_OUT, Change, Email, Input, Name, Output, QueryE164, WholeNumber, distinct
@@ -135,6 +135,7 @@ async def change_agency(agency: OwnAgency, body: AgencyChange, author: By, agenc
 @operators.delete(
     _ONE,
     summary="Delete an agency with everything it has",
+    dependencies=OUTSIDE,
     status_code=204,
     responses=problems("provider-unreachable"),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Path, Request
 
 from router.api.idempotency import KEY_PATTERN, Claim
+from router.own_address import OwnAddress
 from router.store.changes import Author
 from router.store.pool import Connection, Database
 
@@ -26,6 +27,15 @@ def Use(kind: Any) -> Any:  # noqa: N802 - stands in annotations, as Depends doe
 async def _find_pool(request: Request) -> Connection:
     database: Database = request.app.state.parts[Database]
     return database.settings
+
+
+async def _refuse_while_moving(request: Request) -> None:
+    address: OwnAddress = request.app.state.parts[OwnAddress]
+    address.require_present()
+
+
+OUTSIDE: Final = [Depends(_refuse_while_moving)]
+"""For operations that change something at Twilio or a provider: a conflict while it is open whether that is ours."""
 
 
 Pool = Annotated[Connection, Depends(_find_pool)]

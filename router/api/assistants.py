@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
 from adapters.registry import Declarations
-from router.api.asking import By, OwnAgency, Use
+from router.api.asking import OUTSIDE, By, OwnAgency, Use
 from router.api.clients import ClientId
 from router.api.keys import SyncReply
 from router.api.route import problems, resource
@@ -168,6 +168,7 @@ def _add_links(router: APIRouter, provider: str, label: str) -> None:
     @router.put(
         path,
         summary=f"Link an assistant that exists at {label}",
+        dependencies=OUTSIDE,
         response_model=AssistantReply,
         responses=problems("no-key", "key-rejected", "provider-unreachable"),
     )

@@ -10,7 +10,7 @@ import fastapi
 from fastapi import Path
 from pydantic import Field
 
-from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
 from router.callers import read_caller
@@ -102,6 +102,7 @@ async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, An
 @router.delete(
     _PATH + "/{call}",
     summary="Delete a call with its transcript and messages",
+    dependencies=OUTSIDE,
     status_code=204,
     responses=problems("provider-unreachable"),
 )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Path
 from pydantic import Field
 
-from router.api.asking import By, Document, OwnAgency, Pool, Use
+from router.api.asking import OUTSIDE, By, Document, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import LARGE_BODY_LIMIT, problems, resource
 from router.definitions import AssistantDefinition, RoutingSettings
@@ -142,7 +142,11 @@ async def change_client(
 
 
 @router.delete(
-    _ONE, summary="Delete a client with its numbers", status_code=204, responses=problems("provider-unreachable")
+    _ONE,
+    summary="Delete a client with its numbers",
+    dependencies=OUTSIDE,
+    status_code=204,
+    responses=problems("provider-unreachable"),
 )
 async def delete_client(agency: OwnAgency, client: ClientId, author: By, clients: Work) -> None:
     """Its numbers are released first, as if each were deleted: those bought here are given back."""

@@ -13,7 +13,7 @@ from pydantic import Field, create_model, model_validator
 from adapters.provider import RegistrationForm
 from adapters.registry import Declarations
 from router.accounts import CARRIER
-from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import problems, resource
 from router.fields import E164, AreaCode, Country, HiddenAddress, Input, Output, Query, RemoteId, misplaced
@@ -144,7 +144,13 @@ class NumberReply(Output):
     registrations: Annotated[
         dict[str, RegistrationReply], Field(description="By provider: the number's registration there")
     ]
-    state: Annotated[Literal["pending", "active"], Field(description="active: the carrier sends its calls here")]
+    state: Annotated[
+        Literal["pending", "active", "elsewhere"],
+        Field(
+            description="active: the carrier sends its calls here; elsewhere: it belongs to the database that this one is a "
+            "copy of"
+        ),
+    ]
     fallback: Annotated[
         Literal["ok", "stale"],
         Field(
@@ -223,7 +229,11 @@ async def show_number(agency: OwnAgency, e164: NumberInPath, numbers: Work) -> s
 
 
 @router.patch(
-    _ONE, summary="Give a number to another client", response_model=NumberReply, responses=problems(*_TROUBLE)
+    _ONE,
+    summary="Give a number to another client",
+    dependencies=OUTSIDE,
+    response_model=NumberReply,
+    responses=problems(*_TROUBLE),
 )
 async def move_number(
     agency: OwnAgency, e164: NumberInPath, body: NumberChange, author: By, numbers: Work
@@ -234,6 +244,7 @@ async def move_number(
 @router.delete(
     _ONE,
     summary="Release a number",
+    dependencies=OUTSIDE,
     status_code=204,
     responses=problems("key-rejected", "provider-unreachable"),
 )
@@ -289,6 +300,7 @@ def number_router(voice: Declarations) -> APIRouter:
     router.post(
         _PATH,
         summary="Buy a number, or take over one that exists",
+        dependencies=OUTSIDE,
         status_code=201,
         response_model=NumberReply,
         responses=problems("number-not-found", "rate-limited", *_TROUBLE),

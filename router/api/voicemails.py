@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
 from adapters.carrier import RecordingPart
-from router.api.asking import By, OwnAgency, Pool, Use
+from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
 from router.api.calls import CallerNumber
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import DownloadRoute, problems, resource
@@ -79,7 +79,9 @@ async def play_voicemail(
     return StreamingResponse(_pass_on(playback.parts), playback.head.status, headers, _AUDIO)
 
 
-@router.delete(_ONE, summary="Delete a message, also at the carrier", status_code=204, responses=_TROUBLE)
+@router.delete(
+    _ONE, summary="Delete a message, also at the carrier", dependencies=OUTSIDE, status_code=204, responses=_TROUBLE
+)
 async def delete_voicemail(
     agency: OwnAgency, voicemail: VoicemailId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
 ) -> None:

@@ -33,6 +33,7 @@ from router.mail import Confirmations
 from router.messages.mail import MessageMail
 from router.messages.recordings import Recordings
 from router.messages.retention import Retention
+from router.moving import Moving
 from router.numbers.buying import Purchases
 from router.numbers.carrier_shop import CarrierShop
 from router.numbers.changing import NumberChanges
@@ -52,6 +53,7 @@ from router.numbers.release import Release
 from router.numbers.shops import Shops
 from router.numbers.subaccounts import Subaccounts
 from router.numbers.taking_over import TakingOver
+from router.own_address import OwnAddress
 from router.routing.dispatch import Dispatcher
 from router.store.changes import Changes
 from router.store.pool import Database
@@ -67,6 +69,7 @@ class Areas:
     """For the composition root and tests. Code that needs one of these gets that one, never the whole."""
 
     accounts: Accounts
+    address: OwnAddress
     agencies: Agencies
     changes: Changes
     client_assistants: ClientAssistants
@@ -81,6 +84,7 @@ class Areas:
     keys: Keys
     market: Market
     message_mail: MessageMail
+    moving: Moving
     number_changes: NumberChanges
     number_jobs: NumberJobs
     plans: SwitchPlans
@@ -110,6 +114,7 @@ def make_areas(
     clock: Clock,
 ) -> Areas:
     names = tuple(providers)
+    address = OwnAddress(database, addresses.public_url, addresses.configured, clock)
     changes = Changes(database, clock)
     accounts, provider_keys = Accounts(database.settings, vault, platform), ProviderKeys(database, vault, providers)
     wirings = Wirings(vault, addresses)
@@ -146,6 +151,7 @@ def make_areas(
         clock=clock,
         natives=natives,
         accounts=accounts,
+        address=address,
     )
     release = Release(
         database=database,
@@ -155,6 +161,7 @@ def make_areas(
         carrier=carrier,
         provider_keys=provider_keys,
         providers=providers,
+        address=address,
     )
     carrier_shop = CarrierShop(database, accounts, subaccounts, carrier, fallback_urls, clock)
     shops = Shops(
@@ -166,12 +173,14 @@ def make_areas(
     drift = DriftWatch(database, clock, accounts, subaccounts, redirects, carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
+    sync_work = SyncWork(sites, registrations, wanted)
     removal = Removal(sites, registrations)
     confirmations = Confirmations(changes, vault.keyring, addresses, clock)
     checks = KeyChecks(providers=providers, carrier=carrier, vault=vault)
     views = KeyViews(database, wirings, providers)
     return Areas(
         accounts=accounts,
+        address=address,
         agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, removal, confirmations),
         changes=changes,
         client_assistants=ClientAssistants(changes, sites, wanted, providers),
@@ -186,6 +195,7 @@ def make_areas(
         keys=Keys(changes, vault, providers, checks, platform, wanted, release, views),
         market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
+        moving=Moving(database, addresses, drift, fallbacks, sync_work, wanted, clock),
         number_changes=NumberChanges(
             changes, fallback_urls, fallbacks, release, wanted, dialling, redirects, provider_keys
         ),
@@ -196,7 +206,7 @@ def make_areas(
         registrations=registrations,
         retention=retention,
         subaccounts=subaccounts,
-        sync_work=SyncWork(sites, registrations, wanted),
+        sync_work=sync_work,
         taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
         webhook_tokens=WebhookTokens(changes, vault.keyring, wanted, views),
         tokens=Tokens(changes),
@@ -233,6 +243,7 @@ def api_parts(
         Endpoints(areas.changes, keyring, receivers),
         Previews(database, providers, dispatcher, caps, clock),
         Replies(database, keyring, clock),
+        areas.address,
         database,
         feed,
     )

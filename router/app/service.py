@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -28,6 +28,7 @@ from router.mail import Letters, Mailer, read_smtp_url
 from router.peers import Proxies, WrongTokens
 from router.settings import Settings, reveal
 from router.store.events.feed import CHANNEL as CALL_EVENTS
+from router.store.guard import DatabaseAwayError
 from router.store.notices import Notices
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit
@@ -37,6 +38,7 @@ from router.webhooks.verify import Verifier
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 MEMORY_SECONDS: Final = 15.0
+ADDRESS_SECONDS: Final = 15.0
 EARLY_ENDS_SECONDS: Final = 2.0
 KEY_NOTES_SECONDS: Final = 1.0
 REFUSALS_SECONDS: Final = 5.0
@@ -65,6 +67,7 @@ class Service:
         """Run everything beside the requests. Without `jobs`, background jobs are left to other processes."""
         async with self.outside.opened(self.settings.dsn):
             await self.keeper.load()
+            await self._look_at_address()
             try:
                 async with _going_on(self._tasks(jobs=jobs)):
                     yield
@@ -77,12 +80,18 @@ class Service:
     async def doing_jobs(self) -> AsyncIterator[None]:
         """For a process that takes no calls."""
         async with self.outside.opened(self.settings.dsn):
+            await self._look_at_address()
             yield
+
+    async def _look_at_address(self) -> None:
+        with suppress(DatabaseAwayError):
+            await self.outside.guard.ask(self.areas.address.look)
 
     def _tasks(self, *, jobs: bool) -> dict[str, Work]:
         dsn = self.settings.direct_dsn
         tasks: dict[str, Work] = {
             "memory": _every(MEMORY_SECONDS, self.keeper.exchange),
+            "public-address": _every(ADDRESS_SECONDS, self.areas.address.look),
             "notices": Notices(dsn, self._hear_of_change).run,
             "call-events": Notices(dsn, self.outside.feed.hear, CALL_EVENTS).run,
             "early-ends": _every(EARLY_ENDS_SECONDS, self.calls.closer.carry_out_early_ends),
@@ -92,6 +101,11 @@ class Service:
         return tasks | ({"jobs": self._run_jobs} if jobs else {})
 
     async def _hear_of_change(self, agency_id: str | None) -> None:
+        """'': the public address changed, of no agency."""
+        if not agency_id:
+            await self.areas.address.look()
+        if agency_id == "":
+            return
         await self.answers.check(agency_id)
         await self.keeper.refresh(agency_id)
 
@@ -113,13 +127,12 @@ def make_service(
     `providers` are those that the settings were loaded for.
     """
     outside = make_outside(settings, providers, clock, lambda: health.draining)
-    health.watch(outside.database, outside.memory)
     fallback_keyring = Keyring.parse(reveal(settings.fallback_keys), derives=False)
     areas = make_areas(
         database=outside.database,
         vault=outside.vault,
         fallback_keyring=fallback_keyring,
-        addresses=Addresses(settings.base_url, settings.fallback_base_url),
+        addresses=Addresses(settings.base_url, settings.fallback_base_url, settings.public_url is not None),
         carrier=outside.carrier,
         platform=outside.platform,
         providers=outside.providers,
@@ -127,6 +140,7 @@ def make_service(
         numbers_a_day=settings.numbers_a_day,
         clock=clock,
     )
+    health.watch(outside.database, outside.memory, areas.address)
     caps = Caps(settings.caller_calls, settings.agency_calls)
     calls = make_call_path(settings, outside, areas.accounts, caps)
     return Service(
@@ -143,7 +157,7 @@ def make_service(
             outside.database,
             outside.guard,
         ),
-        verifier=_make_verifier(settings, outside),
+        verifier=_make_verifier(settings, outside, areas.address.proving),
         runner=_make_runner(settings, outside, areas, calls),
         proxies=Proxies(settings.trusted_proxies or ()),
         authentication=Authentication(
@@ -155,7 +169,7 @@ def make_service(
 
 def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: CallPath) -> JobRunner:
     """A runner with all jobs. docs/jobs.md describes each, and what happens when it fails. No call needs one."""
-    runner = JobRunner(settings.direct_dsn)
+    runner = JobRunner(settings.direct_dsn, must_wait=areas.address.must_wait)
     mailer = Mailer(read_smtp_url(reveal(settings.smtp_url)), settings.mail_from) if settings.mail_from else None
     letters = Letters(mailer, outside.database, settings.mails_an_hour, outside.clock)
     letters.register(runner)
@@ -175,7 +189,7 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     return runner
 
 
-def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
+def _make_verifier(settings: Settings, outside: Outside, proving: Callable[[], tuple[str, ...]]) -> Verifier:
     watch = TokenWatch(
         database=outside.database,
         vault=outside.vault,
@@ -191,7 +205,7 @@ def _make_verifier(settings: Settings, outside: Outside) -> Verifier:
         platform=outside.platform,
         shared_key=Secret(reveal(settings.twilio_shared_key)) if settings.twilio_shared_key else None,
         watch=watch,
-        public_url=settings.base_url,
+        proving=proving,
         clock=outside.clock,
     )
 

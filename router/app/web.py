@@ -35,6 +35,7 @@ from router.webhooks.proof import Proof
 from router.webhooks.providers import ProviderWebhooks
 from router.webhooks.redirected import RedirectedCalls
 from router.webhooks.twilio import TwilioWebhooks
+from router.webhooks.verify import Verifier
 
 _VERSION: Final = version("callrouter")
 
@@ -94,8 +95,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         keyring=outside.keyring,
         answer_deadline=settings.answer_deadline,
     )
-    fallback_verifier = replace(service.verifier, public_url=settings.fallback_base_url)
-    redirected = RedirectedCalls(fallback_verifier, calls.flow, settings.answer_deadline)
+    redirected = RedirectedCalls(_fallback_verifier(service), calls.flow, settings.answer_deadline)
     proof = Proof(outside.database, outside.vault, outside.clock, service.proxies, service.authentication.wrong)
     api = _api_routes(service)
     console = ConsoleServices(
@@ -117,6 +117,12 @@ def _routes(service: Service) -> list[BaseRoute]:
         *console_routes(console),
         Route("/", lambda _: RedirectResponse("console")),
     ]
+
+
+def _fallback_verifier(service: Service) -> Verifier:
+    """The static fallback may have an address of its own."""
+    of_its_own = service.settings.fallback_url
+    return service.verifier if of_its_own is None else replace(service.verifier, proving=lambda: (of_its_own,))
 
 
 def _api_routes(service: Service) -> list[BaseRoute]:

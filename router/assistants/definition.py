@@ -27,7 +27,7 @@ def read_assistant(client: Client, provider: str) -> Assistant | None:
     definition = AssistantDefinition.model_validate(client.assistant)
     hours = client.routing.get("hours") or {}
     return Assistant(
-        marker=marker_of(client.id),
+        marker=marker_of(client.marker or client.id),
         name=client.name,
         prompt=definition.prompt,
         greeting=definition.greeting,

@@ -104,13 +104,13 @@ class SwitchPlans:
         if site is None:
             return frozenset()
         missing = [
-            one.client.id for one in standings if one.client.assistant and one.state != "linked" and not one.is_there
+            one.client for one in standings if one.client.assistant and one.state != "linked" and not one.is_there
         ]
         with suppress(ProviderError, OpenError, TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
-                for client_id in missing[:_LOOKED_FOR]:
-                    if await site.host.find_copy(site.open(), marker_of(client_id)):
-                        found.add(client_id)
+                for client in missing[:_LOOKED_FOR]:
+                    if await site.host.find_copy(site.open(), marker_of(client.marker or client.id)):
+                        found.add(client.id)
         return frozenset(found)
 
     async def _list_orphans(self, agency: Agency, provider: str, keys: Collection[str]) -> list[Orphan]:

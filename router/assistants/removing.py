@@ -92,7 +92,7 @@ async def _remove_all_at(registrations: Registrations, site: Site) -> None:
 async def _remove(registrations: Registrations, site: Site, leftover: Leftover) -> None:
     if await is_wanted_again(site.database.settings, leftover):
         return
-    copy = leftover.copy or await site.host.find_copy(site.open(), marker_of(leftover.client_id))
+    copy = leftover.copy or await site.host.find_copy(site.open(), marker_of(leftover.marker or leftover.client_id))
     if copy is None:
         return
     there = await registrations.list_known(leftover.agency_id, leftover.client_id, site.provider)

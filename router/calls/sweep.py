@@ -57,8 +57,8 @@ class OverdueCalls:
     clock: Clock
 
     def register(self, runner: JobRunner) -> None:
-        runner.repeat(CLOSE_OVERDUE, "* * * * *", self.close)
-        runner.repeat(RECOUNT, "* * * * *", self.recount)
+        runner.repeat(CLOSE_OVERDUE, "* * * * *", self.close, inside=True)
+        runner.repeat(RECOUNT, "* * * * *", self.recount, inside=True)
 
     async def recount(self) -> None:
         """Raises DATABASE_ERRORS."""

@@ -11,6 +11,7 @@ from router.cli.demo import demo
 from router.cli.doctor import doctor
 from router.cli.explain import explain
 from router.cli.keys import keys, migrate_command
+from router.cli.move import adopt_command, move
 from router.cli.serve import fallback, serve
 from router.cli.setup import ignore_signals
 from router.cli.worker import worker
@@ -29,6 +30,8 @@ app.command("demo")(demo)
 app.command("call")(call)
 app.command("explain")(explain)
 app.command("doctor")(doctor)
+app.command("move")(move)
+app.command("adopt")(adopt_command)
 app.add_typer(keys, name="keys")
 
 

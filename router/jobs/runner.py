@@ -28,6 +28,7 @@ from router.telemetry import emit, metrics
 _RECONNECT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
 _STOP_SECONDS: Final = 10.0  # for running jobs when the process is told to stop
+_WAIT_SECONDS: Final = 5.0  # until a job that had to wait is looked at again
 _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
 _CLEAN_UP: Final = "jobs.clean_up"
@@ -47,6 +48,7 @@ class Job:
 
 Handler: TypeAlias = Callable[[Job], Awaitable[None]]
 Tick: TypeAlias = Callable[[], Awaitable[None]]
+MustWait: TypeAlias = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,16 @@ class _Stopped(Exception):  # noqa: N818  not an error: the job goes back into t
 class JobRunner:
     """Handlers by name, and the loop. Register first, then run. `dsn` must not go through a transaction pooler.
 
-    `heartbeat` in seconds: a job without a heartbeat for that long is taken by another process.
+    `heartbeat` in seconds: a job without a heartbeat for that long is taken by another process. `must_wait` is asked before
+    each piece of work: while it says so, jobs stay in the queue, except for scheduled work that stays `inside`.
     """
 
     dsn: str
     heartbeat: float = 30.0
+    must_wait: MustWait | None = None
     _kinds: dict[str, _Kind] = field(default_factory=dict)
     _ticks: dict[str, tuple[str, Tick]] = field(default_factory=dict)
+    _inside: set[str] = field(default_factory=set)
     _listeners: list[Tick] = field(default_factory=list)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Event = field(default_factory=asyncio.Event)  # work that began on this connection has to end
@@ -88,8 +93,10 @@ class JobRunner:
         """Register the handler for jobs of this name; `at_once` over all processes. `given_up` gets those not tried again."""
         self._kinds[name] = _Kind(handler, policy or RetryPolicy(), at_once, given_up)
 
-    def repeat(self, name: str, cron: str, tick: Tick) -> None:
-        """Register scheduled work (UTC), done by one process each time."""
+    def repeat(self, name: str, cron: str, tick: Tick, *, inside: bool = False) -> None:
+        """Register scheduled work (UTC), done by one process each time. `inside`: it changes nothing but our database."""
+        if inside:
+            self._inside.add(name)
         self._ticks[name] = (cron, tick)
 
     def beside(self, listener: Tick) -> None:
@@ -130,10 +137,11 @@ class JobRunner:
             queue = PgQueuer(driver, QUEUE.channel, queries=queries)
             self._over = queries.lost = queue.shutdown
             for name, kind in self._kinds.items():
-                queue.entrypoint(name, concurrency_limit=kind.at_once)(_guard(name, kind, self._over))
+                queue.entrypoint(name, concurrency_limit=kind.at_once)(_guard(name, kind, self._over, self.must_wait))
             ticks = {**self._ticks, _CLEAN_UP: (_CLEAN_UP_AT, lambda: queries.clear_queue_log(list(self._kinds)))}
             for name, (cron, tick) in ticks.items():
-                queue.schedule(name, cron)(_guard_tick(name, tick, self._over))
+                must_wait = None if name in self._inside or name == _CLEAN_UP else self.must_wait
+                queue.schedule(name, cron)(_guard_tick(name, tick, self._over, must_wait))
             if self._stopping.is_set():
                 return
             running = asyncio.ensure_future(
@@ -152,11 +160,14 @@ class JobRunner:
                 await asyncio.wait({running})
 
 
-def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob], Awaitable[None]]:
+def _guard(
+    name: str, kind: _Kind, over: asyncio.Event, must_wait: MustWait | None
+) -> Callable[[QueuedJob], Awaitable[None]]:
     async def work(queued: QueuedJob) -> None:
         job = Job(name, json.loads(queued.payload or b"{}"), queued.attempts + 1)
         wait: timedelta | None = timedelta()
         try:
+            await _stay_in_queue(must_wait)
             await _do_until(over, kind.handle, job)
         except _Stopped:
             pass
@@ -174,9 +185,19 @@ def _guard(name: str, kind: _Kind, over: asyncio.Event) -> Callable[[QueuedJob],
     return work
 
 
-def _guard_tick(name: str, tick: Tick, over: asyncio.Event) -> Callable[[Schedule], Awaitable[None]]:
+async def _stay_in_queue(must_wait: MustWait | None) -> None:
+    """Raises Again if the job has to wait."""
+    if must_wait is not None and await must_wait():
+        raise Again(_WAIT_SECONDS)
+
+
+def _guard_tick(
+    name: str, tick: Tick, over: asyncio.Event, must_wait: MustWait | None
+) -> Callable[[Schedule], Awaitable[None]]:
     async def work(_: Schedule) -> None:
         try:
+            if must_wait is not None and await must_wait():
+                return
             await _do_until(over, tick)
         except (_Stopped, *DATABASE_ERRORS):
             return  # the next run may succeed

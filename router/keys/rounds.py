@@ -57,7 +57,7 @@ class KeyRounds:
     def register(self, runner: JobRunner) -> None:
         for kind in (*self.checks.providers, CARRIER, SUBACCOUNT):
             runner.repeat(f"keys.check.{kind}", _ROUNDS_AT, partial(self.check_due, kind))
-        runner.repeat("keys.erase_retired", "*/5 * * * *", self.erase_retired)
+        runner.repeat("keys.erase_retired", "*/5 * * * *", self.erase_retired, inside=True)
 
     async def erase_retired(self) -> None:
         """Erase versions that were replaced and that no call needs any more. Raises DATABASE_ERRORS."""

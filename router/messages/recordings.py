@@ -41,7 +41,8 @@ class Recordings:
 
         Raises NotFoundError, NoKeyError, KeyRejectedError, UnreachableError.
         """
-        voicemail, account = await self._find(agency_id, voicemail_id)
+        voicemail = await self._find(agency_id, voicemail_id)
+        account = await self._open(agency_id, voicemail)
         parts = self.carrier.stream_recording(account, voicemail.recording_sid, byte_range, REQUEST_SECONDS)
         try:
             return Playback(await anext(parts), parts)
@@ -52,11 +53,9 @@ class Recordings:
 
     async def delete_voicemail(self, agency_id: str, voicemail_id: str, author: Author) -> None:
         """At the carrier first. Raises what `play` does."""
-        voicemail, account = await self._find(agency_id, voicemail_id)
-        try:
-            await self.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
-        except ProviderError as error:
-            raise explain_refusal(ABOUT, error) from None
+        voicemail = await self._find(agency_id, voicemail_id)
+        if not voicemail.elsewhere:
+            await self._delete_recording(agency_id, voicemail)
         async with self.changes.begin(author, agency_id) as change:
             await delete_voicemail(change.connection, agency_id, voicemail.id)
             await change.record("voicemail.deleted", voicemail.id)
@@ -74,10 +73,19 @@ class Recordings:
             await change.record("call.deleted", call.id)
             change.done(None)
 
-    async def _find(self, agency_id: str, voicemail_id: str) -> tuple[Voicemail, Account]:
-        """The message, and the account that holds its recording."""
-        voicemail = require(await find_voicemail(self.changes.database.settings, agency_id, voicemail_id), "voicemail")
+    async def _delete_recording(self, agency_id: str, voicemail: Voicemail) -> None:
+        account = await self._open(agency_id, voicemail)
+        try:
+            await self.carrier.delete_recording(account, voicemail.recording_sid, REQUEST_SECONDS)
+        except ProviderError as error:
+            raise explain_refusal(ABOUT, error) from None
+
+    async def _find(self, agency_id: str, voicemail_id: str) -> Voicemail:
+        return require(await find_voicemail(self.changes.database.settings, agency_id, voicemail_id), "voicemail")
+
+    async def _open(self, agency_id: str, voicemail: Voicemail) -> Account:
+        """The account that holds the recording."""
         account = await self.accounts.open(agency_id, voicemail.account_sid)
         if account is None:
             raise NoKeyError(f"The recording is in the account {voicemail.account_sid}, whose token is not saved here.")
-        return voicemail, account
+        return account

@@ -81,6 +81,10 @@ class Retention:
         closed: set[str] = set()
         silent = False
         for message in messages:
+            if message.elsewhere:
+                await delete_voicemail(self.database.settings, agency_id, message.id)
+                deleted.gone += 1
+                continue
             account = await self.accounts.open(agency_id, message.account_sid)
             if account is None or message.account_sid in closed:
                 deleted.out_of_reach += 1

@@ -42,7 +42,7 @@ class NumberChanges:
     async def move(self, agency_id: str, e164: str, client_id: str, author: Author) -> Number:
         """To another client of the agency. Raises DomainError."""
         number = await self.find(agency_id, e164)
-        if number.is_native:
+        if number.is_native and not number.is_elsewhere:
             await self._assign_native(number, client_id)
         async with self.changes.begin(author, agency_id) as change:
             await lock_agency(change.connection, agency_id)
@@ -50,7 +50,7 @@ class NumberChanges:
             if client is None:
                 raise UnknownClientError
             await move_number(change.connection, agency_id, e164, client.id)
-            if not number.is_native:
+            if not number.is_native and not number.is_elsewhere:
                 url = self.fallback_urls.make(client, e164)
                 await want_fallback(change.connection, agency_id, e164, url)
             await self.wanted.want_moved_number(change.connection, client, e164)

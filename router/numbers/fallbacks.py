@@ -20,6 +20,7 @@ from router.clock import Clock
 from router.errors import DomainError
 from router.numbers.configuration import FallbackUrls, configure
 from router.numbers.native import NativeNumbers
+from router.own_address import OwnAddress
 from router.store.numbers.checks import lease_stale_native
 from router.store.numbers.numbers import Number, confirm_fallback, find_number, list_numbers, want_fallback
 from router.store.pool import DATABASE_ERRORS, Connection, Database
@@ -40,16 +41,21 @@ class Fallbacks:
     clock: Clock
     natives: NativeNumbers
     accounts: Accounts
+    address: OwnAddress
 
     async def note_stale(self, connection: Connection, client: Client) -> None:
         """Mark them in the transaction that makes them stale, so that a crash loses nothing."""
         numbers = await list_numbers(connection, client.agency_id, client_id=client.id)
         for number in numbers:
+            if number.is_elsewhere:
+                continue
             address = "" if number.is_native else self.fallback_urls.make(client, number.e164)
             await want_fallback(connection, number.agency_id, number.e164, address)
 
     async def rewrite(self, numbers: Sequence[Number]) -> None:
-        """Deliver the fallbacks that are wanted. Raises nothing: one that fails stays marked as stale."""
+        """Deliver the fallbacks that are wanted. Raises nothing: one that fails, or must wait, stays marked as stale."""
+        if self.address.differing is not None:
+            return
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def rewrite(number: Number) -> None:
@@ -75,7 +81,7 @@ class Fallbacks:
         pool = self.database.settings
         for _ in range(_ATTEMPTS):
             number = await find_number(pool, agency_id, e164)
-            if number is None or not await self._deliver(number):
+            if number is None or number.is_elsewhere or not await self._deliver(number):
                 return
             if await confirm_fallback(pool, agency_id, e164, number.fallback_url):
                 return

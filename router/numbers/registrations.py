@@ -91,7 +91,9 @@ class Registrations:
 
         Raises RegistrationError, and ProviderError when the provider itself refused or failed; the number shows why.
         """
-        if provider not in self.providers or self.providers[provider].registrations is None or number.is_native:
+        if provider not in self.providers or self.providers[provider].registrations is None:
+            return
+        if number.is_native or number.is_elsewhere:
             return
         pool = self.database.settings
         before = await find_registration(pool, number.agency_id, number.e164, provider)
@@ -117,7 +119,7 @@ class Registrations:
         native = [
             Registration(number.number_sid)
             for number in await list_numbers(pool, agency_id, client_id=client_id)
-            if number.is_native and number.carrier == provider
+            if number.is_native and number.carrier == provider and not number.is_elsewhere
         ]
         registered = await list_registrations(pool, agency_id, client_id, provider)
         return [*(read_registration(self.provider_keys.vault, one) for one in registered), *native]

@@ -22,6 +22,7 @@ from router.errors import ConflictError
 from router.numbers.former import FormerRegistrations
 from router.numbers.provider_keys import ProviderKeys
 from router.numbers.subaccounts import Subaccounts
+from router.own_address import OwnAddress
 from router.refusals import explain_refusal, quote
 from router.store.numbers.numbers import Number, delete_numbers
 from router.store.numbers.registrations import drop_registrations
@@ -42,6 +43,7 @@ class Release:
     provider_keys: ProviderKeys
     accounts: Accounts
     carrier: Carrier
+    address: OwnAddress
 
     async def release_numbers(self, numbers: Sequence[Number]) -> None:
         """May be repeated. Raises DomainError; then some may be released."""
@@ -58,10 +60,13 @@ class Release:
     async def leave_provider(self, agency_id: str, provider: str) -> None:
         """Delete our registrations of the agency's numbers while its key is there, for at most a few seconds.
 
-        Raises no ProviderError. A registration that remains is useless once its carrier key is revoked.
+        Raises no ProviderError. A registration that remains is useless once its carrier key is revoked. None is deleted
+        while it is open whether it is ours.
         """
         async with self.database.settings.acquire() as connection, connection.transaction():
             await drop_registrations(connection, agency_id, provider=provider)
+        if self.address.differing is not None:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self.former.delete(agency_id=agency_id, provider=provider, limit=_MOST_AT_ONCE)
@@ -83,6 +88,8 @@ class Release:
     async def _release(self, number: Number) -> None:
         """Raises DomainError."""
         try:
+            if number.is_elsewhere:
+                return
             if number.is_native:
                 await self._release_native(number)
             elif number.account == "platform" and number.bought:

@@ -19,7 +19,7 @@ from router.clock import Clock
 from router.store.keys.versions import StoredKey, find_key_in_use, replace_key, take_version
 from router.store.pool import COMMAND_SECONDS, Connection, Database, try_lock
 from router.store.sealed import key_context
-from router.store.tenants.agencies import agency_exists
+from router.store.tenants.agencies import agency_exists, is_copied
 from router.telemetry import emit
 
 _PATIENCE: Final = 20.0  # seconds to wait for another process that does the same work
@@ -72,10 +72,13 @@ class Subaccounts:
             return there
 
     async def close(self, agency_id: str) -> None:
-        """For good, with all numbers left on it. Raises ProviderError."""
+        """For good, with all numbers left on it, unless it belongs to the database that this is a copy of.
+
+        Raises ProviderError.
+        """
         key = await find_key_in_use(self.database.settings, agency_id, SUBACCOUNT)
         main = self.accounts.platform
-        if key is None or key.account_sid is None or main is None:
+        if key is None or key.account_sid is None or main is None or await is_copied(self.database.settings, agency_id):
             return
         try:
             await self.carrier.close_subaccount(main, key.account_sid, REQUEST_SECONDS)

@@ -7,7 +7,7 @@ names proves nothing until the signature is verified.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -52,12 +52,13 @@ class Verified:
     params: Mapping[str, str]
     tokens: tuple[SealedToken, ...] | None  # that fit the signature; None if the platform's does
     form: Form
-    url: str
+    urls: tuple[str, ...]  # under each of our public addresses
     signature: str
     scheme: Scheme
 
     def is_signed_with(self, secret: Secret) -> bool:
-        return verify((secret,), self.url, self.form, self.signature, self.scheme.algorithm)
+        algorithm = self.scheme.algorithm
+        return any(verify((secret,), url, self.form, self.signature, algorithm) for url in self.urls)
 
     @property
     def account_sid(self) -> str:
@@ -75,8 +76,9 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Verifies requests under our public address. `shared_key`: the platform's, if a webhook rule of its account has
-    requests signed with one.
+    """Verifies requests under our public address and, while the service moves, under the other one.
+
+    `shared_key`: the platform's, if a webhook rule of its account has requests signed with one.
     """
 
     database: Database
@@ -86,7 +88,7 @@ class Verifier:
     platform: Account | None
     shared_key: Secret | None
     watch: TokenWatch
-    public_url: str
+    proving: Callable[[], tuple[str, ...]]  # the addresses under which requests may be signed
     clock: Clock
 
     async def aclose(self) -> None:
@@ -103,12 +105,13 @@ class Verifier:
         if not signature:
             raise RefusedError(403, "missing_signature", "the X-Twilio-Signature header is missing", params)
         path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-        url = request_url(self.public_url, path.partition(b"?")[0], request.scope["query_string"])
         scheme = read_scheme(request.headers.get("x-twilio-webhooks-signature-settings"))
         if scheme.algorithm is None:
             message = "the request is signed by an algorithm that callrouter does not know: use HMAC_SHA256 in the rule"
             raise RefusedError(403, "unknown_algorithm", message, params)
-        return await self._prove(Verified(params, None, form, url, signature, scheme), reload=False)
+        target = path.partition(b"?")[0], request.scope["query_string"]
+        urls = tuple(request_url(base, *target) for base in self.proving())
+        return await self._prove(Verified(params, None, form, urls, signature, scheme), reload=False)
 
     async def verify_again(self, verified: Verified) -> Verified:
         """Verify with the tokens in the database: a remembered one may have been replaced or deleted.

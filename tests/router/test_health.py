@@ -26,6 +26,7 @@ class Service:
     draining: bool = False
     answer: Check | Exception | None = field(default_factory=lambda: Check(ok=True, detail="answers"))  # None hangs
     routes: int = 0
+    moving: bool = False
     asked: int = 0
     now: float = 0.0
 
@@ -36,6 +37,9 @@ class Service:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def public_address(self) -> Check:
+        return Check(ok=not self.moving, detail="waits" if self.moving else "as in the database")
 
     def remembered_routes(self) -> int:
         return self.routes
@@ -70,6 +74,10 @@ def lose_database_with_routes(service: Service) -> None:
     service.routes = 3
 
 
+def move(service: Service) -> None:
+    service.moving = True
+
+
 def drain_with_routes(service: Service) -> None:
     drain(service)
     service.routes = 3
@@ -84,6 +92,7 @@ def drain_with_routes(service: Service) -> None:
         (drain_with_routes, 503, "unavailable"),
         (lose_database, 503, "unavailable"),
         (lose_database_with_routes, 200, "degraded"),
+        (move, 200, "degraded"),
     ],
 )
 async def test_ready_says_whether_a_call_would_be_answered(
@@ -102,6 +111,7 @@ async def test_ready_says_what_is_wrong(service: Service, probe: httpx.AsyncClie
         "service": {"status": "unavailable", "detail": "draining"},
         "database": {"status": "unavailable", "detail": "connection refused"},
         "remembered_routes": {"status": "ok", "detail": "3"},
+        "public_address": {"status": "ok", "detail": "as in the database"},
     }
     assert reply.headers["cache-control"] == "no-store"
 

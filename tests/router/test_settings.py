@@ -144,6 +144,21 @@ def test_addresses_are_kept_as_twilio_signs_them() -> None:
     assert settings.fallback_base_url == settings.base_url
 
 
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("HTTPS://Calls.Example.com:443/", "https://calls.example.com"),
+        ("https://calls.example.com:443/Router//", "https://calls.example.com/Router"),
+        ("http://calls.example.com:80", "http://calls.example.com"),
+        ("https://calls.example.com:4430", "https://calls.example.com:4430"),
+        ("https://calls.example.com:80", "https://calls.example.com:80"),
+        ("http://[2001:DB8::1]:80/", "http://[2001:db8::1]"),
+    ],
+)
+def test_spellings_of_one_address_are_one_address(given: str, address: str) -> None:
+    assert load_settings({"CALLROUTER_PUBLIC_URL": given}).base_url == address
+
+
 def test_the_fallback_can_live_elsewhere() -> None:
     settings = load_settings({"CALLROUTER_FALLBACK_URL": "https://elsewhere.example.com"})
     assert settings.fallback_base_url == "https://elsewhere.example.com"

@@ -22,8 +22,10 @@ from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
 from router.cli.setup import FAILED, read_settings, with_database
+from router.own_address import SETTING, WHAT_TO_DO, WHAT_WAITS
 from router.settings import Settings, reveal
 from router.store.pool import DATABASE_ERRORS
+from router.store.public_addresses import list_addresses
 from router.store.schema import SchemaError, connect_to_schema
 from router.vault import Vault
 
@@ -81,6 +83,14 @@ def _look_at_settings(settings: Settings) -> list[Finding]:
     return findings or [fine("settings", "complete")]
 
 
+def _judge_address(ours: str, present: str | None) -> list[Finding]:
+    if present is None:
+        return []
+    if present == ours:
+        return [fine(SETTING, "is the address that the database has")]
+    return [problem(SETTING, f"is {ours}, but this database belongs to {present}. {WHAT_WAITS}", WHAT_TO_DO)]
+
+
 async def _look_at_database(settings: Settings, declarations: Declarations, *, live_call: bool) -> list[Finding]:
     try:
         connection = await connect_to_schema(settings.dsn)
@@ -92,6 +102,7 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
     http = Http()
     try:
         keyring = Keyring.parse(reveal(settings.platform_keys))
+        present = next((one.address for one in await list_addresses(connection) if one.present), None)
         carrier, platform = Twilio(http, settings.twilio_url), platform_account(settings)
         live = LiveCheck(
             connection,
@@ -102,7 +113,10 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
             *await look_at_records(connection, keyring, settings.data_dir, declarations),
-            *await NumberCheck(keyring, carrier, platform, settings.base_url).look(connection),
+            *_judge_address(settings.base_url, present),
+            *await NumberCheck(
+                keyring, carrier, platform, settings.base_url, is_open=present not in (None, settings.base_url)
+            ).look(connection),
             *(await live.look() if live_call else ()),
         ]
     finally:

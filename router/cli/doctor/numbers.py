@@ -12,6 +12,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier, CarrierNumber
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
+from router.own_address import WHAT_TO_DO
 from router.store.pool import Connection
 from router.store.sealed import key_context
 
@@ -24,7 +25,7 @@ SELECT n.account_sid, n.e164, n.voice_url, n.fallback_url, n.status_url, n.state
   FROM numbers n
   JOIN agencies a ON a.id = n.agency_id
   LEFT JOIN keys k ON k.agency_id = n.agency_id AND k.account_sid = n.account_sid AND k.retired_at IS NULL
- WHERE n.carrier = 'twilio'
+ WHERE n.carrier = 'twilio' AND n.state <> 'elsewhere'
  ORDER BY a.name, n.e164
 """
 
@@ -32,11 +33,15 @@ SELECT n.account_sid, n.e164, n.voice_url, n.fallback_url, n.status_url, n.state
 class NumberCheck:
     """Asks the carrier about every number, several at a time."""
 
-    def __init__(self, keyring: Keyring, carrier: Carrier, platform: Account | None, base_url: str) -> None:
+    def __init__(
+        self, keyring: Keyring, carrier: Carrier, platform: Account | None, base_url: str, *, is_open: bool
+    ) -> None:
+        """`is_open`: the database has another public address, and it is open whether the numbers are ours."""
         self._keyring = keyring
         self._carrier = carrier
         self._platform = platform
         self._ours = (f"{base_url}/webhooks/twilio/voice", f"{base_url}/webhooks/twilio/status")
+        self._is_open = is_open
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def look(self, connection: Connection) -> list[Finding]:
@@ -79,9 +84,11 @@ class NumberCheck:
 
     def _compare(self, subject: str, row: asyncpg.Record, there: CarrierNumber | None) -> list[Finding]:
         if there is None:
-            mend = "delete it here, or recover it at Twilio"
+            mend = "recover it at Twilio" if self._is_open else "delete it here, or recover it at Twilio"
             return [problem(subject, f"is no longer in the account {row['account_sid']}", mend)]
         mend = "a running service corrects this within minutes; if it does not, find out what else changes the number"
+        if self._is_open:
+            mend = f"first {WHAT_TO_DO}"
         checks = (
             (there.trunk_sid or there.application_sid, "has a SIP trunk or application, so Twilio ignores our URLs"),
             (there.voice_url != row["voice_url"], f"its calls go to {_host(there.voice_url)}, not here"),
@@ -89,9 +96,8 @@ class NumberCheck:
             (there.fallback_url != row["fallback_url"], "does not have the newest fallback address"),
         )
         findings = [problem(subject, message, mend) for applies, message in checks if applies]
-        if (row["voice_url"], row["status_url"]) != self._ours:
-            mend = "restore CALLROUTER_PUBLIC_URL, or delete the number here and take it over again"
-            findings.append(hint(subject, "was set up with another public address", mend))
+        if not self._is_open and (row["voice_url"], row["status_url"]) != self._ours:
+            findings.append(hint(subject, "was set up with another public address", "run `callrouter move`"))
         return findings
 
 

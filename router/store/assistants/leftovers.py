@@ -20,6 +20,7 @@ class Leftover:
     id: str
     agency_id: str
     client_id: str
+    marker: str | None
     provider: str
     remote_id: str | None
     parts: Mapping[str, str]
@@ -44,10 +45,10 @@ async def leave_copies(
              USING clients c
              WHERE c.id = s.client_id AND c.agency_id = $1 AND s.state <> 'linked'
                AND ($2::text IS NULL OR s.client_id = $2) AND ($3::text IS NULL OR s.provider = $3)
-            RETURNING s.client_id, s.provider, s.remote_id, s.parts
+            RETURNING s.client_id, c.marker, s.provider, s.remote_id, s.parts
         )
-        INSERT INTO leftovers (id, agency_id, client_id, provider, remote_id, parts, created_at)
-        SELECT gen_random_uuid()::text, $1, client_id, provider, remote_id, parts, $4 FROM taken
+        INSERT INTO leftovers (id, agency_id, client_id, marker, provider, remote_id, parts, created_at)
+        SELECT gen_random_uuid()::text, $1, client_id, marker, provider, remote_id, parts, $4 FROM taken
         RETURNING provider
     """
     return set(await fetch_column(connection, statement, agency_id, client_id, provider, now))

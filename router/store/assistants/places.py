@@ -49,13 +49,15 @@ ASKED: Final = """
 
 
 async def list_kept(connection: Connection) -> list[tuple[str, str]]:
-    """Agencies, and the providers at which they have a key and their assistants are kept up to date."""
+    """Agencies, and the providers at which they have a key and assistants that we write or manage."""
     rows = await connection.fetch(
         """
-        SELECT s.agency_id, s.provider
-          FROM syncs s
-          JOIN keys k ON k.agency_id = s.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
-         ORDER BY s.agency_id, s.provider
+        SELECT DISTINCT c.agency_id, s.provider
+          FROM assistants s
+          JOIN clients c ON c.id = s.client_id
+          JOIN keys k ON k.agency_id = c.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
+         WHERE s.state <> 'linked' OR s.manage <> '{}'
+         ORDER BY c.agency_id, s.provider
         """
     )
     return [tuple(row) for row in rows]
@@ -133,3 +135,35 @@ async def survey(connection: Connection, place: Place) -> list[Standing]:
         *place.values,
     )
     return [read(Standing, row, client=read(Client, row)) for row in rows]
+
+
+async def list_outdated(connection: Connection, place: Place) -> list[tuple[str, str | None]]:
+    """Clients whose assistant there is not as it is wanted, and why it could not be made so; None while that waits."""
+    rows = await connection.fetch(
+        f"""
+        SELECT c.name,
+               CASE WHEN s.state = 'failed' OR s.state = 'linked' AND s.synced_hash = asked.form THEN s.error END AS reason
+          FROM {ASKED}
+          JOIN clients c ON c.agency_id = asked.agency_id
+          JOIN assistants s ON s.client_id = c.id AND s.provider = asked.provider
+         WHERE s.state <> 'linked' AND c.assistant IS NOT NULL
+               AND (s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT})
+            OR s.state = 'linked' AND s.manage <> '{{}}'
+               AND (s.synced_hash IS DISTINCT FROM asked.form OR s.error IS NOT NULL)
+         ORDER BY c.created_at, c.id
+        """,
+        *place.values,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def retry_links(connection: Connection, place: Place) -> None:
+    """Links that could not be managed are tried again."""
+    statement = """
+        UPDATE assistants s
+           SET synced_hash = NULL, error = NULL, retry_at = NULL
+          FROM clients c
+         WHERE c.id = s.client_id AND c.agency_id = $1 AND s.provider = $2
+           AND s.state = 'linked' AND s.manage <> '{}' AND s.error IS NOT NULL
+    """
+    await connection.execute(statement, place.agency_id, place.provider)

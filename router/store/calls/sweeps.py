@@ -120,13 +120,15 @@ async def enrol_accounts(connection: Connection, now: datetime) -> None:
         INSERT INTO sweeps (account_sid, swept_until, next_at)
         SELECT n.account_sid, greatest(min(n.created_at), $2), $1
           FROM numbers n
-         WHERE n.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
+         WHERE n.account_sid LIKE 'AC%' AND n.state <> 'elsewhere'
+           AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
          GROUP BY n.account_sid
         ON CONFLICT DO NOTHING
     """
     await connection.execute(enrol, now, now - _FIRST_REACH)
     await connection.execute(
-        """DELETE FROM sweeps s WHERE NOT EXISTS (SELECT FROM numbers n WHERE n.account_sid = s.account_sid)"""
+        """DELETE FROM sweeps s WHERE NOT EXISTS (
+                   SELECT FROM numbers n WHERE n.account_sid = s.account_sid AND n.state <> 'elsewhere')"""
     )
 
 
@@ -155,7 +157,7 @@ async def postpone_sweep(connection: Connection, account_sid: str, next_at: date
 
 
 async def list_numbers_on(connection: Connection, account_sid: str) -> list[OurNumber]:
-    statement = f"""SELECT {columns(OurNumber)} FROM numbers WHERE account_sid = $1"""
+    statement = f"""SELECT {columns(OurNumber)} FROM numbers WHERE account_sid = $1 AND state <> 'elsewhere'"""
     return await fetch_rows(connection, OurNumber, statement, account_sid)
 
 

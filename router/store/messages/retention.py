@@ -20,6 +20,7 @@ class OldMessage:
     account_sid: str
     recording_sid: str
     at: datetime
+    elsewhere: bool
 
 
 _MESSAGES: Final = f"""SELECT {columns(OldMessage)} FROM voicemails"""

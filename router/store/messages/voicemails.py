@@ -23,6 +23,7 @@ class Voicemail:
     at: datetime
     seconds: int | None  # None: the carrier did not say
     transcript: str | None
+    elsewhere: bool = False
 
 
 _VOICEMAILS: Final = f"""

@@ -49,7 +49,8 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
          WHERE (n.agency_id, n.e164) IN (
                SELECT agency_id, e164
                  FROM numbers
-                WHERE account = 'provider' AND fallback_state = 'stale' AND (look_after IS NULL OR look_after <= $1)
+                WHERE account = 'provider' AND state = 'active' AND fallback_state = 'stale'
+                  AND (look_after IS NULL OR look_after <= $1)
                 ORDER BY look_after NULLS FIRST
                 LIMIT $3
                   FOR UPDATE SKIP LOCKED)
@@ -65,8 +66,8 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
 async def note_look(
     connection: Connection, number: Number, drift: str | None, now: datetime, next_look: datetime
 ) -> None:
-    """Save the result of a check, unless the number has been released. While a provider's address is awaited on it, the
-    next check is a minute away.
+    """Save the result of a check, unless the number has been released or moved to another address. While a provider's
+    address is awaited on it, the next check is a minute away.
     """
     statement = """
         UPDATE numbers n
@@ -74,9 +75,9 @@ async def note_look(
                look_after = CASE WHEN EXISTS (SELECT FROM registrations r
                                                WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.waits_until > $4)
                                  THEN $4::timestamptz + interval '1 minute' ELSE $5 END
-         WHERE agency_id = $1 AND e164 = $2
+         WHERE agency_id = $1 AND e164 = $2 AND voice_url = $6 AND state <> 'elsewhere'
     """
-    await connection.execute(statement, number.agency_id, number.e164, drift, now, next_look)
+    await connection.execute(statement, number.agency_id, number.e164, drift, now, next_look, number.voice_url)
 
 
 async def postpone_look(connection: Connection, agency_id: str, e164: str, until: datetime) -> None:

@@ -19,6 +19,7 @@ class Number:
     """A number on a carrier account. `fallback_state` stale: the carrier does not have `fallback_url` yet.
 
     One that was bought at a voice provider (`account` provider) has its name as carrier and account, and no addresses.
+    `state` elsewhere: it belongs to the database that this is a copy of, and is never changed outside.
     `drift`: how the carrier's configuration differs from ours, as far as it could not be corrected.
     """
 
@@ -32,7 +33,7 @@ class Number:
     voice_url: str
     fallback_url: str = field(repr=False)
     status_url: str
-    state: Literal["pending", "active"]
+    state: Literal["pending", "active", "elsewhere"]
     fallback_state: Literal["ok", "stale"]
     created_at: datetime
     bought: bool = False  # by us, for this agency
@@ -44,6 +45,10 @@ class Number:
     @property
     def is_native(self) -> bool:
         return self.account == "provider"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return self.state == "elsewhere"
 
     @property
     def carrier_account_sid(self) -> str | None:
@@ -183,7 +188,7 @@ async def want_native_numbers(connection: Connection, agency_id: str, provider: 
     """Numbers bought at the provider get their settings there again, because our address has changed."""
     statement = """
         UPDATE numbers SET fallback_state = 'stale', look_after = NULL
-         WHERE agency_id = $1 AND carrier = $2 AND account = 'provider'
+         WHERE agency_id = $1 AND carrier = $2 AND account = 'provider' AND state <> 'elsewhere'
     """
     await connection.execute(statement, agency_id, provider)
 

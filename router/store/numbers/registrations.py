@@ -115,6 +115,7 @@ async def list_registrations(
         {_REGISTRATIONS}
           JOIN numbers n ON n.agency_id = r.agency_id AND n.e164 = r.e164
          WHERE r.agency_id = $1 AND n.client_id = $2 AND r.provider = $3 AND r.remote_id IS NOT NULL
+           AND n.state <> 'elsewhere'
          ORDER BY r.e164
     """
     return await fetch_rows(connection, StoredRegistration, statement, agency_id, client_id, provider)

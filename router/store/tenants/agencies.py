@@ -53,6 +53,11 @@ async def agency_exists(connection: Connection, agency_id: str) -> bool:
     return bool(await connection.fetchval("""SELECT EXISTS (SELECT FROM agencies WHERE id = $1)""", agency_id))
 
 
+async def is_copied(connection: Connection, agency_id: str) -> bool:
+    """Whether it came with a copy of another database, to which its subaccount belongs."""
+    return bool(await connection.fetchval("""SELECT copied FROM agencies WHERE id = $1""", agency_id))
+
+
 async def find_agency(connection: Connection, agency_id: str) -> Agency | None:
     return await fetch_row(connection, Agency, f"""{_AGENCIES} WHERE id = $1""", agency_id)
 

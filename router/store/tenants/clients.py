@@ -32,6 +32,7 @@ class Client:
     created_at: datetime
     notify_email_confirmed: bool | None = None  # None without an address
     notify_email_problem: str | None = None  # why the last mail there was not delivered; None: it was
+    marker: str | None = None  # by which its assistants are found at providers; None: by its id
 
     @property
     def problems(self) -> list[str]:

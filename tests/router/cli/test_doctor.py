@@ -207,9 +207,11 @@ async def test_a_number_whose_token_twilio_refuses_is_named(world, doctor):
 
 async def test_a_number_that_was_set_up_under_another_public_address_is_a_hint(world, doctor):
     client = await world.add_client()
-    await configure(world, client)
-    doctor.set("public_url", "http://127.0.0.1:9")
-    assert any("another public address" in each for each in await doctor.find("hint", f"number {client.number}"))
+    former = "https://former.example.com/webhooks/twilio/voice"
+    await configure(world, client, voice_url=former)
+    await world.db.execute("UPDATE numbers SET voice_url = $1", former)
+    (hint,) = await doctor.find("hint", f"number {client.number}")
+    assert hint == "was set up with another public address → run `callrouter move`"
 
 
 async def test_each_finding_is_one_line_without_secrets(world, doctor):

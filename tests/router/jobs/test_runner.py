@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from pgqueuer.domain.settings import db_settings
@@ -50,6 +51,45 @@ async def test_a_job_is_done_by_its_handler_with_its_payload(database, runner):
     (job,) = seen
     assert (job.name, job.tried) == ("test.work", 1)
     assert job.payload == {"agency_id": "agency_1", "tries": 3, "nothing": None}
+
+
+async def test_jobs_stay_in_the_queue_while_they_must_wait_and_count_no_failure(database, runner, monkeypatch):
+    monkeypatch.setattr("router.jobs.runner._WAIT_SECONDS", 0)
+    asked, done, wait = [], [], True
+
+    async def must_wait():
+        asked.append(True)
+        return wait
+
+    async def handler(job):
+        done.append(job.tried)
+
+    runner.must_wait = must_wait
+    runner.handle("test.work", handler)
+    async with running(runner):
+        await enqueue(database.settings, "test.work", {})
+        await wait_until(lambda: len(asked) > 1)
+        assert (done, await waiting(database)) == ([], 1)
+        wait = False
+        await wait_until(lambda: done)
+    assert done == [1]
+
+
+async def test_scheduled_work_waits_too_unless_it_stays_inside(runner):
+    done = []
+
+    async def must_wait():
+        return True
+
+    async def work(name):
+        done.append(name)
+
+    runner.must_wait = must_wait
+    runner.repeat("test.outside", "* * * * * *", partial(work, "outside"))
+    runner.repeat("test.inside", "* * * * * *", partial(work, "inside"), inside=True)
+    async with running(runner):
+        await wait_until(lambda: len(done) > 1)
+    assert set(done) == {"inside"}
 
 
 async def test_variables_of_other_programs_do_not_rename_the_queue(database, runner, monkeypatch):

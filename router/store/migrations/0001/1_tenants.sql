@@ -1,6 +1,7 @@
 -- `…_email_problem`: why the last mail there was not delivered; null if it was.
 -- `fallback_providers`: null is every other provider with a key. `numbers_from`: where numbers are bought for which the
--- request names no seller. `retention_days`: null is for ever.
+-- request names no seller. `retention_days`: null is for ever. `copied`: the agency came with a copy of another database,
+-- which owns its subaccount.
 CREATE TABLE agencies (
     id                 text PRIMARY KEY,
     name               text NOT NULL,
@@ -12,7 +13,8 @@ CREATE TABLE agencies (
     retention_days     integer,
     created_at         timestamptz NOT NULL,
     alert_email_confirmed boolean,
-    alert_email_problem text
+    alert_email_problem text,
+    copied             boolean NOT NULL DEFAULT false
 );
 
 -- `made_by` is "admin" or a token's id; `makers` are all tokens that led to this one and still exist, the first one first.
@@ -30,6 +32,7 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_of_agency ON tokens (agency_id, created_at, id);
 
+-- `marker`: by which its assistants are found at providers, where that is not the id.
 CREATE TABLE clients (
     id             text PRIMARY KEY,
     agency_id      text NOT NULL REFERENCES agencies ON DELETE CASCADE,
@@ -43,6 +46,7 @@ CREATE TABLE clients (
     created_at     timestamptz NOT NULL,
     notify_email_confirmed boolean,
     notify_email_problem text,
+    marker         text,
     UNIQUE (agency_id, id)
 );
 CREATE INDEX clients_of_agency ON clients (agency_id, created_at, id);

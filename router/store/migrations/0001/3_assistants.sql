@@ -38,6 +38,7 @@ CREATE TABLE leftovers (
     id           text PRIMARY KEY,
     agency_id    text NOT NULL REFERENCES agencies ON DELETE CASCADE,
     client_id    text NOT NULL,
+    marker       text,
     provider     text NOT NULL,
     remote_id    text,
     parts        jsonb NOT NULL DEFAULT '{}',

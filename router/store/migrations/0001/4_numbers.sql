@@ -1,5 +1,7 @@
 -- A number bought from a voice provider has the provider's name as its account. `look_after` is when to look at the number
 -- at its carrier next; until then it is held by the worker that looks at it.
+-- `state` elsewhere: this database is a copy, and the number belongs to the original: it is never checked, changed or
+-- released from here.
 CREATE TABLE numbers (
     account_sid    text NOT NULL,
     e164           text NOT NULL,

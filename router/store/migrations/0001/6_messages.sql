@@ -1,5 +1,6 @@
 -- `mail_state`: new, posted (the mail waits to be sent), delivered, undelivered, or none (no mail is wanted). A transcript
--- is waited for until `transcript_due`. `seconds`: null if the carrier did not say.
+-- is waited for until `transcript_due`. `seconds`: null if the carrier did not say. `elsewhere`: this database is a copy,
+-- and the recording belongs to the original.
 CREATE TABLE voicemails (
     id             text PRIMARY KEY,
     account_sid    text NOT NULL,
@@ -12,6 +13,7 @@ CREATE TABLE voicemails (
     seconds        integer,
     transcript_due timestamptz,
     mail_state     text NOT NULL DEFAULT 'new',
+    elsewhere      boolean NOT NULL DEFAULT false,
     UNIQUE (account_sid, recording_sid, agency_id)
 );
 CREATE INDEX voicemails_of_agency ON voicemails (agency_id, at DESC, id DESC);
