@@ -24,6 +24,7 @@ from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.refusals import CALL, KEY
 from tests.support.adapters import retell_at
+from tests.support.provider_samples import sign_as_retell
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +72,11 @@ async def test_a_registration_is_one_of_the_sdk(caller: str | None):
     assert ours.json == theirs.json
     read = TypeAdapter(CallRegisterPhoneCallParams).validate_python(ours.json, strict=True)
     assert read == ours.json
+
+
+def test_the_other_tests_sign_as_the_sdk_does():
+    body = '{"call_id": "call_1", "name": "Grüße"}'
+    assert sign_as_retell(body.encode(), CANARY, NOW) == symmetric["sign"](body, CANARY, NOW)
 
 
 async def test_the_key_check_is_a_request_of_the_sdk():

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
-from retell.lib import webhook_auth
 
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID
 from tests.support.world import CALLER, Client, World
@@ -160,7 +159,7 @@ def proof(world: World, provider: str, client: Client, body: bytes, *, late: flo
         return {"X-Vapi-Secret": f"token-{client.agency_id}"}
     if provider == "retell":
         milliseconds = int((world.clock().timestamp() + late) * 1000)
-        return {"X-Retell-Signature": webhook_auth.symmetric["sign"](body.decode(), key, milliseconds)}
+        return {"X-Retell-Signature": sign_as_retell(body, key, milliseconds)}
     return {"X-Webhook-Signature": hmac.new(key.encode(), body, hashlib.sha256).hexdigest()}
 
 
@@ -173,3 +172,9 @@ async def tell(
     return await world.http.post(
         f"{world.urls[0]}/webhooks/{provider}/{agency.agency_id}", content=body, headers=headers
     )
+
+
+def sign_as_retell(body: bytes, key: str, milliseconds: int) -> str:
+    """As Retell's SDK does, which takes a second and a half to import."""
+    digest = hmac.new(key.encode(), body + str(milliseconds).encode(), hashlib.sha256).hexdigest()
+    return f"v={milliseconds},d={digest}"

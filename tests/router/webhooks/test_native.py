@@ -7,8 +7,8 @@ import json
 from typing import Any
 
 import pytest
-from retell.lib import webhook_auth
 
+from tests.support.provider_samples import sign_as_retell
 from tests.support.world import CALLER, PROVIDERS, Client, World
 
 pytestmark = pytest.mark.anyio
@@ -49,12 +49,12 @@ def vapi(kind: str, number: str, call_id: str, **message: Any) -> dict[str, Any]
 
 
 async def post(world: World, provider: str, agency_id: str, report: dict[str, Any], *, signed_by: str = "") -> Any:
-    """Signed by Retell's own SDK, or proven by the token in the address."""
+    """Signed as by Retell, or proven by the token in the address."""
     body = json.dumps(report)
     headers, query = {}, f"?token=token-{agency_id}"
     if signed_by:
         milliseconds = int(world.clock().timestamp() * 1000)
-        headers, query = {"x-retell-signature": webhook_auth.symmetric["sign"](body, signed_by, milliseconds)}, ""
+        headers, query = {"x-retell-signature": sign_as_retell(body.encode(), signed_by, milliseconds)}, ""
     return await world.http.post(
         f"{world.urls[0]}/webhooks/{provider}/{agency_id}{query}", content=body, headers=headers
     )
