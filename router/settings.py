@@ -2,14 +2,14 @@
 
 The docstring below each field is its description in the README and in .env.example, which `python -m router.cli.example`
 prints. A secret NAME may also be given as NAME_FILE, the path of a file that contains it. Nothing else in the service
-reads the environment.
+reads the environment. router.environment says what is meant by a text in it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol
@@ -19,9 +19,13 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from router.environment import clean, find_stray_names
+
 _PREFIX = "CALLROUTER_"
 _SHORTEST_TOKEN = 16
 _LONGEST_BASE_URL = 1000
+_TOGETHER = (("twilio_account_sid", "twilio_auth_token"), ("smtp_url", "mail_from"))
+_LISTS = ("platform_keys", "fallback_keys", "allowed_destinations", "trusted_proxies")  # may have several lines
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
 
 
@@ -46,8 +50,10 @@ def _base_url(value: str) -> str:
         parts = urlsplit(value)
     except ValueError:
         raise ValueError("must be an address like https://calls.example.com") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, parts.netloc)):
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(map(str.isspace, value)):
         raise ValueError("must be an address like https://calls.example.com")
+    if not value.isascii():
+        raise ValueError("must be in ASCII: Twilio signs an internationalised host in its xn-- form")
     if not _has_good_port(parts):
         raise ValueError("must have a port from 1 to 65535, or no port")
     if parts.query or parts.fragment or parts.username:
@@ -75,7 +81,7 @@ def _prefixes(value: str) -> str:
 
 
 def _account_sid(value: str) -> str:
-    if len(value) != 34 or not value.startswith("AC"):  # noqa: PLR2004
+    if not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
         raise ValueError("must be AC followed by 32 hexadecimal digits")
     return value
 
@@ -83,6 +89,19 @@ def _account_sid(value: str) -> str:
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value) < _SHORTEST_TOKEN:
         raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
+    return value
+
+
+def _auth_token(value: SecretStr) -> SecretStr:
+    """Twilio's tokens have 32 hexadecimal digits today; a SID in their place is a frequent mistake."""
+    if re.fullmatch(r"[A-Z]{2}[0-9a-fA-F]{32}", value.get_secret_value()):
+        raise ValueError("must be the account's auth token, not a SID")
+    return _printable(value)
+
+
+def _printable(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()) or set(value.get_secret_value()) & set("\"'`\\"):
+        raise ValueError("must have only letters, digits and signs of ASCII, without quotes and backslashes")
     return value
 
 
@@ -145,9 +164,9 @@ class Settings(BaseModel):
     in the data directory."""
     twilio_account_sid: Annotated[str, AfterValidator(_account_sid)] | None = None
     """The platform's own Twilio account. If unset, each agency needs its own."""
-    twilio_auth_token: SecretStr | None = None
+    twilio_auth_token: Annotated[SecretStr, AfterValidator(_auth_token)] | None = None
     """Auth token (secret) of the platform's Twilio account. Set both or neither."""
-    twilio_shared_key: SecretStr | None = None
+    twilio_shared_key: Annotated[SecretStr, AfterValidator(_printable)] | None = None
     """Shared key (secret) with which the platform's Twilio account signs its webhooks, if one of its webhook rules names
     such a key."""
     providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
@@ -267,12 +286,10 @@ def load_settings(
 
     Each of `checks` says what is wrong with a setting, or returns None. `declared` are the providers' settings.
     """
-    env = os.environ if environ is None else environ
-    values, problems = _read(env)
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    values["providers"], mistakes = _read_declared(env, values, declared or {})
-    problems += mistakes
-    problems += _find_gaps(values)
+    reading = _Reading(os.environ if environ is None else environ, declared or {})
+    values = reading.values | {name: value for name, value in overrides.items() if value is not None}
+    values["providers"], mistakes = _read_declared(reading, values, declared or {})
+    problems = [*reading.problems, *mistakes, *_find_gaps(values, reading.refused)]
     problems += _run_checks(values, checks or {})
     try:
         settings = Settings(**values)
@@ -292,40 +309,74 @@ def is_secret(info: FieldInfo) -> bool:
     return "SecretStr" in str(info.annotation)
 
 
-def _read(env: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for field, info in Settings.model_fields.items():
-        if info.exclude:
-            continue
+class _Reading:
+    """What is read from the environment, and the mistakes that were found."""
+
+    def __init__(self, env: Mapping[str, str], declared: Mapping[str, Declared]) -> None:
+        self._env = env
+        self.values: dict[str, Any] = {}
+        self.refused: set[str] = set()  # settings that are set, but not used because their text is wrong
+        self.problems: list[str] = []
+        fields = {field: info for field, info in Settings.model_fields.items() if not info.exclude}
+        secrets = [field for field, info in fields.items() if is_secret(info)]
+        known = {env_name(field) for field in (*fields, *declared)} | {f"{env_name(field)}_FILE" for field in secrets}
+        self.problems += [
+            f"{name}: its name in the environment has a space, `export` or a byte order mark in front: correct the env file"
+            for name in find_stray_names(env, known)
+        ]
+        for field in fields:
+            self._read_field(field, may_be_in_file=field in secrets)
+
+    def read_variable(self, field: str) -> str | None:
+        return self._clean(field, env_name(field), self._env.get(env_name(field), ""))
+
+    def _read_field(self, field: str, *, may_be_in_file: bool) -> None:
         name = env_name(field)
-        path = env.get(f"{name}_FILE") if is_secret(info) else None
-        if path and env.get(name):
-            problems.append(f"{name} and {name}_FILE: set one of them, not both")
+        value = self.read_variable(field)
+        path = self._clean(field, f"{name}_FILE", self._env.get(f"{name}_FILE", "")) if may_be_in_file else None
+        if path and value:
+            self._refuse(field, f"{name} and {name}_FILE", "set one of them, not both")
         elif path:
-            try:
-                text = Path(path).read_text().strip()
-            except OSError as error:
-                problems.append(f"{name}_FILE: cannot read the file ({error.strerror})")
-            except UnicodeDecodeError:
-                problems.append(f"{name}_FILE: the file is not UTF-8 text")
-            else:
-                values[field] = text
-                if not text:
-                    problems.append(f"{name}_FILE: the file is empty")
-        elif env.get(name):
-            values[field] = env[name]
-    return values, problems
+            value = self._read_file(field, f"{name}_FILE", Path(path))
+        if value and may_be_in_file and field not in _LISTS and any(map(str.isspace, value)):
+            self._refuse(field, name, "must not contain spaces")
+        elif value and field not in self.refused:
+            self.values[field] = value
+
+    def _read_file(self, field: str, name: str, path: Path) -> str | None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            self._refuse(field, name, f"cannot read the file ({error.strerror})")
+            return None
+        except ValueError:
+            self._refuse(field, name, "the file is not UTF-8 text")
+            return None
+        value = self._clean(field, name, text)
+        if value == "":
+            self._refuse(field, name, "the file is empty")
+        return value
+
+    def _clean(self, field: str, name: str, text: str) -> str | None:
+        try:
+            return clean(text, may_be_quoted_inside=field == "mail_from", may_have_lines=field in _LISTS)
+        except ValueError as error:
+            self._refuse(field, name, str(error))
+            return None
+
+    def _refuse(self, field: str, name: str, mistake: str) -> None:
+        self.refused.add(field)
+        self.problems.append(f"{name}: {mistake}")
 
 
 def _read_declared(
-    env: Mapping[str, str], given: dict[str, Any], declared: Mapping[str, Declared]
+    reading: _Reading, given: dict[str, Any], declared: Mapping[str, Declared]
 ) -> tuple[dict[str, str], list[str]]:
     """The providers' settings. Values in `given` take precedence and are removed from it."""
     values: dict[str, str] = {}
     problems: list[str] = []
     for name, setting in declared.items():
-        value = given.pop(name, None) or env.get(env_name(name)) or setting.default
+        value = given.pop(name, None) or reading.read_variable(name) or setting.default
         try:
             values[name] = _base_url(value) if setting.is_url else value
         except ValueError as error:
@@ -335,19 +386,20 @@ def _read_declared(
     return values, problems
 
 
-def _find_gaps(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with combinations of settings."""
+def _find_gaps(values: Collection[str], refused: set[str]) -> list[str]:
+    """What is wrong with combinations of settings: `values` are set; the `refused` ones have been named already."""
     problems = []
     if "database_url" in values:
         problems += [
             f"{env_name(name)}: required when DATABASE_URL is set"
             for name in _NEEDED_WITH_A_DATABASE
-            if name not in values
+            if name not in values and name not in refused
         ]
-    if ("twilio_account_sid" in values) != ("twilio_auth_token" in values):
-        problems.append(f"{env_name('twilio_account_sid')} and {env_name('twilio_auth_token')}: set both or neither")
-    if ("smtp_url" in values) != ("mail_from" in values):
-        problems.append(f"{env_name('smtp_url')} and {env_name('mail_from')}: set both or neither")
+    problems += [
+        f"{env_name(one)} and {env_name(other)}: set both or neither"
+        for one, other in _TOGETHER
+        if (one in values) != (other in values) and not refused & {one, other}
+    ]
     return problems
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from adapters.base import ErrorKind, ProviderError
 from adapters.http import Http
 from adapters.registry import PROVIDERS, Declarations, Providers
 from adapters.twilio import Twilio
@@ -30,6 +31,8 @@ from router.store.schema import SchemaError, connect_to_schema
 from router.vault import Vault
 
 __all__ = ["doctor"]
+
+_SECONDS: Final = 8.0
 
 
 def doctor(
@@ -53,7 +56,9 @@ def doctor(
 async def examine(settings: Settings, *, live_call: bool = False, providers: Declarations = PROVIDERS) -> list[Finding]:
     """Run all checks concurrently. A check that cannot be made is a finding, too."""
     looked = await asyncio.gather(
-        look_at_addresses(settings, providers), _look_at_database(settings, providers, live_call=live_call)
+        look_at_addresses(settings, providers),
+        _look_at_platform(settings),
+        _look_at_database(settings, providers, live_call=live_call),
     )
     return [*_look_at_settings(settings), *(finding for part in looked for finding in part)]
 
@@ -89,6 +94,25 @@ def _judge_address(ours: str, present: str | None) -> list[Finding]:
     if present == ours:
         return [fine(SETTING, "is the address that the database has")]
     return [problem(SETTING, f"is {ours}, but this database belongs to {present}. {WHAT_WAITS}", WHAT_TO_DO)]
+
+
+async def _look_at_platform(settings: Settings) -> list[Finding]:
+    """A real request to Twilio: without a working token, every call to a number of the platform's account is refused."""
+    platform, name = platform_account(settings), "CALLROUTER_TWILIO_AUTH_TOKEN"
+    if platform is None:
+        return []
+    http = Http()
+    try:
+        await Twilio(http, settings.twilio_url).check_account(platform, _SECONDS)
+    except ProviderError as error:
+        said = f" ({error.said})" if error.said else ""
+        if error.kind is ErrorKind.KEY_REJECTED:
+            mend = "set it to the primary auth token of this account; until then its calls get 403, and so the fallback"
+            return [problem(name, f"Twilio rejects the token of account {platform.sid}{said}", mend)]
+        return [problem(name, f"the token of account {platform.sid} could not be tested: {error}{said}", "try again")]
+    finally:
+        await http.aclose()
+    return [fine(name, f"Twilio accepts the token of account {platform.sid}")]
 
 
 async def _look_at_database(settings: Settings, declarations: Declarations, *, live_call: bool) -> list[Finding]:

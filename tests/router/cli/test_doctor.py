@@ -277,3 +277,22 @@ async def test_an_account_that_signs_with_an_unknown_shared_key_is_named_with_wh
     (told,) = [each for each in await doctor.find("problem", "agency Agency") if client.account_sid in each]
     assert "shared key" in told
     assert "save the shared key's secret" in told
+
+
+async def test_the_platforms_token_is_proven_by_a_real_request(world, doctor):
+    assert world.account_sid in (await doctor.find("fine", "CALLROUTER_TWILIO_AUTH_TOKEN"))[0]
+    assert world.sandbox.state.requests_to("twilio", f"/2010-04-01/Accounts/{world.account_sid}.json")
+
+
+async def test_a_token_that_twilio_rejects_is_named_with_what_calls_get(world, doctor):
+    doctor.set("twilio_auth_token", "0" * 32)
+    (told,) = await doctor.find("problem", "CALLROUTER_TWILIO_AUTH_TOKEN")
+    assert world.account_sid in told
+    assert "403" in told
+    assert doctor.last.exit_code == 1
+
+
+async def test_a_platform_account_that_is_suspended_is_named(world, doctor):
+    world.sandbox.state.twilio.accounts[world.account_sid].status = "suspended"
+    (told,) = await doctor.find("problem", "CALLROUTER_TWILIO_AUTH_TOKEN")
+    assert "suspended" in told
