@@ -139,7 +139,12 @@ class RungReply(Output):
         ),
     ]
     notes: Annotated[
-        list[str], Field(description='What its assistant there lacks, such as "no_events" or "no_transfer"')
+        list[str],
+        Field(
+            description='How calls reach it, where there are several ways ("by_redirect", "by_sip", "by_number"; '
+            '"awaits_address": its import has not written its address on the number yet), and what its assistant there '
+            'lacks, such as "no_events" or "no_transfer"'
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from adapters.base import Target
 from adapters.provider import Provider
 from router.calls.claims import Caps
 from router.clock import Clock
@@ -22,7 +23,7 @@ _HUMAN_RUNGS: Final[tuple[Literal["owner", "voicemail"], ...]] = ("owner", "voic
 
 @dataclass(frozen=True, slots=True)
 class PreviewedRung(Explained):
-    """One rung, and `notes` on what its assistant at the provider lacks."""
+    """One rung, and `notes` on how calls reach the provider and what its assistant there lacks."""
 
     notes: Sequence[str]
 
@@ -64,7 +65,10 @@ class Previews:
                 rung.provider,
                 rung.would_take,
                 rung.reason,
-                [f"no_{feature}" for feature in lost.get(rung.provider or "", ())],
+                [
+                    *_notes_on_way(route.access(rung.provider or "").target),
+                    *(f"no_{feature}" for feature in lost.get(rung.provider or "", ())),
+                ],
             )
             for rung in rungs
         ]
@@ -82,3 +86,11 @@ class Previews:
             Explained("ai", provider, would_take=reason == "ready", reason=reason),
             *(Explained(step, None, would_take=False, reason="native_number") for step in _HUMAN_RUNGS),
         )
+
+
+def _notes_on_way(target: Target) -> list[str]:
+    """How calls reach a registration, where there are several ways."""
+    if target.mode is None:
+        return []
+    awaits_address = target.mode == "redirect" and target.sealed_address is None
+    return [f"by_{target.mode}", *(["awaits_address"] if awaits_address else [])]

@@ -114,6 +114,10 @@ REASONS: Final[Mapping[str, str]] = {
     "closed_mode_is_owner_first": "Skipped while closed: calls go to the owner first",
     "closed_mode_is_ring_through": "Skipped while closed: calls go to the owner only",
     "closed_mode_is_voicemail": "Skipped while closed: calls go to the voicemail only",
+    "by_redirect": "Calls are redirected to it",
+    "by_sip": "Calls are dialled by SIP",
+    "by_number": "Calls are handed over by dialling its own number",
+    "awaits_address": "Its import has not written its address on the number yet",
     "no_events": "It reports nothing during the call",
     "no_transfer": "It cannot transfer callers to a person",
 }

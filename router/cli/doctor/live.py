@@ -1,7 +1,7 @@
 """`callrouter doctor --live-call`: one real call per provider, to test what no documentation says.
 
 Each call goes from one of the account's numbers to a client's number, listens for a while and hangs up. It changes no
-settings: for each provider, it uses a client whose calls go there now. It costs what such a call costs.
+settings: for each provider, and each of the ways in which calls reach it, it uses a client whose calls go there now. It costs what such a call costs.
 """
 
 from __future__ import annotations
@@ -55,6 +55,14 @@ OpenAccount = Callable[[str, str], Awaitable[Account | None]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """A provider, and how its registrations are reached, where there are several ways."""
+
+    provider: str
+    mode: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class LiveCheck:
     """Places the calls. `open_account` opens an agency's carrier account by agency id and SID."""
 
@@ -67,25 +75,37 @@ class LiveCheck:
     async def look(self) -> list[Finding]:
         chosen = await self._choose()
         findings: list[Finding] = []
-        for provider in self.providers:
-            subject = f"live call to {provider}"
-            if provider not in chosen:
+        for way in self._ways():
+            subject = f"live call to {way.provider}" + (f" by {way.mode}" if way.mode else "")
+            if way not in chosen:
                 mend = "set up a client whose calls go there: `callrouter explain` shows what is missing"
                 findings.append(hint(subject, "no client's calls go there now, so none was placed", mend))
                 continue
-            route, caller = chosen[provider]
-            findings += await self._place(subject, provider, route, caller)
+            route, caller = chosen[way]
+            findings += await self._place(subject, way, route, caller)
         return findings
 
-    async def _choose(self) -> dict[str, tuple[Route, str]]:
-        """For each provider, a number whose calls go there first, and a number to call from."""
-        chosen: dict[str, tuple[Route, str]] = {}
+    def _ways(self) -> list[_Way]:
+        forms = ((name, provider.registration_form) for name, provider in self.providers.items())
+        return [
+            _Way(name, mode)
+            for name, form in forms
+            for mode in ([mode for mode, _ in form.modes] if form and form.modes else [None])
+        ]
+
+    async def _choose(self) -> dict[_Way, tuple[Route, str]]:
+        """For each way, a number whose calls go there first, and a number to call from."""
+        chosen: dict[_Way, tuple[Route, str]] = {}
         for row in await self.connection.fetch(_NUMBERS):
             route = await find_route(self.connection, row["account_sid"], row["e164"])
             provider = None if route is None else self._first_provider(route)
             if route is not None and provider is not None and row["caller"] is not None:
-                chosen.setdefault(provider, (route, row["caller"]))
+                chosen.setdefault(self._way(route, provider), (route, row["caller"]))
         return chosen
+
+    def _way(self, route: Route, provider: str) -> _Way:
+        form = self.providers[provider].registration_form
+        return _Way(provider, route.access(provider).target.mode if form and form.modes else None)
 
     def _first_provider(self, route: Route) -> str | None:
         if current_mode(route, datetime.now(UTC)) != "ai":
@@ -93,7 +113,7 @@ class LiveCheck:
         order = order_providers(route, self.providers)
         return next((name for name in order if why_unready(route, name, self.providers) is None), None)
 
-    async def _place(self, subject: str, provider: str, route: Route, caller: str) -> list[Finding]:
+    async def _place(self, subject: str, way: _Way, route: Route, caller: str) -> list[Finding]:
         account = await self.open_account(route.agency_id, route.account_sid)
         if account is None:
             return [problem(subject, "the account's token is missing or cannot be opened", "save the Twilio key again")]
@@ -105,11 +125,11 @@ class LiveCheck:
         except ProviderError as error:
             said = f" ({error.said})" if error.said else ""
             return [problem(subject, f"Twilio did not place it: {error}{said}", "fix the reason that Twilio gives")]
-        call = await self._watch(provider, route, caller, since)
+        call = await self._watch(way.provider, route, caller, since)
         if call is None:
             mend = "check the number's VoiceUrl, the public address and the proxy: see the findings above"
             return [problem(subject, f"the call to {route.number} did not arrive here", mend)]
-        return await self._judge(subject, provider, call)
+        return await self._judge(subject, way, call)
 
     async def _watch(self, provider: str, route: Route, caller: str, since: datetime) -> Any:
         """The call once it is over and its provider has reported, or what is known when the time is up."""
@@ -125,7 +145,8 @@ class LiveCheck:
         events = await self.connection.fetch(_EVENTS, call_id)
         return any(event["event"] in ("ai.ended", "ai.failed") and event["provider"] == provider for event in events)
 
-    async def _judge(self, subject: str, provider: str, call: Any) -> list[Finding]:
+    async def _judge(self, subject: str, way: _Way, call: Any) -> list[Finding]:
+        provider = way.provider
         events = await self.connection.fetch(_EVENTS, call["id"])
         steps = {row["step"] for row in await self.connection.fetch(_STEPS, call["id"])}
         answered = next((e for e in events if e["event"] == "call.answered" and e["provider"] == provider), None)
@@ -142,9 +163,10 @@ class LiveCheck:
         else:
             mend = "check the webhook address at the provider; calls work without it, but its failures go unnoticed"
             findings.append(hint(subject, "its end was not reported to us", mend))
-        asks = any(step.startswith("ai-") for step in steps)
-        when = "requests" if asks else "does not request"
-        findings.append(fine(subject, f"Twilio {when} the action of the AI's leg after the caller has hung up"))
+        if way.mode != "redirect":  # after a redirect, the provider's document has no action of ours
+            asks = any(step.startswith("ai-") for step in steps)
+            when = "requests" if asks else "does not request"
+            findings.append(fine(subject, f"Twilio {when} the action of the AI's leg after the caller has hung up"))
         if call["ended_at"] is None:
             mend = "check the number's StatusCallback"
             findings.append(hint(subject, "Twilio did not report the call's end", mend))

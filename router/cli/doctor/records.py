@@ -53,6 +53,16 @@ SELECT a.name, c.name, c.notify_email, c.notify_email_problem
  ORDER BY 1, 2
 """
 
+_REGISTRATIONS: Final = """
+SELECT a.name, r.provider, r.mode, count(*) AS numbers,
+       array_agg(r.e164 ORDER BY r.e164) FILTER (WHERE r.waits_for IS NOT NULL) AS waiting
+  FROM registrations r
+  JOIN agencies a ON a.id = r.agency_id
+ WHERE r.remote_id IS NOT NULL AND r.mode IS NOT NULL
+ GROUP BY a.id, a.name, r.provider, r.mode
+ ORDER BY a.name, r.provider, r.mode
+"""
+
 
 async def look_at_records(
     connection: Connection, keyring: Keyring, data_dir: Path, providers: Declarations
@@ -63,6 +73,7 @@ async def look_at_records(
         *await _look_at_agencies(connection, providers),
         *[_judge_key(row) for row in await connection.fetch(_TROUBLED_KEYS)],
         *[_judge_assistants(row) for row in await connection.fetch(_FAILED_ASSISTANTS)],
+        *[_judge_registrations(row) for row in await connection.fetch(_REGISTRATIONS)],
         *[_judge_mail(row) for row in await connection.fetch(_UNDELIVERED)],
     ]
 
@@ -154,3 +165,12 @@ def _judge_mail(row: Any) -> Finding:
         f"emails to {row['address']}{whose} are not delivered: {row['problem']}",
         "correct the address, or have its mail server accept these emails",
     )
+
+
+def _judge_registrations(row: Any) -> Finding:
+    subject = f"agency {row['name']}"
+    if row["waiting"]:
+        numbers = ", ".join(row["waiting"])
+        mend = f"delete the number at {row['provider']} and import it again there"
+        return problem(subject, f"{row['provider']} has not written its address on {numbers} at Twilio", mend)
+    return fine(subject, f"{row['numbers']} numbers are reached at {row['provider']} by {row['mode']}")

@@ -253,7 +253,20 @@ async def test_a_live_call_reports_what_happened(world, doctor):
     assert any("the AI answered" in one["message"] for one in findings)
     assert any("the end was reported" in one["message"] for one in findings)
     assert any("Twilio requests the action" in one["message"] for one in findings)
-    assert "none was placed" in said["live call to retell", "hint"]
+    for other in ("retell", "bland by redirect", "bland by sip", "bland by number"):
+        assert "none was placed" in said[f"live call to {other}", "hint"]
+
+
+async def test_it_says_by_which_mode_numbers_are_reached_and_which_address_is_awaited(world, doctor):
+    await world.add_client(providers=["bland"], bland_mode="number")
+    by_number = "1 numbers are reached at bland by number"
+    assert any(by_number in said for said in await doctor.find("fine", "agency Agency"))
+    waiting = await world.add_client(providers=["bland"], bland_mode="redirect")
+    await world.db.execute(
+        "UPDATE registrations SET sealed_address = NULL, waits_for = 'It waits.' WHERE e164 = $1", waiting.number
+    )
+    awaited = f"bland has not written its address on {waiting.number} at Twilio"
+    assert any(awaited in said for said in await doctor.find("problem", "agency Agency"))
 
 
 async def test_a_live_call_that_does_not_arrive_is_a_problem(world, doctor, monkeypatch):

@@ -43,6 +43,10 @@ class Desk:
         path = f"{number_path(self.market.agency, NUMBER)}/registrations/bland"
         return await self.market.api.refusal("PUT", path, {"remote_id": remote_id, "mode": mode})
 
+    async def explained(self):
+        rungs = (await self.market.api.get(f"{self.market.agency.path}/explain", params={"to": NUMBER}))["rungs"]
+        return next((rung["reason"], rung["notes"]) for rung in rungs if rung["provider"] == "bland")
+
     async def shown(self, e164=NUMBER):
         return await self.market.api.get(number_path(self.market.agency, e164))
 
@@ -166,6 +170,15 @@ async def test_a_number_attached_to_a_trunk_is_dialled_by_sip(desk):
     desk.bland.attach(desk.org, NUMBER)
     await desk.ensure()
     assert (await desk.shown())["registrations"]["bland"] == {"remote_id": NUMBER, "mode": "sip"}
+
+
+async def test_explain_says_by_which_mode_calls_reach_it_and_what_is_awaited(desk):
+    desk.bland.numbers.import_writes = "late"
+    await desk.ensure()
+    assert await desk.explained() == ("not_synced", ["by_redirect", "awaits_address"])
+    desk.bland.numbers.write_late()
+    await desk.look()
+    assert await desk.explained() == ("ready", ["by_redirect"])
 
 
 @pytest.mark.parametrize("mode", ["redirect", None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -217,6 +217,26 @@ async def test_a_key_that_does_not_open_is_said_loudly_and_the_next_provider_ask
     assert (await scene.find()).rung.provider == "two"
     assert scene.told[:2] == [Unreadable("one", 7), Skipped("one", SkipReason.NO_KEY)]
     assert scene.providers["one"].asked == []
+
+
+async def test_an_address_is_opened_for_the_one_request_and_one_that_does_not_open_skips_its_provider():
+    def open_address(route: Route, access: Access) -> Secret:
+        if access.provider == "one":
+            raise OpenError("moved")
+        return Secret(f"{access.target.sealed_address} of {route.number}")
+
+    accesses = tuple(
+        replace(make_access(name), target=replace(make_access(name).target, sealed_address=f"sealed by {name}"))
+        for name in NAMES
+    )
+    scene = make_scene(accesses=accesses)
+    scene.dispatcher = replace(scene.dispatcher, open_address=open_address)
+    assert (await scene.find()).rung.provider == "two"
+    assert scene.skipped()[0] == ("one", SkipReason.NO_KEY)
+    target = scene.providers["two"].asked[0][1]
+    assert target.address == Secret("sealed by two of +15005550001")
+    assert not scene.dispatcher.has_readable_key("one", scene.route)
+    assert scene.dispatcher.has_readable_key("two", scene.route)
 
 
 def limits(scene: Scene) -> list[float]:
