@@ -1,4 +1,5 @@
-"""What we send to Bland has the fields and types of its documentation. There is no official client to be the judge.
+"""What we send to Bland has the fields and types of its documentation. There is no SDK to be the judge, and Bland's own
+CLI (bland-cli on npm) ships no schema.
 
 Each schema is written from the page of Bland's docs that it names.
 """
