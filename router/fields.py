@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from importlib import resources
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import (
@@ -33,6 +34,9 @@ from router.callers import name_caller
 from router.phones import NOT_A_PHONE, TYPED, read_phone
 
 _MAX_SECRET: Final = 1000
+_UNENCODED_PLUS: Final = re.compile(r" ([0-9]{2}:?[0-9]{2})\Z")
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2199
 _ORIGIN: Final = re.compile(r"(https?://)(?:[^/?#\s]*@)?([^/?#\s]*)[^\s\"'<>]*", re.IGNORECASE)
 
 OWN_WORDS: Final = "callrouter"
@@ -151,12 +155,14 @@ def _with_plus(text: Any) -> Any:
 
 
 @cache
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
+def timezones() -> frozenset[str]:
+    """Of the IANA database, as it comes with callrouter: what else a machine has, such as `localtime`, differs there."""
+    names = resources.files("tzdata").joinpath("zones").read_text().split()
+    return frozenset(names) - {"Factory"}  # stands for a machine on which none was chosen
 
 
 def _timezone(text: str) -> str:
-    if text not in _timezones():
+    if text not in timezones():
         raise ValueError("must be a time zone of the IANA database, such as Europe/London")
     return text
 
@@ -199,8 +205,19 @@ def _web_address(text: str) -> str:
 
 
 def _written_time(value: Any) -> Any:
-    """A number is not a time by RFC 3339."""
-    return value if isinstance(value, str) else ""
+    """A number is not a time by RFC 3339, nor is one in quotes."""
+    return value if isinstance(value, str) and value[4:5] == "-" else ""
+
+
+def _query_time(value: Any) -> Any:
+    """A plus sign that was not percent-encoded arrives as a space."""
+    return _UNENCODED_PLUS.sub(r"+\1", value) if isinstance(value, str) else value
+
+
+def _within_calendars(moment: datetime) -> datetime:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"must be a time from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return moment
 
 
 _SHOWN: Final = ContextVar("addresses are shown", default=True)
@@ -249,6 +266,7 @@ ShortenedAddresses = Annotated[dict[str, Any] | None, PlainSerializer(_shorten_a
 """An object that an agency wrote. Without the paths of addresses in it for tokens that may only read."""
 
 WrittenTime = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_time)]
+QueryTime = Annotated[WrittenTime, BeforeValidator(_query_time), AfterValidator(_within_calendars)]
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),

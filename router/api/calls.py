@@ -16,7 +16,7 @@ from router.api.route import problems, resource
 from router.callers import read_caller
 from router.calls.preview import Previews
 from router.errors import NotFoundError
-from router.fields import Output, Query, QueryCaller, QueryE164
+from router.fields import Output, Query, QueryCaller, QueryE164, QueryTime
 from router.messages.recordings import Recordings
 from router.store.calls import history
 from router.store.calls.reports import find_story
@@ -123,6 +123,14 @@ class ExplainQuery(Query):
         QueryCaller | None,
         Field(alias="from", description="The caller's number, likewise, or `withheld`", examples=["+14155550199"]),
     ] = None
+    at: Annotated[
+        QueryTime | None,
+        Field(
+            description="When it comes in, with the offset from UTC; left out: now. Another time decides on opening hours; "
+            "circuits, free lines and calls in progress, which are those of now, are then left out",
+            examples=["2026-03-02T09:30:00Z"],
+        ),
+    ] = None
 
 
 class RungReply(Output):
@@ -168,4 +176,4 @@ async def explain_call(
     """Uses the rules of a live call and the circuits of the process that answers. Calls to a number that was bought
     from a voice provider do not pass through us: only that provider can take them.
     """
-    return {"rungs": await previews.preview(agency, call.to, read_caller(call.caller))}
+    return {"rungs": await previews.preview(agency, call.to, read_caller(call.caller), call.at)}

@@ -1,9 +1,10 @@
-"""Which rung would take a call now, and why the others would not. Places no call and writes nothing."""
+"""Which rung would take a call now or at another time, and why the others would not. Places no call and writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from adapters.base import Target
@@ -38,8 +39,13 @@ class Previews:
     caps: Caps
     clock: Clock
 
-    async def preview(self, agency_id: str, to: str, caller: str | None) -> Sequence[PreviewedRung]:
-        """The rungs in the order in which they would be tried. Raises NotFoundError if the number is not the agency's."""
+    async def preview(
+        self, agency_id: str, to: str, caller: str | None, at: datetime | None = None
+    ) -> Sequence[PreviewedRung]:
+        """The rungs in the order in which they would be tried, now or `at` another time.
+
+        Raises NotFoundError if the number is not the agency's.
+        """
         now, pool = self.clock(), self.database.settings
         found = await preview_call(
             pool,
@@ -57,6 +63,8 @@ class Previews:
             await self._preview_native(route)
             if route.account_sid in self.providers
             else explain(route, self.providers, self.dispatcher, now, found.diverted)
+            if at is None
+            else explain(route, self.providers, self.dispatcher, at, at_present=False)
         )
         lost = {one.provider: one.lost for one in await list_assistants(pool, agency_id, route.client_id)}
         return [

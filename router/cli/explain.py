@@ -1,4 +1,4 @@
-"""`callrouter explain`: asks the running service who would take a call now, and why the others would not.
+"""`callrouter explain`: asks the running service who would take a call, and why the others would not.
 
 The service's address comes from --url, the environment, or the notes that a running demo leaves in the data directory;
 the admin token from the service's own settings, or from the file that it generated.
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -45,10 +46,12 @@ _MEANINGS: Final = {
 def explain(
     to: Annotated[str | None, typer.Option("--to", help="The number to call, such as +15005550101.")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="The caller's number, or 'withheld'.")] = None,
+    at: Annotated[str | None, typer.Option(help="When, such as 2026-03-02T09:30:00Z; if omitted, now.")] = None,
     url: Annotated[str | None, typer.Option(help="The router's address.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Show which rung would take a call now, and why the others would not. Places no call."""
+    """Show which rung would take a call now or at another time, and why the others would not. Places no call."""
+    when = None if at is None else _read_time(at)
     demo, address = find_router(os.environ, url)
     folder = data_dir(os.environ)
     of_demo = demo and address == str(demo.get("router_url")).rstrip("/")
@@ -56,11 +59,23 @@ def explain(
     called = read_number("--to", to, numbers_of(demo))
     withheld = from_ is not None and name_caller(from_) == WITHHELD
     calling = WITHHELD if withheld else None if from_ is None else read_number("--from", from_, ())
-    for answer in _ask(address, token, called, calling):
+    for answer in _ask(address, token, called, calling, when):
         if as_json:
             sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
         else:
             _show(answer, Console(highlight=False))
+
+
+def _read_time(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        refuse(
+            "--at: must be a time with its offset from UTC, such as 2026-03-02T09:30:00Z or 2026-03-02T09:30:00+01:00"
+        )
+    return moment.isoformat()
 
 
 def _read_token(folder: Path, environ: Mapping[str, str]) -> Secret:
@@ -78,16 +93,16 @@ def _read_token(folder: Path, environ: Mapping[str, str]) -> Secret:
     return Secret(token)
 
 
-def _ask(url: str, admin_token: Secret, to: str, from_: str | None) -> list[dict[str, Any]]:
+def _ask(url: str, admin_token: Secret, to: str, from_: str | None, at: str | None) -> list[dict[str, Any]]:
     """The explanation for each agency that has this number: one, unless the number is in two accounts."""
     headers = {"Authorization": f"Bearer {admin_token.reveal()}"}
     with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
         agencies = _get(client, "/v1/agencies", {"number": to})["items"]
         if not agencies:
             fail(f"--to: no agency of this router has the number {to}")
-        query = {"to": to} | ({"from": from_} if from_ else {})
+        query = {"to": to} | ({"from": from_} if from_ else {}) | ({"at": at} if at else {})
         return [
-            {"to": to, "from": from_, "agency_id": agency["id"], "agency": agency["name"]}
+            {"to": to, "from": from_, "at": at, "agency_id": agency["id"], "agency": agency["name"]}
             | _get(client, f"/v1/agencies/{agency['id']}/explain", query)
             for agency in agencies
         ]
@@ -110,7 +125,10 @@ def _get(client: httpx.Client, path: str, query: Mapping[str, str]) -> Any:
 
 def _show(answer: Mapping[str, Any], console: Console) -> None:
     caller = f" from {answer['from']}" if answer["from"] else ""
-    console.print(f"A call to {answer['to']}{caller} ({answer['agency']}) would be handled as follows:", markup=False)
+    when = f" at {answer['at']}" if answer["at"] else ""
+    console.print(
+        f"A call to {answer['to']}{caller}{when} ({answer['agency']}) would be handled as follows:", markup=False
+    )
     table = Table(box=None, show_header=False, pad_edge=False)
     for rung in answer["rungs"]:
         style = "bold green" if rung["would_take"] else None

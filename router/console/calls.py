@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -13,6 +14,7 @@ from router.console.api import ApiProblem, Refusal
 from router.console.forms import NO_ERRORS, form_errors
 from router.console.visit import Page, Visit
 
+_UTC: Final = "UTC"
 _MOST_AT_ONCE: Final = 200
 _SPANS: Final = (7, 30, 90)
 _USUAL_SPAN: Final = 30
@@ -63,21 +65,41 @@ async def delete_voicemail(visit: Visit) -> Response:
 
 async def explain(visit: Visit) -> Response:
     """Who would take a call now. A GET form, so that the answer can be shared as a link."""
-    asked = {"to": visit.query("to"), "from": visit.query("from")}
+    asked = {"to": visit.query("to"), "from": visit.query("from"), "at": visit.query("at")}
     caller = name_caller(asked["from"]) if asked["from"] else None
     rungs: list[dict[str, Any]] | None = None
     errors = NO_ERRORS
+    zone = _UTC
     if asked["to"]:
         try:
-            rungs = (await visit.api.get(visit.path("explain"), **asked))["rungs"]
+            if asked["at"]:
+                zone = await _zone_of(visit, asked["to"])
+            query = asked | {"at": _in_zone(asked["at"], zone)}
+            rungs = (await visit.api.get(visit.path("explain"), **query))["rungs"]
         except ApiProblem as problem:
             if problem.status in {401, 503}:
                 raise
             errors = form_errors(problem)
     numbers, names = await visit.api.list_all(visit.path("numbers")), await visit.client_names()
     return visit.render(
-        "explain.html", numbers=numbers, names=names, asked=asked, caller=caller, rungs=rungs, errors=errors
+        "explain.html", numbers=numbers, names=names, asked=asked, caller=caller, zone=zone, rungs=rungs, errors=errors
     )
+
+
+async def _zone_of(visit: Visit, number: str) -> str:
+    """The time zone of the number's client, as far as it has one."""
+    client_id = (await visit.api.get(visit.path("numbers", number)))["client_id"]
+    hours = (await visit.api.get(visit.path("clients", client_id)))["routing"]["hours"]
+    return str(hours["timezone"]) if hours else _UTC
+
+
+def _in_zone(text: str, zone: str) -> str:
+    """With the zone's offset. What is no local time is left to the API, which says what is wrong with it."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))).isoformat()
+    except ValueError:
+        return text
 
 
 async def show_figures(visit: Visit) -> Response:

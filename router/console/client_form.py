@@ -24,6 +24,7 @@ DAYS: Final[Mapping[str, str]] = {
 _CLEARED_WHEN_EMPTY: Final = ("personal_phone", "notify_email", "provider")
 _LEAST_SPANS: Final = 2  # a day with a lunch break
 _USUAL: Final = ("09:00", "17:00")
+_ALL_DAY: Final = ("00:00", "24:00")
 _WORKDAYS: Final = ("mon", "tue", "wed", "thu", "fri")
 _DEFAULTS: Final[dict[str, Any]] = asdict(Routing()) | {"voicemail_greeting": ""}
 
@@ -43,7 +44,7 @@ def values_of(client: Mapping[str, Any]) -> dict[str, Any]:
         "has_hours": hours is not None,
         "timezone": hours["timezone"] if hours else "",
         "closed_mode": hours["closed_mode"] if hours else "voicemail",
-        "spans": _pad(_by_day(hours["open"]) if hours else {day: [_USUAL] for day in _WORKDAYS}),
+        **_shown(_by_day(hours["open"]) if hours else {day: [_USUAL] for day in _WORKDAYS}),
     }
 
 
@@ -54,7 +55,7 @@ def read_values(form: Form) -> dict[str, Any]:
         **form.texts(*texts, *_CLEARED_WHEN_EMPTY),
         **{name: form.number(name) for name in ("ring_seconds", "voicemail_seconds")},
         **{name: form.ticked(name) for name in ("screen", "transcribe", "has_hours")},
-        "spans": _pad({day: _read_spans(form, day) for day in DAYS}),
+        **_shown({day: _read_spans(form, day) for day in DAYS}),
     }
 
 
@@ -69,9 +70,7 @@ def body_of(values: Mapping[str, Any]) -> dict[str, Any]:
     if values["has_hours"]:
         routing["hours"] = {
             "timezone": values["timezone"],
-            "open": [
-                {"days": days, "from": start, "to": end} for (start, end), days in _by_span(values["spans"]).items()
-            ],
+            "open": [{"days": days, "from": start, "to": end} for (start, end), days in _by_span(values).items()],
             "closed_mode": values["closed_mode"],
         }
     return {
@@ -86,7 +85,7 @@ def place_of(field: str, values: Mapping[str, Any]) -> str | None:
     """The form's field for one of the body's."""
     parts = field.split(".")
     if parts[:3] == ["routing", "hours", "open"]:
-        spans = list(_by_span(values["spans"]).values())
+        spans = list(_by_span(values).values())
         number = parts[3] if len(parts) > 3 else ""  # noqa: PLR2004 - the span's place in the list
         known = number.isdecimal() and int(number) < len(spans)
         return f"hours_{spans[int(number)][0]}" if known else "hours_mon"
@@ -102,17 +101,31 @@ def _by_day(spans: list[dict[str, Any]]) -> Spans:
     return {day: sorted(found) for day, found in days.items()}
 
 
-def _by_span(spans: Spans) -> dict[tuple[str, str], list[str]]:
+def _by_span(values: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
     """The days of each span; empty pairs of fields are left out."""
     found: dict[tuple[str, str], list[str]] = {}
     for day in DAYS:
-        for span in spans.get(day, ()):
+        for start, end in [_ALL_DAY] if day in values["all_day"] else values["spans"].get(day, ()):
+            span = start, "24:00" if end == "00:00" else end  # the end of the day, which a time field cannot say
             if span != ("", "") and day not in found.setdefault(span, []):
                 found[span].append(day)
     return found
 
 
+def _shown(spans: Spans) -> dict[str, Any]:
+    """The days that are open 24 hours, and the fields of the others, in which midnight is 00:00."""
+    all_day = {day for day, found in spans.items() if _ALL_DAY in found}
+    fields = {
+        day: [(start, "00:00" if end == "24:00" else end) for start, end in found]
+        for day, found in spans.items()
+        if day not in all_day
+    }
+    return {"all_day": all_day, "spans": _pad(fields)}
+
+
 def _read_spans(form: Form, day: str) -> list[tuple[str, str]]:
+    if form.ticked(f"{day}_all_day"):
+        return [_ALL_DAY]
     starts, ends = form.get_all(f"{day}_from"), form.get_all(f"{day}_to")
     return [(start.strip(), end.strip()) for start, end in zip(starts, ends, strict=False)]
 

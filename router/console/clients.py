@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any, Final
-from zoneinfo import available_timezones
 
 from starlette.responses import Response
 
 from router.console import client_form
 from router.console.visit import Page, Visit, accept_unlisted, leave_out_same_email
+from router.fields import timezones
 
 
 async def show_clients(visit: Visit) -> Response:
@@ -76,7 +76,7 @@ async def _draw_form(visit: Visit, client: dict[str, Any] | None) -> Response:
         values=values,
         errors=visit.errors(lambda field: client_form.place_of(field, values)),
         days=client_form.DAYS,
-        timezones=sorted(available_timezones()),
+        timezones=sorted(timezones()),
         providers=visit.providers,
     )
 

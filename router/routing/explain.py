@@ -1,4 +1,4 @@
-"""Which rung would take a call now, and why the others would not, by the rules of live calls. Places no call."""
+"""Which rung would take a call now or at another time, and why the others would not, by the rules of live calls. Places no call."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from router.routing.ladder import VOICEMAIL, build_ladder, current_mode, is_open
 from router.routing.route import Route, Rung, RungKind, SkipReason
 
 _KINDS: tuple[RungKind, ...] = get_args(RungKind)
+_OF_THE_MOMENT = frozenset({SkipReason.CIRCUIT_OPEN, SkipReason.AT_CAPACITY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +32,18 @@ def explain(
     dispatcher: Dispatcher,
     now: datetime,
     diverted: str | None = None,
+    *,
+    at_present: bool = True,
 ) -> tuple[Explained, ...]:
     """All rungs in the order of the ladder, then those that are not on it.
 
-    `diverted`: why the call goes straight to voicemail, if it does.
+    `diverted`: why the call goes straight to voicemail, if it does. Not `at_present`, circuits and lines say nothing.
     """
     ladder = build_ladder(route, providers, now)
     rungs = (
         (Explained(rung.kind, rung.provider, would_take=rung == VOICEMAIL, reason=diverted) for rung in ladder)
         if diverted
-        else _descend(ladder, route, dispatcher)
+        else _descend(ladder, route, dispatcher, at_present=at_present)
     )
     absent = (kind for kind in _KINDS if all(rung.kind != kind for rung in ladder))
     return (
@@ -49,10 +52,14 @@ def explain(
     )
 
 
-def _descend(ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher) -> Iterator[Explained]:
+def _descend(
+    ladder: tuple[Rung, ...], route: Route, dispatcher: Dispatcher, *, at_present: bool
+) -> Iterator[Explained]:
     taken = False
     for rung in ladder:
         reason = _reason_against(rung, route, dispatcher)
+        if reason in _OF_THE_MOMENT and not at_present:
+            reason = None
         if reason is None:
             reason = "stands_by" if taken else "ready"
         yield Explained(rung.kind, rung.provider, would_take=reason == "ready", reason=reason)

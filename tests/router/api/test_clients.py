@@ -187,6 +187,36 @@ async def test_opening_hours_that_are_none_are_named(api, span, name):
 
 
 @pytest.mark.parametrize(
+    "zone",
+    [
+        "localtime",
+        "Factory",
+        "posixrules",
+        "posix/Europe/London",
+        "right/UTC",
+        "europe/london",
+        "UTC ",
+        "+01:00",
+        "tzdata.zi",
+    ],
+)
+async def test_a_time_zone_that_depends_on_the_machine_is_refused(api, zone):
+    agency = await api.new_agency()
+    body = {"name": "Bella", "routing": {"hours": {"timezone": zone, "open": []}}}
+    problem = await api.refusal("POST", f"{agency.path}/clients", body)
+    assert problem.fields == ("routing.hours.timezone",)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/London", "UTC", "Etc/GMT+5", "US/Pacific", "Asia/Calcutta", "America/Argentina/Ushuaia"]
+)
+async def test_zones_of_the_iana_database_are_taken(api, zone):
+    agency = await api.new_agency()
+    client = await api.new_client(agency, routing={"hours": {"timezone": zone, "open": []}})
+    assert client["routing"]["hours"]["timezone"] == zone
+
+
+@pytest.mark.parametrize(
     ("function", "name"),
     [
         ({"name": "book a chair"}, "name"),

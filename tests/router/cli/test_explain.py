@@ -71,6 +71,22 @@ async def test_json_contains_the_same(run, there):
     assert answer["rungs"][0] == ready
 
 
+async def test_another_time_can_be_asked_about(run, there):
+    hours = {"timezone": "Europe/London", "open": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}
+    client = await there.add_client(providers=["vapi"], routing={"hours": hours})
+    for at, step in (("2026-03-02T09:00:00Z", "ai"), ("2026-03-02T18:30:00+01:00", "voicemail")):
+        answer = json.loads((await run("--to", client.number, "--at", at, "--json")).output)
+        assert [rung["step"] for rung in answer["rungs"] if rung["would_take"]] == [step]
+    assert "at 2026-03-02T18:30:00+01:00" in (await run("--to", client.number, "--at", at)).output
+
+
+@pytest.mark.parametrize("at", ["tomorrow", "2026-03-02T09:00:00", "09:00", "2026-02-30T09:00:00Z"])
+async def test_a_time_without_an_offset_is_wrong_usage(run, there, at):  # noqa: ARG001
+    result = await run("--to", "+15005550101", "--at", at)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("callrouter: --at: must be a time with its offset")
+
+
 async def test_the_caller_can_change_the_result(run, there):
     client = await there.add_client(providers=["vapi"], routing={"mode": "owner_first"})
     await there.db.execute(

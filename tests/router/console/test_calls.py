@@ -136,3 +136,18 @@ async def test_a_withheld_caller_is_called_so(browser: Browser, services: Servic
 async def test_a_withheld_caller_can_be_asked_about(visitor: Browser, full: FullAgency):
     page = await visitor.open(f"explain?to={full.number.replace('+', '%2B')}&from=anonymous")
     assert "from withheld number" in page.words
+
+
+@pytest.mark.parametrize(("at", "taken_by"), [("2026-03-02T09:30", "Owner's phone"), ("2026-03-02T12:45", "Voicemail")])
+async def test_another_time_is_asked_about_in_the_clients_zone(visitor: Browser, full: FullAgency, at, taken_by):
+    page = await visitor.open("explain", params={"to": full.number, "at": at})
+    assert f"at {at.replace('T', ' ')} (Europe/London)" in page.words
+    (taking,) = [
+        rung.text for rung in page.tree.find("ol", **{"class": "ladder"}).find_all("li") if "Takes" in rung.text
+    ]
+    assert taking.strip().startswith(taken_by)
+
+
+async def test_a_time_that_is_none_gets_an_error(visitor: Browser, full: FullAgency):
+    page = await visitor.open("explain", params={"to": full.number, "at": "soon"})
+    assert page.tree.find("div", role="alert").text

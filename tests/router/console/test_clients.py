@@ -98,6 +98,36 @@ async def test_hours_are_entered_by_weekday(browser: Browser, api: Api, agency: 
     assert hours["timezone"] == "Europe/London"
 
 
+async def test_days_that_are_open_24_hours_are_ticked_and_stay_so(
+    browser: Browser, api: Api, agency: Agency, client: dict
+):
+    page = await browser.open(f"clients/{client['id']}")
+    await browser.fill_in(
+        page,
+        "",
+        has_hours="yes",
+        timezone="Europe/London",
+        mon_all_day="yes",  # its usual times are still in the fields
+        sat_all_day="yes",
+        sun_from=["00:00", ""],
+        sun_to=["00:00", ""],
+        fri_from=["18:00", ""],
+        fri_to=["00:00", ""],
+    )
+    hours = (await read(api, agency, client))["routing"]["hours"]
+    assert hours["open"] == [
+        {"days": ["mon", "sat", "sun"], "from": "00:00", "to": "24:00"},
+        {"days": ["tue", "wed", "thu"], "from": "09:00", "to": "17:00"},
+        {"days": ["fri"], "from": "18:00", "to": "24:00"},
+    ]
+    again = await browser.open(f"clients/{client['id']}")
+    ticked = again.tree.find_all("input", type="checkbox", checked="")
+    assert {"mon_all_day", "sat_all_day", "sun_all_day"} <= {each.attributes["name"] for each in ticked}
+    assert "24:00" not in again.text
+    await browser.fill_in(again, "")
+    assert (await read(api, agency, client))["routing"]["hours"] == hours
+
+
 async def test_an_invalid_span_gets_an_error_at_its_day(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}")
     again = await browser.fill_in(
