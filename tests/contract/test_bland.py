@@ -105,7 +105,7 @@ BODIES: dict[str, Json] = {
 }
 BODILESS = {
     "GET /v1/inbound", "GET /v1/inbound/{n}", "POST /v1/inbound/{n}/delete", "DELETE /v1/inbound/{n}", "GET /v1/tools",
-    "DELETE /v1/tools/{id}", "GET /v1/knowledge", "DELETE /v1/knowledge/{id}",
+    "DELETE /v1/tools/{id}", "GET /v1/knowledge", "DELETE /v1/knowledge/{id}", "GET /v1/sip",
 }  # fmt: skip
 
 
