@@ -58,6 +58,7 @@ BODIES: dict[str, Json] = {
         },
         metadata={"type": "object"},
         transfer_phone_number={"anyOf": [E164, {"type": "null"}]},
+        fallback_number={"anyOf": [E164, {"type": "null"}]},
         pathway_id=TEXT_OR_NULL,
         voice=TEXT,
         background_track={"enum": [None, "office", "cafe", "restaurant", "none"]},
