@@ -192,7 +192,7 @@ def make_areas(
         key_letters=KeyLetters(database, addresses, providers),
         key_rounds=KeyRounds(database, checks, wanted, clock),
         key_views=views,
-        keys=Keys(changes, vault, providers, checks, platform, wanted, release, views),
+        keys=Keys(changes, vault, providers, checks, platform, wanted, release, leftover_keys, views),
         market=Market(database, carrier_shop, providers),
         message_mail=MessageMail(database=database, clock=clock, accounts=accounts, carrier=carrier),
         moving=Moving(database, addresses, drift, fallbacks, sync_work, wanted, clock),

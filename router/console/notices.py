@@ -32,6 +32,11 @@ MESSAGES: Final[Mapping[str, Message]] = {
         "The error has been logged. Calls are not affected. Try again; if it happens again, tell the operator of this "
         "service.",
     ),
+    "too_often": Message(
+        "Too many invalid links",
+        "Many links that are not valid were opened from your network. Wait a minute, then open the link from the newest "
+        "email. A valid link always works.",
+    ),
     "refused": Message("That did not work", ""),
 }
 

@@ -25,7 +25,7 @@ def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     """/console and everything below it, and /confirm."""
     gate = Gate(services, Drawing(services.home, services.providers))
     door = SigningIn(services, gate)
-    confirming = Confirming(services.confirmations, gate.drawing)
+    confirming = Confirming(services, gate.drawing)
     return [
         Route("/confirm", gate.open(confirming.ask), methods=["GET"]),
         Route("/confirm", gate.open(confirming.confirm), methods=["POST"]),

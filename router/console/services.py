@@ -15,7 +15,7 @@ from crypto import Keyring
 from router.clock import Clock
 from router.console.kinds import Kinds, kinds_of
 from router.mail import Confirmations
-from router.peers import Proxies
+from router.peers import Proxies, WrongTokens
 
 
 class Sessions(Protocol):
@@ -45,6 +45,7 @@ class ConsoleServices:
     sessions: Sessions
     proxies: Proxies
     confirmations: Confirmations
+    wrong_tokens: WrongTokens
     public_url: str
     clock: Clock
 

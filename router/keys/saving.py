@@ -18,6 +18,7 @@ from router.errors import ConflictError, InvalidError, NotFoundError, require
 from router.keys.checks import KeyChecks
 from router.keys.shown import KeyViews, ShownKey
 from router.keys.webhook_tokens import seal_new_token
+from router.numbers.leftover_keys import LeftoverKeys
 from router.numbers.release import Release
 from router.refusals import explain_refusal
 from router.store.changes import Author, Changes
@@ -26,10 +27,12 @@ from router.store.keys.versions import (
     StoredKey,
     erase_key,
     find_key_in_use,
+    list_accounts,
     list_keys_in_use,
     replace_key,
     take_version,
 )
+from router.store.numbers.carrier_keys import Leftover
 from router.store.numbers.numbers import list_numbers, want_native_numbers
 from router.store.pool import Connection
 from router.store.sealed import key_context, webhook_secret_context
@@ -64,6 +67,7 @@ class Keys:
     platform: Account | None = field(repr=False)
     wanted: WantedAssistants
     release: Release
+    leftover_keys: LeftoverKeys
     views: KeyViews
 
     async def save(self, agency_id: str, key: NewKey, author: Author) -> ShownKey:
@@ -71,8 +75,10 @@ class Keys:
         found = await self._check(agency_id, key)
         async with self.changes.begin(author, agency_id) as change:
             agency = require(await lock_agency(change.connection, agency_id), "agency")
+            left: list[Leftover] = []
             if key.account_sid is not None:
                 await _protect_numbers(change.connection, agency_id, keep=key.account_sid)
+                left = await self._leave_accounts(change.connection, agency_id, keep=key.account_sid)
             stored = await self._store(change.connection, agency_id, key, found)
             if key.activate:
                 agency = activate_provider(agency, key.kind)
@@ -83,6 +89,7 @@ class Keys:
                 await want_native_numbers(change.connection, agency_id, key.kind)
             await change.record("key.saved", key.kind)
             shown = change.done(await self.views.show(change.connection, agency, stored))
+        await self.leftover_keys.revoke(left)
         emit(
             "key.saved",
             agency_id=agency_id,
@@ -99,6 +106,7 @@ class Keys:
             await self.release.leave_provider(agency_id, kind)
         async with self.changes.begin(author, agency_id) as change:
             agency = require(await lock_agency(change.connection, agency_id), "agency")
+            left = await self._leave_accounts(change.connection, agency_id) if kind == CARRIER else []
             if not await erase_key(change.connection, agency_id, kind):
                 raise NotFoundError("key")
             agency = await self._forget_provider(change.connection, agency, kind)
@@ -106,7 +114,13 @@ class Keys:
             await self.wanted.want_after_switch(change.connection, agency, [agency.active_provider])
             await change.record("key.deleted", kind)
             change.done(None)
+        await self.leftover_keys.revoke(left)
         emit("key.deleted", agency_id=agency_id, kind=kind)
+
+    async def _leave_accounts(self, connection: Connection, agency_id: str, keep: str | None = None) -> list[Leftover]:
+        """Keep what revokes our API keys in the agency's own accounts whose tokens go."""
+        accounts = await list_accounts(connection, agency_id, CARRIER)
+        return await self.leftover_keys.leave(connection, agency_id, accounts - {keep})
 
     async def _check(self, agency_id: str, key: NewKey) -> Finding:
         """Raises InvalidError, KeyRejectedError, UnreachableError."""

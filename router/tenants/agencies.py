@@ -24,7 +24,6 @@ from router.store.tenants.agencies import Agency, delete_agency, find_agency, in
 from router.wanted import WantedAssistants
 
 _RECORDINGS_SECONDS: Final = 8.0
-_REVOKE_SECONDS: Final = 4.0
 _REMOVE_SECONDS: Final = 12.0  # of the thirty seconds that a request may take
 
 
@@ -80,20 +79,23 @@ class Agencies:
             return change.done(changed)
 
     async def delete(self, agency_id: str, author: Author) -> None:
-        """Recordings first, then numbers, the API keys that we made at Twilio, assistants and the rows. Raises DomainError; then some may be gone."""
+        """Recordings first, then numbers, assistants, the rows, and the API keys that we made at Twilio.
+
+        Raises DomainError; then some may be gone.
+        """
         deleted = await self.retention.delete_messages(agency_id, None, _RECORDINGS_SECONDS)
         if deleted.left:
             raise UnreachableError(f"{deleted.left} messages could not be deleted at Twilio yet. Try again soon.")
         numbers = await list_numbers(self.changes.database.settings, agency_id)
         await self.release.leave_for_good(agency_id, numbers)
-        await self.leftover_keys.revoke_all(agency_id, _REVOKE_SECONDS)
         await self.removal.remove_all(agency_id, _REMOVE_SECONDS)
         async with self.changes.begin(author, None) as change:
             require(await lock_agency(change.connection, agency_id), "agency")
-            await self.leftover_keys.leave(change.connection, agency_id)
+            left = await self.leftover_keys.leave(change.connection, agency_id)
             await delete_agency(change.connection, agency_id)
             await change.record("agency.deleted", agency_id)
             change.done(None)
+        await self.leftover_keys.revoke(left)
 
     async def _want_newly_reached(self, connection: Connection, before: Agency, after: Agency) -> None:
         """Want assistants at a newly activated provider, and at new fallback providers."""

@@ -1,6 +1,6 @@
 """Revocable API keys of carrier accounts, each made for one provider. Their secrets are sealed.
 
-Leftovers are those of deleted agencies, each with the token that revokes it.
+Leftovers are those in accounts whose token was deleted here, each with the token that revokes it.
 """
 
 from __future__ import annotations

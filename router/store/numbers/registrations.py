@@ -216,12 +216,26 @@ async def drop_registrations(
     await connection.execute(statement, agency_id, e164, provider)
 
 
+async def outdate_registrations(
+    connection: Connection, agency_id: str, account_sid: str, provider: str, error: str
+) -> None:
+    """What opened this account for the provider is revoked: once there is a token for it, they are made again."""
+    statement = """
+        UPDATE registrations r SET key_version = NULL, error = $4
+          FROM numbers n
+         WHERE n.agency_id = r.agency_id AND n.e164 = r.e164
+           AND r.agency_id = $1 AND n.account_sid = $2 AND r.provider = $3 AND r.ours
+    """
+    await connection.execute(statement, agency_id, account_sid, provider, error)
+
+
 async def list_unregistered(
     connection: Connection, providers: Sequence[str], now: datetime, limit: int = 50
 ) -> list[tuple[str, str, str]]:
     """Numbers that need a registration, as (agency id, E.164, provider): their client has a linked assistant there, and
-    they have none, or one that was made with another key, or for another assistant or owner's phone. Refused ones are
-    left out until there is another key.
+    they have none, or one that was made with another key, or for another assistant or owner's phone; or the client has
+    any assistant there, and theirs is outdated. Refused ones are left out until there is another key, and those of an
+    account without a token until there is one.
     """
     statement = """
         SELECT n.agency_id, n.e164, s.provider
@@ -230,7 +244,10 @@ async def list_unregistered(
           JOIN numbers n ON n.client_id = s.client_id AND n.carrier = 'twilio' AND n.state = 'active'
           JOIN keys k ON k.agency_id = n.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
           LEFT JOIN registrations r ON r.agency_id = n.agency_id AND r.e164 = n.e164 AND r.provider = s.provider
-         WHERE s.state = 'linked' AND s.usable AND s.provider = ANY ($1)
+         WHERE s.usable AND s.provider = ANY ($1)
+           AND (s.state = 'linked' OR r.ours AND r.remote_id IS NOT NULL AND r.key_version IS NULL)
+           AND (n.account = 'platform'
+                OR EXISTS (SELECT FROM keys a WHERE a.agency_id = n.agency_id AND a.account_sid = n.account_sid))
            AND (r.e164 IS NULL
                 OR r.ours AND r.leased_until <= $2
                 OR r.ours AND r.leased_until IS NULL

@@ -13,6 +13,7 @@ from starlette.routing import Router
 
 from router.api.limits import count_once
 from router.console import ConsoleServices, console_routes
+from router.peers import WrongTokens
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
 from tests.support.api_service import Services, bulkheads, circuits, clock, platform_keys, sandbox, services
@@ -76,6 +77,7 @@ async def console_url(
         sessions=ended,
         proxies=services.proxies,
         confirmations=services.areas.confirmations,
+        wrong_tokens=WrongTokens(services.clock),
         public_url=public_url or url_of(listening),
         clock=services.clock,
     )

@@ -237,6 +237,17 @@ async def test_what_is_not_a_link_of_ours_confirms_nothing(world: World, token: 
         assert (reply.status_code, "no longer valid" in reply.text) == (410, True)
 
 
+async def test_after_too_many_wrong_links_only_a_right_one_passes(tenant: Tenant) -> None:
+    http, page = tenant.world.http, f"{tenant.world.urls[0]}/confirm"
+    methods = ["GET", "POST"] * 6
+    replies = [await http.request(method, page, params={"t": f"guess-{place}"}) for place, method in enumerate(methods)]
+    assert [reply.status_code for reply in replies] == [410] * 10 + [429] * 2
+    assert int(replies[-1].headers["Retry-After"]) > 0
+    await tenant.save(OWNER)
+    reply = await press_button(http, await tenant.wait_for_link())
+    assert (reply.status_code, "can now send emails" in reply.text) == (200, True)
+
+
 async def test_a_link_that_was_changed_confirms_nothing(tenant: Tenant) -> None:
     await tenant.save(OWNER)
     link = await tenant.wait_for_link()

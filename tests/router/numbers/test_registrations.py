@@ -329,16 +329,74 @@ async def own_key_at_vapi(desk, market):
     return account
 
 
-async def test_a_deleted_agencys_key_at_vapi_is_revoked_before_what_revokes_it_is_gone(desk, market, api, services):
+async def delete_agency(market):
+    await market.api.delete(market.agency.path)
+
+
+async def erase_token(market):
+    await market.api.delete(f"{market.agency.path}/keys/twilio")
+
+
+async def save_another_account(market, *, compromised=False):
+    other = market.sandbox.state.twilio.add_account("AC" + "0d" * 16, "another-token")
+    await market.api.delete(number_path(market.agency, SF))
+    body = {"account_sid": other.sid, "auth_token": "another-token", "compromised": compromised}
+    await market.api.put(f"{market.agency.path}/keys/twilio", body)
+
+
+async def lose_an_account(market):
+    await save_another_account(market, compromised=True)
+
+
+WAYS_TO_END = [delete_agency, erase_token, save_another_account, lose_an_account]
+
+
+@pytest.mark.parametrize("end", WAYS_TO_END)
+async def test_a_key_at_vapi_is_revoked_with_the_token_of_its_account(desk, market, services, end):
     account = await own_key_at_vapi(desk, market)
-    await api.delete(market.agency.path)
+    await end(market)
     assert account.api_keys == {}
     assert await leftovers(services) == []
 
 
-@pytest.mark.parametrize("problem", ["503", "429"])
+async def test_the_token_of_one_account_leaves_keys_of_the_others(desk, market):
+    await market.buy(e164=NY)  # in the platform's subaccount for the agency
+    await desk.ensure(NY)
+    account = await own_key_at_vapi(desk, market)
+    await erase_token(market)
+    assert account.api_keys == {}
+    assert market.subaccounts()[0].api_keys
+
+
+async def test_an_unchanged_account_keeps_its_key_at_vapi(desk, market):
+    account = await own_key_at_vapi(desk, market)
+    keys = dict(account.api_keys)
+    for compromised in (False, True):
+        body = {"account_sid": account.sid, "auth_token": OWN_TOKEN, "compromised": compromised}
+        await market.api.put(f"{market.agency.path}/keys/twilio", body)
+        assert account.api_keys == keys
+
+
+@pytest.mark.parametrize("state", ["linked", "synced"])
+async def test_a_number_whose_token_comes_back_is_given_to_vapi_again(desk, market, services, state):
+    path = f"{market.agency.path}/clients/{market.client['id']}/assistants/vapi"
+    await market.api.put(path, {"remote_id": desk.copy().remote_id, "manage": []})
+    account = await own_key_at_vapi(desk, market)
+    await services.database.settings.execute("UPDATE assistants SET state = $1", state)
+    await erase_token(market)
+    await desk.tidy()
+    assert "revoked" in (await desk.shown(SF))["problems"][0]
+    assert account.api_keys == {}
+    await market.use_own_account()
+    await desk.tidy()
+    (there,) = desk.vapi.phone_numbers.values()
+    assert there["twilioApiKey"] in account.api_keys
+    assert (await desk.shown(SF))["problems"] == []
+
+
+@pytest.mark.parametrize(("end", "problem"), [(delete_agency, "503"), (erase_token, "503"), (erase_token, "429")])
 async def test_a_key_that_twilio_does_not_revoke_now_is_revoked_later(
-    desk, market, api, services, captured_events, monkeypatch, problem
+    desk, market, services, captured_events, monkeypatch, end, problem
 ):
     account = await own_key_at_vapi(desk, market)
     (key_sid,) = account.api_keys
@@ -348,7 +406,7 @@ async def test_a_key_that_twilio_does_not_revoke_now_is_revoked_later(
         raise ProviderError(ErrorKind.UNREACHABLE if problem == "503" else ErrorKind.RATE_LIMITED)
 
     monkeypatch.setattr(type(services.carrier), "delete_api_key", refuse)
-    await api.delete(market.agency.path)
+    await end(market)
     assert account.api_keys
     (left,) = await leftovers(services)
     assert OWN_TOKEN not in left["text"]

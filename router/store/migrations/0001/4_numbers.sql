@@ -106,7 +106,8 @@ CREATE TABLE carrier_keys (
     PRIMARY KEY (agency_id, account_sid, provider)
 );
 
--- Such keys of deleted agencies that are still to be revoked. `sealed`: the token of the account, bound to account and key.
+-- Such keys that are still to be revoked though their agency, or its token for the account, was deleted. `sealed`: the
+-- token, bound to account and key.
 CREATE TABLE leftover_carrier_keys (
     key_sid     text PRIMARY KEY,
     account_sid text NOT NULL,
