@@ -212,9 +212,9 @@ class Settings(BaseModel):
     """Seconds that a client has to send a request's headers; after that, 408."""
     body_timeout: Seconds = 20
     """Seconds that a client has to send a request's body, at 1 kB a second or faster; after that, 408."""
-    idle_timeout: Seconds = 5
-    """Seconds that a connection may be idle between two requests. Behind a proxy that keeps connections open, set it
-    higher than the proxy's own limit."""
+    idle_timeout: Seconds = 75
+    """Seconds that a connection may be idle between two requests. Behind a load balancer or proxy, keep it higher than
+    theirs, which is 60 for many and 600 for Google's, so that they close first and no request meets a closed connection."""
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] | None = None
     """Addresses and networks, separated by commas, of the proxies whose `X-Forwarded-For` is believed: limits and the
     audit log then use the client's address. If unset, the header is ignored."""

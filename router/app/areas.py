@@ -122,7 +122,7 @@ def make_areas(
     wanted = WantedAssistants(places, names, clock)
     subaccounts = Subaccounts(database, carrier, accounts, clock)
     credentials = CarrierCredentials(database, accounts, carrier, providers)
-    leftover_keys = LeftoverKeys(database, accounts, carrier, clock)
+    leftover_keys = LeftoverKeys(database, accounts, carrier, address, clock)
     former = FormerRegistrations(database, provider_keys, clock)
     redirects = Redirects(database, providers, vault.keyring, clock)
     registrations = Registrations(

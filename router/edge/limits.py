@@ -31,8 +31,8 @@ class Limits:
     """From the end of the headers to the end of the body."""
     least_rate: float = 1024
     """Bytes a second that a body has to come at, once `header_timeout` has passed."""
-    idle_timeout: float = 5
-    """Between two requests."""
+    idle_timeout: float = 75
+    """Between two requests. Longer than load balancers keep idle connections, usually 60 seconds: they must close first."""
     unread_timeout: float = 30
     """How long a client may leave an answer unread."""
     linger_timeout: float = 1

@@ -17,6 +17,7 @@ from adapters.carrier import Account, Carrier
 from crypto import OpenError, Secret
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
+from router.own_address import OwnAddress
 from router.store.numbers.carrier_keys import (
     Leftover,
     delete_carrier_key,
@@ -40,6 +41,7 @@ class LeftoverKeys:
     database: Database
     accounts: Accounts
     carrier: Carrier
+    address: OwnAddress
     clock: Clock
 
     async def leave(
@@ -66,7 +68,9 @@ class LeftoverKeys:
         return left
 
     async def revoke(self, leftovers: Collection[Leftover]) -> None:
-        """As far as a few seconds allow; a job does the rest. Raises no ProviderError."""
+        """As far as a few seconds allow; a job does the rest, also what must wait. Raises no ProviderError."""
+        if self.address.differing is not None:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(_REVOKE_SECONDS):
                 await asyncio.gather(*(self._finish(leftover) for leftover in leftovers))

@@ -46,6 +46,20 @@ async def test_an_idle_connection_counts_from_its_last_answer(serve: Serve):
         assert await first.ask() == (200, b"")
 
 
+async def test_idle_connections_keep_nobody_out(serve: Serve):
+    async with serve(connections=5, **FOREVER) as edge:
+        idle = await edge.open_all([b""] * 5)
+        assert [await each.ask() for each in idle] == [(200, b"")] * 5
+        newer = [await edge.open() for _ in range(5)]
+        assert [await each.ask() for each in newer] == [(200, b"")] * 5
+        assert [await each.read_to_end() for each in idle] == [b""] * 5
+
+
+def test_idle_connections_outlast_those_of_load_balancers():
+    usual = 60  # seconds, at AWS, nginx and others
+    assert Limits.of(load_settings({}), 4096).idle_timeout == Limits().idle_timeout > usual
+
+
 async def test_a_request_that_is_being_answered_never_makes_room(serve: Serve, app: App):
     async with serve(connections=3, **FOREVER) as edge:
         answering = await edge.open_all([b"GET /held HTTP/1.1\r\n\r\n"] * 2)
