@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from adapters.phone import WITHHELD
 from adapters.portable import Lines
 from crypto.secret import Secret
+
+MOST_DOLLARS: Final = 10_000_000.0
+"""More than any account holds, and within the database's column."""
 
 ROUTER_CALL_ID = "router_call_id"
 TWILIO_CALL_SID = "twilio_call_sid"
@@ -56,10 +59,14 @@ def bad_request(said: str, status: int | None = None) -> ProviderError:
 
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
-    """What a provider says about a key that it accepts."""
+    """What a provider says about a key that it accepts. `balance` is kept within MOST_DOLLARS, also below zero."""
 
     status: Literal["valid", "out_of_credit"]
     balance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.balance is not None:
+            object.__setattr__(self, "balance", min(max(self.balance, -MOST_DOLLARS), MOST_DOLLARS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from crypto.secret import Secret
+
+MOST_LINES: Final = 1_000_000
+"""More than any agency has, and within a database's integer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,19 @@ class NativeNumber:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """How many calls a provider lets an agency have at once. `used` is None if it does not say."""
+    """How many calls a provider lets an agency have at once. `used` is None if it does not say.
+
+    Both are kept between 0 and MOST_LINES, whatever the provider says.
+    """
 
     limit: int
     used: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", _within_lines(self.limit))
+        if self.used is not None:
+            object.__setattr__(self, "used", _within_lines(self.used))
+
+
+def _within_lines(count: int) -> int:
+    return min(max(count, 0), MOST_LINES)

@@ -45,7 +45,7 @@ async def count_lines(client: Client) -> Lines:
     allowed, used = (number(find(answer, name)) for name in ("concurrency_limit", "current_concurrency"))
     if allowed is None or allowed < 0:
         raise malformed(reply)
-    return Lines(int(allowed), None if used is None else max(int(used), 0))
+    return Lines(int(allowed), None if used is None else int(used))
 
 
 async def end_call(client: Client, provider_call_id: str) -> None:

@@ -76,9 +76,11 @@ async def find_account_key(connection: Connection, agency_id: str, account_sid: 
     return await fetch_row(connection, StoredKey, statement, agency_id, account_sid)
 
 
-async def list_accounts(connection: Connection, agency_id: str, kind: str) -> set[str | None]:
+async def list_accounts(connection: Connection, agency_id: str, kind: str) -> set[str]:
     """The carrier accounts that all versions of the agency's key open."""
-    statement = """SELECT DISTINCT account_sid FROM keys WHERE agency_id = $1 AND kind = $2"""
+    statement = """
+        SELECT DISTINCT account_sid FROM keys WHERE agency_id = $1 AND kind = $2 AND account_sid IS NOT NULL
+    """
     return set(await fetch_column(connection, statement, agency_id, kind))
 
 

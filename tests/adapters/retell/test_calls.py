@@ -10,7 +10,7 @@ import pytest
 
 from adapters.base import ErrorKind, KeyCheck, SipHandoff, Target
 from adapters.http import Http
-from adapters.portable import Lines
+from adapters.portable import MOST_LINES, Lines
 from adapters.provider import Provider
 from tests.adapters.canary import CANARY, assert_clean, shows
 from tests.adapters.loopback import Script, reply, serving
@@ -141,7 +141,12 @@ async def test_counts_the_lines_that_cost_nothing_extra(http: Http):
 
 @pytest.mark.parametrize(
     ("answer", "lines"),
-    [({"concurrency_limit": 20}, Lines(20)), ({"concurrency_limit": 0, "current_concurrency": -1}, Lines(0, 0))],
+    [
+        ({"concurrency_limit": 20}, Lines(20)),
+        ({"concurrency_limit": 0, "current_concurrency": -1}, Lines(0, 0)),
+        ({"concurrency_limit": 1e300, "current_concurrency": "9" * 300}, Lines(MOST_LINES, MOST_LINES)),
+        ({"concurrency_limit": 2**31, "current_concurrency": -(2**63)}, Lines(MOST_LINES, 0)),
+    ],
 )
 async def test_lines_are_read_with_care(http: Http, answer: object, lines: Lines):
     async with serving(reply(200, answer)) as server:

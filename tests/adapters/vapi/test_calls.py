@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.base import ErrorKind, KeyCheck, SipHandoff, StreamHandoff, Target
 from adapters.facets import Delivery
 from adapters.http import Http
-from adapters.portable import Lines
+from adapters.portable import MOST_LINES, Lines
 from adapters.provider import Provider
 from adapters.replies import Reply
 from adapters.twiml import read_twiml
@@ -231,7 +231,8 @@ async def test_an_id_that_is_none_does_not_cost_the_caller_the_assistant(http: H
         ({"concurrencyLimit": 10, "remainingConcurrentCalls": "7"}, Lines(10)),
         ({"concurrencyLimit": 10, "remainingConcurrentCalls": -3}, Lines(10)),
         ({"concurrencyLimit": True, "remainingConcurrentCalls": 7}, None),
-        ({"concurrencyLimit": 10**30}, None),
+        ({"concurrencyLimit": 10**30}, Lines(MOST_LINES)),
+        ({"concurrencyLimit": 10, "remainingConcurrentCalls": 10**30}, Lines(10, 0)),
         ({"remainingConcurrentCalls": 7}, None),
         ([10, 7], None),
     ],

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from adapters.base import MOST_DOLLARS
+from adapters.portable import MOST_LINES
 from adapters.sandbox.world import RETELL_KEY, VAPI_KEY
 from router.accounts import CARRIER
 from router.store.keys.health import note_no_credit
@@ -202,6 +204,23 @@ async def test_how_many_lines_retell_gives(look, show, sandbox):
     await look("retell")
     assert (await show("retell"))["lines"] == {"limit": 20, "used": 7}
     assert (await show("vapi"))["lines"] is None
+
+
+@pytest.mark.parametrize(
+    ("said", "balance", "status"),
+    [(1e300, MOST_DOLLARS, "valid"), (-1e300, -MOST_DOLLARS, "out_of_credit")],
+)
+async def test_extreme_answers_are_kept_within_bounds(api, agency, look, show, sandbox, said, balance, status):
+    sandbox.state.bland.orgs.of(KEYS["bland"]).balance = said
+    sandbox.state.retell.orgs.of(RETELL_KEY).concurrency_limit = 10**30
+    for _ in range(2):
+        await look("bland", minutes=4)
+        await look("retell")
+    shown = await show("bland")
+    assert (shown["balance"], shown["status"]) == (balance, status)
+    assert (await show("retell"))["lines"]["limit"] == MOST_LINES
+    saved = await api.put(f"{agency.path}/keys/bland", {"key": KEYS["bland"]})
+    assert saved["balance"] == balance
 
 
 async def test_a_carrier_account_is_looked_at_hourly(api, look, sandbox, letters):
