@@ -57,6 +57,13 @@ def bad_request(said: str, status: int | None = None) -> ProviderError:
     return ProviderError(ErrorKind.BAD_REQUEST, status=status, said=said)
 
 
+class GoneError(ProviderError):
+    """A BAD_REQUEST: what we asked about does not exist there, or not any more."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(ErrorKind.BAD_REQUEST, said=said)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyCheck:
     """What a provider says about a key that it accepts. `balance` is kept within MOST_DOLLARS, also below zero."""

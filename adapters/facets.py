@@ -114,14 +114,16 @@ class AssistantsFacet(Protocol[Client_contra]):
         """With all its parts, and from `numbers` if it is kept on them. Also fine if it is gone already."""
 
     async def check_link(self, client: Client_contra, remote_id: str, /) -> None:
-        """Raises ProviderError(BAD_REQUEST) if an assistant that others made cannot take calls: it does not exist, or was
-        never published.
+        """Raises ProviderError(BAD_REQUEST) if an assistant cannot take calls, because it was never published, or is
+        suspended; GoneError if it does not exist.
         """
 
     async def manage_link(
         self, client: Client_contra, remote_id: str, manage: Sequence[Managed], wiring: Wiring, /
-    ) -> None:
-        """Set what `manage` names (something) on a linked assistant, and change nothing else on it."""
+    ) -> bool:
+        """Set what `manage` names (something) on a linked assistant, and change nothing else on it. Whether that was
+        necessary. Raises as `check_link` does.
+        """
 
 
 def lost_of_link(manage: Sequence[str]) -> tuple[str, ...]:

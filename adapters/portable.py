@@ -62,12 +62,14 @@ class Copy:
     """An assistant as it stands at a provider.
 
     `parts` are ids of what belongs to it (a Retell LLM, knowledge bases, tools), so that all of it can be updated and
-    deleted. `version` is the provider's name for the published version, if it has versions.
+    deleted. `version` is the provider's name for the published version, if it has versions. `left_out`: where it is kept
+    on numbers, those that could not get it, and why.
     """
 
     remote_id: str | None  # None where the provider keeps assistants on numbers only
     parts: Mapping[str, str] = field(default_factory=dict)
     version: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

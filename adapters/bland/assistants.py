@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from adapters.base import ErrorKind, ProviderError, bad_request
+from adapters.base import ErrorKind, GoneError, ProviderError, bad_request
 from adapters.bland import parts, settings
 from adapters.bland.api import Client
 from adapters.bland.inbound import account_of, free_number, list_numbers, read_settings, write_settings
@@ -47,7 +47,7 @@ class Assistants:
         copy: Copy | None,
         numbers: Sequence[Registration],
     ) -> Copy:
-        """If a number cannot be changed, the others still are; its refusal is raised at the end."""
+        """A number that is gone or cannot be changed is left out. Raises its refusal if no other one is left."""
         client = client.hiding(wiring.secret)
         mark = mark_of(assistant.marker)
         # Knowledge is looked for only if there may be some: its list is long, and comes in pages.
@@ -62,9 +62,9 @@ class Assistants:
         in_prompt = base is None and settings.fits_prompt(assistant.knowledge)
         text = settings.write_knowledge(assistant.knowledge) if in_prompt else ""
         changes = settings.number_settings(assistant, wiring, [part.id for part in used], text)
-        await _configure_all(client, numbers, changes)
+        left_out = await _configure_all(client, numbers, changes)
         await parts.delete_parts(client, _without(found, used))
-        return Copy(None, parts.keep_parts(assistant.marker, used))
+        return Copy(None, parts.keep_parts(assistant.marker, used), left_out=left_out)
 
     async def delete_copy(self, client: Client, copy: Copy, numbers: Sequence[Registration]) -> None:
         """Numbers that had it take messages from then on: a prompt cannot be empty at Bland."""
@@ -84,7 +84,7 @@ class Assistants:
         if not any(current.get(name) for name in ("prompt", "pathway_id", "persona_id")):
             raise bad_request(f"the number {remote_id} has no prompt at Bland")
 
-    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
+    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
         """Raises ProviderError(BAD_REQUEST) if that would remove something that was made by hand."""
         client = client.hiding(wiring.secret)
         current = await read_settings(client, remote_id)
@@ -92,27 +92,34 @@ class Assistants:
             raise bad_request(
                 f"a pathway or persona answers {remote_id} at Bland: enter webhook and transfer there by hand"
             )
-        changes: dict[str, Any] = {"prompt": current["prompt"]}  # required with every change
-        if "webhook" in manage:
+        changes: dict[str, Any] = {}
+        if "webhook" in manage and current.get("webhook") != wiring.webhook_url:
             changes["webhook"] = Secret(wiring.webhook_url)
         superseded: list[Part] = []
         if "transfer" in manage:
-            changes["tools"], superseded = await _add_transfer(client, remote_id, current, wiring)
-        await write_settings(client, remote_id, changes)
+            tools, superseded = await _add_transfer(client, remote_id, current, wiring)
+            if tools != current["tools"]:
+                changes["tools"] = tools
+        if changes:
+            await write_settings(client, remote_id, {"prompt": current["prompt"], **changes})  # it is always required
         await parts.delete_parts(client, superseded)
+        return bool(changes)
 
 
-async def _configure_all(client: Client, numbers: Sequence[Registration], changes: Mapping[str, Any]) -> None:
-    refused: ProviderError | None = None
+async def _configure_all(client: Client, numbers: Sequence[Registration], changes: Mapping[str, Any]) -> dict[str, str]:
+    """The numbers that could not be changed, and why. Raises the refusal if that is all of them, and they are there."""
+    refused: dict[str, ProviderError] = {}
     for number in numbers:
         try:
             await _configure(client.holding(account_of(number)), number.remote_id, changes)
         except ProviderError as error:
             if error.kind is not ErrorKind.BAD_REQUEST:
                 raise
-            refused = refused or error
-    if refused is not None:
-        raise refused
+            refused[number.remote_id] = error
+    there = [error for error in refused.values() if not isinstance(error, GoneError)]
+    if there and len(refused) == len(numbers):
+        raise there[0]
+    return {e164: error.said for e164, error in refused.items()}
 
 
 async def _configure(client: Client, e164: str, changes: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.base import bad_request
+from adapters.base import GoneError, bad_request
 from adapters.bland.api import Client, listed, number_path
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
 from adapters.client import LISTS
@@ -32,10 +32,10 @@ async def find_settings(client: Client, e164: str) -> dict[str, Any] | None:
 
 
 async def read_settings(client: Client, e164: str) -> dict[str, Any]:
-    """Raises ProviderError(BAD_REQUEST) if this key has no such number."""
+    """Raises GoneError if this key has no such number."""
     settings = await find_settings(client, e164)
     if settings is None:
-        raise bad_request(f"Bland has no number {e164} for this key")
+        raise GoneError(f"Bland has no number {e164} for this key")
     return settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from adapters.base import ProviderError, bad_request
+from adapters.base import GoneError, ProviderError, bad_request
 from adapters.facets import Managed
 from adapters.portable import Wiring
 from adapters.replies import find, is_id, list_of
@@ -18,29 +18,31 @@ _TITLE: Final = "Set by callrouter"
 
 
 async def check_link(client: Client, remote_id: str) -> None:
-    """Raises ProviderError(BAD_REQUEST) with what is missing."""
+    """Raises ProviderError(BAD_REQUEST) with what is missing; GoneError if that is the agent."""
     await _published_agent(client.about_agent(), remote_id)
 
 
-async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
+async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
+    """Whether anything was missing. Raises as `check_link` does."""
     client = client.hiding(wiring.secret).about_agent()
     agent, versions = await _published_agent(client, remote_id)
     of_agent = _webhook_change(agent, wiring) if "webhook" in manage else None
     of_llm = await _transfer_change(client, agent, wiring) if "transfer" in manage else None
     if of_agent is None and of_llm is None:
-        return
+        return False
     draft = await _draft(client, agent, versions)
     await draft.change_agent(client, {**(of_agent or {}), "version_title": _TITLE})
     if of_llm is not None:
         await draft.change_llm(client, of_llm)
     await draft.publish(client)
+    return True
 
 
 async def _published_agent(client: Client, remote_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The version that takes calls, and all versions. Raises ProviderError(BAD_REQUEST) with what is missing."""
     agent = await client.look("GET", f"/get-agent/{remote_id}", "agent_id") if is_id(remote_id) else None
     if agent is None:
-        raise bad_request("Retell has no agent with this id under this key.")
+        raise GoneError("Retell has no agent with this id under this key.")
     if await _is_suspended(client, remote_id):
         raise bad_request("The agent is suspended at Retell, so it takes no calls. Ask Retell's support why.")
     versions = await list_versions(client, remote_id)

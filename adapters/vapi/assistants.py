@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from adapters.base import ProviderError, bad_request
+from adapters.base import GoneError, ProviderError, bad_request
 from adapters.facets import Managed
 from adapters.portable import Assistant, Copy, Registration, Wiring
 from adapters.replies import find, is_id, list_of
@@ -61,16 +61,19 @@ class Assistants:
     async def check_link(self, client: Client, remote_id: str) -> None:
         await _linked(client, remote_id)
 
-    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> None:
+    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
+        """Vapi may not show the secret in a header, but the addresses hold it, too."""
         client = client.hiding(wiring.secret)
         linked = await _linked(client, remote_id)
         change: dict[str, Any] = {}
-        if "webhook" in manage:
+        if "webhook" in manage and not definition.reports_to(linked, wiring):
             _check_functions(linked, wiring)
             change |= definition.webhook_fields(wiring)
-        if "transfer" in manage:
+        if "transfer" in manage and not _has_transfer(linked, wiring):
             change["model"] = _with_transfer(linked, wiring)
-        await client.ask("PATCH", path_of("assistant", remote_id), "id", json=change)
+        if change:
+            await client.ask("PATCH", path_of("assistant", remote_id), "id", json=change)
+        return bool(change)
 
 
 async def _delete(client: Client, remote_id: str) -> None:
@@ -89,9 +92,8 @@ async def _delete(client: Client, remote_id: str) -> None:
 async def _linked(client: Client, remote_id: str) -> dict[str, Any]:
     linked = await client.look("GET", path_of("assistant", remote_id), "id")
     if linked is None:
-        raise bad_request(
-            "Vapi has no assistant with this id in the organisation that the key belongs to. A squad cannot be linked.",
-            404,
+        raise GoneError(
+            "Vapi has no assistant with this id in the organisation that the key belongs to. A squad cannot be linked."
         )
     return linked
 
@@ -125,6 +127,11 @@ def _check_functions(linked: dict[str, Any], wiring: Wiring) -> None:
             f"Its functions ({', '.join(stranded)}) use the assistant's server address, which the webhook would replace:"
             " give each function its own server address at Vapi, or leave out the webhook."
         )
+
+
+def _has_transfer(linked: dict[str, Any], wiring: Wiring) -> bool:
+    ours = [tool for tool in _tools_of(linked) if definition.is_transfer_tool(tool)]
+    return [find(tool, "server", "url") for tool in ours] == [wiring.transfer_url]
 
 
 def _with_transfer(linked: dict[str, Any], wiring: Wiring) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from adapters.base import bad_request
 from adapters.portable import Assistant, Function, Knowledge, Wiring
-from adapters.replies import find
+from adapters.replies import find, list_of
 from adapters.vapi.languages import are_understood, choose_transcriber, choose_voice, instruct
 from crypto.secret import Secret
 
@@ -60,6 +60,12 @@ def webhook_fields(wiring: Wiring) -> dict[str, Any]:
     """What makes Vapi report an assistant's calls to us."""
     server = {**_server(wiring.webhook_url, wiring.secret), "backoffPlan": dict(_TOLD_AGAIN)}
     return {"server": server, "serverMessages": list(_SERVER_MESSAGES)}
+
+
+def reports_to(assistant: Any, wiring: Wiring) -> bool:
+    """Whether an assistant reports its calls to us."""
+    messages = list_of(find(assistant, "serverMessages"))
+    return find(assistant, "server", "url") == wiring.webhook_url and all(one in messages for one in _SERVER_MESSAGES)
 
 
 def transfer_tool(wiring: Wiring) -> dict[str, Any]:

@@ -45,10 +45,13 @@ class AssistantReply(Output):
     provider: Annotated[str, Field(description="The provider's name", examples=["vapi"])]
     remote_id: Annotated[str | None, Field(description="Its id at the provider; null: it does not exist there")]
     state: Annotated[
-        Literal["missing", "pending", "synced", "failed", "linked"],
-        Field(description="linked: it was created at the provider, and we leave it as it is"),
+        Literal["missing", "pending", "synced", "failed", "linked", "gone"],
+        Field(
+            description="linked: it was created at the provider, and we leave it as it is; gone: a linked one that does"
+            " not exist there any more"
+        ),
     ]
-    error: Annotated[str | None, Field(description="Why it failed")]
+    error: Annotated[str | None, Field(description="What is wrong, and what to do; null: nothing that we know of")]
     lost: Annotated[
         list[str],
         Field(

@@ -81,6 +81,9 @@ class SwitchPlans:
     def _plan_client(self, standing: Standing, provider: str, found: Collection[str]) -> PlanItem:
         client, host = standing.client, self.sites.find_host(provider)
         assistant = read_assistant(client, provider)
+        if standing.state == "gone":
+            gone = "The linked assistant does not exist there any more: link another one, or unlink it."
+            return _item(standing, "none", (), gone)
         if standing.state == "linked":
             return _item(standing, "keep", standing.lost, "It is linked, and stays unchanged.")
         if assistant is None or host is None:
@@ -103,9 +106,7 @@ class SwitchPlans:
         site, found = self.sites.open(key, _LOOK_LIMIT), set()
         if site is None:
             return frozenset()
-        missing = [
-            one.client for one in standings if one.client.assistant and one.state != "linked" and not one.is_there
-        ]
+        missing = [one.client for one in standings if one.client.assistant and not one.is_there]
         with suppress(ProviderError, OpenError, TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 for client in missing[:_LOOKED_FOR]:

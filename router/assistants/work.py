@@ -1,4 +1,4 @@
-"""The job that syncs clients' assistants to a provider, and deletes those no longer needed, one after the other.
+"""The job that syncs clients' assistants to a provider, looks at those there, and deletes those no longer needed.
 
 It takes a few and returns to the queue, so that an agency with many clients does not delay the others. A worker may die
 at any point: its work is free when the lease has run out, and the next worker looks for our marker before it creates.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from router.assistants.looking import look_at_assistant
 from router.assistants.putting import put_assistant
 from router.assistants.removing import remove_leftover
 from router.assistants.site import LONGEST_WAIT, Site, Sites
@@ -66,10 +67,12 @@ class SyncWork:
             if work is None:
                 await _wait_for_retry(site)
                 return
-            if isinstance(work, Claim):
+            if isinstance(work, Leftover):
+                went_well = await remove_leftover(self.registrations, site, work)
+            elif work.wanted:
                 went_well = await put_assistant(self.registrations, site, work)
             else:
-                went_well = await remove_leftover(self.registrations, site, work)
+                went_well = await look_at_assistant(self.registrations, site, work)
             failures = 0 if went_well else failures + 1
             if failures == _IN_A_ROW:
                 raise Again(LONGEST_WAIT)

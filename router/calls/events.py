@@ -149,6 +149,8 @@ class CallEvents:
                     emit("request.failed", exception=bug, call_id=state.call_id, call_sid=state.call_sid)
                 if EFFECTS[failed].marks_assistant:
                     self.recorder.note(MarkAssistant(state.route.client_id, provider, self.clock()))
+                    if self.key_notes is not None:
+                        self.key_notes.note_marked(usage_of(state.route, provider))
                 self.note(
                     state, "handoff.failed", provider=provider, reason=failed, seconds_taken=seconds, status=status
                 )

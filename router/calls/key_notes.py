@@ -1,4 +1,5 @@
-"""What live calls tell about keys: how many lines a provider reported, refusals, calls that found no free line.
+"""What live calls tell about keys: how many lines a provider reported, refusals, calls that found no free line; and that
+a client's assistant was refused, which is looked at soon.
 
 These are hints, not records: they are written a little later, outside the calls' transactions, and dropped while the
 database is away.
@@ -21,6 +22,7 @@ from router.mail import post
 from router.routing.circuit import Usage
 from router.store.keys.health import hasten_check, note_lines, note_no_credit, note_overflow
 from router.store.pool import Database
+from router.wanted import nudge
 
 CALLS_OVERFLOWED: Final = "calls_overflowed"
 _FLUSH_SECONDS: Final = 5.0
@@ -41,6 +43,7 @@ class KeyNotes:
     _refused: set[Usage] = field(default_factory=set, init=False)
     _without_credit: set[Usage] = field(default_factory=set, init=False)
     _overflowed: set[Usage] = field(default_factory=set, init=False)
+    _to_look_at: set[Usage] = field(default_factory=set, init=False)
     _limits: TTLCache[Usage, int] = field(init=False)
     _lately: TTLCache[tuple[str, Usage], None] = field(init=False)
 
@@ -70,6 +73,10 @@ class KeyNotes:
         if self._is_new("overflowed", key):
             self._overflowed.add(key)
 
+    def note_marked(self, key: Usage) -> None:
+        """A provider refused a call because of the client's assistant, which is marked (`MarkAssistant`)."""
+        self._to_look_at.add(key)
+
     async def write(self) -> None:
         """Write what was collected. Raises DATABASE_ERRORS; what was not written by then is lost.
 
@@ -81,6 +88,7 @@ class KeyNotes:
         refused, self._refused = self._refused, set()
         without_credit, self._without_credit = self._without_credit, set()
         overflowed, self._overflowed = self._overflowed, set()
+        to_look_at, self._to_look_at = self._to_look_at, set()
         pool = self.database.settings
         for key, (reported, at) in lines.items():
             await note_lines(pool, key.agency_id, key.provider, key.key_version, reported, at)
@@ -90,6 +98,9 @@ class KeyNotes:
             await hasten_check(pool, key.agency_id, key.provider, key.key_version, self.clock())
         for key in overflowed:
             await self._warn(key)
+        for key in to_look_at:
+            async with pool.acquire() as connection, connection.transaction():
+                await nudge(connection, key.agency_id, key.provider)
 
     async def _warn(self, key: Usage) -> None:
         async with self.database.settings.acquire() as connection, connection.transaction():

@@ -15,7 +15,7 @@ from router.errors import NotFoundError
 from router.routing.dispatch import Dispatcher
 from router.routing.explain import Explained, explain
 from router.routing.route import Route, SkipReason
-from router.store.assistants.copies import find_usable_copy, list_assistants
+from router.store.assistants.copies import StoredAssistant, find_usable_copy, list_assistants
 from router.store.calls.calls import preview_call
 from router.store.pool import Database
 
@@ -59,14 +59,14 @@ class Previews:
         if found is None:
             raise NotFoundError("number")
         route = found.route
+        assistants = {one.provider: one for one in await list_assistants(pool, agency_id, route.client_id)}
         rungs = (
-            await self._preview_native(route)
+            await self._preview_native(route, assistants.get(route.account_sid))
             if route.account_sid in self.providers
             else explain(route, self.providers, self.dispatcher, now, found.diverted)
             if at is None
             else explain(route, self.providers, self.dispatcher, at, at_present=False)
         )
-        lost = {one.provider: one.lost for one in await list_assistants(pool, agency_id, route.client_id)}
         return [
             PreviewedRung(
                 rung.step,
@@ -75,17 +75,19 @@ class Previews:
                 rung.reason,
                 [
                     *_notes_on_way(route.access(rung.provider or "").target),
-                    *(f"no_{feature}" for feature in lost.get(rung.provider or "", ())),
+                    *_name_lacks(assistants.get(rung.provider or "")),
                 ],
             )
             for rung in rungs
         ]
 
-    async def _preview_native(self, route: Route) -> Sequence[Explained]:
+    async def _preview_native(self, route: Route, assistant: StoredAssistant | None) -> Sequence[Explained]:
         """For a number bought from a provider, whose name is the account. What the provider rings on failure is unknown."""
         provider, pool = route.account_sid, self.database.settings
         if all(access.provider != provider for access in route.accesses):
             reason: str = SkipReason.NO_KEY
+        elif assistant is not None and assistant.state == "gone":
+            reason = SkipReason.ASSISTANT_GONE
         elif await find_usable_copy(pool, route.agency_id, route.client_id, provider) is None:
             reason = SkipReason.NOT_SYNCED
         else:
@@ -102,3 +104,7 @@ def _notes_on_way(target: Target) -> list[str]:
         return []
     awaits_address = target.mode == "redirect" and target.sealed_address is None
     return [f"by_{target.mode}", *(["awaits_address"] if awaits_address else [])]
+
+
+def _name_lacks(assistant: StoredAssistant | None) -> list[str]:
+    return [] if assistant is None else [f"no_{feature}" for feature in assistant.lost]

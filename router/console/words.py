@@ -35,6 +35,7 @@ PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "synced": ("Synced", "good"),
     "failed": ("Failed", "bad"),
     "linked": ("Linked", "good"),
+    "gone": ("Deleted there", "bad"),
 }
 
 OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
@@ -99,6 +100,8 @@ REASONS: Final[Mapping[str, str]] = {
     **{outcome: title for outcome, (title, _) in OUTCOMES.items()},
     "circuit_open": "Failed several times in a row; it is tried again shortly",
     "not_synced": "The client's assistant is not synced yet",
+    "assistant_gone": "The linked assistant does not exist any more: link another one, or unlink it",
+    "not_registered": "The number has no registration there",
     "no_key": "No key is saved for it",
     "no_time": "No time was left to ask",
     "native_number": "This number is answered by the provider that sold it, and by no one else",

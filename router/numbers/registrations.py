@@ -86,8 +86,9 @@ class Registrations:
     dialling: Dialling
     clock: Clock
 
-    async def ensure(self, number: Number, provider: str, copy: Copy) -> None:
-        """Make sure that calls to this number can be handed to `copy` at the provider. May be repeated.
+    async def ensure(self, number: Number, provider: str, copy: Copy, *, doubted: bool = False) -> None:
+        """Make sure that calls to this number can be handed to `copy` at the provider. May be repeated. `doubted`: what
+        we know of it may not be true any more.
 
         Raises RegistrationError, and ProviderError when the provider itself refused or failed; the number shows why.
         """
@@ -100,7 +101,7 @@ class Registrations:
         if before is not None and not before.ours:
             return
         task = await self._prepare(number, provider, copy)
-        if before is not None and _is_as_wanted(before, task):
+        if before is not None and not doubted and _is_as_wanted(before, task):
             return
         if not await lease_registration(pool, number.agency_id, number.e164, provider, self.clock()):
             raise RegistrationError(f"{number.e164} is being registered at {task.provider.label} already.", again=True)

@@ -59,6 +59,7 @@ class Access:
     sealed_key: str | None = None
     key_version: int = 0
     lines_free: int | None = None  # of the agency's lines there, at the time of the query; None: unknown
+    gone: bool = False  # the client links an assistant that does not exist there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ class SkipReason(StrEnum):
 
     CIRCUIT_OPEN = "circuit_open"
     NOT_SYNCED = "not_synced"
+    ASSISTANT_GONE = "assistant_gone"
+    NOT_REGISTERED = "not_registered"  # the called number
     NO_KEY = "no_key"
     NO_TIME = "no_time"
     AT_CAPACITY = "at_capacity"  # the agency has no free line there, or too many of our requests are waiting
@@ -119,6 +122,12 @@ def why_unready(route: Route, provider: str, providers: Mapping[str, Provider[An
     access = route.access(provider)
     if access.sealed_key is None:
         return SkipReason.NO_KEY
-    if providers[provider].calls.missing(access.target):
-        return SkipReason.NOT_SYNCED
-    return None
+    if access.gone:
+        return SkipReason.ASSISTANT_GONE
+    match providers[provider].calls.missing(access.target):
+        case "assistant":
+            return SkipReason.NOT_SYNCED
+        case "registration":
+            return SkipReason.NOT_REGISTERED
+        case None:
+            return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from adapters.portable import Copy
+from router.store.assistants.places import LOOK, STATE
 from router.store.pool import Connection
-from router.store.rows import columns, fetch_row, fetch_rows, read, returns_row
+from router.store.rows import columns, fetch_row, fetch_rows, read, returns_row, sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class StoredAssistant:
 
     provider: str
     remote_id: str | None
-    state: str
+    state: str = field(metadata=sql(STATE))
     error: str | None
     lost: Sequence[str]
 
@@ -64,16 +65,16 @@ async def link_assistant(
     """None if the agency has no such client. `managed`: the Place's `form` that was written to it, if any."""
     statement = f"""
         INSERT INTO assistants AS s (client_id, provider, remote_id, state, usable, manage, lost, synced_hash,
-                                     updated_at)
-        SELECT id, $3, $4, 'linked', true, $5, $6, $7, $8 FROM clients WHERE agency_id = $1 AND id = $2
+                                     updated_at, look_after)
+        SELECT id, $3, $4, 'linked', true, $5, $6, $7, $8, $9 FROM clients WHERE agency_id = $1 AND id = $2
         ON CONFLICT (client_id, provider) DO UPDATE
            SET remote_id = EXCLUDED.remote_id, state = EXCLUDED.state, usable = EXCLUDED.usable,
                manage = EXCLUDED.manage, lost = EXCLUDED.lost, synced_hash = EXCLUDED.synced_hash, parts = '{{}}',
                version = NULL, key_version = NULL, refused_hash = NULL, leased_until = NULL, retry_at = NULL,
-               tried = 0, updated_at = EXCLUDED.updated_at, error = NULL
+               tried = 0, updated_at = EXCLUDED.updated_at, look_after = EXCLUDED.look_after, error = NULL
         RETURNING {columns(StoredAssistant, "s")}
     """
-    arguments = (agency_id, client_id, provider, remote_id, manage, lost, managed, now)
+    arguments = (agency_id, client_id, provider, remote_id, manage, lost, managed, now, now + LOOK)
     return await fetch_row(connection, StoredAssistant, statement, *arguments)
 
 
@@ -123,8 +124,8 @@ async def count_assistants(connection: Connection, agency_id: str, provider: str
     [row] = await connection.fetch(
         """
         SELECT count(*) FILTER (WHERE c.assistant IS NOT NULL OR s.state = 'linked') AS total,
-               count(*) FILTER (WHERE s.state IN ('linked', 'synced')) AS done,
-               count(*) FILTER (WHERE s.state = 'failed') AS failed,
+               count(*) FILTER (WHERE s.state = 'synced' OR s.state = 'linked' AND s.usable) AS done,
+               count(*) FILTER (WHERE s.state = 'failed' OR s.state = 'linked' AND NOT s.usable) AS failed,
                count(*) FILTER (WHERE s.state = 'pending') AS pending
           FROM clients c
           LEFT JOIN assistants s ON s.client_id = c.id AND s.provider = $2
@@ -141,7 +142,8 @@ async def list_failures(connection: Connection, agency_id: str, provider: str) -
         SELECT c.id AS client_id, c.name AS client_name, s.error
           FROM assistants s
           JOIN clients c ON c.id = s.client_id
-         WHERE c.agency_id = $1 AND s.provider = $2 AND s.state = 'failed'
+         WHERE c.agency_id = $1 AND s.provider = $2
+           AND (s.state = 'failed' OR s.state = 'linked' AND NOT s.usable)
          ORDER BY c.created_at, c.id
     """
     return await fetch_rows(connection, Failure, statement, agency_id, provider)

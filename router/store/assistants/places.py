@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from router.store.pool import Connection
@@ -43,6 +43,10 @@ encode(sha256(convert_to(jsonb_build_array(
          WHERE n.agency_id = c.agency_id AND n.client_id = c.id)
     END)::text, 'UTF8')), 'hex')
 """
+# The state as people see it.
+STATE: Final = "CASE WHEN t.state = 'linked' AND NOT t.usable THEN 'gone' ELSE t.state END"
+LOOK: Final = timedelta(hours=1)
+"""How often each assistant is looked at."""
 ASKED: Final = """
 (SELECT $1::text AS agency_id, $2::text AS provider, $3::text AS form, $4::boolean AS numbered) AS asked
 """
@@ -107,7 +111,7 @@ class Standing:
     """A client and its copy at a place. `current`: what is there is what is wanted."""
 
     client: Client
-    state: str | None
+    state: str | None = field(metadata=sql(STATE))
     remote_id: str | None
     parts: Mapping[str, str] = field(metadata=sql("coalesce(t.parts, '{}')"))
     current: bool
@@ -115,7 +119,7 @@ class Standing:
 
     @property
     def is_there(self) -> bool:
-        """Whether a copy of ours is known to be there."""
+        """Whether a copy of ours, or a link, is known to be there."""
         return self.state == "synced" or self.remote_id is not None or bool(self.parts)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from adapters.portable import Copy
-from router.store.assistants.places import ASKED, FINGERPRINT, Place
+from router.store.assistants.places import ASKED, FINGERPRINT, LOOK, Place
 from router.store.pool import Connection
 from router.store.rows import columns, read, returns_row, sql
 from router.store.tenants.clients import Client
@@ -28,10 +28,13 @@ class Claim:
     client: Client
     provider: str
     linked: bool = field(metadata=sql("t.state = 'linked'"))
+    wanted: bool = field(metadata=sql("t.state = 'pending'"))  # to be put there; else to be looked at
+    refused: bool = field(metadata=sql("coalesce(t.look_after = '-infinity', false)"))  # a call, since the last look
     remote_id: str | None
     parts: Mapping[str, str]
     version: str | None
     key_version: int | None
+    usable: bool
     manage: tuple[Literal["webhook", "transfer"], ...]
     tried: int
     fingerprint: str
@@ -63,7 +66,9 @@ async def want_copies(
     which: Which = "faulty",
     new: bool = True,
 ) -> None:
-    """Queue the copies of all clients, or of one; without `new`, only those that have a row there already."""
+    """Queue the copies of all clients, or of one; without `new`, only those that have a row there already. Links are
+    looked at.
+    """
     await connection.execute(
         f"""
         UPDATE assistants s
@@ -72,10 +77,27 @@ async def want_copies(
          WHERE c.agency_id = asked.agency_id AND s.client_id = c.id AND s.provider = asked.provider
            AND s.state <> 'linked' AND c.assistant IS NOT NULL AND ($6::text IS NULL OR c.id = $6)
            AND CASE $7 WHEN 'all' THEN true
-                       WHEN 'faulty' THEN s.state <> 'synced' OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
+                       WHEN 'faulty' THEN s.state <> 'synced' OR s.error IS NOT NULL OR s.synced_hash IS DISTINCT FROM {FINGERPRINT}
                        ELSE s.state = 'synced' AND s.synced_hash IS DISTINCT FROM {FINGERPRINT} END
         """,
         *place.values,
+        now,
+        client_id,
+        which,
+    )
+    await connection.execute(
+        """
+        UPDATE assistants s
+           SET look_after = $4
+          FROM clients c
+         WHERE c.id = s.client_id AND c.agency_id = $1 AND s.provider = $2 AND s.state = 'linked'
+           AND ($5::text IS NULL OR c.id = $5)
+           AND ($6 = 'all' OR $6 = 'faulty' AND s.error IS NOT NULL
+                OR s.manage <> '{}' AND s.synced_hash IS DISTINCT FROM $3)
+        """,
+        place.agency_id,
+        place.provider,
+        place.form,
         now,
         client_id,
         which,
@@ -118,7 +140,9 @@ async def lock_place(connection: Connection, agency_id: str, provider: str, now:
 
 
 async def claim_copy(connection: Connection, place: Place, now: datetime) -> Claim | None:
-    """A row to work on; clients without a usable assistant there come first. None: nothing is due."""
+    """A row to work on; those to be put there come first, and of these the clients without a usable assistant. None:
+    nothing is due.
+    """
     statement = f"""
         UPDATE assistants s
            SET leased_until = $6
@@ -129,10 +153,9 @@ async def claim_copy(connection: Connection, place: Place, now: datetime) -> Cla
                  FROM assistants due
                  JOIN clients d ON d.id = due.client_id
                 WHERE d.agency_id = $1 AND due.provider = $2
-                  AND (due.state = 'pending'
-                       OR due.state = 'linked' AND due.manage <> '{{}}' AND due.synced_hash IS DISTINCT FROM $3)
-                  AND (due.retry_at IS NULL OR due.retry_at <= $5)
-                ORDER BY due.usable, d.created_at, d.id
+                  AND (due.state = 'pending' AND (due.retry_at IS NULL OR due.retry_at <= $5)
+                       OR due.state <> 'pending' AND due.look_after <= $5 AND due.remote_id IS NOT NULL)
+                ORDER BY due.state <> 'pending', due.usable, d.created_at, d.id
                 LIMIT 1
                   FOR UPDATE OF due SKIP LOCKED)
         RETURNING {_CLAIM}, {FINGERPRINT} AS fingerprint
@@ -190,21 +213,19 @@ async def settle(
     # Changes made during the work are still to do.
     statement = f"""
         UPDATE assistants s
-           SET state = CASE WHEN s.state = 'linked' THEN 'linked'
-                            WHEN {FINGERPRINT} = $6 AND EXISTS (
+           SET state = CASE WHEN {FINGERPRINT} = $6 AND EXISTS (
                                  SELECT FROM keys k
                                   WHERE k.agency_id = c.agency_id AND k.kind = s.provider AND k.version = $7
                                     AND k.retired_at IS NULL)
                             THEN $8 ELSE 'pending' END,
-               synced_hash = CASE WHEN s.state = 'linked' THEN asked.form
-                                  WHEN $8 = 'synced' THEN $6
-                                  ELSE s.synced_hash END,
-               error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10
+               synced_hash = CASE WHEN $8 = 'synced' THEN $6 ELSE s.synced_hash END,
+               error = $9, tried = 0, retry_at = NULL, leased_until = NULL, updated_at = $10, look_after = $12
           FROM clients c, {ASKED}
          WHERE c.id = s.client_id AND s.client_id = $5 AND s.provider = asked.provider AND s.leased_until = $11
+           AND s.state <> 'linked'
         RETURNING s.state
     """
-    arguments = (claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until)
+    arguments = (claim.client.id, claim.fingerprint, key_version, outcome, error, now, claim.until, now + LOOK)
     state: str | None = await connection.fetchval(statement, *place.values, *arguments)
     return state
 
@@ -217,6 +238,44 @@ async def postpone(connection: Connection, claim: Claim, error: str, now: dateti
          WHERE client_id = $1 AND provider = $2 AND leased_until = $3
     """
     await connection.execute(statement, claim.client.id, claim.provider, claim.until, error, retry_at, now)
+
+
+async def note_look(
+    connection: Connection,
+    claim: Claim,
+    now: datetime,
+    look_after: datetime,
+    *,
+    error: str | None,
+    gone: bool = False,
+    form: str | None = None,
+) -> None:
+    """What a look found, and when to look next. `form`: the Place's that a managed link has now.
+
+    If a call was refused though all seems well, the error that says so stays until the next look. A copy of ours that is
+    gone is put there again, and so is one that has an error but seems well.
+    """
+    statement = """
+        UPDATE assistants
+           SET state = CASE WHEN $6 AND state <> 'linked'
+                                 OR state = 'synced' AND error IS NOT NULL AND $5::text IS NULL AND NOT $8
+                            THEN 'pending' ELSE state END,
+               usable = usable AND NOT $6 OR state = 'linked' AND NOT $6,
+               error = CASE WHEN $5 IS NULL AND ($8 OR state <> 'linked') THEN error ELSE $5 END,
+               synced_hash = coalesce($7, synced_hash), look_after = $4, leased_until = NULL, updated_at = $9
+         WHERE client_id = $1 AND provider = $2 AND leased_until = $3
+    """
+    key = (claim.client.id, claim.provider, claim.until)
+    await connection.execute(statement, *key, look_after, error, gone, form, claim.refused, now)
+
+
+async def look_again(connection: Connection, claim: Claim, look_after: datetime) -> None:
+    """Nothing was found out."""
+    statement = """
+        UPDATE assistants SET leased_until = NULL, look_after = $4
+         WHERE client_id = $1 AND provider = $2 AND leased_until = $3
+    """
+    await connection.execute(statement, claim.client.id, claim.provider, claim.until, look_after)
 
 
 async def let_go(connection: Connection, claim: Claim) -> None:
@@ -251,6 +310,12 @@ async def list_unattended(connection: Connection, now: datetime) -> list[tuple[s
             SELECT client_id, provider, leased_until FROM assistants WHERE state = 'pending' AND retry_at IS NULL
              UNION ALL
             SELECT client_id, provider, leased_until FROM assistants WHERE retry_at <= $1
+             UNION ALL
+            SELECT s.client_id, s.provider, s.leased_until
+              FROM assistants s
+              JOIN clients c ON c.id = s.client_id
+              JOIN keys k ON k.agency_id = c.agency_id AND k.kind = s.provider AND k.retired_at IS NULL
+             WHERE s.look_after <= $1 AND s.state <> 'pending' AND s.remote_id IS NOT NULL
         )
         SELECT DISTINCT c.agency_id, due.provider
           FROM due

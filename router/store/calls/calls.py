@@ -114,9 +114,9 @@ _ROUTE: Final = f"""
            (SELECT jsonb_object_agg(k.kind, jsonb_build_array(k.sealed, k.version, {_LINES_FREE}))
               FROM keys k
              WHERE k.agency_id = n.agency_id AND k.retired_at IS NULL AND k.account_sid IS NULL) AS keys,
-           (SELECT jsonb_object_agg(s.provider, s.remote_id)
+           (SELECT jsonb_object_agg(s.provider, jsonb_build_array(CASE WHEN s.usable THEN s.remote_id END, NOT s.usable))
               FROM assistants s
-             WHERE s.client_id = n.client_id AND s.usable) AS assistants,
+             WHERE s.client_id = n.client_id AND (s.usable OR s.state = 'linked')) AS assistants,
            (SELECT jsonb_object_agg(r.provider, jsonb_build_array(r.remote_id, r.mode, r.sealed_address))
               FROM registrations r
              WHERE r.agency_id = n.agency_id AND r.e164 = n.e164) AS registrations
@@ -372,8 +372,9 @@ def read_route(row: asyncpg.Record) -> Route:
 
 
 def _read_accesses(
-    keys: Mapping[str, Any], assistants: Mapping[str, str], registrations: Mapping[str, Any]
+    keys: Mapping[str, Any], assistants: Mapping[str, Any], registrations: Mapping[str, Any]
 ) -> Iterable[Access]:
     for provider, (sealed, version, lines_free) in keys.items():
-        target = Target(assistants.get(provider), *registrations.get(provider, ()))
-        yield Access(provider, target, sealed, version, lines_free)
+        assistant_id, gone = assistants.get(provider, (None, False))
+        target = Target(assistant_id, *registrations.get(provider, ()))
+        yield Access(provider, target, sealed, version, lines_free, gone)

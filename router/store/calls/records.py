@@ -164,15 +164,20 @@ class SetProvider(Record):
 class MarkAssistant(Record):
     """A provider refused a call as a bad request: something is wrong with this client's assistant or number there.
 
-    A synced assistant is synced again, but only once: if that does not help, repeating it does not either.
+    A synced assistant is synced again, but only once: if that does not help, repeating it does not either. Any is looked
+    at, every ten minutes at most; one without an id cannot be, and is synced again instead. An error that says more stays.
     """
 
     kind = "mark_assistant"
     statement = """
     UPDATE assistants
-       SET error = 'refused a call as a bad request', updated_at = $3,
-           state = CASE WHEN state = 'synced' AND refused_hash IS DISTINCT FROM synced_hash THEN 'pending'
-                        ELSE state END,
+       SET error = coalesce(error, 'refused a call as a bad request'),
+           look_after = CASE WHEN error IS NULL OR updated_at <= $3::timestamptz - interval '10 minutes'
+                             THEN '-infinity' ELSE look_after END,
+           state = CASE WHEN state = 'synced'
+                             AND (refused_hash IS DISTINCT FROM synced_hash
+                                  OR remote_id IS NULL AND updated_at <= $3::timestamptz - interval '10 minutes')
+                        THEN 'pending' ELSE state END,
            refused_hash = CASE WHEN state = 'synced' THEN synced_hash ELSE refused_hash END
      WHERE client_id = $1 AND provider = $2
     """

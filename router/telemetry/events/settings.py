@@ -84,9 +84,10 @@ SETTINGS: Final[tuple[Event, ...]] = (
     event(
         "assistant.failed",
         "warning",
-        "A client's assistant could not be created, updated or deleted at a provider.",
+        "A client's assistant could not be created, updated or deleted at a provider, was deleted there by others (gone), or"
+        " one of its numbers could not be registered (counterpart).",
         "agency_id! client_id! provider!",
-        needed("reason", (*HANDOFF_FAILURES, "counterpart", "key_unreadable", "our_mistake")),
+        needed("reason", (*HANDOFF_FAILURES, "counterpart", "gone", "key_unreadable", "our_mistake")),
         "tried exception",
     ),
     event(

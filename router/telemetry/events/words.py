@@ -44,7 +44,16 @@ HANDOFF_FAILURES = (
     "provider_error",
     "malformed_reply",
 )
-SKIP_REASONS = ("circuit_open", "not_synced", "no_key", "no_time", "at_capacity", "destination_refused")
+SKIP_REASONS = (
+    "circuit_open",
+    "not_synced",
+    "assistant_gone",
+    "not_registered",
+    "no_key",
+    "no_time",
+    "at_capacity",
+    "destination_refused",
+)
 REJECTIONS = (
     "too_large",
     "not_a_form",

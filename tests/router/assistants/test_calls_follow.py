@@ -52,6 +52,58 @@ async def taken_by(world, client):
     return call["outcome"], call["provider"]
 
 
+async def assistant_at(world, agency, client, provider):
+    shown = (await ask(world, "GET", f"{agency}/clients/{client.client_id}/assistants"))["items"]
+    return next(one for one in shown if one["provider"] == provider)
+
+
+async def reasons(world, timeline):
+    return [reason for event, _, reason in await world.events(timeline) if event.startswith("handoff.") and reason]
+
+
+@pytest.mark.parametrize("provider", ["vapi", "retell"])
+async def test_a_call_that_finds_the_assistant_deleted_has_it_put_there_again(world, provider):
+    agency, client = await set_up(world)
+    await save_key(world, agency, provider)
+    await wait_until(lambda: synced(world, agency, provider))
+    for _ in range(2):
+        assert await taken_by(world, client) == ("ai", provider)
+        before = (await assistant_at(world, agency, client, provider))["remote_id"]
+        (org,) = getattr(world.sandbox.state, provider).orgs
+        del (org.assistants if provider == "vapi" else org.agents)[before]
+        assert await taken_by(world, client) == ("voicemail", None)
+
+        async def is_back(before=before):
+            there = await assistant_at(world, agency, client, provider)
+            return there["state"] == "synced" and there["remote_id"] != before
+
+        await wait_until(is_back)
+    assert await taken_by(world, client) == ("ai", provider)
+
+
+async def test_a_call_that_finds_the_linked_assistant_deleted_says_so_from_then_on(world):
+    agency, client = await set_up(world)
+    await save_key(world, agency, "vapi")
+    await wait_until(lambda: synced(world, agency, "vapi"))
+    (org,) = world.sandbox.state.vapi.orgs
+    linked = world.sandbox.state.vapi.add_assistant(org)
+    path = f"{agency}/clients/{client.client_id}/assistants/vapi"
+    await ask(world, "PUT", path, {"remote_id": linked})
+    assert await taken_by(world, client) == ("ai", "vapi")
+    del org.assistants[linked]
+    assert await reasons(world, await world.call(client)) == ["bad_request"]
+
+    async def is_gone():
+        return (await assistant_at(world, agency, client, "vapi"))["state"] == "gone"
+
+    await wait_until(is_gone)
+    asked = world.asked("vapi")
+    assert await reasons(world, await world.call(client)) == ["assistant_gone"]
+    assert world.asked("vapi") == asked
+    (rung, *_) = (await ask(world, "GET", f"{agency}/explain?to=%2B{client.number[1:]}"))["rungs"]
+    assert (rung["step"], rung["reason"], rung["would_take"]) == ("ai", "assistant_gone", False)
+
+
 async def test_each_call_goes_to_the_newest_provider_that_has_the_assistant(world):
     agency, client = await set_up(world)
     former = ("voicemail", None)

@@ -73,13 +73,20 @@ async def test_a_number_that_cannot_be_made_known_says_why_and_the_assistant_is_
     client = await bench.client(agency)
     taken = {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"}
     await bench.api.post(f"{agency.path}/numbers", taken)
-    progress = await bench.wait(agency, "vapi", "failed")
-    assert "platform's main account, whose token never goes to a provider" in progress["failures"][0]["error"]
-    assert len(bench.assistants_at("vapi")) == 1
+    await bench.wait(agency, "vapi")
+    row = await bench.row(agency, client, "vapi")
+    assert "platform's main account, whose token never goes to a provider" in row["error"]
+    assert (row["state"], len(bench.assistants_at("vapi"))) == ("synced", 1)
+    assert (await explained(bench, agency, NUMBERS[0]))["vapi"] == "not_registered"
     given = {"remote_id": bench.sandbox.state.vapi.add_phone_number(bench.org("vapi"), NUMBERS[0])}
     await bench.api.put(f"{number_path(agency, NUMBERS[0])}/registrations/vapi", given)
     await bench.wait(agency, "vapi")
     assert (await explained(bench, agency, NUMBERS[0]))["vapi"] == "ready"
+
+    async def is_well():
+        return (await bench.row(agency, client, "vapi"))["error"] is None
+
+    await wait_until(is_well)
 
 
 @pytest.mark.usefixtures("working")

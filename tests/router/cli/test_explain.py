@@ -53,7 +53,7 @@ async def test_each_rung_is_shown_with_its_reason(run, there):
     heading, *rungs = [" ".join(line.split()) for line in result.output.splitlines()]
     assert client.number in heading
     assert rungs == [
-        "ai vapi not_synced the client has no assistant there, or the number has no registration",
+        "ai vapi not_synced the client has no assistant there",
         "→ ai retell ready takes the call (no events, no transfer)",
         "voicemail stands_by used only if the rungs above it fail",
         "owner on_failure_is_voicemail the client's settings do not ring the owner",

@@ -84,7 +84,7 @@ def test_the_promised_events_exist(name: str) -> None:
 def test_the_promised_reasons_and_outcomes_exist() -> None:
     failures = "key_rejected out_of_credit rate_limited at_capacity bad_request timeout unreachable provider_error"
     assert values_of("handoff.failed", "reason") == {*failures.split(), "malformed_reply"}
-    skips = "circuit_open not_synced no_key no_time at_capacity destination_refused"
+    skips = "circuit_open not_synced assistant_gone not_registered no_key no_time at_capacity destination_refused"
     assert values_of("handoff.skipped", "reason") == set(skips.split())
     assert values_of("call.answered", "by") == {"ai", "owner", "voicemail"}
     assert values_of("call.ended", "outcome") == {"ai", "owner", "voicemail", "abandoned", "rejected"}

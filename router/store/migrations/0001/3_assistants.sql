@@ -1,6 +1,7 @@
 -- `usable`: calls go there, whatever happens to a newer definition. `synced_hash`: what of the definition is there.
 -- A worker holds a row until `leased_until`; the next attempt is not before `retry_at`. `refused_hash`: what was there
--- when a call was refused, so that the same is put there again only once.
+-- when a call was refused, so that the same is put there again only once. `look_after`: when to look next whether it is
+-- still there; -infinity: because a call was refused. A link that is not `usable` is gone: its assistant was deleted.
 CREATE TABLE assistants (
     client_id    text NOT NULL REFERENCES clients ON DELETE CASCADE,
     provider     text NOT NULL,
@@ -18,11 +19,13 @@ CREATE TABLE assistants (
     tried        integer NOT NULL DEFAULT 0,
     leased_until timestamptz,
     retry_at     timestamptz,
+    look_after   timestamptz,
     updated_at   timestamptz NOT NULL,
     PRIMARY KEY (client_id, provider)
 );
 CREATE INDEX assistants_to_do ON assistants (provider, client_id) WHERE state = 'pending';
 CREATE INDEX assistants_to_retry ON assistants (retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX assistants_to_look_at ON assistants (look_after) WHERE look_after IS NOT NULL;
 
 -- Providers at which an agency's assistants are kept up to date.
 CREATE TABLE syncs (

@@ -181,7 +181,7 @@ async def test_a_route_has_everything_a_call_needs(database: Database, db):
     route = claim.route
     assert {access.provider: access for access in route.accesses} == {
         "vapi": Access("vapi", Target("a1", "p1", "sip"), "sealed-vapi", 2),
-        "retell": Access("retell", Target(), "sealed-retell", 2),
+        "retell": Access("retell", Target(), "sealed-retell", 2, gone=True),
     }
     assert (route.client_provider, route.active_provider, route.former_provider) == ("retell", "vapi", "bland")
     assert (route.fallback_providers, route.language, route.max_seconds) == (("retell",), "de-DE", 900)
