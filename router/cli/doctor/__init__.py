@@ -18,6 +18,7 @@ from crypto import Keyring
 from router.accounts import Accounts
 from router.app.outside import platform_account
 from router.cli.doctor.addresses import look_at_addresses
+from router.cli.doctor.assistants import AssistantCheck
 from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, show
 from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
@@ -128,15 +129,12 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
         keyring = Keyring.parse(reveal(settings.platform_keys))
         present = next((one.address for one in await list_addresses(connection) if one.present), None)
         carrier, platform = Twilio(http, settings.twilio_url), platform_account(settings)
-        live = LiveCheck(
-            connection,
-            carrier,
-            Providers(declarations, http, settings.providers),
-            Accounts(connection, Vault(keyring), platform).open,
-        )
+        providers, vault = Providers(declarations, http, settings.providers), Vault(keyring)
+        live = LiveCheck(connection, carrier, providers, Accounts(connection, vault, platform).open)
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
             *await look_at_records(connection, keyring, settings.data_dir, declarations),
+            *await AssistantCheck(connection, vault, providers).look(),
             *_judge_address(settings.base_url, present),
             *await NumberCheck(
                 keyring, carrier, platform, settings.base_url, is_open=present not in (None, settings.base_url)

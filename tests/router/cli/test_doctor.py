@@ -156,6 +156,20 @@ async def test_clients_that_could_not_be_synced_are_counted(world, doctor):
     assert "1 clients could not be synced to vapi (the voice is unknown)" in found
 
 
+async def test_a_suspended_agent_and_a_deleted_assistant_are_named_with_what_to_do(world, doctor):
+    suspended, gone = await world.add_client(providers=["retell"]), await world.add_client(providers=["vapi"])
+    well = await world.add_client(providers=["vapi", "retell"])
+    (agent,) = world.sandbox.state.retell.orgs.of(suspended.keys["retell"]).agents
+    world.sandbox.state.retell.orgs.of(suspended.keys["retell"]).suspended.add(agent)
+    world.sandbox.state.vapi.orgs.of(gone.keys["vapi"]).assistants.clear()
+    world.sandbox.state.vapi.orgs.revoke(well.keys["vapi"])  # which the check of keys reports
+    found = await doctor.find("problem", "client Acme Plumbing")
+    assert len(found) == 2
+    assert ["is suspended" in one for one in found] == [True, False]
+    assert "Vapi has no assistant with this id" in found[1]
+    assert "link another one, or unlink it" in found[1]
+
+
 async def test_addresses_that_get_no_mail_are_named(world, doctor):
     await world.add_client()
     said = "the mail server refuses the address (550)"
