@@ -1,29 +1,35 @@
 """`callrouter` as its own process, as a user or an init system starts it; or in this one, where that shows the same.
 
-Starting a process takes 1.5 seconds of a processor.
+Starting Python and importing the service takes 1.2 seconds of a processor. So most commands are forked from a process
+that has done that and nothing else, one for each of pytest's workers. Memory hygiene needs a real start.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import psutil
 from click.testing import Result
 from typer.testing import CliRunner
 
+from router.__main__ import main
 from router.cli import app
+from tests.support.open_service import open_memory
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds: many times what anything here takes on an idle machine
@@ -39,11 +45,54 @@ def wait_for(look: Callable[[], _T], what: str) -> _T:
     return found
 
 
+class Running(Protocol):
+    """The process of a command."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+
+@dataclass(slots=True)
+class Forked:
+    """A process that was forked, and behaves as one of subprocess's."""
+
+    process: ForkServerProcess
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired("callrouter", timeout or 0)
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
 @dataclass(slots=True)
 class Command:
     """A running command, with all that it has printed so far."""
 
-    process: subprocess.Popen[bytes]
+    process: Running
     _out: Path
     _err: Path
 
@@ -95,14 +144,49 @@ class Command:
         return self.process.wait(PATIENCE)
 
 
-class Commands:
-    """Starts commands in a folder of their own, with nothing from the surrounding environment but what is given.
+def start(arguments: Sequence[str], environ: Mapping[str, str], out: Path, err: Path) -> Running:
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "router", *arguments],
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
 
-    Overwriting freed memory takes a fourth of a start, so they go without unless `module` is `router`.
-    """
+
+def fork(arguments: Sequence[str], environ: Mapping[str, str], out: Path, err: Path) -> Running:
+    process = _forks.Process(target=_run, args=(list(arguments), dict(environ), out, err))
+    process.start()
+    return Forked(process)
+
+
+def _run(arguments: list[str], environ: dict[str, str], out: Path, err: Path) -> None:
+    """What `python -m router` does, in a process that has just been forked."""
+    for path, number in ((out, 1), (err, 2)):
+        with path.open("wb") as file:
+            os.dup2(file.fileno(), number)
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = ["callrouter", *arguments]
+    open_memory("unprotected")
+    try:
+        main()
+    finally:
+        atexit._run_exitfuncs()  # a process that multiprocessing forked leaves them out
+
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([__name__])
+
+
+class Commands:
+    """Starts commands in a folder of their own, with nothing from the surrounding environment but what is given."""
 
     def __init__(self, folder: Path) -> None:
-        self.module = "tests.support.open_service unprotected"
+        self.is_forked = True
         self._folder = folder
         self._started: list[Command] = []
         self.environ = {
@@ -118,16 +202,9 @@ class Commands:
         place = f"{len(self._started)}-{arguments[0]}"
         out, err = self._folder / f"{place}.out", self._folder / f"{place}.err"
         given = {name: value for name, value in {**self.environ, **environ}.items() if value is not None}
-        with out.open("wb") as stdout, err.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *self.module.split(), *arguments],
-                cwd=ROOT,
-                env=given,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-            )
-        command = Command(process, out, err)
+        out.touch()
+        err.touch()
+        command = Command((fork if self.is_forked else start)(arguments, given, out, err), out, err)
         self._started.append(command)
         return command
 

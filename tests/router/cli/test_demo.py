@@ -20,7 +20,7 @@ _LINE = re.compile(r"^  (.+ call --to .*)$", re.MULTILINE)
 
 def test_a_newcomer_s_first_five_minutes(commands: Commands):
     elsewhere = {"DATABASE_URL": "mysql://not/for/the/demo", "CALLROUTER_PUBLIC_URL": "https://calls.example.com"}
-    commands.module = "router"
+    commands.is_forked = False
     demo = commands.start("demo", **elsewhere)
     wait_for(lambda: "--provider-fault" in demo.stderr or demo.process.poll() is not None, "the greeting")
     shown = demo.stderr

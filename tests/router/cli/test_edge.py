@@ -58,7 +58,7 @@ async def open_half_sent(url: str) -> list[RawConnection]:
 async def test_what_is_half_sent_or_sent_without_end_keeps_neither_descriptors_nor_memory_from_calls(
     migrated: Commands, name: str
 ):
-    migrated.module = "router"
+    migrated.is_forked = False
     command = start(migrated, name, CALLROUTER_HEADER_TIMEOUT="3600", CALLROUTER_BODY_TIMEOUT="0.2")
     url = await url_of(command)
     assert (await asyncio.to_thread(get, f"{url}/livez")).status_code == 200

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(300)  # a dozen processes, on a machine that ma
 
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
-    external.module = "router"
+    external.is_forked = False
     refused = external.run("serve")
     assert refused.end() == 1
     (line,) = mistakes(refused)

@@ -29,7 +29,7 @@ def test_a_fresh_platform_key_can_be_used_as_it_is_printed():
 
 
 def test_wrong_usage_is_one_line_that_names_the_argument(commands: Commands):
-    commands.module = "router"
+    commands.is_forked = False
     wrong = commands.run("serve", "--prot", "1")
     assert wrong.end() == 2
     (line,) = mistakes(wrong)
