@@ -107,6 +107,12 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "your own Twilio account.",
         "Let it go",
     ),
+    "number_elsewhere": Confirmation(
+        "Remove {number} here?",
+        "This service runs on a copy of another database, to which the number belongs. Nothing changes at Twilio or the "
+        "provider.",
+        "Remove it here",
+    ),
     "number_platform": Confirmation(
         "Give {number} back?",
         "Its calls are no longer answered here. If it was bought for you on the platform's account, it is given back, "

@@ -118,6 +118,8 @@ async def _find(visit: Visit) -> dict[str, Any]:
 
 def _question_about(number: dict[str, Any]) -> str:
     """The consequences of letting go depend on whose the number is."""
+    if number["state"] == "elsewhere":
+        return "number_elsewhere"
     if number["account_sid"] is None:
         return "number_native"
     return "number_platform" if number.get("account") == "platform" else "number_own"

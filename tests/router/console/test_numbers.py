@@ -167,3 +167,13 @@ async def test_where_new_numbers_come_from_is_a_setting(browser: Browser, api: A
     await api.patch(agency.path, {"numbers_from": "carrier"})
     await browser.fill_in(await browser.open("settings"), "/settings", name="Brighter Voice")
     assert (await api.get(agency.path))["numbers_from"] == "carrier"
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_number_of_the_original_database_is_removed_here_only(browser: Browser, services: Services):
+    await take_over(browser)
+    await services.database.settings.execute("UPDATE numbers SET state = 'elsewhere'")
+    assert "Belongs to the original database" in (await browser.open("numbers")).words
+    page = await browser.open(f"numbers/{NUMBER}")
+    assert "Remove this number here" in page.words
+    assert "Nothing changes at Twilio" in page.response.text
