@@ -42,19 +42,25 @@ def essence(asked: Asked) -> tuple[str, str, str]:
     return asked.method, asked.target, asked.headers["authorization"]
 
 
-@pytest.mark.parametrize("caller", ["+15550001111", None])
-async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(caller: str | None):
+@pytest.mark.parametrize(
+    ("caller", "withheld", "said"),
+    [("+14155550123", False, None), (None, False, "unknown"), (None, True, "withheld")],
+)
+async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(
+    caller: str | None, withheld: bool, said: str | None
+):
     customer = (
         CreateCustomerDto(number=caller)
-        if caller
-        else CreateCustomerDto(number="anonymous", number_e_164_check_enabled=False)
+        if said is None
+        else CreateCustomerDto(number=said, number_e_164_check_enabled=False)
     )
-    variables = {"client_name": CALL.client_name, "caller_number": caller or ""}
+    call = replace(CALL, caller=caller, withheld=withheld)
+    variables = {"client_name": CALL.client_name, "caller_number": caller or ("withheld" if withheld else "")}
     metadata = {"router_call_id": CALL.call_id, "twilio_call_sid": CALL.call_sid}
     http = Http()
     async with serving(reply(201, CREATED)) as server:
         vapi = vapi_at(http, server.url)
-        await vapi.calls.hand_off(vapi.open(KEY, 5), replace(CALL, caller=caller), TARGET)
+        await vapi.calls.hand_off(vapi.open(KEY, 5), call, TARGET)
         await http.aclose()
         async with local_client() as client:
             await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
