@@ -13,7 +13,7 @@ from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.api.tokens import ShownOnce
 from router.events import endpoints as domain
-from router.fields import LEFT_OUT, Change, Input, Output, ShortenedAddress, WrittenTime
+from router.fields import LEFT_OUT, Change, Input, Name, Output, ShortenedAddress, WrittenTime
 from router.store.events import deliveries as store_deliveries
 from router.store.events import endpoints as store
 from router.telemetry import CALL_EVENTS
@@ -40,28 +40,31 @@ def _known_events(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+Url = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    Field(description="Where events are posted: https, on the public internet", examples=["https://example.com/calls"]),
+]
+Events = Annotated[
+    list[str],
+    Field(
+        min_length=1,
+        max_length=100,
+        description='["*"], or names of events',
+        examples=[["call.ended", "voicemail.received"]],
+    ),
+    AfterValidator(_known_events),
+]
+Description = Annotated[Name | None, Field(description="What it is for, in the agency's words; null: nothing")]
+
+
 class NewEndpoint(Input):
     """An endpoint to be registered."""
 
-    url: Annotated[
-        str,
-        StringConstraints(max_length=2000),
-        Field(
-            description="Where events are posted: https, on the public internet", examples=["https://example.com/calls"]
-        ),
-    ]
-    events: Annotated[
-        list[str],
-        Field(
-            default_factory=lambda: [store.EVERYTHING],
-            min_length=1,
-            max_length=100,
-            description='["*"], or names of events',
-            examples=[["call.ended", "voicemail.received"]],
-        ),
-        AfterValidator(_known_events),
-    ]
+    url: Url
+    events: Annotated[Events, Field(default_factory=lambda: [store.EVERYTHING])]
     content_type: ContentType = "application/json"
+    description: Description = None
 
 
 class EndpointReply(Output):
@@ -74,6 +77,7 @@ class EndpointReply(Output):
     ]
     events: Annotated[list[str], Field(description='["*"] for all, or names of events')]
     content_type: ContentType
+    description: Description
     resting_until: Annotated[
         datetime | None, Field(description="It failed recently, and is not tried again before then")
     ]
@@ -95,8 +99,11 @@ class EndpointList(ListOf[EndpointReply]):
 
 
 class EndpointChange(Change):
-    """Fields that are left out do not change."""
+    """Fields that are left out do not change. The signing secret stays the same."""
 
+    url: Annotated[Url, Field(description="Where events are posted from now on, also those that wait")] = LEFT_OUT
+    events: Annotated[Events, Field(description='["*"], or names of events; counts for events from now on')] = LEFT_OUT
+    description: Description = None
     paused: Annotated[
         bool,
         Field(
@@ -155,17 +162,14 @@ async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endp
     """New events are posted there as CloudEvents, signed by Standard Webhooks, at least once and in no order; the header
     webhook-id is the event's id. Failures are retried for a day.
     """
-    return await endpoints.register(agency, body.url, body.events, body.content_type, author)
+    return await endpoints.register(agency, body.url, body.events, body.content_type, body.description, author)
 
 
 @router.patch(_ONE, summary="Change, pause or resume a webhook endpoint", response_model=EndpointReply)
 async def change_endpoint(
     agency: OwnAgency, endpoint: EndpointId, body: EndpointChange, author: By, endpoints: Work
 ) -> store.WebhookEndpoint:
-    given = {
-        name: getattr(body, name) if name in body.model_fields_set else None for name in EndpointChange.model_fields
-    }
-    return await endpoints.change(agency, endpoint, author, **given)
+    return await endpoints.change(agency, endpoint, body.model_dump(exclude_unset=True), author)
 
 
 @router.delete(_ONE, summary="Remove a webhook endpoint", status_code=204)

@@ -15,12 +15,16 @@ from router.telemetry import CALL_EVENTS
 _SPANS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
+_EVERYTHING: Final = "*"
+_NEW: Final = {"url": "", "which": "all", "events": [], "content_type": "", "description": ""}
+
+
 async def show_hooks(visit: Visit, fresh: dict[str, Any] | None = None) -> Response:
     """`fresh`: a new endpoint with its secret, which only this page ever shows."""
     return visit.render(
         "hooks.html",
         endpoints=await visit.api.list_all(visit.path("endpoints")),
-        values=_read_values(visit) if visit.refusal else {"url": "", "which": "all", "events": [], "content_type": ""},
+        values=_read_values(visit) if visit.refusal else _NEW,
         events=sorted(CALL_EVENTS),
         fresh=fresh,
         errors=visit.errors(_place),
@@ -28,17 +32,22 @@ async def show_hooks(visit: Visit, fresh: dict[str, Any] | None = None) -> Respo
 
 
 async def create(visit: Visit) -> Response:
-    values = _read_values(visit)
-    events = values["events"] if values["which"] == "some" else ["*"]
-    body = {"url": values["url"], "events": events, "content_type": values["content_type"] or next(iter(CONTENT_TYPES))}
-    return await show_hooks(visit, await visit.send("POST", visit.path("endpoints"), body))
+    return await show_hooks(visit, await visit.send("POST", visit.path("endpoints"), _read_body(visit)))
 
 
 async def show_hook(visit: Visit) -> Response:
     endpoint = await _find(visit)
     deliveries, cursor = await visit.list_page("endpoints", endpoint["id"], "deliveries")
     older = cursor and visit.url("webhooks", endpoint["id"], cursor=cursor)
-    return visit.render("hook.html", endpoint=endpoint, deliveries=deliveries, older=older, errors=visit.errors())
+    return visit.render(
+        "hook.html",
+        endpoint=endpoint,
+        values=_read_values(visit) if visit.refusal else _values_of(endpoint),
+        events=sorted(CALL_EVENTS),
+        deliveries=deliveries,
+        older=older,
+        errors=visit.errors(_place),
+    )
 
 
 async def replay(visit: Visit) -> Response:
@@ -49,8 +58,7 @@ async def replay(visit: Visit) -> Response:
 
 
 async def change(visit: Visit) -> Response:
-    body = {"content_type": visit.form.text("content_type")}
-    await visit.send("PATCH", visit.path("endpoints", visit.part("endpoint")), body)
+    await visit.send("PATCH", visit.path("endpoints", visit.part("endpoint")), _read_body(visit))
     return visit.go("webhooks", visit.part("endpoint"), done="endpoint-saved")
 
 
@@ -76,12 +84,31 @@ async def _find(visit: Visit) -> dict[str, Any]:
 
 
 def _read_values(visit: Visit) -> dict[str, Any]:
-    return {**visit.form.texts("url", "which", "content_type"), "events": visit.form.get_all("events")}
+    entered = visit.form.texts("url", "which", "content_type", "description")
+    return {**entered, "events": visit.form.get_all("events")}
+
+
+def _values_of(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """As the form shows them."""
+    if endpoint["events"] == [_EVERYTHING]:
+        return {**endpoint, "which": "all", "events": []}
+    return {**endpoint, "which": "some"}
+
+
+def _read_body(visit: Visit) -> dict[str, Any]:
+    """What the API gets."""
+    values = _read_values(visit)
+    return {
+        "url": values["url"],
+        "events": values["events"] if values["which"] == "some" else [_EVERYTHING],
+        "content_type": values["content_type"] or next(iter(CONTENT_TYPES)),
+        "description": values["description"] or None,
+    }
 
 
 def _place(field: str) -> str | None:
     name = field.partition(".")[0]
-    return name if name in {"url", "events", "content_type"} else None
+    return name if name in _NEW else None
 
 
 PAGES: Final = (

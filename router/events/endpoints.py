@@ -1,11 +1,12 @@
-"""An agency's webhook endpoints: registering and removing them, and delivering past events again."""
+"""An agency's webhook endpoints: registering, changing and removing them, and delivering past events again."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers, new_signing_secret
@@ -25,7 +26,7 @@ from router.store.events.endpoints import (
     lock_endpoint,
     pause_endpoint,
     resume_endpoint,
-    set_content_type,
+    update_endpoint,
 )
 from router.store.events.feed import find_end
 from router.store.sealed import endpoint_secret_context
@@ -44,6 +45,7 @@ class IssuedEndpoint:
     url: str
     events: list[str]
     content_type: ContentType
+    description: str | None
     resting_until: datetime | None
     paused: bool
     gone_at: datetime | None
@@ -63,18 +65,22 @@ class Endpoints:
     receivers: Receivers
 
     async def register(
-        self, agency_id: str, url: str, events: list[str], content_type: ContentType, author: Author
+        self,
+        agency_id: str,
+        url: str,
+        events: list[str],
+        content_type: ContentType,
+        description: str | None,
+        author: Author,
     ) -> IssuedEndpoint:
         """Raises InvalidError for an address that is not allowed, ConflictError for one endpoint too many."""
-        try:
-            await self.receivers.check(url)
-        except ForbiddenAddressError as forbidden:
-            raise InvalidError("url", str(forbidden)) from None
+        await self._check_address(url)
         made = IssuedEndpoint(
             id=new_id("endpoint"),
             url=url,
             events=events,
             content_type=content_type,
+            description=description,
             resting_until=None,
             paused=False,
             gone_at=None,
@@ -91,6 +97,7 @@ class Endpoints:
                 url=url,
                 events=events,
                 content_type=content_type,
+                description=description,
                 sealed=self.keyring.seal(made.secret, *endpoint_secret_context(agency_id, made.id)),
                 position=await find_end(change.connection),
                 resting_until=None,
@@ -117,10 +124,17 @@ class Endpoints:
         return require(await find_endpoint(self.changes.database.settings, agency_id, endpoint_id), "endpoint")
 
     async def change(
-        self, agency_id: str, endpoint_id: str, author: Author, *, paused: bool | None, content_type: ContentType | None
+        self, agency_id: str, endpoint_id: str, wanted: Mapping[str, Any], author: Author
     ) -> WebhookEndpoint:
-        """None: as it is. Nothing that happens while deliveries are paused is delivered. Raises NotFoundError."""
-        await self.find(agency_id, endpoint_id)
+        """`wanted` holds the new values by field. Nothing that happens while deliveries are paused is delivered.
+
+        Raises NotFoundError, and InvalidError for an address that is not allowed.
+        """
+        before = await self.find(agency_id, endpoint_id)
+        fields = dict(wanted)
+        paused = fields.pop("paused", None)
+        if fields.get("url", before.url) != before.url:
+            await self._check_address(fields["url"])
         async with self.changes.begin(author, agency_id) as change:
             endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
             if paused and not endpoint.paused:
@@ -129,10 +143,20 @@ class Endpoints:
             if endpoint.paused and paused is False:
                 await resume_endpoint(change.connection, endpoint_id, await find_end(change.connection))
                 await change.record("endpoint.resumed", endpoint_id)
-            if content_type not in (None, endpoint.content_type):
-                await set_content_type(change.connection, endpoint_id, content_type)
+            changed = replace(endpoint, **fields)
+            if changed != endpoint:
+                await update_endpoint(change.connection, changed)
                 await change.record("endpoint.changed", endpoint_id)
+            if changed.url != endpoint.url:  # what waited as slow is no longer
+                await ask_for_endpoint(change.connection, agency_id, slow=False)
             return change.done(require(await lock_endpoint(change.connection, endpoint_id), "endpoint"))
+
+    async def _check_address(self, url: str) -> None:
+        """Raises InvalidError."""
+        try:
+            await self.receivers.check(url)
+        except ForbiddenAddressError as forbidden:
+            raise InvalidError("url", str(forbidden)) from None
 
     async def replay(self, agency_id: str, endpoint_id: str, since: datetime, author: Author) -> Replay:
         """Deliver all events since then, again if they were delivered before, some each second. Raises NotFoundError, and

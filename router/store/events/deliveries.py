@@ -144,25 +144,32 @@ async def note_failure(
     rest_until: datetime,
     due_at: datetime | None,
 ) -> None:
-    """`due_at`: when to try again; None: this was the last attempt."""
+    """`due_at`: when to try again; None: this was the last attempt. Of an address that was changed meanwhile, it says
+    nothing about the new one.
+    """
     statement = """
-        WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1, slow = true WHERE id = $5)
+        WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1, slow = true
+                          WHERE id = $5 AND url = $8)
         UPDATE deliveries SET state = CASE WHEN $7::timestamptz IS NULL THEN 'dead' ELSE state END,
                tried = tried + 1, status = $2, error = $3, tried_at = $4, due_at = coalesce($7, due_at)
          WHERE id = $1
     """
-    await connection.execute(statement, due.id, status, error, now, due.endpoint.id, rest_until, due_at)
+    endpoint = due.endpoint
+    await connection.execute(statement, due.id, status, error, now, endpoint.id, rest_until, due_at, endpoint.url)
 
 
 async def note_gone(connection: Connection, due: DueDelivery, status: int, error: str, now: datetime) -> None:
-    """The endpoint is paused, and nothing waits for it any more."""
+    """The endpoint is paused, and nothing waits for it any more, unless its address was changed meanwhile."""
     statement = """
-        WITH gone AS (UPDATE endpoints SET paused = true, gone_at = $5, resting_until = NULL WHERE id = $2),
+        WITH gone AS (UPDATE endpoints SET paused = true, gone_at = $5, resting_until = NULL
+                       WHERE id = $2 AND url = $6 RETURNING id),
              ended AS (UPDATE deliveries SET state = 'dead', error = $4
-                        WHERE endpoint_id = $2 AND state = 'waiting' AND id <> $1)
-        UPDATE deliveries SET state = 'dead', tried = tried + 1, status = $3, error = $4, tried_at = $5 WHERE id = $1
+                        WHERE endpoint_id IN (SELECT id FROM gone) AND state = 'waiting' AND id <> $1)
+        UPDATE deliveries SET state = CASE WHEN EXISTS (SELECT FROM gone) THEN 'dead' ELSE state END,
+               tried = tried + 1, status = $3, error = $4, tried_at = $5
+         WHERE id = $1
     """
-    await connection.execute(statement, due.id, due.endpoint.id, status, error, now)
+    await connection.execute(statement, due.id, due.endpoint.id, status, error, now, due.endpoint.url)
 
 
 async def give_up_delivery(connection: Connection, delivery_id: str) -> None:

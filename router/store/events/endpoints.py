@@ -30,6 +30,7 @@ class WebhookEndpoint:
     url: str
     events: Sequence[str]
     content_type: ContentType
+    description: str | None
     sealed: str = field(repr=False)
     position: Position
     resting_until: datetime | None
@@ -51,14 +52,15 @@ def read_endpoint(row: asyncpg.Record) -> WebhookEndpoint:
 async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
     await connection.execute(
         """
-        INSERT INTO endpoints (id, agency_id, url, events, content_type, sealed, xid, seq, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7::text::xid8, $8, $9)
+        INSERT INTO endpoints (id, agency_id, url, events, content_type, description, sealed, xid, seq, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::xid8, $9, $10)
         """,
         endpoint.id,
         endpoint.agency_id,
         endpoint.url,
         endpoint.events,
         endpoint.content_type,
+        endpoint.description,
         endpoint.sealed,
         str(endpoint.position.xid),
         endpoint.position.seq,
@@ -112,9 +114,24 @@ async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: s
     return await returns_row(connection, statement, agency_id, endpoint_id)
 
 
-async def set_content_type(connection: Connection, endpoint_id: str, content_type: ContentType) -> None:
-    """Of all deliveries from now on, also those that wait."""
-    await connection.execute("""UPDATE endpoints SET content_type = $2 WHERE id = $1""", endpoint_id, content_type)
+async def update_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
+    """Change what its agency entered. Deliveries that wait go to the new address, too, which has not failed yet."""
+    await connection.execute(
+        """
+        UPDATE endpoints
+           SET url = $2, events = $3, content_type = $4, description = $5,
+               resting_until = CASE WHEN url = $2 THEN resting_until END,
+               failures = CASE WHEN url = $2 THEN failures ELSE 0 END,
+               slow = url = $2 AND slow,
+               gone_at = CASE WHEN url = $2 THEN gone_at END
+         WHERE id = $1
+        """,
+        endpoint.id,
+        endpoint.url,
+        endpoint.events,
+        endpoint.content_type,
+        endpoint.description,
+    )
 
 
 async def pause_endpoint(connection: Connection, endpoint_id: str, error: str) -> None:

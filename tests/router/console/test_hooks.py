@@ -51,6 +51,27 @@ async def test_its_content_type_is_chosen_and_changed(browser: Browser, api: Api
     assert await current() == "application/cloudevents+json"
 
 
+async def test_what_was_entered_is_changed(browser: Browser, api: Api, agency: Agency):
+    async def current() -> dict:
+        return (await api.get(f"{agency.path}/endpoints"))["items"][0]
+
+    await add(browser, which="some", events=["call.ended"], description="CRM")
+    before = await current()
+    assert "CRM" in (await browser.open("webhooks")).words
+    page = await browser.open(f"webhooks/{before['id']}")
+    same = await browser.fill_in(page, before["id"])
+    assert ("Saved." in same.words, await current()) == (True, before)
+    changes = {"url": f"{URL}/2", "events": ["call.ended", "voicemail.received"], "description": ""}
+    await browser.fill_in(page, before["id"], **changes)
+    assert await current() == before | changes | {"description": None}
+    refused = await browser.fill_in(page, before["id"], url="ftp://x", description="Till")
+    assert refused.tree.find("a", href="#f-url").text
+    assert refused.form(before["id"]).find("input", id="f-description").attributes["value"] == "Till"
+    assert (await current())["url"] == f"{URL}/2"
+    await browser.fill_in(page, before["id"], which="all")
+    assert (await current())["events"] == ["*"]
+
+
 @pytest.mark.parametrize(("values", "field"), [({"url": "ftp://x"}, "url"), ({"which": "some"}, "events")])
 async def test_an_error_is_shown_at_its_field(browser: Browser, values: dict, field: str):
     page = await add(browser, **values)

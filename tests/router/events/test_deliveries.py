@@ -308,6 +308,7 @@ async def test_another_agencys_endpoint_does_not_exist(api, agency, url):
     path = f"{other.path}/endpoints/{endpoint['id']}"
     for method, address in (("DELETE", path), ("GET", f"{path}/deliveries")):
         assert (await api.refusal(method, address, token=other.token)).status == 404
+    assert (await api.refusal("PATCH", path, {"url": url}, token=other.token)).status == 404
     since = {"since": AT.isoformat()}
     assert (await api.refusal("POST", f"{path}/replay", since, token=other.token)).status == 404
 
@@ -434,6 +435,57 @@ async def test_an_endpoint_that_is_gone_gets_nothing_until_it_is_resumed(
     assert receiver.ids == ["after"]
     assert receiver.refused == refused
     assert captured_events.named("endpoint.gone")[0]["endpoint_id"] == endpoint["id"]
+
+
+async def test_what_waits_goes_to_a_changed_address_at_once(api, services, agency, deliveries, receiver, url):
+    endpoint = await register(api, agency, f"{url}/wrong", description="CRM")
+    assert endpoint["description"] == "CRM"
+    path = f"{agency.path}/endpoints/{endpoint['id']}"
+    pool = services.database.settings
+    await note(services, "e1")
+    await deliveries.fan_out([agency.id])
+    await wait_until(lambda: pool.fetchval("SELECT bool_and(tried > 0) FROM deliveries"))
+    await pool.execute("UPDATE endpoints SET resting_until = now() + interval '1 day'")
+    await pool.execute("UPDATE deliveries SET due_at = created_at")
+    changed = await api.patch(path, {"url": url, "events": ["call.ended"]}, token=agency.token)
+    assert (changed["url"], changed["events"], changed["description"]) == (url, ["call.ended"], "CRM")
+    assert (changed["resting_until"], changed["paused"]) == (None, False)
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    [(headers, body)] = receiver.taken
+    assert Webhook(endpoint["secret"]).verify(body, headers)["id"] == "e1"
+    await note(services, "e2")
+    await deliveries.fan_out([agency.id])
+    assert await states(api, agency, endpoint) == {"delivered": 1}, "it is a call.answered"
+    assert (await api.patch(path, {"description": None}, token=agency.token))["description"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "http://example.com"}, "url"),
+        ({"url": "https://169.254.169.254/x"}, "url"),
+        ({"url": "https://hooks..example.com/"}, "url"),
+        ({"url": "https://example.com/" + "x" * 2000}, "url"),
+        ({"url": None}, "url"),
+        ({"events": []}, "events"),
+        ({"events": ["call.danced"]}, "events"),
+        ({"events": None}, "events"),
+        ({"description": "a\nb"}, "description"),
+        ({"description": "x" * 101}, "description"),
+    ],
+)
+async def test_a_change_is_judged_as_a_new_endpoint_is(api, services, agency, url, monkeypatch, change, field):
+    endpoint = await register(api, agency, url)
+    monkeypatch.setattr(services.receivers, "_private", False)
+    for method, path, body in (
+        ("POST", f"{agency.path}/endpoints", {"url": url} | change),
+        ("PATCH", f"{agency.path}/endpoints/{endpoint['id']}", change),
+    ):
+        problem = await api.refusal(method, path, body, token=agency.token)
+        assert problem.status == 422
+        assert problem.fields[0].partition(".")[0] == field
+    [shown] = (await api.get(f"{agency.path}/endpoints", token=agency.token))["items"]
+    assert shown == {name: value for name, value in endpoint.items() if name != "secret"}
 
 
 async def test_an_agency_pauses_an_endpoint(api, services, agency, deliveries, url):

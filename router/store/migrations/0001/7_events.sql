@@ -6,6 +6,7 @@ CREATE TABLE endpoints (
     url           text NOT NULL,
     events        text[] NOT NULL,
     content_type  text NOT NULL,
+    description   text,
     sealed        text NOT NULL,
     xid           xid8 NOT NULL,
     seq           bigint NOT NULL,
