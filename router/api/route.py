@@ -70,7 +70,7 @@ class ApiRoute(APIRoute):
         async def answer(request: Request) -> Response:
             asked = ApiRequest(request.scope, request.receive)
             try:
-                self._check_parameter_names(asked)
+                self._check_parameters(asked)
                 if self.method in WRITES and "idempotency-key" in asked.headers:
                     replies: Replies = asked.app.state.parts[Replies]
                     return await replies.answer_once(asked, self, handle)
@@ -88,13 +88,20 @@ class ApiRoute(APIRoute):
         model: type[BaseModel] = self.response_model
         return model.model_validate(outcome, from_attributes=True).model_dump_json(by_alias=True).encode()
 
-    def _check_parameter_names(self, request: Request) -> None:
-        """Each must be known to the operation and given once: of two values, one would be ignored."""
+    def _check_parameters(self, request: Request) -> None:
+        """Each must be known to the operation, be given once (of two values, one would be ignored), and hold what the
+        database can store.
+        """
         given = Counter(name for name, _ in request.query_params.multi_items())
         errors = [
             {"type": "repeated" if name in self._parameters else "extra_forbidden", "loc": ("query", name)}
             for name, times in given.items()
             if times > 1 or name not in self._parameters
+        ]
+        errors += [
+            {"type": "unstorable", "loc": ("query", name)}
+            for name, value in request.query_params.multi_items()
+            if "\0" in value
         ]
         if errors:
             raise RequestValidationError(errors)

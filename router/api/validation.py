@@ -37,6 +37,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "string_type": "must be a string",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
+    "unstorable": "must not hold NUL characters",
     "string_pattern_mismatch": "must match {pattern}",
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "must be a whole number"),

@@ -240,6 +240,12 @@ async def test_a_query_parameter_that_there_is_not_is_named(things, path):
     assert "is not a parameter here" in problem.detail
 
 
+async def test_a_query_parameter_with_nul_is_refused(things):
+    problem = Problem.read(await things.get("/v1/things/1", params={"limit": "1\0"}))
+    assert "limit: must not hold NUL characters" in problem.detail
+    assert problem.status == 422
+
+
 async def test_at_most_twenty_errors_are_named_and_the_others_counted(things):
     problem = Problem.read(await things.post("/v1/things/1", json={"kinds": ["x"] * 50}))
     assert len(problem.fields) == 20

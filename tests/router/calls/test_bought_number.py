@@ -30,7 +30,8 @@ async def buy(world: World) -> Client:
     await send(world, "PUT", f"/v1/agencies/{agency}/keys/retell", {"key": key})
     link = {"remote_id": agent, "manage": []}
     await send(world, "PUT", f"/v1/agencies/{agency}/clients/{client}/assistants/retell", link)
-    number = await send(world, "POST", f"/v1/agencies/{agency}/numbers", {"country": "US", "client_id": client})
+    order = {"country": "US", "client_id": client, "carrier": "twilio"}
+    number = await send(world, "POST", f"/v1/agencies/{agency}/numbers", order)
     account = world.sandbox.state.twilio.accounts[number["account_sid"]]
     assert account.parent == world.account_sid
     return Client(agency, client, number["e164"], account.sid, account.auth_token, {"retell": key})
