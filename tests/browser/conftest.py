@@ -79,8 +79,9 @@ def _as_client(desk: Desk, client_id: str, number: str) -> Any:
     return Client(desk.agency_id, client_id, number, desk.world.account_sid, desk.world.auth_token)
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 async def chromium() -> AsyncIterator[Browser]:
+    """One for all tests: each has a page, and with it cookies and storage, of its own."""
     if _CHROMIUM is None:
         pytest.skip("there is no Chromium here: install one (on Debian: apt-get install chromium) to run these tests")
     async with async_playwright() as playwright:
