@@ -203,3 +203,6 @@ class TransferAsked:
     provider_call_id: str | None = None
     caller: str | None = None  # as the provider spells it, for calls without our id
     request_id: str | None = None
+    needs_address_token: bool = (
+        False  # its name may be that of another function: only the address proves that it is ours
+    )

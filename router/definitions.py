@@ -100,12 +100,23 @@ class RoutingSettings(Input):
         return None
 
 
+_OURS: Final = "callrouter_"
+
+
+def _not_ours(name: str) -> str:
+    """A provider tells functions apart by their names alone."""
+    if name.lower().startswith(_OURS):
+        raise ValueError(f"must not begin with {_OURS}: such names are for functions of callrouter itself")
+    return name
+
+
 class FunctionDefinition(Input):
     """Something that the assistant may ask of the agency's own software during a call."""
 
     name: Annotated[
         str,
         Matching("[A-Za-z0-9_-]{1,64}", "must have 1 to 64 letters, digits, _ or -"),
+        AfterValidator(_not_ours),
         Field(description="By which the assistant knows it", examples=["book_appointment"]),
     ]
     description: Annotated[str, Field(max_length=2000, description="For the assistant: when to use it")] = ""

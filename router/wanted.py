@@ -39,7 +39,7 @@ from router.store.tenants.agencies import Agency, find_agency
 from router.store.tenants.clients import Client
 from router.vault import Vault
 
-MAPPING: Final = 2
+MAPPING: Final = 3
 """Increase it when definitions are written to providers in another way: then every copy is outdated."""
 
 SYNC: Final = "assistants.sync"

@@ -58,7 +58,8 @@ _SPANISH: Final = "es-419"  # every Spanish but Spain's
 _SHORTEST, _LONGEST = 60, 7200  # seconds of a call
 _USUAL: Final = 3600  # seconds; the router's own limit for a call without one
 _NAME_LENGTH: Final = 60
-_TRANSFER: Final = "transfer"
+_TRANSFER: Final = "callrouter_transfer"  # no function of an agency's has this name: Retell signs them all alike
+_PLAIN: Final = "transfer"  # in agents that people set up by hand
 _SCHEMA: Final = ("properties", "required", "additionalProperties")  # what a tool's parameters may have besides `type`
 _FUNCTION_MS: Final = 20_000
 _TRANSFER_MS: Final = 10_000
@@ -137,8 +138,17 @@ def transfer_tool(wiring: Wiring, taken: Collection[str]) -> dict[str, Any]:
 
 
 def is_transfer(name: str | None) -> bool:
-    """Whether the function that transfers callers may have this name (see `_free_name`)."""
-    return re.fullmatch(rf"{_TRANSFER}(_[0-9]{{1,3}})?", name or "") is not None
+    """Whether only our function that transfers callers has this name (see `_free_name`)."""
+    return _is_called(_TRANSFER, name)
+
+
+def may_be_transfer(name: str | None) -> bool:
+    """Whether a function that somebody made for us by hand may have this name, as others may, too."""
+    return _is_called(_PLAIN, name)
+
+
+def _is_called(function: str, name: str | None) -> bool:
+    return re.fullmatch(rf"{function}(_[0-9]{{1,3}})?", name or "") is not None
 
 
 def is_transfer_tool(tool: Any, wiring: Wiring) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
 from adapters.facets import Delivery
 from adapters.replies import find, number, read_report, text
-from adapters.retell.definition import is_transfer
+from adapters.retell.definition import is_transfer, may_be_transfer
 from crypto.secret import Secret
 
 _FAULTS: Final = {
@@ -90,16 +90,18 @@ class Webhooks:
     def read_transfer(self, body: bytes) -> TransferAsked:
         """Retell docs, Custom function: the call and its metadata are beside the function's name and arguments.
 
-        Retell signs the calls of all functions alike, also those of the agency's own.
+        Retell signs the calls of all functions alike, also those of the agency's own, and of ours it passes on no more
+        than the name. So a name that others may have needs our address with its token, which only our function has.
         """
         asked = read_report(body)
-        call = find(asked, "call")
-        if not is_transfer(text(find(asked, "name"))) or not isinstance(call, dict):
+        call, name = find(asked, "call"), text(find(asked, "name"))
+        if not (is_transfer(name) or may_be_transfer(name)) or not isinstance(call, dict):
             raise ValueError("this is not a call of the transfer function")
         return TransferAsked(
             call_id=text(find(call, "metadata", ROUTER_CALL_ID)),
             provider_call_id=text(find(call, "call_id")),
             caller=text(find(call, "from_number")),
+            needs_address_token=not is_transfer(name),
         )
 
     def answer_transfer(self, _: TransferAsked, said: str) -> dict[str, Any]:

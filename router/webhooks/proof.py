@@ -36,6 +36,14 @@ class RefusedRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """A proven request. `has_token`: whether its address has the token, whatever proved it."""
+
+    body: bytes
+    has_token: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """Reads providers' requests and verifies them."""
 
@@ -45,7 +53,7 @@ class Proof:
     proxies: Proxies
     wrong: WrongTokens
 
-    async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> bytes:
+    async def read(self, name: str, webhooks: WebhooksFacet, request: Request) -> Proven:
         """The body of a request that is proven to come from this provider. Raises RefusedRequestError.
 
         The cheapest proof comes first: a body that nothing could prove is not read, and none is parsed before its proof.
@@ -58,7 +66,8 @@ class Proof:
             raise RefusedRequestError("unknown_agency", 404)
         always_signs = webhooks.proof == "always hmac"
         tokens = self._tokens(stored)
-        if not (always_signs and _has_signed(stored)) and _has_token(request, tokens):
+        has_token = _has_token(request, tokens)
+        if not (always_signs and _has_signed(stored)) and has_token:
             body = await _read(request)
         elif webhooks.proof == "header":
             self._verify(webhooks, request, b"", tokens)
@@ -69,7 +78,7 @@ class Proof:
             self._verify(webhooks, request, body, secrets)
         if always_signs and not _has_signed(stored):
             await self._note_signature(webhooks, stored[0], request, body)
-        return body
+        return Proven(body, has_token=has_token)
 
     def _verify(self, webhooks: WebhooksFacet, request: Request, body: bytes, secrets: Sequence[Secret]) -> None:
         if not webhooks.verify(Delivery(request.headers, body, self.clock()), secrets):

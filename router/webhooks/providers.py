@@ -50,9 +50,9 @@ class ProviderWebhooks:
                 yield _route(name, partial(self._take_transfer, provider, provider.webhooks), "transfer")
 
     async def _take_event(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
-        body = await self.proof.read(provider.name, webhooks, request)
+        proven = await self.proof.read(provider.name, webhooks, request)
         try:
-            event = read_event(webhooks, body)
+            event = read_event(webhooks, proven.body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
         agency_id = agency_of(request)
@@ -70,11 +70,13 @@ class ProviderWebhooks:
     async def _take_transfer(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
         """Whatever fails, the assistant gets an answer that it can act on, so that the caller does not hear silence."""
         deadline = Deadline(_TRANSFER_SECONDS)
-        body = await self.proof.read(provider.name, webhooks, request)
+        proven = await self.proof.read(provider.name, webhooks, request)
         try:
-            asked = read_transfer(webhooks, body)
+            asked = read_transfer(webhooks, proven.body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
+        if asked.needs_address_token and not proven.has_token:
+            raise RefusedRequestError("another_function", 400)
         try:
             moved = await self.transfers.put_through(provider.name, agency_of(request), asked, deadline)
         except Exception as error:  # noqa: BLE001  our bug: the AI keeps the caller

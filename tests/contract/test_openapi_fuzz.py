@@ -53,6 +53,7 @@ BEYOND_SCHEMAS = (
     "must be at most 366 days before to",
     "must differ; all day",  # opening hours without length
     "must not name one twice",
+    "must not begin with callrouter_",
     "must not have the same name twice",
     "must not have line breaks or control characters",
     "must not hold NUL characters",

@@ -165,7 +165,7 @@ async def test_the_sdk_reads_back_what_stands_there(ours: Provider[Any], theirs:
     assert (agent.language, agent.timezone, agent.webhook_url) == (["en-GB", "es-419"], "Europe/London", WEBHOOK)
     assert agent.voicemail_option.action.type == "hangup"
     assert (llm.is_published, llm.version, llm.general_prompt) == (True, 1, ACME.prompt)
-    assert [tool.name for tool in llm.general_tools or []] == ["end_call", "book", "transfer"]
+    assert [tool.name for tool in llm.general_tools or []] == ["end_call", "book", "callrouter_transfer"]
     assert llm.knowledge_base_ids == [knowledge.knowledge_base_id]
     assert [source.title for source in knowledge.knowledge_base_sources or []] == ["Prices", "Hours"]  # type: ignore[union-attr]
     assert [item.agent_name for item in (await theirs.agent.list()).items] == ["Acme Plumbing [client_7x3k9]"]

@@ -68,6 +68,7 @@ REJECTIONS = (
     "foreign_call",
     "unverifiable",
     "unreadable",
+    "another_function",
 )
 
 _SHARED: Final = {

@@ -56,7 +56,7 @@ async def test_its_tools_end_the_call_ask_the_agency_and_reach_us_for_a_transfer
         "properties": {"day": {"type": "string"}},
         "required": ["day"],
     }
-    assert (transfer["type"], transfer["name"], transfer["url"]) == ("custom", "transfer", TRANSFER)
+    assert (transfer["type"], transfer["name"], transfer["url"]) == ("custom", "callrouter_transfer", TRANSFER)
     assert transfer["speak_after_execution"] is True
 
 
@@ -64,7 +64,7 @@ async def test_functions_keep_their_names_and_ours_step_aside(account: Account):
     functions = tuple(replace(ACME.functions[0], name=name) for name in ("transfer", "end_call", "end_call_2"))
     await put(account, replace(ACME, functions=functions))
     names = [tool["name"] for tool in account.published[1]["general_tools"]]
-    assert names == ["end_call_3", "transfer", "end_call", "end_call_2", "transfer_2"]
+    assert names == ["end_call_3", "transfer", "end_call", "end_call_2", "callrouter_transfer"]
 
 
 async def test_the_plainest_definition_is_enough(account: Account):

@@ -118,7 +118,7 @@ async def test_the_transfer_joins_the_tools_that_are_there(account: Account, age
     await manage(account, agent_id, "transfer")
     kept, ours = llm[1]["general_tools"]
     assert kept == theirs
-    assert (ours["type"], ours["name"], ours["url"]) == ("custom", "transfer_2", TRANSFER)
+    assert (ours["type"], ours["name"], ours["url"]) == ("custom", "callrouter_transfer", TRANSFER)
     assert llm[1]["is_published"]
     assert account.org.agents[agent_id][1].get("webhook_url") is None
 

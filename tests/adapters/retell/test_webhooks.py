@@ -172,10 +172,15 @@ def transfer(**fields: object) -> bytes:
     return json.dumps({"call": {"call_id": "r1", "metadata": METADATA}, "args": {}, **fields}).encode()
 
 
-@pytest.mark.parametrize("name", ["transfer", "transfer_2"])  # the second where another tool has the first name
-def test_the_transfer_function_asks_for_a_person(name: str):
+@pytest.mark.parametrize(
+    ("name", "is_certain"),
+    [("callrouter_transfer", True), ("callrouter_transfer_2", True), ("transfer", False), ("transfer_2", False)],
+)
+def test_the_transfer_function_asks_for_a_person(name: str, is_certain: bool):
+    """Other functions may have the last two names, so that our address has to prove them."""
     asked = as_provider().webhooks.read_transfer(transfer(name=name))
     assert (asked.call_id, asked.provider_call_id) == ("call_123", "r1")
+    assert asked.needs_address_token is not is_certain
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,8 @@ async def test_zones_of_the_iana_database_are_taken(api, zone):
     [
         ({"name": "book a chair"}, "name"),
         ({"name": "x" * 65}, "name"),
+        ({"name": "callrouter_transfer"}, "name"),
+        ({"name": "Callrouter_x"}, "name"),
         ({"url": "bella.example"}, "url"),
         ({"url": "file:///etc/passwd"}, "url"),
         ({"parameters": {"type": "string"}}, "parameters"),

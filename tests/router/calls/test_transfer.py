@@ -52,7 +52,7 @@ def function_call(provider: str, call_id: str | None, caller: str = "+1415555012
             call = {"id": "vapi-call-1", "assistantOverrides": {"metadata": metadata}, "customer": {"number": caller}}
             return {"message": {"type": "tool-calls", "toolCallList": [tool], "call": call}}
         case "retell":
-            return {"name": "transfer", "call": {"call_id": "r-1", "metadata": metadata}, "args": {}}
+            return {"name": "callrouter_transfer", "call": {"call_id": "r-1", "metadata": metadata}, "args": {}}
         case _:
             unfilled = "{{" + ROUTER_CALL_ID + "}}"
             return {"call_id": "b-1", "from": caller, "to": "+1", ROUTER_CALL_ID: call_id or unfilled}
@@ -138,6 +138,37 @@ async def test_another_function_of_the_same_agent_moves_no_call(world: World, na
     timeline = await world.call(client, during_ai=ask)
     assert answers == [400]
     assert [leg.who for leg in timeline.legs] == ["ai"]
+
+
+@pytest.mark.parametrize(
+    ("name", "has_token", "status"),
+    [
+        ("transfer", False, 400),  # the agency's own, posted here
+        ("transfer_2", False, 400),
+        ("transfer", True, 200),  # made by hand in a linked agent, with our address
+        ("callrouter_transfer", False, 200),
+        ("callrouter_transfer_2", True, 200),
+        ("callrouter_transfers", True, 400),
+    ],
+)
+async def test_a_function_of_the_same_name_moves_no_call(world: World, name, has_token, status):
+    client = await world.add_client(providers=["retell"], assistant=ASSISTANT)
+    answers: list[int] = []
+
+    async def ask(timeline: Timeline) -> None:
+        call_id = (await world.find_call(timeline))["id"]
+        body = as_sent(function_call("retell", call_id) | {"name": name})
+        response = await world.http.post(
+            f"{world.urls[0]}/webhooks/retell/{client.agency_id}/transfer",
+            params={"token": f"token-{client.agency_id}"} if has_token else {},
+            content=body,
+            headers=proof(world, "retell", client, body),
+        )
+        answers.append(response.status_code)
+
+    timeline = await world.call(client, during_ai=ask)
+    assert answers == [status]
+    assert [leg.who for leg in timeline.legs][1:] == (["owner"] if status == 200 else [])
 
 
 async def test_the_person_in_the_definition_is_rung(world: World):
