@@ -119,10 +119,16 @@ class AssistantsFacet(Protocol[Client_contra]):
         """
 
     async def manage_link(
-        self, client: Client_contra, remote_id: str, manage: Sequence[Managed], wiring: Wiring, /
+        self,
+        client: Client_contra,
+        remote_id: str,
+        manage: Sequence[Managed],
+        wiring: Wiring,
+        numbers: Sequence[Registration] = (),
+        /,
     ) -> bool:
         """Set what `manage` names (something) on a linked assistant, and change nothing else on it. Whether that was
-        necessary. Raises as `check_link` does.
+        necessary. `numbers` as in `put_copy`. Raises as `check_link` does.
         """
 
 
@@ -160,6 +166,9 @@ class ImportsFacet(Protocol[Client_contra]):
 
     def is_address(self, url: Secret, /) -> bool:
         """Whether an import wrote this on a number: calls can be handed over by redirecting them there."""
+
+    def read_parts(self, url: Secret, /) -> Mapping[str, str]:
+        """The parts of a registration, as far as such an address has them: what changes to the number need."""
 
     async def import_again(self, client: Client_contra, registration: Registration, /) -> bool:
         """Have the address written once more, for a number that it has already. What it had set there is lost. False:

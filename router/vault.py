@@ -16,6 +16,7 @@ from crypto import Keyring, OpenError, Secret
 from router.store.sealed import (
     carrier_key_context,
     key_context,
+    registration_address_context,
     registration_context,
     webhook_secret_context,
     webhook_token_context,
@@ -84,6 +85,12 @@ class Vault:
             )
             return parts
         return {}
+
+    def open_registration_address(self, text: str, agency_id: str, e164: str, provider: str) -> Secret | None:
+        """The address that a provider's import wrote on the number. None if it does not open."""
+        with suppress(OpenError), _reporting(agency_id, provider, reason="registration"):
+            return self.keyring.open(text, *registration_address_context(agency_id, e164, provider))
+        return None
 
 
 @contextmanager

@@ -84,8 +84,16 @@ class Assistants:
         if not any(current.get(name) for name in ("prompt", "pathway_id", "persona_id")):
             raise bad_request(f"the number {remote_id} has no prompt at Bland")
 
-    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
+    async def manage_link(
+        self,
+        client: Client,
+        remote_id: str,
+        manage: Sequence[Managed],
+        wiring: Wiring,
+        numbers: Sequence[Registration] = (),
+    ) -> bool:
         """Raises ProviderError(BAD_REQUEST) if that would remove something that was made by hand."""
+        account = next((account_of(number) for number in numbers if number.remote_id == remote_id), None)
         client = client.hiding(wiring.secret)
         current = await read_settings(client, remote_id)
         if current.get("pathway_id") or current.get("persona_id") or not current.get("prompt"):
@@ -101,7 +109,8 @@ class Assistants:
             if tools != current["tools"]:
                 changes["tools"] = tools
         if changes:
-            await write_settings(client, remote_id, {"prompt": current["prompt"], **changes})  # it is always required
+            required = {"prompt": current["prompt"]}
+            await write_settings(client.holding(account), remote_id, {**required, **changes})
         await parts.delete_parts(client, superseded)
         return bool(changes)
 

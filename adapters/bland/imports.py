@@ -7,12 +7,13 @@ Get SIP Config, Delete encrypted key.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.bland.api import Client, number_path
-from adapters.bland.inbound import account_of, find_settings, write_settings
+from adapters.bland.inbound import ACCOUNT, account_of, find_settings, write_settings
 from adapters.bland.settings import NEUTRAL, is_made_by_hand, marker_on
 from adapters.portable import Registration
 from adapters.replies import find, list_of
@@ -28,6 +29,9 @@ class Imports:
 
     def is_address(self, url: Secret) -> bool:
         return is_import_address(url)
+
+    def read_parts(self, url: Secret) -> Mapping[str, str]:
+        return {ACCOUNT: _encrypted_key(url.reveal())} if is_import_address(url) else {}
 
     async def import_again(self, client: Client, registration: Registration) -> bool:
         e164, account = registration.remote_id, account_of(registration)
@@ -70,7 +74,13 @@ def is_import_address(url: Secret) -> bool:
         return False
     at_bland = host == _DOMAIN or host.endswith(f".{_DOMAIN}")
     names_user = parts.username is not None or parts.password is not None
-    return parts.scheme == "https" and at_bland and not names_user and bool(parse_qs(parts.query).get("encrypted_key"))
+    return parts.scheme == "https" and at_bland and not names_user and bool(_encrypted_key(url.reveal()))
+
+
+def _encrypted_key(url: str) -> str:
+    """Empty if there is none. A plus sign is part of it, and no space."""
+    pairs = (pair.partition("=") for pair in urlsplit(url).query.split("&"))
+    return next((unquote(value) for name, _, value in pairs if unquote(name) == ACCOUNT and value), "")
 
 
 async def insert(client: Client, e164: str, account: Secret) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from adapters.base import GoneError, ProviderError, bad_request
 from adapters.facets import Managed
-from adapters.portable import Wiring
+from adapters.portable import Registration, Wiring
 from adapters.replies import find, is_id, list_of
 from adapters.retell import definition
 from adapters.retell.api import FORBIDDEN, Client
@@ -22,7 +22,9 @@ async def check_link(client: Client, remote_id: str) -> None:
     await _published_agent(client.about_agent(), remote_id)
 
 
-async def manage_link(client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
+async def manage_link(
+    client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring, _: Sequence[Registration] = ()
+) -> bool:
     """Whether anything was missing. Raises as `check_link` does."""
     client = client.hiding(wiring.secret).about_agent()
     agent, versions = await _published_agent(client, remote_id)

@@ -61,7 +61,9 @@ class Assistants:
     async def check_link(self, client: Client, remote_id: str) -> None:
         await _linked(client, remote_id)
 
-    async def manage_link(self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring) -> bool:
+    async def manage_link(
+        self, client: Client, remote_id: str, manage: Sequence[Managed], wiring: Wiring, _: Sequence[Registration] = ()
+    ) -> bool:
         """Vapi may not show the secret in a header, but the addresses hold it, too."""
         client = client.hiding(wiring.secret)
         linked = await _linked(client, remote_id)

@@ -124,7 +124,7 @@ def make_areas(
     credentials = CarrierCredentials(database, accounts, carrier, providers)
     leftover_keys = LeftoverKeys(database, accounts, carrier, address, clock)
     former = FormerRegistrations(database, provider_keys, clock)
-    redirects = Redirects(database, providers, vault.keyring, clock)
+    redirects = Redirects(database, providers, vault.keyring, wanted, clock)
     registrations = Registrations(
         database=database,
         providers=providers,
@@ -183,7 +183,7 @@ def make_areas(
         address=address,
         agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, removal, confirmations),
         changes=changes,
-        client_assistants=ClientAssistants(changes, sites, wanted, providers),
+        client_assistants=ClientAssistants(changes, sites, wanted, registrations, providers),
         clients=Clients(changes, names, wanted, fallbacks, release, dialling, confirmations),
         confirmations=confirmations,
         drift=drift,
@@ -207,7 +207,7 @@ def make_areas(
         retention=retention,
         subaccounts=subaccounts,
         sync_work=sync_work,
-        taking_over=TakingOver(changes, accounts, carrier, fallback_urls, wanted),
+        taking_over=TakingOver(changes, accounts, carrier, fallback_urls, redirects, wanted),
         webhook_tokens=WebhookTokens(changes, vault.keyring, wanted, views),
         tokens=Tokens(changes),
         wanted=wanted,

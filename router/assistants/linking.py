@@ -12,6 +12,7 @@ from adapters.registry import Providers
 from crypto import OpenError
 from router.assistants.site import UNREADABLE, Sites
 from router.errors import ConflictError, InvalidError, NoKeyError, NotFoundError, require
+from router.numbers.registrations import Registrations
 from router.refusals import explain_no_key, explain_refusal
 from router.store.assistants.copies import (
     Failure,
@@ -50,6 +51,7 @@ class ClientAssistants:
     changes: Changes
     sites: Sites
     wanted: WantedAssistants
+    registrations: Registrations
     providers: Providers
 
     async def show_all(self, agency_id: str, client_id: str) -> Sequence[StoredAssistant]:
@@ -71,7 +73,7 @@ class ClientAssistants:
     ) -> StoredAssistant:
         """The next call goes to it. An assistant that we made for the client there is deleted. Raises DomainError."""
         require(await find_client(self.changes.database.settings, agency_id, client_id), "client")
-        lost, managed = await self._prepare_link(agency_id, provider, remote_id, manage)
+        lost, managed = await self._prepare_link(agency_id, client_id, provider, remote_id, manage)
         async with self.changes.begin(author, agency_id) as change:
             await lock_client(change.connection, agency_id, client_id)
             await self.wanted.leave_client(change.connection, agency_id, client_id, provider)
@@ -126,7 +128,12 @@ class ClientAssistants:
             change.done(None)
 
     async def _prepare_link(
-        self, agency_id: str, provider: str, remote_id: str, manage: Sequence[Literal["webhook", "transfer"]]
+        self,
+        agency_id: str,
+        client_id: str,
+        provider: str,
+        remote_id: str,
+        manage: Sequence[Literal["webhook", "transfer"]],
     ) -> tuple[Sequence[str], str | None]:
         """Check that it can take calls, and set on it what we may: what it cannot do, and the `Place.form` set on it.
 
@@ -147,7 +154,8 @@ class ClientAssistants:
         try:
             await host.check_link(site.open(), remote_id)
             if manage:
-                await host.manage_link(site.open(), remote_id, manage, site.wire())
+                numbers = await self.registrations.list_known(agency_id, client_id, provider)
+                await host.manage_link(site.open(), remote_id, manage, site.wire(), numbers)
         except ProviderError as error:
             if error.kind is ErrorKind.BAD_REQUEST:
                 raise InvalidError("remote_id", site.explain(error)) from None

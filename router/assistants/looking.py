@@ -65,7 +65,8 @@ async def _look(registrations: Registrations, site: Site, claim: Claim) -> bool:
     """Whether something had to be set again."""
     remote_id, repaired = claim.remote_id or "", False
     if claim.linked and claim.manage:
-        repaired = await site.host.manage_link(site.open(), remote_id, claim.manage, site.wire())
+        numbers = await registrations.list_known(claim.client.agency_id, claim.client.id, site.provider)
+        repaired = await site.host.manage_link(site.open(), remote_id, claim.manage, site.wire(), numbers)
     else:
         await site.host.check_link(site.open(), remote_id)
     if claim.refused and claim.copy is not None:

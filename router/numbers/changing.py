@@ -83,7 +83,7 @@ class NumberChanges:
                 raise InvalidError(
                     "remote_id", "is the personal_phone or transfer_to of a client: calls would go in circles"
                 )
-            await save_registration(change.connection, agency_id, number.e164, provider, given)
+            given = await save_registration(change.connection, agency_id, number.e164, provider, given)
             if given.waits_for is not None:
                 await postpone_look(change.connection, agency_id, number.e164, self.changes.clock())
             client = await find_client(change.connection, agency_id, number.client_id)

@@ -12,7 +12,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.facets import ImportsFacet
 from adapters.portable import Registration
 from router.clock import Clock
-from router.numbers.provider_keys import ProviderKeys, read_registration
+from router.numbers.provider_keys import ProviderKeys
 from router.store.numbers.former_registrations import (
     FormerRegistration,
     await_key,
@@ -57,7 +57,7 @@ class FormerRegistrations:
             await self._let_be(former)
             return
         try:
-            there = read_registration(self.provider_keys.vault, former)
+            there = self.provider_keys.read(former)
             await registrations.unregister(key.client, there)
             if key.provider.imports is not None and not await self._needs_account(former, there, key.provider.imports):
                 await key.provider.imports.disconnect(key.client, there)
@@ -81,8 +81,8 @@ class FormerRegistrations:
 
     async def _needs_account(self, former: FormerRegistration, there: Registration, imports: ImportsFacet[Any]) -> bool:
         """Whether another registration of the agency needs the account that this one was made with."""
-        pool, vault = self.database.settings, self.provider_keys.vault
+        pool = self.database.settings
         live = await list_connected(pool, former.agency_id, former.provider)
         dropped = await list_others(pool, former)
-        others = (read_registration(vault, one) for rows in (live, dropped) for one in rows)
+        others = (self.provider_keys.read(one) for rows in (live, dropped) for one in rows)
         return any(imports.is_same_account(there, other) for other in others)

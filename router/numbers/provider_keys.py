@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,14 @@ class ProviderKeys:
         except OpenError:
             return None
 
-
-def read_registration(vault: Vault, row: StoredRegistration | FormerRegistration) -> Registration:
-    sealed = row.sealed_parts
-    parts = vault.open_registration(sealed, row.agency_id, row.e164, row.provider) if sealed else {}
-    return Registration(row.remote_id or "", row.mode, parts)
+    def read(self, row: StoredRegistration | FormerRegistration) -> Registration:
+        """With its parts. For one that was entered by hand, they are what the address of its import says."""
+        parts: Mapping[str, str] = {}
+        if row.sealed_parts is not None:
+            parts = self.vault.open_registration(row.sealed_parts, row.agency_id, row.e164, row.provider)
+        elif isinstance(row, StoredRegistration) and not row.ours and row.sealed_address is not None:
+            imports = self.providers[row.provider].imports if row.provider in self.providers else None
+            address = self.vault.open_registration_address(row.sealed_address, row.agency_id, row.e164, row.provider)
+            if imports is not None and address is not None:
+                parts = imports.read_parts(address)
+        return Registration(row.remote_id or "", row.mode, parts)

@@ -7,7 +7,7 @@ addresses are written back at once, and read back.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.base import ErrorKind, ProviderError
@@ -23,7 +23,7 @@ from router.dialling import Dialling
 from router.numbers.configuration import configure, tell_drift
 from router.numbers.credentials import CarrierCredentials, RegistrationError
 from router.numbers.former import FormerRegistrations
-from router.numbers.provider_keys import ProviderKeys, read_registration
+from router.numbers.provider_keys import ProviderKeys
 from router.numbers.redirects import REDIRECT, Redirects
 from router.refusals import UNCLEAR, quote
 from router.store.assistants.copies import find_usable_copy
@@ -123,7 +123,7 @@ class Registrations:
             if number.is_native and number.carrier == provider and not number.is_elsewhere
         ]
         registered = await list_registrations(pool, agency_id, client_id, provider)
-        return [*(read_registration(self.provider_keys.vault, one) for one in registered), *native]
+        return [*(self.provider_keys.read(one) for one in registered), *native]
 
     async def register_linked(self) -> None:
         """Register numbers whose client has a linked assistant.
@@ -171,11 +171,7 @@ class Registrations:
         number = task.number
         account = await self.credentials.open_account(task.number, task.provider.label)
         await self._clear_the_way(task)
-        known = (
-            read_registration(self.provider_keys.vault, before)
-            if before is not None and before.remote_id is not None
-            else None
-        )
+        known = self.provider_keys.read(before) if before is not None and before.remote_id is not None else None
         made: Registration | None = None
         if known is not None and before is not None and before.key_version == task.key_version:
             # What opens a number for its assistant is shown only when the registration is made.
@@ -187,7 +183,7 @@ class Registrations:
                 await self._keep(task, there, ours=False)  # made by the agency: fit for calls, and not ours to change
                 return
         if made is None:
-            made = await self._register(task, account, known)
+            made = await self._register(task, account, before, known)
         await self._keep(task, made, ours=True)
         emit(
             "number.registered",
@@ -204,13 +200,17 @@ class Registrations:
         if await has_former_registration(self.database.settings, number.agency_id, number.e164, task.provider.name):
             raise RegistrationError(f"{number.e164} is still being removed from {task.provider.label}.", again=True)
 
-    async def _register(self, task: _Task, account: Account, known: Registration | None) -> Registration:
+    async def _register(
+        self, task: _Task, account: Account, before: StoredRegistration | None, known: Registration | None
+    ) -> Registration:
         """The provider points the number at itself, so our addresses are written back even when it fails."""
         number = task.number
         credentials = await self.credentials.find(number, task.provider.name, account)
         try:
             made = await task.at.register(task.client, number.e164, credentials, task.copy, task.rung)
-            if made.mode == REDIRECT and (known is None or known.parts != made.parts):
+            if before is not None and before.chosen_mode == REDIRECT:
+                made = replace(made, mode=REDIRECT)
+            if made.mode == REDIRECT and not _keeps_address(before, known, made):
                 await forget_address(self.database.settings, number.agency_id, number.e164, task.provider.name)
                 await self._have_address_written(task, account, made)
             return made
@@ -296,6 +296,13 @@ def _is_as_wanted(before: StoredRegistration, task: _Task) -> bool:
         and before.assistant_id == task.copy.remote_id
         and before.fallback == task.fallback
     )
+
+
+def _keeps_address(before: StoredRegistration | None, known: Registration | None, made: Registration) -> bool:
+    """Whether the address that we keep, if any, still leads there: the import is the same."""
+    if known is not None:
+        return known.parts == made.parts
+    return before is not None and before.sealed_address is not None and not made.imported
 
 
 def _may_take_over(task: _Task, there: Registration, known: Registration | None) -> bool:

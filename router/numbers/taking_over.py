@@ -1,6 +1,7 @@
 """Taking over a number that exists on a carrier account.
 
-It is looked up in the account, claimed here, configured there, and only then active. After a crash in between, it can
+It is looked up in the account, claimed here, configured there, and only then active. An address that a provider's
+import wrote on it is kept before ours is written. After a crash in between, it can
 be taken over again a minute later.
 """
 
@@ -16,6 +17,7 @@ from adapters.twilio import ABOUT
 from router.accounts import CARRIER, REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, InvalidError, NoKeyError, NumberNotFoundError, UnknownClientError
 from router.numbers.configuration import FallbackUrls, configure
+from router.numbers.redirects import Redirects
 from router.refusals import explain_refusal
 from router.store.changes import Author, Change, Changes
 from router.store.keys.versions import find_key_in_use
@@ -47,6 +49,7 @@ class TakingOver:
     accounts: Accounts
     carrier: Carrier
     fallback_urls: FallbackUrls
+    redirects: Redirects
     wanted: WantedAssistants
 
     async def take_over(self, agency_id: str, claim: Claim, author: Author) -> Number:
@@ -54,6 +57,7 @@ class TakingOver:
         account, there = await self._find(await self._choose_accounts(agency_id, claim, author), claim.e164)
         async with self.changes.begin(author, agency_id) as change:
             number = await self._insert(change, agency_id, claim, account, there)
+        await self.redirects.keep(number, there.voice_url)
         try:
             await configure(self.carrier, account, number)
         except ProviderError as error:

@@ -6,9 +6,9 @@ One of ours that is dropped stays in `former_registrations` until it is deleted 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from router.store.numbers.former_registrations import FORMER
 from router.store.pool import Connection
@@ -33,7 +33,8 @@ class GivenRegistration:
 class StoredRegistration:
     """`assistant_id` and `fallback` are the settings of a registration of ours, made with `key_version`.
 
-    `sealed_address`: where calls are redirected; `waits_for`: a sentence for people, while it is not known yet.
+    `sealed_address`: what the provider's import wrote on the number, where calls can be redirected; `waits_for`: a
+    sentence for people, while it is needed and not known yet. `chosen_mode`: the one that the agency asked for.
     `interrupted`: the last work on it has not been finished, so something of ours may be there.
     """
 
@@ -50,6 +51,7 @@ class StoredRegistration:
     error: str | None = None
     sealed_address: str | None = field(default=None, repr=False)
     waits_for: str | None = None
+    chosen_mode: str | None = None
     interrupted: bool = field(default=False, metadata=sql("t.leased_until IS NOT NULL"))
 
 
@@ -58,17 +60,17 @@ _REGISTRATIONS: Final = f"""SELECT {columns(StoredRegistration, "r")} FROM regis
 
 async def save_registration(
     connection: Connection, agency_id: str, e164: str, provider: str, given: GivenRegistration
-) -> None:
+) -> GivenRegistration:
     """One entered by the agency: we never change or delete it, unlike the one of ours that it replaces. If it is the one
-    that we made, only its mode changes. An address that is known is kept.
+    that we made, only its mode changes. An address that is known is kept for the number itself, and not waited for.
     """
     await _keep_former(connection, agency_id, e164, provider, but=given.remote_id)
     statement = """
-        INSERT INTO registrations AS r (agency_id, e164, provider, remote_id, mode, waits_for, waits_until)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO registrations AS r (agency_id, e164, provider, remote_id, mode, chosen_mode, waits_for, waits_until)
+        VALUES ($1, $2, $3, $4, $5, $5, $6, $7)
         ON CONFLICT (agency_id, e164, provider) DO UPDATE
-           SET remote_id = $4, mode = $5, state = 'registered', error = NULL,
-               sealed_address = CASE WHEN $6::text IS NOT NULL THEN r.sealed_address END,
+           SET remote_id = $4, mode = $5, chosen_mode = $5, state = 'registered', error = NULL,
+               sealed_address = CASE WHEN r.e164 = $4 THEN r.sealed_address END,
                waits_for = CASE WHEN r.sealed_address IS NULL THEN $6 END,
                waits_until = CASE WHEN r.sealed_address IS NULL THEN $7::timestamptz END,
                ours = r.ours AND r.remote_id IS NOT DISTINCT FROM $4,
@@ -77,19 +79,32 @@ async def save_registration(
                fallback = CASE WHEN r.remote_id = $4 THEN r.fallback END,
                key_version = CASE WHEN r.remote_id = $4 THEN r.key_version END,
                leased_until = CASE WHEN r.remote_id = $4 THEN r.leased_until END
+        RETURNING waits_for
     """
     arguments = (given.remote_id, given.mode, given.waits_for, given.waits_until)
-    await connection.execute(statement, agency_id, e164, provider, *arguments)
+    waits_for = await connection.fetchval(statement, agency_id, e164, provider, *arguments)
+    return replace(given, waits_for=waits_for)
 
 
-async def save_address(connection: Connection, agency_id: str, e164: str, provider: str, sealed: str) -> bool:
-    """The address to which calls are redirected. False: the number has no registration that would use it."""
-    statement = """
-        UPDATE registrations SET sealed_address = $4, waits_for = NULL, waits_until = NULL
-         WHERE agency_id = $1 AND e164 = $2 AND provider = $3 AND (mode IS NULL OR mode = 'redirect')
-        RETURNING e164
+async def save_address(
+    connection: Connection, agency_id: str, e164: str, provider: str, sealed: str
+) -> Literal["ours", "by hand"] | None:
+    """The address to which calls can be redirected, and whose registration uses it. Without one (None) it is kept for
+    the registration to come: what the carrier has is overwritten.
     """
-    return await returns_row(connection, statement, agency_id, e164, provider, sealed)
+    statement = """
+        INSERT INTO registrations AS r (agency_id, e164, provider, state, ours, sealed_address)
+        SELECT agency_id, e164, $3, 'pending', true, $4
+          FROM numbers
+         WHERE agency_id = $1 AND e164 = $2
+        ON CONFLICT (agency_id, e164, provider) DO UPDATE
+           SET sealed_address = EXCLUDED.sealed_address, waits_for = NULL, waits_until = NULL
+         WHERE r.remote_id IS NULL OR r.remote_id = r.e164
+        RETURNING CASE WHEN NOT r.ours THEN 'by hand'
+                       WHEN r.remote_id IS NOT NULL OR r.leased_until IS NOT NULL THEN 'ours' END
+    """
+    whose: Literal["ours", "by hand"] | None = await connection.fetchval(statement, agency_id, e164, provider, sealed)
+    return whose
 
 
 async def forget_address(connection: Connection, agency_id: str, e164: str, provider: str) -> None:
@@ -207,13 +222,18 @@ async def find_connection(
 async def drop_registrations(
     connection: Connection, agency_id: str, *, e164: str | None = None, provider: str | None = None
 ) -> None:
-    """Drop our registrations of a number, or at a provider: they are to be deleted there."""
-    await _keep_former(connection, agency_id, e164, provider)
-    statement = """
-        DELETE FROM registrations
-         WHERE agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3) AND ours
+    """Drop our registrations of a number, or at a provider: they are to be deleted there. The address of an import that
+    was not ours stays: the number's next registration needs it.
     """
-    await connection.execute(statement, agency_id, e164, provider)
+    await _keep_former(connection, agency_id, e164, provider)
+    ours = """agency_id = $1 AND ($2::text IS NULL OR e164 = $2) AND ($3::text IS NULL OR provider = $3) AND ours"""
+    for statement in (
+        f"""DELETE FROM registrations WHERE {ours} AND (remote_id IS NOT NULL OR sealed_address IS NULL)""",
+        f"""
+        UPDATE registrations SET state = 'pending', error = NULL, key_version = NULL, leased_until = NULL WHERE {ours}
+        """,
+    ):
+        await connection.execute(statement, agency_id, e164, provider)
 
 
 async def outdate_registrations(

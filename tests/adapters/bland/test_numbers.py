@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.base import ErrorKind
+from adapters.bland import BLAND
 from adapters.bland.settings import NEUTRAL
 from adapters.facets import NumberOrder
 from adapters.portable import Copy, Credentials, NativeNumber, Registration
@@ -318,3 +319,20 @@ async def test_a_number_that_bland_keeps_is_not_called_released(
     error = await error_of(bland.shop.release(bland.open(KEY, LIMIT), NativeNumber(NUMBER, NUMBER)))
     assert (error.kind, "dashboard" in error.said) == (ErrorKind.BAD_REQUEST, True)
     assert NUMBER in org.numbers
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("https://server.aws.dc8.bland.ai/incoming?encrypted_key=a%2Fb+c%3D&user_id=u", {"encrypted_key": "a/b+c="}),
+        ("https://us.api.bland.ai/incoming?region=dc8&encrypted_key=abc", {"encrypted_key": "abc"}),
+        ("https://us.api.bland.ai/incoming?encrypted_key=&encrypted_key=abc", {"encrypted_key": "abc"}),
+        ("https://us.api.bland.ai/incoming?encrypted_key=", {}),
+        ("https://us.api.bland.ai/incoming?not_encrypted_key=abc", {}),
+        ("https://bland.ai.example.com/incoming?encrypted_key=abc", {}),
+        ("", {}),
+    ],
+)
+def test_the_address_of_an_import_says_what_changes_to_the_number_need(address: str, parts: dict[str, str]):
+    assert BLAND.imports is not None
+    assert BLAND.imports.read_parts(Secret(address)) == parts

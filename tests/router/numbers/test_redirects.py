@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 
@@ -9,8 +10,10 @@ import pytest
 
 from adapters.portable import Copy
 from adapters.sandbox.world import BLAND_KEY
-from router.store.numbers.numbers import find_number
+from router.jobs import Again, Job
+from router.store.numbers.numbers import delete_numbers, find_number
 from router.store.sealed import registration_address_context
+from router.wanted import SYNC
 from tests.router.api.client import number_path
 from tests.router.numbers.conftest import OWNER
 
@@ -34,8 +37,8 @@ class Desk:
         number = await find_number(self.pool, self.market.agency.id, e164)
         await self.services.areas.registrations.ensure(number, "bland", COPY)
 
-    async def register(self, mode=None, remote_id=NUMBER, status=200):
-        path = f"{number_path(self.market.agency, NUMBER)}/registrations/bland"
+    async def register(self, mode=None, remote_id=NUMBER, status=200, e164=NUMBER):
+        path = f"{number_path(self.market.agency, e164)}/registrations/bland"
         body = {"remote_id": remote_id} | ({"mode": mode} if mode else {})
         return await self.market.api.put(path, body, status)
 
@@ -58,6 +61,15 @@ class Desk:
 
     async def look(self):
         await self.services.areas.number_jobs.look_at_all_due()
+
+    async def describe_client(self):
+        path = f"{self.market.agency.path}/clients/{self.market.client['id']}"
+        await self.market.api.patch(path, {"assistant": {"prompt": "You answer for Acme."}, "provider": "bland"})
+
+    async def sync(self):
+        job = Job(SYNC, {"agency_id": self.market.agency.id, "provider": "bland"}, 1)
+        with contextlib.suppress(Again):
+            await self.services.areas.sync_work.sync_assistants(job)
 
     async def tidy(self):
         await self.services.areas.number_jobs.tidy_registrations()
@@ -175,7 +187,7 @@ async def test_a_number_attached_to_a_trunk_is_dialled_by_sip(desk):
 async def test_explain_says_by_which_mode_calls_reach_it_and_what_is_awaited(desk):
     desk.bland.numbers.import_writes = "late"
     await desk.ensure()
-    assert await desk.explained() == ("not_synced", ["by_redirect", "awaits_address"])
+    assert await desk.explained() == ("not_registered", ["by_redirect", "awaits_address"])
     desk.bland.numbers.write_late()
     await desk.look()
     assert await desk.explained() == ("ready", ["by_redirect"])
@@ -271,3 +283,110 @@ async def test_the_address_is_nowhere_in_plain(desk, captured_events):
     )
     told = json.dumps([dict(row) for row in rows]) + captured_events.text()
     assert encrypted_key not in told + json.dumps(await desk.market.numbers())
+
+
+# Numbers that the agency imported at Bland itself, before or after it took them over here
+
+
+async def take_over(desk):
+    """A number of the account that Bland's import points at itself; the address that it wrote."""
+    number = await find_number(desk.pool, desk.market.agency.id, SECOND)
+    await delete_numbers(desk.pool, desk.market.agency.id, [SECOND])
+    written = desk.bland.import_number(desk.org, desk.account, SECOND)
+    assert desk.at_twilio(SECOND)["voice_url"] == written
+    body = {"e164": SECOND, "account": "agency", "client_id": number.client_id}
+    taken = await desk.market.api.post(desk.market.path, body, 201)
+    assert desk.at_twilio(SECOND)["voice_url"] == taken["voice_url"]
+    assert (taken["registrations"], taken["problems"]) == ({}, [])
+    return written
+
+
+@pytest.mark.parametrize("between", ["nothing", "another client", "another key"])
+async def test_the_address_on_a_number_that_is_taken_over_serves_a_registration_by_hand(desk, captured_events, between):
+    written = await take_over(desk)
+    if between == "another client":
+        other = await desk.market.api.new_client(desk.market.agency)
+        path = number_path(desk.market.agency, SECOND)
+        await desk.market.api.send("PATCH", path, {"client_id": other["id"]})
+    if between == "another key":
+        await desk.delete_key()
+        await desk.save_key()
+    assert await desk.register(e164=SECOND, remote_id=SECOND) == {"remote_id": SECOND, "mode": "redirect"}
+    assert await desk.address(SECOND) == written
+    assert len(desk.org.accounts) == 1, "the agency's own connection is left alone"
+    assert drifts(captured_events) == []
+
+
+async def test_the_address_on_a_number_that_is_taken_over_serves_our_registration(desk):
+    written = await take_over(desk)
+    desk.org.numbers[SECOND].update(pathway_id="made by hand")
+    await desk.ensure(SECOND)
+    assert await desk.address(SECOND) == written
+    assert (await desk.shown(SECOND))["registrations"]["bland"] == {"remote_id": SECOND, "mode": "redirect"}
+
+
+async def test_an_address_that_an_import_writes_before_it_is_entered_here_is_kept_and_told(desk, captured_events):
+    written = desk.bland.import_number(desk.org, desk.account, NUMBER)
+    desk.market.clock.move(minutes=11)
+    await desk.look()
+    assert [event["reason"] for event in drifts(captured_events)] == ["voice_url"]
+    assert await desk.register() == {"remote_id": NUMBER, "mode": "redirect"}
+    assert await desk.address() == written
+
+
+@pytest.mark.parametrize("mode", ["redirect", "sip"])
+@pytest.mark.parametrize("comes", ["before", "after"])
+async def test_the_assistant_reaches_a_number_that_was_imported_by_hand(desk, mode, comes):
+    desk.bland.numbers.import_writes = "at once" if comes == "before" else "late"
+    desk.bland.import_number(desk.org, desk.account, NUMBER)
+    if mode == "sip":
+        desk.bland.attach(desk.org, NUMBER)
+    desk.market.clock.move(minutes=11)
+    await desk.look()
+    await desk.register(mode)
+    await desk.describe_client()
+    await desk.sync()
+    if comes == "after":
+        assert desk.org.numbers[NUMBER]["prompt"] == "", "nothing opens the number yet"
+        desk.bland.numbers.write_late()
+        desk.market.clock.move(minutes=11)
+        await desk.look()
+        await desk.sync()
+    assert desk.org.numbers[NUMBER]["prompt"] == "You answer for Acme."
+    assert (await desk.shown())["problems"] == []
+    assert await desk.pool.fetchval("SELECT sealed_parts FROM registrations WHERE e164 = $1", NUMBER) is None
+
+
+async def test_a_link_on_a_number_that_was_imported_by_hand_is_managed(desk):
+    desk.bland.import_number(desk.org, desk.account, NUMBER)
+    desk.org.numbers[NUMBER].update(prompt="Written by hand")
+    desk.market.clock.move(minutes=11)
+    await desk.look()
+    await desk.register()
+    path = f"{desk.market.agency.path}/clients/{desk.market.client['id']}/assistants/bland"
+    await desk.market.api.put(path, {"remote_id": NUMBER, "manage": ["webhook", "transfer"]})
+    assert "/webhooks/" in desk.org.numbers[NUMBER]["webhook"]
+
+
+@pytest.mark.parametrize("chosen", ["sip", "redirect"])
+async def test_the_mode_that_the_agency_chose_survives_another_key(desk, chosen):
+    await desk.ensure()
+    desk.bland.attach(desk.org, NUMBER)
+    await desk.register(chosen)
+    address = await desk.address()
+    await desk.save_key()
+    await desk.ensure()
+    assert (await desk.shown())["registrations"]["bland"] == {"remote_id": NUMBER, "mode": chosen}
+    assert await desk.address() == address
+
+
+async def test_a_chosen_trunk_is_left_where_it_is_not_attached_under_another_key(desk):
+    await desk.ensure()
+    desk.bland.attach(desk.org, NUMBER)
+    await desk.register("sip")
+    del desk.org.numbers[NUMBER], desk.org.uploaded[NUMBER], desk.org.attached[NUMBER]
+    other = desk.bland.add_org()
+    await desk.market.api.put(f"{desk.market.agency.path}/keys/bland", {"key": other.key})
+    await desk.ensure()
+    assert (await desk.shown())["registrations"]["bland"] == {"remote_id": NUMBER, "mode": "redirect"}
+    assert next(iter(other.accounts)) in await desk.address()

@@ -29,15 +29,16 @@ CREATE INDEX numbers_by_e164 ON numbers (e164);
 CREATE INDEX numbers_to_look_at ON numbers (look_after NULLS FIRST) WHERE carrier = 'twilio' AND state = 'active';
 
 -- Made by us (`ours`) or given. `state`: registered, pending or failed. `sealed_parts` may hold a secret. `assistant_id`
--- and `fallback` are what it was given, with that version of the key. `sealed_address`: what the provider's import wrote
--- on the number, in mode redirect; `waits_for` says that it is not there yet, and the number is checked every minute for it
--- until `waits_until`.
+-- and `fallback` are what it was given, with that version of the key. `sealed_address`: what a provider's import wrote
+-- on the number; it is kept even if the number has no registration there yet. `waits_for` says that it is needed and not
+-- there yet, and the number is checked every minute for it until `waits_until`. `chosen_mode`: asked for by the agency.
 CREATE TABLE registrations (
     agency_id      text NOT NULL,
     e164           text NOT NULL,
     provider       text NOT NULL,
     remote_id      text,
     mode           text,
+    chosen_mode    text,
     state          text NOT NULL DEFAULT 'registered',
     error          text,
     ours           boolean NOT NULL DEFAULT false,
