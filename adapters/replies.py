@@ -194,6 +194,9 @@ def number(value: Any) -> float | None:
     return read if math.isfinite(read) else None
 
 
+_SIP_SERVER: Final = re.compile(r"(?:\[[^\]]+\]|[^:;@]+)(?::[0-9]{1,5})?(?:;|\Z)")
+
+
 def is_sip_address(uri: str) -> bool:
     """Whether a carrier can dial it: user@host, under 255 characters before the headers, those under 1,024
     (Twilio docs: TwiML Sip).
@@ -205,7 +208,8 @@ def is_sip_address(uri: str) -> bool:
 
 def sip_server_mistake(server: str) -> str | None:
     """The mistake in the host, port and parameters of a SIP server; None if there is none."""
-    return None if is_sip_address(f"sip:call@{server}") else "must be like sip.example.com:5061;transport=tls"
+    good = _SIP_SERVER.match(server) and is_sip_address(f"sip:call@{server}")
+    return None if good else "must be like sip.example.com:5061;transport=tls"
 
 
 def redact(said: str, *secrets: Secret) -> str:

@@ -7,12 +7,17 @@ don't repeat it: it may be a secret.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from typing import Final
 
 _PAIRS: Final = {'"': '"', "'": "'", "`": "`", "“": "”", "„": "“", "‘": "’", "«": "»"}
 _MARKS: Final = frozenset(_PAIRS) | frozenset(_PAIRS.values())
+_REFERENCE: Final = re.compile(r"\$\{?\w+\}?|\$\(.*\)|%\w+%|<[^<>@]*>|\{\{.*\}\}", re.DOTALL)  # from end to end
+_LINE_END: Final = re.compile(r"\\[nr]\Z")
+_COMMENT: Final = re.compile(r"\s#")
+_PREFIX: Final = re.compile(r"(?:export|set)\s+")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})  # Unicode categories: control, format, line, paragraph
 
 
@@ -21,6 +26,12 @@ def clean(text: str, *, may_be_quoted_inside: bool = False, may_have_lines: bool
     value = _peel(text)
     if not may_be_quoted_inside and value and (value[0] in _MARKS or value[-1] in _MARKS):
         raise ValueError("has a quotation mark at one end only: remove it")
+    if _REFERENCE.fullmatch(value):
+        raise ValueError("is a placeholder: env files are read as they are, without replacing anything in them")
+    if _LINE_END.search(value):
+        raise ValueError("ends with a line break that is written as a backslash and a letter: remove it")
+    if not may_be_quoted_inside and _COMMENT.search(value):
+        raise ValueError("has a comment behind it: in env files, comments need a line of their own")
     for char in value:
         category = unicodedata.category(char)
         if category == "Cs":
@@ -31,9 +42,15 @@ def clean(text: str, *, may_be_quoted_inside: bool = False, may_have_lines: bool
 
 
 def find_stray_names(env: Iterable[str], known: Collection[str]) -> list[str]:
-    """Names that were meant to be of `known`, but have spaces, a byte order mark or `export` in front of them."""
-    stray = {_peel(_peel(name).removeprefix("export ")) for name in env if name not in known}
+    """Those of `known` that were meant by names in lower case, or with spaces, a byte order mark or `export` around them."""
+    stray = {_read_name(name) for name in env if name not in known}
     return sorted(stray & set(known))
+
+
+def _read_name(name: str) -> str:
+    """Those in lower case are ours only if they begin as ours do."""
+    meant = _peel(_PREFIX.sub("", _peel(name)))
+    return meant.upper() if meant.lower().startswith("callrouter_") else meant
 
 
 def _peel(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -42,6 +42,8 @@ class SettingsError(ValueError):
         self.problems = problems
 
 
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_PATH: Final = re.compile(r"(?!.*//)(?:[A-Za-z0-9._~!&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
 _STANDARD_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -56,14 +58,29 @@ def _base_url(value: str) -> str:
         raise ValueError("must be in ASCII: Twilio signs an internationalised host in its xn-- form")
     if not _has_good_port(parts):
         raise ValueError("must have a port from 1 to 65535, or no port")
-    if parts.query or parts.fragment or parts.username:
+    if parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must not have a user, query or fragment")
     if len(value) > _LONGEST_BASE_URL:  # it begins addresses of 4,000 characters at most
         raise ValueError(f"must have {_LONGEST_BASE_URL} characters at most")
     if "_" in parts.hostname:
         raise ValueError("must not have an underscore in its host name: Twilio refuses such callbacks")
-    standard = f":{_STANDARD_PORTS[parts.scheme]}"
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(standard)}{parts.path.rstrip('/')}"
+    if not _is_host(parts.hostname) or not _PATH.fullmatch(parts.path.rstrip("/")):
+        raise ValueError(
+            "must be an address like https://calls.example.com, with nothing behind it and no placeholders"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, _STANDARD_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def _is_host(name: str) -> bool:
+    """An IP address, or a name as DNS has it: the last label of one that is not an address is not a number."""
+    try:
+        ip_address(name)
+    except ValueError:
+        labels = name.removesuffix(".").split(".")
+        return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdecimal()
+    return True
 
 
 def _has_good_port(parts: SplitResult) -> bool:
@@ -86,17 +103,26 @@ def _account_sid(value: str) -> str:
     return value
 
 
+def _folder(value: Path) -> Path:
+    """A shell would have replaced what an env file has as it is."""
+    if "$" in str(value):
+        raise ValueError("must be a path without variables: env files are read as they are")
+    return value.expanduser()
+
+
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value) < _SHORTEST_TOKEN:
         raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters")
-    return value
+    return _printable(value)
 
 
 def _auth_token(value: SecretStr) -> SecretStr:
     """Twilio's tokens have 32 hexadecimal digits today; a SID in their place is a frequent mistake."""
     if re.fullmatch(r"[A-Z]{2}[0-9a-fA-F]{32}", value.get_secret_value()):
         raise ValueError("must be the account's auth token, not a SID")
-    return _printable(value)
+    if not re.fullmatch(r"[\w.-]+", value.get_secret_value(), re.ASCII):
+        raise ValueError("must be the account's auth token, which has only letters and digits, and nothing else")
+    return value
 
 
 def _printable(value: SecretStr) -> SecretStr:
@@ -116,7 +142,7 @@ def _networks(value: object) -> object:
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Declared(Protocol):
@@ -145,7 +171,9 @@ class Settings(BaseModel):
     callrouter runs an embedded PostgreSQL in the data directory."""
     database_direct_url: SecretStr | None = None
     """Connection string (secret) that bypasses a transaction pooler, for LISTEN and jobs. If unset, `DATABASE_URL`."""
-    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False)))
+    data_dir: Annotated[Path, AfterValidator(_folder)] = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False))
+    )
     """Directory for the embedded database, generated keys, and call records while the database is down. If unset, the
     user's data directory."""
     public_url: BaseUrl | None = None
@@ -321,7 +349,8 @@ class _Reading:
         secrets = [field for field, info in fields.items() if is_secret(info)]
         known = {env_name(field) for field in (*fields, *declared)} | {f"{env_name(field)}_FILE" for field in secrets}
         self.problems += [
-            f"{name}: its name in the environment has a space, `export` or a byte order mark in front: correct the env file"
+            f"{name}: its name in the environment is in lower case, or has a space, `export` or a byte order mark in front:"
+            " correct the env file"
             for name in find_stray_names(env, known)
         ]
         for field in fields:

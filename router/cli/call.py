@@ -29,7 +29,8 @@ from adapters.sandbox.carrier.far_end import NumberAddresses
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
 from crypto.secret import Secret
 from router.callers import name_caller
-from router.cli.setup import fail, refuse
+from router.cli.setup import fail, read_variable, refuse
+from router.environment import clean
 from router.phones import read_phone
 
 DEMO_FILE = "demo.json"
@@ -108,7 +109,8 @@ def call(
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("CALLROUTER_DATA_DIR") or platformdirs.user_data_dir("callrouter", appauthor=False))
+    given = read_variable(environ, "CALLROUTER_DATA_DIR")
+    return Path(given or platformdirs.user_data_dir("callrouter", appauthor=False)).expanduser()
 
 
 def find_target(
@@ -122,7 +124,7 @@ def find_target(
     """Options take precedence over the environment, and the environment over the demo's notes."""
     demo, router_url = find_router(environ, url)
     sid, token = _read_account(environ, demo, account_sid, auth_token_file)
-    sandbox = sandbox_url or _sandbox_of(environ.get("CALLROUTER_TWILIO_URL", "")) or demo.get("sandbox_url")
+    sandbox = sandbox_url or _sandbox_of(read_variable(environ, "CALLROUTER_TWILIO_URL")) or demo.get("sandbox_url")
     return Target(
         router_url=router_url,
         account_sid=sid,
@@ -136,7 +138,7 @@ def find_target(
 def find_router(environ: Mapping[str, str], url: str | None) -> tuple[dict[str, Any], str]:
     """The notes of a running demo (empty without one), and the router's address."""
     demo = _read_demo(data_dir(environ) / DEMO_FILE)
-    address = url or environ.get("CALLROUTER_PUBLIC_URL") or demo.get("router_url")
+    address = url or read_variable(environ, "CALLROUTER_PUBLIC_URL") or demo.get("router_url")
     if not address:
         refuse("--url: give the router's address, or start the demo (make run) and omit this option")
     return demo, str(address).rstrip("/")
@@ -160,14 +162,18 @@ def _read_account(
     environ: Mapping[str, str], demo: Mapping[str, Any], account_sid: str | None, auth_token_file: Path | None
 ) -> tuple[str, Secret]:
     """SID and token from the same source, because a token signs only for its own account."""
-    sid = account_sid or environ.get("CALLROUTER_TWILIO_ACCOUNT_SID")
-    from_file = auth_token_file or environ.get("CALLROUTER_TWILIO_AUTH_TOKEN_FILE")
-    token = environ.get("CALLROUTER_TWILIO_AUTH_TOKEN", "") if auth_token_file is None else ""
+    sid = account_sid or read_variable(environ, "CALLROUTER_TWILIO_ACCOUNT_SID") or None
+    from_file = auth_token_file or read_variable(environ, "CALLROUTER_TWILIO_AUTH_TOKEN_FILE")
+    token = read_variable(environ, "CALLROUTER_TWILIO_AUTH_TOKEN") if auth_token_file is None else ""
     if not token and from_file:
         try:
-            token = Path(from_file).read_text().strip()
+            token = clean(Path(from_file).read_text())
         except OSError as error:
             refuse(f"--auth-token-file: {from_file} cannot be read ({error.strerror})")
+        except ValueError as error:
+            refuse(
+                f"--auth-token-file: {from_file}: {'is not UTF-8 text' if isinstance(error, UnicodeError) else error}"
+            )
     if not token and demo.get("auth_token") and sid in (None, demo.get("account_sid")):
         return str(demo["account_sid"]), Secret(str(demo["auth_token"]))
     if not sid or not token:

@@ -23,7 +23,8 @@ from adapters.phone import WITHHELD
 from crypto import Secret
 from router.callers import name_caller
 from router.cli.call import data_dir, find_router, numbers_of, read_number
-from router.cli.setup import fail, refuse
+from router.cli.setup import fail, read_variable, refuse
+from router.environment import clean
 
 _TIMEOUT_SECONDS: Final = 30
 _MEANINGS: Final = {
@@ -82,13 +83,13 @@ def _read_time(text: str) -> str:
 
 def _read_token(folder: Path, environ: Mapping[str, str]) -> Secret:
     """The admin token: the one given, or the one that the service generated in its data directory."""
-    given = environ.get("CALLROUTER_ADMIN_TOKEN")
+    given = read_variable(environ, "CALLROUTER_ADMIN_TOKEN")
     if given:
         return Secret(given)
-    file = Path(environ.get("CALLROUTER_ADMIN_TOKEN_FILE") or folder / "secrets" / "admin-token")
+    file = Path(read_variable(environ, "CALLROUTER_ADMIN_TOKEN_FILE") or folder / "secrets" / "admin-token")
     try:
-        token = file.read_text().strip()
-    except (OSError, UnicodeDecodeError):
+        token = clean(file.read_text())
+    except (OSError, ValueError):
         token = ""
     if not token:
         refuse(f"CALLROUTER_ADMIN_TOKEN: required to ask the router; it is not set, and {file} does not contain it")

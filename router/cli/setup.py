@@ -24,6 +24,7 @@ from pydantic import SecretStr
 
 from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, KeyringError, new_key_entry
+from router.environment import clean
 from router.mail import SmtpUrlError, read_smtp_url, sender_mistake
 from router.settings import Settings, SettingsError, env_name, load_settings, reveal
 from router.store.embedded import EmbeddedMissingError, start_embedded
@@ -93,6 +94,14 @@ def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         refuse(f"CALLROUTER_DATA_DIR: cannot be used ({error.strerror})")
     _check_generated(settings)
     return settings
+
+
+def read_variable(environ: Mapping[str, str], name: str) -> str:
+    """One setting, for commands that need no others; empty if it is unset."""
+    try:
+        return clean(environ.get(name, ""))
+    except ValueError as error:
+        refuse(f"{name}: {error}")
 
 
 def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) -> Settings:

@@ -73,6 +73,17 @@ REFUSED = {
     "a closing quote alone": "{}'",
     "an invisible character inside": "{}\u200bx",
     "a control character inside": "{}\x07x",
+    "a comment behind it": "{} # the one for production",
+    "a line break as C writes it": "{}\\n",
+    "a line break of Windows as C writes it": "{}\\r\\n",
+}
+PLACEHOLDERS = {
+    "a shell's variable": "$TOKEN_OF_ACME",
+    "a shell's variable in braces": "${{TOKEN_OF_ACME}}",
+    "a command": "$(cat /run/secrets/acme)",
+    "a variable of Windows": "%TOKEN_OF_ACME%",
+    "a blank to be filled": "<your token here>",
+    "a template's variable": "{{{{ token_of_acme }}}}",
 }
 
 
@@ -93,14 +104,24 @@ def test_what_is_around_a_value_is_removed_from_every_setting(dirt: str) -> None
 @pytest.mark.parametrize("dirt", REFUSED)
 def test_what_does_not_belong_into_a_value_is_refused_in_one_line_for_every_setting(dirt: str) -> None:
     for name, value in ALL.items():
-        if name == "CALLROUTER_MAIL_FROM" and "quote" in dirt:
-            continue  # a sender may be written "Acme" <calls@example.com>
+        if name == "CALLROUTER_MAIL_FROM" and ("quote" in dirt or "comment" in dirt):
+            continue  # a sender may be written "Acme" <calls@example.com>, or Acme #1 <calls@example.com>
         with pytest.raises(SettingsError) as caught:
             load(ALL | {name: REFUSED[dirt].format(value)})
         (problem,) = caught.value.problems
         assert problem.startswith(f"{name}: ")
         assert len(value) < len("warning") or value not in problem
         assert "\n" not in problem
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_placeholder_that_nothing_replaced_is_refused_for_every_setting(placeholder: str) -> None:
+    for name in ALL:
+        with pytest.raises(SettingsError) as caught:
+            load(ALL | {name: PLACEHOLDERS[placeholder].format()})
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"{name}: ")
+        assert "ACME" not in problem.upper()
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "\n", '""', "''", '" "', "\ufeff", "\r"])
@@ -127,6 +148,11 @@ def test_a_secret_in_a_file_is_read_likewise(secret: str, tmp_path: Path) -> Non
         f"{TOKEN}\n{TOKEN}",
         f"{TOKEN}\\n",
         f"{TOKEN}=é",
+        f"{TOKEN};",
+        f"{TOKEN},",
+        f"CALLROUTER_TWILIO_AUTH_TOKEN={TOKEN}",
+        f"prefix-${{SUFFIX}}{TOKEN}",
+        base64.b64encode(TOKEN.encode()).decode(),  # a Kubernetes secret that was encoded twice
         SID,
         "SK" + "0" * 32,
     ],
@@ -147,16 +173,68 @@ def test_what_cannot_be_an_account_stops_the_start(sid: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["https://calls.example.com/a b", "https://calls.example.com # production", "https://bücher.example"]
+    "address",
+    [
+        "https://calls.example.com/a b",
+        "https://bücher.example",
+        "https://${HOST}",
+        "https://$HOST/base",
+        "https://calls.example.com/${BASE}",
+        "https://%HOST%",
+        "https://{{host}}",
+        "https://<your-host>",
+        "https://*.example.com",
+        "https://calls.example.com;",
+        "https://calls.example.com,",
+        "https://calls.example.com\\",
+        'https://calls.example.com/a"b',
+        "https://calls..example.com",
+        "https://-calls.example.com",
+        "https://https://calls.example.com",
+        "https://192.0.2",
+        f"https://{'a' * 64}.example.com",
+    ],
 )
 def test_an_address_that_twilio_would_sign_in_another_form_stops_the_start(address: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load({"CALLROUTER_PUBLIC_URL": address})
     (problem,) = caught.value.problems
     assert problem.startswith("CALLROUTER_PUBLIC_URL: must be ")
+    assert address not in problem
 
 
-@pytest.mark.parametrize("name", ["\ufeff{}", "{} ", " {}", "export {}", "\ufeffexport {}"])
+@pytest.mark.parametrize("token", ["é" * 20, "ａｄｍｉｎ＿0123456789abcdef", 'admin"0123456789abcdef'])
+def test_an_admin_token_that_no_header_can_carry_stops_the_start(token: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"CALLROUTER_ADMIN_TOKEN": token})
+    (problem,) = caught.value.problems
+    assert problem.startswith("CALLROUTER_ADMIN_TOKEN: must have only ")
+
+
+@pytest.mark.parametrize(
+    "server", ["sip:sip.example.com;transport=tcp", "sips:sip.example.com", "call@sip.example.com"]
+)
+def test_a_sip_server_is_named_without_scheme_and_user(server: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"CALLROUTER_RETELL_SIP": server})
+    assert caught.value.problems == ["CALLROUTER_RETELL_SIP: must be like sip.example.com:5061;transport=tls"]
+
+
+def test_the_data_directory_may_be_in_the_home_directory_but_not_behind_a_variable() -> None:
+    assert load({"CALLROUTER_DATA_DIR": "~/calls"}).data_dir == Path.home() / "calls"
+    with pytest.raises(SettingsError) as caught:
+        load({"CALLROUTER_DATA_DIR": "${HOME}/calls"})
+    assert caught.value.problems[0].startswith("CALLROUTER_DATA_DIR: must be a path without variables")
+
+
+@pytest.mark.parametrize("name", ["callrouter_public_url", "CallRouter_Public_URL", "set CALLROUTER_PUBLIC_URL"])
+def test_a_name_in_lower_case_is_not_overlooked(name: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({name: "https://calls.example.com"})
+    assert caught.value.problems[0].startswith("CALLROUTER_PUBLIC_URL: its name ")
+
+
+@pytest.mark.parametrize("name", ["\ufeff{}", "{} ", " {}", "export {}", "\ufeffexport {}", "export\t{}", '"{}"'])
 def test_a_name_with_something_in_front_is_not_overlooked(name: str) -> None:
     for setting in ("DATABASE_URL", "CALLROUTER_TWILIO_AUTH_TOKEN_FILE", "CALLROUTER_VAPI_URL"):
         with pytest.raises(SettingsError) as caught:
@@ -167,7 +245,10 @@ def test_a_name_with_something_in_front_is_not_overlooked(name: str) -> None:
 
 
 def test_names_of_others_are_left_alone() -> None:
-    assert find_stray_names(["PATH", " HOME", "CALLROUTER_UNKNOWN ", "MY_DATABASE_URL"], {"DATABASE_URL"}) == []
+    assert (
+        find_stray_names(["PATH", " HOME", "CALLROUTER_UNKNOWN ", "MY_DATABASE_URL", "database_url"], {"DATABASE_URL"})
+        == []
+    )
 
 
 plain = st.text(string.ascii_letters + string.digits + "+/=_-.:@", min_size=1)

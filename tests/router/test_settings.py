@@ -126,6 +126,7 @@ def test_every_mistake_is_named_at_once() -> None:
         ("ftp://calls.example.com", "https://calls.example.com"),
         ("https://", "https://calls.example.com"),
         ("https://user:pass@calls.example.com", "must not have a user"),
+        ("https://@calls.example.com", "must not have a user"),
         ("https://calls.example.com/?a=b", "query"),
         ("https://calls.example.com/#there", "fragment"),
         ("https://my_calls.example.com", "underscore"),
@@ -153,6 +154,11 @@ def test_addresses_are_kept_as_twilio_signs_them() -> None:
         ("https://calls.example.com:4430", "https://calls.example.com:4430"),
         ("https://calls.example.com:80", "https://calls.example.com:80"),
         ("http://[2001:DB8::1]:80/", "http://[2001:db8::1]"),
+        ("https://calls.example.com:", "https://calls.example.com"),
+        ("https://calls.example.com:0443", "https://calls.example.com"),
+        ("https://[::1]:8443", "https://[::1]:8443"),
+        ("https://192.0.2.7:8443/a%20b", "https://192.0.2.7:8443/a%20b"),
+        ("http://callrouter", "http://callrouter"),
     ],
 )
 def test_spellings_of_one_address_are_one_address(given: str, address: str) -> None:

@@ -271,8 +271,21 @@ def test_an_account_and_its_token_come_from_one_source(folder, refused):
         find(folder, {"CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID})
 
 
+def test_settings_are_read_as_the_service_reads_them(folder, refused):
+    environ = {
+        "CALLROUTER_PUBLIC_URL": '"https://calls.example/"\r',
+        "CALLROUTER_TWILIO_ACCOUNT_SID": f"'{ACCOUNT_SID}'",
+        "CALLROUTER_TWILIO_AUTH_TOKEN": f"{TOKEN}\n",
+    }
+    target = find(folder, environ)
+    assert (target.router_url, target.account_sid) == ("https://calls.example", ACCOUNT_SID)
+    assert target.auth_token.reveal() == TOKEN
+    with refused("CALLROUTER_TWILIO_AUTH_TOKEN: is a placeholder"):
+        find(folder, environ | {"CALLROUTER_TWILIO_AUTH_TOKEN": "${TOKEN}"})
+
+
 def test_a_token_may_be_in_a_file(folder, refused):
-    (folder / "token").write_text(f"{TOKEN}\n")
+    (folder / "token").write_text(f'\ufeff"{TOKEN}"\r\n')
     environ = {
         "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT_SID,
         "CALLROUTER_TWILIO_AUTH_TOKEN_FILE": str(folder / "token"),

@@ -39,8 +39,8 @@ def run(environment):  # noqa: ARG001 - it must have been cleared
 @pytest.fixture
 def there(environment, world):
     """A terminal that knows where the service is and what opens it."""
-    environment.setenv("CALLROUTER_PUBLIC_URL", world.urls[0])
-    environment.setenv("CALLROUTER_ADMIN_TOKEN", ADMIN_TOKEN)
+    environment.setenv("CALLROUTER_PUBLIC_URL", f"{world.urls[0]}/\r")
+    environment.setenv("CALLROUTER_ADMIN_TOKEN", f'"{ADMIN_TOKEN}"\n')  # as env files may leave them
     return world
 
 
