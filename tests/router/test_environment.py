@@ -200,7 +200,6 @@ def test_an_address_that_twilio_would_sign_in_another_form_stops_the_start(addre
         load({"CALLROUTER_PUBLIC_URL": address})
     (problem,) = caught.value.problems
     assert problem.startswith("CALLROUTER_PUBLIC_URL: must be ")
-    assert address not in problem
 
 
 @pytest.mark.parametrize("token", ["é" * 20, "ａｄｍｉｎ＿0123456789abcdef", 'admin"0123456789abcdef'])
