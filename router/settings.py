@@ -227,6 +227,9 @@ class Settings(BaseModel):
     """Event streams that an agency may have open in each process."""
     agency_downloads: Annotated[int, Field(ge=1)] = 10
     """Recordings that an agency may listen to at the same time in each process. Each may take ten minutes."""
+    downloads: Annotated[int, Field(ge=1, le=800)] = 100
+    """Recordings that all agencies together may listen to at the same time in each process. The fewer places are free, the
+    fewer an agency may have."""
     figures_timeout: Annotated[float, Field(ge=1, le=20)] = 10
     """Seconds that counting an agency's figures may take; after that, 503."""
     connections: Annotated[int, Field(ge=10, le=100_000)] = 2000

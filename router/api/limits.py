@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,12 +32,13 @@ _PAGE: Final = "callrouter.page"
 
 @dataclass(frozen=True, slots=True)
 class AgencyLimits:
-    """Of one agency, in each process."""
+    """Of one agency, in each process. `all_downloads`: of all agencies together."""
 
     requests_a_second: int = 50
     requests: int = 20
     streams: int = 20
     downloads: int = 10
+    all_downloads: int = 100
     figures: int = 2
 
     def places(self, share: Share) -> int:
@@ -51,8 +53,10 @@ class _Page:
 class Use:
     """What one agency uses."""
 
-    def __init__(self, limits: AgencyLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: AgencyLimits, clock: Callable[[], float], all_held: Counter[Share]) -> None:
         self._limits = limits
+        self._all_held = all_held  # by all agencies together
+        self._held: Counter[Share] = Counter()
         self._clock = clock
         self._window = clock()
         self._counted = 0
@@ -82,14 +86,22 @@ class Use:
         patience = _PATIENCE.get(share, 0.0)
         if places.locked() and not patience:
             raise self._crowded(share)
+        if share == "downloads" and self._held[share] >= self._limits.all_downloads - self._all_held[share]:
+            # No agency has more than are free: so the greedy ones leave places to the others.
+            detail = "Too many recordings are being listened to at the moment. Wait until some have ended."
+            raise CrowdedError(detail, retry_after=_RETRY_AFTER[share])
         try:
             async with asyncio.timeout(patience or None):
                 await places.acquire()  # at once, if there is one
         except TimeoutError:
             raise self._crowded(share) from None
+        self._held[share] += 1
+        self._all_held[share] += 1
         try:
             yield
         finally:
+            self._held[share] -= 1
+            self._all_held[share] -= 1
             places.release()
 
     def _remaining(self) -> int:
@@ -110,11 +122,12 @@ class Uses:
     limits: AgencyLimits = field(default_factory=AgencyLimits)
     clock: Callable[[], float] = time.monotonic
     _of: dict[str, Use] = field(default_factory=dict)
+    _all_held: Counter[Share] = field(default_factory=Counter)
 
     def of(self, agency_id: str) -> Use:
         use = self._of.get(agency_id)
         if use is None:
-            use = self._of[agency_id] = Use(self.limits, self.clock)
+            use = self._of[agency_id] = Use(self.limits, self.clock, self._all_held)
         return use
 
 

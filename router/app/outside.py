@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import asyncpg
 
 from adapters.carrier import Account
-from adapters.http import Http
+from adapters.http import Http, Limits
 from adapters.receivers import Receivers
 from adapters.registry import Declarations, Providers
 from adapters.twilio import Twilio
@@ -33,12 +34,15 @@ from router.store.sealed import key_context, registration_address_context
 from router.telemetry import metrics
 from router.vault import Vault
 
+_OPERATORS: Final = 20  # downloads, beside those of the agencies
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Everything that leads out of the process or stores what comes in.
 
-    `live_carrier` has connections for live calls only: transfers and time limits must not wait behind downloads.
+    `live_carrier` has connections for live calls only: transfers and time limits must not wait behind anything.
+    `listening_carrier` has those for recordings that people listen to, as slowly as they like: nothing else waits behind.
     """
 
     database: Database
@@ -47,11 +51,13 @@ class Outside:
     memory: RouteMemory
     http: Http
     slow_http: Http
+    listening_http: Http
     providers: Providers
     circuits: Circuits
     dispatcher: Dispatcher
     live_carrier: Twilio
     carrier: Twilio
+    listening_carrier: Twilio
     platform: Account | None
     receivers: Receivers
     feed: EventFeed
@@ -75,6 +81,7 @@ class Outside:
                 await self.recorder.aclose()
                 await self.http.aclose()
                 await self.slow_http.aclose()
+                await self.listening_http.aclose()
                 await self.receivers.aclose()
 
 
@@ -85,6 +92,7 @@ def make_outside(
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
     database, guard = make_database(settings.dsn, figures_seconds=settings.figures_timeout), Guard()
     http, slow_http = Http(observe=metrics.outgoing_finished), Http(observe=metrics.outgoing_finished)
+    listening_http = Http(Limits(per_host=settings.downloads + _OPERATORS), observe=metrics.outgoing_finished)
     providers = Providers(declarations, http, settings.providers)
     metrics.register_providers(providers)
     circuits = Circuits(tell_circuit)
@@ -97,6 +105,7 @@ def make_outside(
         memory=RouteMemory(),
         http=http,
         slow_http=slow_http,
+        listening_http=listening_http,
         providers=providers,
         circuits=circuits,
         dispatcher=Dispatcher(
@@ -109,6 +118,7 @@ def make_outside(
         ),
         live_carrier=Twilio(http, settings.twilio_url),
         carrier=Twilio(slow_http, settings.twilio_url),
+        listening_carrier=Twilio(listening_http, settings.twilio_url),
         platform=platform_account(settings),
         receivers=Receivers(private=settings.private_endpoints == "on"),
         feed=EventFeed(database, is_stopping),

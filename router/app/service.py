@@ -134,6 +134,7 @@ def make_service(
         fallback_keyring=fallback_keyring,
         addresses=Addresses(settings.base_url, settings.fallback_base_url, settings.public_url is not None),
         carrier=outside.carrier,
+        listening_carrier=outside.listening_carrier,
         platform=outside.platform,
         providers=outside.providers,
         dialling=Dialling(settings.allowed_prefixes),

@@ -154,6 +154,7 @@ def _limits_of(settings: Settings) -> AgencyLimits:
         requests=settings.agency_requests_at_once,
         streams=settings.agency_streams,
         downloads=settings.agency_downloads,
+        all_downloads=settings.downloads,
     )
 
 

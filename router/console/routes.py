@@ -13,6 +13,7 @@ from router.console import assistants, calls, clients, hooks, keys, numbers, set
 from router.console.confirming import Confirming
 from router.console.drawing import Drawing
 from router.console.gate import Gate
+from router.console.operators_activity import OperatorsActivity
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
 
@@ -35,6 +36,7 @@ def console_routes(services: ConsoleServices) -> list[BaseRoute]:
         Route("/console/sign-out", gate.open(door.sign_out), methods=["POST"]),
         Route("/console/agencies", gate.open(door.show_agencies), methods=["GET"]),
         Route("/console/agencies", gate.open(door.create_agency), methods=["POST"]),
+        Route("/console/activity", gate.open(OperatorsActivity(services, gate).show), methods=["GET"]),
         _static_route(),
         *(
             Route(f"/console/{{agency}}{page.path}", gate.admit(page), methods=[page.method])

@@ -1,13 +1,16 @@
 """Letters wait as ids; their text is written when they are sent, so that it is up to date.
 
-Agencies take turns, so that one with many letters, or whose recordings are slow to fetch, does not delay the others.
+Agencies take turns, so that one with many letters does not delay the others. A letter takes no place at the mail server
+while it is written: recordings that are slow to fetch delay their own agency's letters.
 A letter waits up to a week until its address confirms (router.mail.confirming), and while its agency has used up its
 mails of the hour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -33,7 +36,9 @@ from router.telemetry import emit
 
 SEND: Final = "mail.send"
 _POLICY: Final = RetryPolicy(first=timedelta(seconds=30), longest=timedelta(hours=4), attempts=12)  # a day and more
-_AT_ONCE: Final = 4  # agencies, each with one letter; servers count connections
+_AT_ONCE: Final = 8  # agencies, each with one letter that is being written or sent
+_SENT_AT_ONCE: Final = 4  # in each process; servers count connections
+_PLACE_SECONDS: Final = 20.0  # to wait for one of these places
 _LEASE: Final = timedelta(minutes=2)
 _LONGEST_WAIT: Final = timedelta(days=7)
 _LOOK_AGAIN: Final = timedelta(hours=6)  # at a held letter; a confirmation makes it due at once
@@ -76,6 +81,7 @@ class Letters:
         self._most_an_hour = most_an_hour
         self._clock = clock
         self._turns = Turns(database, clock)
+        self._places = asyncio.Semaphore(_SENT_AT_ONCE)
         self._to_anyone: set[str] = set()
         self._mailer = mailer
         self._writers: dict[str, Writer] = {}
@@ -146,7 +152,7 @@ class Letters:
         return True
 
     async def _send(self, agency_id: str, letter: WaitingLetter, now: datetime) -> None:
-        """Raises UnconfirmedError, _HourUsedUp, GiveUp, MailError, and what writers raise."""
+        """Raises UnconfirmedError, _HourUsedUp, GiveUp, MailError, TimeoutError, and what writers raise."""
         writer = self._writers.get(letter.kind)
         if writer is None:
             raise GiveUp("unknown_letter")
@@ -178,7 +184,8 @@ class Letters:
         if letter.kind not in self._to_anyone and not await is_confirmed(pool, agency_id, mail.to):
             raise UnconfirmedError
         try:
-            await mailer.send(mail)
+            async with self._place():
+                await mailer.send(mail)
         except MailError as error:
             if error.final or _POLICY.wait(letter.tried + 1) is None:
                 await note_delivery(pool, agency_id, mail.to, error.words)
@@ -187,6 +194,16 @@ class Letters:
             raise
         await note_delivery(pool, agency_id, mail.to, None)
         return True
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """At the mail server. Raises TimeoutError if others take too long there."""
+        async with asyncio.timeout(_PLACE_SECONDS):
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
 
 
 def _next_hour(now: datetime) -> datetime:

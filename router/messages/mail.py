@@ -5,6 +5,7 @@ The row says whether mail is due; a job, and a run every minute, post the letter
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from router.store.pool import COMMAND_SECONDS, Database
 VOICEMAIL: Final = "voicemail"  # the kind of letter
 _AT_A_TIME: Final = 100
 _MOST_BYTES: Final = 8 * 1024 * 1024  # many mail servers take ten in all, and base64 adds a third
+_AUDIO_SECONDS: Final = 15.0  # for the whole recording; longer ones are tried again, behind the others' mails
 _AUDIO_PATIENCE: Final = timedelta(hours=1)  # after that the mail goes without the recording
 
 _TEXT: Final = """\
@@ -95,7 +97,7 @@ class MessageMail:
     async def write(self, ids: Mapping[str, Any]) -> Mail | None:
         """None: the message is gone or was mailed already, or the client no longer wants mail.
 
-        Raises UnconfirmedError, and ProviderError while the recording may still become available.
+        Raises UnconfirmedError, and ProviderError or TimeoutError while the recording may still become available.
         """
         message = await find_message(self.database.settings, ids["voicemail_id"])
         if message is None or message.mail_state != "posted":
@@ -136,23 +138,23 @@ class MessageMail:
                 await note_within(connection, state_of(call), event, now, step=message.id, voicemail_id=message.id)
 
     async def _fetch_audio(self, message: Message) -> _Audio:
-        """Raises ProviderError while the recording may still become available."""
+        """Raises ProviderError, and TimeoutError, while the recording may still become available."""
         account = await self.accounts.open(message.agency_id, message.account_sid)
         if account is None:
             return _Audio("out_of_reach")
         data = bytearray()
+        parts = self.carrier.stream_recording(account, message.recording_sid, None, REQUEST_SECONDS)
         try:
-            async with aclosing(
-                self.carrier.stream_recording(account, message.recording_sid, None, REQUEST_SECONDS)
-            ) as parts:  # type: ignore[type-var]
+            async with asyncio.timeout(_AUDIO_SECONDS), aclosing(parts):  # type: ignore[type-var]
                 async for part in parts:
                     data += part.data
                     if max(len(data), part.content_length or 0) > _MOST_BYTES:
                         return _Audio("too_large")
-        except ProviderError as error:
+        except (ProviderError, TimeoutError) as error:
             if self.clock() - message.at < _AUDIO_PATIENCE:
                 raise  # it may not be ready yet
-            return _Audio("gone" if error.kind is ErrorKind.BAD_REQUEST else "out_of_reach")
+            is_gone = isinstance(error, ProviderError) and error.kind is ErrorKind.BAD_REQUEST
+            return _Audio("gone" if is_gone else "out_of_reach")
         return _Audio("attached", bytes(data))
 
 

@@ -86,6 +86,7 @@ class Services:
             fallback_keyring=self.fallback_keyring,
             addresses=Addresses(self.public_url, self.fallback_url),
             carrier=self.carrier,
+            listening_carrier=self.carrier,
             platform=self.platform_account,
             providers=self.voice,
             dialling=self.dispatcher.dialling,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from router.api.limits import AgencyLimits, Uses, count_once
 from router.api.open_answers import OpenAnswers
 from router.api.route import DownloadRoute, FiguresRoute, StreamRoute, resource
 from router.clock import utc_now
+from router.errors import CrowdedError
 from router.peers import Proxies
 from tests.router.api.client import Problem
 from tests.support.waiting import wait_until
@@ -203,6 +205,27 @@ async def test_figures_that_get_no_turn_are_refused(app, monkeypatch):
     await wait_until(lambda: sum(one.done() for one in asked) == 3)
     Gates.opened.set()
     assert Counter(answer.status_code for answer in await asyncio.gather(*asked)) == {200: 2, 429: 3}
+
+
+async def test_agencies_with_slow_listeners_leave_places_to_the_others():
+    uses = limits.Uses(limits.AgencyLimits(downloads=10, all_downloads=16))
+
+    async def listen(agency: str, held: AsyncExitStack) -> int:
+        """How many it gets."""
+        for count in range(20):
+            try:
+                await held.enter_async_context(uses.of(agency).place("downloads"))
+            except CrowdedError:
+                return count
+        return 20
+
+    async with AsyncExitStack() as held:
+        got = [await listen(f"agency_{number}", held) for number in range(4)]
+        assert got[0] == 8
+        assert all(got)
+        assert sum(got) < 16
+    async with AsyncExitStack() as held:
+        assert await listen("agency_0", held) == 8, "they are given back"
 
 
 @pytest.mark.parametrize("share", ["requests", "streams", "downloads", "figures"])

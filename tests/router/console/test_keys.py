@@ -243,7 +243,50 @@ async def test_an_address_for_webhooks_is_there_to_be_copied(browser: Browser, a
     assert page.tree.find("section", id="vapi").find_all("button", **{"data-copy": key["webhook_url"]})
 
 
+async def test_the_address_for_webhooks_is_made_new(browser: Browser, api: Api, agency: Agency, services: Services):
+    """By a form that needs no script."""
+    for kind, key in (("vapi", VAPI_KEY), ("retell", RETELL_KEY)):
+        await save(browser, kind, key=key)
+
+    async def addresses() -> dict[str, str]:
+        return {key["kind"]: key["webhook_url"] for key in (await api.get(f"{agency.path}/keys"))["items"]}
+
+    async def former_ones() -> int:
+        return await services.database.settings.fetchval("SELECT count(*) FROM former_webhook_tokens")
+
+    before = await addresses()
+    page = await browser.fill_in(await browser.open("keys"), "/keys/retell/webhook-token")
+    first = await addresses()
+    assert first["vapi"] == before["vapi"]
+    assert first["retell"] != before["retell"]
+    assert page.tree.find("section", id="retell").find_all("code")[-1].text == first["retell"]
+    assert "The webhook address is new" in page.tree.find("div", role="status").text
+    assert await former_ones() == 1, "it works for another hour"
+    await browser.fill_in(await browser.open("keys"), "/keys/retell/webhook-token", compromised="yes")
+    second = await addresses()
+    assert second["retell"] != first["retell"]
+    assert await former_ones() == 0
+    actions = [entry["action"] for entry in (await api.get(f"{agency.path}/audit"))["items"]]
+    assert actions.count("webhook_token.renewed") == 2
+
+
+async def test_a_visitor_who_may_only_read_sees_no_address_and_makes_none_new(
+    stranger: Browser, browser: Browser, api: Api, agency: Agency
+):
+    await save(browser, "vapi", key=VAPI_KEY)
+    [key] = (await api.get(f"{agency.path}/keys"))["items"]
+    reading = await api.post(f"{agency.path}/tokens", {"name": "Reader", "role": "read"})
+    await stranger.sign_in(reading["token"])
+    page = await stranger.open(f"/console/{agency.id}/keys")
+    assert key["webhook_url"] not in page.text
+    assert not [form for form in page.tree.find_all("form") if "webhook-token" in form.attributes.get("action", "")]
+    form_token = page.form("/sign-out").find("input", name="form_token").attributes["value"]
+    refused = await stranger.send(f"/console/{agency.id}/keys/vapi/webhook-token", {"form_token": form_token})
+    assert refused.status == 403
+    assert (await api.get(f"{agency.path}/keys"))["items"][0]["webhook_url"] == key["webhook_url"]
+
+
 async def test_a_kind_that_does_not_exist_is_not_found(browser: Browser):
     form_token = (await browser.open("keys")).form("/sign-out").find("input", name="form_token").attributes["value"]
-    for action in ("keys/nobody", "keys/nobody/delete", "keys/nobody/activate"):
+    for action in ("keys/nobody", "keys/nobody/delete", "keys/nobody/activate", "keys/nobody/webhook-token"):
         assert (await browser.send(action, {"form_token": form_token})).status == 404

@@ -120,6 +120,32 @@ async def test_without_a_mail_server_letters_are_dropped(database, database_dsn,
     assert server.connections == 0
 
 
+async def test_agencies_whose_recordings_hang_leave_places_to_the_others(database, database_dsn, server):
+    hanging = [f"agency_{number}" for number in range(3, 8)]
+    for agency_id in hanging:
+        await insert(database.settings, "agencies", id=agency_id, name=agency_id)
+    held, writing = asyncio.Event(), set()
+    letters = Letters(Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com"), database, 100)
+
+    async def write(ids):
+        writing.add(ids["agency_id"])
+        if ids["agency_id"] in hanging:
+            await held.wait()
+            return None
+        return Mail("greeting", "single@example.com", "Hello", "…")
+
+    letters.write("greeting", write)
+    runner = JobRunner(database_dsn)
+    letters.register(runner)
+    for agency_id in hanging:
+        await send(database, "greeting", "single", agency_id, agency_id=agency_id)
+    async with running(runner):
+        await wait_until(lambda: writing == set(hanging))
+        await send(database, "greeting", "single", "single", agency_id="agency_2")
+        await wait_until(lambda: server.mails)
+        held.set()
+
+
 async def test_an_agency_with_many_letters_lets_anothers_go_first(database, database_dsn, server, monkeypatch):
     """Each of the first agency's letters takes long to write: its recording is slow to fetch."""
     monkeypatch.setattr("router.jobs.turns._SECONDS", 0.0)

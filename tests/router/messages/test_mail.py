@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
+from adapters.carrier import RecordingPart
 from adapters.sandbox.world import ACCOUNT_SID
 from router.jobs import JobRunner, RetryPolicy
 from router.mail import Letters, Mailer, read_smtp_url
@@ -97,6 +99,25 @@ async def test_the_client_gets_the_recording_and_what_it_says(
     assert (await state(services), await told(services)) == ("delivered", ["voicemail.delivered"])
     assert captured_events.only("voicemail.delivered")["voicemail_id"] == "voicemail_1"
     assert OWNER not in captured_events.text()
+
+
+async def test_a_recording_that_never_ends_is_left_out_at_last(api, services, sandbox, clock, monkeypatch):
+    """Bytes of it come again and again, each in good time."""
+    monkeypatch.setattr("router.messages.mail._AUDIO_SECONDS", 0.05)
+
+    async def trickle(*_):
+        while True:
+            yield RecordingPart(b"x")
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(type(services.carrier), "stream_recording", trickle)
+    await leave_message(api, services, sandbox, at=clock(), mail_state="posted")
+    with pytest.raises(TimeoutError):
+        await services.areas.message_mail.write({"voicemail_id": "voicemail_1"})
+    clock.move(hours=2)
+    mail = await services.areas.message_mail.write({"voicemail_id": "voicemail_1"})
+    assert "could not be fetched" in mail.text
+    assert mail.attachments == ()
 
 
 async def test_a_message_that_has_its_transcript_waits_no_longer(
