@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from router.calls import judging
+from tests.support.circuits import let_circuits_forget
 from tests.support.databases import fresh_database
 from tests.support.world import World, open_world
 
@@ -39,3 +40,28 @@ async def shared_world(postgres_dsn: str, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("shared")
     async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+async def forgetful_world(
+    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[World, Callable[[], None]]]:
+    """One service for a whole file, and what makes its circuits forget all that they saw."""
+    with pytest.MonkeyPatch.context() as patch:
+        forget = let_circuits_forget(patch)
+        folder = tmp_path_factory.mktemp("forgetful")
+        async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
+            yield world, forget
+
+
+@pytest.fixture
+def clean_world(forgetful_world: tuple[World, Callable[[], None]]) -> World:
+    """A service for a whole file that shows nothing of the tests before but what is in its database.
+
+    Providers are well, were not asked yet, and have no open circuits.
+    """
+    world, forget = forgetful_world
+    forget()
+    world.sandbox.state.faults.clear()
+    world.sandbox.state.requests.clear()
+    return world

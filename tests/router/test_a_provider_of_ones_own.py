@@ -27,14 +27,15 @@ from adapters.twiml import read_twiml
 from router.cli.doctor import examine
 from tests.router.api.client import Api
 from tests.router.console.browsing import Browser
+from tests.support.databases import fresh_database
 from tests.support.local_http import local_client
-from tests.support.log_capture import CapturedEvents, captured_events
+from tests.support.log_capture import captured_events
 from tests.support.serving import serve_app
 from tests.support.world import ADMIN_TOKEN, Client, World, open_world
 
 __all__ = ["captured_events"]
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("captured_events")]
 
 KEY = "acme-key-5d0c1f7e2b9a"
 BOT = "bot-1"
@@ -110,16 +111,17 @@ class FarEnd(SandboxControl):
         return await super().leg(kind, address, parameters)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def acme() -> Stand:
     return Stand()
 
 
-@pytest.fixture
-async def world(database_dsn, tmp_path, acme: Stand, captured_events: CapturedEvents) -> AsyncIterator[World]:  # noqa: ARG001 - it watches the log
+@pytest.fixture(scope="module")
+async def world(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, acme: Stand) -> AsyncIterator[World]:
     async with (
+        fresh_database(postgres_dsn) as dsn,
         serve_app(acme.app()) as url,
-        open_world(database_dsn, tmp_path, providers=(*PROVIDERS, ACME), acme_url=url) as world,
+        open_world(dsn, tmp_path_factory.mktemp("acme"), providers=(*PROVIDERS, ACME), acme_url=url) as world,
     ):
         yield world
 

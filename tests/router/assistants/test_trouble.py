@@ -23,10 +23,10 @@ OTHER_KEY = {"vapi": "vapi-key-of-another-account-04", "retell": "key_of_another
 async def test_many_clients_are_synced_through_refusals_that_say_when_to_come_back(bench):
     bench.sandbox.state.requests = deque()  # all of them are looked at in the end
     agency = await bench.agency()
-    await bench.many_clients(agency, 100)
+    await bench.many_clients(agency, 30)
     await bench.save_key(agency, "vapi")
     refused_after = []
-    for done in range(1, 100, 25):
+    for done in (1, 11, 21):
 
         async def so_far(done: int = done) -> bool:
             return (await bench.progress(agency, "vapi"))["done"] >= done
@@ -39,7 +39,7 @@ async def test_many_clients_are_synced_through_refusals_that_say_when_to_come_ba
         refused, next_one, *_ = (asked.at for asked in bench.asked("vapi") if asked.at > at)
         assert (next_one - refused).total_seconds() >= 1
     made = [assistant["metadata"] for assistant in bench.assistants_at("vapi")]
-    assert len(made) == len({str(each) for each in made}) == 100
+    assert len(made) == len({str(each) for each in made}) == 30
 
 
 @pytest.mark.usefixtures("working")
@@ -60,22 +60,21 @@ async def test_a_paused_key_is_not_used(bench, clock):
     assert (await bench.wait(agency, "vapi"))["done"] == 2
 
 
-@pytest.mark.parametrize("provider", HOSTS)
-async def test_a_worker_that_is_killed_leaves_no_second_assistant(bench, clock, provider, external_worker):
+async def test_a_worker_that_is_killed_leaves_no_second_assistant(bench, clock, external_worker):
     agency = await bench.agency()
     client = await bench.client(agency)
-    await bench.save_key(agency, provider)
-    bench.fault(provider, "late", seconds=1)
+    await bench.save_key(agency, "retell")
+    bench.fault("retell", "late", seconds=1)
     worker = await external_worker()
-    await wait_until(lambda: bench.assistants_at(provider))
+    await wait_until(lambda: bench.assistants_at("retell"))
     worker.kill()
-    bench.fault(provider, None)
-    assert (await bench.row(agency, client, provider))["remote_id"] is None
+    bench.fault("retell", None)
+    assert (await bench.row(agency, client, "retell"))["remote_id"] is None
     clock.advance(130)
     async with bench.jobs():
-        await bench.wait(agency, provider)
-    assert len(bench.assistants_at(provider)) == 1
-    assert (await bench.row(agency, client, provider))["state"] == "synced"
+        await bench.wait(agency, "retell")
+    assert len(bench.assistants_at("retell")) == 1
+    assert (await bench.row(agency, client, "retell"))["state"] == "synced"
 
 
 @pytest.mark.usefixtures("working")
@@ -174,13 +173,13 @@ async def test_a_key_of_another_account_creates_assistants_there_and_the_former_
 @pytest.mark.usefixtures("working")
 async def test_a_key_that_is_replaced_during_a_sync_is_the_one_the_work_goes_on_with(bench):
     agency = await bench.agency()
-    await bench.many_clients(agency, 30)
+    await bench.many_clients(agency, 10)
     bench.fault("vapi", "late", seconds=1, times=1)
     await bench.save_key(agency, "vapi")
     await wait_until(lambda: bench.asked("vapi"))
     await bench.save_key(agency, "vapi", OTHER_KEY["vapi"])
     await bench.wait(agency, "vapi")
-    assert len(bench.assistants_at("vapi", OTHER_KEY["vapi"])) == 30
+    assert len(bench.assistants_at("vapi", OTHER_KEY["vapi"])) == 10
     assert len(bench.assistants_at("vapi")) <= 1
 
 

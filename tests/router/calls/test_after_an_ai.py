@@ -21,6 +21,11 @@ pytestmark = pytest.mark.anyio
 SIP = ("retell", "bland")
 
 
+@pytest.fixture
+def world(clean_world: World) -> World:
+    return clean_world
+
+
 async def call_reported(
     world: World, client: Client, script: Script | None = None, *, fault: bool = False, **rest
 ) -> Timeline:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import secrets
+from itertools import cycle
 
 import pytest
 
@@ -20,6 +22,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
 SOON = Script(caller="hangs-up-during-ai")
 HEADERS = {"vapi": "Bearer {}", "retell": "Bearer {}", "bland": "{}"}
 NEXT = {"vapi": "retell", "retell": "bland", "bland": "vapi"}
+
+
+@pytest.fixture
+def world(clean_world: World) -> World:
+    return clean_world
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -48,7 +55,7 @@ async def test_each_provider_of_a_ladder_gets_its_own_key_also_for_a_number_at_b
 async def test_a_changed_key_is_used_on_the_very_next_call(world: World, provider):
     client = await world.add_client(providers=[provider])
     await world.call(client, SOON)
-    old, client.keys[provider] = client.keys[provider], "a-key-that-was-just-saved"
+    old, client.keys[provider] = client.keys[provider], f"key-just-saved-{secrets.token_hex(12)}"
     getattr(world.sandbox.state, provider).orgs.rotate(old, client.keys[provider])
     await world.save_key(client.agency_id, provider, client.keys[provider])
     timeline = await world.call(client, SOON)
@@ -72,7 +79,7 @@ async def test_a_changed_key_is_used_by_a_call_that_is_on_already(world: World, 
     client = await world.add_client(providers=[first, provider])
     call = PostedCall(world, client)
     document = (await call.ring()).body.decode()
-    old, client.keys[provider] = client.keys[provider], "a-key-that-was-just-saved"
+    old, client.keys[provider] = client.keys[provider], f"key-just-saved-{secrets.token_hex(12)}"
     getattr(world.sandbox.state, provider).orgs.rotate(old, client.keys[provider])
     await world.save_key(client.agency_id, provider, client.keys[provider])
     assert (await call.go_on(document)).status == 200
@@ -116,6 +123,7 @@ async def damage(world: World, client: Client, provider: str, how: str) -> None:
     await world.db.execute(f"UPDATE keys SET sealed = $3 WHERE {where}", client.agency_id, provider, sealed)  # noqa: S608
 
 
+# What opens a key knows no provider: each damage is done to the key of one of them, and each provider has several.
 DAMAGES = (
     "nonce changed",
     "ciphertext changed",
@@ -129,8 +137,7 @@ DAMAGES = (
 )
 
 
-@pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(("how", "provider"), list(zip(DAMAGES, cycle(PROVIDERS), strict=False)))
 async def test_a_key_that_does_not_open_is_said_loudly_and_costs_no_call(
     world: World, captured_events: CapturedEvents, provider, how
 ):
@@ -157,9 +164,10 @@ async def test_keys_swapped_between_two_agencies_open_for_neither(
 ):
     ours, theirs = [await world.add_client(providers=[provider, NEXT[provider]]) for _ in range(2)]
     await world.db.execute(
-        "UPDATE keys k SET sealed = o.sealed FROM keys o "
-        "WHERE k.kind = $1 AND o.kind = $1 AND o.agency_id <> k.agency_id",
+        "UPDATE keys k SET sealed = o.sealed FROM keys o WHERE k.kind = $1 AND o.kind = $1 "
+        "AND k.agency_id = ANY ($2) AND o.agency_id = ANY ($2) AND o.agency_id <> k.agency_id",
         provider,
+        [ours.agency_id, theirs.agency_id],
     )
     for client in (ours, theirs):
         timeline = await world.call(client, SOON)

@@ -19,6 +19,11 @@ MANY = 20
 RINGS = {"mode": "ai", "on_failure": "ring_through"}
 
 
+@pytest.fixture
+def world(clean_world: World) -> World:
+    return clean_world
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_an_inbound_call_that_comes_in_twenty_times_at_once_is_handed_off_once(world: World, provider):
     client = await world.add_client(providers=[provider])
@@ -142,7 +147,8 @@ async def test_a_carrier_that_sends_everything_three_times_gets_one_call(world: 
     timeline = await world.call(client, Script(ai="fails"), quirks=quirks)
     assert (timeline.answered_by, timeline.failures) == ("voicemail", [])
     assert [world.asked_with(client, name) for name in (provider, other)] == [1, 1]
-    assert await world.db.fetchval("SELECT count(*) FROM voicemails") == 1
+    messages = "SELECT count(*) FROM voicemails WHERE agency_id = $1"
+    assert await world.db.fetchval(messages, client.agency_id) == 1
     events = [(event, who) for event, who, _ in await world.events(timeline)]
     for once in ("call.received", "voicemail.received", "call.ended"):
         assert [event for event, _ in events].count(once) == 1
@@ -154,7 +160,7 @@ async def leave_unanswered(world: World, call: PostedCall, step: str, seconds_ag
     client, then = call.client, world.clock() - timedelta(seconds=seconds_ago)
     await world.db.execute(
         "INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at) "
-        "VALUES ('call_of_the_dead', $1, $2, $3, $4, '+14155550123', $5, $6) ON CONFLICT DO NOTHING",
+        "VALUES ('call_of_the_dead_' || $2, $1, $2, $3, $4, '+14155550123', $5, $6) ON CONFLICT DO NOTHING",
         client.account_sid,
         call.call_sid,
         client.agency_id,

@@ -7,18 +7,16 @@ is tests/router/calls/test_life_of_a_call.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from adapters.sandbox.carrier import EACH_QUIRK, Quirks, Script
-from tests.support.circuits import let_circuits_forget
-from tests.support.databases import fresh_database
 from tests.support.provider_reports import reporting
 from tests.support.signed_requests import new_call_sid
-from tests.support.world import CALLER, PROVIDERS, World, open_world
+from tests.support.world import CALLER, PROVIDERS, World
 
 pytestmark = pytest.mark.anyio
 
@@ -184,25 +182,9 @@ CELLS = [
 ]
 
 
-@pytest.fixture(scope="module")
-async def quirky(
-    postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[World, Callable[[], None]]]:
-    """One service for all calls, and what makes its circuits forget those before."""
-    with pytest.MonkeyPatch.context() as patch:
-        pass_an_hour = let_circuits_forget(patch)
-        folder = tmp_path_factory.mktemp("quirks")
-        async with fresh_database(postgres_dsn) as dsn, open_world(dsn, folder) as world:
-            yield world, pass_an_hour
-
-
 @pytest.mark.parametrize(("scenario", "quirks"), CELLS)
-async def test_the_caller_ends_up_where_the_ladder_says(
-    quirky: tuple[World, Callable[[], None]], scenario: Scenario, quirks: Quirks
-):
-    world, pass_an_hour = quirky
-    pass_an_hour()
-    world.sandbox.state.faults.clear()
+async def test_the_caller_ends_up_where_the_ladder_says(clean_world: World, scenario: Scenario, quirks: Quirks):
+    world = clean_world
     client = await world.add_client(
         providers=scenario.providers, routing=dict(scenario.routing), **dict(scenario.settings)
     )
