@@ -11,9 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from retell import AsyncRetell
-from retell.lib.webhook_auth import symmetric
-from retell.types import CallRegisterPhoneCallParams
 
 from adapters.base import Target
 from adapters.facets import Delivery
@@ -23,6 +20,7 @@ from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.refusals import CALL, KEY
+from tests.contract.sdks import retell_sdk, retell_signing, retell_types
 from tests.support.adapters import retell_at
 from tests.support.provider_samples import sign_as_retell
 
@@ -34,13 +32,13 @@ REGISTERED = {"call_id": "call_1", "call_type": "phone_call", "agent_id": "agent
 async def both(
     script: Script,
     ours: Callable[[Provider[Any]], Awaitable[object]],
-    theirs: Callable[[AsyncRetell], Awaitable[object]],
+    theirs: Callable[[retell_sdk.AsyncRetell], Awaitable[object]],
 ) -> tuple[Asked, Asked]:
     http = Http()
     async with serving(script) as server:
         await ours(retell_at(http, server.url, "sip.retellai.com;transport=tcp"))
         await http.aclose()
-        async with AsyncRetell(api_key=CANARY, base_url=server.url, max_retries=0) as client:
+        async with retell_sdk.AsyncRetell(api_key=CANARY, base_url=server.url, max_retries=0) as client:
             await theirs(client)
     first, second = server.asked
     return first, second
@@ -52,7 +50,7 @@ def essence(asked: Asked) -> tuple[str, str, str, bytes]:
 
 @pytest.mark.parametrize("caller", ["+15550001111", None])
 async def test_a_registration_is_one_of_the_sdk(caller: str | None):
-    params: CallRegisterPhoneCallParams = {
+    params: retell_types.CallRegisterPhoneCallParams = {
         "agent_id": "agent_1",
         "agent_version": "latest_published",
         "direction": "inbound",
@@ -70,13 +68,13 @@ async def test_a_registration_is_one_of_the_sdk(caller: str | None):
     )
     assert essence(ours) == essence(theirs)
     assert ours.json == theirs.json
-    read = TypeAdapter(CallRegisterPhoneCallParams).validate_python(ours.json, strict=True)
+    read = TypeAdapter(retell_types.CallRegisterPhoneCallParams).validate_python(ours.json, strict=True)
     assert read == ours.json
 
 
 def test_the_other_tests_sign_as_the_sdk_does():
     body = '{"call_id": "call_1", "name": "Grüße"}'
-    assert sign_as_retell(body.encode(), CANARY, NOW) == symmetric["sign"](body, CANARY, NOW)
+    assert sign_as_retell(body.encode(), CANARY, NOW) == retell_signing.symmetric["sign"](body, CANARY, NOW)
 
 
 async def test_the_key_check_is_a_request_of_the_sdk():
@@ -108,8 +106,8 @@ NOW = 1_764_000_000_000
     other=st.booleans(),
 )
 def test_we_believe_the_webhooks_that_the_sdk_believes(body: str, key: str, age: int, change: str, other: bool):
-    signature = change + symmetric["sign"](body, key + "x" if other else key, NOW - age)
-    theirs = symmetric["verify"](body, key, signature, {"timestamp": NOW})
+    signature = change + retell_signing.symmetric["sign"](body, key + "x" if other else key, NOW - age)
+    theirs = retell_signing.symmetric["verify"](body, key, signature, {"timestamp": NOW})
     ours = retell_at(Http(), "", "").webhooks.verify(
         Delivery({"x-retell-signature": signature}, body.encode(), datetime.fromtimestamp(NOW / 1000, UTC)),
         [Secret(key)],

@@ -10,21 +10,6 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
-from retell import AsyncRetell
-from retell.types import (
-    AgentCreateParams,
-    AgentListParams,
-    AgentUpdateParams,
-    LlmCreateParams,
-    LlmUpdateParams,
-    PhoneNumberCreateParams,
-    PhoneNumberUpdateParams,
-)
-from retell.types.llm_create_params import (
-    GeneralToolCustomTool,
-    GeneralToolCustomToolParameters,
-    GeneralToolEndCallTool,
-)
 
 from adapters.facets import NumberOrder
 from adapters.http import Http
@@ -36,6 +21,7 @@ from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from crypto.secret import Secret
 from tests.adapters.retell.conftest import ACME, WEBHOOK, WIRING
+from tests.contract.sdks import retell_llm_params, retell_sdk, retell_types
 from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio
@@ -81,8 +67,8 @@ async def ours(box: RunningSandbox, org: RetellOrg) -> AsyncIterator[Provider[An
 
 
 @pytest.fixture
-async def theirs(box: RunningSandbox) -> AsyncIterator[AsyncRetell]:
-    async with AsyncRetell(
+async def theirs(box: RunningSandbox) -> AsyncIterator[retell_sdk.AsyncRetell]:
+    async with retell_sdk.AsyncRetell(
         api_key=KEY, base_url=f"{box.url}/retell", max_retries=0, _strict_response_validation=True
     ) as client:
         yield client
@@ -109,11 +95,11 @@ async def test_every_body_is_one_of_the_sdk(box: RunningSandbox, ours: Provider[
     first = await put(ours, replace(ACME, voice=EVERY_VOICE_SETTING))
     await put(ours, replace(ACME, greeting=None, voice={}, voicemail_detection=False, knowledge=()), first)
     for path, params in {
-        "/create-retell-llm": LlmCreateParams,
-        "/update-retell-llm": LlmUpdateParams,
-        "/create-agent": AgentCreateParams,
-        "/update-agent": AgentUpdateParams,
-        "/v2/list-agents": AgentListParams,
+        "/create-retell-llm": retell_types.LlmCreateParams,
+        "/update-retell-llm": retell_types.LlmUpdateParams,
+        "/create-agent": retell_types.AgentCreateParams,
+        "/update-agent": retell_types.AgentUpdateParams,
+        "/v2/list-agents": retell_types.AgentListParams,
     }.items():
         asked = [one for one in sent(box, path) if not one.path.startswith("/create-agent-version")]
         assert asked
@@ -124,22 +110,22 @@ async def test_every_body_is_one_of_the_sdk(box: RunningSandbox, ours: Provider[
 async def test_every_tool_is_one_of_the_sdk(box: RunningSandbox, ours: Provider[Any]):
     await put(ours)
     end, *others = sent(box, "/create-retell-llm")[0].json()["general_tools"]
-    judge(GeneralToolEndCallTool, end)
+    judge(retell_llm_params.GeneralToolEndCallTool, end)
     assert len(others) == 2
     for tool in others:
-        judge(GeneralToolCustomTool, tool)
-        assert set(tool["parameters"]) <= set(GeneralToolCustomToolParameters.__annotations__) | {
+        judge(retell_llm_params.GeneralToolCustomTool, tool)
+        assert set(tool["parameters"]) <= set(retell_llm_params.GeneralToolCustomToolParameters.__annotations__) | {
             "additionalProperties"
         }
 
 
 def test_we_know_the_languages_of_the_sdk():
-    one, _ = get_args(get_type_hints(AgentCreateParams)["language"])
+    one, _ = get_args(get_type_hints(retell_types.AgentCreateParams)["language"])
     assert set(LOCALES) == set(get_args(one))
 
 
 async def test_a_knowledge_base_is_sent_as_the_sdk_sends_it(
-    box: RunningSandbox, ours: Provider[Any], theirs: AsyncRetell
+    box: RunningSandbox, ours: Provider[Any], theirs: retell_sdk.AsyncRetell
 ):
     await put(ours)
     texts = [{"title": one.title, "text": one.text} for one in ACME.knowledge]
@@ -155,7 +141,7 @@ async def test_a_knowledge_base_is_sent_as_the_sdk_sends_it(
     assert json.loads(mine["knowledge_base_texts"][2]) == texts
 
 
-async def test_the_sdk_reads_back_what_stands_there(ours: Provider[Any], theirs: AsyncRetell):
+async def test_the_sdk_reads_back_what_stands_there(ours: Provider[Any], theirs: retell_sdk.AsyncRetell):
     copy = await put(ours, ACME, await put(ours))
     agent_id = str(copy.remote_id)
     agent: Any = await theirs.agent.retrieve(agent_id, version="latest_published")
@@ -174,7 +160,7 @@ async def test_the_sdk_reads_back_what_stands_there(ours: Provider[Any], theirs:
 
 
 async def test_we_ask_nothing_that_the_sdk_could_not_ask(
-    box: RunningSandbox, org: RetellOrg, ours: Provider[Any], theirs: AsyncRetell
+    box: RunningSandbox, org: RetellOrg, ours: Provider[Any], theirs: retell_sdk.AsyncRetell
 ):
     first = await put(ours)
     await ours.assistants.delete_copy(ours.open(Secret(KEY), LIMIT), await put(ours, ACME, first), [])
@@ -192,7 +178,7 @@ async def test_we_ask_nothing_that_the_sdk_could_not_ask(
     assert asked <= requests(box)
 
 
-async def ask_everything(theirs: AsyncRetell) -> None:
+async def ask_everything(theirs: retell_sdk.AsyncRetell) -> None:
     llm = await theirs.llm.create(start_speaker="agent")
     await theirs.llm.update(llm.llm_id, version=0, general_prompt="You answer.")
     agent: Any = await theirs.agent.create(
@@ -230,7 +216,7 @@ def requests(box: RunningSandbox) -> set[tuple[str, str, tuple[str, ...]]]:
 
 
 async def test_numbers_are_bought_and_assigned_as_the_sdk_would(
-    box: RunningSandbox, ours: Provider[Any], theirs: AsyncRetell
+    box: RunningSandbox, ours: Provider[Any], theirs: retell_sdk.AsyncRetell
 ):
     copy = await put(ours)
     number = await ours.shop.buy(
@@ -238,9 +224,9 @@ async def test_numbers_are_bought_and_assigned_as_the_sdk_would(
     )
     await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, None, WIRING, None)
     await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, copy, WIRING, "+14155550101")
-    judge(PhoneNumberCreateParams, sent(box, "/create-phone-number")[0].json())
+    judge(retell_types.PhoneNumberCreateParams, sent(box, "/create-phone-number")[0].json())
     for asked in sent(box, "/update-phone-number"):
-        judge(PhoneNumberUpdateParams, asked.json())
+        judge(retell_types.PhoneNumberUpdateParams, asked.json())
     read = await theirs.phone_number.retrieve(number.e164)
     agents = [(agent.agent_id, agent.agent_version, agent.weight) for agent in read.inbound_agents or []]
     assert agents == [(copy.remote_id, "latest_published", 1)]
@@ -248,7 +234,7 @@ async def test_numbers_are_bought_and_assigned_as_the_sdk_would(
     assert [item.phone_number for item in (await theirs.phone_number.list()).items] == [number.e164]
 
 
-async def test_lines_are_those_that_the_sdk_reads(org: RetellOrg, ours: Provider[Any], theirs: AsyncRetell):
+async def test_lines_are_those_that_the_sdk_reads(org: RetellOrg, ours: Provider[Any], theirs: retell_sdk.AsyncRetell):
     org.concurrency_used = 3
     lines, read = await ours.count_lines(ours.open(Secret(KEY), LIMIT)), await theirs.concurrency.retrieve()
     assert lines is not None

@@ -8,18 +8,20 @@ from datetime import date
 from typing import Any
 
 import pytest
-from retell import AsyncRetell, AuthenticationError
-from retell.types import AgentResponse, LlmResponse, PhoneCallResponse
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
-from vapi import AsyncVapi
-from vapi.core.api_error import ApiError
-from vapi.core.serialization import convert_and_respect_annotation_metadata
-from vapi.errors import ConflictError
-from vapi.types import Assistant, AssistantPinnedConflictResponseDto, Call, TwilioPhoneNumber
 
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.world import NUMBERS, DemoWorld, demo_world
+from tests.contract.sdks import (
+    retell_sdk,
+    retell_types,
+    vapi_api_error,
+    vapi_errors,
+    vapi_sdk,
+    vapi_serialization,
+    vapi_types,
+)
 from tests.support.local_http import local_client
 from tests.support.scripted_twilio import Detour
 
@@ -41,14 +43,14 @@ def world(box: RunningSandbox) -> DemoWorld:
 
 
 @pytest.fixture
-async def vapi(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncVapi]:
+async def vapi(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[vapi_sdk.AsyncVapi]:
     async with local_client() as http:
-        yield AsyncVapi(token=world.vapi.key, base_url=f"{box.url}/vapi", httpx_client=http)
+        yield vapi_sdk.AsyncVapi(token=world.vapi.key, base_url=f"{box.url}/vapi", httpx_client=http)
 
 
 @pytest.fixture
-async def retell(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[AsyncRetell]:
-    async with AsyncRetell(
+async def retell(box: RunningSandbox, world: DemoWorld) -> AsyncIterator[retell_sdk.AsyncRetell]:
+    async with retell_sdk.AsyncRetell(
         api_key=world.retell.key,
         base_url=f"{box.url}/retell",
         max_retries=0,
@@ -64,10 +66,12 @@ def twilio(box: RunningSandbox, world: DemoWorld) -> Client:
 
 def _renamed(record: dict[str, Any], model: type) -> Any:
     """Vapi's models want their own names for fields; its client lets what is missing pass, they do not."""
-    return convert_and_respect_annotation_metadata(object_=record, annotation=model, direction="read")
+    return vapi_serialization.convert_and_respect_annotation_metadata(
+        object_=record, annotation=model, direction="read"
+    )
 
 
-async def test_vapis_client_reads_assistants(vapi: AsyncVapi, world: DemoWorld) -> None:
+async def test_vapis_client_reads_assistants(vapi: vapi_sdk.AsyncVapi, world: DemoWorld) -> None:
     assert [assistant.id for assistant in await vapi.assistants.list(limit=1)] == [world.vapi.assistant_id]
     model = {"provider": "openai", "model": "gpt-4.1", "messages": [{"role": "system", "content": "You answer."}]}
     created = await vapi.assistants.create(name="Night desk", first_message="Good evening", model=model)  # type: ignore[arg-type]
@@ -75,23 +79,25 @@ async def test_vapis_client_reads_assistants(vapi: AsyncVapi, world: DemoWorld) 
     assert (read.name, read.first_message, read.org_id) == ("Night desk", "Good evening", created.org_id)
     assert (await vapi.assistants.update(created.id, name="Day desk")).name == "Day desk"
     await vapi.assistants.delete(created.id)
-    with pytest.raises(ApiError) as gone:
+    with pytest.raises(vapi_api_error.ApiError) as gone:
         await vapi.assistants.get(created.id)
     assert gone.value.status_code == 404
 
 
 async def test_vapis_models_take_our_records_strictly(box: RunningSandbox, world: DemoWorld) -> None:
     org = box.state.vapi.orgs.of(world.vapi.key)
-    assistant = Assistant.model_validate(_renamed(org.assistants[str(world.vapi.assistant_id)], Assistant))
-    number = TwilioPhoneNumber.model_validate(
-        _renamed(org.phone_numbers[str(world.vapi.registration)], TwilioPhoneNumber)
+    assistant = vapi_types.Assistant.model_validate(
+        _renamed(org.assistants[str(world.vapi.assistant_id)], vapi_types.Assistant)
+    )
+    number = vapi_types.TwilioPhoneNumber.model_validate(
+        _renamed(org.phone_numbers[str(world.vapi.registration)], vapi_types.TwilioPhoneNumber)
     )
     assert assistant.created_at.tzinfo is not None
     assert (number.number, number.status) == (NUMBERS[0], "active")
 
 
 async def test_vapis_client_reads_phone_numbers_and_gives_the_twilio_token_back(
-    vapi: AsyncVapi, box: RunningSandbox
+    vapi: vapi_sdk.AsyncVapi, box: RunningSandbox
 ) -> None:
     account = box.state.twilio.add_account()
     box.state.twilio.add_number(account, "+15005550155")
@@ -108,14 +114,14 @@ async def test_vapis_client_reads_phone_numbers_and_gives_the_twilio_token_back(
     assert len(await vapi.phone_numbers.list()) == 2
 
 
-async def test_vapis_client_reads_a_bypass_call(vapi: AsyncVapi, world: DemoWorld) -> None:
+async def test_vapis_client_reads_a_bypass_call(vapi: vapi_sdk.AsyncVapi, world: DemoWorld) -> None:
     created = await vapi.calls.create(
         assistant_id=world.vapi.assistant_id,
         phone_number_id=world.vapi.registration,
         customer={"number": "+15550001111"},  # type: ignore[arg-type]
         request_options={"additional_body_parameters": {"phoneCallProviderBypassEnabled": True}},
     )
-    call = Call.model_validate(created.model_dump())
+    call = vapi_types.Call.model_validate(created.model_dump())
     assert (call.type, call.status) == ("inboundPhoneCall", "queued")
     assert call.phoneCallProviderDetails["twiml"].startswith("<?xml")  # type: ignore[attr-defined]
     read = await vapi.calls.get(call.id)
@@ -124,24 +130,24 @@ async def test_vapis_client_reads_a_bypass_call(vapi: AsyncVapi, world: DemoWorl
 
 
 async def test_vapis_client_understands_that_an_assistant_is_pinned(
-    vapi: AsyncVapi, box: RunningSandbox, world: DemoWorld
+    vapi: vapi_sdk.AsyncVapi, box: RunningSandbox, world: DemoWorld
 ) -> None:
     box.state.vapi.orgs.of(world.vapi.key).pinned.add(str(world.vapi.assistant_id))
-    with pytest.raises(ConflictError) as kept:
+    with pytest.raises(vapi_errors.ConflictError) as kept:
         await vapi.assistants.delete(str(world.vapi.assistant_id))
-    assert AssistantPinnedConflictResponseDto.model_validate(kept.value.body).error == "assistant_pinned"
+    assert vapi_types.AssistantPinnedConflictResponseDto.model_validate(kept.value.body).error == "assistant_pinned"
 
 
 async def test_vapis_client_understands_a_refused_key(box: RunningSandbox) -> None:
     async with local_client() as http:
-        stranger = AsyncVapi(token="nobody", base_url=f"{box.url}/vapi", httpx_client=http)
-        with pytest.raises(ApiError) as refused:
+        stranger = vapi_sdk.AsyncVapi(token="nobody", base_url=f"{box.url}/vapi", httpx_client=http)
+        with pytest.raises(vapi_api_error.ApiError) as refused:
             await stranger.assistants.list()
     assert refused.value.status_code == 401
     assert refused.value.body["message"].startswith("Invalid Key.")
 
 
-async def test_retells_client_registers_and_stops_a_call(retell: AsyncRetell, world: DemoWorld) -> None:
+async def test_retells_client_registers_and_stops_a_call(retell: retell_sdk.AsyncRetell, world: DemoWorld) -> None:
     call = await retell.call.register_phone_call(
         agent_id=str(world.retell.assistant_id),
         agent_version="latest_published",
@@ -151,23 +157,23 @@ async def test_retells_client_registers_and_stops_a_call(retell: AsyncRetell, wo
         metadata={"call_id": "call_1"},
         retell_llm_dynamic_variables={"business": "Acme"},
     )
-    assert isinstance(call, PhoneCallResponse)
+    assert isinstance(call, retell_types.PhoneCallResponse)
     assert (call.call_status, call.agent_version, call.metadata) == ("registered", 0, {"call_id": "call_1"})
     await retell.call.stop(call.call_id)
 
 
-async def test_retells_client_reads_the_key_and_the_lines(retell: AsyncRetell) -> None:
+async def test_retells_client_reads_the_key_and_the_lines(retell: retell_sdk.AsyncRetell) -> None:
     assert (await retell.identity.retrieve()).org_name == "Demo agency"
     assert (await retell.concurrency.retrieve()).concurrency_limit == 10
 
 
-async def test_retells_client_makes_and_publishes_an_agent(retell: AsyncRetell) -> None:
+async def test_retells_client_makes_and_publishes_an_agent(retell: retell_sdk.AsyncRetell) -> None:
     llm = await retell.llm.create(start_speaker="agent", general_prompt="You answer.")
-    assert isinstance(llm, LlmResponse)
+    assert isinstance(llm, retell_types.LlmResponse)
     agent = await retell.agent.create(
         voice_id="11labs-Adrian", response_engine={"type": "retell-llm", "llm_id": llm.llm_id}, agent_name="Night desk"
     )
-    assert isinstance(agent, AgentResponse)
+    assert isinstance(agent, retell_types.AgentResponse)
     assert (await retell.agent.retrieve(agent.agent_id)).is_published is False
     await retell.agent.publish(agent.agent_id, version=agent.version)
     assert (await retell.agent.retrieve(agent.agent_id, version="latest_published")).agent_name == "Night desk"
@@ -179,8 +185,8 @@ async def test_retells_client_makes_and_publishes_an_agent(retell: AsyncRetell) 
 
 
 async def test_retells_client_understands_a_refused_key(box: RunningSandbox) -> None:
-    async with AsyncRetell(api_key="key_nobody", base_url=f"{box.url}/retell", max_retries=0) as stranger:
-        with pytest.raises(AuthenticationError):
+    async with retell_sdk.AsyncRetell(api_key="key_nobody", base_url=f"{box.url}/retell", max_retries=0) as stranger:
+        with pytest.raises(retell_sdk.AuthenticationError):
             await stranger.identity.retrieve()
 
 

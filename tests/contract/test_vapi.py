@@ -6,14 +6,6 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from vapi import AsyncVapi
-from vapi.types import (
-    AssistantOverrides,
-    CallEndedReason,
-    CreateCustomerDto,
-    ServerMessageEndOfCallReportEndedReason,
-    ServerMessageStatusUpdateEndedReason,
-)
 
 from adapters.base import ProviderError, Target
 from adapters.http import Http
@@ -21,6 +13,7 @@ from adapters.vapi.reasons import is_covered
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import CALL, KEY
+from tests.contract.sdks import vapi_sdk, vapi_types
 from tests.support.adapters import vapi_at
 from tests.support.local_http import local_client
 
@@ -50,9 +43,9 @@ async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(
     caller: str | None, withheld: bool, said: str | None
 ):
     customer = (
-        CreateCustomerDto(number=caller)
+        vapi_types.CreateCustomerDto(number=caller)
         if said is None
-        else CreateCustomerDto(number=said, number_e_164_check_enabled=False)
+        else vapi_types.CreateCustomerDto(number=said, number_e_164_check_enabled=False)
     )
     call = replace(CALL, caller=caller, withheld=withheld)
     variables = {"client_name": CALL.client_name, "caller_number": caller or ("withheld" if withheld else "")}
@@ -63,11 +56,11 @@ async def test_a_bypass_call_is_a_call_of_the_sdk_with_one_field_more(
         await vapi.calls.hand_off(vapi.open(KEY, 5), call, TARGET)
         await http.aclose()
         async with local_client() as client:
-            await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
+            await vapi_sdk.AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.create(
                 phone_number_id="7b6e-number",
                 assistant_id="0a1b-assistant",
                 customer=customer,
-                assistant_overrides=AssistantOverrides(variable_values=variables, metadata=metadata),
+                assistant_overrides=vapi_types.AssistantOverrides(variable_values=variables, metadata=metadata),
             )
     ours, theirs = server.asked
     assert essence(ours) == essence(theirs)
@@ -81,14 +74,18 @@ async def test_the_key_check_is_a_request_of_the_sdk():
         await vapi.calls.check_key(vapi.open(KEY, 5))
         await http.aclose()
         async with local_client() as client:
-            await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)
+            await vapi_sdk.AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).assistants.list(limit=1)
     ours, theirs = server.asked
     assert essence(ours) == essence(theirs)
 
 
 def test_every_reason_for_an_end_has_a_rule():
     """If this fails for a new SDK, decide whose failure the new reason is: adapters/vapi/reasons.py."""
-    lists = (CallEndedReason, ServerMessageEndOfCallReportEndedReason, ServerMessageStatusUpdateEndedReason)
+    lists = (
+        vapi_types.CallEndedReason,
+        vapi_types.ServerMessageEndOfCallReportEndedReason,
+        vapi_types.ServerMessageStatusUpdateEndedReason,
+    )
     reasons = {reason for union in lists for literal in get_args(union) for reason in get_args(literal)}
     assert len(reasons) > 500
     assert [reason for reason in sorted(reasons) if not is_covered(reason)] == []
@@ -102,7 +99,9 @@ async def test_ending_a_call_begins_with_a_request_of_the_sdk():
             await vapi.end_call(vapi.open(KEY, 5), "vapi-call-1")
         await http.aclose()
         async with local_client() as client:
-            read = await AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.get("vapi-call-1")
+            read = await vapi_sdk.AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client).calls.get(
+                "vapi-call-1"
+            )
     assert read.monitor is not None
     assert read.monitor.control_url == "https://evil.example/"
     ours, theirs = server.asked

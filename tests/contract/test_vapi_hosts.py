@@ -11,30 +11,6 @@ from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from vapi import AsyncVapi
-from vapi.phone_numbers import CreatePhoneNumbersRequest_Twilio
-from vapi.types import (
-    BackoffPlan,
-    CreateAssistantDtoModel_Openai,
-    CreateAssistantDtoTranscriber_Deepgram,
-    CreateAssistantDtoVoice_11Labs,
-    CreateAssistantDtoVoice_Azure,
-    CreateAssistantDtoVoice_Vapi,
-    CreateTwilioPhoneNumberDtoFallbackDestination_Number,
-    DeepgramTranscriberLanguage,
-    KnowledgeBase,
-    OpenAiFunction,
-    OpenAiFunctionParameters,
-    OpenAiMessage,
-    OpenAiModelModel,
-    OpenAiModelToolsItem_EndCall,
-    OpenAiModelToolsItem_Function,
-    OpenAiModelToolsItem_Query,
-    Server,
-    UpdateTwilioPhoneNumberDto,
-    UpdateTwilioPhoneNumberDtoFallbackDestination_Number,
-    VapiVoicemailDetectionPlan,
-)
 
 from adapters.http import Http
 from adapters.portable import Copy, Credentials, Registration
@@ -46,6 +22,7 @@ from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 from tests.adapters.loopback import Asked, Script, reply, serving
 from tests.adapters.vapi.examples import ACME, FUNCTION, KEY, LIMIT, PLAIN, WEBHOOK_SECRET, WIRING
+from tests.contract.sdks import vapi_phone_numbers, vapi_sdk, vapi_types
 from tests.support.adapters import vapi_at
 from tests.support.local_http import local_client
 
@@ -78,7 +55,7 @@ def answering() -> Script:
 
 
 async def both(
-    ours: Callable[[Provider[Any]], Awaitable[object]], theirs: Callable[[AsyncVapi], Awaitable[object]]
+    ours: Callable[[Provider[Any]], Awaitable[object]], theirs: Callable[[vapi_sdk.AsyncVapi], Awaitable[object]]
 ) -> tuple[Asked, Asked]:
     """The last request of each."""
     http = Http()
@@ -87,7 +64,7 @@ async def both(
         await http.aclose()
         mine = server.last
         async with local_client() as client:
-            await theirs(AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client))
+            await theirs(vapi_sdk.AsyncVapi(token=CANARY, base_url=server.url, httpx_client=client))
         assert server.last is not mine
         return mine, server.last
 
@@ -96,20 +73,22 @@ def address(asked: Asked) -> tuple[str, str, str]:
     return asked.method, asked.target, asked.headers["authorization"]
 
 
-def server(url: str, seconds: int, *, ours: bool = True, again: bool = False) -> Server:
+def server(url: str, seconds: int, *, ours: bool = True, again: bool = False) -> vapi_types.Server:
     settings: dict[str, Any] = {}
     if ours:
         settings["headers"] = {"x-vapi-secret": WEBHOOK_SECRET}
     if again:
-        plan = BackoffPlan.model_construct(type="exponential", maxRetries=5, baseDelaySeconds=2)
+        plan = vapi_types.BackoffPlan.model_construct(type="exponential", maxRetries=5, baseDelaySeconds=2)
         settings["backoff_plan"] = plan
-    return Server(url=url, timeout_seconds=seconds, **settings)
+    return vapi_types.Server(url=url, timeout_seconds=seconds, **settings)
 
 
-def function_tool(name: str, description: str, parameters: dict[str, Any], at: Server) -> OpenAiModelToolsItem_Function:
-    schema = OpenAiFunctionParameters.model_construct(**parameters)
-    return OpenAiModelToolsItem_Function(
-        function=OpenAiFunction(name=name, description=description, parameters=schema), server=at
+def function_tool(
+    name: str, description: str, parameters: dict[str, Any], at: vapi_types.Server
+) -> vapi_types.OpenAiModelToolsItem_Function:
+    schema = vapi_types.OpenAiFunctionParameters.model_construct(**parameters)
+    return vapi_types.OpenAiModelToolsItem_Function(
+        function=vapi_types.OpenAiFunction(name=name, description=description, parameters=schema), server=at
     )
 
 
@@ -119,12 +98,12 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
         "name": "Acme Plumbing",
         "first_message": "Acme Plumbing, how can I help?",
         "first_message_mode": "assistant-speaks-first",
-        "model": CreateAssistantDtoModel_Openai(
+        "model": vapi_types.CreateAssistantDtoModel_Openai(
             provider="openai",
             model="gpt-4.1",
-            messages=[OpenAiMessage(role="system", content=system)],
+            messages=[vapi_types.OpenAiMessage(role="system", content=system)],
             tools=[
-                OpenAiModelToolsItem_EndCall(),
+                vapi_types.OpenAiModelToolsItem_EndCall(),
                 function_tool(
                     FUNCTION.name,
                     FUNCTION.description,
@@ -132,9 +111,9 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
                     server(FUNCTION.url, 20, ours=False),
                 ),
                 function_tool(**transfer, at=server(WIRING.transfer_url, 10)),
-                OpenAiModelToolsItem_Query(
+                vapi_types.OpenAiModelToolsItem_Query(
                     knowledge_bases=[
-                        KnowledgeBase(
+                        vapi_types.KnowledgeBase(
                             name="knowledge",
                             description="What the business says of itself: Prices",
                             provider="google",
@@ -144,9 +123,11 @@ def whole(system: str, transfer: dict[str, Any]) -> dict[str, Any]:
                 ),
             ],
         ),
-        "voice": CreateAssistantDtoVoice_11Labs(voice_id="burt", speed=1.1),
-        "transcriber": CreateAssistantDtoTranscriber_Deepgram(provider="deepgram", model="nova-3", language="multi"),
-        "voicemail_detection": VapiVoicemailDetectionPlan(provider="vapi"),
+        "voice": vapi_types.CreateAssistantDtoVoice_11Labs(voice_id="burt", speed=1.1),
+        "transcriber": vapi_types.CreateAssistantDtoTranscriber_Deepgram(
+            provider="deepgram", model="nova-3", language="multi"
+        ),
+        "voicemail_detection": vapi_types.VapiVoicemailDetectionPlan(provider="vapi"),
         "max_duration_seconds": 900,
         "server": server(WIRING.webhook_url, 10, again=True),
         "server_messages": ["status-update", "end-of-call-report", "tool-calls"],
@@ -161,7 +142,7 @@ async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
     async def ours(vapi: Provider[Any]) -> None:
         await vapi.assistants.put_copy(vapi.open(KEY, LIMIT), ACME, WIRING, copy, ())
 
-    async def theirs(vapi: AsyncVapi) -> None:
+    async def theirs(vapi: vapi_sdk.AsyncVapi) -> None:
         fields = whole(prose["system"], prose["transfer"])
         await (vapi.assistants.create(**fields) if copy is None else vapi.assistants.update("0a1b2c3d", **fields))
 
@@ -174,7 +155,7 @@ async def test_an_assistant_is_one_of_the_sdk(copy: Copy | None):
         prose["system"] = model["messages"][0]["content"]
         prose["transfer"] = model["tools"][2]["function"]
         async with local_client() as client:
-            await theirs(AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client))
+            await theirs(vapi_sdk.AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client))
     assert address(mine) == address(listening.last)
     assert mine.json == listening.last.json
 
@@ -185,14 +166,16 @@ async def test_a_plain_assistant_is_one_of_the_sdk():
         lambda vapi: vapi.assistants.create(
             name="Acme Plumbing",
             first_message_mode="assistant-speaks-first-with-model-generated-message",
-            model=CreateAssistantDtoModel_Openai(
+            model=vapi_types.CreateAssistantDtoModel_Openai(
                 provider="openai",
                 model="gpt-4.1",
-                messages=[OpenAiMessage(role="system", content=PLAIN.prompt)],
-                tools=[OpenAiModelToolsItem_EndCall()],
+                messages=[vapi_types.OpenAiMessage(role="system", content=PLAIN.prompt)],
+                tools=[vapi_types.OpenAiModelToolsItem_EndCall()],
             ),
-            voice=CreateAssistantDtoVoice_Vapi(provider="vapi", voice_id="Elliot"),
-            transcriber=CreateAssistantDtoTranscriber_Deepgram(provider="deepgram", model="nova-3", language="en-US"),
+            voice=vapi_types.CreateAssistantDtoVoice_Vapi(provider="vapi", voice_id="Elliot"),
+            transcriber=vapi_types.CreateAssistantDtoTranscriber_Deepgram(
+                provider="deepgram", model="nova-3", language="en-US"
+            ),
             voicemail_detection="off",
             max_duration_seconds=3600,
             server=server(WIRING.webhook_url, 10, again=True),
@@ -214,7 +197,7 @@ async def test_a_file_is_uploaded_as_the_sdk_does():
         mine = next(asked for asked in listening.asked if asked.method == "POST")
         [part] = read_body(mine.headers["content-type"], mine.body)
         async with local_client() as client:
-            sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
+            sdk = vapi_sdk.AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
             await sdk.files.create(file=(part["filename"], text, "text/plain"))
         theirs = listening.last
     assert address(mine) == address(theirs)
@@ -228,7 +211,7 @@ async def test_a_number_is_imported_as_the_sdk_does():
             vapi.open(KEY, LIMIT), "+15005550155", CREDENTIALS, Copy("0a1b2c3d"), "+14155550123"
         ),
         lambda vapi: vapi.phone_numbers.create(
-            request=CreatePhoneNumbersRequest_Twilio(
+            request=vapi_phone_numbers.CreatePhoneNumbersRequest_Twilio(
                 number="+15005550155",
                 name="callrouter +15005550155",
                 sms_enabled=False,
@@ -236,7 +219,7 @@ async def test_a_number_is_imported_as_the_sdk_does():
                 twilio_api_key="SK" + "34" * 16,
                 twilio_api_secret="a-secret",
                 assistant_id="0a1b2c3d",
-                fallback_destination=CreateTwilioPhoneNumberDtoFallbackDestination_Number(
+                fallback_destination=vapi_types.CreateTwilioPhoneNumberDtoFallbackDestination_Number(
                     type="number", number="+14155550123"
                 ),
             )
@@ -253,9 +236,9 @@ async def test_a_number_is_assigned_as_the_sdk_does():
         ),
         lambda vapi: vapi.phone_numbers.update(
             "0a1b2c3d",
-            request=UpdateTwilioPhoneNumberDto(
+            request=vapi_types.UpdateTwilioPhoneNumberDto(
                 assistant_id="0f9e8d7c",
-                fallback_destination=UpdateTwilioPhoneNumberDtoFallbackDestination_Number(
+                fallback_destination=vapi_types.UpdateTwilioPhoneNumberDtoFallbackDestination_Number(
                     type="number", number="+14155550123"
                 ),
             ),
@@ -266,7 +249,7 @@ async def test_a_number_is_assigned_as_the_sdk_does():
 
 
 async def test_things_are_read_and_deleted_as_the_sdk_does():
-    async def delete_all(vapi: AsyncVapi) -> None:
+    async def delete_all(vapi: vapi_sdk.AsyncVapi) -> None:
         await vapi.assistants.delete("0a1b2c3d")
         await vapi.files.delete("0f9e8d7c")
 
@@ -307,7 +290,7 @@ async def test_the_next_page_is_asked_for_as_the_sdk_does():
         await http.aclose()
         mine = listening.last
         async with local_client() as client:
-            sdk = AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
+            sdk = vapi_sdk.AsyncVapi(token=CANARY, base_url=listening.url, httpx_client=client)
             await sdk.assistants.list(limit=100, created_at_lt=datetime.fromisoformat("2026-11-23T12:00:00.124Z"))
         theirs = listening.last
     queries = [parse_qs(urlsplit(asked.target).query) for asked in (mine, theirs)]
@@ -321,9 +304,12 @@ def literals(union: Any) -> set[str]:
 
 
 def test_what_we_choose_is_what_vapis_schema_lists():
-    assert {*SINGLE, "multi"} <= literals(DeepgramTranscriberLanguage)
-    assert "gpt-4.1" in literals(OpenAiModelModel)
-    assert CreateAssistantDtoVoice_Azure(provider="azure", voice_id="multilingual-auto").voice_id == "multilingual-auto"
+    assert {*SINGLE, "multi"} <= literals(vapi_types.DeepgramTranscriberLanguage)
+    assert "gpt-4.1" in literals(vapi_types.OpenAiModelModel)
+    assert (
+        vapi_types.CreateAssistantDtoVoice_Azure(provider="azure", voice_id="multilingual-auto").voice_id
+        == "multilingual-auto"
+    )
 
 
 @pytest.fixture
@@ -341,12 +327,12 @@ async def host(box: RunningSandbox) -> AsyncIterator[Provider[Any]]:
 
 
 @pytest.fixture
-async def sdk(box: RunningSandbox) -> AsyncIterator[AsyncVapi]:
+async def sdk(box: RunningSandbox) -> AsyncIterator[vapi_sdk.AsyncVapi]:
     async with local_client() as client:
-        yield AsyncVapi(token=CANARY, base_url=f"{box.url}/vapi", httpx_client=client)
+        yield vapi_sdk.AsyncVapi(token=CANARY, base_url=f"{box.url}/vapi", httpx_client=client)
 
 
-async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Provider[Any], sdk: AsyncVapi):
+async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Provider[Any], sdk: vapi_sdk.AsyncVapi):
     copy = await host.assistants.put_copy(host.open(KEY, LIMIT), ACME, WIRING, None, ())
 
     [listed] = await sdk.assistants.list()
@@ -374,7 +360,9 @@ async def test_the_sdk_reads_back_the_assistant_that_we_made(host: Provider[Any]
     assert await sdk.assistants.list() == []
 
 
-async def test_the_sdk_reads_back_the_number_that_we_imported(host: Provider[Any], sdk: AsyncVapi, box: RunningSandbox):
+async def test_the_sdk_reads_back_the_number_that_we_imported(
+    host: Provider[Any], sdk: vapi_sdk.AsyncVapi, box: RunningSandbox
+):
     account = box.state.twilio.add_account()
     box.state.twilio.add_number(account, "+15005550155")
     credentials = Credentials(account.sid, Secret(account.auth_token))
