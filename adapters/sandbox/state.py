@@ -11,11 +11,13 @@ from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Clock, StandIn, utc_now
 from adapters.sandbox.bland import calls as bland_calls
 from adapters.sandbox.bland.api import Bland
+from adapters.sandbox.carrier.document import parse_document
 from adapters.sandbox.faults import Faults
 from adapters.sandbox.legs import LegKind, LegVerdict, parse_sip
 from adapters.sandbox.retell import calls as retell_calls
 from adapters.sandbox.retell.api import Retell
 from adapters.sandbox.twilio.api import Twilio
+from adapters.sandbox.twilio.records import Account, Call
 from adapters.sandbox.vapi import calls as vapi_calls
 from adapters.sandbox.vapi.api import Vapi
 
@@ -39,6 +41,7 @@ class Sandbox:
             **dict.fromkeys(bland_calls.SIP_HOSTS, self.bland.calls.answer_sip),
         }
         self.clock = clock
+        self.twilio.tell_of_calls(self._connect)
 
     @property
     def apis(self) -> tuple[StandIn, ...]:
@@ -73,6 +76,20 @@ class Sandbox:
         if (answer := self._sip_edges.get(sip.host)) is None:
             return legs.rejected(None, legs.NOT_FOUND, f"no provider in the sandbox has the host {sip.host}")
         return answer(sip)
+
+    def _connect(self, _: Account, call: Call) -> None:
+        """A call that an account placed: to a provider, or to a number of the account, whose calling side a document may
+        redirect to a provider. Somebody answers such a number.
+        """
+        redirects = parse_document((call.document or "<Response/>").encode()).all("Redirect")
+        if redirects:
+            verdict = self.answer_leg("redirect", redirects[0].text.partition("#")[0], {"To": call.to})
+        else:
+            verdict = self.answer_leg("number" if call.to.startswith("+") else "sip", call.to)
+        if verdict.result == "answered":
+            call.stands("in-progress", 0, 0)
+        else:
+            call.stands("completed" if redirects else "failed", 1, 1 if redirects else None)
 
     def _answer_redirect(self, url: str, to: str) -> LegVerdict:
         if urlsplit(url).hostname != bland_calls.REDIRECT_HOST:

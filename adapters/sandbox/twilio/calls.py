@@ -1,7 +1,8 @@
 """Calls of the simulated carrier as the API shows them, and the updates that live ones are sent.
 
-What an update does is the carrier's business: it takes them as it tells how the call stands.
-Source: Twilio docs, Call resource; error 21220 (invalid call state).
+What an update does is the carrier's business: it takes them as it tells how the call stands. A call that is placed here has
+no line: whether it is answered is settled at once.
+Source: Twilio docs, Call resource (To may be a SIP address); error 21220 (invalid call state).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from adapters.phone import is_e164
 from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
+from adapters.sandbox.carrier.addresses import sip_uri_fault
 from adapters.sandbox.twilio.paging import is_within, page_of
 from adapters.sandbox.twilio.records import ROOT, Account, Call
 from adapters.sandbox.twilio.register import TwilioPart, not_found
@@ -42,18 +44,21 @@ class Calls(TwilioPart):
     def _place(self, account: Account, asked: Asked) -> Json:
         """Calls `Register.when_placed`, which decides what becomes of the call."""
         form = asked.form()
-        for name in ("From", "To"):
-            if not is_e164(form.get(name)):
-                raise Refusal(400, f"{name} is not a phone number", _INVALID_NUMBER)
+        to = form.get("To", "")
+        if not is_e164(form.get("From")):
+            raise Refusal(400, "From is not a phone number", _INVALID_NUMBER)
+        if not is_e164(to) and sip_uri_fault(to):
+            raise Refusal(400, "To is neither a phone number nor a SIP address", _INVALID_NUMBER)
         if account.number_called(form["From"]) is None:
             raise Refusal(400, f"{form['From']} is not a number of this account", _NOT_OURS)
         if not form.keys() & {"Url", "Twiml"}:
             raise Refusal(400, "Url or Twiml is missing", _INVALID)
         _check_update(form)
-        call = Call(new_id("CA"), form["From"], form["To"], self._clock())
+        call = Call(new_id("CA"), form["From"], to, self._clock(), "queued", document=form.get("Twiml", ""))
+        account.calls[call.sid] = call
         if self._register.when_placed is not None:
             self._register.when_placed(account, call)
-        return _describe(account.sid, call) | {"direction": "outbound-api"}
+        return _describe(account.sid, call)
 
     @endpoint("GET", "/{id}.json")
     def _show(self, account: Account, asked: Asked) -> Json:
@@ -66,6 +71,8 @@ class Calls(TwilioPart):
         if not call.is_live or (form.keys() & {"Url", "Twiml"} and call.status != "in-progress"):
             raise Refusal(400, "Call is not in-progress. Cannot redirect.", _NOT_IN_PROGRESS)
         call.updates.append(form)
+        if call.document is not None and form.get("Status") == "completed":
+            call.stands("completed", 0, 0)
         return _describe(account.sid, call)
 
 
@@ -97,7 +104,7 @@ def _describe(account_sid: str, call: Call) -> Json:
         "to_formatted": call.to,
         "phone_number_sid": None,
         "status": call.status,
-        "direction": "inbound",
+        "direction": "inbound" if call.document is None else "outbound-api",
         "start_time": began,
         "end_time": None if ended is None else format_datetime(ended),
         "duration": str(call.talked) if call.status == "completed" and call.talked is not None else None,

@@ -22,7 +22,9 @@ class Recording:
 
 @dataclass(slots=True)
 class Call:
-    """An inbound call that the simulated carrier has on the line, or had. `updates` are all that it was sent."""
+    """A call that the simulated carrier has on the line, or had. `updates` are all that it was sent. One that was placed
+    over the API has the `document` of the calling side.
+    """
 
     sid: str
     caller: str
@@ -33,6 +35,7 @@ class Call:
     ended_at: datetime | None = None
     talked: int | None = None  # seconds from the answer to the end
     updates: list[dict[str, str]] = field(default_factory=list)
+    document: str | None = None
     taken: int = 0  # so many of the updates have reached the carrier
 
     @property

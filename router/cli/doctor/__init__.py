@@ -130,7 +130,7 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
         present = next((one.address for one in await list_addresses(connection) if one.present), None)
         carrier, platform = Twilio(http, settings.twilio_url), platform_account(settings)
         providers, vault = Providers(declarations, http, settings.providers), Vault(keyring)
-        live = LiveCheck(connection, carrier, providers, Accounts(connection, vault, platform).open)
+        live = LiveCheck(connection, carrier, providers, Accounts(connection, vault, platform).open, vault)
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
             *await look_at_records(connection, keyring, settings.data_dir, declarations),

@@ -1,33 +1,32 @@
 """`callrouter doctor --live-call`: one real call per provider, to test what no documentation says.
 
 Each call goes from one of the account's numbers to a client's number, listens for a while and hangs up. It changes no
-settings: for each provider, and each of the ways in which calls reach it, it uses a client whose calls go there now. It costs what such a call costs.
+settings: for each provider, and each of the ways in which calls reach it, it uses a client whose calls go there now. A way
+without such a client is tried by a call to the provider itself, see `ways`. It costs what such calls cost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from adapters.base import ProviderError
-from adapters.carrier import Account, Carrier
+from adapters.carrier import Carrier
 from adapters.provider import Provider
 from router.cli.doctor.findings import Finding, fine, hint, problem
+from router.cli.doctor.ways import LISTEN, LONGEST_SECONDS, REQUEST_SECONDS, OpenAccount, Ways
 from router.routing.ladder import current_mode, order_providers
 from router.routing.route import Route, why_unready
 from router.store.calls.calls import find_route
 from router.store.pool import Connection
+from router.vault import Vault
 
-_REQUEST_SECONDS: Final = 10.0
-_LISTEN_SECONDS: Final = 20
-_LONGEST_SECONDS: Final = 60
 _PATIENCE_SECONDS: Final = 120.0  # from placing a call until its records must be complete
 _POLL_SECONDS: Final = 1.0
-_TWIML: Final = f'<Response><Pause length="{_LISTEN_SECONDS}"/><Hangup/></Response>'
 
 _NUMBERS: Final = """
 SELECT n.account_sid, n.e164,
@@ -51,8 +50,6 @@ _EVENTS: Final = "SELECT event, step, provider, reason, at FROM call_events WHER
 
 _STEPS: Final = "SELECT step FROM call_steps WHERE call_id = $1"
 
-OpenAccount = Callable[[str, str], Awaitable[Account | None]]
-
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -64,25 +61,34 @@ class _Way:
 
 @dataclass(frozen=True, slots=True)
 class LiveCheck:
-    """Places the calls. `open_account` opens an agency's carrier account by agency id and SID."""
+    """Places the calls."""
 
     connection: Connection
     carrier: Carrier
     providers: Mapping[str, Provider[Any]]
     open_account: OpenAccount
+    vault: Vault
     patience: float = _PATIENCE_SECONDS
 
     async def look(self) -> list[Finding]:
-        chosen = await self._choose()
+        routes = await self._list_routes()
+        chosen: dict[_Way, tuple[Route, str]] = {}
+        for route, caller, provider in routes:
+            if provider is not None:
+                chosen.setdefault(self._way(route, provider), (route, caller))
         findings: list[Finding] = []
         for way in self._ways():
             subject = f"live call to {way.provider}" + (f" by {way.mode}" if way.mode else "")
-            if way not in chosen:
+            if way in chosen:
+                findings += await self._place(subject, way, *chosen[way])
+            elif way.mode is not None:
+                ways = Ways(self.connection, self.carrier, self.vault, self.open_account)
+                # By redirect the client's number rings, so an AI has to answer it, and not the owner.
+                usable = [(route, caller) for route, caller, first in routes if first or way.mode != "redirect"]
+                findings.append(await ways.look(subject, self.providers[way.provider], way.mode, usable, self.patience))
+            else:
                 mend = "set up a client whose calls go there: `callrouter explain` shows what is missing"
                 findings.append(hint(subject, "no client's calls go there now, so none was placed", mend))
-                continue
-            route, caller = chosen[way]
-            findings += await self._place(subject, way, route, caller)
         return findings
 
     def _ways(self) -> list[_Way]:
@@ -93,15 +99,14 @@ class LiveCheck:
             for mode in ([mode for mode, _ in form.modes] if form and form.modes else [None])
         ]
 
-    async def _choose(self) -> dict[_Way, tuple[Route, str]]:
-        """For each way, a number whose calls go there first, and a number to call from."""
-        chosen: dict[_Way, tuple[Route, str]] = {}
+    async def _list_routes(self) -> list[tuple[Route, str, str | None]]:
+        """Numbers, each with one to call it from, and the provider where its calls go first."""
+        routes: list[tuple[Route, str, str | None]] = []
         for row in await self.connection.fetch(_NUMBERS):
             route = await find_route(self.connection, row["account_sid"], row["e164"])
-            provider = None if route is None else self._first_provider(route)
-            if route is not None and provider is not None and row["caller"] is not None:
-                chosen.setdefault(self._way(route, provider), (route, row["caller"]))
-        return chosen
+            if route is not None and row["caller"] is not None:
+                routes.append((route, row["caller"], self._first_provider(route)))
+        return routes
 
     def _way(self, route: Route, provider: str) -> _Way:
         form = self.providers[provider].registration_form
@@ -120,7 +125,7 @@ class LiveCheck:
         since = await self.connection.fetchval("SELECT now() - interval '1 second'")
         try:
             await self.carrier.place_call(
-                account, caller, route.number, _TWIML, seconds=_LONGEST_SECONDS, limit=_REQUEST_SECONDS
+                account, caller, route.number, LISTEN, seconds=LONGEST_SECONDS, limit=REQUEST_SECONDS
             )
         except ProviderError as error:
             said = f" ({error.said})" if error.said else ""

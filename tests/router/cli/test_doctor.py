@@ -271,6 +271,79 @@ async def test_a_live_call_reports_what_happened(world, doctor):
         assert "none was placed" in said[f"live call to {other}", "hint"]
 
 
+class OtherWays:
+    """A client whose calls go to Vapi first, at Bland as well; what the doctor says of one of Bland's modes."""
+
+    def __init__(self, world, doctor, monkeypatch):
+        self.world, self.doctor = world, doctor
+        monkeypatch.setattr(live.LiveCheck.__init__, "__defaults__", (0.4,))
+
+    async def set_up(self, mode):
+        self.client = await self.world.add_client(providers=["vapi", "bland"], bland_mode=mode)
+        await self.world.add_client(providers=())
+        bland = self.world.sandbox.state.bland
+        self.org = bland.orgs.of(self.client.keys["bland"])
+        # Twilio's network has no line to the service here: a call to a client's number is not answered by it.
+        await self.world.db.execute("UPDATE numbers SET state = 'pending' WHERE e164 <> $1", self.client.number)
+
+    async def said(self, mode):
+        result = await self.doctor.run("--json", "--live-call")
+        findings = json.loads(result.stdout)["findings"]
+        self.output = result.output
+        return next(
+            (one["level"], one["message"]) for one in findings if one["subject"] == f"live call to bland by {mode}"
+        )
+
+
+@pytest.fixture
+def other_ways(world, doctor, monkeypatch):
+    return OtherWays(world, doctor, monkeypatch)
+
+
+@pytest.mark.parametrize("mode", ["redirect", "sip", "number"])
+async def test_a_way_that_no_calls_take_is_tried_without_changing_anything(world, other_ways, mode):
+    await other_ways.set_up(mode)
+    rows = "SELECT r::text FROM registrations r UNION ALL SELECT n::text FROM numbers n"
+    before = await world.db.fetch(rows)
+    level, message = await other_ways.said(mode)
+    assert (level, "Bland takes calls to" in message) == ("fine", True), message
+    assert await world.db.fetch(rows) == before
+    asked = world.sandbox.state.requests_to("bland")
+    assert not [each for each in asked if each.method != "GET" and each.path != "/v1/inbound/session"]
+    assert not [key for key in other_ways.org.accounts if key in other_ways.output]
+
+
+@pytest.mark.parametrize(
+    ("mode", "trouble", "level", "said"),
+    [
+        ("sip", "not attached", "hint", "it has none of the numbers attached to a SIP trunk"),
+        ("sip", "not enabled", "hint", "it has none of the numbers attached to a SIP trunk"),
+        ("redirect", "account deleted", "problem", "it ended at once"),
+        ("redirect", "no address", "hint", "no number has an address that an import wrote"),
+        ("number", "no credit", "problem", "Bland takes no call this way"),
+        ("redirect", "key rejected", "problem", "Bland takes no call this way"),
+    ],
+)
+async def test_a_way_that_does_not_work_is_told_with_the_reason(world, other_ways, mode, trouble, level, said):
+    await other_ways.set_up(mode)
+    org = other_ways.org
+    match trouble:
+        case "not attached":
+            org.attached.clear()
+        case "not enabled":
+            org.sip_enabled = False
+        case "account deleted":
+            org.accounts.clear()
+        case "no address":
+            await world.db.execute("UPDATE registrations SET sealed_address = NULL")
+        case "no credit":
+            world.sandbox.state.faults.set("bland", {"fault": "402", "operation": "handoff"})
+        case _:
+            world.sandbox.state.faults.set("bland", {"fault": "401", "operation": "all"})
+    found, message = await other_ways.said(mode)
+    assert (found, said in message) == (level, True), message
+
+
 async def test_it_says_by_which_mode_numbers_are_reached_and_which_address_is_awaited(world, doctor):
     await world.add_client(providers=["bland"], bland_mode="number")
     by_number = "1 numbers are reached at bland by number"

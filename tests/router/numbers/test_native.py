@@ -288,6 +288,6 @@ async def test_explain_names_only_the_provider(market, api, services):
     others = [("owner", None, False, "native_number"), ("voicemail", None, False, "native_number")]
     assert await explained() == [("ai", "retell", True, "ready"), *others]
     await services.database.settings.execute("UPDATE assistants SET usable = false")
-    assert await explained() == [("ai", "retell", False, "not_synced"), *others]
+    assert await explained() == [("ai", "retell", False, "assistant_gone"), *others]
     await services.database.settings.execute("DELETE FROM keys WHERE kind = 'retell'")
     assert await explained() == [("ai", "retell", False, "no_key"), *others]
