@@ -7,7 +7,9 @@ A caller is who has a number of E.164's shape that is not withheld, whether numb
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
+from urllib.parse import unquote
 
 import phonenumbers
 from phonenumbers import PhoneNumberType, ValidationResult
@@ -18,9 +20,25 @@ from adapters.phone import WITHHELD, is_e164, is_listed
 _WORDS: Final = ("anonymous", "blocked", "hidden", "private", "restricted", "unavailable", "unknown", "withheld")
 _KEYS: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz", "22233344455566677778889999")
 _SPELLED: Final = tuple(word.translate(_KEYS) for word in _WORDS)
-_AROUND: Final = "(?:number|caller|call|id|name)*"
-_SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join(_WORDS)}){_AROUND}|no{_AROUND}|notavailable|outofarea)")
+# As exchanges elsewhere write it: without accents, spaces and capital letters.
+_ELSEWHERE: Final = """
+    suppressed undisclosed unidentified notavailable notprovided outofarea
+    anonyme inconnu masque prive nondisponible indisponible
+    anonym unbekannt unterdruckt privat nichtverfugbar
+    anonimo desconocido oculto privado nodisponible desconhecido naoidentificado restrito
+    sconosciuto nascosto privato riservato
+    anoniem onbekend afgeschermd verborgen ukendt ukjent okand okant skjult dold hemligt
+    anonimowy nieznany zastrzezony prywatny ukryty gizli bilinmeyen
+    анонимныи неизвестныи скрытыи скрыт
+    非通知 通知不可能 匿名 未知 未知号码 未知號碼 私人号码 私人號碼 隐藏号码 발신번호표시제한 발신번호제한 알수없음
+""".split()
+_AROUND: Final = (
+    "(?:number|caller|call|id|name|numero|nummer|rufnummer|numer|номер|appel|appelant|anruf|anrufer|llamada)*"
+)
+_SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join((*_WORDS, *_ELSEWHERE))})+{_AROUND}|no{_AROUND})")
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
+_BEFORE_HOST: Final = re.compile(r"<?([^@;>]*)@")
+_WITH_A_DIGIT_MORE: Final = frozenset({52, 54})  # mobile phones of Mexico and Argentina: +52 or +521, +54 or +549
 _NATIONAL_DIGITS: Final = 9  # numbers whose last nine digits are equal are the same phone
 _MOST_DIGITS: Final = 15
 _EXISTING: Final = frozenset(
@@ -54,10 +72,9 @@ def phone_ending(text: str, near: str) -> str | None:
 
     None if it is too short to identify one phone.
     """
-    user = _USER.search(text)
-    compact = re.sub(r"[^0-9+]", "", user[1] if user else text)
+    compact = re.sub(r"[^0-9+]", "", _user_of(text))
     if is_e164(compact):
-        return compact
+        return compact[-_NATIONAL_DIGITS:] if _is_one_of_several_spellings(compact, near) else compact
     digits = compact.replace("+", "")
     if digits and (national := _read_national(digits, near)):
         return national
@@ -69,6 +86,26 @@ def is_same_phone(given: str, phone: str) -> bool:
     """Whether `given`, in any spelling, is the phone with this E.164 number."""
     ending = phone_ending(given, phone)
     return ending is not None and phone.endswith(ending)
+
+
+def _user_of(text: str) -> str:
+    """What stands for the phone in a SIP address, with or without its scheme; else all of the text."""
+    plain = unquote(text)
+    user = _USER.search(plain) or _BEFORE_HOST.match(plain)
+    return user[1].partition(";")[0] if user else plain
+
+
+def _is_one_of_several_spellings(e164: str, near: str) -> bool:
+    """Whether carriers of the country of both may write it with a digit more or less, as +44 (0)20."""
+    try:
+        code = phonenumbers.parse(near, None).country_code
+        number = phonenumbers.parse(e164, None)
+    except phonenumbers.NumberParseException:
+        return False
+    if number.country_code != code:
+        return False
+    canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return code in _WITH_A_DIGIT_MORE or canonical != e164 or not phonenumbers.is_valid_number(number)
 
 
 def _read_national(digits: str, near: str) -> str | None:
@@ -85,12 +122,17 @@ def _read_national(digits: str, near: str) -> str | None:
 
 def _is_withheld(text: str) -> bool:
     """Nothing, a word such as Anonymous, a SIP address with one, or the digits that spell one on a keypad."""
-    user = _USER.search(text)
-    said = (user[1] if user else text).strip()
+    said = _user_of(text).strip()
     digits = said.removeprefix("+")
     if digits.isascii() and digits.isdecimal():
         return digits.endswith(_SPELLED) and _is_spelled(digits)
-    return not said or _SAID.fullmatch(re.sub(r"[\W_]", "", said.casefold())) is not None
+    return not said or _SAID.fullmatch(_letters_of(said)) is not None
+
+
+def _letters_of(text: str) -> str:
+    """Without accents, in lower case, and nothing else."""
+    bare = re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", text.casefold()))  # accents are no letters
+    return unicodedata.normalize("NFKC", bare)
 
 
 def _is_spelled(digits: str) -> bool:

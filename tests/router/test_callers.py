@@ -32,6 +32,26 @@ WITHHELD = [
     "sip:anonymous@anonymous.invalid",
     '"Anonymous" <sip:Anonymous@203.0.113.5;user=phone>',
     "sip:+266696687@carrier.example",
+    "anonymous@anonymous.invalid",
+    "sip:%41nonymous@carrier.example",
+    "\uff21\uff2e\uff2f\uff2e\uff39\uff2d\uff2f\uff35\uff33",  # full-width
+    "Private/Unknown",
+    "Not Provided",
+    "Anonyme",
+    "Numéro masqué",
+    "Appel inconnu",
+    "Unbekannt",
+    "Rufnummer unterdrückt",
+    "Número privado",
+    "Não identificado",
+    "Numero sconosciuto",
+    "Onbekend nummer",
+    "Okänt nummer",
+    "Numer zastrzeżony",
+    "Неизвестный номер",
+    "\u975e\u901a\u77e5",
+    "\u672a\u77e5\u53f7\u7801",
+    "발신번호 표시제한",
 ]
 NUMBERS = [
     "+14155550123",
@@ -58,8 +78,9 @@ NEITHER = [
     "+" + "1" * 40,
     "Robert'); DROP TABLE calls;--",
     "Anonymous Pizza",
+    "sip:privatbank@example.com",
+    "No. 7",
     "\N{GRINNING FACE}",
-    "\u975e\u901a\u77e5",
 ]
 
 
@@ -109,6 +130,15 @@ def test_a_number_that_is_too_short_for_its_country_cannot_exist(text):
         ("06 84 951 234", "+3684951234"),
         ("912 34 567", "+4791234567"),
         ("011 44 20 7946 0123", "+442079460123"),
+        ("14155550123@10.0.0.1", "+14155550123"),
+        ("sip:%2B14155550123@carrier.example", "+14155550123"),
+        ("sip:14155550123%3Bcpc=ordinary@carrier.example", "+14155550123"),
+        ("+5215512345678", "+525512345678"),
+        ("+525512345678", "+5215512345678"),
+        ("+541123456789", "+5491123456789"),
+        ("+5491123456789", "+541123456789"),
+        ("+4402079460123", "+442079460123"),
+        ("+39612345678", "+390612345678"),
     ],
 )
 def test_a_phone_is_known_in_every_spelling(given, phone):
@@ -128,6 +158,8 @@ def test_a_phone_is_known_in_every_spelling(given, phone):
         ("sip:pbx@example.com", "+14155550123"),
         ("sip:alice@4155550123.example", "+14155550123"),
         ("9999914155550123", "+14155550123"),
+        ("+445215512345", "+525215512345"),
+        ("7@14155550123", "+14155550123"),
     ],
 )
 def test_another_phone_is_not_taken_for_it(given, phone):
