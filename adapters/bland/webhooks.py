@@ -19,6 +19,7 @@ from crypto.secret import Secret
 
 _FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_error")
 _POST_CALL_FIELDS: Final = frozenset({"completed", "call_length", "corrected_duration", "queue_status"})
+_AFTER_THE_CALL: Final = ("post_transfer_transcript",)  # of what people said whom the call was transferred to
 _NO_LINE: Final = re.compile("concurren", re.IGNORECASE)
 _NO_MONEY: Final = re.compile("balance|credit|payment|funds", re.IGNORECASE)
 _UNANSWERED: Final = ("no-answer", "busy", "canceled", "cancelled")
@@ -50,13 +51,14 @@ class Webhooks:
         provider_call_id = text(find(event, "call_id"))
         if provider_call_id is None:
             raise ValueError("this is not a Bland event: it has no call_id")
-        ended = not _POST_CALL_FIELDS.isdisjoint(event)
+        named = next(filter(None, (text(find(event, name)) for name in ("event", "category"))), None)
+        ended = named not in _AFTER_THE_CALL and not _POST_CALL_FIELDS.isdisjoint(event)
         reason = _reason(event) if ended else None
         failure = _failure(event, reason or "") if ended else None
         metadata = _metadata(event)
         return ProviderEvent(
             kind="ended" if ended else "other",
-            original="post-call" if ended else text(find(event, "category")) or "unknown",
+            original="post-call" if ended else named or "unknown",
             provider_call_id=provider_call_id,
             call_id=text(metadata.get(ROUTER_CALL_ID)),
             call_sid=text(metadata.get(TWILIO_CALL_SID)),

@@ -70,6 +70,8 @@ class Calls(Part[BlandOrg]):
 
     def _trouble_of(self, org: BlandOrg, e164: str, session: Session | None) -> str:
         """Why a leg to one of the org's numbers is refused; empty if it is not."""
+        if not org.sip_enabled:
+            return "SIP_NOT_ENABLED"
         if e164 not in org.attached:
             return f"{e164} is not attached for inbound SIP"
         if session is None or session.e164 != e164:

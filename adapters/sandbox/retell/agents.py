@@ -1,7 +1,7 @@
 """Stand-in for Retell's agents: versions of which published ones never change.
 
 Retell docs, Setup versioning for agents; Create draft agent version; Publish agent. That an agent keeps its response
-engine once it has versions, and the words of these refusals, are as people met them.
+engine once it has versions, and the words of these refusals, are as people met them. The fields are those of retell-sdk 6.
 """
 
 from __future__ import annotations
@@ -9,10 +9,29 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
+from adapters.sandbox.carrier.addresses import web_url_fault
 from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked_version, page_of, pick_version
 
 _VOICES = ("11labs-", "cartesia-", "custom_voice_", "minimax-", "openai-", "retell-")
-_SHORTEST, _LONGEST = 60_000, 7_200_000  # milliseconds of a call
+_FIELDS = frozenset(
+    "response_engine voice_id agent_name allow_dtmf_interruption allow_user_dtmf ambient_sound ambient_sound_volume"
+    " backchannel_frequency backchannel_words begin_message_delay_ms boosted_keywords call_screening_option"
+    " contact_memory_config custom_stt_config data_storage_retention_days data_storage_setting"
+    " denoising_enhancement_level denoising_mode enable_backchannel enable_dnc_detection enable_dynamic_responsiveness"
+    " enable_dynamic_voice_speed enable_expressive_mode end_call_after_silence_ms expressive_emotion_tags"
+    " expressive_mode_prompt fallback_voice_ids guardrail_config handbook_config interruption_sensitivity"
+    " is_transfer_agent ivr_option language max_call_duration_ms opt_in_signed_url pii_config post_call_analysis_data"
+    " post_call_analysis_model post_session_tools pre_session_tools pronunciation_dictionary reminder_max_count"
+    " reminder_trigger_ms responsiveness ring_duration_ms signed_url_expiration_ms stt_mode timezone user_dtmf_options"
+    " version_description version_title vocab_specialization voice_model voice_speed voice_temperature voicemail_option"
+    " volume webhook_events webhook_timeout_ms webhook_url".split()
+)
+_RANGES = {
+    "max_call_duration_ms": (60_000, 7_200_000),
+    "begin_message_delay_ms": (0, 5_000),
+    "voice_speed": (0.5, 2),
+    "end_call_after_silence_ms": (10_000, 7_200_000),
+}
 
 
 class Agents(RetellPart):
@@ -122,9 +141,14 @@ def _llm_of(org: RetellOrg, agent: Json) -> Json | None:
 
 
 def _check(body: Json) -> None:
-    longest = body.get("max_call_duration_ms", _LONGEST)
-    if not isinstance(longest, int) or not _SHORTEST <= longest <= _LONGEST:
-        raise Refusal(400, f"{BAD_FORMAT} (max_call_duration_ms)")
+    if unknown := sorted(body.keys() - _FIELDS):
+        raise Refusal(400, f"{BAD_FORMAT} ({unknown[0]})")
+    for name, (least, most) in _RANGES.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, int | float) or not least <= value <= most):
+            raise Refusal(400, f"{BAD_FORMAT} ({name})")
+    if body.get("webhook_url") and web_url_fault(str(body["webhook_url"])):
+        raise Refusal(400, f"{BAD_FORMAT} (webhook_url)")
     if "voice_id" in body and not str(body["voice_id"]).startswith(_VOICES):
         raise Refusal(404, f"Cannot find requested voice {body['voice_id']}.")
     if body.get("language") == []:

@@ -1,7 +1,7 @@
 """Stand-in for Retell's LLMs: what an agent says and does, in versions that share their numbers with the agent's.
 
 Retell docs, Setup versioning for agents: a published LLM cannot be changed; a new draft of the agent brings a new draft
-of its LLM under the same id.
+of its LLM under the same id. The fields are those of retell-sdk 6.
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from adapters.sandbox.retell.org import BAD_FORMAT, RetellOrg, RetellPart, asked
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPEAKERS = ("agent", "user")
+_FIELDS = frozenset(
+    "backup_model begin_after_user_silence_ms begin_message default_dynamic_variables general_prompt general_tools"
+    " is_transfer_llm kb_config knowledge_base_ids mcps model model_config model_high_priority model_temperature"
+    " model_ultrafast s2s_model start_speaker starting_state states tool_call_strict_mode".split()
+)
 
 
 class Llms(RetellPart):
@@ -60,6 +65,8 @@ class Llms(RetellPart):
 
 
 def _check(org: RetellOrg, body: Json) -> None:
+    if unknown := sorted(body.keys() - _FIELDS):
+        raise Refusal(400, f"{BAD_FORMAT} ({unknown[0]})")
     tools = body.get("general_tools") or []
     names = [tool.get("name") for tool in tools]
     if not all(isinstance(name, str) and _TOOL_NAME.fullmatch(name) for name in names):

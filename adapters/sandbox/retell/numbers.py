@@ -1,6 +1,7 @@
 """Stand-in for the phone numbers that Retell sells, and who answers them.
 
-Sources: Retell's OpenAPI (create, list, update, delete phone number) and the types of retell-sdk 6.
+Sources: Retell's OpenAPI (create, list, update, delete phone number), the types of retell-sdk 6, and its docs (Outage mode:
+a fallback number must be external).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class PhoneNumbers(RetellPart):
             country != "US" or not isinstance(area_code, int) or area_code not in _AREA_CODES
         ):
             raise Refusal(400, f"{BAD_FORMAT} (area_code)")
-        _check(org, body)
+        self._check(org, body)
         if not org.has_credit:
             raise Refusal(402)
         e164 = new_number(area_code or (415 if country == "US" else _CANADIAN))
@@ -57,9 +58,7 @@ class PhoneNumbers(RetellPart):
         number, body = asked.find(org.numbers), asked.json()
         if set(body) - _SETTINGS:
             raise Refusal(400)
-        if body.get("fallback_number") == number["phone_number"]:
-            raise Refusal(400, "A number cannot be its own fallback.")
-        _check(org, body)
+        self._check(org, body)
         number.update(body, **self._touched())
         return number
 
@@ -67,13 +66,14 @@ class PhoneNumbers(RetellPart):
     def _delete(self, org: RetellOrg, asked: Asked) -> None:
         asked.pop(org.numbers)
 
-
-def _check(org: RetellOrg, body: Json) -> None:
-    agents = body.get("inbound_agents") or []
-    if agents and sum(agent.get("weight", 0) for agent in agents) != 1:
-        raise Refusal(400, "Total weights must add up to 1.")
-    if not all(agent.get("agent_id") in org.agents for agent in agents):
-        raise Refusal(422)
-    fallback = body.get("fallback_number")
-    if fallback is not None and not is_e164(fallback):
-        raise Refusal(400, f"{BAD_FORMAT} (fallback_number)")
+    def _check(self, org: RetellOrg, body: Json) -> None:
+        agents = body.get("inbound_agents") or []
+        if agents and sum(agent.get("weight", 0) for agent in agents) != 1:
+            raise Refusal(400, "Total weights must add up to 1.")
+        if not all(agent.get("agent_id") in org.agents for agent in agents):
+            raise Refusal(422)
+        fallback = body.get("fallback_number")
+        if fallback is not None and not is_e164(fallback):
+            raise Refusal(400, f"{BAD_FORMAT} (fallback_number)")
+        if any(fallback in other.numbers for other in self._customers):
+            raise Refusal(400, "The fallback number must not be a Retell number.")

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from email.utils import format_datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from adapters.phone import is_e164
 from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
-from adapters.sandbox.carrier.addresses import sip_uri_fault
+from adapters.sandbox.carrier.addresses import sip_uri_fault, web_url_fault
 from adapters.sandbox.twilio.paging import is_within, page_of
 from adapters.sandbox.twilio.records import ROOT, Account, Call
 from adapters.sandbox.twilio.register import TwilioPart, not_found
 
 _LONGEST_TWIML: Final = 4000
+_LONGEST_URL: Final = 4000
 _LONGEST_CALL: Final = 86400  # seconds
 _INVALID, _NOT_IN_PROGRESS, _INVALID_NUMBER, _NOT_OURS = 21205, 21220, 21211, 21210
 
@@ -80,7 +80,7 @@ def _check_update(form: dict[str, str]) -> None:
     if not form.keys() & {"Url", "Twiml", "Status", "TimeLimit"}:
         raise Refusal(400, "Url, Twiml, Status or TimeLimit is missing", _INVALID)
     for name in ("Url", "FallbackUrl"):
-        if name in form and urlsplit(form[name]).scheme not in {"http", "https"}:
+        if name in form and (web_url_fault(form[name]) or len(form[name]) > _LONGEST_URL):
             raise Refusal(400, f"{name} is not a valid URL", _INVALID)
     if len(form.get("Twiml", "")) > _LONGEST_TWIML:
         raise Refusal(400, "Twiml is too long")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from email.utils import format_datetime
-from urllib.parse import urlsplit
 
 from adapters.phone import is_e164
 from adapters.sandbox.api import Asked, Json, Refusal, endpoint, new_id
+from adapters.sandbox.carrier.addresses import web_url_fault
 from adapters.sandbox.twilio.paging import page_of
 from adapters.sandbox.twilio.records import ROOT, Account
 from adapters.sandbox.twilio.register import TwilioPart, not_found
@@ -174,7 +174,7 @@ def number_changes(form: dict[str, str], number: Json) -> Json:
     for name, value in changes.items():
         if name.endswith("_method") and value not in {"GET", "POST"}:
             raise Refusal(400, f"{name} must be GET or POST", 21403)
-        if name.endswith(("_url", "_callback")) and value and urlsplit(value).scheme not in {"http", "https"}:
+        if name.endswith(("_url", "_callback")) and value and web_url_fault(value):
             raise Refusal(400, f"{name} is not a valid URL: {value}", 21402)
         if len(value) > _LONGEST_URL:  # documented for StatusCallback
             raise Refusal(400, f"{name} is too long", 21609)

@@ -49,6 +49,7 @@ _BACKOFF_FIELDS = frozenset("type maxRetries baseDelaySeconds excludedStatusCode
 _KNOWLEDGE_FIELDS = frozenset("name provider model description fileIds".split())
 _FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NAME_LENGTH = 40
+_LONGEST_MESSAGE = 1000
 _DURATION = range(10, 43201)
 _TIMEOUT = range(1, 301)
 
@@ -78,6 +79,8 @@ def _of_plain_fields(given: Json) -> Iterator[str]:
         yield "maxDurationSeconds must not be less than 10 or greater than 43200"
     if not isinstance(given.get("metadata", {}), dict):
         yield "metadata must be an object"
+    if len(str(given.get("voicemailMessage", ""))) > _LONGEST_MESSAGE:
+        yield "voicemailMessage must be shorter than or equal to 1000 characters"
     messages = given.get("serverMessages", [])
     if not isinstance(messages, list) or not set(messages) <= _SERVER_MESSAGES:
         yield "each value in serverMessages must be one of the following values: …"

@@ -12,6 +12,7 @@ from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Collection, VapiOrg, check_assistant_id
 
 INBOUND_URL = "https://api.vapi.ai/twilio/inbound_call"  # what Vapi writes on a number that it imports
+STATUS_URL = "https://api.vapi.ai/twilio/status"  # likewise, seen in use
 SMS_URL = "https://api.vapi.ai/twilio/sms"
 _OPENING = ("twilioAuthToken", "twilioApiKey", "twilioApiSecret")
 
@@ -50,7 +51,7 @@ class PhoneNumbers(Collection):
         return self.change(org, number, body)
 
     def _take_over(self, body: Json) -> None:
-        """An import points the number's voice URL at Vapi, and its SMS URL unless told not to. Whether new credentials
+        """An import points the number's voice URL and status callback at Vapi, and its SMS URL unless told not to. Whether new credentials
         do so again is not documented; here they do, so that the router does not rely on the opposite.
         """
         user = body.get("twilioApiKey") or body["twilioAccountSid"]
@@ -61,7 +62,7 @@ class PhoneNumbers(Collection):
         number = account.number_called(body["number"])
         if number is None:
             raise Refusal(400, f"Number {body['number']} Not Found On Twilio.")
-        number.update(voice_url=INBOUND_URL, voice_method="POST")
+        number.update(voice_url=INBOUND_URL, voice_method="POST", status_callback=STATUS_URL)
         if body.get("smsEnabled", True):
             number["sms_url"] = SMS_URL
 

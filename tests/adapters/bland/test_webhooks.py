@@ -160,6 +160,11 @@ def test_an_event_within_the_call_is_other():
     assert (got.kind, got.original, got.call_id, got.reason) == ("other", "tool", "call_123", None)
 
 
+def test_what_is_said_after_a_transfer_does_not_end_the_call():
+    got = event(event="post_transfer_transcript", completed=True, call_length=2.5, variables=METADATA)
+    assert (got.kind, got.original, got.call_id) == ("other", "post_transfer_transcript", "call_123")
+
+
 @pytest.mark.parametrize("body", [b"", b"no", b"[]", b"{}", b'{"call_id":7}', b"\xff", b"[" * 99_999])
 def test_a_body_that_is_none_of_blands(body: bytes):
     with pytest.raises(ValueError):

@@ -64,14 +64,17 @@ async def test_a_sip_leg_that_is_not_as_bland_asks_is_refused(client, box, world
     assert (leg.result, leg.sip_code) == ("rejected", sip_code)
 
 
-async def test_sip_is_refused_for_a_number_that_is_not_attached(client, box, world):
+@pytest.mark.parametrize(("attached", "why"), [(False, "not attached"), (True, "SIP_NOT_ENABLED")])
+async def test_sip_is_refused_without_an_attachment_or_where_it_is_not_enabled(client, box, world, attached, why):
     token = (await open_session(client, world)).json()["token"]
-    box.state.bland.orgs.of(world.bland.key).attached.clear()
+    org = box.state.bland.orgs.of(world.bland.key)
+    org.attached = {world.bland.registration: "ip"} if attached else {}
+    org.sip_enabled = not attached
 
     leg = box.state.answer_leg("sip", f"sip:{world.bland.registration}@{EDGE}?x-bland-session-id={token}")
 
     assert (leg.result, leg.sip_code) == ("rejected", 403)
-    assert "not attached" in leg.reason
+    assert why in leg.reason
 
 
 async def test_only_imported_numbers_can_be_attached(client, box, world, headers):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from adapters.sandbox.api import new_number
 from adapters.sandbox.world import DemoWorld
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +139,14 @@ TOOL = {"type": "custom", "name": "book", "url": "https://acme.example/book"}
         ("POST", "/create-retell-llm", {"general_prompt": "You answer."}, 400),
         ("POST", "/create-retell-llm", {"start_speaker": "agent", "general_tools": [TOOL, TOOL]}, 400),
         ("POST", "/create-retell-llm", {"start_speaker": "agent", "knowledge_base_ids": ["kb_1"]}, 422),
+        ("POST", "/create-retell-llm", {"start_speaker": "agent", "prompt": "Not a field"}, 400),
+        ("PATCH", "/update-agent/{draft}", {"silence_timeout": 7}, 400),
+        ("PATCH", "/update-agent/{draft}", {"webhook_url": "router.example/hooks"}, 400),
+        ("PATCH", "/update-agent/{draft}", {"begin_message_delay_ms": 5001}, 400),
+        ("PATCH", "/update-agent/{draft}", {"end_call_after_silence_ms": 9999}, 400),
+        ("PATCH", "/update-phone-number/{number}", {"fallback_number": "{number}"}, 400),
+        ("PATCH", "/update-phone-number/{number}", {"fallback_number": "{other}"}, 400),
+        ("POST", "/create-phone-number", {"fallback_number": "{other}"}, 400),
         ("POST", "/publish-agent-version/{agent}", {"version": 0}, 400),
         ("POST", "/publish-agent-version/{agent}?version=0", {}, 400),
         ("GET", "/get-agent/{agent}?published=true", None, 400),
@@ -154,8 +163,15 @@ TOOL = {"type": "custom", "name": "book", "url": "https://acme.example/book"}
 async def test_what_retell_refuses_is_refused(box, client, world, method, path, body, status):
     agent = str(world.retell.assistant_id)
     llm = box.state.retell.orgs.of(world.retell.key).agents[agent][0]["response_engine"]["llm_id"]
-    address = path.format(agent=agent, llm=llm)
-    refused = await client.request(method, f"/retell{address}", headers=bearer(world.retell.key), json=body)
+    org = box.state.retell.orgs.of(world.retell.key)
+    number, other = (new_number(415) for _ in range(2))
+    org.numbers |= {e164: {"phone_number": e164} for e164 in (number, other)}
+    draft = box.state.retell.add_agent(org, published=False)
+    names = {"agent": agent, "llm": llm, "draft": draft, "number": number, "other": other}
+    sent = body and {name: value.format(**names) if isinstance(value, str) else value for name, value in body.items()}
+    refused = await client.request(
+        method, f"/retell{path.format(**names)}", headers=bearer(world.retell.key), json=sent
+    )
     assert (refused.status_code, refused.json()["status"]) == (status, "error")
 
 

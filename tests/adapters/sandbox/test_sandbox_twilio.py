@@ -82,6 +82,10 @@ async def test_numbers_come_in_pages(client):
     [
         ({"VoiceFallbackUrl": "https://router.example/f"}, 21405),
         ({"VoiceUrl": "router.example"}, 21402),
+        ({"VoiceUrl": "https:///voice"}, 21402),
+        ({"VoiceUrl": "https://my_router.example/voice"}, 21402),
+        ({"StatusCallback": "https://router.example/a b"}, 21402),
+        ({"StatusCallback": f"https://router.example/{'x' * 4000}"}, 21609),
         ({"VoiceUrl": "https://router.example/", "VoiceMethod": "PUT"}, 21403),
     ],
 )
@@ -180,6 +184,7 @@ async def test_a_call_that_is_not_in_progress_cannot_be_moved(client, live, stat
         {},
         {"Method": "POST"},
         {"Url": "/relative"},
+        {"Url": f"https://router.example/{'x' * 4000}"},
         {"Twiml": "x" * 4001},
         {"Status": "in-progress"},
         {"TimeLimit": "0"},

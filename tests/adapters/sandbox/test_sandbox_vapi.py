@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from adapters.sandbox.server import RunningSandbox
-from adapters.sandbox.vapi.numbers import INBOUND_URL
+from adapters.sandbox.vapi.numbers import INBOUND_URL, STATUS_URL
 from adapters.sandbox.world import DemoWorld
 
 pytestmark = pytest.mark.anyio
@@ -182,7 +182,7 @@ async def test_an_import_points_the_twilio_number_at_vapi(client, box, world):
         "/vapi/phone-number", headers=bearer(world.vapi.key), json=body | {"twilioAuthToken": account.auth_token}
     )
     assert imported.status_code == 201
-    assert number["voice_url"] == INBOUND_URL
+    assert (number["voice_url"], number["status_callback"]) == (INBOUND_URL, STATUS_URL)
 
 
 async def test_an_assistant_lives_and_dies(client, world):
