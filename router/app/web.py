@@ -108,6 +108,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         wrong_tokens=service.authentication.wrong,
         public_url=settings.base_url,
         clock=outside.clock,
+        waits=lambda: service.areas.address.differing is not None,
     )
     return [
         *twilio.routes(),

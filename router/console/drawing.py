@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -33,13 +34,16 @@ _HEADERS: Final = {
 
 
 class Drawing:
-    """Draws pages for a console whose addresses begin with `home`. `providers` are the voice providers."""
+    """Draws pages for a console whose addresses begin with `home`. `providers` are the voice providers; `waits` as
+    the console's services have it.
+    """
 
-    def __init__(self, home: str, providers: Declarations) -> None:
+    def __init__(self, home: str, providers: Declarations, waits: Callable[[], bool]) -> None:
         self._environment = _make_environment(home, providers)
+        self._waits = waits
 
     def respond(self, template: str, status: int = 200, **content: Any) -> Response:
-        page = self._environment.get_template(template).render(content)
+        page = self._environment.get_template(template).render(content, outside_waits=self._waits())
         return Response(page, status, _HEADERS, "text/html")
 
 

@@ -24,7 +24,7 @@ _MEDIA: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/sv
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     """/console and everything below it, and /confirm."""
-    gate = Gate(services, Drawing(services.home, services.providers))
+    gate = Gate(services, Drawing(services.home, services.providers, services.waits))
     door = SigningIn(services, gate)
     confirming = Confirming(services, gate.drawing)
     return [

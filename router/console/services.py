@@ -37,7 +37,10 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
-    """`open_api` returns the API as one page uses it. `providers` are the voice providers. `public_url` has no trailing slash, but may have a path."""
+    """`open_api` returns the API as one page uses it. `providers` are the voice providers. `public_url` has no
+    trailing slash, but may have a path. `waits`: whether work outside waits until the operator has decided on the public
+    address.
+    """
 
     open_api: Callable[[], ASGIApp]
     providers: Declarations
@@ -48,6 +51,7 @@ class ConsoleServices:
     wrong_tokens: WrongTokens
     public_url: str
     clock: Clock
+    waits: Callable[[], bool] = bool
 
     @property
     def kinds(self) -> Kinds:

@@ -80,6 +80,7 @@ async def console_url(
         wrong_tokens=WrongTokens(services.clock),
         public_url=public_url or url_of(listening),
         clock=services.clock,
+        waits=lambda: services.areas.address.differing is not None,
     )
     async with serve_app(Starlette(routes=[*api, *console_routes(console)]), listening) as url:
         yield url
