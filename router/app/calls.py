@@ -13,6 +13,7 @@ from router.calls.claims import Caps, Claims
 from router.calls.documents import Documents
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
+from router.calls.fair_queue import FairQueue
 from router.calls.flow import CallFlow
 from router.calls.judging import LegJudge
 from router.calls.key_notes import KeyNotes
@@ -28,6 +29,8 @@ from router.calls.unseen import UnseenCalls
 from router.dialling import Dialling
 from router.messages.mailbox import Mailbox
 from router.settings import Settings
+
+_CLAIMS_AT_ONCE: Final = 8  # fewer than connections for calls: what else a call asks finds one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         own_steps=own_steps,
         recorder=recorder,
         caps=caps,
+        queue=FairQueue(_CLAIMS_AT_ONCE),
         clock=clock,
     )
     closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from router.calls.fair_queue import FairQueue
 from router.calls.memory import RouteMemory
 from router.calls.own_steps import OwnSteps
 from router.calls.recorder import Recorder
@@ -71,27 +72,30 @@ class Claims:
     own_steps: OwnSteps
     recorder: Recorder
     caps: Caps
+    queue: FairQueue
     clock: Clock
 
     async def claim_call(self, call: Inbound) -> NewCall | None:
         """None: that number is not set up on that account. Raises UnavailableError."""
         now, asked = self.clock(), self.memory.now()
+        known = self.memory.find_route(call.account_sid, call.to)
         try:
-            claim = await self.guard.ask(
-                lambda: claim_call(
-                    self.database.calls,
-                    account_sid=call.account_sid,
-                    to=call.to,
-                    call_id=call.call_id,
-                    call_sid=call.call_sid,
-                    from_number=call.from_number,
-                    now=now,
-                    forwarded_from=call.forwarded_from,
-                    tokens=None if call.tokens is None else [token.sealed for token in call.tokens],
-                    most_of_caller=self.caps.of_caller if call.caller else None,
-                    most_of_agency=self.caps.of_agency,
+            async with self.queue.place(known.agency_id if known else call.to):
+                claim = await self.guard.ask(
+                    lambda: claim_call(
+                        self.database.calls,
+                        account_sid=call.account_sid,
+                        to=call.to,
+                        call_id=call.call_id,
+                        call_sid=call.call_sid,
+                        from_number=call.from_number,
+                        now=now,
+                        forwarded_from=call.forwarded_from,
+                        tokens=None if call.tokens is None else [token.sealed for token in call.tokens],
+                        most_of_caller=self.caps.of_caller if call.caller else None,
+                        most_of_agency=self.caps.of_agency,
+                    )
                 )
-            )
         except AWAY_ERRORS:
             return self._claim_from_memory(call, now)
         if claim is None:
@@ -108,17 +112,18 @@ class Claims:
         """Also reads the current route and what happened before, both unknown while the database is away."""
         now, away = self.clock(), False
         try:
-            claim = await self.guard.ask(
-                lambda: claim_step(
-                    self.database.calls,
-                    account_sid=state.account_sid,
-                    number=state.route.number,
-                    call_sid=state.call_sid,
-                    step=str(state.step),
-                    call_id=state.call_id,
-                    now=now,
+            async with self.queue.place(state.route.agency_id):
+                claim = await self.guard.ask(
+                    lambda: claim_step(
+                        self.database.calls,
+                        account_sid=state.account_sid,
+                        number=state.route.number,
+                        call_sid=state.call_sid,
+                        step=str(state.step),
+                        call_id=state.call_id,
+                        now=now,
+                    )
                 )
-            )
         except AWAY_ERRORS:
             claim, away = StepClaim(True, state.route, None), True
         self.recorder.note(_step_record(state, now), spool_only=not away)

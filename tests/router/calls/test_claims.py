@@ -15,6 +15,7 @@ import pytest
 from crypto import Keyring, new_key_entry
 from router.calls.answers import Answers
 from router.calls.claims import Caps, Claims, Inbound, UnavailableError
+from router.calls.fair_queue import FairQueue
 from router.calls.memory import RouteMemory
 from router.calls.own_steps import OwnSteps
 from router.calls.recorder import Recorder
@@ -85,6 +86,7 @@ def make_process(database: Database, dsn: str, folder: Path) -> Process:
         own_steps=own_steps,
         recorder=recorder,
         caps=Caps(of_caller=10, of_agency=100),
+        queue=FairQueue(8),
         clock=now,
     )
     return Process(claims, answers, memory, recorder, guard)
