@@ -32,6 +32,7 @@ from router.messages.mailbox import Mailbox
 from router.settings import Settings
 
 _CLAIMS_AT_ONCE: Final = 8  # fewer than connections for calls: what else a call asks finds one
+_ENDS_AT_ONCE: Final = 3  # likewise: transfers and reports find one
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,15 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         queue=FairQueue(_CLAIMS_AT_ONCE),
         clock=clock,
     )
-    closer = Closer(database=database, guard=guard, keyring=keyring, recorder=recorder, events=events, clock=clock)
+    closer = Closer(
+        database=database,
+        guard=guard,
+        keyring=keyring,
+        recorder=recorder,
+        events=events,
+        queue=FairQueue(_ENDS_AT_ONCE),
+        clock=clock,
+    )
     live_calls = LiveCalls(
         database, guard, outside.memory, keyring, outside.live_carrier, events, outside.platform, clock
     )

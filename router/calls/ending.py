@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from crypto import Keyring
 from router.calls import legs
 from router.calls.events import CallEvents, event_id_of, state_of
+from router.calls.fair_queue import FairQueue
 from router.calls.recorder import Recorder
 from router.calls.state import Agencies, CallState, call_id_of, open_latest, require_proof
 from router.calls.steps import END
@@ -41,6 +42,7 @@ class Closer:
     keyring: Keyring
     recorder: Recorder
     events: CallEvents
+    queue: FairQueue
     clock: Clock
 
     async def end(
@@ -82,7 +84,8 @@ class Closer:
         try:
             if self.recorder.spooling:
                 raise DatabaseAwayError
-            await self.guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at, agencies))
+            async with self.queue.place(account_sid):
+                await self.guard.ask(lambda: self._close(account_sid, call_sid, params, seconds, at, agencies))
         except (*AWAY_ERRORS, UnrecordedCallError):
             call_id = call_id_of(account_sid, call_sid)
             event_id = event_id_of(call_id, "call.ended", str(END))

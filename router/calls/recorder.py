@@ -12,14 +12,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import asyncpg
 from asyncpg import Connection
 
 from router.calls.spool import Spool, SpoolFile
-from router.store.calls.records import Record
+from router.store.calls.records import Record, in_few_statements
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
@@ -271,12 +270,12 @@ async def _commit(connection: Connection, batch: Sequence[Record], limit: float)
     giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
         async with connection.transaction():
-            for statement, records in groupby(batch, key=lambda record: record.statement):
-                rows: list[tuple[Any, ...]] = [record.arguments for record in records]
-                if len(rows) == 1:
-                    await connection.execute(statement, *rows[0])
+            for records in in_few_statements(batch):
+                statement = records[0].statement
+                if len(records) == 1:
+                    await connection.execute(statement, *records[0].arguments)
                 else:
-                    await connection.executemany(statement, rows)
+                    await connection.executemany(statement, [record.arguments for record in records])
     finally:
         giving_up.cancel()
 

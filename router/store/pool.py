@@ -61,9 +61,14 @@ AWAY_ERRORS: Final = (
 
 
 class _PooledConnection(asyncpg.Connection):
-    """A pool closes old connections in the background, where an error of one that is dead already is of no use."""
+    """A connection of our pools, which use nothing that outlives a transaction: no session locks, no SET, no LISTEN."""
+
+    def get_reset_query(self) -> str:
+        """None: a round trip for each statement."""
+        return ""
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  (the driver's own)
+        # A pool closes old connections in the background, where an error of one that is dead already is of no use.
         try:
             await super().close(timeout=timeout)
         except (OSError, TimeoutError, asyncpg.InterfaceError):

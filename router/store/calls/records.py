@@ -14,7 +14,7 @@ For records on disk to keep their meaning:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,8 @@ from typing import Any, ClassVar, Final
 from pydantic import TypeAdapter
 
 from router.store.pool import Pool
+
+_SUBJECTS: Final = frozenset({"call_id", "call_sid", "voicemail_id", "client_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Record:
     @property
     def arguments(self) -> tuple[Any, ...]:
         return tuple(self.fields.values())
+
+    @property
+    def subjects(self) -> list[str]:
+        """The ids of what it is about."""
+        return [getattr(self, name) for name in self.__slots__ if name in _SUBJECTS]
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -347,6 +354,24 @@ class SetStory(Record):
     transcript: str | None = None
     cost: float | None = None
     ai_seconds: float | None = None
+
+
+def in_few_statements(batch: Iterable[Record]) -> list[list[Record]]:
+    """Records of one kind together, so that those of many calls take one round trip. Each stays behind the earlier ones
+    about the same call.
+    """
+    groups: list[list[Record]] = []
+    latest: dict[str, int] = {}  # the group of the last record about that
+    for record in batch:
+        subjects = record.subjects
+        first = max((latest.get(subject, 0) for subject in subjects), default=0)
+        kind = type(record)
+        place = next((at for at in range(first, len(groups)) if type(groups[at][0]) is kind), len(groups))
+        if place == len(groups):
+            groups.append([])
+        groups[place].append(record)
+        latest.update(dict.fromkeys(subjects, place))
+    return groups
 
 
 KINDS: Final[Mapping[str, type[Record]]] = {
