@@ -41,7 +41,8 @@ class Record:
     @property
     def subjects(self) -> list[str]:
         """The ids of what it is about."""
-        return [getattr(self, name) for name in self.__slots__ if name in _SUBJECTS]
+        names: tuple[str, ...] = self.__slots__
+        return [getattr(self, name) for name in names if name in _SUBJECTS]
 
     @property
     def fields(self) -> dict[str, Any]:
