@@ -16,7 +16,7 @@ class _Later:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # pytest asks everything in a file whether it is a test
+        if name.startswith("_"):  # pytest asks everything in a file whether it is a test or a fixture
             raise AttributeError(name)
         return getattr(import_module(self._name), name)
 
