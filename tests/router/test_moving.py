@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
+from adapters.sandbox.world import ACCOUNT_SID
+from router.clock import utc_now
+from router.events.deliveries import Deliveries
+from router.jobs import JobRunner, Turns
+from router.mail import Letters, Mailer, read_smtp_url
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api, number_path
 from tests.router.assistants.conftest import (
     PROVIDERS,
@@ -20,7 +26,12 @@ from tests.router.assistants.conftest import (
     sandbox,
     services,
 )
+from tests.router.events.test_deliveries import Receiver, note
+from tests.router.jobs.conftest import running
+from tests.router.messages.test_mail import RECORDING, leave_message
+from tests.support.mail_server import running_mail_server
 from tests.support.serving import serve_app
+from tests.support.waiting import wait_until
 
 __all__ = [
     "api", "bench", "bulkheads", "captured_events", "circuits", "clock", "platform_keys", "sandbox", "services",
@@ -31,6 +42,7 @@ pytestmark = pytest.mark.anyio
 NEW = "https://calls.new.example"
 SF = "+14155550100"
 OWNER = "+14155550188"
+OPERATOR = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 class Estate:
@@ -227,3 +239,109 @@ async def _work(areas):
     for _ in range(3):
         await areas.moving.carry_on()
         await areas.number_jobs.tidy_registrations()
+
+
+@pytest.fixture(params=["retell", "bland"])
+async def bought(request, bench):
+    """A number that was bought at a provider: its agency's token, address here, and record there."""
+    provider = request.param
+    await bench.services.areas.address.look()
+    agency = await bench.agency(provider)
+    client = await bench.client(agency, personal_phone=OWNER)
+    if provider == "retell":
+        agent = bench.sandbox.state.retell.add_agent(bench.org(provider))
+        link = {"remote_id": agent, "manage": []}
+        await bench.api.put(f"{agency.path}/clients/{client['id']}/assistants/retell", link)
+    order = {"country": "US", "client_id": client["id"], "carrier": provider}
+    e164 = (await bench.api.post(f"{agency.path}/numbers", order))["e164"]
+    return agency, client, e164, lambda: bench.org(provider).numbers.get(e164)
+
+
+async def test_a_number_of_a_providers_own_gets_the_new_webhook_address_once(bench, bought):
+    _, _, _, there = bought
+    assert PUBLIC_URL in str(there())
+    areas = replace(bench.services, public_url=NEW).areas
+    assert (await move(areas)).unmoved == []
+    assert (PUBLIC_URL in str(there()), NEW in str(there())) == (False, True)
+    bench.sandbox.state.requests.clear()
+    await move(areas)
+    assert not [each for each in bench.sandbox.state.requests if each.method != "GET"]
+
+
+async def test_a_copy_leaves_a_number_of_a_providers_own_as_it_is(bench, bought):
+    agency, client, e164, there = bought
+    before, copy = str(there()), replace(bench.services, public_url=NEW)
+    await copy.areas.address.look()
+    await copy.areas.address.adopt()
+    async with serve_app(_app(copy)) as url, _client(url) as api:
+        await api.patch(f"{agency.path}/clients/{client['id']}", {"personal_phone": "+14155550189"})
+        await _work(copy.areas)
+        assert (await api.get(number_path(agency, e164)))["state"] == "elsewhere"
+        await api.delete(number_path(agency, e164))
+        await _work(copy.areas)
+    assert str(there()) == before, "it is neither changed nor given back"
+
+
+@pytest.mark.parametrize("decision", ["move", "adopt"])
+async def test_mail_and_outgoing_webhooks_wait_and_leave_only_from_the_original(
+    api, services, sandbox, database_dsn, monkeypatch, decision
+):
+    monkeypatch.setattr("router.jobs.runner._WAIT_SECONDS", 0)
+    await services.areas.address.look()
+    receiver, asked = Receiver(), []
+    hook = Starlette(routes=[Route("/hook", receiver.take, methods=["POST"])])
+    async with running_mail_server() as server, serve_app(hook) as url:
+        agency = await leave_message(api, services, sandbox)
+        await api.post(f"{agency.path}/endpoints", {"url": f"{url}/hook"})
+        await note(services, "e1")
+        undecided = replace(services, public_url=NEW).areas
+        await undecided.address.look()
+
+        async def must_wait():
+            asked.append(True)
+            return await undecided.address.must_wait()
+
+        runner = JobRunner(database_dsn, must_wait=must_wait)
+        mailer = Mailer(read_smtp_url(f"smtp://127.0.0.1:{server.port}"), "calls@example.com")
+        letters = Letters(mailer, services.database, 100)
+        letters.register(runner)
+        undecided.message_mail.register(runner, letters)
+        turns = Turns(services.database, utc_now)
+        deliveries = Deliveries(services.database, services.keyring, services.receivers, utc_now, turns)
+        deliveries.register(runner)
+        await undecided.message_mail.post_due(letters)
+        await deliveries.fan_out([agency.id])
+        async with running(runner):
+            await wait_until(lambda: len(asked) > 4)
+            assert (server.mails, receiver.taken) == ([], [])
+            await (undecided.moving.begin() if decision == "move" else undecided.address.adopt())
+            await wait_until(lambda: _has_left(services.database))
+    left = 1 if decision == "move" else 0
+    assert (len(server.mails), len(receiver.taken)) == (left, left)
+    (shown,) = (await api.get(f"{agency.path}/endpoints"))["items"]
+    assert shown["paused"] == (decision == "adopt")
+
+
+async def test_deleting_a_message_in_a_copy_leaves_its_recording(api, services, sandbox):
+    await services.areas.address.look()
+    agency = await leave_message(api, services, sandbox)
+    copy = replace(services, public_url=NEW)
+    await copy.areas.address.look()
+    async with serve_app(_app(copy)) as url, _client(url) as at_copy:
+        path = f"{agency.path}/voicemails/voicemail_1"
+        assert (await at_copy.refusal("DELETE", path)).name == "conflict", "it is open whose it is"
+        await copy.areas.address.adopt()
+        assert (await at_copy.http.get(f"{path}/audio", headers=OPERATOR)).status_code == 200
+        await at_copy.delete(path)
+        assert (await at_copy.get(f"{agency.path}/voicemails"))["items"] == []
+    (account,) = [each for each in sandbox.state.twilio.accounts.values() if each.sid == ACCOUNT_SID]
+    assert list(account.recordings) == [RECORDING]
+
+
+async def _has_left(database):
+    """Nothing waits in the queue, and no letter or delivery."""
+    waiting = """
+        SELECT (SELECT count(*) FROM pgqueuer) + (SELECT count(*) FROM letters)
+             + (SELECT count(*) FROM deliveries WHERE state = 'waiting')
+    """
+    return await database.settings.fetchval(waiting) == 0
