@@ -57,7 +57,7 @@ class Recordings:
         if not voicemail.elsewhere:
             await self._delete_recording(agency_id, voicemail)
         async with self.changes.begin(author, agency_id) as change:
-            await delete_voicemail(change.connection, agency_id, voicemail.id)
+            await delete_voicemail(change.connection, agency_id, voicemail.id, self.changes.clock())
             await change.record("voicemail.deleted", voicemail.id)
             change.done(None)
 

@@ -15,7 +15,7 @@ from router.clock import Clock
 from router.store.messages.retention import (
     OldMessage,
     forget_calls_before,
-    forget_deleted_calls,
+    forget_deletions,
     list_messages_before,
     list_messages_of_call,
     list_retentions,
@@ -47,7 +47,7 @@ class Retention:
     async def apply(self) -> None:
         """For every agency with `retention_days`. What the carrier does not delete now is tried again the next day."""
         now, pool = self.clock(), self.database.settings
-        await forget_deleted_calls(pool, now)
+        await forget_deletions(pool, now)
         for agency_id, kept_for in await list_retentions(pool):
             deleted = await self.delete_messages(agency_id, now - kept_for)
             forgotten = 0
@@ -82,7 +82,7 @@ class Retention:
         silent = False
         for message in messages:
             if message.elsewhere:
-                await delete_voicemail(self.database.settings, agency_id, message.id)
+                await delete_voicemail(self.database.settings, agency_id, message.id, self.clock())
                 deleted.gone += 1
                 continue
             account = await self.accounts.open(agency_id, message.account_sid)
@@ -102,5 +102,5 @@ class Retention:
                 silent = error.kind in _SILENT
                 deleted.left += 1
                 continue
-            await delete_voicemail(self.database.settings, agency_id, message.id)
+            await delete_voicemail(self.database.settings, agency_id, message.id, self.clock())
             deleted.gone += 1

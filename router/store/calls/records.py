@@ -59,6 +59,7 @@ class InsertCall(Record):
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8
      WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
+       AND NOT EXISTS (SELECT FROM deleted_calls WHERE account_sid = $2 AND call_sid = $3)
     ON CONFLICT DO NOTHING
     """
 
@@ -280,8 +281,8 @@ class EndCallLater(Record):
 
 @dataclass(frozen=True, slots=True)
 class InsertVoicemail(Record):
-    """A message, once per recording. `seconds`: None if the carrier did not say. `transcript_due`: until when a transcript
-    is waited for.
+    """A message, once per recording, and not again after it was deleted. `seconds`: None if the carrier did not say.
+    `transcript_due`: until when a transcript is waited for.
     """
 
     kind = "insert_voicemail"
@@ -291,6 +292,7 @@ class InsertVoicemail(Record):
                                 transcript_due)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
          WHERE EXISTS (SELECT FROM calls WHERE id = $4)
+           AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = $1)
         ON CONFLICT (account_sid, recording_sid, agency_id) DO NOTHING
         RETURNING id
     )
@@ -319,6 +321,7 @@ class SetTranscript(Record):
     INSERT INTO transcripts (voicemail_id, said, call_id)
     SELECT $1, $2, $3
      WHERE EXISTS (SELECT FROM calls WHERE id = $3)
+       AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = $1)
     ON CONFLICT (voicemail_id) DO UPDATE SET said = coalesce(transcripts.said, excluded.said)
     """
 

@@ -110,6 +110,7 @@ async def delete_call(connection: Connection, agency_id: str, call_id: str, now:
     )
 
 
-async def forget_deleted_calls(connection: Connection, now: datetime) -> None:
-    """Those so old that no sweep would find them at the carrier."""
+async def forget_deletions(connection: Connection, now: datetime) -> None:
+    """Of calls and messages so old that no sweep would find them at the carrier, and no callback comes for them."""
     await connection.execute("""DELETE FROM deleted_calls WHERE at < $1""", now - _DELETED_KNOWN)
+    await connection.execute("""DELETE FROM deleted_messages WHERE at < $1""", now - _DELETED_KNOWN)

@@ -56,13 +56,18 @@ async def find_voicemail(connection: Connection, agency_id: str, voicemail_id: s
     return await fetch_row(connection, Voicemail, statement, agency_id, voicemail_id)
 
 
-async def delete_voicemail(connection: Connection, agency_id: str, voicemail_id: str) -> None:
-    """With what it says."""
+async def delete_voicemail(connection: Connection, agency_id: str, voicemail_id: str, now: datetime) -> None:
+    """With what it says. That it was deleted is kept for a while."""
     statement = """
-        WITH gone AS (DELETE FROM voicemails WHERE agency_id = $1 AND id = $2 RETURNING id)
+        WITH gone AS (
+            DELETE FROM voicemails WHERE agency_id = $1 AND id = $2 RETURNING id
+        ), noted AS (
+            INSERT INTO deleted_messages (voicemail_id, at) SELECT id, $3 FROM gone
+            ON CONFLICT DO NOTHING
+        )
         DELETE FROM transcripts WHERE voicemail_id IN (SELECT id FROM gone)
     """
-    await connection.execute(statement, agency_id, voicemail_id)
+    await connection.execute(statement, agency_id, voicemail_id, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,6 +263,31 @@ async def test_a_message_for_a_deleted_client_is_not_filed(world: World):
     assert await stored(world, client) == []
 
 
+@pytest.mark.parametrize("what", ["voicemails", "calls"])
+@pytest.mark.parametrize("late", ["recording", "transcription", "both"])
+async def test_what_was_deleted_is_not_filed_again_by_a_callback_that_comes_late(world: World, what: str, late: str):
+    client = await world.add_client(routing=VOICEMAIL)
+    form = call_form(client)
+    record = read_document(await post_signed(world, VOICE, form, client.auth_token)).find("Record")
+    said = {"TranscriptionStatus": "completed", "TranscriptionText": "Canary", "RecordingSid": recording_of(form)}
+    callbacks = {
+        "recording": (record.get("recordingStatusCallback"), recording_form(form)),
+        "transcription": (record.get("transcribeCallback"), form | said),
+    }
+    await post_signed(world, *callbacks["recording"], client.auth_token)
+    await post_signed(world, STATUS, form | {"CallStatus": "completed", "CallDuration": "30"}, client.auth_token)
+    (one,) = await world.db.fetch(f"SELECT id FROM {what} WHERE client_id = $1", client.client_id)  # noqa: S608
+    path = f"{world.urls[0]}/v1/agencies/{client.agency_id}/{what}/{one['id']}"
+    deleted = await world.http.delete(path, headers={"authorization": f"Bearer {ADMIN_TOKEN}"})
+    assert deleted.status_code == 204
+    for name in callbacks if late == "both" else [late]:
+        assert (await post_signed(world, *callbacks[name], client.auth_token)).status_code == 200
+    assert await stored(world, client) == []
+    assert await world.db.fetchval("SELECT count(*) FROM transcripts WHERE said = 'Canary'") == 0
+    calls = await world.db.fetchval("SELECT count(*) FROM calls WHERE client_id = $1", client.client_id)
+    assert calls == (what == "voicemails")
+
+
 async def transcripts(world: World, client: Client) -> list[tuple[str | None, bool]]:
     """What the client's messages say, and whether more is waited for."""
     rows = await world.db.fetch(

@@ -105,6 +105,9 @@ SELECT 'AC' || n % 2000 + 1, '+1500' || n, 'agency_' || n % 2000 + 1, 'client_' 
   FROM generate_series(1, 5000) n;
 INSERT INTO registrations (agency_id, e164, provider, remote_id)
 SELECT 'agency_' || n % 2000 + 1, '+1500' || n, 'vapi', 'p' FROM generate_series(1, 5000) n;
+INSERT INTO deleted_calls (account_sid, call_sid, at)
+SELECT 'AC' || n % 2000 + 1, 'CD' || n, now() FROM generate_series(1, 5000) n;
+INSERT INTO deleted_messages (voicemail_id, at) SELECT 'deleted_' || n, now() FROM generate_series(1, 5000) n;
 INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at, ended_at,
                    outcome, ringing_phone, provider_call_id)
 SELECT 'call_' || n, 'AC' || n % 2000 + 1, 'CA' || n, 'agency_' || n % 2000 + 1, 'client_' || n % 5000 + 1, '+1',

@@ -117,7 +117,7 @@ CREATE TABLE sweeps (
     next_at     timestamptz NOT NULL
 );
 
--- So that a sweep does not record them again.
+-- So that neither a sweep nor a callback that comes late records them again.
 CREATE TABLE deleted_calls (
     account_sid text NOT NULL,
     call_sid    text NOT NULL,

@@ -27,6 +27,12 @@ CREATE TABLE transcripts (
 );
 CREATE INDEX transcripts_of_call ON transcripts (call_id);
 
+-- So that a callback that comes late or again does not file them again.
+CREATE TABLE deleted_messages (
+    voicemail_id text PRIMARY KEY,
+    at           timestamptz NOT NULL
+);
+
 -- What a letter says is written from `ids` when it is sent. An attempt under way moves `due_at` ahead. `waits`: its address
 -- has not confirmed.
 CREATE TABLE letters (
