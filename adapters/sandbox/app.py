@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import Receive, Scope, Send
 
 from adapters.sandbox.api import Asked, Endpoint, Operation, Refusal, StandIn, read_body
 from adapters.sandbox.control import control_routes
@@ -18,8 +20,21 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
-    mounts: list[BaseRoute] = [Mount(f"/{api.name}", routes=_routes(sandbox, api)) for api in sandbox.apis]
+    mounts: list[BaseRoute] = [Mount(f"/{api.name}", app=_Routed(sandbox, api)) for api in sandbox.apis]
     return Starlette(routes=[*mounts, Mount("/control", routes=control_routes(sandbox))])
+
+
+@dataclass(slots=True)
+class _Routed:
+    """One API. Its routes are made at the first request: most tests ask one provider of four."""
+
+    sandbox: Sandbox
+    api: StandIn
+    _router: Router | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._router = self._router or Router(routes=_routes(self.sandbox, self.api))
+        await self._router(scope, receive, send)
 
 
 def _routes(sandbox: Sandbox, api: StandIn) -> list[BaseRoute]:
