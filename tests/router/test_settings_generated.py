@@ -32,7 +32,7 @@ def make_and_tell(folder: str, name: str, barrier, told) -> None:
 
 
 def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     barrier, told = context.Barrier(2), context.Queue()
     workers = [
         context.Process(target=make_and_tell, args=(str(tmp_path), str(number), barrier, told)) for number in range(2)
