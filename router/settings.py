@@ -22,10 +22,15 @@ from pydantic.fields import FieldInfo
 from router.environment import clean, find_stray_names
 
 _PREFIX = "CALLROUTER_"
+SHARED_KEY_ID: Final = r"[A-Za-z0-9_.-]{1,100}"
+MOST_SHARED_KEYS: Final = 10
+"""Of one Twilio account: two while one is replaced, for each of its webhook rules."""
+
 _SHORTEST_TOKEN = 16
 _LONGEST_BASE_URL = 1000
 _TOGETHER = (("twilio_account_sid", "twilio_auth_token"), ("smtp_url", "mail_from"))
-_LISTS = ("platform_keys", "fallback_keys", "allowed_destinations", "trusted_proxies")  # may have several lines
+# These may have several lines.
+_LISTS = ("platform_keys", "fallback_keys", "twilio_shared_keys", "premium_destinations", "trusted_proxies")
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
 
 
@@ -90,10 +95,12 @@ def _has_good_port(parts: SplitResult) -> bool:
         return False
 
 
-def _prefixes(value: str) -> str:
-    prefixes = [part.strip() for part in value.split(",") if part.strip()]
-    if not all(re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix) for prefix in prefixes):
-        raise ValueError("must be prefixes of phone numbers, such as +1900,+870")
+def _destinations(value: str) -> str:
+    if value in ("on", "off"):
+        return value
+    prefixes = value.replace(",", " ").split()
+    if not prefixes or not all(re.fullmatch(r"\+[1-9][0-9]{0,14}", prefix) for prefix in prefixes):
+        raise ValueError("must be on, off, or prefixes of phone numbers, such as +1900,+870")
     return ",".join(prefixes)
 
 
@@ -128,6 +135,23 @@ def _auth_token(value: SecretStr) -> SecretStr:
 def _printable(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()) or set(value.get_secret_value()) & set("\"'`\\"):
         raise ValueError("must have only letters, digits and signs of ASCII, without quotes and backslashes")
+    return value
+
+
+def _shared_keys(value: SecretStr) -> SecretStr:
+    """The order counts, not the secret, in what is said about an entry."""
+    entries = [entry.partition(":") for entry in value.get_secret_value().replace(",", " ").split()]
+    for place, (key_id, _, secret) in enumerate(entries, start=1):
+        if not re.fullmatch(SHARED_KEY_ID, key_id) or not secret:
+            raise ValueError(f"entry {place} must be id:secret, with the ID that Twilio shows for the shared key")
+        try:
+            _printable(SecretStr(secret))
+        except ValueError as error:
+            raise ValueError(f"the secret of entry {place} {error}") from None
+    if len({key_id for key_id, _, _ in entries}) < len(entries):
+        raise ValueError("must not name an ID twice")
+    if not 0 < len(entries) <= MOST_SHARED_KEYS:
+        raise ValueError(f"must have 1 to {MOST_SHARED_KEYS} entries")
     return value
 
 
@@ -194,9 +218,9 @@ class Settings(BaseModel):
     """The platform's own Twilio account. If unset, each agency needs its own."""
     twilio_auth_token: Annotated[SecretStr, AfterValidator(_auth_token)] | None = None
     """Auth token (secret) of the platform's Twilio account. Set both or neither."""
-    twilio_shared_key: Annotated[SecretStr, AfterValidator(_printable)] | None = None
-    """Shared key (secret) with which the platform's Twilio account signs its webhooks, if one of its webhook rules names
-    such a key."""
+    twilio_shared_keys: Annotated[SecretStr, AfterValidator(_shared_keys)] | None = None
+    """Shared keys (secret) with which the platform's Twilio account signs its webhooks, if its webhook rules name such
+    keys: `id:secret`, separated by commas or spaces, at most 10."""
     providers: Mapping[str, str] = Field(default_factory=dict, exclude=True)
     """The values of the settings that providers declare, by name."""
     twilio_url: BaseUrl = "https://api.twilio.com"
@@ -213,12 +237,12 @@ class Settings(BaseModel):
     """Concurrent calls per caller; further calls go to voicemail."""
     agency_calls: Annotated[int, Field(ge=1)] = 500
     """Concurrent calls per agency; further calls go to voicemail."""
-    numbers_a_day: Annotated[int, Field(ge=1)] = 10
+    purchases_per_day: Annotated[int, Field(ge=1)] = 10
     """Phone numbers that each agency may buy in 24 hours; further ones get 429. The admin token is not limited."""
-    allowed_destinations: Annotated[str, AfterValidator(_prefixes)] = ""
-    """Prefixes of premium-rate, shared-cost and satellite numbers that may be rung, separated by commas: `+1900,+870`.
-    All others are refused when they are saved, and are not rung. Set it for `callrouter fallback` too."""
-    agency_requests: Annotated[int, Field(ge=5)] = 50
+    premium_destinations: Annotated[str, AfterValidator(_destinations)] = "off"
+    """Premium-rate, shared-cost and satellite numbers that may be rung: `off` (none), `on` (all), or prefixes separated by
+    commas, `+1900,+870`. Others are refused when they are saved, and are not rung. Set it for `callrouter fallback` too."""
+    agency_rate: Annotated[int, Field(ge=5)] = 50
     """Requests a second that each agency may send to the API of each process; further ones get 429. A page of the console
     counts as one. The admin token is not limited."""
     agency_requests_at_once: Annotated[int, Field(ge=2)] = 20
@@ -284,8 +308,20 @@ class Settings(BaseModel):
         return self.database_url is None
 
     @property
-    def allowed_prefixes(self) -> tuple[str, ...]:
-        return tuple(self.allowed_destinations.split(",")) if self.allowed_destinations else ()
+    def premium_prefixes(self) -> tuple[str, ...]:
+        """Beginnings of the costly numbers that may be rung."""
+        match self.premium_destinations:
+            case "off":
+                return ()
+            case "on":
+                return ("+",)
+        return tuple(self.premium_destinations.split(","))
+
+    @property
+    def shared_keys(self) -> dict[str, SecretStr]:
+        """The shared keys of the platform's Twilio account, by id."""
+        pairs = (entry.partition(":") for entry in reveal(self.twilio_shared_keys).replace(",", " ").split())
+        return {key_id: SecretStr(secret) for key_id, _, secret in pairs}
 
     @property
     def dsn(self) -> str:

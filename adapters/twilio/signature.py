@@ -35,13 +35,20 @@ _ALGORITHMS: Final[dict[str, Algorithm]] = {"HMAC_SHA1": "sha1", "HMAC_SHA256": 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How a request is signed. `algorithm` None: by one that we don't know."""
+    """How a request is signed. `algorithm` None: by one that we don't know.
+
+    `key_id`: the shared key's, empty if the request does not name it; None: the account's token signs.
+    """
 
     algorithm: Algorithm | None
-    is_shared: bool  # with a shared key, not with the account's token
+    key_id: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        return self.key_id is not None
 
 
-_BY_TOKEN: Final = Scheme("sha1", is_shared=False)
+_BY_TOKEN: Final = Scheme("sha1")
 
 
 class FormError(ValueError):
@@ -71,9 +78,10 @@ def read_scheme(settings: str | None) -> Scheme:
     """
     if not settings:
         return _BY_TOKEN
-    fields = [(name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in settings.split(","))]
-    named = next((value for name, value in fields if name == "algorithm" and value), "HMAC_SHA1")
-    return Scheme(_ALGORITHMS.get(named.upper()), is_shared=True)
+    parts = (part.partition("=") for part in reversed(settings.split(",")))  # of a repeated name the first counts
+    fields = {name.strip(): value.strip() for name, _, value in parts if value.strip()}
+    named = fields.get("algorithm", "HMAC_SHA1")
+    return Scheme(_ALGORITHMS.get(named.upper()), fields.get("key", ""))
 
 
 def request_url(public_url: str, raw_path: bytes, query_string: bytes) -> str:

@@ -111,7 +111,7 @@ def make_areas(
     platform: Account | None,
     providers: Providers,
     dialling: Dialling,
-    numbers_a_day: int,
+    purchases_per_day: int,
     clock: Clock,
 ) -> Areas:
     names = tuple(providers)
@@ -170,7 +170,7 @@ def make_areas(
         native={name: NativeShop(name, natives, clock) for name, one in providers.items() if one.shop is not None},
         providers=providers,
     )
-    purchases = Purchases(changes, accounts, shops, wanted, numbers_a_day)
+    purchases = Purchases(changes, accounts, shops, wanted, purchases_per_day)
     drift = DriftWatch(database, clock, accounts, subaccounts, redirects, carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)

@@ -57,7 +57,7 @@ class CallPath:
 def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, caps: Caps) -> CallPath:
     database, guard, recorder = outside.database, outside.guard, outside.recorder
     keyring, clock = outside.keyring, outside.clock
-    dialling = Dialling(settings.allowed_prefixes)
+    dialling = Dialling(settings.premium_prefixes)
     key_notes = KeyNotes(database, recorder, clock)
     events = CallEvents(recorder, clock, key_notes)
     ring_budget = RingBudget(settings.ring_budget, clock)

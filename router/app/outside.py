@@ -112,7 +112,7 @@ def make_outside(
             providers,
             partial(_open_access, vault.keyring),
             settings.handoff_timeout,
-            Dialling(settings.allowed_prefixes),
+            Dialling(settings.premium_prefixes),
             partial(_open_address, vault.keyring),
             circuits,
         ),

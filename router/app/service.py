@@ -137,8 +137,8 @@ def make_service(
         listening_carrier=outside.listening_carrier,
         platform=outside.platform,
         providers=outside.providers,
-        dialling=Dialling(settings.allowed_prefixes),
-        numbers_a_day=settings.numbers_a_day,
+        dialling=Dialling(settings.premium_prefixes),
+        purchases_per_day=settings.purchases_per_day,
         clock=clock,
     )
     health.watch(outside.database, outside.memory, areas.address)
@@ -204,7 +204,7 @@ def _make_verifier(settings: Settings, outside: Outside, proving: Callable[[], t
         memory=outside.memory,
         vault=outside.vault,
         platform=outside.platform,
-        shared_key=Secret(reveal(settings.twilio_shared_key)) if settings.twilio_shared_key else None,
+        shared_keys={key_id: Secret(reveal(secret)) for key_id, secret in settings.shared_keys.items()},
         watch=watch,
         proving=proving,
         clock=outside.clock,

@@ -151,7 +151,7 @@ def _api_routes(service: Service) -> list[BaseRoute]:
 
 def _limits_of(settings: Settings) -> AgencyLimits:
     return AgencyLimits(
-        requests_a_second=settings.agency_requests,
+        requests_a_second=settings.agency_rate,
         requests=settings.agency_requests_at_once,
         streams=settings.agency_streams,
         downloads=settings.agency_downloads,
@@ -161,7 +161,7 @@ def _limits_of(settings: Settings) -> AgencyLimits:
 
 def _fallback(keyring: Keyring, settings: Settings, go_on: GoOn | None = None, clock: Clock = utc_now) -> list[Route]:
     prefix = urlsplit(settings.fallback_base_url).path
-    return fallback_routes(keyring, Dialling(settings.allowed_prefixes), prefix, go_on, clock)
+    return fallback_routes(keyring, Dialling(settings.premium_prefixes), prefix, go_on, clock)
 
 
 def _announce(settings: Settings) -> None:

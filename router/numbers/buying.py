@@ -49,7 +49,7 @@ class Purchases:
     accounts: Accounts
     shops: Shops
     wanted: WantedAssistants
-    numbers_a_day: int
+    purchases_per_day: int
 
     async def buy(self, order: Order, author: Author) -> Number:
         """Raises DomainError."""
@@ -134,11 +134,11 @@ class Purchases:
     async def _check_quota(self, connection: Connection, agency_id: str, author: Author) -> None:
         """Only what is checked with the agency's row locked is certain. Raises QuotaError."""
         now = self.changes.clock()
-        until = await find_next_purchase(connection, agency_id, now, self.numbers_a_day)
+        until = await find_next_purchase(connection, agency_id, now, self.purchases_per_day)
         if until is None or author.is_operator:
             return
         raise QuotaError(
-            f"An agency may buy {self.numbers_a_day} numbers in 24 hours, and this one has. The operator can buy more for "
+            f"An agency may buy {self.purchases_per_day} numbers in 24 hours, and this one has. The operator can buy more for "
             "it, or raise the limit.",
             retry_after=ceil((until - now).total_seconds()),
         )

@@ -41,8 +41,8 @@ _WRONG_ADDRESS: Final = (
     "that the account's numbers call (or, after a rotation, make the saved token the account's primary one)"
 )
 _NO_SHARED_KEY: Final = (
-    "Twilio signs requests of account {account} with a shared key: set this to the key's secret, or remove the account's "
-    "webhook rule"
+    "Twilio signs requests of account {account} with a shared key that is not set here: add its id and secret, or remove "
+    "the account's webhook rule"
 )
 _WRONG_TOKEN: Final = "Twilio refuses the token of account {account}: set the account's current auth token"  # noqa: S105
 
@@ -111,7 +111,7 @@ class TokenWatch:
             return
         if self.platform is not None and self.platform.sid == account_sid:
             if await self._knows_call(self.platform, call_sid):
-                _warn("CALLROUTER_TWILIO_SHARED_KEY", _NO_SHARED_KEY, account_sid)
+                _warn("CALLROUTER_TWILIO_SHARED_KEYS", _NO_SHARED_KEY, account_sid)
             return
         for key in await list_account_keys_in_use(self.database.settings, account_sid):
             with suppress(OpenError):

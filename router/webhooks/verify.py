@@ -78,7 +78,7 @@ class Verified:
 class Verifier:
     """Verifies requests under our public address and, while the service moves, under the other one.
 
-    `shared_key`: the platform's, if a webhook rule of its account has requests signed with one.
+    `shared_keys`: the platform's by id, if webhook rules of its account have requests signed with such keys.
     """
 
     database: Database
@@ -86,7 +86,7 @@ class Verifier:
     memory: RouteMemory
     vault: Vault
     platform: Account | None
-    shared_key: Secret | None
+    shared_keys: Mapping[str, Secret]
     watch: TokenWatch
     proving: Callable[[], tuple[str, ...]]  # the addresses under which requests may be signed
     clock: Clock
@@ -174,7 +174,8 @@ class Verifier:
         return tuple(token for token in tokens if self._has_signed(token, asked))
 
     def _has_platform_signed(self, platform: Account, asked: Verified) -> bool:
-        if asked.scheme.is_shared and self.shared_key is not None and asked.is_signed_with(self.shared_key):
+        shared = self.shared_keys.get(asked.scheme.key_id) if asked.scheme.key_id else None
+        if shared is not None and asked.is_signed_with(shared):
             return True
         return asked.is_signed_with(platform.auth_token)
 

@@ -99,6 +99,7 @@ def test_we_read_the_scheme_of_a_shared_key_as_twilio_does(url, form, algorithm,
     accepted = verify([Secret(TOKEN)], url, read_form(urlencode(form).encode()), signature, scheme.algorithm)
 
     assert scheme.is_shared
+    assert scheme.key_id == next((key for key in ("webhooks_sharedkey_1", "k") if f"key={key}" in header), "")
     assert accepted == RequestValidator(TOKEN).validate(url, judged(form), signature, named)
 
 

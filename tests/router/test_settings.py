@@ -11,6 +11,7 @@ import pytest
 
 from adapters.registry import PROVIDERS, settings_of
 from router.cli.setup import generate_missing
+from router.dialling import Dialling
 from router.settings import Settings, SettingsError, env_name, load_settings
 
 CANARY = "canary-4f9a1c77e2b04d6d8b1e"
@@ -24,6 +25,11 @@ WITH_DATABASE = {
     "CALLROUTER_ADMIN_TOKEN": "0123456789abcdef",
 }
 ACCOUNT = "AC" + "0123456789abcdef" * 2
+
+
+def secret_of(name: str) -> str:
+    """A value with the canary in it."""
+    return f"webhooks_sharedkey_1:{CANARY}" if name == "twilio_shared_keys" else CANARY
 
 
 def problems_of(environ: dict[str, str], **overrides: Any) -> list[str]:
@@ -185,6 +191,59 @@ def test_the_platform_s_account_needs_both_settings() -> None:
     assert load_settings(both).twilio_account_sid == ACCOUNT
 
 
+@pytest.mark.parametrize("given", ["a:one,b:two:2", "a:one b:two:2", " a:one,\n b:two:2 ", "a:one,b:two:2,"])
+def test_shared_keys_are_read_by_id(given: str) -> None:
+    settings = load_settings({"CALLROUTER_TWILIO_SHARED_KEYS": given})
+    assert {name: secret.get_secret_value() for name, secret in settings.shared_keys.items()} == {
+        "a": "one",
+        "b": "two:2",
+    }
+    assert load_settings({}).shared_keys == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (CANARY, "entry 1 must be id:secret"),
+        (f"a:one,{CANARY}", "entry 2 must be id:secret"),
+        (f":{CANARY}", "entry 1 must be id:secret"),
+        (f"{CANARY}:", "entry 1 must be id:secret"),
+        (f"a:{CANARY}é", "the secret of entry 1 must have only"),
+        (f"a:{CANARY},a:two", "must not name an ID twice"),
+        (",".join(f"k{number}:{CANARY}" for number in range(11)), "must have 1 to 10 entries"),
+        (",", "must have 1 to 10 entries"),
+    ],
+)
+def test_shared_keys_in_another_form_are_refused_without_being_shown(given: str, hint: str) -> None:
+    problem = problem_of({"CALLROUTER_TWILIO_SHARED_KEYS": given})
+    assert problem.startswith(f"CALLROUTER_TWILIO_SHARED_KEYS: {hint}")
+    assert CANARY not in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "rung"),
+    [
+        ("", []),
+        ("off", []),
+        ("on", ["+19002345678", "+870773111632"]),
+        ("+1900", ["+19002345678"]),
+        ("+870,+1900", ["+19002345678", "+870773111632"]),
+        ("+870\n+1900", ["+19002345678", "+870773111632"]),
+    ],
+)
+def test_costly_destinations_are_off_on_or_named(given: str, rung: list[str]) -> None:
+    dialling = Dialling(load_settings({"CALLROUTER_PREMIUM_DESTINATIONS": given}).premium_prefixes)
+    assert [phone for phone in ("+19002345678", "+870773111632") if dialling.allows(phone)] == rung
+
+
+@pytest.mark.parametrize("given", ["yes", "1900", "+0", "on,+1900", "+1900 off", "+", ","])
+def test_other_costly_destinations_are_refused(given: str) -> None:
+    problem = problem_of({"CALLROUTER_PREMIUM_DESTINATIONS": given})
+    assert (
+        problem == "CALLROUTER_PREMIUM_DESTINATIONS: must be on, off, or prefixes of phone numbers, such as +1900,+870"
+    )
+
+
 def test_mail_needs_a_server_and_a_sender() -> None:
     problem = problem_of({"CALLROUTER_MAIL_FROM": "calls@example.com"})
     assert problem == "CALLROUTER_SMTP_URL and CALLROUTER_MAIL_FROM: set both or neither"
@@ -193,12 +252,12 @@ def test_mail_needs_a_server_and_a_sender() -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_a_secret_can_be_in_a_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    file.write_text(f"{CANARY}\n")
+    file.write_text(f"{secret_of(name)}\n")
     environ = {**WITH_DATABASE, "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT, "CALLROUTER_TWILIO_AUTH_TOKEN": "x"}
     environ |= {"CALLROUTER_SMTP_URL": "smtp://localhost", "CALLROUTER_MAIL_FROM": "calls@example.com"}
     environ.pop(env_name(name), None)
     settings = load_settings({**environ, f"{env_name(name)}_FILE": str(file)})
-    assert getattr(settings, name).get_secret_value() == CANARY
+    assert getattr(settings, name).get_secret_value() == secret_of(name)
 
 
 def test_a_secret_given_twice_is_a_mistake(tmp_path: Path) -> None:
@@ -224,7 +283,7 @@ def test_a_file_of_another_encoding_is_named_and_not_shown(tmp_path: Path) -> No
 
 
 def test_printed_settings_contain_no_secret() -> None:
-    environ = {env_name(name): CANARY for name in SECRETS} | {
+    environ = {env_name(name): secret_of(name) for name in SECRETS} | {
         "CALLROUTER_TWILIO_ACCOUNT_SID": ACCOUNT,
         "CALLROUTER_MAIL_FROM": "calls@example.com",
     }

@@ -90,7 +90,7 @@ class Services:
             platform=self.platform_account,
             providers=self.voice,
             dialling=self.dispatcher.dialling,
-            numbers_a_day=3,
+            purchases_per_day=3,
             clock=self.clock,
         )
 

@@ -140,12 +140,14 @@ async def test_the_header_alone_proves_nothing(world: World, settings):
 async def test_the_platforms_account_signs_with_the_shared_key_of_the_settings(
     database_dsn, tmp_path, captured_events: CapturedEvents
 ):
-    async with open_world(database_dsn, tmp_path, twilio_shared_key=SecretStr(SHARED.secret)) as world:
+    async with open_world(
+        database_dsn, tmp_path, twilio_shared_keys=SecretStr(f"another:0ther,{SHARED.id}:{SHARED.secret}")
+    ) as world:
         client = await world.add_client()
         assert (await world.call(client, quirks=Quirks(shared_key=SHARED))).answered_by == "ai"
         assert (await world.call(client)).answered_by == "ai"
-        await world.call(client, quirks=Quirks(shared_key=SharedKey("another")))
+        await world.call(client, quirks=Quirks(shared_key=SharedKey(SHARED.secret, id="another")))
         await wait_until(lambda: captured_events.named("settings.warning"))
         line = captured_events.only("settings.warning")
-        assert line["setting"] == "CALLROUTER_TWILIO_SHARED_KEY"
+        assert line["setting"] == "CALLROUTER_TWILIO_SHARED_KEYS"
         assert world.account_sid in line["message"]
