@@ -64,6 +64,12 @@ class Vault:
         with _reporting(key.agency_id, key.kind, reason="webhook_secret", key_version=key.version):
             return self.keyring.open(text, *webhook_secret_context(key.agency_id, key.kind, key.version))
 
+    def open_shared_key(self, key: KeyVersion, text: str, key_id: str) -> Secret:
+        """One of the carrier account's shared keys, which are sealed together."""
+        with _reporting(key.agency_id, key.kind, reason="webhook_secret", key_version=key.version):
+            opened = self.keyring.open_bytes(text, *webhook_secret_context(key.agency_id, key.kind, key.version))
+            return Secret(json.loads(opened)[key_id])
+
     def open_webhook_token(self, key: SealedToken) -> Secret:
         with _reporting(key.agency_id, key.kind, reason="webhook_token", key_version=key.version):
             return self.keyring.open(key.webhook_token_sealed or "", *webhook_token_context(key.agency_id, key.kind))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter
-from pydantic import Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from adapters.provider import Declaration
 from adapters.registry import Declarations
@@ -16,10 +16,11 @@ from crypto import Secret
 from router.accounts import CARRIER
 from router.api.asking import By, OwnAgency, Use
 from router.api.route import problems, resource
-from router.fields import AccountSid, HiddenAddress, Input, Output, SecretText
+from router.fields import AccountSid, HiddenAddress, Input, Matching, Output, SecretText, distinct
 from router.keys.saving import Keys, NewKey
 from router.keys.shown import KeyViews, ShownKey
 from router.keys.webhook_tokens import WebhookTokens
+from router.settings import MOST_SHARED_KEYS, SHARED_KEY_ID
 
 _PATH: Final = "/v1/agencies/{agency}/keys"
 _REFUSED: Final = (
@@ -54,6 +55,14 @@ class LinesReply(Output):
     used: Annotated[int | None, Field(description="Calls in progress; null: not reported")]
 
 
+class SharedKeyReply(Output):
+    """A shared key, without its secret."""
+
+    id: Annotated[
+        str, Field(description="As Twilio shows it", examples=["webhooks_sharedkey_01h2xcejqtf2nbrexx3vqjhp41"])
+    ]
+
+
 class KeyReply(Output):
     """What may be shown of a key."""
 
@@ -85,6 +94,9 @@ class KeyReply(Output):
             "as webhook_key. null: this provider does not sign every webhook"
         ),
     ]
+    shared_keys: Annotated[
+        list[SharedKeyReply], Field(description="The shared keys that verify Twilio's requests. Empty for other kinds")
+    ]
 
 
 class KeyList(Output):
@@ -104,16 +116,33 @@ class VoiceKey(Input):
     )
 
 
+def _distinct_ids(shared_keys: list[SharedKey]) -> list[SharedKey]:
+    distinct([one.id for one in shared_keys])
+    return shared_keys
+
+
+class SharedKey(Input):
+    """What signs webhooks instead of the account's token, if a webhook rule of the account names it."""
+
+    id: Annotated[
+        Annotated[
+            str, Matching(SHARED_KEY_ID, "must be the ID as Twilio shows it: up to 100 letters, digits and _ . -")
+        ],
+        Field(description="As Twilio shows it", examples=["webhooks_sharedkey_01h2xcejqtf2nbrexx3vqjhp41"]),
+    ]
+    secret: Annotated[SecretText, Field(description="Its secret, which Twilio shows once")]
+
+
 class TwilioKey(Input):
     """The agency's own Twilio account."""
 
     account_sid: Annotated[AccountSid, Field(description="The account's SID")]
     auth_token: Annotated[SecretText, Field(description="The account's auth token, not an API key")]
-    shared_key: Annotated[
-        SecretText | None,
+    shared_keys: Annotated[
+        Annotated[list[SharedKey], Field(max_length=MOST_SHARED_KEYS), AfterValidator(_distinct_ids)] | None,
         Field(
-            description="The secret of the shared key that signs webhooks, if a webhook rule of the account names one. "
-            "Left out: unchanged. null: none"
+            description="The shared keys that sign webhooks, if webhook rules of the account name such keys. They replace "
+            "those saved. Left out: unchanged. Empty or null: none"
         ),
     ] = None
     compromised: Annotated[bool, Field(description="Erase all earlier versions at once")] = False
@@ -216,14 +245,13 @@ def _add_carrier_key(router: APIRouter) -> None:
     @router.put(f"{_PATH}/{CARRIER}", **_save(ABOUT.label))
     async def save_key(agency: OwnAgency, body: TwilioKey, author: By, keys: Work) -> ShownKey:
         token = Secret(body.auth_token.get_secret_value())
-        given = body.shared_key
         key = NewKey(
             CARRIER,
             token,
             account_sid=body.account_sid,
             compromised=body.compromised,
-            webhook_secret=Secret(given.get_secret_value()) if given else None,
-            webhook_secret_given="shared_key" in body.model_fields_set,
+            webhook_secret_given="shared_keys" in body.model_fields_set,
+            shared_keys={one.id: Secret(one.secret.get_secret_value()) for one in body.shared_keys or ()},
         )
         return await keys.save(agency, key, author)
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from router.console.api import ApiProblem
+from router.console.api import ApiProblem, FieldProblem, Refusal
+from router.console.forms import Form
 from router.console.kinds import KeyKind
 from router.console.visit import Page, Visit
 
@@ -23,7 +24,7 @@ async def show_keys(visit: Visit, *, saving: bool = False) -> Response:
     kinds, active = visit.kinds, visit.agency["active_provider"]
     opened = _find_kind(visit) if visit.refusal else None
     places = {name: f"{opened.name}-{name}" for name in (*opened.fields, *opened.optional_fields)} if opened else {}
-    errors = visit.errors(places.get)
+    errors = visit.errors(lambda field: places.get(field.partition(".")[0]))
     if saving and opened:
         before = " The key that was saved before stays in use." if opened.name in keys else ""
         errors = replace(errors, general=(*errors.general, f"Nothing was saved.{before}"))
@@ -49,6 +50,8 @@ async def save_key(visit: Visit) -> Response:
     kind = _find_kind(visit)
     body: dict[str, Any] = visit.form.texts(*kind.fields)
     body |= {name: given for name in kind.optional_fields if (given := visit.form.text(name))}
+    if not kind.is_voice:
+        body |= _read_shared_keys(visit.form)
     if visit.form.ticked("compromised"):
         body["compromised"] = True
     active = visit.agency["active_provider"]
@@ -65,6 +68,17 @@ async def save_key(visit: Visit) -> Response:
     else:
         done = "key-saved"
     return visit.go("keys", done=done, about=kind.name, former=active if is_switched else None)
+
+
+def _read_shared_keys(form: Form) -> dict[str, Any]:
+    """Nothing was entered: those that are saved stay."""
+    if form.ticked("forget_shared_keys"):
+        return {"shared_keys": []}
+    pairs = [one.partition(":") for one in form.text("shared_keys").replace(",", " ").split()]
+    if not all(secret for _, _, secret in pairs):
+        wrong = FieldProblem("shared_keys", "must be id:secret for each shared key, separated by spaces")
+        raise Refusal(422, "invalid", "The shared keys are not valid.", (wrong,))
+    return {"shared_keys": [{"id": key_id, "secret": secret} for key_id, _, secret in pairs]} if pairs else {}
 
 
 async def _wants_switch(visit: Visit, kind: KeyKind) -> bool:

@@ -35,7 +35,7 @@ class KeyKind:
     @property
     def optional_fields(self) -> tuple[str, ...]:
         if self.voice is None:
-            return ("shared_key",)
+            return ("shared_keys",)
         return (self.voice.webhook_secret.name,) if self.voice.webhook_secret else ()
 
     @property

@@ -38,8 +38,8 @@ refused.
 
 {meanwhile}
 
-What to do: save the shared key's secret together with the account's token under {console}, or remove the webhook rule at
-Twilio.
+What to do: save the shared key's id and secret together with the account's token under {console}, or remove the
+webhook rule at Twilio.
 
 You get no other mail about this until you save the token again.
 """

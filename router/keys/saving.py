@@ -6,6 +6,8 @@ saved and the former key stays in use.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -46,7 +48,8 @@ from router.wanted import WantedAssistants
 class NewKey:
     """What an agency saves. `webhook_secret_given`: `webhook_secret` was sent, perhaps to clear what was there.
 
-    `compromised`: all earlier versions are erased at once.
+    `shared_keys`: of a carrier account, by id; they are its webhook secret. `compromised`: all earlier versions are erased
+    at once.
     """
 
     kind: str
@@ -56,6 +59,7 @@ class NewKey:
     compromised: bool = False
     webhook_secret: Secret | None = field(default=None, repr=False)
     webhook_secret_given: bool = False
+    shared_keys: Mapping[str, Secret] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +146,13 @@ class Keys:
         if key.compromised:
             await erase_key(connection, agency_id, key.kind)
         version, now = await take_version(connection, agency_id, key.kind), self.changes.clock()
+        webhook_sealed = self._seal_webhook_secret(agency_id, key, before, version)
         stored = StoredKey(
             agency_id=agency_id,
             kind=key.kind,
             version=version,
             sealed=self.vault.keyring.seal(key.secret, *key_context(agency_id, key.kind, version)),
-            webhook_sealed=self._seal_webhook_secret(agency_id, key, before, version),
+            webhook_sealed=webhook_sealed,
             webhook_token_sealed=None
             if key.kind == CARRIER
             else self._webhook_token(agency_id, key.kind, None if key.compromised else before),
@@ -160,6 +165,7 @@ class Keys:
             balance=found.balance,
             failing_since=None if found.status == "valid" else now,
             signed_at=before.signed_at if before is not None and _kept_webhook_secret(key, before) else None,
+            shared_key_ids=() if webhook_sealed is None else _name_shared_keys(key, before),
         )
         await replace_key(connection, stored)
         return stored
@@ -168,7 +174,7 @@ class Keys:
         """The secret that was sent; else the former one, bound to the new version. A carrier's is of one account."""
         if key.kind != CARRIER and self.providers[key.kind].webhook_secret is None:
             return None
-        secret = key.webhook_secret
+        secret = _join(key.shared_keys) if key.shared_keys else key.webhook_secret
         kept = _kept_webhook_secret(key, before)
         if before is not None and kept is not None:
             try:
@@ -206,6 +212,17 @@ def _kept_webhook_secret(key: NewKey, before: StoredKey | None) -> str | None:
     if before is None or key.webhook_secret_given or before.account_sid != key.account_sid:
         return None
     return before.webhook_sealed
+
+
+def _name_shared_keys(key: NewKey, before: StoredKey | None) -> tuple[str, ...]:
+    if before is not None and _kept_webhook_secret(key, before):
+        return before.shared_key_ids
+    return tuple(key.shared_keys)
+
+
+def _join(shared_keys: Mapping[str, Secret]) -> Secret:
+    """To be sealed together. router.vault opens one of them."""
+    return Secret(json.dumps({key_id: secret.reveal() for key_id, secret in shared_keys.items()}))
 
 
 def activate_provider(agency: Agency, provider: str | None) -> Agency:

@@ -19,7 +19,7 @@ from router.wanted import Wirings
 
 UNKNOWN_SHARED_KEY: Final = (
     "Twilio signs its requests with a shared key that is not saved here, so they are refused and calls go to the fallback:"
-    " save the shared key with the account's token, or remove the webhook rule at Twilio"
+    " save the shared key's id and secret with the account's token, or remove the webhook rule at Twilio"
 )
 
 
@@ -29,6 +29,13 @@ class LinesInUse:
 
     limit: int
     used: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKeyId:
+    """A shared key without its secret."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class ShownKey:
     sync: Progress
     webhook_url: str | None
     webhooks_signed: bool | None
+    shared_keys: tuple[SharedKeyId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ class KeyViews:
             sync=await count_assistants(connection, agency.id, key.kind) if is_voice else Progress(),
             webhook_url=self._webhook_url(key),
             webhooks_signed=key.signed_at is not None if self._always_signs(key.kind) else None,
+            shared_keys=tuple(SharedKeyId(key_id) for key_id in key.shared_key_ids),
         )
 
     def _always_signs(self, kind: str) -> bool:

@@ -180,10 +180,11 @@ class Verifier:
         return asked.is_signed_with(platform.auth_token)
 
     def _has_signed(self, token: SealedToken, asked: Verified) -> bool:
-        """The token, or the shared key that was saved with it. False also for one that does not open."""
-        if asked.scheme.is_shared and token.webhook_sealed is not None:
+        """The token, or the shared key of that id that was saved with it. False also for one that does not open."""
+        key_id = asked.scheme.key_id
+        if key_id and key_id in token.shared_key_ids and token.webhook_sealed is not None:
             with suppress(OpenError):
-                if asked.is_signed_with(self.vault.open_webhook_secret(token, token.webhook_sealed)):
+                if asked.is_signed_with(self.vault.open_shared_key(token, token.webhook_sealed, key_id)):
                     return True
         try:
             return asked.is_signed_with(self.vault.open_key(token))

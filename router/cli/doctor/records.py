@@ -139,7 +139,7 @@ def _judge_agency(row: Any, providers: Declarations) -> list[Finding]:
 def _judge_key(row: Any) -> Finding:
     if row["unproven_at"] is not None:
         message = f"Twilio signs requests of its account {row['account_sid']} with a shared key that is not saved"
-        mend = "save the shared key's secret with the Twilio key, or remove the webhook rule at Twilio"
+        mend = "save the shared key's id and secret with the Twilio key, or remove the webhook rule at Twilio"
         return problem(f"agency {row['name']}", message, f"{mend}; until then, its calls go to the static fallback")
     out_of_credit = row["status"] == "out_of_credit"
     state = "has no credit" if out_of_credit else "is rejected"

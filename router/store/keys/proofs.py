@@ -13,13 +13,14 @@ from router.store.rows import columns, fetch_rows, read
 
 @dataclass(frozen=True, slots=True)
 class SealedToken:
-    """A carrier account's auth token as one agency saved it, and the shared key that may sign instead."""
+    """A carrier account's auth token as one agency saved it, and the shared keys that may sign instead, sealed together."""
 
     agency_id: str
     kind: str
     version: int
     sealed: str
     webhook_sealed: str | None = None
+    shared_key_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

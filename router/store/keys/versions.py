@@ -26,7 +26,8 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """One version of a key. `account_sid` for a carrier's key only.
+    """One version of a key. `account_sid` and `shared_key_ids` for a carrier's key only: the ids of the shared keys that
+    `webhook_sealed` holds together.
 
     The rest is what the provider or carrier said at the last check: `problem` in its words, `balance` in US dollars.
     """
@@ -48,6 +49,7 @@ class StoredKey:
     lines_used: int | None = None
     failing_since: datetime | None = None
     signed_at: datetime | None = None  # when a webhook signed with it, or with its webhook secret, first verified
+    shared_key_ids: tuple[str, ...] = ()
     unproven_at: datetime | None = None  # when a request of the carrier was refused whose shared key we don't have
 
 
@@ -109,8 +111,9 @@ async def replace_key(connection: Connection, key: StoredKey) -> None:
         """
         INSERT INTO keys (agency_id, kind, version, sealed, webhook_sealed, webhook_token_sealed, account_sid, last4,
                           status, checked_at, saved_at, problem, balance, lines_limit, lines_used, failing_since,
-                          signed_at, unproven_at, lines_at, alerted_at, check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $17, $18, $11, $16, $19)
+                          signed_at, shared_key_ids, unproven_at, lines_at, alerted_at, check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::float8, $14, $15, $16, $17, $18, $19, $11, $16,
+                $20)
         """,
         *values(key),
         key.saved_at + FIRST_CHECK,

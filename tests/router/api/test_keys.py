@@ -276,12 +276,24 @@ async def test_the_token_in_the_webhook_address_is_the_one_that_is_stored(api, s
 
 async def test_no_row_of_the_database_holds_a_key_in_any_plain_form(api, services, own_account):
     agency = await api.new_agency()
-    canaries = [VAPI_KEY, RETELL_KEY, BLAND_KEY, OWN_TOKEN, "canary-webhook-key", "canary-signing-secret"]
+    canaries = [
+        VAPI_KEY,
+        RETELL_KEY,
+        BLAND_KEY,
+        OWN_TOKEN,
+        "canary-webhook-key",
+        "canary-signing-secret",
+        "canary-shared-key",
+    ]
     repeated = {"Idempotency-Key": "again"}
     await api.put(f"{agency.path}/keys/vapi", {"key": VAPI_KEY}, headers=repeated)
     await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "webhook_key": canaries[4]}, headers=repeated)
     await api.put(f"{agency.path}/keys/bland", {"key": BLAND_KEY, "signing_secret": canaries[5]}, headers=repeated)
-    twilio = {"account_sid": own_account.sid, "auth_token": OWN_TOKEN}
+    twilio = {
+        "account_sid": own_account.sid,
+        "auth_token": OWN_TOKEN,
+        "shared_keys": [{"id": "one", "secret": canaries[6]}],
+    }
     saved = await api.put(f"{agency.path}/keys/twilio", twilio, headers=repeated)
     everything = json.dumps(saved) + await dump(services.database.settings)
     for canary in canaries:
@@ -359,29 +371,59 @@ async def test_saving_answers_within_ten_seconds_though_a_provider_never_does(ap
     assert problem.name == "provider-unreachable"
 
 
-async def shared_key_of(services, agency):
+async def shared_keys_of(services, agency):
     """As stored with the Twilio key in use."""
     key = await find_key_in_use(services.database.settings, agency.id, "twilio")
     if key.webhook_sealed is None:
-        return None
+        return {}
     context = webhook_secret_context(agency.id, "twilio", key.version)
-    return services.keyring.open(key.webhook_sealed, *context).reveal()
+    return json.loads(services.keyring.open(key.webhook_sealed, *context).reveal())
 
 
 @pytest.mark.usefixtures("own_account")
-async def test_a_shared_key_stays_with_its_account_until_it_is_replaced_or_cleared(api, services, sandbox):
+async def test_shared_keys_stay_with_their_account_until_they_are_replaced_or_cleared(api, services, sandbox):
     agency = await api.new_agency()
     path, token = f"{agency.path}/keys/twilio", {"account_sid": OWN_SID, "auth_token": OWN_TOKEN}
-    saved = await api.put(path, token | {"shared_key": "shared-key-1"})
-    assert "shared-key-1" not in json.dumps(saved)
+    one, two = {"id": "one", "secret": "shared-1"}, {"id": "two", "secret": "shared-2"}
     for given, kept in [
-        ({}, "shared-key-1"),
-        ({"shared_key": "shared-key-2"}, "shared-key-2"),
-        ({"shared_key": None}, None),
+        ({"shared_keys": [one]}, {"one": "shared-1"}),
+        ({}, {"one": "shared-1"}),
+        ({"shared_keys": [one, two]}, {"one": "shared-1", "two": "shared-2"}),
+        ({"shared_keys": [two]}, {"two": "shared-2"}),
+        ({"shared_keys": None}, {}),
+        ({"shared_keys": [one]}, {"one": "shared-1"}),
+        ({"shared_keys": []}, {}),
+        ({}, {}),
+        ({"shared_keys": [two]}, {"two": "shared-2"}),
     ]:
-        await api.put(path, token | given)
-        assert await shared_key_of(services, agency) == kept
-    await api.put(path, token | {"shared_key": "shared-key-3"})
+        saved = await api.put(path, token | given)
+        assert "shared-" not in json.dumps(saved)
+        assert saved["shared_keys"] == (await api.get(path))["shared_keys"] == [{"id": name} for name in kept]
+        assert await shared_keys_of(services, agency) == kept
     other = sandbox.state.twilio.add_account("AC" + "0f" * 16, "token-of-another-account")
-    await api.put(path, {"account_sid": other.sid, "auth_token": other.auth_token})
-    assert await shared_key_of(services, agency) is None
+    saved = await api.put(path, {"account_sid": other.sid, "auth_token": other.auth_token})
+    assert saved["shared_keys"] == []
+    assert await shared_keys_of(services, agency) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ([{"id": "one", "secret": "canary"}, {"id": "one", "secret": "canary-2"}], "shared_keys"),
+        ([{"id": str(number), "secret": "canary"} for number in range(11)], "shared_keys"),
+        ([{"id": "two words", "secret": "canary"}], "shared_keys.0.id"),
+        ([{"id": "", "secret": "canary"}], "shared_keys.0.id"),
+        ([{"id": "one", "secret": " "}], "shared_keys.0.secret"),
+        ([{"id": "one"}], "shared_keys.0.secret"),
+        ([{"secret": "canary"}], "shared_keys.0.id"),
+        ([{"id": "one", "secret": "canary\u00e9"}], "shared_keys.0.secret"),
+        ("canary", "shared_keys"),
+        (["canary"], "shared_keys.0"),
+    ],
+)
+async def test_shared_keys_in_another_form_are_refused_without_being_repeated(api, given, field):
+    agency = await api.new_agency()
+    body = {"account_sid": OWN_SID, "auth_token": OWN_TOKEN, "shared_keys": given}
+    problem = await api.refusal("PUT", f"{agency.path}/keys/twilio", body)
+    assert (problem.status, problem.name, problem.fields) == (422, "invalid", (field,))
+    assert "canary" not in problem.text

@@ -286,6 +286,30 @@ async def test_a_visitor_who_may_only_read_sees_no_address_and_makes_none_new(
     assert (await api.get(f"{agency.path}/keys"))["items"][0]["webhook_url"] == key["webhook_url"]
 
 
+async def test_shared_keys_are_entered_together_shown_by_id_and_deleted(
+    browser: Browser, api: Api, agency: Agency, sandbox: RunningSandbox
+):
+    account = sandbox.state.twilio.add_account("AC" + "7" * 32, "7" * 32)
+    fields = {"account_sid": account.sid, "auth_token": account.auth_token}
+
+    async def shared_keys() -> list[dict[str, str]]:
+        kept: list[dict[str, str]] = (await api.get(f"{agency.path}/keys/twilio"))["shared_keys"]
+        return kept
+
+    page = await save(browser, "twilio", **fields, shared_keys=CANARY)
+    assert page.status == 422
+    assert "id:secret" in page.tree.find("p", id="e-twilio-shared_keys").text
+    assert CANARY not in page.text
+    page = await save(browser, "twilio", **fields, shared_keys=f" one:{CANARY}, two:{CANARY}:2 ")
+    assert await shared_keys() == [{"id": "one"}, {"id": "two"}]
+    assert "one two" in card(page, "twilio")
+    assert CANARY not in page.text
+    await save(browser, "twilio", **fields)
+    assert await shared_keys() == [{"id": "one"}, {"id": "two"}]
+    await save(browser, "twilio", **fields, forget_shared_keys="yes")
+    assert await shared_keys() == []
+
+
 async def test_a_kind_that_does_not_exist_is_not_found(browser: Browser):
     form_token = (await browser.open("keys")).form("/sign-out").find("input", name="form_token").attributes["value"]
     for action in ("keys/nobody", "keys/nobody/delete", "keys/nobody/activate", "keys/nobody/webhook-token"):

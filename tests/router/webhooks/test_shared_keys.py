@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from adapters.sandbox.carrier import Quirks, SharedKey
-from crypto import Secret
 from router.store.sealed import webhook_secret_context
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.signed_requests import VOICE, call_form, count_writes, post_signed
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 SETTINGS = "X-Twilio-Webhooks-Signature-Settings"
 SHARED = SharedKey("sh4red-canary-6d1f0b93c2a7")
+OTHER = SharedKey("0ther-canary-8e20b1d4f5c9", id="webhooks_sharedkey_2")
 
 
 @pytest.fixture
@@ -28,16 +29,23 @@ def world(shared_world: World) -> World:
     return shared_world
 
 
-async def save_shared_key(world: World, client: Client, secret: str) -> None:
+async def save_shared_keys(world: World, client: Client, *keys: SharedKey) -> None:
     """With the newest version of the agency's Twilio key."""
     version = await world.db.fetchval(
         "SELECT max(version) FROM keys WHERE agency_id = $1 AND kind = 'twilio'", client.agency_id
     )
     await world.db.execute(
-        "UPDATE keys SET webhook_sealed = $3 WHERE agency_id = $1 AND kind = 'twilio' AND version = $2",
+        """
+        UPDATE keys SET webhook_sealed = $3, shared_key_ids = $4
+         WHERE agency_id = $1 AND kind = 'twilio' AND version = $2
+        """,
         client.agency_id,
         version,
-        world.keyring.seal(Secret(secret), *webhook_secret_context(client.agency_id, "twilio", version)),
+        world.keyring.seal(
+            json.dumps({key.id: key.secret for key in keys}),
+            *webhook_secret_context(client.agency_id, "twilio", version),
+        ),
+        [key.id for key in keys],
     )
 
 
@@ -53,7 +61,7 @@ async def key_of(world: World, client: Client) -> dict[str, Any]:
 @pytest.mark.parametrize("algorithm", ["HMAC_SHA256", "HMAC_SHA1"])
 async def test_a_call_signed_with_the_saved_shared_key_goes_its_way(world: World, algorithm):
     client = await world.add_client(own_account=True)
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     timeline = await world.call(client, quirks=Quirks(shared_key=SharedKey(SHARED.secret, algorithm)))
     assert (timeline.answered_by, timeline.failures) == ("ai", [])
     assert (await world.find_ended_call(timeline))["outcome"] == "ai"
@@ -61,28 +69,37 @@ async def test_a_call_signed_with_the_saved_shared_key_goes_its_way(world: World
 
 async def test_while_shared_keys_are_rotated_both_prove(world: World):
     client = await world.add_client(own_account=True)
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     await world.save_key(client.agency_id, "twilio", client.auth_token, account_sid=client.account_sid)
-    await save_shared_key(world, client, "the-next-shared-key")
+    await save_shared_keys(world, client, SharedKey("the-next-shared-key"))
     for secret in (SHARED.secret, "the-next-shared-key"):
         timeline = await world.call(client, quirks=Quirks(shared_key=SharedKey(secret)))
         assert timeline.answered_by == "ai"
 
 
+async def test_of_several_shared_keys_the_one_that_the_request_names_proves_it(world: World):
+    client = await world.add_client(own_account=True)
+    await save_shared_keys(world, client, SHARED, OTHER)
+    for key in (SHARED, OTHER):
+        assert (await world.call(client, quirks=Quirks(shared_key=key))).answered_by == "ai"
+    swapped = SharedKey(OTHER.secret, id=SHARED.id)
+    assert (await world.call(client, quirks=Quirks(shared_key=swapped))).answered_by != "ai"
+
+
 async def test_without_a_rule_the_token_still_signs(world: World):
     client = await world.add_client(own_account=True)
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     assert (await world.call(client)).answered_by == "ai"
 
 
-@pytest.mark.parametrize("saved", [None, "another-shared-key"])
+@pytest.mark.parametrize("saved", [None, SharedKey("another-shared-key"), SharedKey(SHARED.secret, id="another")])
 async def test_a_shared_key_that_is_not_saved_is_named_in_log_and_key_until_it_is(
     world: World, captured_events: CapturedEvents, saved
 ):
     client = await world.add_client(own_account=True)
     await world.set_alert_email(client, "alerts@example.com")
     if saved is not None:
-        await save_shared_key(world, client, saved)
+        await save_shared_keys(world, client, saved)
     before = await count_writes(world)
     await world.call(client, quirks=Quirks(shared_key=SHARED))
     assert await count_writes(world) == before
@@ -95,7 +112,7 @@ async def test_a_shared_key_that_is_not_saved_is_named_in_log_and_key_until_it_i
     assert "shared key" in key["problem"]
     assert SHARED.secret not in captured_events.text()
 
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     assert (await world.call(client, quirks=Quirks(shared_key=SHARED))).answered_by == "ai"
 
     async def works() -> bool:
@@ -122,7 +139,7 @@ async def test_an_algorithm_that_we_do_not_know_is_refused_whatever_signed(
     world: World, captured_events: CapturedEvents, settings
 ):
     client = await world.add_client(own_account=True)
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     refused = await post_signed(world, VOICE, call_form(client), SHARED.secret, headers={SETTINGS: settings})
     assert refused.status_code == 403
     assert captured_events.only("webhook.rejected")["reason"] == "unknown_algorithm"
@@ -131,7 +148,7 @@ async def test_an_algorithm_that_we_do_not_know_is_refused_whatever_signed(
 @pytest.mark.parametrize("settings", ["", "key=k", "key=k,algorithm=HMAC_SHA256", ",,=,", "algorithm"])
 async def test_the_header_alone_proves_nothing(world: World, settings):
     client = await world.add_client(own_account=True)
-    await save_shared_key(world, client, SHARED.secret)
+    await save_shared_keys(world, client, SHARED)
     for secret in ("", "forged", client.agency_id):
         refused = await post_signed(world, VOICE, call_form(client), secret, headers={SETTINGS: settings})
         assert refused.status_code == 403

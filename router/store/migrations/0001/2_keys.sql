@@ -11,6 +11,7 @@ CREATE TABLE keys (
     version              integer NOT NULL,
     sealed               text NOT NULL,
     webhook_sealed       text,
+    shared_key_ids       text[] NOT NULL DEFAULT '{}',
     webhook_token_sealed text,
     account_sid          text,
     last4                text NOT NULL,
