@@ -19,6 +19,10 @@ from router.fields import LEFT_OUT, Change, Email, Input, Name, Output, QueryE16
 from router.store.tenants import agencies as store
 from router.tenants.agencies import Agencies
 
+LINK_AGAIN: Final = (
+    "An address gets one link in a day, and an agency sends a limited number of emails in an hour: 429 with Retry-After. "
+    "422 if there is no address, 409 if it has confirmed."
+)
 _PATH: Final = "/v1/agencies"
 _ONE: Final = _PATH + "/{agency}"
 
@@ -130,6 +134,31 @@ async def show_agency(agency: OwnAgency, agencies: Work) -> store.Agency:
 @router.patch(_ONE, summary="Change an agency", response_model=AgencyReply, responses=problems("no-key"))
 async def change_agency(agency: OwnAgency, body: AgencyChange, author: By, agencies: Work) -> store.Agency:
     return await agencies.change(agency, body.model_dump(exclude_unset=True), author)
+
+
+class AgencyConfirmation(Input):
+    """Which address is to confirm."""
+
+    field: Annotated[Literal["alert_email"], Field(description="The field with the address")]
+
+
+class ConfirmationReply(Output):
+    """Where a link was sent."""
+
+    field: Annotated[str, Field(description="The field with the address", examples=["alert_email"])]
+    address: Annotated[str, Field(description="The address", examples=["alerts@example.com"])]
+
+
+@router.post(
+    _ONE + "/confirmations",
+    summary="Send the link again by which alert_email confirms",
+    description=LINK_AGAIN,
+    response_model=ConfirmationReply,
+)
+async def send_agency_link(
+    agency: OwnAgency, body: AgencyConfirmation, author: By, agencies: Work
+) -> ConfirmationReply:
+    return ConfirmationReply(field=body.field, address=await agencies.send_link(agency, author))
 
 
 @operators.delete(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Path
 from pydantic import Field
 
+from router.api.agencies import LINK_AGAIN, ConfirmationReply
 from router.api.asking import OUTSIDE, By, Document, OwnAgency, Pool, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import LARGE_BODY_LIMIT, problems, resource
@@ -139,6 +140,24 @@ async def change_client(
     """
     fields = _read(body, document, body.model_fields_set)
     return await clients.change(agency, client, fields, author, accept_unlisted=body.accept_unlisted)
+
+
+class ClientConfirmation(Input):
+    """Which address is to confirm."""
+
+    field: Annotated[Literal["notify_email"], Field(description="The field with the address")]
+
+
+@router.post(
+    _ONE + "/confirmations",
+    summary="Send the link again by which notify_email confirms",
+    description=LINK_AGAIN,
+    response_model=ConfirmationReply,
+)
+async def send_client_link(
+    agency: OwnAgency, client: ClientId, body: ClientConfirmation, author: By, clients: Work
+) -> ConfirmationReply:
+    return ConfirmationReply(field=body.field, address=await clients.send_link(agency, client, author))
 
 
 @router.delete(

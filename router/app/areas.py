@@ -112,6 +112,7 @@ def make_areas(
     providers: Providers,
     dialling: Dialling,
     purchases_per_day: int,
+    mails_an_hour: int,
     clock: Clock,
 ) -> Areas:
     names = tuple(providers)
@@ -176,7 +177,7 @@ def make_areas(
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
     sync_work = SyncWork(sites, registrations, wanted)
     removal = Removal(sites, registrations)
-    confirmations = Confirmations(changes, vault.keyring, addresses, clock)
+    confirmations = Confirmations(changes, vault.keyring, addresses, mails_an_hour, clock)
     checks = KeyChecks(providers=providers, carrier=carrier, vault=vault)
     views = KeyViews(database, wirings, providers)
     return Areas(

@@ -139,6 +139,7 @@ def make_service(
         providers=outside.providers,
         dialling=Dialling(settings.premium_prefixes),
         purchases_per_day=settings.purchases_per_day,
+        mails_an_hour=settings.mails_an_hour,
         clock=clock,
     )
     health.watch(outside.database, outside.memory, areas.address)

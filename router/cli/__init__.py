@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -22,6 +24,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Answers the phone for AI-receptionist agencies.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"callrouter {version('callrouter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _read_options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None: ...
+
+
 app.command("serve")(serve)
 app.command("worker")(worker)
 app.command("fallback")(fallback)

@@ -41,6 +41,12 @@ async def change(visit: Visit) -> Response:
     return visit.go("clients", client["id"], done="client-saved")
 
 
+async def send_link(visit: Visit) -> Response:
+    client_id = visit.part("client")
+    await visit.send("POST", visit.path("clients", client_id, "confirmations"), {"field": "notify_email"})
+    return visit.go("clients", client_id, done="link-sent")
+
+
 async def delete(visit: Visit) -> Response:
     client = await find_client(visit)
     if not visit.confirmed:
@@ -87,5 +93,6 @@ PAGES: Final = (
     Page("POST", "/clients/new", create, show_new),
     Page("GET", "/clients/{client}", show_client),
     Page("POST", "/clients/{client}", change, show_client),
+    Page("POST", "/clients/{client}/confirmations", send_link, show_client),
     Page("POST", "/clients/{client}/delete", delete, show_client),
 )

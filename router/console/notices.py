@@ -74,6 +74,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "endpoint-saved": "Saved. It holds for all deliveries from now on.",
     "endpoint-resumed": "The address receives events again.",
     "endpoint-deleted": "The address is removed and receives no more events.",
+    "link-sent": "The link was sent again. It is valid for seven days.",
     "settings-saved": "Saved. The change applies from the next call on.",
     "token-deleted": "Token deleted. It no longer gives access.",
     "assistants-deleted": "The assistants that we created there are deleted.",

@@ -49,6 +49,11 @@ async def save(visit: Visit) -> Response:
     return visit.go("settings", done="settings-saved")
 
 
+async def send_link(visit: Visit) -> Response:
+    await visit.send("POST", visit.path("confirmations"), {"field": "alert_email"})
+    return visit.go("settings", done="link-sent")
+
+
 async def create_token(visit: Visit) -> Response:
     day = visit.form.text("token_expires_at")
     body = {
@@ -105,6 +110,7 @@ def _values_of(agency: dict[str, Any]) -> dict[str, Any]:
 PAGES: Final = (
     Page("GET", "/settings", show_settings),
     Page("POST", "/settings", save, show_settings),
+    Page("POST", "/settings/confirmations", send_link, show_settings),
     Page("POST", "/settings/tokens", create_token, show_settings),
     Page("POST", "/settings/tokens/{token}/delete", delete_token),
     Page("POST", "/settings/delete", delete_agency, show_settings),

@@ -135,6 +135,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "assistants.synced": "Assistants synced again",
     "call.deleted": "Call deleted",
     "client.created": "Client created",
+    "confirmation.sent": "Confirmation link sent again",
     "email.confirmed": "Email address confirmed",
     "client.changed": "Client changed",
     "client.deleted": "Client deleted",
@@ -230,4 +231,4 @@ def say_email(hint: str, confirmed: bool | None) -> str:
     """The hint of a field with an email address."""
     if confirmed is not False:
         return hint
-    return f"{hint} Not confirmed yet: emails wait for up to 7 days. Save to send the link again, once a day at most."
+    return f"{hint} Not confirmed yet: emails wait for up to 7 days."

@@ -10,22 +10,27 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from math import ceil
 from typing import Any, Final
 
 from crypto import Keyring, OpenError
 from router.addresses import Addresses
 from router.clock import Clock
+from router.errors import ConflictError, InvalidError, QuotaError
 from router.ids import new_id
-from router.mail.letters import Letters, post, release
+from router.mail.letters import Letters, next_hour, post, release
 from router.mail.smtp import Mail
-from router.store.changes import OURSELVES, Author, Changes
+from router.store.changes import OURSELVES, Author, Change, Changes
 from router.store.messages.addresses import (
     Link,
     claim_link,
     confirm_address,
     find_link,
+    find_next_link,
     give_up_link,
     is_confirmed,
+    is_hour_used_up,
     is_used,
 )
 from router.store.pool import Connection
@@ -64,6 +69,7 @@ class Confirmations:
     changes: Changes
     keyring: Keyring = field(repr=False)
     addresses: Addresses
+    mails_an_hour: int
     clock: Clock
 
     def register(self, letters: Letters) -> None:
@@ -79,11 +85,39 @@ class Confirmations:
         if author.is_operator or await is_confirmed(connection, agency_id, address):
             await release(connection, agency_id)
             return True
-        link = Link(new_id("link"), agency_id, address, self.clock())
-        if await claim_link(connection, link):
-            ids = {"agency_id": agency_id, "link_id": link.id}
-            await post(connection, CONFIRM, ids, once=link.id)
+        await self._post_link(connection, agency_id, address)
         return False
+
+    async def send_again(self, change: Change, agency_id: str, address: str | None) -> str:
+        """Another link to a saved address, which is returned. Call it with the agency's row locked.
+
+        Raises InvalidError, ConflictError, QuotaError.
+        """
+        connection, now = change.connection, self.clock()
+        if address is None:
+            raise InvalidError("field", "names no address: save one first")
+        if await is_confirmed(connection, agency_id, address):
+            raise ConflictError("This address has confirmed already.")
+        if await is_hour_used_up(connection, agency_id, now, self.mails_an_hour):
+            raise QuotaError(
+                "The agency has sent all its emails of this hour.", retry_after=_seconds(now, next_hour(now))
+            )
+        if not await self._post_link(connection, agency_id, address):
+            until = await find_next_link(connection, agency_id, address) or now
+            raise QuotaError(
+                "A link was sent to this address less than a day ago. It is valid for seven days; look for it among spam.",
+                retry_after=_seconds(now, until),
+            )
+        await change.record("confirmation.sent", address)
+        return address
+
+    async def _post_link(self, connection: Connection, agency_id: str, address: str) -> bool:
+        """Whether it may get one: one in a day."""
+        link = Link(new_id("link"), agency_id, address, self.clock())
+        if not await claim_link(connection, link):
+            return False
+        await post(connection, CONFIRM, {"agency_id": agency_id, "link_id": link.id}, once=link.id)
+        return True
 
     async def write_link(self, ids: Mapping[str, Any]) -> Mail | None:
         """None if the agency no longer uses the address, or it has confirmed by now."""
@@ -136,6 +170,10 @@ class Confirmations:
         except (OpenError, ValueError):
             return None
         return (agency_id, address) if self.clock().timestamp() < until else None
+
+
+def _seconds(now: datetime, until: datetime) -> int:
+    return max(1, ceil((until - now).total_seconds()))
 
 
 def _plain_name(name: str) -> str:

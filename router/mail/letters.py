@@ -139,7 +139,7 @@ class Letters:
             await hold_letter(pool, letter.id, now + _LOOK_AGAIN)
             return True
         except _HourUsedUp:
-            await postpone_letters(pool, agency_id, letter.id, now, _next_hour(now))
+            await postpone_letters(pool, agency_id, letter.id, now, next_hour(now))
             return True
         except Exception as error:  # noqa: BLE001  it is logged, and the letter tried again
             wait = judge_failure(_POLICY, Job(SEND, letter.ids, letter.tried + 1), error)
@@ -206,5 +206,5 @@ class Letters:
             self._places.release()
 
 
-def _next_hour(now: datetime) -> datetime:
+def next_hour(now: datetime) -> datetime:
     return now.replace(minute=0, second=0, microsecond=0) + _HOUR

@@ -78,6 +78,12 @@ class Agencies:
             await change.record("agency.changed", agency.id)
             return change.done(changed)
 
+    async def send_link(self, agency_id: str, author: Author) -> str:
+        """Ask `alert_email` again to confirm; returns the address. Raises DomainError."""
+        async with self.changes.begin(author, agency_id) as change:
+            agency = require(await lock_agency(change.connection, agency_id), "agency")
+            return change.done(await self.confirmations.send_again(change, agency_id, agency.alert_email))
+
     async def delete(self, agency_id: str, author: Author) -> None:
         """Recordings first, then numbers, assistants, the rows, and the API keys that we made at Twilio.
 

@@ -92,6 +92,13 @@ class Clients:
         await self.fallbacks.rewrite([number for number in numbers if number.fallback_state == "stale"])
         return changed
 
+    async def send_link(self, agency_id: str, client_id: str, author: Author) -> str:
+        """Ask `notify_email` again to confirm; returns the address. Raises DomainError."""
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            client = require(await lock_client(change.connection, agency_id, client_id), "client")
+            return change.done(await self.confirmations.send_again(change, agency_id, client.notify_email))
+
     async def delete(self, agency_id: str, client_id: str, author: Author) -> None:
         """Its numbers are released first. Raises DomainError."""
         numbers = await list_numbers(self.changes.database.settings, agency_id, client_id=client_id)

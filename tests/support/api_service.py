@@ -91,6 +91,7 @@ class Services:
             providers=self.voice,
             dialling=self.dispatcher.dialling,
             purchases_per_day=3,
+            mails_an_hour=100,
             clock=self.clock,
         )
 

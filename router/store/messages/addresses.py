@@ -95,6 +95,16 @@ async def claim_link(connection: Connection, link: Link) -> bool:
     return await returns_row(connection, statement, *values(link), link.sent_at - _LINK_EVERY)
 
 
+async def find_next_link(connection: Connection, agency_id: str, address: str) -> datetime | None:
+    """When the mailbox may get another link. None: it has got none lately."""
+    statement = """
+        SELECT sent_at FROM confirmation_links
+         WHERE agency_id = $1 AND mailbox = regexp_replace(lower($2::text), '[+][^@]*@', '@')
+    """
+    sent_at: datetime | None = await connection.fetchval(statement, agency_id, address)
+    return None if sent_at is None else sent_at + _LINK_EVERY
+
+
 async def find_link(connection: Connection, link_id: str) -> Link | None:
     statement = """SELECT id, agency_id, address, sent_at FROM confirmation_links WHERE id = $1"""
     return await fetch_row(connection, Link, statement, link_id)
@@ -114,6 +124,15 @@ async def count_mail(connection: Connection, agency_id: str, now: datetime, most
            SET sent = CASE WHEN c.hour = excluded.hour THEN c.sent + 1 ELSE 1 END, hour = excluded.hour
          WHERE c.hour <> excluded.hour OR c.sent < $3
         RETURNING sent
+    """
+    return await returns_row(connection, statement, agency_id, now, most)
+
+
+async def is_hour_used_up(connection: Connection, agency_id: str, now: datetime, most: int) -> bool:
+    """Whether the agency has sent `most` mails in this hour."""
+    statement = """
+        SELECT agency_id FROM mail_counts
+         WHERE agency_id = $1 AND hour = date_trunc('hour', $2::timestamptz, 'UTC') AND sent >= $3
     """
     return await returns_row(connection, statement, agency_id, now, most)
 

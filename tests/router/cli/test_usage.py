@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_every_command_explains_itself(command):
     result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="callrouter")
     assert result.exit_code == 0
     assert f"callrouter {command}" in result.output
+
+
+def test_the_version_is_that_of_the_package(commands: Commands):
+    commands.is_forked = False
+    shown = commands.run("--version")
+    assert shown.end() == 0
+    assert CliRunner().invoke(app, ["--version"]).output == f"callrouter {version('callrouter')}\n"
 
 
 def test_a_fresh_platform_key_can_be_used_as_it_is_printed():

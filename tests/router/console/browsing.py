@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 
@@ -104,7 +105,7 @@ class PageSeen:
         forms = self.tree.find_all("form")
         found = [form for form in forms if (form.attributes.get("action") or "").endswith(action)]
         if not action:
-            found = [form for form in forms if "action" not in form.attributes]
+            found = [form for form in forms if unquote(form.attributes.get("action", self.path)) == self.path]
         assert found, f"no form for {action} on {self.path}"
         return found[0]
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -131,7 +132,7 @@ async def test_a_read_tokens_visitor_may_look_and_is_told_when_a_change_is_refus
 
 
 async def test_an_address_that_has_not_confirmed_is_shown_and_not_confirmed_by_the_operators_form(
-    browser: Browser, stranger: Browser, api: Api, agency: Agency
+    browser: Browser, stranger: Browser, api: Api, agency: Agency, services: Services
 ):
     client = await api.new_client(agency)
     at_client = f"clients/{client['id']}"
@@ -141,6 +142,15 @@ async def test_an_address_that_has_not_confirmed_is_shown_and_not_confirmed_by_t
             await browser.open(place), "/settings" if place == "settings" else "", **{field: "a@example.com"}
         )
         assert "Not confirmed yet" in (await browser.open(place)).words
+        again = "/settings/confirmations" if place == "settings" else f"/{at_client}/confirmations"
+        refused = await browser.fill_in(await browser.open(place), again)
+        assert refused.status == 429
+        assert "less than a day ago" in refused.words
+        saved = await browser.fill_in(refused, "/settings" if place == "settings" else f"/{at_client}", name="Renamed")
+        assert "Saved" in saved.words
+        await services.database.settings.execute("UPDATE confirmation_links SET sent_at = sent_at - interval '1 day'")
+        assert "The link was sent again" in (await browser.fill_in(refused, again)).words
+        await services.database.settings.execute("DELETE FROM confirmation_links")
     await stranger.sign_in(ADMIN_TOKEN)
     operator = Browser(stranger.http, agency.id)
     for place, action in (("settings", "/settings"), (at_client, "")):

@@ -55,6 +55,15 @@ class Tenant:
     async def save(self, address: str | None, *, token: str | None = None) -> dict[str, Any]:
         return await self.patch(f"{self.path}/clients/{self.client.client_id}", {"notify_email": address}, token=token)
 
+    async def ask_again(self, field: str) -> httpx.Response:
+        """For the link by which the address in that field confirms."""
+        place = self.path if field == "alert_email" else f"{self.path}/clients/{self.client.client_id}"
+        return await self.world.http.post(
+            f"{self.world.urls[0]}{place}/confirmations",
+            json={"field": field},
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+
     async def leave_message(self, words: str) -> None:
         """Its mail is posted then."""
         await self.world.call(self.client, Script(message_says=words))
@@ -212,6 +221,63 @@ async def test_a_mailbox_gets_one_link_in_a_day(tenant: Tenant) -> None:
     tenant.world.clock.advance(DAY)
     await tenant.save(OWNER)
     await wait_until(lambda: count() == 2)
+
+
+async def test_a_link_is_sent_again_on_request_once_a_day(tenant: Tenant) -> None:
+    await tenant.save(OWNER)
+    await tenant.wait_for_link()
+    refused = await tenant.ask_again("notify_email")
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/rate-limited")
+    assert DAY - 600 < int(refused.headers["Retry-After"]) <= DAY
+    tenant.world.clock.advance(DAY)
+    reply = await tenant.ask_again("notify_email")
+    assert (reply.status_code, reply.json()) == (200, {"field": "notify_email", "address": OWNER})
+    await wait_until(lambda: len(tenant.links()) == 2)
+    assert (await tenant.ask_again("notify_email")).status_code == 429
+    await press_button(tenant.world.http, tenant.links()[1])
+    refused = await tenant.ask_again("notify_email")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+
+
+async def test_the_link_for_alerts_is_sent_again_on_request(tenant: Tenant) -> None:
+    await tenant.patch(tenant.path, {"alert_email": "alerts@example.com"})
+    await tenant.wait_for_link("alerts@example.com")
+    tenant.world.clock.advance(DAY)
+    reply = await tenant.ask_again("alert_email")
+    assert reply.json() == {"field": "alert_email", "address": "alerts@example.com"}
+    await wait_until(lambda: len(tenant.links("alerts@example.com")) == 2)
+
+
+@pytest.mark.parametrize("field", ["alert_email", "notify_email"])
+async def test_without_an_address_there_is_no_link_to_send_again(tenant: Tenant, field: str) -> None:
+    refused = await tenant.ask_again(field)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "field")
+    assert "no address" in refused.json()["detail"]
+
+
+async def test_a_link_is_not_sent_again_once_the_mails_of_the_hour_are_used_up(tenant: Tenant) -> None:
+    clock = tenant.world.clock
+    clock.advance(60 * ((90 - clock().minute) % 60))  # to half past: the test does not see the hour end
+    await tenant.save(OWNER)
+    await tenant.wait_for_link()
+    clock.advance(DAY)
+    statement = (
+        "INSERT INTO mail_counts (agency_id, hour, sent) VALUES ($1, date_trunc('hour', $2::timestamptz, 'UTC'), 4)"
+    )
+    await tenant.world.db.execute("DELETE FROM mail_counts")
+    await tenant.world.db.execute(statement, tenant.client.agency_id, clock())
+    refused = await tenant.ask_again("notify_email")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) <= 3600
+    clock.advance(3600)
+    assert (await tenant.ask_again("notify_email")).status_code == 200
+
+
+async def test_another_agencys_client_gets_no_link(world: World, server: MailServer) -> None:
+    first, second = await add_tenant(world, server), await add_tenant(world, server)
+    first.token = second.token
+    assert (await first.ask_again("alert_email")).status_code == 404
+    assert (await first.ask_again("notify_email")).status_code == 404
 
 
 async def test_a_link_is_valid_for_seven_days(tenant: Tenant) -> None:
