@@ -52,6 +52,7 @@ class NewAgency(Input):
 
     name: AgencyName
     alert_email: AlertEmail = None
+    numbers_from: NumbersFrom = "provider"
 
 
 class AgencyChange(Change):
@@ -123,7 +124,7 @@ async def list_agencies(
 
 @operators.post(_PATH, summary="Create an agency", status_code=201, response_model=AgencyReply)
 async def create_agency(body: NewAgency, author: By, agencies: Work) -> store.Agency:
-    return await agencies.create(body.name, body.alert_email, author)
+    return await agencies.create(body.name, body.alert_email, body.numbers_from, author)
 
 
 @router.get(_ONE, summary="Show an agency", response_model=AgencyReply)

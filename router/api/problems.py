@@ -112,7 +112,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         429,
         "Too many requests",
         "The agency, the caller or the token sends too many requests at once, too many wrong tokens came from an address, "
-        "or what the operator allows in a day is used up. `detail` says which. A right token is accepted at any time.",
+        "or what is allowed in an hour or a day is used up. `detail` says which. A right token is accepted at any time.",
         "Wait for the seconds in Retry-After, and close unused streams. The operator can allow more numbers a day.",
     ),
     "unavailable": Kind(

@@ -20,7 +20,15 @@ from router.store.changes import Author, Changes
 from router.store.keys.versions import find_key_in_use
 from router.store.numbers.numbers import list_numbers
 from router.store.pool import Connection
-from router.store.tenants.agencies import Agency, delete_agency, find_agency, insert_agency, lock_agency, update_agency
+from router.store.tenants.agencies import (
+    Agency,
+    NumbersFrom,
+    delete_agency,
+    find_agency,
+    insert_agency,
+    lock_agency,
+    update_agency,
+)
 from router.wanted import WantedAssistants
 
 _RECORDINGS_SECONDS: Final = 8.0
@@ -42,7 +50,7 @@ class Agencies:
         """Raises NotFoundError."""
         return require(await find_agency(self.changes.database.settings, agency_id), "agency")
 
-    async def create(self, name: str, alert_email: str | None, author: Author) -> Agency:
+    async def create(self, name: str, alert_email: str | None, numbers_from: NumbersFrom, author: Author) -> Agency:
         agency = Agency(
             id=new_id("agency"),
             name=name,
@@ -51,6 +59,7 @@ class Agencies:
             former_provider=None,
             fallback_providers=None,
             created_at=self.changes.clock(),
+            numbers_from=numbers_from,
         )
         async with self.changes.begin(author, agency.id) as change:
             if alert_email is not None:  # only the operator creates agencies

@@ -28,6 +28,11 @@ async def test_an_agency_begins_without_a_provider_and_says_so(api):
     assert await api.get(f"/v1/agencies/{made['id']}") == made
 
 
+async def test_an_agency_may_be_created_to_buy_from_the_carrier(api):
+    made = await api.post("/v1/agencies", {"name": "Acme", "numbers_from": "carrier"})
+    assert (await api.get(f"/v1/agencies/{made['id']}"))["numbers_from"] == "carrier"
+
+
 async def test_what_a_change_leaves_out_stays_and_null_clears(api):
     agency = await api.post("/v1/agencies", {"name": "Acme", "alert_email": "ops@acme.example"})
     path = f"/v1/agencies/{agency['id']}"
