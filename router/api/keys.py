@@ -95,7 +95,12 @@ class KeyReply(Output):
         ),
     ]
     shared_keys: Annotated[
-        list[SharedKeyReply], Field(description="The shared keys that verify Twilio's requests. Empty for other kinds")
+        list[SharedKeyReply] | None,
+        Field(
+            default=None,
+            exclude_if=lambda shared_keys: shared_keys is None,
+            description="The shared keys that verify Twilio's requests. Other kinds do not have this field",
+        ),
     ]
 
 

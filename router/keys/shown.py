@@ -43,6 +43,7 @@ class ShownKey:
     """`webhook_url` is for linked assistants. None: it can no longer be read, or the provider sends no webhooks.
 
     `webhooks_signed`: a signature is required, because one has verified. None: the provider does not sign all webhooks.
+    `shared_keys`: None for all but the carrier's key.
     """
 
     kind: str
@@ -58,7 +59,7 @@ class ShownKey:
     sync: Progress
     webhook_url: str | None
     webhooks_signed: bool | None
-    shared_keys: tuple[SharedKeyId, ...]
+    shared_keys: tuple[SharedKeyId, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class KeyViews:
             sync=await count_assistants(connection, agency.id, key.kind) if is_voice else Progress(),
             webhook_url=self._webhook_url(key),
             webhooks_signed=key.signed_at is not None if self._always_signs(key.kind) else None,
-            shared_keys=tuple(SharedKeyId(key_id) for key_id in key.shared_key_ids),
+            shared_keys=None if is_voice else tuple(SharedKeyId(key_id) for key_id in key.shared_key_ids),
         )
 
     def _always_signs(self, kind: str) -> bool:
