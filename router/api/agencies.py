@@ -21,7 +21,7 @@ from router.tenants.agencies import Agencies
 
 LINK_AGAIN: Final = (
     "An address gets one link in a day, and an agency sends a limited number of emails in an hour: 429 with Retry-After. "
-    "422 if there is no address, 409 if it has confirmed."
+    "409 if there is no address, or it has confirmed."
 )
 _PATH: Final = "/v1/agencies"
 _ONE: Final = _PATH + "/{agency}"

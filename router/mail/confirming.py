@@ -17,7 +17,7 @@ from typing import Any, Final
 from crypto import Keyring, OpenError
 from router.addresses import Addresses
 from router.clock import Clock
-from router.errors import ConflictError, InvalidError, QuotaError
+from router.errors import ConflictError, QuotaError
 from router.ids import new_id
 from router.mail.letters import Letters, next_hour, post, release
 from router.mail.smtp import Mail
@@ -91,11 +91,11 @@ class Confirmations:
     async def send_again(self, change: Change, agency_id: str, address: str | None) -> str:
         """Another link to a saved address, which is returned. Call it with the agency's row locked.
 
-        Raises InvalidError, ConflictError, QuotaError.
+        Raises ConflictError, QuotaError.
         """
         connection, now = change.connection, self.clock()
         if address is None:
-            raise InvalidError("field", "names no address: save one first")
+            raise ConflictError("There is no address to confirm: save one first.")
         if await is_confirmed(connection, agency_id, address):
             raise ConflictError("This address has confirmed already.")
         if await is_hour_used_up(connection, agency_id, now, self.mails_an_hour):

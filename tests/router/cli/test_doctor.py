@@ -376,7 +376,7 @@ async def test_an_account_that_signs_with_an_unknown_shared_key_is_named_with_wh
     await world.db.execute("UPDATE keys SET unproven_at = now() WHERE agency_id = $1", client.agency_id)
     (told,) = [each for each in await doctor.find("problem", "agency Agency") if client.account_sid in each]
     assert "shared key" in told
-    assert "save the shared key's secret" in told
+    assert "save the shared key's id and secret" in told
 
 
 async def test_the_platforms_token_is_proven_by_a_real_request(world, doctor):
