@@ -39,6 +39,7 @@ DATABASE_ERRORS: Final = (
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.TargetServerAttributeNotMatched,
 )
 
@@ -47,6 +48,7 @@ AWAY_ERRORS: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was ended, used before the driver has noticed
     asyncpg.TargetServerAttributeNotMatched,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,

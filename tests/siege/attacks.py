@@ -85,8 +85,8 @@ class Attackers:
                     await asyncio.sleep(1)
         await asyncio.sleep(1)
 
-    async def ring(self, number: str, caller: str) -> None:
-        """A call, signed as Twilio would; it ends once it was answered."""
+    async def ring(self, number: str, caller: str, seconds: float = 0) -> None:
+        """A call, signed as Twilio would; it ends so many seconds after it was answered."""
         form = {
             "AccountSid": self.aim.account_sid,
             "ApiVersion": "2010-04-01",
@@ -97,6 +97,7 @@ class Attackers:
             "To": number,
         }
         await self._post_signed(VOICE, form)
+        await asyncio.sleep(seconds)
         await self._post_signed(STATUS, form | {"CallStatus": "completed", "CallDuration": "5"})
 
     async def _post_signed(self, path: str, form: Mapping[str, str]) -> None:
@@ -256,10 +257,10 @@ async def call_at_once(attackers: Attackers) -> None:
 
 
 async def wait_at_a_provider(attackers: Attackers) -> None:
-    """300 calls at once of an agency whose provider does not answer, 50 new ones a second."""
+    """300 calls of an agency whose provider does not answer: they come in two seconds, and stay."""
     callers = itertools.cycle(range(10_000))
     number = attackers.aim.hanging_number
-    await _pace(50, 300, lambda: attackers.ring(number, f"+1415556{next(callers):04d}"))
+    await _pace(150, 300, lambda: attackers.ring(number, f"+1415556{next(callers):04d}", seconds=60))
 
 
 _A_YEAR_AGO = (datetime.now(UTC) - timedelta(days=360)).date().isoformat()

@@ -42,10 +42,10 @@ MOST_SLOWER = 1.3
 MOST_GROWTH, MOST_KEPT = 50, 25  # MB; what is kept is the allocator's, and grows no further
 _ACCOUNT, _TOKEN, _ADMIN = "AC" + "5" * 32, "auth-token-of-the-siege", "admin-token-of-the-siege-0123456789"
 _AGENCIES = 10
-_SPELLS = 3  # of each kind, for each attack
+_SPELLS = 5  # of each kind, for each attack
 _WARM_UP_SECONDS = 8.0
 _AFTER_SECONDS = 15
-_AHEAD_SECONDS, _END_SECONDS = 1.5, 10.0  # of the attackers' process
+_AHEAD_SECONDS, _END_SECONDS = 2.5, 10.0  # of the attackers' process
 _CALL_SECONDS = 15.0
 _TALK_SECONDS = 1.0
 
@@ -81,13 +81,18 @@ class Spell:
         return statistics.quantiles(self.took, n=100)[98] if len(self.took) > 1 else 0.0
 
 
+def slowest_of(spells: list[Spell]) -> float:
+    """Of the middle one of these spells, so that one in which the machine had something else to do decides nothing."""
+    return statistics.median(spell.slowest for spell in spells) if spells else 0.0
+
+
 @dataclass(slots=True)
 class Result:
     """One attack. Memory in MB, of all processes of the service."""
 
     attack: str
-    quiet: Spell = field(default_factory=Spell)
-    besieged: Spell = field(default_factory=Spell)
+    quiet: list[Spell] = field(default_factory=list)
+    besieged: list[Spell] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)  # to the attackers
     before: float = 0.0
     most: float = 0.0
@@ -95,14 +100,19 @@ class Result:
 
     @property
     def slower(self) -> float:
-        return self.besieged.slowest / self.quiet.slowest if self.quiet.slowest else 1.0
+        quiet = slowest_of(self.quiet)
+        return slowest_of(self.besieged) / quiet if quiet else 1.0
+
+    @property
+    def without_ai(self) -> list[str]:
+        return [document for spell in self.besieged for document in spell.without_ai]
 
     @property
     def misses(self) -> list[str]:
         """The goals that were not reached."""
         goals = {
             "slower": self.slower <= MOST_SLOWER,
-            "no AI": not self.besieged.without_ai,
+            "no AI": not self.without_ai,
             "memory": self.most - self.before < MOST_GROWTH,
             "kept": self.after - self.before < MOST_KEPT,
         }
@@ -110,14 +120,14 @@ class Result:
 
     def describe(self) -> str:
         return (
-            f"{self.attack:12}{self.quiet.slowest:9.1f}{self.besieged.slowest:9.1f}{self.slower:8.2f}"
-            f"{len(self.besieged.without_ai):7}/{len(self.besieged.took):<6}"
+            f"{self.attack:12}{slowest_of(self.quiet):9.1f}{slowest_of(self.besieged):9.1f}{self.slower:8.2f}"
+            f"{len(self.without_ai):7}/{sum(len(spell.took) for spell in self.besieged):<6}"
             f"{self.before:7.0f}{self.most:7.0f}{self.after:7.0f}   {', '.join(self.misses) or 'ok'}"
         )
 
     def describe_more(self) -> str:
         answers = ", ".join(f"{answer} {count} times" for answer, count in self.answers.most_common(6))
-        others = Counter(document[:100] for document in self.besieged.without_ai)
+        others = Counter(document[:100] for document in self.without_ai)
         lines = [f"answers to the attackers: {answers or 'none'}"]
         lines += [f"instead of an AI, {count} times: {document}" for document, count in others.most_common(3)]
         return "\n".join(f"  {line}" for line in lines)
@@ -162,9 +172,11 @@ async def _besiege(stage: Stage, name: str, seconds: float, rate: float) -> Resu
     for _ in range(_SPELLS):
         aim = replace(stage.aim, seconds=_AHEAD_SECONDS + each)
         async with _attacking(name, replace(aim, url=stage.sink), Counter()):
-            await _offer_calls(stage, result.quiet, each, rate)
+            result.quiet.append(Spell())
+            await _offer_calls(stage, result.quiet[-1], each, rate)
         async with _watching(stage, result), _attacking(name, aim, result.answers):
-            await _offer_calls(stage, result.besieged, each, rate)
+            result.besieged.append(Spell())
+            await _offer_calls(stage, result.besieged[-1], each, rate)
     for _ in range(_AFTER_SECONDS):
         if stage.memory - result.before < MOST_KEPT:
             break

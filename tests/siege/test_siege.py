@@ -28,15 +28,15 @@ async def test_every_attack_reaches_its_aim(name: str):
         server.close()
 
 
-GOOD = {"quiet": Spell([10.0] * 100), "besieged": Spell([12.0] * 100), "before": 140.0, "most": 180.0, "after": 150.0}
+GOOD = {"quiet": [Spell([10.0] * 100)], "besieged": [Spell([12.0] * 100)], "before": 140.0, "most": 180.0, "after": 150.0}
 
 
 @pytest.mark.parametrize(
     ("change", "missed"),
     [
         ({}, []),
-        ({"besieged": Spell([12.0] * 97 + [50.0] * 3)}, ["slower"]),
-        ({"besieged": Spell([12.0] * 100, ["<Record/>"])}, ["no AI"]),
+        ({"besieged": [Spell([12.0] * 97 + [50.0] * 3)]}, ["slower"]),
+        ({"besieged": [Spell([12.0] * 100, ["<Record/>"])]}, ["no AI"]),
         ({"most": 200.0}, ["memory"]),
         ({"most": 1192.0, "after": 1192.0}, ["memory", "kept"]),
     ],
