@@ -62,6 +62,7 @@ async def test_an_answer_is_passed_on(guard: Guard):
         asyncpg.CannotConnectNowError("starting up"),
         asyncpg.AdminShutdownError("terminating"),
         asyncpg.ConnectionDoesNotExistError("gone"),
+        asyncpg.InternalClientError("cannot switch to state 3"),
         asyncpg.TooManyConnectionsError("full"),
         asyncpg.ReadOnlySQLTransactionError("a replica"),
         asyncpg.TargetServerAttributeNotMatched("no primary"),
