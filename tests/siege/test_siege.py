@@ -28,7 +28,13 @@ async def test_every_attack_reaches_its_aim(name: str):
         server.close()
 
 
-GOOD = {"quiet": [Spell([10.0] * 100)], "besieged": [Spell([12.0] * 100)], "before": 140.0, "most": 180.0, "after": 150.0}
+GOOD = {
+    "quiet": [Spell([10.0] * 100)],
+    "besieged": [Spell([12.0] * 100)],
+    "before": 140.0,
+    "most": 180.0,
+    "after": 150.0,
+}
 
 
 @pytest.mark.parametrize(
