@@ -35,6 +35,9 @@ from router.telemetry import metrics
 from router.vault import Vault
 
 _OPERATORS: Final = 20  # downloads, beside those of the agencies
+CALLS_LIMITS: Final = Limits(
+    connections=6000, per_host=1600
+)  # more than bulkheads let wait at a provider, and at three
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ def make_outside(
     """Connects nothing yet. Long requests, such as event streams, end soon after `is_stopping` returns True."""
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
     database, guard = make_database(settings.dsn, figures_seconds=settings.figures_timeout), Guard()
-    http, slow_http = Http(observe=metrics.outgoing_finished), Http(observe=metrics.outgoing_finished)
+    http = Http(CALLS_LIMITS, observe=metrics.outgoing_finished)
+    slow_http = Http(observe=metrics.outgoing_finished)
     listening_http = Http(Limits(per_host=settings.downloads + _OPERATORS), observe=metrics.outgoing_finished)
     providers = Providers(declarations, http, settings.providers)
     metrics.register_providers(providers)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from adapters.base import ErrorKind, Handoff, InboundCall, NumberHandoff, OpenedTarget, ProviderError, Target
@@ -17,7 +18,7 @@ from adapters.portable import Lines
 from adapters.provider import Provider
 from crypto import OpenError, Secret, clear_frames
 from router.dialling import Dialling
-from router.routing.bulkhead import Bulkheads
+from router.routing.bulkhead import Bulkheads, Place
 from router.routing.circuit import Circuits, Permit, usage_of
 from router.routing.deadline import Deadline
 from router.routing.ladder import VOICEMAIL
@@ -224,10 +225,10 @@ class Dispatcher:
             record(Skipped(provider, SkipReason.NO_KEY))
             return None
         permit = self.circuits.admit(usage_of(route, provider))
-        self.bulkheads.enter(route.agency_id, provider)
+        place = self.bulkheads.enter(route.agency_id, provider)
         record(Started(provider))
         request = asyncio.create_task(handoff, name=f"handoff-{provider}")
-        request.add_done_callback(lambda _: self.bulkheads.leave(route.agency_id, provider))
+        request.add_done_callback(partial(_leave, self.bulkheads, place))
         return request, permit
 
     def _open_target(self, route: Route, access: Access) -> Target:
@@ -271,6 +272,10 @@ class Dispatcher:
         except Exception:  # noqa: BLE001  the late handoff is recorded, whatever fails
             return False
         return True
+
+
+def _leave(bulkheads: Bulkheads, place: Place, request: asyncio.Task[Handoff]) -> None:
+    bulkheads.leave(place, answered=not request.cancelled() and request.exception() is None)
 
 
 def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:

@@ -1,187 +1,173 @@
-"""The run: the floor and the service answer the same calls in turn, each as a process of its own."""
+"""The run: the floor and the service answer the same calls in turn, each as a process of its own.
+
+Agencies have calls in progress, and every call of a round ends after it. Each side has a database of its own with the
+same rows.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import itertools
 import statistics
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Final
 
-import aiohttp
 import asyncpg
-import httpx
-import psutil
 
-from adapters.registry import PROVIDERS, settings_of
-from adapters.sandbox.server import running_sandbox
-from adapters.twilio import read_form, sign
-from crypto import Keyring, Secret, new_key_entry
 from router.hygiene import MEMORY_IS_OVERWRITTEN
-from router.settings import load_settings
-from router.store.schema import migrate
-from tests.chaos.machinery import Postgres, free_port, make_environment
-from tests.support.local_http import local_client
-from tests.support.processes import running, wait_until_it_answers
-from tests.support.signed_requests import call_form
-from tests.support.world import Client, FakeClock, World
+from tests.bench.counting import Counts, counting_proxy, written
+from tests.bench.load import Request, end_all, new_calls, ring_all, send_all
+from tests.bench.stage import AGENCIES, Side, Stage, opened_stage
 
-VOICE = "/webhooks/twilio/voice"
-_ROUNDS = 5
-_WARM_UP = 300
-_AGENCIES = 50
-_ACCOUNT, _TOKEN = "AC" + "5" * 32, "auth-token-of-the-bench"
-_PUBLIC_URL = "http://bench.test"
+IN_PROGRESS: Final = 10  # calls of each agency, all the time
+_ROUNDS: Final = 5
+_COUNTED: Final = 20  # calls of each agency
 
 
 @dataclass(slots=True)
-class Side:
-    """One of those who answer. Times in milliseconds a call."""
+class Cost:
+    """Of one kind of request. Times in milliseconds; `spent`: of the processor, one figure a round."""
 
-    name: str
-    url: str
-    process: psutil.Process
     spent: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
 
     @property
-    def cost(self) -> float:
+    def middle(self) -> float:
         return statistics.median(self.spent)
 
-    def describe(self, floor: Side) -> str:
-        slowest = statistics.quantiles(self.took, n=100)[98]
-        return (
-            f"{self.name:34}{self.cost:8.2f} ms of processor a call, {self.cost / floor.cost:5.2f} x the floor;"
-            f" answered in {statistics.median(self.took):6.1f} ms, 99 of 100 within {slowest:6.1f} ms"
-        )
+    @property
+    def p50(self) -> float:
+        return statistics.median(self.took)
+
+    @property
+    def p99(self) -> float:
+        return statistics.quantiles(self.took, n=100)[98]
+
+
+@dataclass(slots=True)
+class Result:
+    """What one side spent: on new calls, and on the two requests with which a call ends."""
+
+    side: Side
+    new: Cost = field(default_factory=Cost)
+    action: Cost = field(default_factory=Cost)
+    status: Cost = field(default_factory=Cost)
+
+    @property
+    def whole(self) -> float:
+        return self.new.middle + self.action.middle + self.status.middle
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All sides, the floor first."""
+    """All sides, the floor first; and what each says to its database, by name."""
 
-    sides: list[Side]
+    results: list[Result]
+    counts: dict[str, tuple[Counts, Counts]]
 
     def describe(self) -> str:
-        return "\n".join(side.describe(self.sides[0]) for side in self.sides)
+        floor = self.results[0]
+        lines = [_describe_new(result, floor) for result in self.results]
+        lines.append("With the two requests of its end:")
+        lines += [_describe_whole(result, floor) for result in self.results]
+        lines.append("To and from the database, a call:")
+        for name, (new, ended) in self.counts.items():
+            lines += [f"{name + ', new':34}{new.describe()}", f"{name + ', ended':34}{ended.describe()}"]
+        return "\n".join(lines)
+
+
+def _describe_new(result: Result, floor: Result) -> str:
+    new = result.new
+    return (
+        f"{result.side.name:34}{new.middle:8.2f} ms of processor a call, {new.middle / floor.new.middle:5.2f} x the floor;"
+        f" answered in {new.p50:6.1f} ms ({new.p50 / floor.new.p50:.1f} x),"
+        f" 99 of 100 within {new.p99:6.1f} ms ({new.p99 / floor.new.p99:.1f} x)"
+    )
+
+
+def _describe_whole(result: Result, floor: Result) -> str:
+    return (
+        f"{result.side.name:34}{result.whole:8.2f} ms of processor a call, {result.whole / floor.whole:5.2f} x the floor;"
+        f" action {result.action.middle:.2f} ms ({result.action.middle / floor.action.middle:.1f} x),"
+        f" status {result.status.middle:.2f} ms ({result.status.middle / floor.status.middle:.1f} x)"
+    )
 
 
 async def run(folder: Path, *, calls: int, at_once: int) -> Report:
     """`calls` in each of a few rounds, at every side."""
-    async with contextlib.AsyncExitStack() as stack:
-        postgres = await asyncio.to_thread(Postgres, folder)
-        stack.callback(postgres.stop)
-        await migrate(postgres.dsn)
-        far_end = free_port()
-        stack.enter_context(running(["tests.bench.far_end"], {"BENCH_PORT": str(far_end)}))
-        keys = new_key_entry()
-        provider = f"http://127.0.0.1:{far_end}"
-        clients, environment = await _make_world(stack, postgres, keys, provider)
-        floor = {
-            "BENCH_URL": _PUBLIC_URL + VOICE,
-            "BENCH_PROVIDER": provider,
-            "BENCH_TOKEN": _TOKEN,
-            "BENCH_KEYS": keys,
-            "DATABASE_URL": postgres.dsn,
+    async with opened_stage(folder) as stage:
+        return await compare(stage, calls=calls, at_once=at_once)
+
+
+async def compare(stage: Stage, *, calls: int, at_once: int) -> Report:
+    sides = [
+        await stage.start_floor("the floor"),
+        await stage.start_floor("the floor, freed memory overwritten", MEMORY_IS_OVERWRITTEN),
+        await stage.start_service("the service, which overwrites it"),
+    ]
+    results = [Result(side) for side in sides]
+    for side in sides:
+        await warm_up(stage, side, at_once)
+    for _ in range(_ROUNDS):
+        for result in results:
+            await _measure(stage, result, calls, at_once)
+    return Report(results, await _count(stage, at_once))
+
+
+async def warm_up(stage: Stage, side: Side, at_once: int) -> None:
+    """Leaves calls in progress. The first one is alone: it opens connections."""
+    await ring_all(stage, side, new_calls(stage, stage.clients, 1), 1)
+    await ring_all(stage, side, new_calls(stage, stage.clients, AGENCIES * IN_PROGRESS), at_once)
+
+
+async def _measure(stage: Stage, result: Result, count: int, at_once: int) -> None:
+    calls = new_calls(stage, stage.clients, count)
+    documents = await spend(stage, result.side, result.new, [call.ring() for call in calls], at_once)
+    for call, document in zip(calls, documents, strict=True):
+        call.document = document.decode()
+    await spend(stage, result.side, result.action, [call.hang_up() for call in calls], at_once)
+    await spend(stage, result.side, result.status, [call.close() for call in calls], at_once)
+
+
+async def spend(stage: Stage, side: Side, cost: Cost, requests: Sequence[Request], at_once: int) -> list[bytes]:
+    """Send these requests and add what they cost. Returns the answers' bodies."""
+    before = side.processor_seconds
+    answers = await send_all(stage.http, side, requests, at_once)
+    cost.spent.append((side.processor_seconds - before) * 1000 / len(requests))
+    cost.took += [answer.took for answer in answers]
+    return [answer.body for answer in answers]
+
+
+async def _count(stage: Stage, at_once: int) -> dict[str, tuple[Counts, Counts]]:
+    """Apart from the measurement: the proxy in between costs time."""
+    async with counting_proxy(stage.floors_dsn) as to_floors, counting_proxy(stage.dsn) as to_services:
+        return {
+            "the floor": await _count_at(
+                stage, await stage.start_floor("floor", dsn=to_floors.dsn), to_floors.counts, at_once
+            ),
+            "the service": await _count_at(
+                stage, await stage.start_service("service", dsn=to_services.dsn), to_services.counts, at_once
+            ),
         }
-        sides = [
-            await _start_floor(stack, "the floor", floor),
-            await _start_floor(stack, "the floor, freed memory overwritten", floor | MEMORY_IS_OVERWRITTEN),
-            await _start_service(stack, "the service, which overwrites it", environment, folder),
-        ]
-        http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once), trust_env=False)
-        )
-        for side in sides:
-            await _call(http, side, clients, 1, 1)
-            await _call(http, side, clients, _WARM_UP, at_once)
-        for _ in range(_ROUNDS):
-            for side in sides:
-                before = _processor_seconds(side.process)
-                side.took += await _call(http, side, clients, calls, at_once)
-                side.spent.append((_processor_seconds(side.process) - before) * 1000 / calls)
-    return Report(sides)
 
 
-async def _make_world(
-    stack: contextlib.AsyncExitStack, postgres: Postgres, keys: str, provider: str
-) -> tuple[list[Client], dict[str, str]]:
-    sandbox = await stack.enter_async_context(running_sandbox())
-    sandbox.state.twilio.add_account(_ACCOUNT, _TOKEN)
-    environment = make_environment(
-        {
-            "DATABASE_URL": postgres.dsn,
-            "CALLROUTER_PLATFORM_KEYS": keys,
-            "CALLROUTER_FALLBACK_KEYS": new_key_entry(),
-            "CALLROUTER_PUBLIC_URL": _PUBLIC_URL,
-            "CALLROUTER_TWILIO_ACCOUNT_SID": _ACCOUNT,
-            "CALLROUTER_TWILIO_AUTH_TOKEN": _TOKEN,
-            "CALLROUTER_CALLER_CALLS": "1000000",  # no call here ever ends
-            "CALLROUTER_AGENCY_CALLS": "1000000",
-            "CALLROUTER_LOG_FORMAT": "json",
-            **sandbox.environment,
-            "CALLROUTER_RETELL_URL": provider,
-        }
-    )
-    db = await asyncpg.connect(postgres.dsn)
-    stack.push_async_callback(db.close)
-    http = await stack.enter_async_context(local_client())
-    settings = load_settings(
-        {name: value for name, value in environment.items() if name.isupper()}, declared=settings_of(PROVIDERS)
-    )
-    keyring = Keyring.parse(keys)
-    world = World(sandbox, settings, keyring, FakeClock(), db, [_PUBLIC_URL], _ACCOUNT, _TOKEN, http)
-    return [await world.add_client(providers=["retell"]) for _ in range(_AGENCIES)], environment
+async def _count_at(stage: Stage, side: Side, counts: Counts, at_once: int) -> tuple[Counts, Counts]:
+    """Of a new call, and of a call's end."""
+    await warm_up(stage, side, at_once)
+    calls = new_calls(stage, stage.clients, AGENCIES * _COUNTED)
+    db = await asyncpg.connect(stage.dsn)
+    try:
+        marks = [await _mark(counts, db)]
+        await ring_all(stage, side, calls, at_once)
+        marks.append(await _mark(counts, db))
+        await end_all(stage, side, calls, at_once)
+        marks.append(await _mark(counts, db))
+    finally:
+        await db.close()
+    new, ended = (after.minus(before).per(len(calls)) for before, after in itertools.pairwise(marks))
+    return new, ended
 
 
-async def _start_floor(stack: contextlib.AsyncExitStack, name: str, environment: Mapping[str, str]) -> Side:
-    port = free_port()
-    process = stack.enter_context(running(["tests.bench.floor"], {**environment, "BENCH_PORT": str(port)}))
-    url = f"http://127.0.0.1:{port}"
-    await wait_until_it_answers(f"{url}/")
-    return Side(name, url, process)
-
-
-async def _start_service(
-    stack: contextlib.AsyncExitStack, name: str, environment: Mapping[str, str], folder: Path
-) -> Side:
-    port = free_port()
-    own = {"CALLROUTER_PORT": str(port), "CALLROUTER_DATA_DIR": str(folder / "data")}
-    process = stack.enter_context(running(["router", "serve", "--no-jobs"], {**environment, **own}))
-    url = f"http://127.0.0.1:{port}"
-    await wait_until_it_answers(f"{url}/readyz")
-    return Side(name, url, process)
-
-
-async def _call(
-    http: aiohttp.ClientSession, side: Side, clients: list[Client], count: int, at_once: int
-) -> list[float]:
-    """So many new calls, never more than so many at once. How long each took to be answered, in milliseconds."""
-    took: list[float] = []
-    numbers = iter(range(count))
-
-    async def caller() -> None:
-        for number in numbers:
-            form = call_form(clients[number % len(clients)])
-            body = urlencode(form).encode()
-            signature = sign(Secret(_TOKEN), _PUBLIC_URL + VOICE, read_form(body))
-            headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
-            began = time.perf_counter()
-            async with http.post(side.url + VOICE, data=body, headers=headers) as answer:
-                document = await answer.read()
-            took.append((time.perf_counter() - began) * 1000)
-            if answer.status != httpx.codes.OK or b"<Sip" not in document:
-                raise RuntimeError(f"{side.name} did not hand over the call: HTTP {answer.status}: {document[:300]!r}")
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(caller())
-    return took
-
-
-def _processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+async def _mark(counts: Counts, db: asyncpg.Connection) -> Counts:
+    return counts.with_wal(await written(db))

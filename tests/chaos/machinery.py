@@ -30,17 +30,20 @@ class Postgres:
         self._server = get_server(folder / "postgres")
         self.dsn: str = self._server.get_uri()
 
+    def dsn_of(self, database: str) -> str:
+        return str(self._server.get_uri(database=database))
+
     def pause(self) -> None:
-        for process in self._processes():
+        for process in self.processes():
             process.suspend()
 
     def go_on(self) -> None:
-        for process in self._processes():
+        for process in self.processes():
             process.resume()
 
     def kill(self) -> None:
         """As when its machine loses power: no process gets to say goodbye."""
-        processes = self._processes()
+        processes = self.processes()
         for process in processes:
             process.kill()
         psutil.wait_procs(processes, timeout=10)
@@ -51,7 +54,7 @@ class Postgres:
     def stop(self) -> None:
         self._server.cleanup()
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
         postmaster = psutil.Process(self._server.get_pid())
         return [postmaster, *postmaster.children(recursive=True)]
 
