@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from router.cli.call import call
-from router.cli.demo import demo
-from router.cli.doctor import doctor
-from router.cli.explain import explain
-from router.cli.keys import keys, migrate_command
-from router.cli.move import adopt_command, move
-from router.cli.serve import fallback, serve
 from router.cli.setup import ignore_signals
-from router.cli.worker import worker
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Answers the phone for AI-receptionist agencies.",
-)
+_COMMANDS: Final = {
+    "serve": "serve:serve",
+    "worker": "worker:worker",
+    "fallback": "serve:fallback",
+    "migrate": "keys:migrate_command",
+    "demo": "demo:demo",
+    "call": "call:call",
+    "explain": "explain:explain",
+    "doctor": "doctor:doctor",
+    "move": "move:move",
+    "adopt": "move:adopt_command",
+    "keys": "keys:keys",
+}
+"""Each command's module and its function there, or its own commands. Only what is used is imported: a service starts
+without the sandbox."""
+
+
+def make_app(command: str | None = None) -> typer.Typer:
+    """With this command alone, or with all of them."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Answers the phone for AI-receptionist agencies.",
+    )
+    app.callback()(_read_options)
+    for name in _COMMANDS if command is None else (command,):
+        module, _, attribute = _COMMANDS[name].partition(":")
+        found = getattr(import_module(f"router.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -32,7 +53,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _read_options(
     _: Annotated[
         bool,
@@ -41,21 +61,10 @@ def _read_options(
 ) -> None: ...
 
 
-app.command("serve")(serve)
-app.command("worker")(worker)
-app.command("fallback")(fallback)
-app.command("migrate")(migrate_command)
-app.command("demo")(demo)
-app.command("call")(call)
-app.command("explain")(explain)
-app.command("doctor")(doctor)
-app.command("move")(move)
-app.command("adopt")(adopt_command)
-app.add_typer(keys, name="keys")
-
-
 def main() -> None:
     """The entry point of the `callrouter` command. Wrong usage is reported in one line."""
+    first = sys.argv[1] if len(sys.argv) > 1 else None
+    app = make_app(first if first in _COMMANDS else None)
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:

@@ -28,7 +28,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from router.__main__ import main
-from router.cli import app
+from router.cli import make_app
 from tests.support.open_service import open_memory
 
 ROOT = Path(__file__).parents[3]
@@ -218,7 +218,7 @@ class Commands:
         """The same in this process: for commands that do their work and end, or do not get as far as serving."""
         ours = {name: None for name in os.environ if name.startswith(("CALLROUTER_", "DATABASE_"))}
         with logging_as_at_a_start():
-            return CliRunner().invoke(app, arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
+            return CliRunner().invoke(make_app(), arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
 
     def postgres(self) -> psutil.Process:
         """The embedded server under the data dir."""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from router.app import create_app
-from router.cli import app
+from router.cli import make_app
 from router.health import ServiceHealth
 from router.settings import env_name
 from tests.router.cli.test_doctor import Doctor, configure
@@ -55,7 +55,7 @@ def run(world, monkeypatch):
     monkeypatch.setenv("CALLROUTER_PUBLIC_URL", NEW)
 
     async def run(*arguments):
-        return await asyncio.to_thread(partial(CliRunner().invoke, app, list(arguments)))
+        return await asyncio.to_thread(partial(CliRunner().invoke, make_app(), list(arguments)))
 
     return run
 

@@ -290,6 +290,18 @@ async def test_a_provider_passed_over_leaves_the_first_ones_time_to_the_next():
     assert limits(scene) == [6.0, 9.5]
 
 
+async def test_a_dead_provider_is_asked_by_the_first_calls_alone_however_many_agencies_use_it():
+    providers = make_providers("one", "two")
+    providers["one"].answer = ProviderError(ErrorKind.UNREACHABLE)
+    dispatcher, told = Dispatcher(providers, open_key, 6.0), list[Attempt]()
+    for number in range(500):
+        route = make_route(make_access("one"), make_access("two"), agency_id=f"agency_{number % 50}")
+        taken = await dispatcher.find_taker(AIS[:2], route, CALL, Deadline(9.9, FakeTime()), told.append)
+        assert taken.rung.provider == "two"
+    assert len(providers["one"].asked) == 5
+    assert [each for each in told if isinstance(each, Skipped)] == [Skipped("one", SkipReason.CIRCUIT_OPEN)] * 495
+
+
 @pytest.fixture
 async def hanging() -> AsyncIterator[Scene]:
     """The first provider does not answer until it is released; nobody waits long for it."""
