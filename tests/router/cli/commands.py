@@ -33,6 +33,7 @@ from tests.support.open_service import open_memory
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds: many times what anything here takes on an idle machine
+APP = make_app()  # here, so that processes that are forked have all commands already
 _T = TypeVar("_T")
 
 
@@ -218,7 +219,7 @@ class Commands:
         """The same in this process: for commands that do their work and end, or do not get as far as serving."""
         ours = {name: None for name in os.environ if name.startswith(("CALLROUTER_", "DATABASE_"))}
         with logging_as_at_a_start():
-            return CliRunner().invoke(make_app(), arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
+            return CliRunner().invoke(APP, arguments, env={**ours, **self.environ, **environ}, prog_name="callrouter")
 
     def postgres(self) -> psutil.Process:
         """The embedded server under the data dir."""

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from crypto import new_key_entry
-from router.cli import make_app
 from router.cli.doctor import live
 from router.settings import Settings, env_name
+from tests.router.cli.commands import APP
 from tests.support.provider_reports import report_end
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ class Doctor:
             self._monkeypatch.setenv(env_name(name), value)
 
     async def run(self, *arguments: str):
-        return await asyncio.to_thread(partial(CliRunner().invoke, make_app(), ["doctor", *arguments]))
+        return await asyncio.to_thread(partial(CliRunner().invoke, APP, ["doctor", *arguments]))
 
     async def find_live(self, level: str, subject: str) -> list[str]:
         return await self.find(level, subject, "--live-call")

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from typer.testing import CliRunner
 
-from router.cli import make_app
+from tests.router.cli.commands import APP
 from tests.support.scripted_router import running_router
 from tests.support.world import ADMIN_TOKEN
 
@@ -31,7 +31,7 @@ def environment(tmp_path, monkeypatch):
 @pytest.fixture
 def run(environment):  # noqa: ARG001 - it must have been cleared
     async def run(*arguments):
-        return await asyncio.to_thread(partial(CliRunner().invoke, make_app(), ["explain", *arguments]))
+        return await asyncio.to_thread(partial(CliRunner().invoke, APP, ["explain", *arguments]))
 
     return run
 

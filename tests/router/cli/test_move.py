@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from router.app import create_app
-from router.cli import make_app
 from router.health import ServiceHealth
 from router.settings import env_name
+from tests.router.cli.commands import APP
 from tests.router.cli.test_doctor import Doctor, configure
 from tests.support.log_capture import captured_events
 from tests.support.serving import serve_app
@@ -55,7 +55,7 @@ def run(world, monkeypatch):
     monkeypatch.setenv("CALLROUTER_PUBLIC_URL", NEW)
 
     async def run(*arguments):
-        return await asyncio.to_thread(partial(CliRunner().invoke, make_app(), list(arguments)))
+        return await asyncio.to_thread(partial(CliRunner().invoke, APP, list(arguments)))
 
     return run
 

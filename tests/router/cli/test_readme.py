@@ -10,9 +10,8 @@ from starlette.routing import compile_path
 
 from adapters.registry import PROVIDERS, settings_of
 from router.api.app import api_operations
-from router.cli import make_app
 from router.cli.example import describe_all, make_example
-from tests.router.cli.commands import ROOT
+from tests.router.cli.commands import APP, ROOT
 
 README = (ROOT / "README.md").read_text()
 SETTINGS = {one.name: one for one in describe_all(settings_of(PROVIDERS))}
@@ -54,7 +53,7 @@ def test_the_example_environment_changes_nothing():
 
 
 def test_every_command_is_named():
-    group = typer.main.get_command(make_app())
+    group = typer.main.get_command(APP)
     names = {
         f"{name} {below}".strip()
         for name, command in group.commands.items()

@@ -10,15 +10,14 @@ import typer
 from typer.testing import CliRunner
 
 from crypto import Keyring, new_key_entry
-from router.cli import make_app
-from tests.router.cli.commands import Commands, mistakes
+from tests.router.cli.commands import APP, Commands, mistakes
 
 COMMANDS = ["serve", "fallback", "migrate", "demo", "call", "explain", "keys", "keys new", "keys rotate"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command):
-    result = CliRunner().invoke(make_app(), [*command.split(), "--help"], prog_name="callrouter")
+    result = CliRunner().invoke(APP, [*command.split(), "--help"], prog_name="callrouter")
     assert result.exit_code == 0
     assert f"callrouter {command}" in result.output
 
@@ -27,11 +26,11 @@ def test_the_version_is_that_of_the_package(commands: Commands):
     commands.is_forked = False
     shown = commands.run("--version")
     assert shown.end() == 0
-    assert CliRunner().invoke(make_app(), ["--version"]).output == f"callrouter {version('callrouter')}\n"
+    assert CliRunner().invoke(APP, ["--version"]).output == f"callrouter {version('callrouter')}\n"
 
 
 def test_a_fresh_platform_key_can_be_used_as_it_is_printed():
-    printed = [CliRunner().invoke(make_app(), ["keys", "new"]).output for _ in range(2)]
+    printed = [CliRunner().invoke(APP, ["keys", "new"]).output for _ in range(2)]
     rings = [Keyring.parse(line) for line in printed]
     assert rings[0].active_id != rings[1].active_id
 
@@ -55,7 +54,7 @@ def test_wrong_usage_is_one_line_that_names_the_argument(commands: Commands):
 )
 def test_the_argument_that_is_wrong_is_named(arguments: list[str], named: str):
     with pytest.raises(typer.TyperException) as caught:
-        make_app()(arguments, standalone_mode=False)
+        APP(arguments, standalone_mode=False)
     assert caught.value.exit_code == 2
     assert named in caught.value.format_message()
 
