@@ -16,7 +16,7 @@ from router.api.asking import OwnAgency, Use
 from router.api.route import StreamRoute, resource
 from router.errors import InvalidError
 from router.events.feed import EventFeed
-from router.store.events.feed import FeedEvent, Position
+from router.store.events.feed import FeedEvent, parse_place
 from router.store.pool import DATABASE_ERRORS
 from router.telemetry import metrics
 
@@ -48,13 +48,13 @@ async def follow_events(
     """Server-sent events, named as in the log; the data is a call event with its call_id. Send the last id as
     Last-Event-ID to go on without a gap, at any replica. A stream ends after ten minutes at the latest: connect again.
     """
-    after = await feed.find_end() if last is None else Position.parse(last)
+    after = await feed.find_end() if last is None else parse_place(last)
     if after is None:
         raise InvalidError("Last-Event-ID", "must be the id of an event of this stream; leave it out to begin now")
     return StreamingResponse(_stream(feed, agency, after), headers=_HEADERS, media_type=_MEDIA)
 
 
-async def _stream(feed: EventFeed, agency_id: str, after: Position) -> AsyncIterator[str]:
+async def _stream(feed: EventFeed, agency_id: str, after: int) -> AsyncIterator[str]:
     yield _RETRY
     until = time.monotonic() + _LIFE_SECONDS
     with metrics.event_stream():
@@ -70,6 +70,6 @@ async def _stream(feed: EventFeed, agency_id: str, after: Position) -> AsyncIter
 
 def _write(event: FeedEvent) -> str:
     fields = asdict(event) | {"at": event.at.isoformat()}
-    del fields["position"]
+    del fields["place"]
     data = json.dumps(fields, separators=(",", ":"))
-    return f"id: {event.position}\nevent: {event.event}\ndata: {data}\n\n"
+    return f"id: {event.place}\nevent: {event.event}\ndata: {data}\n\n"

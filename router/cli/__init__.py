@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "move": "move:move",
     "adopt": "move:adopt_command",
     "keys": "keys:keys",
+    "backup": "backup:backup",
 }
 """Each command's module and its function there, or its own commands. Only what is used is imported: a service starts
 without the sandbox."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from crypto import Keyring, new_key_entry
-from router.cli.setup import fail, read_settings, use_database, with_database
+from router.cli.setup import fail, read_settings, use_database, wait_for_database, with_database
 from router.settings import reveal
 from router.store.rotation import Rotation, rotate_all
 from router.store.schema import check_schema, migrate
@@ -49,8 +51,11 @@ async def _rotate(dsn: str, keyring: Keyring) -> None:
         )
 
 
-def migrate_command() -> None:
+def migrate_command(
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for a database that does not respond.")] = 0.0,
+) -> None:
     """Migrate the database to the newest schema."""
     settings = with_database(read_settings())
+    wait_for_database(settings.dsn, wait)
     use_database(settings.dsn, migrate(settings.dsn))
     typer.echo("The database has the newest schema.")

@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ WRONG_USAGE: Final = 2
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _KEYRINGS: Final = ("platform_keys", "fallback_keys")
 _CONNECT_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.5
 _REFUSALS: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
@@ -238,6 +240,24 @@ def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = Tr
             fail(f"DATABASE_URL: {_explain(error)}")
     finally:
         work.close()
+
+
+def wait_for_database(dsn: str, seconds: float) -> None:
+    """Until it takes connections, or refuses them for good. After that time, whatever follows says what is wrong."""
+    asyncio.run(_wait_for(dsn, seconds))
+
+
+async def _wait_for(dsn: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            await _reach(dsn)
+        except AWAY_ERRORS as error:
+            if isinstance(error, _REFUSALS) or time.monotonic() >= until:
+                return
+        else:
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _reach(dsn: str) -> None:

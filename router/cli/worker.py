@@ -21,13 +21,19 @@ from router.settings import Settings
 from router.telemetry import emit
 
 ProbesPort = Annotated[
-    int | None, typer.Option(help="Port for probes and /metrics; 0 picks a free one. If omitted, they are not served.")
+    int | None,
+    typer.Option(
+        help="Port for probes and /metrics; 0 picks a free one. If omitted, CALLROUTER_OPS_PORT; without it, they are not "
+        "served."
+    ),
 ]
 
 
 def worker(host: Host = None, port: ProbesPort = None) -> None:
     """Run background jobs until told to stop. Takes no calls."""
     settings = read_settings(host=host, port=port)
+    if port is None and settings.ops_port is not None:
+        port, settings = settings.ops_port, settings.model_copy(update={"port": settings.ops_port})
     exit_when_told()
     check_data_dir(settings.data_dir)
     listening = None

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from adapters.base import ProviderError
 from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers
 from crypto import Keyring, OpenError
+from router.events.order import Order
 from router.ids import new_id
 from router.jobs import Job, JobRunner, RetryPolicy, Turns, ask_for_turn
 from router.store.calls.history import find_call, find_call_event
@@ -62,7 +63,7 @@ _REST: Final = timedelta(seconds=30)
 _SHORT_REST: Final = timedelta(seconds=5)
 _PATIENCE: Final = 3  # failures in a row after which an endpoint rests for longer
 _AT_A_TIME: Final = 200
-_HELD_BACK_SECONDS: Final = 0.25
+_HELD_BACK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Deliveries:
     receivers: Receivers
     clock: Callable[[], datetime]
     turns: Turns
+    order: Order = field(default_factory=Order, repr=False)
 
     def register(self, runner: JobRunner) -> None:
         runner.handle(DELIVER, partial(self.deliver, slow=False), at_once=_AT_ONCE)
@@ -96,7 +98,8 @@ class Deliveries:
         pool = self.database.settings
         behind = [endpoint.id for agency_id in agency_ids for endpoint in await list_endpoints(pool, agency_id)]
         while behind:
-            stretches = {endpoint_id: await self._advance(endpoint_id) for endpoint_id in behind}
+            settled = await self.order.look(pool)
+            stretches = {endpoint_id: await self._advance(endpoint_id, settled) for endpoint_id in behind}
             if any(stretch.held_back for stretch in stretches.values()):
                 await asyncio.sleep(_HELD_BACK_SECONDS)
             behind = [
@@ -136,14 +139,14 @@ class Deliveries:
         if is_slow != due.endpoint.slow:
             await ask_for_endpoint(self.database.settings, due.endpoint.agency_id, slow=is_slow)
 
-    async def _advance(self, endpoint_id: str) -> Stretch:
-        """Create deliveries of one batch of events for one endpoint. Returns the batch."""
+    async def _advance(self, endpoint_id: str, settled: int) -> Stretch:
+        """Create deliveries of one batch of settled events for one endpoint. Returns the batch."""
         pool = self.database.settings
         async with pool.acquire(timeout=COMMAND_SECONDS) as connection, connection.transaction():
             endpoint = await lock_endpoint(connection, endpoint_id)
             if endpoint is None or endpoint.paused:
                 return Stretch((), held_back=False)
-            stretch = await read_events(connection, endpoint.agency_id, endpoint.position, _AT_A_TIME)
+            stretch = await read_events(connection, endpoint.agency_id, endpoint.place, settled, _AT_A_TIME)
             fresh = [
                 (new_id("delivery"), event.id)
                 for event in stretch.events
@@ -152,7 +155,7 @@ class Deliveries:
             if await insert_deliveries(connection, endpoint.id, fresh, self.clock()):
                 await ask_for_endpoint(connection, endpoint.agency_id, slow=endpoint.slow)
             if stretch.events:
-                await move_endpoint(connection, endpoint.id, stretch.events[-1].position)
+                await move_endpoint(connection, endpoint.id, stretch.events[-1].place)
         return stretch
 
     async def _attempt(self, due: DueDelivery, body: bytes) -> bool:

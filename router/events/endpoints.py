@@ -99,7 +99,7 @@ class Endpoints:
                 content_type=content_type,
                 description=description,
                 sealed=self.keyring.seal(made.secret, *endpoint_secret_context(agency_id, made.id)),
-                position=await find_end(change.connection),
+                place=await find_end(change.connection),
                 resting_until=None,
                 failures=0,
                 slow=False,

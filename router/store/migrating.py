@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Final
 
@@ -16,28 +17,45 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 _LOCK: Final = 7_331_046_155  # any number, the same in every process: one migrates, the others wait
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_TRIES: Final = 60
+_PAUSE_SECONDS: Final = 2.0
 
 
 class UnknownVersionError(Exception):
     """The database has a version that this program does not know."""
 
 
-async def upgrade(dsn: str) -> None:
-    """To the newest version. Raises UnknownVersionError, and the driver's own errors."""
+async def upgrade(dsn: str, migrations: Path = _MIGRATIONS) -> None:
+    """To the newest version. A version that does not get its locks lets the calls pass and is tried again, for a few
+    minutes. Raises UnknownVersionError, and the driver's own errors.
+    """
+    tries = 1
+    while True:
+        try:
+            await _try_upgrade(dsn, migrations)
+        except asyncpg.LockNotAvailableError:
+            if tries == _TRIES:
+                raise
+        else:
+            return
+        tries += 1
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _try_upgrade(dsn: str, migrations: Path) -> None:
     engine = _engine(dsn)
     try:
         async with engine.connect() as connection:
             await connection.execute(text("""SELECT pg_advisory_lock(:lock)"""), {"lock": _LOCK})
             await connection.commit()
-            await connection.run_sync(_upgrade)
-            await connection.execute(text("""SELECT pg_advisory_unlock(:lock)"""), {"lock": _LOCK})
-            await connection.commit()
+            await connection.run_sync(_upgrade, migrations)
     except CommandError:
         raise UnknownVersionError from None
     except DBAPIError as error:
         raise _driver_error(error) from None
     finally:
-        await engine.dispose()
+        await engine.dispose()  # with the connection, the lock goes
 
 
 def _driver_error(error: BaseException) -> BaseException:
@@ -50,9 +68,9 @@ def _driver_error(error: BaseException) -> BaseException:
     return error
 
 
-def _upgrade(connection: AlchemyConnection) -> None:
+def _upgrade(connection: AlchemyConnection, migrations: Path) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(migrations))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     connection.commit()

@@ -6,9 +6,11 @@ it again. Answers of steps are left out: they are used for one minute only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
+
+import asyncpg
 
 from crypto import Keyring, OpenError
 from router.store.pool import Connection
@@ -24,6 +26,8 @@ from router.store.sealed import (
     webhook_secret_context,
     webhook_token_context,
 )
+
+_AT_A_TIME: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,14 @@ async def find_sealed(connection: Connection) -> list[tuple[Place, list[Any], st
     """Every stored value with its place and the identity of its row."""
     rows = [(place, [*row]) for place in PLACES for row in await connection.fetch(place.find)]
     return [(place, identity, value) for place, (*identity, value) in rows if value is not None]
+
+
+async def each_sealed(connection: asyncpg.Connection) -> AsyncIterator[tuple[Place, list[Any], str]]:
+    """The same, a few hundred at a time. Needs a transaction."""
+    for place in PLACES:
+        async for *identity, value in connection.cursor(place.find, prefetch=_AT_A_TIME):
+            if value is not None:
+                yield place, identity, value
 
 
 async def rotate_all(connection: Connection, keyring: Keyring, show: Callable[[Rotation], None]) -> Rotation:

@@ -1,4 +1,4 @@
-"""Checks whether a database has the schema that this code needs, and migrates it (router.store.migrating)."""
+"""Checks whether a database is one that this code can use, and migrates it (router.store.migrating)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,42 @@ from typing import Final
 
 import asyncpg
 
+from router.store.continuing import continue_numbering
 from router.store.pool import connect
 
+OLDEST_POSTGRES: Final = 15
 _VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
 
 
 class SchemaError(Exception):
-    """The database has another schema than this code needs."""
+    """The database has another schema than this code needs, or its server is too old."""
 
 
 async def migrate(dsn: str) -> None:
     """Bring the database to the newest schema. Safe to run at once from several processes.
 
-    Raises SchemaError for one that a newer version made, and the database's errors.
+    Raises SchemaError for one that a newer version made or that an old server has, and the database's errors.
     """
+    if await _needs_upgrade(dsn):
+        await _upgrade(dsn)
     connection = await connect(dsn)
     try:
-        current = await _find_version(connection)
+        async with connection.transaction():
+            await continue_numbering(connection)
     finally:
         connection.terminate()
-    if current == _newest():
-        return
+
+
+async def _needs_upgrade(dsn: str) -> bool:
+    connection = await connect(dsn)
+    try:
+        _check_server(connection)
+        return await _find_version(connection) != _newest()
+    finally:
+        connection.terminate()
+
+
+async def _upgrade(dsn: str) -> None:
     # Alembic takes a third of a second to load, and most starts have nothing for it to do.
     from router.store.migrating import UnknownVersionError, upgrade  # noqa: PLC0415
 
@@ -50,11 +65,20 @@ async def connect_to_schema(dsn: str) -> asyncpg.Connection:
     """A connection to a database with a schema that this code can use. Raises SchemaError."""
     connection = await connect(dsn)
     try:
+        _check_server(connection)
         _compare(await _find_version(connection))
     except BaseException:
         connection.terminate()
         raise
     return connection
+
+
+def _check_server(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_POSTGRES:
+        raise SchemaError(
+            f"the server is PostgreSQL {version.major}.{version.minor}, this version needs {OLDEST_POSTGRES} or newer"
+        )
 
 
 async def _find_version(connection: asyncpg.Connection) -> str | None:

@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
+
 from adapters.registry import Declarations, one_of
 from crypto import Keyring, OpenError
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.store.pool import Connection
-from router.store.rotation import find_sealed
+from router.store.rotation import each_sealed
 
 _AGENCIES: Final = """
 SELECT a.id, a.name, a.active_provider,
@@ -65,7 +67,7 @@ SELECT a.name, r.provider, r.mode, count(*) AS numbers,
 
 
 async def look_at_records(
-    connection: Connection, keyring: Keyring, data_dir: Path, providers: Declarations
+    connection: asyncpg.Connection, keyring: Keyring, data_dir: Path, providers: Declarations
 ) -> list[Finding]:
     return [
         *await _look_at_seals(connection, keyring),
@@ -78,16 +80,23 @@ async def look_at_records(
     ]
 
 
-async def _look_at_seals(connection: Connection, keyring: Keyring) -> list[Finding]:
+async def _look_at_seals(connection: asyncpg.Connection, keyring: Keyring) -> list[Finding]:
     """Open every sealed value once, and drop it at once."""
     states: Counter[str] = Counter()
-    for place, identity, value in await find_sealed(connection):
-        states[_judge_seal(keyring, value, place.context(*identity))] += 1
+    async with connection.transaction(readonly=True):
+        async for place, identity, value in each_sealed(connection):
+            states[_judge_seal(keyring, value, place.context(*identity))] += 1
     findings = []
     name = "CALLROUTER_PLATFORM_KEYS"
     if states["closed"]:
         message = f"{states['closed']} sealed values cannot be opened with any of these keys: their calls fall back"
-        findings.append(problem(name, message, "add the missing platform key, or have the agencies' keys saved again"))
+        findings.append(
+            problem(
+                name,
+                message,
+                "add the missing platform key (`callrouter backup check` names it), or have the agencies' keys saved again",
+            )
+        )
     if states["former"]:
         message = f"{states['former']} values are still sealed under an older platform key"
         findings.append(hint(name, message, "run `callrouter keys rotate` before you remove that key"))

@@ -202,7 +202,7 @@ async def list_events_since(
         SELECT v.id
           FROM call_events v
          WHERE v.agency_id = $1 AND v.at >= $2 AND ('*' = ANY ($3::text[]) OR v.event = ANY ($3))
-         ORDER BY v.xid, v.seq
+         ORDER BY v.seq
          LIMIT $4
     """
     return await fetch_column(connection, statement, endpoint.agency_id, since, endpoint.events, limit)

@@ -9,7 +9,6 @@ from typing import Final, Literal, TypeAlias
 
 import asyncpg
 
-from router.store.events.feed import Position
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_column, read, returns_row
 
@@ -22,7 +21,8 @@ ContentType: TypeAlias = Literal["application/json", "application/cloudevents+js
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
     """Where an agency receives events. `resting_until`: deliveries pause until then after `failures` in a row. `slow`: the
-    latest attempt failed or took long. `gone_at`: it answered 410 Gone then, and was paused.
+    latest attempt failed or took long. `gone_at`: it answered 410 Gone then, and was paused. `place`: events up to there have
+    become deliveries.
     """
 
     id: str
@@ -32,7 +32,7 @@ class WebhookEndpoint:
     content_type: ContentType
     description: str | None
     sealed: str = field(repr=False)
-    position: Position
+    place: int
     resting_until: datetime | None
     failures: int
     slow: bool
@@ -41,19 +41,19 @@ class WebhookEndpoint:
     created_at: datetime
 
 
-ENDPOINT: Final = f"""{columns(WebhookEndpoint, "e", without=("position",))}, {columns(Position, "e")}"""
+ENDPOINT: Final = columns(WebhookEndpoint, "e")
 _FIND: Final = f"""SELECT {ENDPOINT} FROM endpoints e WHERE e.id = $1"""
 
 
 def read_endpoint(row: asyncpg.Record) -> WebhookEndpoint:
-    return read(WebhookEndpoint, row, position=read(Position, row))
+    return read(WebhookEndpoint, row)
 
 
 async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
     await connection.execute(
         """
-        INSERT INTO endpoints (id, agency_id, url, events, content_type, description, sealed, xid, seq, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::xid8, $9, $10)
+        INSERT INTO endpoints (id, agency_id, url, events, content_type, description, sealed, place, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
         endpoint.id,
         endpoint.agency_id,
@@ -62,8 +62,7 @@ async def insert_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> 
         endpoint.content_type,
         endpoint.description,
         endpoint.sealed,
-        str(endpoint.position.xid),
-        endpoint.position.seq,
+        endpoint.place,
         endpoint.created_at,
     )
 
@@ -102,10 +101,9 @@ async def lock_endpoint(connection: Connection, endpoint_id: str) -> WebhookEndp
     return read_endpoint(row) if row else None
 
 
-async def move_endpoint(connection: Connection, endpoint_id: str, position: Position) -> None:
+async def move_endpoint(connection: Connection, endpoint_id: str, place: int) -> None:
     """Deliveries were created for all events up to there."""
-    statement = """UPDATE endpoints SET xid = $2::text::xid8, seq = $3 WHERE id = $1"""
-    await connection.execute(statement, endpoint_id, str(position.xid), position.seq)
+    await connection.execute("""UPDATE endpoints SET place = $2 WHERE id = $1""", endpoint_id, place)
 
 
 async def delete_endpoint(connection: Connection, agency_id: str, endpoint_id: str) -> bool:
@@ -143,10 +141,10 @@ async def pause_endpoint(connection: Connection, endpoint_id: str, error: str) -
     await connection.execute(statement, endpoint_id, error)
 
 
-async def resume_endpoint(connection: Connection, endpoint_id: str, position: Position) -> None:
-    """Events after `position` become deliveries again."""
+async def resume_endpoint(connection: Connection, endpoint_id: str, place: int) -> None:
+    """Events after `place` become deliveries again."""
     statement = """
-        UPDATE endpoints SET paused = false, gone_at = NULL, failures = 0, slow = false, xid = $2::text::xid8, seq = $3
+        UPDATE endpoints SET paused = false, gone_at = NULL, failures = 0, slow = false, place = $2
          WHERE id = $1
     """
-    await connection.execute(statement, endpoint_id, str(position.xid), position.seq)
+    await connection.execute(statement, endpoint_id, place)

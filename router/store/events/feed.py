@@ -1,46 +1,34 @@
 """Call events of an agency in an order that can be resumed without a gap, on any replica.
 
-A position is (transaction, number). Events are held back while an older transaction is open: its events may still come,
-and would stand before what was read already. Only transactions of this database count: one that takes hours in another
-database of the same server must not hold anything back here.
+A place is a number of one sequence, which a dump, a replica and another host take along. Numbers are given out in another
+order than transactions commit in: who reads in order must know which are settled (router.events.order).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Self
+from typing import Final
 
 from router.store.pool import Connection
 from router.store.rows import columns, read, sql
 
 CHANNEL: Final = "callrouter_events"
-_POSITION: Final = re.compile(r"([0-9]{1,19})\.([0-9]{1,18})", re.ASCII)
+_PLACE: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """A place between two events."""
-
-    xid: int = field(metadata=sql("t.xid::text::bigint"))
-    seq: int
-
-    def __str__(self) -> str:
-        return f"{self.xid}.{self.seq}"
-
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """None if the text is not a position."""
-        match = _POSITION.fullmatch(text)
-        return None if match is None else cls(int(match[1]), int(match[2]))
+def parse_place(text: str) -> int | None:
+    """None if the text is not a place."""
+    return int(text) if _PLACE.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedEvent:
     """One event of a call, with its place."""
 
-    position: Position
+    place: int = field(metadata=sql("t.seq"))
     id: str
     call_id: str
     client_id: str
@@ -60,41 +48,48 @@ class Stretch:
     held_back: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """`latest`: the highest number given out so far. `writing`: transactions that may have got one and are not over."""
+
+    latest: int
+    writing: Sequence[str]
+
+
 READ_EVENTS: Final = f"""
-SELECT {columns(FeedEvent, "e", without=("position", "client_id"))}, c.client_id, {columns(Position, "e")},
-       e.xid < $5::text::xid8 AS settled
+SELECT {columns(FeedEvent, "e", without=("client_id",))}, c.client_id
   FROM call_events e
   JOIN calls c ON c.id = e.call_id
- WHERE e.agency_id = $1 AND (e.xid, e.seq) > ($2::text::xid8, $3)
- ORDER BY e.xid, e.seq
- LIMIT $4
+ WHERE e.agency_id = $1 AND e.seq > $2
+ ORDER BY e.seq
+ LIMIT $3
 """
 
 
-async def find_end(connection: Connection) -> Position:
-    """The position before everything that is committed from now on."""
-    return Position(await _find_horizon(connection) - 1, (1 << 59) - 1)
+async def read_events(connection: Connection, agency_id: str, after: int, settled: int, limit: int) -> Stretch:
+    """Those after a place, up to the one that was `settled` before this began."""
+    rows = await connection.fetch(READ_EVENTS, agency_id, after, limit)
+    events = tuple(read(FeedEvent, row) for row in rows if row["place"] <= settled)
+    return Stretch(events, held_back=len(events) < len(rows))
 
 
-async def read_events(connection: Connection, agency_id: str, after: Position, limit: int) -> Stretch:
-    horizon = await _find_horizon(connection)  # in a statement before the one that reads
-    rows = await connection.fetch(READ_EVENTS, agency_id, str(after.xid), after.seq, limit, str(horizon))
-    settled = [row for row in rows if row["settled"]]
-    events = tuple(read(FeedEvent, row, position=read(Position, row)) for row in settled)
-    return Stretch(events, held_back=len(settled) < len(rows))
+async def find_end(connection: Connection) -> int:
+    """The place after everything that was written so far."""
+    return (await look_at_numbering(connection)).latest
 
 
-async def _find_horizon(connection: Connection) -> int:
-    """All transactions of this database with a lower number are over."""
-    # A transaction that gets its number after this statement began gets `newest` or a higher one. The server shows only
-    # the lower 32 bits: `behind` is how far a number lies below `newest`, in the upper half of its range if above.
-    horizon: int = await connection.fetchval(
+async def look_at_numbering(connection: Connection) -> Numbering:
+    # A transaction holds this lock from before it gets a number until it is over, and the locks are looked at after the
+    # number: the condition on `given` is there for this order.
+    [row] = await connection.fetch(
         """
-        WITH now AS MATERIALIZED (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS newest),
-             open AS (SELECT (now.newest - a.backend_xid::text::bigint) & 4294967295 AS behind
-                        FROM now, pg_stat_activity a
-                       WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid())
-        SELECT now.newest - coalesce((SELECT max(behind) FROM open WHERE behind < 2147483648), 0) FROM now
+        SELECT given.last_value - CASE WHEN given.is_called THEN 0 ELSE 1 END AS latest,
+               ARRAY (SELECT l.virtualtransaction
+                        FROM pg_locks l
+                       WHERE given.last_value > 0 AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock'
+                         AND l.relation = 'call_events'::regclass AND l.pid IS DISTINCT FROM pg_backend_pid()
+                         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS writing
+          FROM call_event_places given
         """
     )
-    return horizon
+    return Numbering(row["latest"], row["writing"])

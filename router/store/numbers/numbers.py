@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal
+
+import asyncpg
 
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_column, parameters, read, returns_row, values
@@ -149,6 +151,15 @@ async def find_fallback_url(connection: Connection, account_sid: str, e164: str)
     statement = """SELECT fallback_url FROM numbers WHERE account_sid = $1 AND e164 = $2"""
     url: str | None = await connection.fetchval(statement, account_sid, e164)
     return url or None
+
+
+async def each_fallback_url(connection: asyncpg.Connection) -> AsyncIterator[tuple[str, str]]:
+    """(number, address) of each that has one. Needs a transaction."""
+    statement = (
+        """SELECT e164, fallback_url FROM numbers WHERE strpos(fallback_url, '?t=') > 0 ORDER BY agency_id, e164"""
+    )
+    async for row in connection.cursor(statement, prefetch=500):
+        yield row["e164"], row["fallback_url"]
 
 
 async def is_number_of_account(connection: Connection, account_sid: str, e164: str) -> bool:

@@ -1,4 +1,4 @@
--- `sealed` is what its deliveries are signed with. Events up to (xid, seq) have become deliveries. `slow`: the latest
+-- `sealed` is what its deliveries are signed with. Events up to `place` have become deliveries. `slow`: the latest
 -- attempt failed or took long. `gone_at`: it answered 410 then, which paused it.
 CREATE TABLE endpoints (
     id            text PRIMARY KEY,
@@ -8,8 +8,7 @@ CREATE TABLE endpoints (
     content_type  text NOT NULL,
     description   text,
     sealed        text NOT NULL,
-    xid           xid8 NOT NULL,
-    seq           bigint NOT NULL,
+    place         bigint NOT NULL,
     failures      integer NOT NULL DEFAULT 0,
     resting_until timestamptz,
     slow          boolean NOT NULL DEFAULT false,
