@@ -1,7 +1,7 @@
 """The one outgoing HTTP client: pooling, deadlines, and failures that carry no key.
 
-It uses httpx's types over aiohttp's connections, and hands each request straight to the transport, at half the cost of
-httpx's own client. One request is one attempt. What a reply means is decided in `adapters.replies` and by each adapter.
+It is aiohttp's client. One request is one attempt. What a reply means is decided in `adapters.replies` and by each
+adapter.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from typing import Any, Final, TypeAlias, TypeVar
 import aiohttp
 import httpx
 from aiohttp import http_writer
-from httpx_aiohttp import AiohttpTransport
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.replies import Reply, decode
-from adapters.requests import Auth, Form, Part, build_request, fits_header
+from adapters.requests import Auth, Form, Part, encode, fits_header
 from crypto.secret import Secret
 
 Observe: TypeAlias = Callable[[str, str, float], None]
@@ -35,14 +34,16 @@ _KEPT_HEADERS: Final = frozenset({"accept-ranges", "content-length", "content-ra
 _REDIRECTS: Final = range(300, 400)
 _ERRORS: Final = range(400, 600)
 
-_CLIENT_ERRORS: Final = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError)
+_PIECE_BYTES: Final = 16 * 1024  # of a download
+
+_CLIENT_ERRORS: Final = (aiohttp.ClientError, OSError, ValueError)
 _KINDS: Final[tuple[tuple[ErrorKind, tuple[type[BaseException], ...]], ...]] = (
     (ErrorKind.TIMEOUT, (TimeoutError,)),
     # Name resolution, refusal, TLS, resets; also a body that breaks off: the whole reply never arrived.
     (ErrorKind.UNREACHABLE, (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError)),
     (ErrorKind.MALFORMED_REPLY, (aiohttp.ClientResponseError,)),
     # The request cannot be sent: a setting or an id makes an invalid URL or header.
-    (ErrorKind.BAD_REQUEST, (ValueError, httpx.InvalidURL, httpx.UnsupportedProtocol, aiohttp.ClientError)),
+    (ErrorKind.BAD_REQUEST, (ValueError, aiohttp.ClientError)),
 )
 
 
@@ -78,7 +79,7 @@ class _Failure:
     status: int | None = None
 
 
-_Got = TypeVar("_Got", Reply, httpx.Response)
+_Got = TypeVar("_Got", Reply, aiohttp.ClientResponse)
 _Work = TypeVar("_Work")
 
 
@@ -99,14 +100,14 @@ class Http:
         self._limits = limits or Limits()
         self._observe = observe or (lambda *_: None)
         self._ssl_context = ssl_context
-        self._transport: AiohttpTransport | None = None
+        self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     async def aclose(self) -> None:
         """Close all connections. Requests after that raise RuntimeError."""
         self._closed = True
-        if self._transport is not None:
-            await self._transport.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def send(
         self,
@@ -132,7 +133,7 @@ class Http:
             system,
             auth,
             limit,
-            lambda: self._exchange(build_request(method, url, auth, json, form, headers), max_bytes),
+            lambda: self._exchange(method, url, *encode(auth, json, form, headers), max_bytes),
         )
         if isinstance(result, _Failure):
             raise ProviderError(result.kind, status=result.status)
@@ -155,14 +156,12 @@ class Http:
         off. Raises ProviderError as `send` does, from here or while `pieces` is read.
         """
         response = await self._watched(
-            system, auth, limit, lambda: self._head(build_request(method, url, auth, headers=headers))
+            system, auth, limit, lambda: self._head(method, url, *encode(auth, headers=headers))
         )
         if isinstance(response, _Failure):
             raise ProviderError(response.kind, status=response.status)
-        try:
-            yield Download(response.status_code, _kept(response.headers), _pieces(response, limit))
-        finally:
-            await response.aclose()
+        async with response:
+            yield Download(response.status, _kept(response.headers), _pieces(response, limit))
 
     async def _watched(
         self, system: str, auth: Auth | None, limit: float, work: Callable[[], Awaitable[_Got | _Failure]]
@@ -178,43 +177,42 @@ class Http:
             self._observe(system, outcome, time.perf_counter() - began)
         return result
 
-    async def _exchange(self, request: httpx.Request, max_bytes: int) -> Reply | _Failure:
-        response = await self._opened().handle_async_request(request)
-        try:
+    async def _exchange(
+        self, method: str, url: str, headers: CIMultiDict[str], body: bytes | None, max_bytes: int
+    ) -> Reply | _Failure:
+        async with self._opened().request(method, url, headers=headers, data=body, allow_redirects=False) as response:
             return await _read(response, max_bytes)
-        finally:
-            await response.aclose()
 
-    async def _head(self, request: httpx.Request) -> httpx.Response | _Failure:
-        response = await self._opened().handle_async_request(request)
-        # The response outlives this call by its body; it must not refer to the request and its headers.
-        response.request = httpx.Request(request.method, request.url)
-        if response.status_code in _REDIRECTS or _encoding(response) != "identity":
-            await response.aclose()
-            return _Failure(ErrorKind.MALFORMED_REPLY, response.status_code)
+    async def _head(
+        self, method: str, url: str, headers: CIMultiDict[str], body: bytes | None
+    ) -> aiohttp.ClientResponse | _Failure:
+        response = await self._opened().request(method, url, headers=headers, data=body, allow_redirects=False)
+        if response.status in _REDIRECTS or _encoding(response) != "identity":
+            response.close()
+            return _Failure(ErrorKind.MALFORMED_REPLY, response.status)
         return response
 
-    def _opened(self) -> AiohttpTransport:
-        """The transport, made at the first request because aiohttp binds it to the running loop."""
+    def _opened(self) -> aiohttp.ClientSession:
+        """The session, made at the first request because aiohttp binds it to the running loop."""
         if self._closed:
             raise RuntimeError("the HTTP client is closed")
-        if self._transport is None:
-            context = self._ssl_context or _ssl_context()
+        if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=self._limits.connections,
                 limit_per_host=self._limits.per_host,
                 keepalive_timeout=self._limits.keepalive,
                 ttl_dns_cache=self._limits.dns_cache,
-                ssl=context,
+                ssl=self._ssl_context or _ssl_context(),
             )
-            session = aiohttp.ClientSession(
+            self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 response_class=_KeylessResponse,
+                timeout=aiohttp.ClientTimeout(),  # none: `_attempt` has one
                 trust_env=False,
+                auto_decompress=False,
             )
-            self._transport = AiohttpTransport(verify=context, client=session)
-        return self._transport
+        return self._session
 
 
 @cache  # reading all the certificates takes 20 ms
@@ -224,11 +222,8 @@ def _ssl_context() -> ssl.SSLContext:
     return context
 
 
-def _outcome(result: Reply | httpx.Response | _Failure) -> str:
-    if isinstance(result, _Failure):
-        return result.kind.value
-    status = result.status if isinstance(result, Reply) else result.status_code
-    return f"{status // 100}xx"
+def _outcome(result: Reply | aiohttp.ClientResponse | _Failure) -> str:
+    return result.kind.value if isinstance(result, _Failure) else f"{result.status // 100}xx"
 
 
 async def _attempt(work: Callable[[], Awaitable[_Work | _Failure]], limit: float) -> _Work | _Failure:
@@ -248,9 +243,7 @@ async def _attempt(work: Callable[[], Awaitable[_Work | _Failure]], limit: float
 
 
 def _kind_of(error: Exception) -> ErrorKind:
-    """The transport wraps aiohttp's errors in httpx's, less exactly; what counts is aiohttp's own."""
-    cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ is not None else error
-    return next((kind for kind, families in _KINDS if isinstance(cause, families)), ErrorKind.UNREACHABLE)
+    return next((kind for kind, families in _KINDS if isinstance(error, families)), ErrorKind.UNREACHABLE)
 
 
 def _empty_frames(error: BaseException) -> None:
@@ -262,41 +255,41 @@ def _empty_frames(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-async def _read(response: httpx.Response, max_bytes: int) -> Reply | _Failure:
-    status = response.status_code
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> Reply | _Failure:
+    status = response.status
     if status in _REDIRECTS:
         return _Failure(ErrorKind.MALFORMED_REPLY, status)
-    raw = await _read_raw(response, max_bytes)
+    raw = await _read_raw(response.content, max_bytes)
     body = None if raw is None else decode(raw, _encoding(response), max_bytes)
     if body is None and status not in _ERRORS:
         return _Failure(ErrorKind.MALFORMED_REPLY, status)
     return Reply(status, _kept(response.headers), body or b"")
 
 
-async def _read_raw(response: httpx.Response, max_bytes: int) -> bytes | None:
+async def _read_raw(content: aiohttp.StreamReader, max_bytes: int) -> bytes | None:
     """The body as it came; None as soon as it is too large."""
-    raw = bytearray()
-    async for piece in response.aiter_raw():
-        raw += piece
-        if len(raw) > max_bytes:
+    pieces, size = [], 0
+    while piece := await content.readany():
+        pieces.append(piece)
+        size += len(piece)
+        if size > max_bytes:
             return None
-    return bytes(raw)
+    return b"".join(pieces)
 
 
-def _encoding(response: httpx.Response) -> str:
+def _encoding(response: aiohttp.ClientResponse) -> str:
     return response.headers.get("content-encoding", "").strip().lower() or "identity"
 
 
-def _kept(headers: httpx.Headers) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+    return {folded: value for name, value in headers.items() if (folded := name.lower()) in _KEPT_HEADERS}
 
 
-async def _pieces(response: httpx.Response, limit: float) -> AsyncIterator[bytes]:
-    raw = response.aiter_raw()
+async def _pieces(response: aiohttp.ClientResponse, limit: float) -> AsyncIterator[bytes]:
     while True:
-        piece = await _attempt(lambda: anext(raw, None), limit)
+        piece = await _attempt(lambda: response.content.read(_PIECE_BYTES), limit)
         if isinstance(piece, _Failure):
-            raise ProviderError(piece.kind, status=response.status_code)
-        if piece is None:
+            raise ProviderError(piece.kind, status=response.status)
+        if not piece:
             return
         yield piece

@@ -144,6 +144,8 @@ def read_report(body: bytes) -> Any:
 
 def _load(body: bytes, read_integer: Callable[[str], float] | None = None) -> Any:
     try:
+        if read_integer is None:
+            return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
         return json.loads(body, parse_constant=_refuse_constant, parse_int=read_integer)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
@@ -292,6 +294,9 @@ def _json_or_none(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)  # json.loads would make one for each reply
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

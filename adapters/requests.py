@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from urllib.parse import urlencode
 
 import httpx
+from multidict import CIMultiDict
 
 from crypto.secret import Secret
 
@@ -34,7 +35,11 @@ def _installed_version() -> str:
         return "source"
 
 
-_USER_AGENT: Final = f"callrouter/{_installed_version()}"
+_EVERY_REQUEST: Final = {
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "user-agent": f"callrouter/{_installed_version()}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,60 +57,58 @@ def fits_header(auth: Auth) -> bool:
     return bool(key) and key.isascii() and key.isprintable() and key == key.strip()
 
 
-def _authorization(auth: Auth) -> bytes:
+def _authorization(auth: Auth) -> str:
     key = auth.secret.reveal()
     match auth.scheme:
         case "bearer":
-            return f"Bearer {key}".encode()
+            return f"Bearer {key}"
         case "bare":
-            return key.encode()
+            return key
         case "basic":
-            return b"Basic " + base64.b64encode(f"{auth.user}:{key}".encode())
+            return "Basic " + base64.b64encode(f"{auth.user}:{key}".encode()).decode()
 
 
-def build_request(
-    method: str,
-    url: str,
+def encode(
     auth: Auth | None,
     json: object = None,
     form: Form | Sequence[Part] | None = None,
     headers: Mapping[str, str | Secret] | None = None,
-) -> httpx.Request:
-    """A form of Parts goes out as multipart/form-data, any other as application/x-www-form-urlencoded. Secrets
-    among the values of `json` and `headers` are revealed here, and nowhere before.
+) -> tuple[CIMultiDict[str], bytes | None]:
+    """Headers and body. A form of Parts goes out as multipart/form-data, any other as
+    application/x-www-form-urlencoded. Secrets among the values of `json` and `headers` are revealed here, and nowhere
+    before.
     """
-    sent: list[tuple[bytes, bytes]] = [
-        *([(b"authorization", _authorization(auth))] if auth is not None else []),
-        (b"accept", b"*/*"),
-        (b"accept-encoding", b"identity"),
-        (b"user-agent", _USER_AGENT.encode()),
-    ]
-    content: bytes | None = None
+    sent = CIMultiDict(_EVERY_REQUEST)
+    if auth is not None:
+        sent["authorization"] = _authorization(auth)
+    body: bytes | None = None
     if json is not None:
-        content = jsonlib.dumps(json, separators=(",", ":"), default=_reveal).encode()
-        sent.append((b"content-type", b"application/json"))
+        body = _write_json(json).encode()
+        sent["content-type"] = "application/json"
     elif parts := [part for part in form or () if isinstance(part, Part)]:
-        content, content_type = _multipart(parts)
-        sent.append((b"content-type", content_type))
+        body, sent["content-type"] = _multipart(parts)
     elif form is not None:
-        content = urlencode(cast(Form, form)).encode()
-        sent.append((b"content-type", b"application/x-www-form-urlencoded"))
+        body = urlencode(cast(Form, form)).encode()
+        sent["content-type"] = "application/x-www-form-urlencoded"
     for name, value in (headers or {}).items():
-        sent.append((name.encode(), (value.reveal() if isinstance(value, Secret) else value).encode()))
-    return httpx.Request(method, url, headers=sent, content=content)
+        sent[name] = value.reveal() if isinstance(value, Secret) else value
+    return sent, body
 
 
-def _multipart(parts: Sequence[Part]) -> tuple[bytes, bytes]:
+def _multipart(parts: Sequence[Part]) -> tuple[bytes, str]:
     """Body and content-type, written by httpx from the parts alone, without the request's headers."""
     encoded = httpx.Request(
         "POST",
         "http://multipart",
         files=[(part.name, (part.filename, part.content, part.content_type)) for part in parts],
     )
-    return encoded.read(), encoded.headers["content-type"].encode()
+    return encoded.read(), encoded.headers["content-type"]
 
 
 def _reveal(value: Any) -> str:
     if isinstance(value, Secret):
         return value.reveal()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+_write_json: Final = jsonlib.JSONEncoder(separators=(",", ":"), default=_reveal).encode
