@@ -167,11 +167,7 @@ async def note_within(
 
 def _log(state: CallState, record: InsertEvent, **fields: Any) -> None:
     known = {"step": record.step, "provider": record.provider, "duration_ms": record.duration_ms, **fields}
-    emit(
-        record.event,
-        **_names_of(state),
-        **{name: value for name, value in known.items() if value is not None},
-    )
+    emit(record.event, **_names_of(state), **known)
 
 
 def _names_of(state: CallState) -> dict[str, str]:

@@ -10,21 +10,28 @@ import atexit
 import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO
+from json import JSONEncoder
+from typing import Any, Final, Literal, TextIO, TypeAlias
 
 import structlog
 
 from router.telemetry import metrics
-from router.telemetry.events import EVENTS, Event, Field, Level
-from router.telemetry.output import BackgroundWriter, Output, write_to, write_to_stderr
+from router.telemetry.events import EVENTS, Field, Level
+from router.telemetry.output import BackgroundWriter, write_to, write_to_stderr
 from router.telemetry.redact import describe_exception, mask_number, redact
 
 _LEVEL_NUMBERS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MAX_STRING: Final = 500
 _CHATTY: Final = ("httpx", "httpcore", "aiohttp", "pgqueuer")
-_render_json: Final = structlog.processors.JSONRenderer()
+_render_json: Final = JSONEncoder().encode  # made once: json.dumps makes one for each line if it gets any option
+
+Fit: TypeAlias = Callable[[Any], Any]
+"""A field's value as it is written, or _UNFIT."""
+
+_UNFIT: Final = object()
 
 
 class UndeclaredError(ValueError):
@@ -57,13 +64,30 @@ def configure_logging(
     _close_stdout()
     terminal = (stream or sys.stdout).isatty()
     console = format == "console" or (format is None and terminal)
-    _pipeline.logger = _make_logger(
+    _pipeline.logger = _Logger(
         write_to(stream) if stream else _open_stdout(),
         _Fitter(full_numbers=numbers == "full", strict=strict),
         _ConsoleRenderer(colors=terminal) if console else _render_json,
-        level,
+        _LEVEL_NUMBERS[level],
     )
     _route_libraries(_LEVEL_NUMBERS[level], full_numbers=numbers == "full")
+
+
+@dataclass(frozen=True, slots=True)
+class _Logger:
+    """What happens to one line, in this order."""
+
+    write: Callable[[str], object]
+    fit: _Fitter
+    render: Callable[[dict[str, Any]], str]
+    least: int  # the level
+
+    def log(self, level: Level, event: str, fields: dict[str, Any]) -> None:
+        if _LEVEL_NUMBERS[level] < self.least:
+            return
+        line = self.fit(level, event, fields)
+        if line is not None:
+            self.write(self.render(line))
 
 
 class _Pipeline:
@@ -71,17 +95,13 @@ class _Pipeline:
 
     def __init__(self) -> None:
         self.writer: BackgroundWriter | None = None
-        self.logger = _make_logger(write_to_stderr, _Fitter(full_numbers=False, strict=False), _render_json, "info")
-
-
-def _make_logger(write: Callable[[str], None], fitter: _Fitter, render: Any, level: Level) -> Any:
-    bound_logger = structlog.make_filtering_bound_logger(_LEVEL_NUMBERS[level])
-    return structlog.wrap_logger(Output(write), processors=[fitter, render], wrapper_class=bound_logger).bind()
+        fitter = _Fitter(full_numbers=False, strict=False)
+        self.logger = _Logger(write_to_stderr, fitter, _render_json, _LEVEL_NUMBERS["info"])
 
 
 def _write(level: Level, event: str, fields: dict[str, Any]) -> None:
     try:
-        getattr(_pipeline.logger, level)(event, **fields)
+        _pipeline.logger.log(level, event, fields)
     except UndeclaredError:
         raise
     except Exception:  # noqa: BLE001 - logging must not break a call; the loss is counted
@@ -89,49 +109,36 @@ def _write(level: Level, event: str, fields: dict[str, Any]) -> None:
 
 
 class _Fitter:
-    """Checks a line against the catalogue."""
+    """Checks a line against the catalogue. What each field takes is worked out once: a call has half a dozen lines."""
 
     def __init__(self, *, full_numbers: bool, strict: bool) -> None:
-        self._full_numbers = full_numbers
         self._strict = strict
+        self._fields: Mapping[str, tuple[tuple[Field, Fit], ...]] = {
+            event.name: tuple((field, _make_fit(field, full_numbers=full_numbers)) for field in event.fields)
+            for event in EVENTS.values()
+        }
 
-    def __call__(self, _logger: Any, level: str, fields: Any) -> dict[str, Any]:
-        name = fields.pop("event")
-        event = EVENTS.get(name)
-        if event is None:
-            self._object("unknown_event", f"{name!r} is not an event of the catalogue")
-            raise structlog.DropEvent
+    def __call__(self, level: str, event: str, given: dict[str, Any]) -> dict[str, Any] | None:
+        """None for an event that the catalogue does not have."""
+        declared = self._fields.get(event)
+        if declared is None:
+            self._object("unknown_event", f"{event!r} is not an event of the catalogue")
+            return None
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return {"timestamp": now, "level": level, "event": name} | self._fit(event, fields)
-
-    def _fit(self, event: Event, given: dict[str, Any]) -> dict[str, Any]:
-        fitted: dict[str, Any] = {}
-        for field in event.fields:
+        line = {"timestamp": now, "level": level, "event": event}
+        for field, fit in declared:
             value = given.pop(field.name, None)
             if value is None:
                 if field.required:
-                    self._object("missing_field", f"{event.name} requires the field {field.name!r}")
-            elif _fits(field, value):
-                fitted[field.name] = self._present(field, value)
+                    self._object("missing_field", f"{event} requires the field {field.name!r}")
+            elif (fitted := fit(value)) is _UNFIT:
+                self._object("wrong_type", f"{event}: the field {field.name!r} takes {_explain(field)}")
             else:
-                self._object("wrong_type", f"{event.name}: the field {field.name!r} takes {_explain(field)}")
+                line[field.name] = fitted
         for name, value in given.items():
             if value is not None:
-                self._object("unknown_field", f"{event.name} has no field {name!r}")
-        return fitted
-
-    def _present(self, field: Field, value: Any) -> Any:
-        match field.type:
-            case "string":
-                return str(value)[:_MAX_STRING]
-            case "number":
-                return round(value, 3)
-            case "number_e164":
-                return mask_number(value, full=self._full_numbers)
-            case "exception":
-                return describe_exception(value)
-            case _:
-                return value
+                self._object("unknown_field", f"{event} has no field {name!r}")
+        return line
 
     def _object(self, reason: str, text: str) -> None:
         metrics.log_dropped(reason)
@@ -139,18 +146,26 @@ class _Fitter:
             raise UndeclaredError(text)
 
 
-def _fits(field: Field, value: Any) -> bool:
-    match field.type:
-        case "string" | "number_e164":
-            return isinstance(value, str) and (not field.values or value in field.values)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        case "boolean":
-            return isinstance(value, bool)
-        case "exception":
-            return isinstance(value, BaseException)
+def _make_fit(field: Field, *, full_numbers: bool) -> Fit:
+    if field.values:
+        allowed = frozenset(field.values)
+        return lambda value: text if isinstance(value, str) and (text := str(value)) in allowed else _UNFIT
+    if field.type == "number_e164":
+        return lambda value: mask_number(value, full=full_numbers) if isinstance(value, str) else _UNFIT
+    return _FITS[field.type]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_FITS: Final[Mapping[str, Fit]] = {
+    "string": lambda value: str(value)[:_MAX_STRING] if isinstance(value, str) else _UNFIT,
+    "integer": lambda value: value if isinstance(value, int) and not isinstance(value, bool) else _UNFIT,
+    "number": lambda value: round(value, 3) if _is_number(value) else _UNFIT,
+    "boolean": lambda value: value if isinstance(value, bool) else _UNFIT,
+    "exception": lambda value: describe_exception(value) if isinstance(value, BaseException) else _UNFIT,
+}
 
 
 class _ConsoleRenderer:
@@ -159,11 +174,11 @@ class _ConsoleRenderer:
     def __init__(self, *, colors: bool) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
 
-    def __call__(self, logger: Any, level: str, fields: dict[str, Any]) -> str:
+    def __call__(self, fields: dict[str, Any]) -> str:
         if described := fields.get("exception"):
             causes = [f"because of {cause}" for cause in described["causes"]]
             fields["exception"] = "\n  ".join([described["type"], *described["frames"], *causes])
-        return self._render(logger, level, fields)
+        return self._render(None, fields["level"], fields)
 
 
 def _explain(field: Field) -> str:

@@ -17,14 +17,8 @@ from typing import Final, TextIO
 from router.telemetry import metrics
 
 _MAX_WAITING_LINES: Final = 10_000
+_GATHER_SECONDS: Final = 0.05  # for the lines that come after the first one: waking a thread costs more than a line
 _CLOSE_SECONDS: Final = 1.0
-
-
-class Output:
-    """Where structlog writes a finished line: one method per level, all the same."""
-
-    def __init__(self, write: Callable[[str], object]) -> None:
-        self.debug = self.info = self.warning = self.error = write
 
 
 def write_to(stream: TextIO) -> Callable[[str], None]:
@@ -50,7 +44,7 @@ class BackgroundWriter:
         self._descriptor = descriptor
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
-        self._closing = False
+        self._close = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -59,17 +53,19 @@ class BackgroundWriter:
             metrics.log_dropped("backlog")
             return
         self._lines.append(f"{line}\n".encode(errors="backslashreplace"))
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self) -> None:
         """Write the waiting lines; give up after a second if they are not read."""
-        self._closing = True
+        self._close.set()
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
-        while not self._closing or self._lines:
+        while not self._close.is_set() or self._lines:
             self._wake.wait()
+            self._close.wait(_GATHER_SECONDS)
             self._wake.clear()
             while self._lines:
                 self._write_out(self._take_chunk())

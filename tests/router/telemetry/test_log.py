@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,7 @@ import textwrap
 import pytest
 
 from crypto import Secret
-from router.telemetry import UndeclaredError, configure_logging, emit, log
+from router.telemetry import UndeclaredError, configure_logging, emit, log, output
 from tests.support.log_capture import CapturedEvents, captured_events, count_dropped, validate_line
 
 __all__ = ["captured_events"]
@@ -213,6 +214,18 @@ def test_all_lines_are_written_when_the_process_ends() -> None:
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert [json.loads(line)["count"] for line in out.splitlines()] == list(range(1000))
+
+
+def test_lines_that_come_together_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    monkeypatch.setattr(output.os, "write", lambda _, data: written.append(bytes(data)) or len(data))
+    writer = output.BackgroundWriter(-1)
+    for number in range(100):
+        writer.write(f"line {number} {'x' * 100}")
+    writer.close()
+    assert b"".join(written).decode().split("\n")[:-1] == [f"line {number} {'x' * 100}" for number in range(100)]
+    assert len(written) < 50
+    assert all(chunk.endswith(b"\n") and len(chunk) <= select.PIPE_BUF for chunk in written)
 
 
 def test_a_log_collector_that_does_not_read_blocks_nothing() -> None:
