@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 
 class TooLargeError(Exception):
@@ -19,14 +19,15 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     if declared.isascii() and declared.isdecimal() and int(declared) > most_bytes:
         raise TooLargeError
     body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > most_bytes:
-                raise TooLargeError
-    except ClientDisconnect:
-        raise CutOffError from None
-    return bytes(body)
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise CutOffError
+        body += message.get("body", b"")
+        if len(body) > most_bytes:
+            raise TooLargeError
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def count_parts(body: bytes) -> int:

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
+
+from router.app.front import Application
 
 _SERVED_WITH_SLASH: Final = ("/webhooks/", "/fallback/")
 
 
-def make_application(routes: Sequence[BaseRoute], **options: Any) -> Starlette:
-    """`options` are Starlette's own."""
-    app = Starlette(routes=routes, **options)
+def make_application(routes: Sequence[BaseRoute], webhooks: Sequence[Route] = (), **options: Any) -> Application:
+    """`webhooks` are looked for first. `options` are Starlette's own."""
+    app = Application(webhooks, routes, **options)
     router = app.router
     not_found = router.default
 

@@ -63,13 +63,13 @@ def create_app(
             yield
         metrics.leave()
 
-    return make_application(_routes(service), lifespan=lifespan)
+    return make_application(_routes(service), _webhooks(service), lifespan=lifespan)
 
 
 def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
     """Only the static fallback and a probe: nothing that could be down."""
     probes = fallback_ops_app().routes if settings.ops_port is None else []
-    return make_application([*probes, *_fallback(keyring, settings)])
+    return make_application(probes, _fallback(keyring, settings))
 
 
 def ops_app(health: ServiceHealth) -> Starlette:
@@ -82,7 +82,7 @@ def fallback_ops_app() -> Starlette:
     return make_application([Route("/livez", lambda _: PlainTextResponse("alive\n"))])
 
 
-def _routes(service: Service) -> list[BaseRoute]:
+def _webhooks(service: Service) -> list[Route]:
     settings, outside, calls = service.settings, service.outside, service.calls
     twilio = TwilioWebhooks(
         verifier=service.verifier,
@@ -97,6 +97,15 @@ def _routes(service: Service) -> list[BaseRoute]:
     )
     redirected = RedirectedCalls(_fallback_verifier(service), calls.flow, settings.answer_deadline)
     proof = Proof(outside.database, outside.vault, outside.clock, service.proxies, service.authentication.wrong)
+    return [
+        *twilio.routes(),
+        *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
+        *_fallback(service.fallback_keyring, settings, redirected.go_on, outside.clock),
+    ]
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    settings, outside = service.settings, service.outside
     api = _api_routes(service)
     console = ConsoleServices(
         open_api=partial(count_once, Router(api, redirect_slashes=False)),
@@ -111,9 +120,6 @@ def _routes(service: Service) -> list[BaseRoute]:
         waits=lambda: service.areas.address.differing is not None,
     )
     return [
-        *twilio.routes(),
-        *ProviderWebhooks(proof, outside.providers, calls.native, calls.reports, calls.transfers).routes(),
-        *_fallback(service.fallback_keyring, settings, redirected.go_on, outside.clock),
         *(health_routes(service.health) if settings.ops_port is None else ()),
         *api,
         *console_routes(console),
