@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable
 from itertools import product
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -105,7 +105,10 @@ CONNECTIONS_ENDED = Counter(
 )
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
 _providers: set[str] = set()
+_takers: set[str] = {_NO_PROVIDER}  # providers of rungs
 _kinds: set[str] = {_CARRIER}  # of keys, and the systems that we send requests to
 _jobs: set[str] = set()
 _routes: set[str] = set(_CARRIER_ROUTES)
@@ -114,6 +117,7 @@ _routes: set[str] = set(_CARRIER_ROUTES)
 def register_providers(names: Iterable[str]) -> None:
     """Set the values of the label `provider`; with the carrier, they are also those of `kind` and `system`."""
     _providers.update(names)
+    _takers.update(_providers)
     _kinds.update(_providers)
     _create_series(KEYS_UNREADABLE, _kinds)
     _create_series(KEY_CHECKS, _kinds, _KEY_RESULTS)
@@ -135,19 +139,36 @@ def provider_route(provider: str, *rest: str) -> str:
     return "/".join((f"/webhooks/{provider}/{{agency_id}}", *rest))
 
 
-def _bound(value: str, allowed: Collection[str]) -> str:
-    return value if value in allowed else _OTHER
-
-
-def _create_series(metric: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:
+def _create_series(metric: Metric, *values: Iterable[str]) -> None:
     for labels in product(*values):
         metric.labels(*labels)
+
+
+class _Series(Generic[Metric]):
+    """A metric's series by the values of its labels. Each is looked up once: prometheus_client checks and locks."""
+
+    def __init__(self, metric: Metric, *allowed: Collection[str]) -> None:
+        self._metric: Metric = metric
+        self._allowed = allowed
+        self._known: dict[tuple[str, ...], Metric] = {}
+
+    def __call__(self, *values: str) -> Metric:
+        """A value that is not allowed counts as `other`."""
+        series = self._known.get(values)
+        if series is None:
+            pairs = zip(values, self._allowed, strict=True)
+            bound = tuple(value if value in allowed else _OTHER for value, allowed in pairs)
+            series = self._metric.labels(*bound)
+            if bound == values:
+                self._known[values] = series
+        return series
 
 
 def _count_by(metric: Counter, values: Collection[str]) -> Callable[[str], None]:
     """A function that counts under one label, which has these values."""
     _create_series(metric, values)
-    return lambda value: metric.labels(_bound(value, values)).inc()
+    series = _Series(metric, values)
+    return lambda value: series(value).inc()
 
 
 call_received = CALLS_RECEIVED.inc
@@ -164,6 +185,15 @@ key_unreadable = _count_by(KEYS_UNREADABLE, _kinds)
 delivery_finished = _count_by(DELIVERIES, _DELIVERY_RESULTS)
 connection_ended = _count_by(CONNECTIONS_ENDED, _CONNECTION_ENDS)
 event_stream = STREAMS.track_inprogress  # a context manager: the stream is open inside the block
+_answer_seconds = _Series(ANSWER_SECONDS, _ANSWERERS)
+_rungs_taken = _Series(RUNGS_TAKEN, _RUNGS, _takers)
+_handoff_seconds = _Series(HANDOFF_SECONDS, _providers, _HANDOFF_RESULTS)
+_circuits_open = _Series(CIRCUITS_OPEN, _CIRCUIT_SCOPES, _providers)
+_request_seconds = _Series(REQUEST_SECONDS, _routes, _STATUS_CLASSES)
+_outgoing_seconds = _Series(OUTGOING_SECONDS, _kinds, _REQUEST_OUTCOMES)
+_key_checks = _Series(KEY_CHECKS, _kinds, _KEY_RESULTS)
+_jobs_finished = _Series(JOBS_FINISHED, _jobs, _JOB_RESULTS)
+_log_dropped = _Series(LOG_DROPPED, _LOG_FAULTS)
 _create_series(ANSWER_SECONDS, _ANSWERERS)
 _create_series(LOG_DROPPED, _LOG_FAULTS)
 _create_series(RUNGS_TAKEN, _RUNGS[1:], (_NO_PROVIDER,))
@@ -171,32 +201,32 @@ _create_series(RUNGS_TAKEN, _RUNGS[1:], (_NO_PROVIDER,))
 
 def call_answered_after(by: str, seconds: float) -> None:
     """Record the time from a call's arrival until its first answer."""
-    ANSWER_SECONDS.labels(_bound(by, _ANSWERERS)).observe(max(seconds, 0.0))
+    _answer_seconds(by).observe(max(seconds, 0.0))
 
 
 def rung_taken(step: str, provider: str | None) -> None:
     """Count a rung that the carrier was told to try. `provider` is set for an AI."""
-    RUNGS_TAKEN.labels(_bound(step, _RUNGS), _NO_PROVIDER if provider is None else _bound(provider, _providers)).inc()
+    _rungs_taken(step, _NO_PROVIDER if provider is None else provider).inc()
 
 
 def handoff_finished(provider: str, result: str, seconds: float) -> None:
     """`result`: succeeded, late, or a reason of `handoff.failed`."""
-    HANDOFF_SECONDS.labels(_bound(provider, _providers), _bound(result, _HANDOFF_RESULTS)).observe(seconds)
+    _handoff_seconds(provider, result).observe(seconds)
 
 
 def circuit_changed(scope: str, provider: str, opened: bool) -> None:
-    gauge = CIRCUITS_OPEN.labels(_bound(scope, _CIRCUIT_SCOPES), _bound(provider, _providers))
+    gauge = _circuits_open(scope, provider)
     gauge.inc() if opened else gauge.dec()
 
 
 def request_finished(route: str, status: int, seconds: float) -> None:
     """`route` is the path with its placeholders, never a path as it was requested."""
-    REQUEST_SECONDS.labels(_bound(route, _routes), _bound(f"{status // 100}xx", _STATUS_CLASSES)).observe(seconds)
+    _request_seconds(route, f"{status // 100}xx").observe(seconds)
 
 
 def outgoing_finished(system: str, outcome: str, seconds: float) -> None:
     """The hook of `adapters.http.Http`, called after each request."""
-    OUTGOING_SECONDS.labels(_bound(system, _kinds), _bound(outcome, _REQUEST_OUTCOMES)).observe(seconds)
+    _outgoing_seconds(system, outcome).observe(seconds)
 
 
 def recorder_flushed(seconds: float, batch_size: int) -> None:
@@ -206,16 +236,16 @@ def recorder_flushed(seconds: float, batch_size: int) -> None:
 
 def key_checked(kind: str, result: str) -> None:
     """`result`: the status found, or `untold` if the key's owner gave no usable answer."""
-    KEY_CHECKS.labels(_bound(kind, _kinds), _bound(result, _KEY_RESULTS)).inc()
+    _key_checks(kind, result).inc()
 
 
 def job_finished(job: str, result: str) -> None:
     """`result`: done, again, failed (it is retried) or given_up."""
-    JOBS_FINISHED.labels(_bound(job, _jobs), _bound(result, _JOB_RESULTS)).inc()
+    _jobs_finished(job, result).inc()
 
 
 def log_dropped(reason: str, count: int = 1) -> None:
-    LOG_DROPPED.labels(_bound(reason, _LOG_FAULTS)).inc(count)
+    _log_dropped(reason).inc(count)
 
 
 def render() -> tuple[bytes, str]:
