@@ -35,8 +35,8 @@ class Limits:
     """Between two requests. Longer than load balancers keep idle connections, usually 60 seconds: they must close first."""
     unread_timeout: float = 30
     """How long a client may leave an answer unread."""
-    linger_timeout: float = 1
-    """How long a client that was refused has to read why."""
+    linger_timeout: float = 3
+    """How long a client that was refused has to read why; some send all of a large body first."""
     held_bytes: int = 20 * 1024 * 1024
     """Of all requests that have no answer yet."""
     pipelined: int = 8

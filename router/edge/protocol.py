@@ -18,8 +18,8 @@ from router.edge.connections import Connections
 from router.telemetry import metrics
 
 _PIECE: Final = 16 * 1024  # bytes that the parser gets between two looks at the bounds
-_MOST_DISCARDED: Final = 4 * 1024 * 1024  # of a body whose request was answered before it had ended
-_MOST_LINGERING: Final = 1024 * 1024  # bytes that may still come once a request was refused
+_MOST_DISCARDED: Final = 256 * 1024  # of a body whose request was answered before it had ended
+_MOST_LINGERING: Final = 5 * 1024 * 1024  # bytes that may still come after that; they are not even parsed
 _REASONS: Final = {400: "malformed", 408: "too_slow", 503: "refused"}  # all others: too_large
 
 
@@ -56,11 +56,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._unset_keepalive_if_required()
         self._connections.forget(self)
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         if self._is_deaf:
             self._received += len(data)
             if self._received > _MOST_LINGERING:
@@ -98,7 +96,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = self._body = 0
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        """Not uvicorn's own, which sets a timer for each request: `Connections` looks after idle connections."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
         if not self._is_answering():
             self._connections.hold(self, self._received)
             self._wait(has_just_begun=True)

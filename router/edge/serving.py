@@ -31,7 +31,6 @@ def bounded_config(
         http=cast("type[asyncio.Protocol]", protocol),
         ws="none",  # a connection that changes to another protocol would leave the bounds behind
         backlog=limits.backlog,
-        timeout_keep_alive=cast("int", limits.idle_timeout),  # asyncio takes fractions, too
         log_config=None,
         access_log=False,
         server_header=False,
