@@ -72,6 +72,8 @@ def phone_ending(text: str, near: str) -> str | None:
 
     None if it is too short to identify one phone.
     """
+    if not text:
+        return None
     compact = re.sub(r"[^0-9+]", "", _user_of(text))
     if is_e164(compact):
         return compact[-_NATIONAL_DIGITS:] if _is_one_of_several_spellings(compact, near) else compact
@@ -122,7 +124,7 @@ def _read_national(digits: str, near: str) -> str | None:
 
 def _is_withheld(text: str) -> bool:
     """Nothing, a word such as Anonymous, a SIP address with one, or the digits that spell one on a keypad."""
-    said = _user_of(text).strip()
+    said = text if is_e164(text) else _user_of(text).strip()
     digits = said.removeprefix("+")
     if digits.isascii() and digits.isdecimal():
         return digits.endswith(_SPELLED) and _is_spelled(digits)

@@ -217,8 +217,8 @@ def test_our_own_callbacks_stand_instead_of_the_providers():
     assert connect.get("action") == LEG.action
 
 
-def test_attributes_that_the_library_would_rename_keep_their_names():
-    """`from_` and the like: the library for TwiML knows names of its own."""
+def test_names_and_values_stay_as_they_are():
+    """Twilio's own library would rename `from_` and the like."""
     handoff = StreamHandoff((("url", "wss://x.example.com/"),), ((("name", "a_b"), ("value", "from_")),))
     assert '<Parameter name="a_b" value="from_" />' in twiml.hand_over(handoff, LEG)
 
