@@ -8,13 +8,16 @@ the JSON of the body. An admitted request has
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
+from cachetools import TTLCache
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +29,7 @@ from router.api.open_answers import OpenAnswers
 from router.api.problems import Problem, answer_error
 from router.api.route import WRITES, ApiRoute
 from router.bodies import CutOffError
-from router.errors import NotFoundError
+from router.errors import CrowdedError, NotFoundError
 from router.peers import Proxies
 from router.store.tenants.agencies import agency_exists
 from router.telemetry import emit
@@ -34,6 +37,9 @@ from router.telemetry import emit
 _SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
 _LAST_SECONDS: Final = 1.0  # for the last piece of an answer that was ended
 _ROOT: Final = "/v1"
+_MOST_PATHS: Final = 1024  # remembered with where they lead: matching one against all patterns takes 30 µs
+_MOST_REFUSED: Final = 1000
+_REFUSED_SECONDS: Final = 1.0
 _PLACEHOLDER_VALUE: Final = re.compile(r"[A-Za-z0-9_+-]{1,80}")
 
 
@@ -67,6 +73,8 @@ class Gate(BaseRoute):
         self._answers = answers
         self._uses = uses
         self._addresses: dict[str, _Address] = {}
+        self._find = lru_cache(_MOST_PATHS)(self._match)
+        self._refused: TTLCache[bytes, str] = TTLCache(_MOST_REFUSED, _REFUSED_SECONDS)
         for route in routes:
             address = self._addresses.setdefault(route.path, _Address(route.path, route.path_regex))
             address.operations[route.method] = route
@@ -80,8 +88,10 @@ class Gate(BaseRoute):
         request = Request(scope, receive)
         address, ids = self._find(scope["path"])
         reply = _Reply(scope["method"], address.path, send)
+        actor: Actor | None = None
         try:
             async with reply.soon():
+                self._refuse_again(request, address, reply)
                 actor = await self._identify(request, client)
                 with self._watch(scope, actor, ids, reply):
                     async with self._limit(scope, actor, address, reply) as route:
@@ -90,6 +100,8 @@ class Gate(BaseRoute):
         except (ClientDisconnect, CutOffError):
             return
         except Exception as error:
+            if isinstance(error, CrowdedError) and actor is not None and actor.agency_id is not None:
+                self._refused[_hash_token(request)] = actor.agency_id
             if reply.is_cut:
                 return
             if reply.is_over and await reply.finish():
@@ -99,6 +111,17 @@ class Gate(BaseRoute):
             refused = unauthorized("This token is no longer valid.") if reply.is_over else error
             await answer_error(refused, address.path, scope["method"])(scope, receive, reply.send)
 
+    def _refuse_again(self, request: Request, address: _Address, reply: _Reply) -> None:
+        """Raises CrowdedError for a token that was refused a moment ago for its agency's share, while that is still used
+        up: then the database need not be asked whose token it is. Tokens are remembered by their hashes.
+        """
+        agency_id = self._refused.get(_hash_token(request)) if self._refused else None
+        route = address.operations.get(request.method)
+        if agency_id is not None and route is not None:
+            reply.use = self._uses.of(agency_id)
+            reply.use.refuse_again(request.scope, route.share)
+            reply.use = None
+
     async def _identify(self, request: Request, client: str | None) -> Actor:
         """Asks again if tokens were checked meanwhile: this answer was not among those that end with them yet."""
         while True:
@@ -107,7 +130,7 @@ class Gate(BaseRoute):
             if looks == self._answers.looks:
                 return actor
 
-    def _watch(self, scope: Scope, actor: Actor, ids: dict[str, str], reply: _Reply) -> AbstractContextManager[None]:
+    def _watch(self, scope: Scope, actor: Actor, ids: Mapping[str, str], reply: _Reply) -> AbstractContextManager[None]:
         """What is only read ends with the token; what changes something is not interrupted."""
         if scope["method"] in WRITES:
             return nullcontext()
@@ -127,13 +150,13 @@ class Gate(BaseRoute):
         async with place:
             yield route
 
-    def _find(self, path: str) -> tuple[_Address, dict[str, str]]:
+    def _match(self, path: str) -> tuple[_Address, Mapping[str, str]]:
         for address in self._addresses.values():
             if match := address.pattern.fullmatch(path):
                 return address, match.groupdict()
         return _NOWHERE, {}
 
-    async def _admit(self, request: Request, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> dict[str, Any]:
+    async def _admit(self, request: Request, actor: Actor, route: ApiRoute, ids: Mapping[str, str]) -> dict[str, Any]:
         """The request's state for the operation. Raises Problem, DomainError."""
         await self._refuse_what_is_not_theirs(actor, route, ids)
         if route.method in WRITES and not actor.may_change:
@@ -143,7 +166,7 @@ class Gate(BaseRoute):
         is_due = body is not None and (raw or body.field_info.is_required())
         return {"actor": actor, "raw": raw, "document": read_json(raw) if is_due else {}}
 
-    async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: dict[str, str]) -> None:
+    async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: Mapping[str, str]) -> None:
         """What an actor may not reach does not exist for them. Raises NotFoundError."""
         is_readable = all(_PLACEHOLDER_VALUE.fullmatch(value) for value in ids.values())
         if not is_readable or (route.operators_only and not actor.is_admin):
@@ -153,6 +176,10 @@ class Gate(BaseRoute):
             return
         if not actor.is_admin or not await agency_exists(self._authentication.database.settings, agency_id):
             raise NotFoundError("agency")
+
+
+def _hash_token(request: Request) -> bytes:
+    return hashlib.sha256(request.headers.get("authorization", "").encode()).digest()
 
 
 def _choose(address: _Address, method: str) -> ApiRoute:

@@ -73,6 +73,14 @@ class Use:
             raise CrowdedError(f"This agency may send {most} requests a second.", retry_after=_WINDOW_SECONDS)
         self._counted += 1
 
+    def refuse_again(self, scope: Scope, share: Share) -> None:
+        """Raises CrowdedError if `count` or `place` would, at once. Otherwise nothing is counted."""
+        places = self._places.get(share)
+        is_full = places is not None and places.locked() and share not in _PATIENCE
+        if _PAGE not in scope and (is_full or self._remaining() == 0):
+            self.count(scope)
+            raise self._crowded(share)
+
     def describe(self) -> list[tuple[bytes, bytes]]:
         """The headers of draft-ietf-httpapi-ratelimit-headers-10."""
         policy = f'"agency";q={self._limits.requests_a_second};w={_WINDOW_SECONDS}'

@@ -118,7 +118,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def app(clock: Clock) -> ASGIApp:
+def app(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
+    monkeypatch.setattr("router.api.gate._REFUSED_SECONDS", 3600)
     Gates.begun, Gates.opened = 0, asyncio.Event()
     operations = [one for each in (router, streams, downloads, figures) for one in each.routes]
     answers = OpenAnswers(SimpleNamespace(settings=None))  # type: ignore[arg-type]
@@ -189,6 +190,26 @@ async def test_only_as_many_pass_as_there_are_places_when_all_come_at_once(app, 
     assert statuses == {200: PLACES[share] + 2, 429: 600 - PLACES[share]}
     again = [asyncio.create_task(get(app, f"/v1/{share}")) for _ in range(PLACES[share])]
     assert {(await one).status_code for one in again} == {200}
+
+
+async def test_who_was_refused_a_moment_ago_is_refused_without_asking_whose_token_it_is(app, clock, monkeypatch):
+    asked = [asyncio.create_task(get(app, "/v1/streams")) for _ in range(21)]
+    await wait_until(lambda: any(one.done() for one in asked))
+    with monkeypatch.context() as patched:
+        patched.setattr(Authentication, "identify", None)
+        refused = await get(app, "/v1/streams")
+    assert "20 streams at once" in Problem.read(refused).detail
+    assert refused.headers["ratelimit"] == '"agency";r=678;t=1'
+    assert (await get(app, "/v1/fast")).status_code == 200
+    for _ in range(678):
+        refused = await get(app, "/v1/fast")
+    with monkeypatch.context() as patched:
+        patched.setattr(Authentication, "identify", None)
+        assert "700 requests a second" in Problem.read(await get(app, "/v1/fast")).detail
+    clock.now += 1
+    Gates.opened.set()
+    assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200, 429}
+    assert (await get(app, "/v1/streams")).status_code == 200
 
 
 async def test_figures_wait_for_their_turn(app):
