@@ -35,7 +35,7 @@ from router.cli.setup import (
 from router.cli.workers import run_workers
 from router.edge import Limits, bounded_config, raise_descriptor_limit
 from router.health import ServiceHealth
-from router.hygiene import is_memory_overwritten, is_memory_readable, protect_memory
+from router.hygiene import is_memory_overwritten, is_memory_readable, protect_memory, settle_memory
 from router.settings import Settings, SettingsError, load_settings
 from router.telemetry import emit
 
@@ -161,6 +161,10 @@ class DrainingServer(uvicorn.Server):
         self._health = health
         self._drain_delay = drain_delay
         self._told = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        settle_memory()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
