@@ -11,7 +11,7 @@ INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 # Processes that tests start would otherwise compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test browser check lint matrix chaos siege bench fuzz lock clean
+.PHONY: run test slow browser check lint matrix chaos siege bench fuzz lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -20,10 +20,13 @@ test: $(VENV)/.test
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+slow: $(VENV)/.test
+	$(BIN)/pytest -m slow
+
 browser: $(VENV)/.test
 	$(BIN)/pytest tests/browser
 
-check: lint test browser
+check: lint test slow browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

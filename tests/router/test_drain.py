@@ -30,7 +30,7 @@ from tests.support.local_http import local_client
 from tests.support.posting import at_once
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 VOICE = "/webhooks/twilio/voice"
 CALLS, AT_ONCE = 60, 10

@@ -32,6 +32,7 @@ from tests.support.waiting import wait_until
 from tests.support.world import KEPT_SHORTER
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.anyio,
     pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc overwrites what is freed"),
 ]

@@ -33,7 +33,7 @@ from tests.support.world import OWNER, PROVIDERS, Client, World, open_world
 
 __all__ = ["captured_events"]
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("little_patience")]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("little_patience")]
 
 WAYS: dict[str, Callable[[DatabaseProxy], None]] = {
     "paused": DatabaseProxy.stall,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.router.cli.commands import ROOT, Commands, get, is_over, mistakes, wait_for
 
-pytestmark = pytest.mark.timeout(300)  # a dozen processes, on a machine that may be busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a dozen processes, on a machine that may be busy
 
 _LINE = re.compile(r"^  (.+ call --to .*)$", re.MULTILINE)
 

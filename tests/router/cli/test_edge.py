@@ -16,7 +16,7 @@ from tests.router.cli.commands import Command, Commands, get
 from tests.router.cli.service import url_of
 from tests.support.raw_http import RawConnection
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(300)]
 
 COMMANDS = ["serve", "fallback"]
 HALF_SENT = [

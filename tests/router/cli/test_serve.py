@@ -17,7 +17,7 @@ from tests.router.cli.commands import PATIENCE, Commands, get, is_over, mistakes
 from tests.router.cli.conftest import execute
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
 
-pytestmark = pytest.mark.timeout(300)  # a dozen processes, on a machine that may be busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a dozen processes, on a machine that may be busy
 
 
 def test_an_empty_database_has_to_be_migrated_first(external: Commands):
