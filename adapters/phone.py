@@ -18,6 +18,7 @@ WITHHELD: Final = "withheld"
 """What stands for a caller's number that is withheld, wherever callers are named."""
 
 _E164: Final = re.compile(E164)
+_AMERICAN: Final = re.compile(r"\+1[2-9][0-9]{9}")  # of the North American Numbering Plan
 
 
 def is_e164(text: object) -> TypeGuard[str]:
@@ -35,8 +36,15 @@ def is_listed(e164: str) -> bool:
 
 def is_possible(e164: str) -> bool:
     """Whether numbers of its country have this length, area code included."""
+    if has_american_length(e164):
+        return True
     try:
         found = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(e164, None))
     except phonenumbers.NumberParseException:
         return False
     return found == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+def has_american_length(e164: str) -> bool:
+    """Whether it is as long as numbers of North America are. Most callers are there, and phonenumbers takes 30 µs to say so."""
+    return _AMERICAN.fullmatch(e164) is not None

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import phonenumbers
 from phonenumbers import PhoneNumberType, ValidationResult
 
-from adapters.phone import WITHHELD, is_e164, is_listed
+from adapters.phone import WITHHELD, has_american_length, is_e164, is_listed
 
 # Twilio docs, Voice request parameters and the help pages about caller ID; the rest as carriers are seen to write it.
 _WORDS: Final = ("anonymous", "blocked", "hidden", "private", "restricted", "unavailable", "unknown", "withheld")
@@ -58,6 +58,8 @@ def read_caller(text: str | None) -> str | None:
 
 def can_exist(caller: str) -> bool:
     """Whether it may be shown as caller ID: not a number of no country, or one too short for its country."""
+    if has_american_length(caller):
+        return True
     try:
         number = phonenumbers.parse(caller, None)
     except phonenumbers.NumberParseException:
