@@ -7,7 +7,7 @@ Which document a call gets is decided in router.calls.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from xml.etree import ElementTree as ET
@@ -21,8 +21,8 @@ _SCREEN_SECONDS: Final = 6
 _SILENCE_SECONDS: Final = 5
 _LONGEST_REQUEST_SECONDS: Final = 15  # Twilio's own limit (Twilio docs: Webhooks connection overrides)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_IN_TEXT: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_IN_ATTRIBUTE: Final = _IN_TEXT | str.maketrans({'"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
+_IN_TEXT: Final = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+_IN_ATTRIBUTE: Final = (*_IN_TEXT, ('"', "&quot;"), ("\t", "&#9;"), ("\n", "&#10;"), ("\r", "&#13;"))
 
 Attributes: TypeAlias = Mapping[str, str | int | None]
 """Those that are None are left out."""
@@ -175,16 +175,22 @@ def _render(*verbs: str) -> str:
 
 
 def _write(name: str, attributes: Attributes, *inside: str) -> str:
-    """One element. `inside` is XML already. A caller waits for it: Twilio's own library takes ten times as long."""
+    """One element. `inside` is XML already. Twilio's own library takes 60 µs for a document, in which a caller waits."""
     written = [
-        f' {key}="{str(value).translate(_IN_ATTRIBUTE)}"' for key, value in attributes.items() if value is not None
+        f' {key}="{_escape(str(value), _IN_ATTRIBUTE)}"' for key, value in attributes.items() if value is not None
     ]
     start = f"<{name}{''.join(written)}"
     return f"{start}>{''.join(inside)}</{name}>" if inside else f"{start} />"
 
 
 def _text(words: str) -> str:
-    return words.translate(_IN_TEXT)
+    return _escape(words, _IN_TEXT)
+
+
+def _escape(words: str, replacements: Iterable[tuple[str, str]]) -> str:
+    for char, written in replacements:
+        words = words.replace(char, written)
+    return words
 
 
 def _clean(text: str) -> str:

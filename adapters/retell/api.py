@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from adapters.base import ErrorKind, ProviderError
@@ -33,7 +33,7 @@ class Client(BaseClient):
 
     def about_agent(self) -> Client:
         """The same client, for requests that name an agent."""
-        return _AgentClient(**{one.name: getattr(self, one.name) for one in fields(self)})
+        return _AgentClient(self.http, self.settings, self.key, self.limit, self.hidden, self.headers, self.pause)
 
     async def list_all(self, method: str, path: str, *ids: str, json: object = None) -> AsyncIterator[dict[str, Any]]:
         """Everything in a list that comes in pages (Retell docs: the v2 lists)."""

@@ -113,8 +113,10 @@ class _Fitter:
 
     def __init__(self, *, full_numbers: bool, strict: bool) -> None:
         self._strict = strict
-        self._fields: Mapping[str, tuple[tuple[Field, Fit], ...]] = {
-            event.name: tuple((field, _make_fit(field, full_numbers=full_numbers)) for field in event.fields)
+        self._fields: Mapping[str, tuple[tuple[str, Field, Fit], ...]] = {
+            event.name: tuple(
+                (field.name, field, _make_fit(field, full_numbers=full_numbers)) for field in event.fields
+            )
             for event in EVENTS.values()
         }
 
@@ -126,15 +128,15 @@ class _Fitter:
             return None
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = {"timestamp": now, "level": level, "event": event}
-        for field, fit in declared:
-            value = given.pop(field.name, None)
+        for name, field, fit in declared:
+            value = given.pop(name, None)
             if value is None:
                 if field.required:
-                    self._object("missing_field", f"{event} requires the field {field.name!r}")
+                    self._object("missing_field", f"{event} requires the field {name!r}")
             elif (fitted := fit(value)) is _UNFIT:
-                self._object("wrong_type", f"{event}: the field {field.name!r} takes {_explain(field)}")
+                self._object("wrong_type", f"{event}: the field {name!r} takes {_explain(field)}")
             else:
-                line[field.name] = fitted
+                line[name] = fitted
         for name, value in given.items():
             if value is not None:
                 self._object("unknown_field", f"{event} has no field {name!r}")
