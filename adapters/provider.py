@@ -86,6 +86,7 @@ class Declaration(Generic[Client]):
     webhook_secret: WebhookSecret | None = None
     registration_form: RegistrationForm | None = None
     takes_carrier_key: bool = False
+    call_ends: Mapping[str, str] = field(default_factory=dict)  # its words for why calls end, and what they mean
 
     @property
     def about(self) -> About:

@@ -14,7 +14,7 @@ from adapters.bland.calls import Calls
 from adapters.bland.imports import Imports
 from adapters.bland.registrations import Registrations
 from adapters.bland.shop import Shop
-from adapters.bland.webhooks import Webhooks
+from adapters.bland.webhooks import CALL_ENDS, Webhooks
 from adapters.features import offer_of
 from adapters.provider import Declaration, RegistrationForm, Setting, WebhookSecret
 from adapters.replies import sip_server_mistake
@@ -36,6 +36,7 @@ BLAND: Final = Declaration(
     client=Client,
     calls=Calls(),
     webhooks=Webhooks(),
+    call_ends=CALL_ENDS,
     assistants=Assistants(),
     registrations=Registrations(),
     imports=Imports(),

@@ -24,6 +24,16 @@ _NO_LINE: Final = re.compile("concurren", re.IGNORECASE)
 _NO_MONEY: Final = re.compile("balance|credit|payment|funds", re.IGNORECASE)
 _UNANSWERED: Final = ("no-answer", "busy", "canceled", "cancelled")
 _HUNG_UP: Final = re.compile("no.?answer|not answered|cancell?ed|hung.?up", re.IGNORECASE)
+CALL_ENDS: Final[Mapping[str, str]] = {
+    "ASSISTANT": "The assistant ended the call",
+    "USER": "The caller hung up",
+    "completed": "The call was completed",
+    "busy": "The line was busy",
+    "no-answer": "The caller hung up while it rang",
+    "canceled": "The caller hung up while it rang",
+    "failed": "The call failed at Bland",
+}
+"""What Bland's words for the end of a call mean, for people."""
 _MOST_REWRITTEN: Final = 16 * 1024  # bytes: parsing them before there is a proof takes at most a few milliseconds
 _LARGEST_EXACT: Final = 2**53  # JavaScript writes whole floats below as integers, and is exact no further
 

@@ -15,7 +15,7 @@ from adapters.retell.api import Client
 from adapters.retell.assistants import Assistants
 from adapters.retell.calls import Calls, count_lines, end_call
 from adapters.retell.shop import Shop
-from adapters.retell.webhooks import Webhooks, answer_question
+from adapters.retell.webhooks import CALL_ENDS, Webhooks, answer_question
 
 __all__ = ["RETELL"]
 
@@ -36,6 +36,7 @@ RETELL: Final = Declaration(
     end_call=end_call,
     count_lines=count_lines,
     webhooks=Webhooks(),
+    call_ends=CALL_ENDS,
     answer_question=answer_question,
     assistants=Assistants(),
     shop=Shop(),

@@ -33,6 +33,24 @@ _UNANSWERED: Final = frozenset(
 )
 """Disconnection reasons of calls that nobody joined: their callers hung up while it rang."""
 
+CALL_ENDS: Final[Mapping[str, str]] = {
+    "user_hangup": "The caller hung up",
+    "agent_hangup": "The assistant ended the call",
+    "call_transfer": "The assistant transferred the call",
+    "voicemail_reached": "A machine was on the line",
+    "ivr_reached": "A phone menu was on the line",
+    "inactivity": "The caller said nothing for too long",
+    "max_duration_reached": "The call reached its time limit",
+    "manual_stopped": "The call was ended over Retell's API",
+    "registered_call_timeout": "The caller hung up while it rang",
+    "error_user_not_joined": "The caller hung up while it rang",
+    "concurrency_limit_reached": "All lines at Retell were in use",
+    "no_valid_payment": "Retell has no valid way of payment",
+    "credit_exhausted": "No credit was left at Retell",
+    "scam_detected": "Retell took the call for a scam",
+}
+"""What the usual disconnection reasons mean, in words for people."""
+
 _KINDS: Final[Mapping[str, Literal["started", "ended", "analyzed", "asked"]]] = {
     "call_started": "started",
     "call_ended": "ended",

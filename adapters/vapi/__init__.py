@@ -12,6 +12,7 @@ from adapters.provider import Declaration, RegistrationForm, Setting
 from adapters.vapi.api import Client
 from adapters.vapi.assistants import Assistants
 from adapters.vapi.calls import Calls, end_call
+from adapters.vapi.reasons import CALL_ENDS
 from adapters.vapi.registrations import Registrations
 from adapters.vapi.webhooks import Webhooks, answer_question
 
@@ -31,4 +32,5 @@ VAPI: Final = Declaration(
     key_label="Private key",
     registration_form=RegistrationForm("The number's phoneNumberId at Vapi"),
     takes_carrier_key=True,
+    call_ends=CALL_ENDS,
 )

@@ -6,6 +6,7 @@ tests/contract/test_vapi.py holds the table against the list in Vapi's newest SD
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from adapters.base import ErrorKind
@@ -61,6 +62,21 @@ _RULES: Final[tuple[tuple[str, ErrorKind | None], ...]] = (
     ("vonage-disconnected", None),
 )
 """How reasons begin, and the failure that they tell; None for an end that is nobody's failure. The first match counts."""
+
+CALL_ENDS: Final[Mapping[str, str]] = {
+    "customer-ended-call": "The caller hung up",
+    "assistant-ended-call": "The assistant ended the call",
+    "assistant-said-end-call-phrase": "The assistant said goodbye",
+    "assistant-forwarded-call": "The assistant transferred the call",
+    "silence-timed-out": "The caller said nothing for too long",
+    "exceeded-max-duration": "The call reached its time limit",
+    "customer-did-not-answer": "The caller hung up while it rang",
+    "customer-did-not-give-microphone-permission": "The caller could not be heard",
+    "manually-canceled": "The call was ended over Vapi's API",
+    "phone-call-provider-bypass-enabled-but-no-call-received": "The caller hung up while it rang",
+    "voicemail": "A machine was on the line",
+}
+"""What the usual reasons mean, in words for people."""
 
 _UNANSWERED: Final = (
     "phone-call-provider-bypass-enabled-but-no-call-received",

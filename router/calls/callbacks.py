@@ -39,6 +39,9 @@ class LegCallbacks:
     async def accept(self, state: CallState, params: Mapping[str, str], deadline: Deadline) -> str:
         """The owner pressed a key. Accepting is durable before the caller is put through."""
         if params.get("Digits") != twiml.ACCEPT_DIGIT:
+            if params.get("Digits"):
+                self.events.note(state, "owner.missed", reason="declined")
+                await self.recorder.flush(deadline.left_for_work())
             return twiml.hang_up()
         self.events.note(state, "owner.accepted")
         await self.recorder.flush(deadline.left_for_work())

@@ -80,7 +80,7 @@ class Documents:
             transfer_to=phone,
             served_at=self.clock().timestamp(),
         )
-        return Answer(self.ring_person(served, seal_state(self.keyring, served)), served)
+        return Answer(self._ring(served, phone, seal_state(self.keyring, served), is_sent=False), served)
 
     def ring_person(self, state: CallState, sealed: str) -> str:
         """The document of a transfer, when Twilio fetches it."""
@@ -105,14 +105,16 @@ class Documents:
         )
         return twiml.hand_over(handoff, leg)
 
-    def _ring(self, state: CallState, phone: str, sealed: str) -> str:
-        """A phone that may not be rung is replaced by the voicemail."""
+    def _ring(self, state: CallState, phone: str, sealed: str, *, is_sent: bool = True) -> str:
+        """A phone that may not be rung is replaced by the voicemail. `is_sent`: the carrier gets the document now."""
         if not self.dialling.allows(phone):
             return self._leave_message(state, sealed)
         timeout = self.ring_budget.seconds_for(state, state.route.routing.ring_seconds)
         until = self.clock() + timedelta(seconds=timeout + 2 * HIDDEN_RING_SECONDS)
         caller_id = _caller_id(state)
         self.recorder.note(SetRinging(state.call_id, phone, caller_id, until))
+        if is_sent:
+            self.events.note(state, "owner.ringing", reason="transfer" if state.transfer_to else None)
         screen = self.address(state, "screen", sealed) if state.route.routing.screen else None
         return twiml.ring_owner(phone, caller_id, timeout, self.address(state, "owner", sealed), screen)
 

@@ -108,6 +108,8 @@ class LegJudge:
         if talked:
             at = self.clock() - timedelta(seconds=legs.read_seconds(params, "DialCallDuration") or 0)
             self.events.note_answer(state, "owner", None, at)
+        else:
+            self.events.note(state, "owner.missed", reason=legs.owner_miss(params))
         gone = legs.is_caller_gone(params)
         if gone or talked:
             return Over("owner" if talked else "abandoned", gone)

@@ -23,6 +23,12 @@ _UNTOLD_TALK_SECONDS: Final = 15.0
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _SECONDS: Final = re.compile("[0-9]{1,6}")
 _SIGNS_OF_AI: Final = frozenset({"ai.ended", "ai.failed", "ai.reported", "call.answered"})
+_OWNER_MISSES: Final = {
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "caller_gone",
+    **dict.fromkeys(_ANSWERED, "not_accepted"),
+}
 _LEG_FAILURES: Final = {"busy": ErrorKind.AT_CAPACITY, "no-answer": ErrorKind.TIMEOUT}
 
 
@@ -68,6 +74,13 @@ def is_owner_on(state: CallState, params: Mapping[str, str], facts: Collection[F
         return bridged == "true"
     accepted = is_noted(facts, "owner.accepted", state.step)
     return accepted and bridged != "false"
+
+
+def owner_miss(params: Mapping[str, str]) -> str:
+    """Why an owner's leg connected no one: the reason of `owner.missed`."""
+    if is_caller_gone(params):
+        return "caller_gone"
+    return _OWNER_MISSES.get(params.get("DialCallStatus", ""), "unreachable")
 
 
 def is_noted(facts: Collection[Fact], event: str, step: Step) -> bool:

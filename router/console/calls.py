@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from router.callers import name_caller
 from router.console.api import ApiProblem, Refusal
 from router.console.forms import NO_ERRORS, form_errors
+from router.console.timeline import list_misses, say_end, tell_story
 from router.console.visit import Page, Visit
 
 _UTC: Final = "UTC"
@@ -35,7 +36,15 @@ async def follow(visit: Visit) -> ASGIApp:
 async def show_call(visit: Visit) -> Response:
     call = await visit.api.get(visit.path("calls", visit.part("call")))
     message = await _find_message(visit, call)
-    return visit.render("call.html", call=call, names=await visit.client_names(), message=message)
+    return visit.render(
+        "call.html",
+        call=call,
+        story=tell_story(call, visit.kinds),
+        misses=list_misses(call, visit.kinds),
+        ended=say_end(call["end_reason"], call["provider"], visit.kinds) if call["end_reason"] else None,
+        names=await visit.client_names(),
+        message=message,
+    )
 
 
 async def delete_call(visit: Visit) -> Response:

@@ -6,6 +6,7 @@ from typing import Final
 
 from router.telemetry.events.words import (
     HANDOFF_FAILURES,
+    OWNER_MISSES,
     REJECTIONS,
     SKIP_REASONS,
     Event,
@@ -113,6 +114,19 @@ CALL_PATH: Final[tuple[Event, ...]] = (
         "info",
         "The provider sent another report about the call. `reason` is its name at the provider; each is noted once.",
         "provider! provider_call_id",
+    ),
+    call_event(
+        "owner.ringing",
+        "info",
+        "The owner's phone is rung, or that of the person to whom the AI transfers the call. `reason` is `transfer` then.",
+    ),
+    call_event(
+        "owner.missed",
+        "info",
+        "The phone that was rung did not take the call. `busy`: it was busy, or the call was declined on it; `declined`: "
+        "another key than the one that accepts was pressed; `not_accepted`: it was picked up, by a mailbox or a person, "
+        "and no key was pressed; `caller_gone`: the caller hung up first.",
+        needed("reason", OWNER_MISSES),
     ),
     call_event("owner.accepted", "info", "The owner pressed the key that accepts the call."),
     call_event("voicemail.received", "info", "A message was recorded and filed.", "voicemail_id recording_sid seconds"),

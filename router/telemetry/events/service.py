@@ -42,6 +42,7 @@ SERVICE: Final[tuple[Event, ...]] = (
         Field("core_dumps", "boolean", "whether a crash could write memory to disk", required=True),
         Field("dumpable", "boolean", "whether other processes of the same user can read its memory", required=True),
         Field("public_url", "string", "the address at which Twilio and the providers reach us", required=True),
+        Field("console", "string", "the address of the console; `callrouter fallback` has none"),
     ),
     event(
         "service.draining",

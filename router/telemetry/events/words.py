@@ -54,6 +54,14 @@ SKIP_REASONS = (
     "at_capacity",
     "destination_refused",
 )
+OWNER_MISSES = (
+    "busy",
+    "declined",
+    "no_answer",
+    "not_accepted",
+    "unreachable",
+    "caller_gone",
+)
 REJECTIONS = (
     "too_large",
     "not_a_form",

@@ -12,6 +12,7 @@ from router.calls.state import CallState
 from router.calls.steps import Step
 from router.routing.route import Route, Routing, Rung
 from router.store.calls.calls import Fact
+from router.telemetry.events.words import OWNER_MISSES
 
 NOW = 1_000_000.0
 STEP = Step("ai", 1)
@@ -125,6 +126,25 @@ def test_why_a_leg_became_no_conversation(status, media, answered, kind: ErrorKi
 def test_a_redirect_that_fails_is_a_refusal_only_soon_and_before_the_provider_said_anything(served_ago, facts, refused):
     state = state_of(media="redirect", served_at=NOW - served_ago, rung=Rung("ai", "vapi"))
     assert legs.is_refused(state, facts, NOW) is refused
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"DialCallStatus": "busy"}, "busy"),
+        ({"DialCallStatus": "no-answer"}, "no_answer"),
+        ({"DialCallStatus": "failed"}, "unreachable"),
+        ({"DialCallStatus": "something-new"}, "unreachable"),
+        ({}, "unreachable"),
+        ({"DialCallStatus": "completed"}, "not_accepted"),
+        ({"DialCallStatus": "answered"}, "not_accepted"),
+        ({"DialCallStatus": "canceled"}, "caller_gone"),
+        ({"DialCallStatus": "no-answer", "CallStatus": "completed"}, "caller_gone"),
+    ],
+)
+def test_why_the_owner_did_not_take_the_call(params, reason: str):
+    assert legs.owner_miss(params) == reason
+    assert reason in OWNER_MISSES
 
 
 ACCEPTED = [fact("owner.accepted")]

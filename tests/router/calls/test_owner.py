@@ -16,7 +16,14 @@ pytestmark = pytest.mark.anyio
 
 OTHER_CALLER = "+14155550177"
 RING_THROUGH = {"mode": "ring_through"}
-NOT_TAKEN = ("ignores", "declines", "busy", "no-answer", "fails", "mailbox")
+NOT_TAKEN = {
+    "ignores": "not_accepted",
+    "declines": "declined",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "fails": "unreachable",
+    "mailbox": "not_accepted",
+}
 
 
 @pytest.fixture
@@ -75,13 +82,17 @@ async def test_an_owner_who_presses_the_key_gets_the_call(world: World):
     assert timeline.recordings == []
 
 
-@pytest.mark.parametrize("owner", NOT_TAKEN)
-async def test_an_owner_who_does_not_take_the_call_is_followed_by_a_message(world: World, owner):
+@pytest.mark.parametrize(("owner", "reason"), NOT_TAKEN.items())
+async def test_an_owner_who_does_not_take_the_call_is_followed_by_a_message(world: World, owner, reason):
     client = await world.add_client(routing=RING_THROUGH)
     timeline = await world.call(client, Script(owner=owner))
     assert timeline.answered_by == "voicemail"
     assert await outcome_of(world, timeline) == ("voicemail", "voicemail")
-    assert "owner.accepted" not in [event for event, _, _ in await world.events(timeline)]
+    events = [(event, why) for event, _, why in await world.events(timeline)]
+    assert [event for event in events if event[0].startswith("owner.")] == [
+        ("owner.ringing", None),
+        ("owner.missed", reason),
+    ]
 
 
 @pytest.mark.parametrize("accept_key", ["2", "*", "#", "0"])
