@@ -118,6 +118,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         public_url=settings.base_url,
         clock=outside.clock,
         waits=lambda: service.areas.address.differing is not None,
+        sends_mail=service.areas.health.sends_mail,
     )
     return [
         *(health_routes(service.health) if settings.ops_port is None else ()),
@@ -183,6 +184,7 @@ def _announce(settings: Settings) -> None:
         core_dumps=resource.getrlimit(resource.RLIMIT_CORE)[0] != 0,
         dumpable=is_memory_readable(),
         public_url=settings.base_url,
+        console=f"{settings.base_url}/console",
     )
     if settings.public_url is None:
         emit(

@@ -33,7 +33,6 @@ def make_app(command: str | None = None) -> typer.Typer:
     """With this command alone, or with all of them."""
     app = typer.Typer(
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         help="Answers the phone for AI-receptionist agencies.",
     )

@@ -27,6 +27,7 @@ from adapters.phone import WITHHELD
 from adapters.sandbox.carrier import Anybody, Carrier, SandboxControl, SandboxError, Script, Timeline
 from adapters.sandbox.carrier.far_end import NumberAddresses
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
+from adapters.sandbox.faults import NAMES as FAULTS
 from crypto.secret import Secret
 from router.callers import name_caller
 from router.cli.setup import fail, read_variable, refuse
@@ -75,7 +76,8 @@ def call(
         str, typer.Option(help=f"What the caller leaves: {', '.join(get_args(VoicemailOutcome))}.")
     ] = "message",
     provider_fault: Annotated[
-        list[str] | None, typer.Option(help="Make a provider fail for this call: vapi=503. Repeatable.")
+        list[str] | None,
+        typer.Option(help=f"Make a provider fail for this call: vapi=503. Repeatable. Faults: {', '.join(FAULTS)}."),
     ] = None,
     talk: Annotated[float, typer.Option(help="Seconds that the caller talks with the AI.")] = _TALK_SECONDS,
     url: Annotated[

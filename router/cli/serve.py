@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from typing import Annotated, Final
 
 import typer
 import uvicorn
+from rich.console import Console
 from starlette.applications import Starlette
 
 from adapters.registry import PROVIDERS, settings_of
@@ -26,6 +28,7 @@ from router.cli.setup import (
     check_data_dir,
     configure_logging_of,
     exit_when_told,
+    find_admin_token,
     keyring_mistake,
     prepare_database,
     read_settings,
@@ -55,6 +58,8 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
     check_data_dir(settings.data_dir)
     listening, settings = listen_on_all(settings)
     settings = prepare_database(settings)
+    if sys.stderr.isatty():
+        greet(settings, os.environ)
     if settings.workers == 1:
         _run_service(settings, listening, jobs=not no_jobs)
         return
@@ -66,6 +71,14 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, no_jobs
         **({} if settings.ops_port is None else {"CALLROUTER_OPS_PORT": str(settings.ops_port)}),
     }
     run_workers(settings.workers, listening, partial(_serve_in_worker, jobs=not no_jobs))
+
+
+def greet(settings: Settings, environ: Mapping[str, str]) -> None:
+    """For people at a terminal, who want to go on in a browser."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"console           {settings.base_url}/console", markup=False)
+    console.print(f"operator's token  {find_admin_token(settings, environ)}", markup=False)
+    console.print(f"API               {settings.base_url}/v1  ({settings.base_url}/docs)", markup=False)
 
 
 def _serve_in_worker(listening: Listening, *, jobs: bool) -> None:

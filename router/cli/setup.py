@@ -126,6 +126,16 @@ def generate_missing(settings: Settings, make: Mapping[str, Callable[[], str]]) 
     return settings.model_copy(update=found)
 
 
+def find_admin_token(settings: Settings, environ: Mapping[str, str]) -> str:
+    """Where the operator's token stands, in words."""
+    name = env_name("admin_token")
+    if environ.get(f"{name}_FILE"):
+        return f"in {environ[f'{name}_FILE']}"
+    if environ.get(name) or not settings.embedded:
+        return f"in {name}"
+    return f"in {settings.data_dir / 'secrets' / 'admin-token'}"
+
+
 def _read_or_create(path: Path, new_value: Callable[[], str]) -> str:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():

@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from json import JSONEncoder
 from typing import Any, Final, Literal, TextIO, TypeAlias
 
-import structlog
-
 from router.telemetry import metrics
 from router.telemetry.events import EVENTS, Field, Level
 from router.telemetry.output import BackgroundWriter, write_to, write_to_stderr
 from router.telemetry.redact import describe_exception, mask_number, redact
+from router.telemetry.terminal import TerminalRenderer
 
 _LEVEL_NUMBERS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MAX_STRING: Final = 500
@@ -67,7 +66,7 @@ def configure_logging(
     _pipeline.logger = _Logger(
         write_to(stream) if stream else _open_stdout(),
         _Fitter(full_numbers=numbers == "full", strict=strict),
-        _ConsoleRenderer(colors=terminal) if console else _render_json,
+        TerminalRenderer(colors=terminal) if console else _render_json,
         _LEVEL_NUMBERS[level],
     )
     _route_libraries(_LEVEL_NUMBERS[level], full_numbers=numbers == "full")
@@ -168,19 +167,6 @@ _FITS: Final[Mapping[str, Fit]] = {
     "boolean": lambda value: value if isinstance(value, bool) else _UNFIT,
     "exception": lambda value: describe_exception(value) if isinstance(value, BaseException) else _UNFIT,
 }
-
-
-class _ConsoleRenderer:
-    """Prints an exception below its line, in the form that structlog's renderer expects."""
-
-    def __init__(self, *, colors: bool) -> None:
-        self._render = structlog.dev.ConsoleRenderer(colors=colors, sort_keys=False)
-
-    def __call__(self, fields: dict[str, Any]) -> str:
-        if described := fields.get("exception"):
-            causes = [f"because of {cause}" for cause in described["causes"]]
-            fields["exception"] = "\n  ".join([described["type"], *described["frames"], *causes])
-        return self._render(None, fields["level"], fields)
 
 
 def _explain(field: Field) -> str:

@@ -9,7 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from adapters.registry import PROVIDERS, settings_of
 from crypto import Keyring, new_key_entry
+from router.cli.serve import greet
+from router.settings import load_settings
 from tests.router.cli.commands import APP, Commands, mistakes
 
 COMMANDS = ["serve", "fallback", "migrate", "demo", "call", "explain", "keys", "keys new", "keys rotate"]
@@ -97,3 +100,36 @@ def test_a_data_dir_that_cannot_be_used_is_named(commands: Commands, tmp_path: P
     for command in (serve, *refused):
         (line,) = mistakes(command)
         assert line.startswith("CALLROUTER_DATA_DIR: ")
+
+
+def test_call_lists_the_faults_that_providers_can_have():
+    shown = " ".join(CliRunner().invoke(APP, ["call", "--help"], env={"COLUMNS": "200"}).output.split())
+    for fault in ("401", "wallet", "hang", "late"):
+        assert fault in shown
+
+
+def test_the_shell_can_complete_commands():
+    shown = CliRunner().invoke(
+        app,
+        [],
+        prog_name="callrouter",
+        env={"_CALLROUTER_COMPLETE": "complete_bash", "COMP_WORDS": "callrouter do", "COMP_CWORD": "1"},
+    )
+    assert "doctor" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("environ", "place"),
+    [
+        ({"CALLROUTER_ADMIN_TOKEN": "canary"}, "in CALLROUTER_ADMIN_TOKEN"),
+        ({"CALLROUTER_ADMIN_TOKEN_FILE": "/run/secrets/admin"}, "in /run/secrets/admin"),
+        ({}, "in /data/secrets/admin-token"),
+    ],
+)
+def test_who_starts_the_service_at_a_terminal_is_told_where_to_go_on(environ: dict[str, str], place: str, capsys):
+    settings = load_settings({}, declared=settings_of(PROVIDERS), data_dir=Path("/data"))
+    greet(settings, environ)
+    shown = capsys.readouterr().err
+    assert f"{settings.base_url}/console" in shown
+    assert place in shown
+    assert "canary" not in shown
