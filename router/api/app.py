@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from adapters.registry import Declarations
-from router.api import agencies, calls, clients, endpoints, events, figures, numbers, tokens, voicemails
+from router.api import agencies, calls, clients, endpoints, events, figures, health, numbers, tokens, voicemails
 from router.api.assistants import assistant_router, sync_router
 from router.api.auth import Authentication
 from router.api.document import describe
@@ -31,6 +31,8 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
     routers = (
         agencies.router,
         agencies.operators,
+        health.router,
+        health.operators,
         tokens.own,
         tokens.router,
         key_router(voice),

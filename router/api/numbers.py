@@ -132,8 +132,12 @@ class NumberReply(Output):
         str | None, Field(validation_alias="carrier_account_sid", description="The Twilio account that it belongs to")
     ]
     account: Annotated[
-        Literal["platform", "agency"] | None,
-        Field(validation_alias="whose_account", description="Whose Twilio account that is"),
+        Literal["platform", "subaccount", "agency"] | None,
+        Field(
+            validation_alias="whose_account",
+            description="Whose Twilio account that is: the platform's main one, the subaccount that the platform made for "
+            "this agency, or the agency's own",
+        ),
     ]
     voice_url: Annotated[str, Field(description="Where the carrier sends calls")]
     fallback_url: Annotated[
@@ -142,7 +146,11 @@ class NumberReply(Output):
     ]
     status_url: Annotated[str, Field(description="Where the carrier reports the end of calls")]
     registrations: Annotated[
-        dict[str, RegistrationReply], Field(description="By provider: the number's registration there")
+        dict[str, RegistrationReply],
+        Field(
+            description="By provider: the number's registration there. Those of a new number are made within seconds after "
+            "the answer; ask for the number again to see them, or in `problems` why one could not be made"
+        ),
     ]
     state: Annotated[
         Literal["pending", "active", "elsewhere"],

@@ -59,6 +59,7 @@ from router.store.changes import Changes
 from router.store.pool import Database
 from router.tenants.agencies import Agencies
 from router.tenants.clients import Clients
+from router.tenants.health import HealthViews
 from router.tenants.tokens import Tokens
 from router.vault import Vault
 from router.wanted import Places, WantedAssistants, Wirings
@@ -77,6 +78,7 @@ class Areas:
     confirmations: Confirmations
     drift: DriftWatch
     fallbacks: Fallbacks
+    health: HealthViews
     key_checks: KeyChecks
     key_letters: KeyLetters
     key_rounds: KeyRounds
@@ -113,6 +115,7 @@ def make_areas(
     dialling: Dialling,
     purchases_per_day: int,
     mails_an_hour: int,
+    sends_mail: bool,
     clock: Clock,
 ) -> Areas:
     names = tuple(providers)
@@ -190,6 +193,7 @@ def make_areas(
         confirmations=confirmations,
         drift=drift,
         fallbacks=fallbacks,
+        health=HealthViews(database, providers, sends_mail, clock),
         key_checks=checks,
         key_letters=KeyLetters(database, addresses, providers),
         key_rounds=KeyRounds(database, checks, wanted, clock),
@@ -232,6 +236,7 @@ def api_parts(
         areas.agencies,
         areas.client_assistants,
         areas.clients,
+        areas.health,
         areas.key_views,
         areas.keys,
         areas.market,

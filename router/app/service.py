@@ -140,6 +140,7 @@ def make_service(
         dialling=Dialling(settings.premium_prefixes),
         purchases_per_day=settings.purchases_per_day,
         mails_an_hour=settings.mails_an_hour,
+        sends_mail=settings.mail_from is not None,
         clock=clock,
     )
     health.watch(outside.database, outside.memory, areas.address)

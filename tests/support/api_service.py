@@ -76,6 +76,7 @@ class Services:
     public_url: str
     fallback_url: str
     clock: Clock
+    sends_mail: bool = True
     limits: AgencyLimits = AgencyLimits(requests_a_second=100_000)  # noqa: RUF009 - frozen
 
     @cached_property
@@ -92,6 +93,7 @@ class Services:
             dialling=self.dispatcher.dialling,
             purchases_per_day=3,
             mails_an_hour=100,
+            sends_mail=self.sends_mail,
             clock=self.clock,
         )
 

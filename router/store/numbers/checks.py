@@ -37,7 +37,7 @@ async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_acco
         of_an_account,
         limit,
     )
-    return [read(Number, row, registrations={}, problems=()) for row in rows]
+    return [read(Number, row, registrations={}, problems=(), on_subaccount=False) for row in rows]
 
 
 async def lease_stale_native(connection: Connection, now: datetime, until: datetime, limit: int = 50) -> list[Number]:
@@ -60,7 +60,7 @@ async def lease_stale_native(connection: Connection, now: datetime, until: datet
         until,
         limit,
     )
-    return [read(Number, row, registrations={}, problems=()) for row in rows]
+    return [read(Number, row, registrations={}, problems=(), on_subaccount=False) for row in rows]
 
 
 async def note_look(

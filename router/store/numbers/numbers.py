@@ -43,6 +43,7 @@ class Number:
     checked_at: datetime | None = None
     registrations: dict[str, dict[str, str]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()  # why it has no registration where it should have one
+    on_subaccount: bool = False  # of the platform's, made for this agency
 
     @property
     def is_native(self) -> bool:
@@ -58,13 +59,15 @@ class Number:
         return None if self.is_native else self.account_sid
 
     @property
-    def whose_account(self) -> Literal["platform", "agency"] | None:
-        return None if self.account == "provider" else self.account
+    def whose_account(self) -> Literal["platform", "subaccount", "agency"] | None:
+        if self.account == "provider":
+            return None
+        return "subaccount" if self.on_subaccount else self.account
 
 
-_COLUMNS: Final = columns(Number, without=("registrations", "problems"))
-_PARAMETERS: Final = parameters(Number, without=("registrations", "problems"))
-NUMBER: Final = columns(Number, "n", without=("registrations", "problems"))
+_COLUMNS: Final = columns(Number, without=("registrations", "problems", "on_subaccount"))
+_PARAMETERS: Final = parameters(Number, without=("registrations", "problems", "on_subaccount"))
+NUMBER: Final = columns(Number, "n", without=("registrations", "problems", "on_subaccount"))
 """The columns of a number alone, without its registrations."""
 
 
@@ -83,7 +86,7 @@ async def claim_number(connection: Connection, number: Number) -> bool:
         ON CONFLICT DO NOTHING
         RETURNING e164
         """,
-        *values(number, without=("registrations", "problems")),
+        *values(number, without=("registrations", "problems", "on_subaccount")),
     )
 
 
@@ -121,7 +124,10 @@ async def list_numbers(
                ARRAY(SELECT coalesce(r.error, r.waits_for)
                        FROM registrations r
                       WHERE r.agency_id = n.agency_id AND r.e164 = n.e164 AND coalesce(r.error, r.waits_for) IS NOT NULL
-                      ORDER BY r.provider) AS problems
+                      ORDER BY r.provider) AS problems,
+               EXISTS (SELECT FROM keys k
+                        WHERE k.agency_id = n.agency_id AND k.kind = 'subaccount'
+                          AND k.account_sid = n.account_sid) AS on_subaccount
           FROM numbers n
          WHERE n.agency_id = $1
            AND ($2::text IS NULL OR n.e164 = $2)

@@ -32,7 +32,7 @@ async def test_a_number_is_bought_on_a_subaccount_of_the_agencys_own_and_points_
     (subaccount,) = market.subaccounts()
     assert subaccount.friendly_name == f"callrouter {market.agency.id}"
     assert bought["e164"].startswith("+1415")
-    assert (bought["carrier"], bought["account"], bought["account_sid"]) == ("twilio", "platform", subaccount.sid)
+    assert (bought["carrier"], bought["account"], bought["account_sid"]) == ("twilio", "subaccount", subaccount.sid)
     assert (bought["state"], bought["fallback"], bought["drift"], bought["problems"]) == ("active", "ok", None, [])
     there = subaccount.number_called(bought["e164"])
     assert there["voice_url"] == bought["voice_url"]
