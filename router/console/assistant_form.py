@@ -45,10 +45,11 @@ def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def definition_of(values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The definition; None if the whole form is empty. Raises Refusal for a field that is not JSON and should be."""
-    if not any(values.values()):
-        return None
+def definition_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition. Raises Refusal without instructions, and for a field that is not JSON and should be."""
+    if not values["prompt"]:
+        wrong = FieldProblem("prompt", "Write instructions for the assistant, or remove it.")
+        raise Refusal(422, "invalid", "The assistant has no instructions.", (wrong,))
     definition: dict[str, Any] = {"prompt": values["prompt"]}
     definition |= {name: values[name] for name in ("greeting", "transfer_to", "max_seconds") if values[name]}
     if languages := [tag for tag in re.split(r"[\s,;]+", values["languages"]) if tag]:

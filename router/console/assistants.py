@@ -26,7 +26,15 @@ async def save_definition(visit: Visit) -> Response:
     client = visit.part("client")
     definition = assistant_form.definition_of(assistant_form.read_values(visit.form, visit.providers))
     await visit.send("PATCH", visit.path("clients", client), accept_unlisted(visit, {"assistant": definition}))
-    return visit.go("clients", client, "assistant", done="assistant-saved" if definition else "assistant-none")
+    return visit.go("clients", client, "assistant", done="assistant-saved")
+
+
+async def remove_definition(visit: Visit) -> Response:
+    client = await find_client(visit)
+    if not visit.confirmed:
+        return visit.ask("assistant", visit.url("clients", client["id"], "assistant"), name=client["name"])
+    await visit.send("PATCH", visit.path("clients", client["id"]), {"assistant": None})
+    return visit.go("clients", client["id"], "assistant", done="assistant-none")
 
 
 async def show_places(visit: Visit) -> Response:
@@ -64,6 +72,7 @@ async def unlink(visit: Visit) -> Response:
 PAGES: Final = (
     Page("GET", "/clients/{client}/assistant", show_definition),
     Page("POST", "/clients/{client}/assistant", save_definition, show_definition, form_limit=LARGE_FORM),
+    Page("POST", "/clients/{client}/assistant/remove", remove_definition, show_definition),
     Page("GET", "/clients/{client}/providers", show_places),
     Page("POST", "/clients/{client}/providers/{provider}", link, show_places),
     Page("POST", "/clients/{client}/providers/{provider}/unlink", unlink),

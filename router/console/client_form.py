@@ -10,17 +10,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from router.console.forms import Form
+from router.console.words import DAYS
 from router.routing.route import Routing
 
-DAYS: Final[Mapping[str, str]] = {
-    "mon": "Monday",
-    "tue": "Tuesday",
-    "wed": "Wednesday",
-    "thu": "Thursday",
-    "fri": "Friday",
-    "sat": "Saturday",
-    "sun": "Sunday",
-}
 _CLEARED_WHEN_EMPTY: Final = ("personal_phone", "notify_email", "provider")
 _LEAST_SPANS: Final = 2  # a day with a lunch break
 _USUAL: Final = ("09:00", "17:00")

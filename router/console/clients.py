@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from router.console import client_form
 from router.console.visit import Page, Visit, accept_unlisted, leave_out_same_email
+from router.console.words import DAYS
 from router.fields import timezones
 
 
@@ -81,7 +82,7 @@ async def _draw_form(visit: Visit, client: dict[str, Any] | None) -> Response:
         client=client,
         values=values,
         errors=visit.errors(lambda field: client_form.place_of(field, values)),
-        days=client_form.DAYS,
+        days=DAYS,
         timezones=sorted(timezones()),
         providers=visit.providers,
     )

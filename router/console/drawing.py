@@ -34,16 +34,21 @@ _HEADERS: Final = {
 
 
 class Drawing:
-    """Draws pages for a console whose addresses begin with `home`. `providers` are the voice providers; `waits` as
-    the console's services have it.
+    """Draws pages for a console whose addresses begin with `home`. `providers` are the voice providers; `waits` and
+    `sends_mail` as the console's services have them.
     """
 
-    def __init__(self, home: str, providers: Declarations, waits: Callable[[], bool]) -> None:
+    def __init__(
+        self, home: str, providers: Declarations, waits: Callable[[], bool], *, sends_mail: bool = True
+    ) -> None:
         self._environment = _make_environment(home, providers)
         self._waits = waits
+        self._sends_mail = sends_mail
 
     def respond(self, template: str, status: int = 200, **content: Any) -> Response:
-        page = self._environment.get_template(template).render(content, outside_waits=self._waits())
+        page = self._environment.get_template(template).render(
+            content, outside_waits=self._waits(), sends_mail=self._sends_mail
+        )
         return Response(page, status, _HEADERS, "text/html")
 
 
@@ -64,7 +69,7 @@ def _make_environment(home: str, providers: Declarations) -> Environment:
     )
     environment.filters |= {
         "when": write_time,
-        "clock": write_clock,
+        "moment": write_moment,
         "phone": write_phone,
         "caller": write_caller,
         "money": write_money,
@@ -106,12 +111,10 @@ def write_time(at: str | None) -> Markup | str:
     )
 
 
-def write_clock(at: str) -> Markup:
-    """Only the time of day, with seconds."""
+def write_moment(at: str) -> str:
+    """To the millisecond, in UTC."""
     moment = datetime.fromisoformat(at)
-    return Markup('<time datetime="{}" data-clock="yes">{}</time>').format(
-        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%H:%M:%S UTC")
-    )
+    return f"{moment:%-d %b %Y, %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
 
 
 def write_phone(number: str | None) -> str:

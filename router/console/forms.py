@@ -12,6 +12,7 @@ from starlette.requests import Request
 from router.bodies import CutOffError, TooLargeError, read_body
 from router.console.api import ApiProblem
 from router.console.drawing import write_sentence
+from router.console.words import name_field
 
 SMALL_FORM: Final = 16 << 10  # bytes
 LARGE_FORM: Final = 3 << 20  # what the API takes, as browsers spell it: up to three characters for one
@@ -104,8 +105,17 @@ class FormErrors:
     def at(self, name: str) -> str | None:
         return self.by_field.get(name)
 
+    @property
+    def named(self) -> Mapping[str, str]:
+        """By field, with what people call it: for the list above the form."""
+        return {name: _name(name, message) for name, message in self.by_field.items()}
+
 
 NO_ERRORS = FormErrors()
+
+
+def _name(field: str, message: str) -> str:
+    return f"{name_field(field)}: {message[:1].lower()}{message[1:]}"
 
 
 def form_errors(problem: ApiProblem, place: Callable[[str], str | None] = lambda name: name) -> FormErrors:
@@ -115,7 +125,7 @@ def form_errors(problem: ApiProblem, place: Callable[[str], str | None] = lambda
     for one in problem.fields:
         name = place(one.field) if one.field else None
         if name is None:
-            general.append(f"{one.field}: {one.message}" if one.field else one.message)
+            general.append(_name(one.field, one.message) if one.field else write_sentence(one.message))
         else:
             by_field[name] = f"{by_field[name]}; {one.message}" if name in by_field else one.message
     if not problem.fields:

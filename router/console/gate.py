@@ -50,14 +50,17 @@ class Gate:
         async def visit(request: Request) -> Response | ASGIApp:
             session, api = await self.enter(request)
             form = await self.read_own_form(request, session, page.form_limit) if request.method == "POST" else Form()
-            agency = await api.get(api_path("agencies", request.path_params["agency"]))
-            visit = Visit(self._services, self.drawing, request, session, api, agency, form)
+            home = api_path("agencies", request.path_params["agency"])
+            visit = Visit(self._services, self.drawing, request, session, api, await api.get(home), form=form)
+            if request.method == "GET":
+                visit = replace(visit, health=await api.get(f"{home}/health"))
             try:
                 return await page.answer(visit)
             except Refusal as refusal:
                 if page.again is None:
                     raise
-                return await page.again(replace(visit, refusal=refusal))
+                health = visit.health or await api.get(f"{home}/health")
+                return await page.again(replace(visit, health=health, refusal=refusal))
 
         return self.open(visit)
 

@@ -60,7 +60,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "client-saved": "Saved. The change applies from the next call on.",
     "client-deleted": "Client deleted.",
     "assistant-saved": "Saved. The assistant is being updated at every provider.",
-    "assistant-none": "Saved without an assistant: no AI answers this client's calls.",
+    "assistant-none": "The assistant is removed. No AI answers this client's calls, unless one is linked at a provider.",
     "linked": "Linked. This assistant answers from the next call on.",
     "unlinked": "Unlinked. Nothing was changed at the provider.",
     "number-moved": "The number belongs to this client from the next call on.",
@@ -82,7 +82,7 @@ NOTICES: Final[Mapping[str, str]] = {
 
 """`{about}` is the provider that the change was about, `{active}` the agency's active one."""
 
-WARNINGS: Final = frozenset({"key-without-credit"})
+WARNINGS: Final = frozenset({"key-without-credit", "assistant-none"})
 """Those of the notices that are no good news."""
 
 
@@ -93,6 +93,7 @@ class Confirmation:
     title: str
     text: str
     button: str
+    is_loss: bool = True
 
 
 CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
@@ -101,6 +102,11 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "Its assistants at the providers are deleted, its numbers are no longer answered here, and its calls are no "
         "longer shown. Numbers on your own Twilio account stay yours.",
         "Delete the client",
+    ),
+    "assistant": Confirmation(
+        "Remove the assistant of {name}?",
+        "Its copies at the providers are deleted, and no AI answers the client's calls. Linked assistants stay.",
+        "Remove the assistant",
     ),
     "number_own": Confirmation(
         "Let go of {number}?",
@@ -127,17 +133,20 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
     ),
     "buy": Confirmation(
         "Buy {number}?",
-        "It costs money every month until you give it back. Its calls are answered here: if one provider cannot answer, "
+        "Twilio charges a monthly price for it until you give it back; see twilio.com/voice/pricing. Its calls are answered "
+        "here: if one provider cannot answer, "
         "the next one, the owner's phone or the voicemail does, as the client's routing says. If you switch to another "
         "provider, that one answers.",
         "Buy number",
+        is_loss=False,
     ),
     "buy_native": Confirmation(
         "Buy {number} from {seller}?",
-        "It costs money every month until you give it back. Only {seller} answers its calls, whatever the client's routing "
+        "{seller} charges a monthly price for it until you give it back. Only {seller} answers its calls, whatever the client's routing "
         "says: no other provider, owner's phone or voicemail of ours stands in. {rings} If you switch to another provider, "
         "this number stays at {seller}.",
         "Buy number",
+        is_loss=False,
     ),
     "endpoint": Confirmation(
         "Remove this address?",

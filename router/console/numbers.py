@@ -122,7 +122,7 @@ def _question_about(number: dict[str, Any]) -> str:
         return "number_elsewhere"
     if number["account_sid"] is None:
         return "number_native"
-    return "number_platform" if number.get("account") == "platform" else "number_own"
+    return "number_platform" if number["account"] in ("platform", "subaccount") else "number_own"
 
 
 def _say_fallback(seller: KeyKind | None, client: Mapping[str, Any] | None) -> str:
@@ -156,8 +156,8 @@ def _by_seller(found: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 PAGES: Final = (
     Page("GET", "/numbers", show_numbers),
     Page("GET", "/numbers/new", show_new),
-    Page("POST", "/numbers/take-over", take_over, _show_taking_over_again),
-    Page("POST", "/numbers/buy", buy, _show_buying_again),
+    Page("POST", "/numbers/new/take-over", take_over, _show_taking_over_again),
+    Page("POST", "/numbers/new/buy", buy, _show_buying_again),
     Page("GET", "/numbers/{e164}", show_number),
     Page("POST", "/numbers/{e164}", move, show_number),
     Page("POST", "/numbers/{e164}/registrations/{provider}", register, show_number),

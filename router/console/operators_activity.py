@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from router.console.api import api_path
 from router.console.gate import Gate
 from router.console.services import ConsoleServices
+from router.console.words import say_actor
 
 _AT_A_TIME = 50
 
@@ -30,7 +32,12 @@ class OperatorsActivity:
         return self._gate.drawing.respond(
             "operators_activity.html",
             session=session,
-            entries=page["items"],
+            entries=[self._tell(one) for one in page["items"]],
             names=names,
             older=older and f"{self._services.home}/activity?{urlencode({'cursor': older})}",
         )
+
+    def _tell(self, entry: dict[str, Any]) -> dict[str, Any]:
+        target, kind = entry["target"], self._services.kinds.get(entry["target"])
+        about = "" if target == entry["agency_id"] else kind.label if kind else target
+        return entry | {"who": say_actor(entry["actor"], {}), "about": about}

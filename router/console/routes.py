@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from router.console import assistants, calls, clients, hooks, keys, numbers, settings
+from router.console import assistants, calls, clients, health, hooks, keys, numbers, settings
 from router.console.confirming import Confirming
-from router.console.drawing import Drawing
+from router.console.drawing import Drawing, see_other
 from router.console.gate import Gate
 from router.console.operators_activity import OperatorsActivity
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
 
-_AREAS: Final = (keys, clients, assistants, numbers, calls, hooks, settings)
+_AREAS: Final = (keys, clients, assistants, numbers, calls, health, hooks, settings)
+_PAGES: Final = tuple(page for area in _AREAS for page in area.PAGES)
+_INSIDE: Final = "/console/{agency}"
 _STATIC: Final = Path(__file__).parent / "static"
 _MEDIA: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     """/console and everything below it, and /confirm."""
-    gate = Gate(services, Drawing(services.home, services.providers, services.waits))
+    gate = Gate(services, Drawing(services.home, services.providers, services.waits, sends_mail=services.sends_mail))
     door = SigningIn(services, gate)
     confirming = Confirming(services, gate.drawing)
     return [
@@ -38,13 +43,26 @@ def console_routes(services: ConsoleServices) -> list[BaseRoute]:
         Route("/console/agencies", gate.open(door.create_agency), methods=["POST"]),
         Route("/console/activity", gate.open(OperatorsActivity(services, gate).show), methods=["GET"]),
         _static_route(),
-        *(
-            Route(f"/console/{{agency}}{page.path}", gate.admit(page), methods=[page.method])
-            for area in _AREAS
-            for page in area.PAGES
-        ),
+        *(Route(f"{_INSIDE}{page.path}", gate.admit(page), methods=[page.method]) for page in _PAGES),
+        *_ways_back(),
         Route("/console/{rest:path}", gate.open(door.find_nothing)),
     ]
+
+
+def _ways_back() -> Iterator[Route]:
+    """A refused form stands at the address that it was sent to. Who opens that address again gets the page above it."""
+    shown = {page.path for page in _PAGES if page.method == "GET"}
+    for path in {page.path for page in _PAGES if page.method == "POST"} - shown:
+        levels = 1
+        while "/".join(path.split("/")[:-levels]) not in shown:
+            levels += 1
+        yield Route(f"{_INSIDE}{path}", partial(_go_up, levels=levels), methods=["GET"])
+
+
+async def _go_up(request: Request, *, levels: int) -> Response:
+    """Relative, so that it holds behind a proxy that adds a path of its own."""
+    name = request.scope["path"].split("/")[-1 - levels]
+    return see_other("../" * levels + quote(name, safe="+"))
 
 
 def _static_route() -> Route:

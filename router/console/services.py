@@ -39,7 +39,7 @@ class Sessions(Protocol):
 class ConsoleServices:
     """`open_api` returns the API as one page uses it. `providers` are the voice providers. `public_url` has no
     trailing slash, but may have a path. `waits`: whether work outside waits until the operator has decided on the public
-    address.
+    address. `sends_mail`: whether the service has a mail server.
     """
 
     open_api: Callable[[], ASGIApp]
@@ -52,6 +52,7 @@ class ConsoleServices:
     public_url: str
     clock: Clock
     waits: Callable[[], bool] = bool
+    sends_mail: bool = True
 
     @property
     def kinds(self) -> Kinds:

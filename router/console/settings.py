@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from router.console.drawing import see_other
+from router.console.drawing import see_other, write_phone
 from router.console.forms import Form
 from router.console.visit import Page, Visit, leave_out_same_email
+from router.console.words import say_actor
 
 _TOKEN_FIELDS: Final = ("token_name", "token_role", "token_expires_at")
 
@@ -83,8 +84,18 @@ async def delete_agency(visit: Visit) -> Response:
 async def show_activity(visit: Visit) -> Response:
     entries, cursor = await visit.list_page("audit")
     tokens = {one["id"]: one["name"] for one in await visit.api.list_all(visit.path("tokens"))}
-    older = cursor and visit.url("activity", cursor=cursor)
-    return visit.render("activity.html", entries=entries, tokens=tokens, names=await visit.client_names(), older=older)
+    names = await visit.client_names()
+    told = [one | {"who": say_actor(one["actor"], tokens), "about": _about(visit, one, names)} for one in entries]
+    return visit.render("activity.html", entries=told, older=cursor and visit.url("activity", cursor=cursor))
+
+
+def _about(visit: Visit, entry: dict[str, Any], names: dict[str, str]) -> str:
+    """What was changed: the client's name, the number, the provider. Empty where the action says it all."""
+    target, _, provider = entry["target"].partition("/")
+    kind = visit.kinds.get(target)
+    about = names.get(target) or (kind.label if kind else write_phone(target) if target.startswith("+") else "")
+    at = visit.kinds.get(provider)
+    return f"{about}, {at.label}" if about and at else about
 
 
 def _read_values(form: Form) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class SigningIn:
         errors: FormErrors = NO_ERRORS,
         status: int = 200,
     ) -> Response:
-        agencies = await api.list_all(api_path("agencies"))
+        agencies = await api.list_all(api_path("health"))
         return self._gate.drawing.respond(
             "agencies.html", status, session=session, agencies=agencies, values=values, errors=errors
         )

@@ -22,7 +22,8 @@ from router.console.sessions import Session
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request to a page of one agency. `agency` is the API's answer about it.
+    """A request to a page of one agency. `agency` is the API's answer about it, `health` the one about how it is doing;
+    a form that was not refused needs none.
 
     `refusal` is why the API refused `form`: the page then shows what was entered, with the errors.
     """
@@ -33,6 +34,7 @@ class Visit:
     session: Session
     api: Api
     agency: dict[str, Any]
+    health: dict[str, Any] = field(default_factory=dict)
     form: Form = field(default_factory=Form)
     refusal: Refusal | None = None
 
@@ -92,7 +94,13 @@ class Visit:
         done = self.query("done") if self.request.method == "GET" else ""
         about, active = (self._label(name) for name in (self.query("about"), self.agency["active_provider"]))
         notice = NOTICES[done].format(about=about, active=active) if done in NOTICES else None
-        facts = {"agency": self.agency, "session": self.session, "url": self.url, "errors": self.errors()} | content
+        facts = {
+            "agency": self.agency,
+            "health": self.health,
+            "session": self.session,
+            "url": self.url,
+            "errors": self.errors(),
+        } | content
         status = self.refusal.status if self.refusal else 200
         return self.drawing.respond(template, status, visit=self, notice=notice, warns=done in WARNINGS, **facts)
 

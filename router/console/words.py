@@ -22,6 +22,16 @@ STATES: Final[Mapping[str, str]] = {
     "failing": "Refused",
 }
 
+AREAS: Final[Mapping[str, str]] = {
+    "keys": "Keys",
+    "balance": "Credit",
+    "lines": "Lines",
+    "numbers": "Numbers",
+    "sync": "Assistants",
+    "deliveries": "Webhooks",
+    "mail": "Email",
+}
+
 MODES: Final[Mapping[str, tuple[str, str]]] = {
     "ai": ("AI answers", "If no AI can answer, calls go where you choose below."),
     "owner_first": ("Owner first, then AI", "The owner's phone rings; if nobody accepts, the AI answers."),
@@ -44,6 +54,16 @@ OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     "voicemail": ("Voicemail", "warn"),
     "abandoned": ("Caller hung up", "plain"),
     "rejected": ("Rejected", "bad"),
+}
+
+DAYS: Final[Mapping[str, str]] = {
+    "mon": "Monday",
+    "tue": "Tuesday",
+    "wed": "Wednesday",
+    "thu": "Thursday",
+    "fri": "Friday",
+    "sat": "Saturday",
+    "sun": "Sunday",
 }
 
 ANSWERED: Final[Mapping[str, str]] = {
@@ -70,6 +90,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "ai.ended": "The AI's part of the call ended",
     "ai.reported": "The provider reported on the call",
     "ai.failed": "The AI failed during the call",
+    "owner.ringing": "The owner's phone rang",
+    "owner.missed": "The owner did not take the call",
     "owner.accepted": "The owner accepted",
     "call.transferring": "The caller asked for a person: transferring",
     "call.transfer_failed": "The transfer failed: the AI continues",
@@ -80,6 +102,37 @@ EVENTS: Final[Mapping[str, str]] = {
     "voicemail.undelivered": "The message could not be emailed",
     "voicemail.absent": "No message was left",
 }
+
+REASONS_OF: Final[Mapping[str, Mapping[str, str]]] = {
+    "call.received": {"found_by_sweep": "Found afterwards in the carrier's records: it never reached this service"},
+    "call.answered": {"ai": "By the AI", "owner": "By the owner", "voicemail": "By the voicemail"},
+    "call.capped": {"caller": "This caller had as many calls as one may", "agency": "The agency had as many as it may"},
+    "call.loop": {
+        "forwarded": "It was forwarded from the owner's phone, and is rejected so that the first call goes on",
+        "suspected": "It came from the same number while the owner's phone was ringing",
+    },
+    "call.ended": {
+        "ai": "Answered by the AI",
+        "owner": "Answered by the owner",
+        "voicemail": "Neither an AI nor the owner took it: the voicemail answered",
+        "abandoned": "The caller hung up before anyone had answered",
+        "rejected": "It was rejected",
+    },
+    "call.transfer_failed": {
+        **dict.fromkeys((kind.value for kind in EFFECTS), "Twilio could not be told to move the call"),
+        "no_key": "The token of the Twilio account could not be used",
+    },
+    "owner.ringing": {"transfer": "For the caller whom the AI transferred; it may be another person's phone"},
+    "owner.missed": {
+        "busy": "Busy, or declined on the phone",
+        "declined": "Another key than 1 was pressed",
+        "no_answer": "Nobody picked up",
+        "not_accepted": "Picked up, but 1 was not pressed: a mailbox, or someone who hung up",
+        "unreachable": "The phone could not be reached: it may be off, or the number may be wrong",
+        "caller_gone": "The caller hung up first",
+    },
+}
+"""What the reason of an event means, where the same word means something else at another event."""
 
 CONTENT_TYPES: Final[Mapping[str, str]] = {
     "application/json": "application/json, which most programs read",
@@ -160,6 +213,64 @@ ACTIONS: Final[Mapping[str, str]] = {
     "voicemail.deleted": "Message deleted",
 }
 
+FIELDS: Final[Mapping[str, str]] = {
+    "account": "Account",
+    "account_sid": "Account SID",
+    "activate": "Who answers your clients' calls",
+    "alert_email": "Email for alerts",
+    "area_code": "Area code",
+    "at": "Time",
+    "auth_token": "Auth token",
+    "caller_id": "Number shown to the owner",
+    "client_id": "Client",
+    "closed_mode": "While closed",
+    "content_type": "Content type",
+    "country": "Country",
+    "description": "Description",
+    "e164": "Number",
+    "events": "Which events",
+    "fallback_providers": "Order",
+    "from": "From",
+    "functions": "Functions",
+    "greeting": "Greeting",
+    "has_hours": "Opening hours",
+    "key": "Key",
+    "languages": "Languages",
+    "max_seconds": "Longest call",
+    "mode": "When a call comes in",
+    "name": "Name",
+    "notify_email": "Email for messages",
+    "numbers_from": "Where new numbers come from",
+    "on_failure": "If no AI can answer",
+    "personal_phone": "Owner's phone",
+    "phone": "Phone",
+    "prompt": "Instructions",
+    "provider": "Provider",
+    "remote_id": "ID at the provider",
+    "retention_days": "Delete recordings and transcripts after",
+    "ring_seconds": "Ring the owner's phone for",
+    "shared_keys": "Shared keys",
+    "signing_secret": "Signing secret",
+    "stand_in": "If the active provider cannot answer",
+    "timezone": "Time zone",
+    "to": "To",
+    "token": "Access token",
+    "token_expires_at": "Expires",
+    "token_name": "Name of the token",
+    "token_role": "Access",
+    "transfer_to": "Transfer to a person at",
+    "url": "Address",
+    "voicemail_greeting": "Voicemail greeting",
+    "voicemail_seconds": "Longest message",
+    "webhook_key": "Webhook key",
+    "which": "Events",
+}
+"""What the forms call their fields."""
+
+_HOURS: Final = "hours_"
+_KNOWLEDGE: Final = re.compile(r"knowledge_(title|text)_([0-9]+)")
+_VOICE: Final = "voice_"
+
 ROLES: Final[Mapping[str, str]] = {
     "full": "Full access",
     "read": "Reading only",
@@ -218,6 +329,15 @@ def say(name: str | None, names: Mapping[str, str]) -> str:
     return names.get(name) or re.sub("[_-]", " ", name).replace(".", ": ").capitalize()
 
 
+def say_actor(actor: str, tokens: Mapping[str, str]) -> str:
+    """Who changed something; `tokens` are names by id."""
+    if actor == "admin":
+        return "The operator"
+    if actor == "unknown":
+        return "–"
+    return tokens.get(actor) or ("A deleted token" if tokens and actor.startswith("token_") else actor)
+
+
 def mode_choices() -> list[tuple[str, str, str]]:
     """Name, title and explanation of each mode."""
     return [(name, *texts) for name, texts in MODES.items()]
@@ -227,8 +347,22 @@ def mode_options() -> list[tuple[str, str]]:
     return [(name, title) for name, (title, _) in MODES.items()]
 
 
-def say_email(hint: str, confirmed: bool | None) -> str:
+def name_field(field: str) -> str:
+    """What people call a form's field; those of a provider have its name before them."""
+    if field.startswith(_HOURS):
+        return f"Opening hours, {DAYS.get(field.removeprefix(_HOURS), 'a day')}"
+    if field.startswith(_VOICE):
+        return "Voice"
+    if found := _KNOWLEDGE.fullmatch(field):
+        return f"Knowledge, {found[1]} {int(found[2]) + 1}"
+    name = field.rpartition("-")[2].split(".")[-1]
+    return FIELDS.get(name) or say(name, {})
+
+
+def say_email(hint: str, confirmed: bool | None, *, sends_mail: bool) -> str:
     """The hint of a field with an email address."""
+    if not sends_mail:
+        return f"{hint} This service sends no emails yet: its operator has not set a mail server."
     if confirmed is not False:
         return hint
     return f"{hint} Not confirmed yet: emails wait for up to 7 days."

@@ -5,12 +5,11 @@ const ready = (selector, start, root = document) => root.querySelectorAll(select
 // Times in the visitor's own zone; the title keeps UTC.
 function localise(root) {
   const long = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const precise = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
   ready("time[datetime]", (time) => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime()) || time.title) return;
     time.title = time.textContent;
-    time.textContent = (time.dataset.clock ? precise : long).format(at);
+    time.textContent = long.format(at);
   }, root);
 }
 
@@ -42,7 +41,7 @@ function askFirst(form) {
     const title = Object.assign(document.createElement("h2"), { id: "dialog-title", textContent: form.dataset.confirm });
     const text = Object.assign(document.createElement("p"), { textContent: form.dataset.confirmText });
     const actions = Object.assign(document.createElement("div"), { className: "actions" });
-    const yes = Object.assign(document.createElement("button"), { className: "danger", textContent: form.dataset.confirmButton });
+    const yes = Object.assign(document.createElement("button"), { className: form.dataset.confirmLook ?? "", textContent: form.dataset.confirmButton });
     const no = Object.assign(document.createElement("button"), { className: "quiet", textContent: "Cancel", autofocus: true });
     actions.append(yes, no);
     dialog.append(title, text, actions);
@@ -112,9 +111,12 @@ function filter(form) {
     const rows = [...document.querySelectorAll(form.dataset.filter)];
     const text = (form.elements.text?.value ?? "").trim().toLowerCase();
     const kind = form.elements.kind?.value ?? "";
+    const digits = /^[+\d\s().\/-]{3,}$/.test(text) ? text.replace(/\D/g, "") : "";  // a number in any spelling
     let shown = 0;
     for (const row of rows) {
-      row.hidden = !(row.textContent.toLowerCase().includes(text) && (!kind || row.dataset.kind === kind));
+      const found = row.textContent.toLowerCase().includes(text)
+        || (digits && [...row.cells].some((cell) => cell.textContent.replace(/[\s().-]/g, "").includes(digits)));
+      row.hidden = !(found && (!kind || row.dataset.kind === kind));
       if (!row.hidden) shown += 1;
     }
     if (count) count.textContent = shown === rows.length ? "" : `${shown} of ${rows.length} on this page`;

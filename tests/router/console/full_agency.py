@@ -52,6 +52,7 @@ class FullAgency:
             f"explain?to={self.number}",
             "webhooks",
             f"webhooks/{self.endpoint}",
+            "health",
             "activity",
             "settings",
         )

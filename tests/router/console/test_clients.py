@@ -201,10 +201,15 @@ async def test_an_assistant_is_described_field_by_field(browser: Browser, api: A
     assert (await read(api, agency, client))["assistant"] == ASSISTANT
 
 
-async def test_emptying_all_of_it_takes_the_assistant_away(browser: Browser, api: Api, agency: Agency, client: dict):
+async def test_an_assistant_is_removed_only_after_a_question(browser: Browser, api: Api, agency: Agency, client: dict):
     await api.patch(f"{agency.path}/clients/{client['id']}", {"assistant": {"prompt": "Hello"}})
     page = await browser.open(f"clients/{client['id']}/assistant")
-    assert "without an assistant" in (await browser.fill_in(page, "", prompt=" ")).words
+    emptied = await browser.fill_in(page, "", prompt=" ")
+    assert "Write instructions for the assistant, or remove it." in error_at(emptied, "prompt")
+    question = await browser.fill_in(page, "/assistant/remove")
+    assert (await read(api, agency, client))["assistant"] is not None
+    removed = await browser.fill_in(question, "")
+    assert "No AI answers this client's calls" in removed.tree.find("div", **{"class": "notice warn"}).text
     assert (await read(api, agency, client))["assistant"] is None
 
 
@@ -237,7 +242,7 @@ async def test_an_error_in_an_assistant_is_shown_at_its_field(browser: Browser, 
 async def test_a_definition_without_instructions_gets_an_error(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}/assistant")
     again = await browser.fill_in(page, "", greeting="Hello")
-    assert "not be empty" in error_at(again, "prompt")
+    assert "Write instructions" in error_at(again, "prompt")
 
 
 async def test_an_assistant_is_linked_and_unlinked(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from router.console.forms import Form, UnreadableFormError, read_form
+from router.console import words
+from router.console.api import ApiProblem, FieldProblem
+from router.console.forms import Form, UnreadableFormError, form_errors, read_form
 
 pytestmark = pytest.mark.anyio
 
@@ -53,3 +55,29 @@ async def test_bytes_that_are_no_text_do_not_stop_a_form():
 async def test_a_form_of_too_many_fields_is_not_read():
     with pytest.raises(UnreadableFormError):
         await read(b"a=1&" * 2000)
+
+
+def test_an_error_in_the_list_names_its_field_and_is_not_the_one_beside_it():
+    problem = ApiProblem(422, "invalid", "", (FieldProblem("personal_phone", "must be a number"),))
+    errors = form_errors(problem)
+    assert errors.named == {"personal_phone": "Owner's phone: must be a number."}
+    assert errors.at("personal_phone") == "Must be a number."
+
+
+def test_an_error_without_a_field_of_its_own_is_named_in_words():
+    problem = ApiProblem(422, "invalid", "", (FieldProblem("routing.on_failure", "must be one of two"),))
+    assert form_errors(problem, lambda _: None).general == ("If no AI can answer: must be one of two",)
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("vapi-key", "Key"),
+        ("hours_mon", "Opening hours, Monday"),
+        ("knowledge_title_0", "Knowledge, title 1"),
+        ("voice_vapi", "Voice"),
+        ("something_else", "Something else"),
+    ],
+)
+def test_a_field_has_a_name_in_words(field: str, name: str):
+    assert words.name_field(field) == name

@@ -51,6 +51,8 @@ async def test_a_refused_key_is_not_saved_and_not_shown_again(browser: Browser, 
     assert "Vapi" in page.tree.find("div", role="alert").text
     assert "open" in page.tree.find("section", id="vapi").find("details").attributes
     assert (await api.get(f"{agency.path}/keys"))["items"] == []
+    reopened = await browser.open(page.path)
+    assert (reopened.status, reopened.heading) == (200, "API keys")
 
 
 async def test_an_entered_key_is_in_no_log_and_no_row(browser: Browser, services: Services, captured_events):

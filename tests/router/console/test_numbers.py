@@ -140,7 +140,7 @@ async def test_without_script_the_question_before_a_purchase_says_it_too(browser
     await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY})
     alone = await api.new_client(agency)
     page = await browser.open(f"numbers/new?country=US&client={alone['id']}")
-    question = await browser.fill_in(page, "/numbers/buy")
+    question = await browser.fill_in(page, "/numbers/new/buy")
     assert question.heading == "Buy a number from Retell?"
     assert "stays at Retell" in question.words
     assert "No phone is rung" in question.words
@@ -177,3 +177,25 @@ async def test_a_number_of_the_original_database_is_removed_here_only(browser: B
     page = await browser.open(f"numbers/{NUMBER}")
     assert "Remove this number here" in page.words
     assert "Nothing changes at Twilio" in page.response.text
+
+
+async def test_every_address_that_a_form_is_sent_to_leads_to_a_page_when_it_is_opened(browser: Browser):
+    for address, heading in (
+        ("numbers/new/buy", "Add a number"),
+        ("numbers/new/take-over", "Add a number"),
+        ("keys/vapi/delete", "API keys"),
+        ("settings/tokens", "Settings"),
+        ("clients/new", "New client"),
+    ):
+        assert (await browser.open(address)).heading == heading, address
+
+
+@pytest.mark.usefixtures("client")
+async def test_buying_is_asked_about_as_a_purchase_and_not_as_a_loss(browser: Browser):
+    page = await browser.open("numbers/new?country=US")
+    form = page.form("/numbers/new/buy")
+    assert "monthly price" in form.attributes["data-confirm-text"]
+    assert "data-confirm-look" not in form.attributes
+    question = await browser.fill_in(page, "/numbers/new/buy")
+    (button,) = question.form("").find_all("button")
+    assert (button.text, button.attributes.get("class")) == ("Buy number", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from router.console import words
 from tests.router.api.client import ADMIN_TOKEN, Agency, Api
 from tests.router.console.browsing import Browser
 from tests.support.api_service import Services
@@ -158,3 +159,8 @@ async def test_an_address_that_has_not_confirmed_is_shown_and_not_confirmed_by_t
         assert "Not confirmed yet" in (await operator.open(place)).words
     await operator.fill_in(await operator.open("settings"), "/settings", alert_email="b@example.com")
     assert (await api.get(agency.path))["alert_email_confirmed"] is True
+
+
+def test_a_field_with_an_email_address_says_when_no_mail_is_sent():
+    assert "sends no emails" in words.say_email("Gets one email.", None, sends_mail=False)
+    assert words.say_email("Gets one email.", None, sends_mail=True) == "Gets one email."
