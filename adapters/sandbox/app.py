@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -19,9 +19,10 @@ from adapters.sandbox.state import Sandbox
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def create_app(sandbox: Sandbox) -> Starlette:
+def create_app(sandbox: Sandbox, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """`more` are pages beside the APIs."""
     mounts: list[BaseRoute] = [Mount(f"/{api.name}", app=_Routed(sandbox, api)) for api in sandbox.apis]
-    return Starlette(routes=[*mounts, Mount("/control", routes=control_routes(sandbox))])
+    return Starlette(routes=[*mounts, Mount("/control", routes=control_routes(sandbox)), *more])
 
 
 @dataclass(slots=True)

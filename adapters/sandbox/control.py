@@ -34,6 +34,7 @@ def control_routes(sandbox: Sandbox) -> list[BaseRoute]:
         Route("/faults", _guarded(control.clear_faults), methods=["DELETE"]),
         Route("/requests", _guarded(control.list_requests), methods=["GET"]),
         Route("/state", _guarded(control.show_state), methods=["GET"]),
+        Route("/numbers/{e164}", _guarded(control.find_number), methods=["GET"]),
         Route("/recordings", _guarded(control.file_recording), methods=["POST"]),
         Route("/calls", _guarded(control.keep_call), methods=["PUT"]),
         Route("/legs", _guarded(control.answer_leg), methods=["POST"]),
@@ -61,6 +62,17 @@ class _Control:
 
     async def show_state(self, _: Request) -> Response:
         return JSONResponse(_summary(self._sandbox))
+
+    async def find_number(self, request: Request) -> Response:
+        """Whose a number is: a carrier account's, or a voice provider's own."""
+        e164 = request.path_params["e164"]
+        for account in self._sandbox.twilio.accounts.values():
+            if account.number_called(e164) is not None:
+                return JSONResponse({"account_sid": account.sid, "auth_token": account.auth_token})
+        for api in (self._sandbox.retell, self._sandbox.bland):
+            if any(e164 in org.numbers for org in api.orgs):
+                return JSONResponse({"provider": api.name})
+        return JSONResponse({})
 
     async def file_recording(self, request: Request) -> Response:
         body = await _read(request, "account_sid", "call_sid", "recording_sid", "seconds")

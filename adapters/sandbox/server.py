@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.routing import BaseRoute
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.sandbox.app import create_app
@@ -33,14 +34,14 @@ class RunningSandbox:
 
 @contextlib.asynccontextmanager
 async def running_sandbox(
-    host: str = "127.0.0.1", port: int = 0, state: Sandbox | None = None
+    host: str = "127.0.0.1", port: int = 0, state: Sandbox | None = None, more: Sequence[BaseRoute] = ()
 ) -> AsyncIterator[RunningSandbox]:
     """A sandbox that answers at `.url` while the block runs; port 0 takes a free one. Raises OSError if it is taken."""
     sandbox = state or Sandbox()
     sandbox.stopping = asyncio.Event()
     listening = _listen(host, port)
     config = uvicorn.Config(
-        create_app(sandbox),
+        create_app(sandbox, more),
         http=_Protocol,
         lifespan="off",
         log_config=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.sandbox import legs
@@ -42,6 +43,10 @@ class Sandbox:
         }
         self.clock = clock
         self.twilio.tell_of_calls(self._connect)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All that a restart has to find again: neither what was asked, nor what waits in this process."""
+        return self.__dict__ | {"requests": deque(maxlen=REQUESTS_KEPT), "stopping": asyncio.Event()}
 
     @property
     def apis(self) -> tuple[StandIn, ...]:

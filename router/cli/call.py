@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -24,12 +24,16 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.phone import WITHHELD
+from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Anybody, Carrier, SandboxControl, SandboxError, Script, Timeline
-from adapters.sandbox.carrier.far_end import NumberAddresses
+from adapters.sandbox.carrier.far_end import NumberAddresses, NumberOwner
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
+from adapters.sandbox.carrier.timeline import Entry
 from adapters.sandbox.faults import NAMES as FAULTS
+from adapters.sandbox.talks import Ended, reports_of
 from crypto.secret import Secret
 from router.callers import name_caller
+from router.calls.state import call_id_of
 from router.cli.setup import fail, read_variable, refuse
 from router.environment import clean
 from router.phones import read_phone
@@ -52,7 +56,9 @@ _T = TypeVar("_T", bound=str)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The router to call, the account that signs, the sandbox with its providers (if any), and the demo's numbers."""
+    """The router to call, the account that signs, the sandbox with its providers (if any), and of the demo its numbers and
+    where its providers report calls.
+    """
 
     router_url: str
     account_sid: str
@@ -60,6 +66,7 @@ class Target:
     sandbox_url: str | None
     url_given: bool = False
     numbers: tuple[str, ...] = ()
+    webhooks: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def call(
@@ -101,7 +108,7 @@ def call(
         timeline = asyncio.run(_place(target, called, calling, script, faults))
     except SandboxError as error:
         fail(str(error))
-    if all(request.status is None for request in timeline.requests):
+    if timeline.requests and all(request.status is None for request in timeline.requests):
         fail(f"the router cannot be reached: {timeline.failures[0]} ({timeline.requests[0].url})")
     if as_json:
         sys.stdout.write(json.dumps(timeline.to_json(), indent=2, ensure_ascii=False) + "\n")
@@ -134,6 +141,7 @@ def find_target(
         sandbox_url=str(sandbox).rstrip("/") if sandbox else None,
         url_given=bool(url),
         numbers=numbers_of(demo),
+        webhooks=demo.get("webhooks", {}),
     )
 
 
@@ -246,6 +254,11 @@ async def _place(target: Target, to: str, from_: str | None, script: Script, fau
         if sandbox and faults:
             stack.push_async_callback(sandbox.clear_faults)
             await sandbox.set_faults(faults)
+        owner = await sandbox.find_owner(to) if sandbox else NumberOwner()
+        if owner.provider is not None:
+            return await _place_native(target, owner.provider, to, from_, script, client)
+        if owner.account_sid is not None and owner.auth_token is not None:
+            target = replace(target, account_sid=owner.account_sid, auth_token=Secret(owner.auth_token))
         set_up = await sandbox.find_number(target.account_sid, target.auth_token, to) if sandbox else None
         addresses = _addresses_of(target, set_up)
         carrier = Carrier(
@@ -261,7 +274,37 @@ async def _place(target: Target, to: str, from_: str | None, script: Script, fau
             strict=False,
             client=client,
         )
-        return await carrier.place_call(to=to, from_=from_, script=script)
+        timeline = await carrier.place_call(to=to, from_=from_, script=script)
+        if timeline.answered_by == "ai" and timeline.provider is not None:
+            call_id = call_id_of(target.account_sid, timeline.call_sid)
+            ended = Ended(timeline.provider, timeline.provider_call_id, call_id, timeline.from_, to, script.ai_talks)
+            await _report(target, ended, client)
+        return timeline
+
+
+async def _place_native(
+    target: Target, provider: str, to: str, from_: str | None, script: Script, client: httpx.AsyncClient
+) -> Timeline:
+    """A call to a number that a voice provider sold: only that provider answers, and tells us when it is over."""
+    timeline = Timeline(call_sid=new_id("CA"), from_=from_ or WITHHELD, to=to, answered_by="ai", provider=provider)
+    said = f"{provider} sold this number and answers it itself: the call does not pass through callrouter"
+    timeline.entries.append(Entry(0, "leg", said))
+    ended = Ended(provider, new_id("native-"), "", timeline.from_, to, script.ai_talks)
+    told = "reported the call" if await _report(target, ended, client) else "reported the call nowhere"
+    timeline.entries.append(Entry(script.ai_talks, "end", f"{provider} {told}"))
+    return timeline
+
+
+async def _report(target: Target, ended: Ended, client: httpx.AsyncClient) -> bool:
+    """What the demo's providers tell about a call that is over. Whether all of it was taken."""
+    url = target.webhooks.get(ended.provider)
+    if url is None:
+        return False
+    try:
+        answers = [await client.post(url, json=report, timeout=10) for report in reports_of(ended)]
+    except httpx.HTTPError:
+        return False
+    return all(answer.is_success for answer in answers)
 
 
 def _addresses_of(target: Target, set_up: NumberAddresses | None) -> NumberAddresses:

@@ -6,7 +6,7 @@ Also the control client of that sandbox: faults, and recordings for the carrier'
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -75,6 +75,15 @@ class NumberAddresses:
     status_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class NumberOwner:
+    """The carrier account that has a number, or the voice provider that sold it; neither for an unknown number."""
+
+    account_sid: str | None = None
+    auth_token: str | None = field(default=None, repr=False)
+    provider: str | None = None
+
+
 class SandboxControl:
     """A client of a running sandbox. `base_url`: without `/vapi` or the like. Every method raises SandboxError."""
 
@@ -110,6 +119,10 @@ class SandboxControl:
                 names = ("voice_url", "voice_fallback_url", "status_callback")
                 return NumberAddresses(*(number.get(name) or "" for name in names))
         return None
+
+    async def find_owner(self, e164: str) -> NumberOwner:
+        """Whose a number is in the sandbox."""
+        return NumberOwner(**await self._ask("GET", f"control/numbers/{quote(e164, safe='')}"))
 
     async def _ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, auth: tuple[str, str] | None = None

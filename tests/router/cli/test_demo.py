@@ -31,6 +31,8 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     assert notes.stat().st_mode & 0o777 == 0o600
 
     (token,) = re.findall(r"sign in as +(\S+)", shown)
+    (operator,) = re.findall(r"or as +(\S+)", shown)
+    (sandbox,) = re.findall(r"sandbox +(\S+)", shown)
     (api,) = re.findall(r"API +(\S+)/v1", shown)
     agencies = json.loads(notes.read_text())["router_url"]
     assert agencies == api

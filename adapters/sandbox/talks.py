@@ -1,0 +1,166 @@
+"""What is said on the demo's calls, and the reports in which the simulated providers tell of it.
+
+Sources: Vapi docs (Server events), Retell docs (Webhook overview), Bland docs (Post call webhooks).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.base import ROUTER_CALL_ID
+from adapters.sandbox.api import Json
+
+_DOLLARS_A_MINUTE: Final = {"vapi": 0.05, "retell": 0.07, "bland": 0.09}
+_ENDS: Final = {"vapi": "customer-ended-call", "retell": "user_hangup", "bland": "USER"}
+_MINUTE: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation: a summary, and what the assistant and the caller said in turn."""
+
+    summary: str
+    turns: tuple[str, ...]
+
+    def write(self, assistant: str = "AI", caller: str = "User") -> str:
+        return "\n".join(f"{caller if place % 2 else assistant}: {said}" for place, said in enumerate(self.turns))
+
+
+TALKS: Final = (
+    Talk(
+        "The caller asked for an appointment on Thursday and got one at 10:30. Callback number confirmed.",
+        (
+            "Hello, how can I help you?",
+            "Hi, I'd like to come in on Thursday if you have anything.",
+            "I have 10:30 or 2 in the afternoon. Which suits you better?",
+            "10:30 is great.",
+            "You are booked for Thursday at 10:30. Is this the best number to reach you?",
+            "Yes, it is. Thank you!",
+        ),
+    ),
+    Talk(
+        "The caller asked about opening hours and parking. No follow-up is needed.",
+        (
+            "Hello, how can I help you?",
+            "Are you open on Saturdays?",
+            "Yes, from nine to one.",
+            "And can I park in front of the shop?",
+            "There are four places behind the house, free for customers.",
+            "Perfect, thanks.",
+        ),
+    ),
+    Talk(
+        "Urgent: water is leaking under the kitchen sink. The caller wants to be called back within the hour.",
+        (
+            "Hello, how can I help you?",
+            "There is water all over my kitchen floor.",
+            "I am sorry to hear that. Can you turn the main valve off?",
+            "Yes, I just did.",
+            "Good. What is the address, and who may we ask for?",
+            "12 Hill Street, Maria. Please hurry.",
+            "Someone will call you back within the hour, Maria.",
+        ),
+    ),
+    Talk(
+        "The caller asked for a price and will think about it. An email with the price list was promised.",
+        (
+            "Hello, how can I help you?",
+            "How much is it for a first visit?",
+            "A first visit is 60 dollars. Shall I send you our price list?",
+            "Yes please, to sam at example dot com.",
+            "It is on its way.",
+        ),
+    ),
+    Talk(
+        "The caller moved an existing appointment from Monday to Wednesday at 9.",
+        (
+            "Hello, how can I help you?",
+            "I have to move my appointment on Monday.",
+            "Of course. Would Wednesday at nine work?",
+            "Yes, that's fine.",
+            "Done: Wednesday at nine instead of Monday.",
+        ),
+    ),
+)
+
+MESSAGES: Final = (
+    "Hi, this is Bob. Please call me back when you can, it is about the invoice.",
+    "Hello, I am calling about tomorrow. I may be ten minutes late.",
+    "This is Anna from next door. Could you ring me after five? Thanks.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that the AI of a provider had. `call_id` is the router's own."""
+
+    provider: str
+    provider_call_id: str | None
+    call_id: str
+    caller: str
+    to: str
+    seconds: float
+
+
+def pick_talk(call_id: str) -> Talk:
+    """The same one for the same call."""
+    return TALKS[sum(call_id.encode()) % len(TALKS)]
+
+
+def cost_of(provider: str, seconds: float) -> float:
+    """In US dollars."""
+    return round(seconds / _MINUTE * _DOLLARS_A_MINUTE.get(provider, 0.0), 4)
+
+
+def reports_of(ended: Ended) -> Sequence[Json]:
+    """What the provider posts when the call is over, oldest first."""
+    talk, cost = pick_talk(ended.call_id), cost_of(ended.provider, ended.seconds)
+    metadata, call_id = (
+        {ROUTER_CALL_ID: ended.call_id} if ended.call_id else {},
+        ended.provider_call_id or f"demo-{ended.call_id}",
+    )
+    reason = _ENDS.get(ended.provider, "")
+    match ended.provider:
+        case "vapi":
+            message = {
+                "type": "end-of-call-report",
+                "endedReason": reason,
+                "durationSeconds": ended.seconds,
+                "cost": cost,
+                "analysis": {"summary": talk.summary},
+                "artifact": {"transcript": talk.write()},
+                "call": {"id": call_id, "assistantOverrides": {"metadata": metadata}},
+            }
+            return [{"message": message}]
+        case "retell":
+            call = {
+                "call_id": call_id,
+                "metadata": metadata,
+                "from_number": ended.caller,
+                "to_number": ended.to,
+                "disconnection_reason": reason,
+                "duration_ms": round(ended.seconds * 1000),
+                "transcript": talk.write("Agent"),
+                "call_cost": {"combined_cost": cost * 100},
+            }
+            analyzed = call | {"call_analysis": {"call_summary": talk.summary}}
+            return [{"event": "call_ended", "call": call}, {"event": "call_analyzed", "call": analyzed}]
+        case "bland":
+            body = {
+                "call_id": call_id,
+                "completed": True,
+                "queue_status": "complete",
+                "status": "completed",
+                "call_ended_by": reason,
+                "corrected_duration": ended.seconds,
+                "price": cost,
+                "summary": talk.summary,
+                "concatenated_transcript": talk.write("assistant", "user"),
+                "from": ended.caller,
+                "to": ended.to,
+                "request_data": metadata,
+            }
+            return [body]
+    return []
