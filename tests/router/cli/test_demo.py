@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.sandbox.world import VAPI_KEY
 from tests.router.cli.commands import ROOT, Commands, get, is_over, mistakes, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a dozen processes, on a machine that may be busy
@@ -38,6 +39,9 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     assert agencies == api
     assert get(f"{api}/readyz").json()["status"] == "ok"
     assert get(f"{api}/v1/agencies", {"Authorization": f"Bearer {token}"}).status_code == 200
+    (agency,) = get(f"{api}/v1/health", {"Authorization": f"Bearer {operator}"}).json()["items"]
+    assert (agency["state"], set(agency["setup"].values())) == ("good", {True})
+    assert VAPI_KEY in get(sandbox).text
 
     # The printed lines, in a terminal that knows nothing but where the user is.
     bare = {name: commands.environ[name] for name in ("PATH", "HOME")}
@@ -45,6 +49,16 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     for line, provider in zip(lines[1:], ("retell", "bland", "retell"), strict=True):
         given, words = _split(line)
         assert f"answered by: ai ({provider})" in commands.invoke(*words[words.index("call") :], **given).output
+
+    calls = f"{api}/v1/agencies/{agency['agency_id']}/calls"
+    listed = get(f"{calls}?limit=200", {"Authorization": f"Bearer {token}"}).json()["items"]
+    assert len(listed) > 50, "some days of history"
+    (own,) = [one for one in listed[:4] if one["provider"] == "vapi"]
+    told = get(f"{calls}/{own['id']}", {"Authorization": f"Bearer {token}"}).json()
+    assert told["summary"]
+    assert told["transcript"]
+    assert told["cost"]
+    wait_for(lambda: own["id"] in get(f"{sandbox}/receiver").text, "a webhook at the receiver")
 
     second = commands.invoke("demo")
     assert second.exit_code == 1
