@@ -110,7 +110,7 @@ def test_call_lists_the_faults_that_providers_can_have():
 
 def test_the_shell_can_complete_commands():
     shown = CliRunner().invoke(
-        app,
+        APP,
         [],
         prog_name="callrouter",
         env={"_CALLROUTER_COMPLETE": "complete_bash", "COMP_WORDS": "callrouter do", "COMP_CWORD": "1"},
