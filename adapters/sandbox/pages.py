@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -74,8 +75,8 @@ class DemoPages:
         )
 
     async def set_fault(self, request: Request) -> Response:
-        form = await request.form()
-        provider, fault = str(form.get("provider", "")), str(form.get("fault", ""))
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        provider, fault = form.get("provider", ""), form.get("fault", "")
         if provider in self.good_keys and fault in ("", *NAMES):
             self.sandbox.faults.set(provider, fault or None)
         return RedirectResponse("/", 303)
