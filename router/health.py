@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from router.own_address import SETTING, WHAT_TO_DO, WHAT_WAITS, OwnAddress
@@ -69,24 +69,42 @@ class ServiceHealth:
 def health_routes(state: ServiceHealth, clock: Callable[[], float] = time.monotonic) -> list[Route]:
     """/livez, /healthz, /readyz and /metrics. `clock` counts seconds."""
     database = _Latest(lambda: _check_database(state), clock)
-    # In a thread, because it may read the files of many workers.
-    page = _Latest(lambda: asyncio.to_thread(metrics.render), clock)
 
     async def ready(_request: Request) -> Response:
         status, checks = _judge(state, await database.get())
         code = 503 if status == "unavailable" else 200
         return JSONResponse({"status": status, "checks": checks}, status_code=code, headers=_NO_STORE)
 
-    async def show_metrics(_request: Request) -> Response:
+    return [Route("/livez", _live), Route("/healthz", _live), Route("/readyz", ready), _metrics_route(clock)]
+
+
+def fallback_health_routes(state: ServiceHealth) -> list[Route]:
+    """The same for a process that serves the static fallback alone. It needs nothing else, so it is ready unless it drains.
+
+    Its /livez answers differently: `callrouter doctor` has to notice a public address that leads here.
+    """
+
+    async def ready(_request: Request) -> Response:
+        service = Check(ok=not state.draining, detail="draining" if state.draining else "serving")
+        status = "ok" if service.ok else "unavailable"
+        body = {"status": status, "checks": {"service": _describe(service)}}
+        return JSONResponse(body, status_code=200 if service.ok else 503, headers=_NO_STORE)
+
+    async def live(_request: Request) -> Response:
+        return PlainTextResponse("alive\n", headers=_NO_STORE)
+
+    return [Route("/livez", live), Route("/healthz", live), Route("/readyz", ready), _metrics_route(time.monotonic)]
+
+
+def _metrics_route(clock: Callable[[], float]) -> Route:
+    # In a thread, because it may read the files of many workers.
+    page = _Latest(lambda: asyncio.to_thread(metrics.render), clock)
+
+    async def show(_request: Request) -> Response:
         body, content_type = await page.get()
         return Response(body, headers={"Content-Type": content_type, **_NO_STORE})
 
-    return [
-        Route("/livez", _live),
-        Route("/healthz", _live),
-        Route("/readyz", ready),
-        Route("/metrics", show_metrics),
-    ]
+    return Route("/metrics", show)
 
 
 async def _live(_request: Request) -> Response:

@@ -194,7 +194,8 @@ class Settings(BaseModel):
     """PostgreSQL connection string (secret). Several hosts and `target_session_attrs` are supported. If unset,
     callrouter runs an embedded PostgreSQL in the data directory."""
     database_direct_url: SecretStr | None = None
-    """Connection string (secret) that bypasses a transaction pooler, for LISTEN and jobs. If unset, `DATABASE_URL`."""
+    """Connection string (secret) that bypasses a transaction pooler, for LISTEN, jobs and `migrate`. If unset,
+    `DATABASE_URL`."""
     data_dir: Annotated[Path, AfterValidator(_folder)] = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("callrouter", appauthor=False))
     )

@@ -31,6 +31,7 @@ from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
 from router.store.sealed import key_context, registration_address_context
+from router.store.watch import PoolWatch
 from router.telemetry import metrics
 from router.vault import Vault
 
@@ -49,6 +50,7 @@ class Outside:
     """
 
     database: Database
+    watch: PoolWatch
     guard: Guard
     recorder: Recorder
     memory: RouteMemory
@@ -74,7 +76,7 @@ class Outside:
     @asynccontextmanager
     async def opened(self, dsn: str) -> AsyncIterator[None]:
         """In use while the block runs, even if the database is down. Raises SchemaError if it has another schema."""
-        async with self.database.opened():
+        async with self.database.opened(), self.watch.watching():
             await _look_at_database(dsn, self.guard)
             self.recorder.start()
             try:
@@ -102,6 +104,7 @@ def make_outside(
     circuits = Circuits(tell_circuit)
     return Outside(
         database=database,
+        watch=PoolWatch(database.pools),
         guard=guard,
         recorder=Recorder(
             partial(_reconnect, settings.dsn, database), guard, Spool(settings.data_dir / "spool", vault.keyring)

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route, Router
 
 from adapters.registry import PROVIDERS, Declarations
@@ -25,7 +25,7 @@ from router.app.slashes import make_application
 from router.clock import Clock, utc_now
 from router.console import ConsoleServices, console_routes
 from router.dialling import Dialling
-from router.health import ServiceHealth, health_routes
+from router.health import ServiceHealth, fallback_health_routes, health_routes
 from router.hygiene import is_memory_overwritten, is_memory_readable
 from router.settings import Settings
 from router.store.tenants.sessions import SessionsOnRecord
@@ -66,9 +66,9 @@ def create_app(
     return make_application(_routes(service), _webhooks(service), lifespan=lifespan)
 
 
-def fallback_app(keyring: Keyring, settings: Settings) -> Starlette:
-    """Only the static fallback and a probe: nothing that could be down."""
-    probes = fallback_ops_app().routes if settings.ops_port is None else []
+def fallback_app(keyring: Keyring, settings: Settings, health: ServiceHealth) -> Starlette:
+    """Only the static fallback, its probes and metrics: nothing that could be down."""
+    probes = fallback_health_routes(health) if settings.ops_port is None else []
     return make_application(probes, _fallback(keyring, settings))
 
 
@@ -77,9 +77,9 @@ def ops_app(health: ServiceHealth) -> Starlette:
     return make_application(health_routes(health))
 
 
-def fallback_ops_app() -> Starlette:
-    """Only the probe of a process that serves the static fallback alone."""
-    return make_application([Route("/livez", lambda _: PlainTextResponse("alive\n"))])
+def fallback_ops_app(health: ServiceHealth) -> Starlette:
+    """Only the probes and metrics of a process that serves the static fallback alone."""
+    return make_application(fallback_health_routes(health))
 
 
 def _webhooks(service: Service) -> list[Route]:
@@ -172,6 +172,7 @@ def _fallback(keyring: Keyring, settings: Settings, go_on: GoOn | None = None, c
 
 
 def _announce(settings: Settings) -> None:
+    metrics.started(_VERSION, "serve")
     emit(
         "service.started",
         version=_VERSION,

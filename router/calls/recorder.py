@@ -67,6 +67,7 @@ class Recorder:
     def start(self) -> None:
         if self._spool.take() is not None:
             self._behind.set()
+        metrics.database_up("records", not self._guard.away)
         self._tasks = (
             asyncio.create_task(self._write(), name="recorder"),
             asyncio.create_task(self._catch_up(), name="spool"),
@@ -161,7 +162,7 @@ class Recorder:
             )
         except Exception as error:  # noqa: BLE001  the records are kept, whatever fails
             self._disconnect()
-            self._guard.lost(type(error).__name__)
+            self._lose(error)
             return False
         return True
 
@@ -180,8 +181,12 @@ class Recorder:
             try:
                 await self._replay()
             except Exception as error:  # noqa: BLE001  nothing is lost: the files are still there
-                self._guard.lost(type(error).__name__)
+                self._lose(error)
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    def _lose(self, error: Exception) -> None:
+        metrics.database_up("records", False)
+        self._guard.lost(type(error).__name__)
 
     async def _replay(self) -> None:
         started, count = time.monotonic(), 0
@@ -202,6 +207,7 @@ class Recorder:
                     self._behind.clear()
                 self._disconnect()
                 self._connection = connection
+            metrics.database_up("records", True)
         finally:
             if self._connection is not connection:
                 connection.terminate()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from crypto import Keyring, new_key_entry
-from router.cli.setup import fail, read_settings, use_database, wait_for_database, with_database
+from router.cli.setup import direct_name, fail, read_settings, use_database, wait_for_database, with_database
 from router.settings import reveal
+from router.store.connecting import open_connection
 from router.store.rotation import Rotation, rotate_all
 from router.store.schema import check_schema, migrate
 
@@ -33,7 +33,7 @@ def rotate() -> None:
 
 async def _rotate(dsn: str, keyring: Keyring) -> None:
     await check_schema(dsn)
-    connection = await asyncpg.connect(dsn)
+    connection = await open_connection(dsn)
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Resealing", total=None)
@@ -56,6 +56,6 @@ def migrate_command(
 ) -> None:
     """Migrate the database to the newest schema."""
     settings = with_database(read_settings())
-    wait_for_database(settings.dsn, wait)
-    use_database(settings.dsn, migrate(settings.dsn))
+    wait_for_database(settings.direct_dsn, wait, direct_name(settings))
+    use_database(settings.direct_dsn, migrate(settings.direct_dsn), name=direct_name(settings))
     typer.echo("The database has the newest schema.")

@@ -40,7 +40,7 @@ from router.edge import Limits, bounded_config, raise_descriptor_limit
 from router.health import ServiceHealth
 from router.hygiene import is_memory_overwritten, is_memory_readable, protect_memory, settle_memory
 from router.settings import Settings, SettingsError, load_settings
-from router.telemetry import emit
+from router.telemetry import emit, metrics
 
 _GRACE_SECONDS: Final = 20
 _NOT_FOR_FALLBACK: Final = ("DATABASE_URL", "DATABASE_URL_FILE")  # they would make other settings required
@@ -116,7 +116,11 @@ def fallback(host: Host = None, port: Port = None) -> None:
         dumpable=is_memory_readable(),
         public_url=settings.fallback_base_url,
     )
-    run_server(lambda: fallback_app(keyring, settings), fallback_ops_app, ServiceHealth(), settings, listening)
+    metrics.started(version("callrouter"), "fallback")
+    health = ServiceHealth()
+    run_server(
+        lambda: fallback_app(keyring, settings, health), lambda: fallback_ops_app(health), health, settings, listening
+    )
 
 
 def _run_service(settings: Settings, listening: Listening, *, jobs: bool) -> None:

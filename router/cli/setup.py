@@ -76,6 +76,7 @@ def read_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     checks = {
         **dict.fromkeys(_KEYRINGS, keyring_mistake),
         "database_url": _dsn_mistake,
+        "database_direct_url": _dsn_mistake,
         "smtp_url": _smtp_mistake,
         "mail_from": sender_mistake,
     }
@@ -238,30 +239,38 @@ def _prepare_schema(settings: Settings) -> None:
         use_database(settings.dsn, check_schema(settings.dsn), needed=False)
 
 
-def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = True) -> None:
-    """Run work that uses the database; an error ends the command, unless the database is down and not `needed`."""
+def direct_name(settings: Settings) -> str:
+    """The setting that `direct_dsn` comes from."""
+    return env_name("database_url" if settings.database_direct_url is None else "database_direct_url")
+
+
+def use_database(dsn: str, work: Coroutine[Any, Any, None], *, needed: bool = True, name: str = "DATABASE_URL") -> None:
+    """Run work that uses the database; an error ends the command, unless the database is down and not `needed`.
+
+    `name` is the setting with the address.
+    """
     try:
-        asyncio.run(_reach(dsn))
+        asyncio.run(_reach(dsn, name))
         asyncio.run(work)
     except SchemaError as error:
-        fail(f"DATABASE_URL: {error}")
+        fail(f"{name}: {error}")
     except DATABASE_ERRORS as error:
         if needed or not isinstance(error, AWAY_ERRORS) or isinstance(error, _REFUSALS):
-            fail(f"DATABASE_URL: {_explain(error)}")
+            fail(f"{name}: {_explain(error)}")
     finally:
         work.close()
 
 
-def wait_for_database(dsn: str, seconds: float) -> None:
+def wait_for_database(dsn: str, seconds: float, name: str) -> None:
     """Until it takes connections, or refuses them for good. After that time, whatever follows says what is wrong."""
-    asyncio.run(_wait_for(dsn, seconds))
+    asyncio.run(_wait_for(dsn, seconds, name))
 
 
-async def _wait_for(dsn: str, seconds: float) -> None:
+async def _wait_for(dsn: str, seconds: float, name: str) -> None:
     until = time.monotonic() + seconds
     while True:
         try:
-            await _reach(dsn)
+            await _reach(dsn, name)
         except AWAY_ERRORS as error:
             if isinstance(error, _REFUSALS) or time.monotonic() >= until:
                 return
@@ -270,11 +279,11 @@ async def _wait_for(dsn: str, seconds: float) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _reach(dsn: str) -> None:
+async def _reach(dsn: str, name: str) -> None:
     try:
         connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
     except ValueError:  # its text may hold parts of the address
-        refuse("DATABASE_URL: the driver cannot read this address, its port or its options")
+        refuse(f"{name}: the driver cannot read this address, its port or its options")
     await connection.close()
 
 

@@ -18,7 +18,7 @@ from router.cli.setup import STOP_SIGNALS, check_data_dir, exit_when_told, prepa
 from router.health import ServiceHealth
 from router.jobs import JobRunner
 from router.settings import Settings
-from router.telemetry import emit
+from router.telemetry import emit, metrics
 
 ProbesPort = Annotated[
     int | None,
@@ -54,6 +54,7 @@ async def _work(settings: Settings, listening: socket.socket | None) -> None:
         for number in STOP_SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _stop, service.runner, health, stopping)
         at = {} if listening is None else {"port": settings.port}
+        metrics.started(version("callrouter"), "worker")
         emit("jobs.started", version=version("callrouter"), **at)
         await service.runner.run()
 

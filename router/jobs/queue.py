@@ -15,6 +15,7 @@ from pgqueuer.domain.models import Job, TracebackRecord
 from pgqueuer.domain.types import JOB_STATUS
 from pgqueuer.ports import Driver
 
+from router.store.pool import Connection
 from router.store.queue_names import QUEUE
 
 # A new id puts the job at the end of the queue: an agency with much work does not delay the others.
@@ -23,6 +24,14 @@ UPDATE pgqueuer
    SET id = nextval(pg_get_serial_sequence('pgqueuer', 'id')), status = 'queued', execute_after = now() + $2::interval,
        attempts = $3, updated = now(), queue_manager_id = NULL, slot = NULL
  WHERE id = $1 AND status = 'picked'
+"""
+
+
+_WAITING: Final = """
+SELECT entrypoint, count(*) AS waiting, extract(epoch FROM now() - min(execute_after))::float8 AS seconds
+  FROM pgqueuer
+ WHERE status = 'queued' AND execute_after <= now()
+ GROUP BY entrypoint
 """
 
 
@@ -49,6 +58,12 @@ class JobQueries(Queries):
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:  # noqa: ARG002
         """Put it back into the queue. `attempts` counts failures in a row, not how often the job was taken."""
         await self.driver.execute(_GIVE_BACK, job.id, delay, job.attempts)
+
+
+async def find_waiting(connection: Connection) -> dict[str, tuple[int, float]]:
+    """How many jobs of each kind are due and wait, and for how many seconds the first of them has been due."""
+    rows = await connection.fetch(_WAITING)
+    return {row["entrypoint"]: (row["waiting"], row["seconds"]) for row in rows}
 
 
 def open_queue(driver: Driver) -> JobQueries:

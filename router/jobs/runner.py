@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,15 +19,16 @@ from pgqueuer.errors import FailingListenerError
 from pgqueuer.models import Job as QueuedJob
 from pgqueuer.models import Schedule
 
-from router.jobs.queue import open_queue
+from router.jobs.queue import find_waiting, open_queue
 from router.jobs.retry import Again, GiveUp, RetryPolicy
-from router.store.pool import DATABASE_ERRORS, open_plain_pool
+from router.store.pool import DATABASE_ERRORS, Pool, open_plain_pool
 from router.store.queue_names import QUEUE
 from router.telemetry import emit, metrics
 
 _RECONNECT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
 _STOP_SECONDS: Final = 10.0  # for running jobs when the process is told to stop
+_LOOK_SECONDS: Final = 15.0  # how often the metrics learn what waits
 _WAIT_SECONDS: Final = 5.0  # until a job that had to wait is looked at again
 _CONNECTIONS: Final = 4  # one listens
 _BATCH: Final = 10
@@ -153,11 +154,24 @@ class JobRunner:
                     log_aggregation_interval=timedelta(),
                 )
             )
+            looking = asyncio.create_task(_tell_what_waits(pool, list(self._kinds)), name="jobs-waiting")
             try:
                 await asyncio.shield(running)
             finally:
                 self._over.set()
                 await asyncio.wait({running})
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+
+
+async def _tell_what_waits(pool: Pool, names: Collection[str]) -> None:
+    """Until it is cancelled. While the database is away, the metrics keep what they last learnt."""
+    while True:
+        with suppress(*_AWAY):
+            waiting = await find_waiting(pool)
+            for name in names:
+                metrics.jobs_waiting(name, *waiting.get(name, (0, 0.0)))
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _guard(

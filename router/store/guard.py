@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from router.store.pool import AWAY_ERRORS
-from router.telemetry import emit, metrics
+from router.telemetry import emit
 
 _PATIENCE_SECONDS: Final = 1.5
 
@@ -70,7 +70,6 @@ class Guard:
         """The database does not answer."""
         if self._away_since is None:
             self._away_since = self._clock()
-            metrics.database_up(False)
             emit("database.lost", reason=reason)
         if self._when_lost is not None:
             self._when_lost()
@@ -85,7 +84,6 @@ class Guard:
         if self._away_since is not None:
             seconds, self._away_since = self._clock() - self._away_since, None
             self._regained += 1
-            metrics.database_up(True)
             emit("database.regained", seconds=round(seconds, 3))
 
     def _abandon(self, task: asyncio.Future[_Answer]) -> None:

@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import asyncpg
 
+from router.store.connecting import is_pooled
 from router.store.pool import DATABASE_ERRORS, connect
 from router.telemetry import emit
 
 CHANNEL: Final = "callrouter_settings"
 _RETRY_SECONDS: Final = 1.0
 _ALIVE_SECONDS: Final = 10.0
+_SETTING: Final = "CALLROUTER_DATABASE_DIRECT_URL"
+_POOLED: Final = "leads to a pooler, which does not pass on notices: changes and jobs are noticed late or never"
 
 
 class Notices:
@@ -29,6 +32,7 @@ class Notices:
         self._hear = hear
         self._changed: set[str] = set()  # agencies, so that many changes of one are heard as one
         self._wake = asyncio.Event()
+        self._warned = False
 
     async def run(self) -> None:
         """Listen until cancelled, and reconnect when the connection is lost."""
@@ -44,6 +48,7 @@ class Notices:
     async def _listen(self) -> None:
         connection = await connect(self._dsn)
         try:
+            await self._warn_about_pooler(connection)
             connection.add_termination_listener(self._note_end)
             await connection.add_listener(self._channel, self._note)
             self._changed.clear()
@@ -52,6 +57,11 @@ class Notices:
                 await self._hear_next(connection)
         finally:
             connection.terminate()
+
+    async def _warn_about_pooler(self, connection: asyncpg.Connection) -> None:
+        if not self._warned and await is_pooled(connection):
+            self._warned = True
+            emit("settings.warning", setting=_SETTING, message=_POOLED)
 
     async def _hear_next(self, connection: asyncpg.Connection) -> None:
         """Pass on the changes; check from time to time that the connection is alive."""

@@ -16,6 +16,9 @@ from typing import Final, Self, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from router.store.connecting import open_connection
+from router.store.metering import MeteredPool
+
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = Pool | asyncpg.Connection | PoolConnectionProxy
 """Runs a statement. A pool lends one of its connections for it; a transaction needs a connection."""
@@ -24,6 +27,8 @@ COMMAND_SECONDS: Final = 5.0
 FIGURES_SECONDS: Final = 10.0
 _GRACE_SECONDS: Final = 2.0  # in which a server that is there ends a statement by itself
 _CLOSE_SECONDS: Final = 2.0
+_IDLE_SECONDS: Final = 300.0  # then a pool closes a connection
+_MOST_STATEMENTS: Final = 50_000  # likewise
 
 # For one transaction. The plan is made for the values: one for all values expects a span of a few calls, and takes
 # minutes for a year. One process of the server is enough: the others answer calls.
@@ -89,29 +94,29 @@ class Database:
     Figures have their own (`counting`).
     """
 
-    calls: Pool
-    webhooks: Pool
-    settings: Pool
-    figures: Pool
+    calls: MeteredPool
+    webhooks: MeteredPool
+    settings: MeteredPool
+    figures: MeteredPool
     figures_seconds: float = FIGURES_SECONDS
 
     @property
-    def _pools(self) -> tuple[Pool, ...]:
+    def pools(self) -> tuple[MeteredPool, ...]:
         return self.calls, self.webhooks, self.settings, self.figures
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
         """Open the pools, even while the server is away; close them in the end."""
-        for pool in self._pools:
+        for pool in self.pools:
             await pool
         try:
             yield self
         finally:
-            await asyncio.gather(*map(_close, self._pools))
+            await asyncio.gather(*map(_close, self.pools))
 
     async def renew(self) -> None:
         """Replace all connections: after a loss, old ones may be dead without a sign of it."""
-        for pool in self._pools:
+        for pool in self.pools:
             await pool.expire_connections()
 
     @asynccontextmanager
@@ -142,10 +147,10 @@ def make_database(
 ) -> Database:
     """The pools, not opened yet. Call it in the event loop that uses them."""
     return Database(
-        calls=_create_pool(dsn, call_connections, {"synchronous_commit": "off"}),
-        webhooks=_create_pool(dsn, webhook_connections, {}),
-        settings=_create_pool(dsn, settings_connections, {}),
-        figures=_create_pool(dsn, figures_connections, {}, command_seconds=figures_seconds + _GRACE_SECONDS),
+        calls=_create_pool("calls", dsn, call_connections, {"synchronous_commit": "off"}),
+        webhooks=_create_pool("webhooks", dsn, webhook_connections, {}),
+        settings=_create_pool("settings", dsn, settings_connections, {}),
+        figures=_create_pool("figures", dsn, figures_connections, {}, command_seconds=figures_seconds + _GRACE_SECONDS),
         figures_seconds=figures_seconds,
     )
 
@@ -153,7 +158,7 @@ def make_database(
 @asynccontextmanager
 async def open_plain_pool(dsn: str, size: int, name: str) -> AsyncIterator[Pool]:
     """A pool for a library that reads and writes JSON itself; the server shows `name`."""
-    pool = await _create_pool(dsn, size, {"application_name": name}, read_json=False)
+    pool = await _create_pool("jobs", dsn, size, {"application_name": name}, read_json=False)
     try:
         yield pool
     finally:
@@ -167,7 +172,7 @@ async def try_lock(connection: Connection, name: str) -> bool:
 
 async def connect(dsn: str) -> asyncpg.Connection:
     """A connection outside the pools, for the recorder and for LISTEN."""
-    connection = await asyncpg.connect(dsn, command_timeout=COMMAND_SECONDS, timeout=COMMAND_SECONDS)
+    connection = await open_connection(dsn, command_timeout=COMMAND_SECONDS, timeout=COMMAND_SECONDS)
     await _read_json(connection)
     return connection
 
@@ -177,21 +182,28 @@ async def _read_json(connection: asyncpg.Connection) -> None:
 
 
 def _create_pool(
+    name: str,
     dsn: str,
     size: int,
     server_settings: dict[str, str],
     *,
     read_json: bool = True,
     command_seconds: float = COMMAND_SECONDS,
-) -> Pool:
-    return asyncpg.create_pool(
+) -> MeteredPool:
+    return MeteredPool(
+        name,
         dsn,
         min_size=0,
         max_size=size,
+        max_queries=_MOST_STATEMENTS,
+        max_inactive_connection_lifetime=_IDLE_SECONDS,
+        connect=open_connection,
+        init=_read_json if read_json else None,
+        loop=None,
+        connection_class=_PooledConnection,
+        record_class=asyncpg.Record,
         command_timeout=command_seconds,
         timeout=COMMAND_SECONDS,
-        init=_read_json if read_json else None,
-        connection_class=_PooledConnection,
         server_settings={"application_name": "callrouter", **server_settings},
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import asyncpg
 
+from router.store.connecting import is_pooled
 from router.store.continuing import continue_numbering
 from router.store.pool import connect
 
@@ -22,7 +23,8 @@ class SchemaError(Exception):
 async def migrate(dsn: str) -> None:
     """Bring the database to the newest schema. Safe to run at once from several processes.
 
-    Raises SchemaError for one that a newer version made or that an old server has, and the database's errors.
+    Raises SchemaError for one that a newer version made, that an old server has or that is behind a pooler, and the
+    database's errors.
     """
     if await _needs_upgrade(dsn):
         await _upgrade(dsn)
@@ -38,6 +40,8 @@ async def _needs_upgrade(dsn: str) -> bool:
     connection = await connect(dsn)
     try:
         _check_server(connection)
+        if await is_pooled(connection):  # the lock under which one process migrates belongs to a session
+            raise SchemaError("this address leads to a pooler: set CALLROUTER_DATABASE_DIRECT_URL to one that does not")
         return await _find_version(connection) != _newest()
     finally:
         connection.terminate()

@@ -44,6 +44,8 @@ def emit(event: str, /, **fields: Any) -> None:
     """
     declared = EVENTS.get(event)
     level = declared.level if declared else "error"
+    if level == "error":
+        metrics.error_logged(event)
     _write(level or "info", event, fields)
 
 

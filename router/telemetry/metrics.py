@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from itertools import product
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -38,6 +39,7 @@ _HANDOFF_RESULTS = ("succeeded", "late", *_values("handoff.failed", "reason"))
 _SKIP_REASONS = _values("handoff.skipped", "reason")
 _REJECTIONS = _values("webhook.rejected", "reason")
 _FALLBACK_STEPS = _values("fallback.served", "step")
+_SEALED = _values("fallback.served", "sealed")
 _CIRCUIT_SCOPES = _values("circuit.opened", "scope")
 _RUNGS = ("ai", "owner", "voicemail", "transfer")
 _NO_PROVIDER = "none"
@@ -49,6 +51,11 @@ _KEY_RESULTS = ("valid", "out_of_credit", "failing", "untold")
 _DELIVERY_RESULTS = ("delivered", "failed", "dead")
 _CONNECTION_ENDS = ("too_large", "too_slow", "malformed", "unread", "crowded", "refused")
 _JOB_RESULTS = ("done", "again", "failed", "given_up")
+_POOLS = ("calls", "webhooks", "settings", "figures", "jobs")
+# The process that starts and replaces workers has no metrics, so `worker.died` cannot be counted.
+_ERRORS = tuple(name for name, event in EVENTS.items() if event.level == "error" and name != "worker.died")
+_FAILED_REQUESTS = ("5xx", "timeout", "unreachable")
+_RECORDS = "records"  # the recorder's own connection
 
 CALLS_RECEIVED = Counter("callrouter_calls_received_total", "Verified calls received")
 CALLS_ANSWERED = Counter("callrouter_calls_answered_total", "Calls answered by someone or something", ["by"])
@@ -77,7 +84,7 @@ REQUEST_SECONDS = Histogram(
     buckets=_ANSWER_BUCKETS,
 )
 WEBHOOKS_REJECTED = Counter("callrouter_webhooks_rejected_total", "Rejected requests from outside", ["reason"])
-FALLBACKS_SERVED = Counter("callrouter_fallbacks_served_total", "Requests for the static fallback", ["step"])
+FALLBACKS_SERVED = Counter("callrouter_fallbacks_served_total", "Requests for the static fallback", ["step", "sealed"])
 RECORDER_FLUSH_SECONDS = Histogram(
     "callrouter_recorder_flush_seconds", "Time to make a batch of call records durable", buckets=_STORAGE_BUCKETS
 )
@@ -94,14 +101,42 @@ OUTGOING_SECONDS = Histogram(
     ["system", "outcome"],
     buckets=_ANSWER_BUCKETS,
 )
-DATABASE_UP = Gauge("callrouter_database_up", "1 while the database responds", multiprocess_mode="livemin")
+DATABASE_UP = Gauge("callrouter_database_up", "1 while the database responds", ["pool"], multiprocess_mode="livemin")
+POOL_IN_USE = Gauge(
+    "callrouter_pool_connections_in_use", "Connections that work now", ["pool"], multiprocess_mode="livesum"
+)
+POOL_LIMIT = Gauge(
+    "callrouter_pool_connections_limit", "Connections there may be at once", ["pool"], multiprocess_mode="livesum"
+)
+POOL_WAITING = Gauge(
+    "callrouter_pool_waiting", "Statements waiting for a connection now", ["pool"], multiprocess_mode="livesum"
+)
+POOL_WAIT_SECONDS = Histogram(
+    "callrouter_pool_wait_seconds",
+    "Time that a statement waited, because all connections were in use",
+    ["pool"],
+    buckets=_STORAGE_BUCKETS,
+)
 KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that could not be opened", ["kind"])
 KEY_CHECKS = Counter("callrouter_key_checks_total", "Checks of agencies' keys", ["kind", "result"])
 DELIVERIES = Counter("callrouter_deliveries_total", "Attempts to deliver an event to an agency's endpoint", ["result"])
 STREAMS = Gauge("callrouter_event_streams", "Open event streams", multiprocess_mode="livesum")
 JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
+JOBS_WAITING = Gauge(
+    "callrouter_jobs_waiting", "Background jobs that are due and wait", ["job"], multiprocess_mode="livemostrecent"
+)
+JOBS_WAITING_SECONDS = Gauge(
+    "callrouter_jobs_waiting_seconds",
+    "How long the background job that waits longest has been due",
+    ["job"],
+    multiprocess_mode="livemostrecent",
+)
 CONNECTIONS_ENDED = Counter(
     "callrouter_connections_ended_total", "Incoming connections closed because of their client", ["reason"]
+)
+ERRORS_LOGGED = Counter("callrouter_errors_logged_total", "Log events of the level error", ["event"])
+BUILD_INFO = Gauge(
+    "callrouter_build_info", "1; the labels say what runs", ["version", "command"], multiprocess_mode="livemax"
 )
 LOG_DROPPED = Counter("callrouter_log_dropped_total", "Log lines or fields that were left out", ["reason"])
 
@@ -126,6 +161,8 @@ def register_providers(names: Iterable[str]) -> None:
     _create_series(RUNGS_TAKEN, ("ai",), _providers)
     for provider in _providers:
         _routes.update((provider_route(provider), provider_route(provider, "transfer")))
+    _create_series(REQUEST_SECONDS, _routes, ("5xx",))
+    _create_series(OUTGOING_SECONDS, _kinds, _FAILED_REQUESTS)
 
 
 def register_jobs(names: Iterable[str]) -> None:
@@ -177,10 +214,8 @@ call_ended = _count_by(CALLS_ENDED, _OUTCOMES)
 call_in_flight = CALLS_IN_FLIGHT.track_inprogress  # a context manager: the caller waits inside the block
 handoff_skipped = _count_by(HANDOFFS_SKIPPED, _SKIP_REASONS)
 webhook_rejected = _count_by(WEBHOOKS_REJECTED, _REJECTIONS)
-fallback_served = _count_by(FALLBACKS_SERVED, _FALLBACK_STEPS)
 recorder_queue = RECORDER_QUEUE.set
 spool_bytes = SPOOL_BYTES.set
-database_up = DATABASE_UP.set
 key_unreadable = _count_by(KEYS_UNREADABLE, _kinds)
 delivery_finished = _count_by(DELIVERIES, _DELIVERY_RESULTS)
 connection_ended = _count_by(CONNECTIONS_ENDED, _CONNECTION_ENDS)
@@ -194,8 +229,20 @@ _outgoing_seconds = _Series(OUTGOING_SECONDS, _kinds, _REQUEST_OUTCOMES)
 _key_checks = _Series(KEY_CHECKS, _kinds, _KEY_RESULTS)
 _jobs_finished = _Series(JOBS_FINISHED, _jobs, _JOB_RESULTS)
 _log_dropped = _Series(LOG_DROPPED, _LOG_FAULTS)
+_fallbacks_served = _Series(FALLBACKS_SERVED, _FALLBACK_STEPS, _SEALED)
+_errors_logged = _Series(ERRORS_LOGGED, _ERRORS)
+_jobs_waiting = _Series(JOBS_WAITING, _jobs)
+_jobs_waiting_seconds = _Series(JOBS_WAITING_SECONDS, _jobs)
+_database_up = _Series(DATABASE_UP, (*_POOLS, _RECORDS))
+_pool_in_use = _Series(POOL_IN_USE, _POOLS)
+_pool_limit = _Series(POOL_LIMIT, _POOLS)
+_pool_waiting = _Series(POOL_WAITING, _POOLS)
+_pool_wait_seconds = _Series(POOL_WAIT_SECONDS, _POOLS)
 _create_series(ANSWER_SECONDS, _ANSWERERS)
 _create_series(LOG_DROPPED, _LOG_FAULTS)
+_create_series(POOL_WAIT_SECONDS, _POOLS)
+_create_series(FALLBACKS_SERVED, _FALLBACK_STEPS, _SEALED)
+_create_series(ERRORS_LOGGED, _ERRORS)
 _create_series(RUNGS_TAKEN, _RUNGS[1:], (_NO_PROVIDER,))
 
 
@@ -242,6 +289,45 @@ def key_checked(kind: str, result: str) -> None:
 def job_finished(job: str, result: str) -> None:
     """`result`: done, again, failed (it is retried) or given_up."""
     _jobs_finished(job, result).inc()
+
+
+def database_up(pool: str, up: bool) -> None:
+    """`records`: whether commits of call records get through."""
+    _database_up(pool).set(up)
+
+
+def pool_seen(pool: str, in_use: int, limit: int) -> None:
+    _pool_in_use(pool).set(in_use)
+    _pool_limit(pool).set(limit)
+
+
+def waiting_for_connection(pool: str) -> AbstractContextManager[None]:
+    """Count a statement as waiting while the block runs."""
+    return _pool_waiting(pool).track_inprogress()
+
+
+def waited_for_connection(pool: str, seconds: float) -> None:
+    _pool_wait_seconds(pool).observe(seconds)
+
+
+def fallback_served(step: str, sealed: str) -> None:
+    """`sealed`: the state of the address's `t`."""
+    _fallbacks_served(step, sealed).inc()
+
+
+def jobs_waiting(job: str, count: int, seconds: float) -> None:
+    """`seconds`: how long the one that waits longest has been due."""
+    _jobs_waiting(job).set(count)
+    _jobs_waiting_seconds(job).set(seconds)
+
+
+def error_logged(event: str) -> None:
+    _errors_logged(event).inc()
+
+
+def started(version: str, command: Literal["serve", "worker", "fallback"]) -> None:
+    """What this process is, for as long as it runs."""
+    BUILD_INFO.labels(version, command).set(1)
 
 
 def log_dropped(reason: str, count: int = 1) -> None:

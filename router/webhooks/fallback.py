@@ -32,6 +32,9 @@ from router.clock import Clock, utc_now
 from router.dialling import Dialling
 from router.telemetry import emit, metrics
 
+CHECK: Final = "check"
+"""A parameter: the request is a test, and no call waits. An address that Twilio has never counts as one."""
+
 _MAX_BODY: Final = 64 * 1024
 _CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 _RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
@@ -174,7 +177,7 @@ def _serve(step: Step, answer: Callable[[Visit], Reply], keyring: Keyring, prefi
                 if document is not None:
                     return Response(document, media_type="text/xml")
             reply = answer(visit)
-            _report(step, visit, reply)
+            _report(CHECK if visit.sealed is None and CHECK in request.query_params else step, visit, reply)
             document = reply.document
         except Exception as error:  # noqa: BLE001 - whatever fails, the caller hears the last resort
             emit("request.failed", exception=error, route=f"/fallback/{step}", method=request.method, step=step)
@@ -208,15 +211,16 @@ def _read_fields(form: bytes) -> dict[str, str]:
         return {}
 
 
-def _report(step: Step, visit: Visit, reply: Reply) -> None:
+def _report(step: str, visit: Visit, reply: Reply) -> None:
     """Log only values of the right form, because anyone may send such a request."""
-    metrics.fallback_served(step)
+    sealed = "opened" if visit.fallback else "unreadable" if visit.sealed else "missing"
+    metrics.fallback_served(step, sealed)
     error_code = visit.form.get("ErrorCode", "")
     emit(
         "fallback.served",
         step=step,
         answer=reply.answer,
-        sealed="opened" if visit.fallback else "unreadable" if visit.sealed else "missing",
+        sealed=sealed,
         error_code=int(error_code) if re.fullmatch(r"[0-9]{5}", error_code) else None,
         call_sid=_find(_CALL_SID, visit.form.get("CallSid", "")),
         recording_sid=_find(_RECORDING_SID, visit.form.get("RecordingUrl", "")),

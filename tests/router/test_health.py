@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from router.health import Check, health_routes
+from router.health import Check, fallback_health_routes, health_routes
 from router.telemetry import metrics
 from tests.support.local_http import local_client
 from tests.support.serving import serve_app
@@ -177,6 +177,20 @@ async def test_however_many_ask_the_metrics_are_added_up_once_a_second(
     assert (await probe.get("/metrics")).text == "counted 1"
     service.now = 1.0
     assert (await probe.get("/metrics")).text == "counted 2"
+
+
+async def test_a_fallback_alone_is_ready_until_it_drains_and_never_passes_for_the_service(service: Service) -> None:
+    lose_database(service)
+    app = Starlette(routes=fallback_health_routes(service))
+    async with serve_app(app) as url, local_client(base_url=url) as probe:
+        ready = await probe.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+        assert "callrouter_fallbacks_served_total" in (await probe.get("/metrics")).text
+        assert (await probe.get("/livez")).text == "alive\n"
+        drain(service)
+        assert (await probe.get("/readyz")).status_code == 503
+        assert (await probe.get("/livez")).status_code == 200
+    assert service.asked == 0
 
 
 @pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz", "/metrics"])

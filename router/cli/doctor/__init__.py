@@ -23,9 +23,10 @@ from router.cli.doctor.findings import Finding, as_json, fine, hint, problem, sh
 from router.cli.doctor.live import LiveCheck
 from router.cli.doctor.numbers import NumberCheck
 from router.cli.doctor.records import look_at_records
-from router.cli.setup import FAILED, read_settings, with_database
+from router.cli.setup import FAILED, direct_name, read_settings, with_database
 from router.own_address import SETTING, WHAT_TO_DO, WHAT_WAITS
 from router.settings import Settings, reveal
+from router.store.connecting import goes_through_pooler
 from router.store.pool import DATABASE_ERRORS
 from router.store.public_addresses import list_addresses
 from router.store.schema import SchemaError, connect_to_schema
@@ -116,6 +117,19 @@ async def _look_at_platform(settings: Settings) -> list[Finding]:
     return [fine(name, f"Twilio accepts the token of account {platform.sid}")]
 
 
+async def _look_at_direct_address(settings: Settings) -> list[Finding]:
+    """Notices from the database and migrations need it."""
+    name = direct_name(settings)
+    try:
+        pooled = await goes_through_pooler(settings.direct_dsn, _SECONDS)
+    except DATABASE_ERRORS as error:
+        return [problem(name, f"the database does not respond ({type(error).__name__})", "check this address")]
+    if not pooled:
+        return []
+    mend = "set CALLROUTER_DATABASE_DIRECT_URL to an address of the database that does not go through the pooler"
+    return [problem(name, "leads to a pooler: changes and jobs are noticed late or never, and it cannot migrate", mend)]
+
+
 async def _look_at_database(settings: Settings, declarations: Declarations, *, live_call: bool) -> list[Finding]:
     try:
         connection = await connect_to_schema(settings.dsn)
@@ -133,6 +147,7 @@ async def _look_at_database(settings: Settings, declarations: Declarations, *, l
         live = LiveCheck(connection, carrier, providers, Accounts(connection, vault, platform).open, vault)
         return [
             fine("DATABASE_URL", "the database has the schema that this version needs"),
+            *await _look_at_direct_address(settings),
             *await look_at_records(connection, keyring, settings.data_dir, declarations),
             *await AssistantCheck(connection, vault, providers).look(),
             *_judge_address(settings.base_url, present),

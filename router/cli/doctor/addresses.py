@@ -16,6 +16,7 @@ import httpx
 from adapters.registry import PROVIDERS, Declarations, settings_of
 from router.cli.doctor.findings import Finding, fine, hint, problem
 from router.settings import Settings, env_name
+from router.webhooks.fallback import CHECK
 
 _SECONDS: Final = 10.0
 _SKEW_SECONDS: Final = 60.0
@@ -79,7 +80,7 @@ async def _look_at_fallback(settings: Settings, client: httpx.AsyncClient) -> li
     elif settings.fallback_url is not None:
         findings += await _judge_host(_FALLBACK, settings.fallback_url)
     try:
-        reply = await client.post(f"{base}/fallback/voice", data={"CallSid": "CA" + "0" * 32})
+        reply = await client.post(f"{base}/fallback/voice", params={CHECK: ""}, data={"CallSid": "CA" + "0" * 32})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return [*findings, problem(_FALLBACK, f"{base}/fallback/voice: {_name(error)}", "start `callrouter fallback`")]
     if reply.status_code != httpx.codes.OK or "<Response>" not in reply.text:

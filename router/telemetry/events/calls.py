@@ -176,8 +176,9 @@ CALL_PATH: Final[tuple[Event, ...]] = (
     event(
         "fallback.served",
         "warning",
-        "Twilio requested the static fallback because it could not fetch or execute our document.",
-        needed("step", ("voice", "screen", "accept", "done", "recorded")),
+        "Twilio requested the static fallback because it could not fetch or execute our document. "
+        "The step `check` is a request of `callrouter doctor`.",
+        needed("step", ("voice", "screen", "accept", "done", "recorded", "check")),
         Field("answer", "string", "what the document does", required=True),
         Field("sealed", "string", "the state of its `t`", ("opened", "missing", "unreadable"), required=True),
         Field("error_code", "integer", "Twilio's error code"),

@@ -84,6 +84,13 @@ SERVICE: Final[tuple[Event, ...]] = (
         "The database does not respond; calls continue with cached routes.",
         "reason exception",
     ),
+    event(
+        "database.refused",
+        "error",
+        "The server, or a pooler before it, refuses our connections or statements. Logged once until it accepts them again.",
+        Field("code", "string", "the SQLSTATE", required=True),
+        Field("said", "string", "the server's own words", required=True),
+    ),
     event("database.regained", "info", "The database responds again.", "seconds"),
     event("spool.replayed", "info", "Records from the local spool were written to the database.", "count! duration_ms"),
     event(

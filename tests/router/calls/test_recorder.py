@@ -22,6 +22,7 @@ from router.calls.spool import Spool
 from router.store.calls.records import InsertEvent, Record, SetProvider, SetSeconds
 from router.store.guard import Guard
 from router.store.pool import connect
+from router.telemetry import metrics
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.log_capture import captured_events
 from tests.support.waiting import PATIENCE, wait_until
@@ -449,3 +450,21 @@ async def test_closing_without_ever_having_started_says_so(captured_events, data
     recorder.note(event(1))
     await recorder.aclose()
     assert captured_events.only("recorder.failed")["count"] == 1
+
+
+async def test_records_count_as_not_stored_until_one_is_even_if_the_database_can_be_reached(
+    recorder: Recorder, db, monkeypatch: pytest.MonkeyPatch
+):
+    """Commits hang: for a standby that is gone, say. The metric must not go up and down with each attempt."""
+    monkeypatch.setattr(module, "_COMMIT_SECONDS", 0.1)
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    told: list[bool] = []
+    monkeypatch.setattr(metrics, "database_up", lambda _, up: told.append(up))
+    async with locked(db, "call_events"):
+        recorder.note(event(1))
+        assert await recorder.flush(PATIENCE)
+        await wait_until(lambda: len(told) >= 4)
+        assert not any(told)
+        monkeypatch.setattr(module, "_COMMIT_SECONDS", PATIENCE)
+    await wait_until(lambda: told[-1])
+    await arrive(db, 1)

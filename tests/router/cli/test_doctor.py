@@ -7,6 +7,7 @@ import json
 from functools import partial
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -116,6 +117,16 @@ async def test_a_missing_public_address_is_a_problem(doctor):
 async def test_a_fallback_that_stops_with_the_service_is_a_hint(doctor):
     assert any("same host" in each for each in await doctor.find("hint", "CALLROUTER_FALLBACK_URL"))
     assert await doctor.find("fine", "CALLROUTER_FALLBACK_URL")
+
+
+async def test_its_own_request_for_the_fallback_does_not_count_as_a_call(doctor):
+    def served(step: str) -> float:
+        labels = {"step": step, "sealed": "missing"}
+        return REGISTRY.get_sample_value("callrouter_fallbacks_served_total", labels) or 0.0
+
+    before = served("voice"), served("check")
+    assert await doctor.find("fine", "CALLROUTER_FALLBACK_URL")
+    assert (served("voice"), served("check")) == (before[0], before[1] + 1)
 
 
 async def test_a_provider_that_cannot_be_reached_is_named(doctor):

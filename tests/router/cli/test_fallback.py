@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,6 +39,10 @@ async def test_it_serves_addresses_made_by_the_router(migrated: Commands):
     assert answer.headers["content-type"].startswith("text/xml")
     assert f">{OWNER}</Number>" in answer.text
     assert (await asyncio.to_thread(get, f"{url}/livez")).status_code == 200
+    assert (await asyncio.to_thread(get, f"{url}/readyz")).json()["status"] == "ok"
+    counted = (await asyncio.to_thread(get, f"{url}/metrics")).text
+    assert 'callrouter_fallbacks_served_total{sealed="opened",step="voice"} 1.0' in counted
+    assert f'callrouter_build_info{{command="fallback",version="{version("callrouter")}"}} 1.0' in counted
     assert alone.events("service.started")[0]["database"] == "none"
     alone.tell(signal.SIGTERM)
     assert await asyncio.to_thread(alone.end) == 0

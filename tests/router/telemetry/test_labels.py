@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,11 @@ def known_values() -> dict[str, set[str]]:
         "kind": {*metrics._providers, "twilio"} | OTHER,
         "system": {*metrics._providers, "twilio"} | OTHER,
         "job": {*metrics._jobs} | OTHER,
+        "pool": {*metrics._POOLS, metrics._RECORDS},
+        "sealed": {*metrics._SEALED},
+        "event": {*metrics._ERRORS},
+        "version": {version("callrouter")},
+        "command": {"serve", "worker", "fallback"},
     }
 
 

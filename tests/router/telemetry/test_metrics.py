@@ -53,7 +53,9 @@ def test_the_values_of_a_label_are_documented(values: tuple[str, ...]) -> None:
         ("callrouter_calls_ended_total", {"outcome": "abandoned"}),
         ("callrouter_handoffs_skipped_total", {"reason": "no_time"}),
         ("callrouter_webhooks_rejected_total", {"reason": "wrong_signature"}),
-        ("callrouter_fallbacks_served_total", {"step": "voice"}),
+        ("callrouter_fallbacks_served_total", {"step": "voice", "sealed": "opened"}),
+        ("callrouter_errors_logged_total", {"event": "request.failed"}),
+        ("callrouter_pool_wait_seconds_count", {"pool": "calls"}),
         ("callrouter_keys_unreadable_total", {"kind": "twilio"}),
         ("callrouter_log_dropped_total", {"reason": "backlog"}),
     ],
@@ -67,6 +69,9 @@ def test_a_provider_s_series_are_there_once_it_is_registered() -> None:
     metrics.register_providers(["newcomer"])
     assert value_of("callrouter_handoff_seconds_count", provider="newcomer", result="timeout") == 0
     assert value_of("callrouter_keys_unreadable_total", kind="newcomer") == 0
+    assert value_of("callrouter_outgoing_request_seconds_count", system="newcomer", outcome="timeout") == 0
+    failed = {"route": "/webhooks/newcomer/{agency_id}", "status": "5xx"}
+    assert value_of("callrouter_webhook_request_seconds_count", **failed) == 0
 
 
 def test_unexpected_values_create_no_new_series() -> None:
@@ -97,7 +102,12 @@ def test_a_waiting_caller_counts_while_waiting() -> None:
         (lambda: metrics.call_ended("abandoned"), "calls_ended_total", {"outcome": "abandoned"}),
         (lambda: metrics.handoff_skipped("no_key"), "handoffs_skipped_total", {"reason": "no_key"}),
         (lambda: metrics.webhook_rejected("too_large"), "webhooks_rejected_total", {"reason": "too_large"}),
-        (lambda: metrics.fallback_served("done"), "fallbacks_served_total", {"step": "done"}),
+        (
+            lambda: metrics.fallback_served("done", "opened"),
+            "fallbacks_served_total",
+            {"step": "done", "sealed": "opened"},
+        ),
+        (lambda: metrics.error_logged("request.failed"), "errors_logged_total", {"event": "request.failed"}),
         (lambda: metrics.key_unreadable("twilio"), "keys_unreadable_total", {"kind": "twilio"}),
         (lambda: metrics.recorder_flushed(0.004, 7), "recorder_flush_seconds_count", {}),
         (lambda: metrics.call_answered_after("owner", 12.5), "answer_seconds_count", {"by": "owner"}),
@@ -120,17 +130,17 @@ def test_durations_are_recorded_by_route_and_status_class() -> None:
 
 def test_gauges_show_the_latest_value() -> None:
     metrics.recorder_queue(5)
-    metrics.database_up(True)
+    metrics.database_up("records", True)
     assert value_of("callrouter_recorder_queue") == 5
-    assert value_of("callrouter_database_up") == 1
+    assert value_of("callrouter_database_up", pool="records") == 1
     metrics.recorder_queue(0)
-    metrics.database_up(False)
+    metrics.database_up("records", False)
     metrics.spool_bytes(123)
     assert value_of("callrouter_spool_bytes") == 123
     metrics.spool_bytes(0)
     assert value_of("callrouter_spool_bytes") == 0
     assert value_of("callrouter_recorder_queue") == 0
-    assert value_of("callrouter_database_up") == 0
+    assert value_of("callrouter_database_up", pool="records") == 0
 
 
 def test_the_page_is_what_prometheus_reads() -> None:
@@ -144,7 +154,8 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
     script = """
 from router.telemetry import metrics
 metrics.call_received()
-metrics.database_up({up})
+metrics.database_up("calls", {up})
+metrics.started("1.0", "serve")
 with metrics.call_in_flight():
     {then}
 """
@@ -159,4 +170,5 @@ with metrics.call_in_flight():
     page = run(up=True, then="print(metrics.render()[0].decode())")
     assert "callrouter_calls_received_total 2.0" in page
     assert "callrouter_calls_in_flight 1.0" in page
-    assert "callrouter_database_up 1.0" in page
+    assert 'callrouter_database_up{pool="calls"} 1.0' in page
+    assert 'callrouter_build_info{command="serve",version="1.0"} 1.0' in page

@@ -324,6 +324,16 @@ async def test_each_visit_is_logged_as_a_sign_of_trouble(
     assert (line["agency_id"], line["client_id"]) == ("agency_1", "client_1")
 
 
+@pytest.mark.parametrize(
+    ("query", "step"), [({"check": ""}, "check"), ({}, "voice"), ({"check": "", "t": "an-address"}, "voice")]
+)
+async def test_only_a_test_without_an_address_is_logged_as_one(
+    twilio: httpx.AsyncClient, captured_events: CapturedEvents, query: dict[str, str], step: str
+) -> None:
+    assert read(await twilio.post("/fallback/voice", params=query, data=form())) is not None
+    assert captured_events.only("fallback.served")["step"] == step
+
+
 async def test_a_message_can_be_found_again(twilio: httpx.AsyncClient, captured_events: CapturedEvents) -> None:
     recording = "RE" + "3" * 32
     url = f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Recordings/{recording}"
