@@ -121,14 +121,14 @@ KEYS_UNREADABLE = Counter("callrouter_keys_unreadable_total", "Sealed keys that 
 KEY_CHECKS = Counter("callrouter_key_checks_total", "Checks of agencies' keys", ["kind", "result"])
 DELIVERIES = Counter("callrouter_deliveries_total", "Attempts to deliver an event to an agency's endpoint", ["result"])
 STREAMS = Gauge("callrouter_event_streams", "Open event streams", multiprocess_mode="livesum")
-JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["job", "result"])
+JOBS_FINISHED = Counter("callrouter_jobs_total", "Attempts at background jobs", ["name", "result"])
 JOBS_WAITING = Gauge(
-    "callrouter_jobs_waiting", "Background jobs that are due and wait", ["job"], multiprocess_mode="livemostrecent"
+    "callrouter_jobs_waiting", "Background jobs that are due and wait", ["name"], multiprocess_mode="livemostrecent"
 )
 JOBS_WAITING_SECONDS = Gauge(
     "callrouter_jobs_waiting_seconds",
     "How long the background job that waits longest has been due",
-    ["job"],
+    ["name"],
     multiprocess_mode="livemostrecent",
 )
 CONNECTIONS_ENDED = Counter(
@@ -166,7 +166,7 @@ def register_providers(names: Iterable[str]) -> None:
 
 
 def register_jobs(names: Iterable[str]) -> None:
-    """Set the values of the label `job`."""
+    """Set the values of the label `name`. Prometheus would rename one called `job`, which it sets itself."""
     _jobs.update(names)
     _create_series(JOBS_FINISHED, _jobs, _JOB_RESULTS)
 

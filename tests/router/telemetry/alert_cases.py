@@ -203,17 +203,17 @@ SITUATIONS: dict[str, tuple[Situation, ...]] = {
         silent("10m", {'callrouter_errors_logged_total{event="database.lost"}': "0x6 1x10"}),
     ),
     "JobsStopped": (
-        fires("45m", {'callrouter_jobs_total{job="mail.send",result="done"}': "9x60"}),
+        fires("45m", {'callrouter_jobs_total{name="mail.send",result="done"}': "9x60"}),
         fires("45m", {UP: "1x60"}),  # every process was started with --no-jobs
-        silent("45m", {'callrouter_jobs_total{job="mail.send",result="done"}': "0+1x60"}),
+        silent("45m", {'callrouter_jobs_total{name="mail.send",result="done"}': "0+1x60"}),
     ),
     "JobsLate": (
-        fires("30m", {'callrouter_jobs_waiting_seconds{job="mail.send"}': "0+60x60"}, {"job": "mail.send"}),
-        silent("30m", {'callrouter_jobs_waiting_seconds{job="mail.send"}': "0x20 700 700 0x60"}),
+        fires("30m", {'callrouter_jobs_waiting_seconds{name="mail.send"}': "0+60x60"}, {"name": "mail.send"}),
+        silent("30m", {'callrouter_jobs_waiting_seconds{name="mail.send"}': "0x20 700 700 0x60"}),
     ),
     "JobsGivenUp": (
-        fires("10m", {'callrouter_jobs_total{job="mail.send",result="given_up"}': "0x6 1x10"}, {"job": "mail.send"}),
-        silent("10m", {'callrouter_jobs_total{job="mail.send",result="failed"}': "0x6 1x10"}),
+        fires("10m", {'callrouter_jobs_total{name="mail.send",result="given_up"}': "0x6 1x10"}, {"name": "mail.send"}),
+        silent("10m", {'callrouter_jobs_total{name="mail.send",result="failed"}': "0x6 1x10"}),
     ),
     "DeliveriesDead": (
         fires("10m", {'callrouter_deliveries_total{result="dead"}': "0x6 1x10"}),

@@ -27,7 +27,7 @@ LABELS_OF = {
     for metric in vars(metrics).values()
     if isinstance(metric, MetricWrapperBase)
     for suffix in {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_count", "_sum"]}[metric._type]
-} | {"up": {"job", "instance"}}  # Prometheus' own
+} | {"up": set()}  # Prometheus' own
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 ALERTS = [rule for rule in RULES if "alert" in rule]
 
@@ -43,7 +43,7 @@ def expressions() -> Iterator[tuple[str, str]]:
 def unknown_names(expression: str) -> set[str]:
     """Metrics that there are not, and labels that none of the metrics has."""
     names = set(re.findall(r"callrouter_\w+|\bup\b|callrouter:[\w:]+", expression))
-    labels = {label for name in names for label in LABELS_OF.get(name, ())}
+    labels = {label for name in names for label in LABELS_OF.get(name, ())} | {"job", "instance"}  # the target's
     asked = {
         label.strip()
         for group in re.findall(r"by\s*\(([^)]*)\)", expression)

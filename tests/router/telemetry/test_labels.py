@@ -41,7 +41,7 @@ def known_values() -> dict[str, set[str]]:
         "step": {*metrics._RUNGS, *metrics._FALLBACK_STEPS} | OTHER,
         "kind": {*metrics._providers, "twilio"} | OTHER,
         "system": {*metrics._providers, "twilio"} | OTHER,
-        "job": {*metrics._jobs} | OTHER,
+        "name": {*metrics._jobs} | OTHER,
         "pool": {*metrics._POOLS, metrics._RECORDS},
         "sealed": {*metrics._SEALED},
         "event": {*metrics._ERRORS},

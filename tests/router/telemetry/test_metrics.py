@@ -40,6 +40,12 @@ def test_every_metric_is_documented_with_its_kind_and_labels() -> None:
     assert documented() == {full_name(metric): (metric._type, list(metric._labelnames)) for metric in OURS}
 
 
+@pytest.mark.parametrize("metric", OURS, ids=full_name)
+def test_no_label_is_one_that_prometheus_sets_itself(metric: MetricWrapperBase) -> None:
+    """It would be renamed to `exported_job`, and `by (job)` would mean something else."""
+    assert not {"job", "instance"} & set(metric._labelnames)
+
+
 @pytest.mark.parametrize("values", [metrics._ANSWERERS, metrics._OUTCOMES, metrics._SKIP_REASONS, metrics._LOG_FAULTS])
 def test_the_values_of_a_label_are_documented(values: tuple[str, ...]) -> None:
     assert f": {', '.join(values)} |" in DOCUMENT.read_text()
