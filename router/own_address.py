@@ -22,7 +22,7 @@ from router.store.public_addresses import (
     list_addresses,
     note_address,
 )
-from router.telemetry import emit
+from router.telemetry import emit, metrics
 
 SETTING: Final = "CALLROUTER_PUBLIC_URL"
 WHAT_WAITS: Final = "Calls are answered; work at Twilio and the providers, outgoing webhooks and mail wait"
@@ -100,6 +100,7 @@ class OwnAddress:
 
     def _tell(self) -> None:
         """Log a difference when it is first seen."""
+        metrics.public_address_differs(self.differing is not None)
         if self.differing != self._told and self.differing is not None:
             emit("settings.warning", setting=SETTING, message=describe(self.address, self.differing))
         self._told = self.differing

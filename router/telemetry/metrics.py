@@ -135,6 +135,9 @@ CONNECTIONS_ENDED = Counter(
     "callrouter_connections_ended_total", "Incoming connections closed because of their client", ["reason"]
 )
 ERRORS_LOGGED = Counter("callrouter_errors_logged_total", "Log events of the level error", ["event"])
+PUBLIC_ADDRESS_DIFFERS = Gauge(
+    "callrouter_public_address_differs", "1 while the database has another public address", multiprocess_mode="livemax"
+)
 BUILD_INFO = Gauge(
     "callrouter_build_info", "1; the labels say what runs", ["version", "command"], multiprocess_mode="livemax"
 )
@@ -215,6 +218,7 @@ call_in_flight = CALLS_IN_FLIGHT.track_inprogress  # a context manager: the call
 handoff_skipped = _count_by(HANDOFFS_SKIPPED, _SKIP_REASONS)
 webhook_rejected = _count_by(WEBHOOKS_REJECTED, _REJECTIONS)
 recorder_queue = RECORDER_QUEUE.set
+public_address_differs = PUBLIC_ADDRESS_DIFFERS.set
 spool_bytes = SPOOL_BYTES.set
 key_unreadable = _count_by(KEYS_UNREADABLE, _kinds)
 delivery_finished = _count_by(DELIVERIES, _DELIVERY_RESULTS)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from router.app import create_app
 from router.health import ServiceHealth
 from router.settings import env_name
+from router.telemetry import metrics
 from tests.router.cli.commands import APP
 from tests.router.cli.test_doctor import Doctor, configure
 from tests.support.log_capture import captured_events
@@ -99,7 +100,10 @@ async def test_a_third_address_proves_nothing(world, client):
 
 
 async def test_readiness_log_and_doctor_say_what_waits_and_what_to_do(world, monkeypatch, captured_events):
+    told = []
+    monkeypatch.setattr(metrics, "public_address_differs", told.append)
     async with replica(world, NEW) as url:
+        assert True in told
         status = await ready(world, url)
         assert (status["status"], status["checks"]["public_address"]["status"]) == ("degraded", "unavailable")
         assert (await ready(world, world.urls[0]))["checks"]["public_address"]["status"] == "ok"

@@ -202,6 +202,10 @@ SITUATIONS: dict[str, tuple[Situation, ...]] = {
         fires("10m", {'callrouter_errors_logged_total{event="recorder.failed"}': "0x6 1x10"}),
         silent("10m", {'callrouter_errors_logged_total{event="database.lost"}': "0x6 1x10"}),
     ),
+    "PublicAddressDiffers": (
+        fires("10m", {"callrouter_public_address_differs": "1x20"}),
+        silent("10m", {"callrouter_public_address_differs": "0x6 1 1 0x20"}),  # while replicas are replaced
+    ),
     "JobsStopped": (
         fires("45m", {'callrouter_jobs_total{name="mail.send",result="done"}': "9x60"}),
         fires("45m", {UP: "1x60"}),  # every process was started with --no-jobs

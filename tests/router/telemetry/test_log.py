@@ -13,6 +13,7 @@ import sys
 import textwrap
 
 import pytest
+from prometheus_client import REGISTRY
 
 from crypto import Secret
 from router.telemetry import UndeclaredError, configure_logging, emit, log, output
@@ -127,6 +128,17 @@ def test_our_own_bug_is_logged_without_its_text(captured_events: CapturedEvents)
     assert line["exception"]["type"] == "ValueError"
     assert line["exception"]["frames"]
     assert CANARY not in captured_events.text()
+
+
+def test_errors_are_counted_by_their_event(captured_events: CapturedEvents) -> None:
+    def counted(event: str) -> float | None:
+        return REGISTRY.get_sample_value("callrouter_errors_logged_total", {"event": event})
+
+    before = counted("jobs.failed")
+    emit("jobs.failed", exception=RuntimeError())
+    emit("jobs.stopping")
+    assert captured_events.names() == ["jobs.failed", "jobs.stopping"]
+    assert (counted("jobs.failed"), counted("jobs.stopping")) == ((before or 0) + 1, None)
 
 
 def test_lines_of_libraries_come_in_the_same_form(captured_events: CapturedEvents) -> None:
