@@ -13,7 +13,8 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 MEMORY_IS_OVERWRITTEN: Final = {
@@ -53,6 +54,18 @@ def protect_memory() -> None:
 def is_memory_readable() -> bool:
     """Whether other processes of the same user can read this one's memory; True if unknown."""
     return _prctl(_PR_GET_DUMPABLE, 0) != 0
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """The collector does not run while the block does: it takes a twelfth of the time that importing the service takes,
+    and finds little.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def settle_memory() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from router.cli.setup import ignore_signals
+from router.hygiene import no_collections
 
 _COMMANDS: Final = {
     "serve": "serve:serve",
@@ -64,13 +64,16 @@ def _read_options(
 def main() -> None:
     """The entry point of the `callrouter` command. Wrong usage is reported in one line."""
     first = sys.argv[1] if len(sys.argv) > 1 else None
-    app = make_app(first if first in _COMMANDS else None)
+    with no_collections():
+        app = make_app(first if first in _COMMANDS else None)
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         if message := error.format_message():
             sys.stderr.write(f"callrouter: {message}\n")
         code = error.exit_code
+    from router.cli.setup import ignore_signals  # noqa: PLC0415  (so that it is imported with the command)
+
     # Cleanup, such as stopping the embedded database, must not be interrupted.
     ignore_signals()
     sys.exit(code)

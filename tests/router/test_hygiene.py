@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -112,3 +113,10 @@ def test_every_command_runs_with_its_memory_protected(tmp_path: Path, command: l
         [sys.executable, str(script), *command], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert json.loads(run.stdout) == [GLIBC, False, [0, 0]]
+
+
+def test_the_collector_rests_while_modules_are_imported_and_goes_on_after_that():
+    with pytest.raises(ImportError), hygiene.no_collections():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
