@@ -58,10 +58,10 @@ class Documents:
         )
         sealed = seal_state(self.keyring, served)
         if taken.handoff is not None and taken.rung.provider is not None:
-            return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served)
+            return Answer(self._hand_over(served, taken.handoff, taken.rung.provider, sealed), served, sealed)
         if taken.rung.kind == "owner" and state.route.personal_phone:
-            return Answer(self._ring(served, state.route.personal_phone, sealed), served)
-        return Answer(self._leave_message(served, sealed), served)
+            return Answer(self._ring(served, state.route.personal_phone, sealed), served, sealed)
+        return Answer(self._leave_message(served, sealed), served, sealed)
 
     def serve_human(self, state: CallState) -> Answer:
         """The document of the first rung that needs no provider."""
@@ -80,7 +80,8 @@ class Documents:
             transfer_to=phone,
             served_at=self.clock().timestamp(),
         )
-        return Answer(self._ring(served, phone, seal_state(self.keyring, served), is_sent=False), served)
+        sealed = seal_state(self.keyring, served)
+        return Answer(self._ring(served, phone, sealed, is_sent=False), served, sealed)
 
     def ring_person(self, state: CallState, sealed: str) -> str:
         """The document of a transfer, when Twilio fetches it."""

@@ -24,7 +24,7 @@ from router.routing.dispatch import Attempt, Ended, Late, Skipped, Started, Unre
 from router.routing.failures import EFFECTS
 from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
-from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered
+from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered, write_records
 from router.store.pool import Connection
 from router.telemetry import emit, metrics
 
@@ -161,7 +161,7 @@ async def note_within(
 ) -> None:
     """Log the event and add it to the timeline within the transaction of `connection`. `step` as in `note`."""
     record = InsertEvent(event_id_of(state.call_id, event, step), state.call_id, at, event, step=step)
-    await connection.execute(record.statement, *record.arguments)
+    await write_records(connection, record)
     _log(state, record, **fields)
 
 

@@ -1,7 +1,7 @@
 """Makes what happened on calls durable: collects records and commits many at a time over its own connection.
 
 `note` does not wait; `flush` waits until everything noted before is durable: in the database or, while that is away, in
-the spool. Meanwhile the recorder tries to reconnect, then replays the spool in order. If neither has room, records wait
+the spool. What is noted is written with the next flush, so that a step of a call takes one commit, or else soon after. Meanwhile the recorder tries to reconnect, then replays the spool in order. If neither has room, records wait
 here, up to a limit, and are tried again. A caller never waits longer than the flush's limit.
 """
 
@@ -18,7 +18,7 @@ import asyncpg
 from asyncpg import Connection
 
 from router.calls.spool import Spool, SpoolFile
-from router.store.calls.records import Record, in_few_statements
+from router.store.calls.records import Record, in_few_statements, write_together
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
@@ -27,6 +27,7 @@ _MOST_IN_A_BATCH: Final = 500
 _MOST_WAITING: Final = 20_000
 _RETRY_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 5.0
+_SOON_SECONDS: Final = 0.5
 _COMMIT_SECONDS: Final = 1.5  # less than a flush's limit, so that a silent server leaves time to spool
 _REPLAY_SECONDS: Final = 5.0  # for a batch that no flush waits for
 _LAST_BYTES: Final = 256 * 1024  # of the spool; they are replayed while new records wait
@@ -35,6 +36,11 @@ _LAST_BYTES: Final = 256 * 1024  # of the spool; they are replayed while new rec
 class _Noted(NamedTuple):
     record: Record
     spool_only: bool
+
+
+class _Flush(NamedTuple):
+    goal: int  # how many records are settled when it is done
+    durable: asyncio.Future[bool]
 
 
 class Recorder:
@@ -52,9 +58,10 @@ class Recorder:
         self._dropped = 0  # since that was last logged
         self._stuck = False
         self._wake = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None  # wakes the writer if no flush does
         self._behind = asyncio.Event()  # the database lacks something
         self._turn = asyncio.Lock()  # held to append to the spool, or to decide that it is empty
-        self._changed = asyncio.Condition()
+        self._flushes: deque[_Flush] = deque()  # that wait, in order
         self._closing = asyncio.Event()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         guard.when_lost(self._behind.set)
@@ -84,6 +91,8 @@ class Recorder:
             catching_up.cancel()
             self._disconnect()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._soon is not None:
+            self._soon.cancel()
         if left := len(self._batch) + len(self._waiting):
             emit("recorder.failed", count=left, reason="closing")
         self._spool.close()
@@ -91,8 +100,8 @@ class Recorder:
     def note(self, *records: Record, spool_only: bool = False) -> None:
         """Keep records for the next commit.
 
-        `spool_only`: the database has them already, but may lose its last commits in a crash. So they go into the spool
-        together with the records that follow.
+        `spool_only`: the database has them already, but may lose its last commits in a crash. So they wait for the records
+        that follow, and go into the spool with these.
         """
         for record in records:
             if len(self._waiting) >= _MOST_WAITING:
@@ -100,22 +109,28 @@ class Recorder:
                 self._dropped += 1
             self._waiting.append(_Noted(record, spool_only))
             self._noted += 1
-        self._show_depth()
+        if self._soon is None and not spool_only:
+            self._soon = asyncio.get_running_loop().call_later(_SOON_SECONDS, self._write_soon)
+
+    def _write_soon(self) -> None:
+        self._soon = None
         self._wake.set()
 
     async def flush(self, limit: float) -> bool:
         """Wait at most `limit` seconds until everything noted so far is durable. False if it is not."""
-        goal = self._noted
-        if self._settled >= goal:
+        if self._settled >= self._noted:
             return True
         if self._stuck:
             return False
+        self._show_depth()
+        flush = _Flush(self._noted, asyncio.get_running_loop().create_future())
+        self._flushes.append(flush)
+        self._wake.set()
         try:
-            async with asyncio.timeout(max(limit, 0)), self._changed:
-                await self._changed.wait_for(lambda: self._settled >= goal or self._stuck)
+            async with asyncio.timeout(max(limit, 0)):
+                return await flush.durable
         except TimeoutError:
             return False
-        return self._settled >= goal
 
     async def _write(self) -> None:
         while True:
@@ -141,13 +156,15 @@ class Recorder:
         async with self._turn:
             durable = await self._write_batch() or await self._spool_batch()
         if not durable:
-            await self._tell(stuck=True)
+            self._stuck = True
+            self._answer(len(self._flushes))
             return False
         metrics.recorder_flushed(time.monotonic() - started, len(self._batch))
         self._batch = []
         self._show_depth()
         self._settled = self._noted - len(self._waiting)
-        await self._tell(stuck=False)
+        self._stuck = False
+        self._answer(sum(1 for flush in self._flushes if flush.goal <= self._settled))
         return True
 
     async def _write_batch(self) -> bool:
@@ -232,10 +249,11 @@ class Recorder:
         if connection is not None:
             connection.terminate()
 
-    async def _tell(self, *, stuck: bool) -> None:
-        async with self._changed:
-            self._stuck = stuck
-            self._changed.notify_all()
+    def _answer(self, count: int) -> None:
+        """Answer the first of the flushes, unless they have given up."""
+        for flush in [self._flushes.popleft() for _ in range(count)]:
+            if not flush.durable.done():
+                flush.durable.set_result(flush.goal <= self._settled)
 
     def _report_dropped(self) -> None:
         """One line for all of them, so that a full recorder does not flood the log."""
@@ -254,34 +272,31 @@ def _append(spool: Spool, records: Sequence[Record]) -> int:
 
 
 async def _write_all(connection: Connection, batch: Sequence[Record], limit: float) -> None:
-    """Write the batch, or each record alone if one is refused. Raises only if the database is away."""
+    """Write what the database does not refuse. Raises only if it is away."""
+    for records in in_few_statements(batch):
+        await _write_some(connection, records, limit)
+
+
+async def _write_some(connection: Connection, records: Sequence[Record], limit: float) -> None:
+    """By one statement; if that is refused, by one for each half, so that a record that is to blame takes none along."""
     try:
-        await _commit(connection, batch, limit)
+        await _commit(connection, records, limit)
     except Exception as error:
         if _is_away(connection, error):
             raise
-    else:
-        return
-    for record in batch:
-        try:
-            await _commit(connection, [record], limit)
-        except Exception as error:
-            if _is_away(connection, error):
-                raise
+        if len(records) == 1:
             emit("recorder.failed", count=1, reason=type(error).__name__)
+            return
+        middle = len(records) // 2
+        for half in (records[:middle], records[middle:]):
+            await _write_some(connection, half, limit)
 
 
-async def _commit(connection: Connection, batch: Sequence[Record], limit: float) -> None:
-    # Without its connection, the driver stops waiting for a silent server, also during a rollback.
+async def _commit(connection: Connection, records: Sequence[Record], limit: float) -> None:
+    # Without its connection, the driver stops waiting for a silent server.
     giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
-        async with connection.transaction():
-            for records in in_few_statements(batch):
-                statement = records[0].statement
-                if len(records) == 1:
-                    await connection.execute(statement, *records[0].arguments)
-                else:
-                    await connection.executemany(statement, [record.arguments for record in records])
+        await write_together(connection, records)
     finally:
         giving_up.cancel()
 

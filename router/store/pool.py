@@ -1,7 +1,6 @@
 """Connections to PostgreSQL, in a small pool for each kind of work, so that none keeps another waiting.
 
-Pools also commit differently: a call's claim need not be flushed to disk before a provider is asked. The next commit of
-the recorder makes it durable: it is flushed, comes later in the same write-ahead log, and is awaited before the reply.
+They ask the server for no settings of a whole connection, which a pooler such as PgBouncer would refuse.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class TooSlowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """`calls`: what a caller waits for; commits without waiting for the disk, unlike the others.
+    """`calls`: what a caller waits for.
 
     `webhooks`: transfers, ends of calls, and what the providers report. `settings`: the API and the jobs.
     Figures have their own (`counting`).
@@ -147,10 +146,10 @@ def make_database(
 ) -> Database:
     """The pools, not opened yet. Call it in the event loop that uses them."""
     return Database(
-        calls=_create_pool("calls", dsn, call_connections, {"synchronous_commit": "off"}),
-        webhooks=_create_pool("webhooks", dsn, webhook_connections, {}),
-        settings=_create_pool("settings", dsn, settings_connections, {}),
-        figures=_create_pool("figures", dsn, figures_connections, {}, command_seconds=figures_seconds + _GRACE_SECONDS),
+        calls=_create_pool("calls", dsn, call_connections),
+        webhooks=_create_pool("webhooks", dsn, webhook_connections),
+        settings=_create_pool("settings", dsn, settings_connections),
+        figures=_create_pool("figures", dsn, figures_connections, command_seconds=figures_seconds + _GRACE_SECONDS),
         figures_seconds=figures_seconds,
     )
 
@@ -158,7 +157,7 @@ def make_database(
 @asynccontextmanager
 async def open_plain_pool(dsn: str, size: int, name: str) -> AsyncIterator[Pool]:
     """A pool for a library that reads and writes JSON itself; the server shows `name`."""
-    pool = await _create_pool("jobs", dsn, size, {"application_name": name}, read_json=False)
+    pool = await _create_pool("jobs", dsn, size, application_name=name, read_json=False)
     try:
         yield pool
     finally:
@@ -185,8 +184,8 @@ def _create_pool(
     name: str,
     dsn: str,
     size: int,
-    server_settings: dict[str, str],
     *,
+    application_name: str = "callrouter",
     read_json: bool = True,
     command_seconds: float = COMMAND_SECONDS,
 ) -> MeteredPool:
@@ -204,7 +203,7 @@ def _create_pool(
         record_class=asyncpg.Record,
         command_timeout=command_seconds,
         timeout=COMMAND_SECONDS,
-        server_settings={"application_name": "callrouter", **server_settings},
+        server_settings={"application_name": application_name},
     )
 
 

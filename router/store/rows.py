@@ -16,10 +16,10 @@ A statement may hold constants of a module, such as `_KEYS`, and no other text
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 import asyncpg
 
@@ -32,6 +32,12 @@ _Row = TypeVar("_Row", bound="DataclassInstance")
 
 _SQL: Final = "sql"
 _TABLE: Final = re.compile(r"\bt\.")
+
+
+class HasStatement(Protocol):
+    """A class with an SQL statement."""
+
+    statement: ClassVar[str]
 
 
 def sql(expression: str) -> dict[str, str]:
@@ -55,6 +61,11 @@ def columns(row_type: type[DataclassInstance], table: str = "", *, without: Sequ
 def parameters(row_type: type[DataclassInstance], *, without: Sequence[str] = ()) -> str:
     """$1, $2 and so on: what an INSERT of the same `columns` fills them with. The arguments are the row's `values`."""
     return ", ".join(f"${place}" for place in range(1, len(fields(row_type)) - len(without) + 1))
+
+
+def side_by_side(kinds: Mapping[str, type[HasStatement]]) -> str:
+    """What stands behind WITH in a statement that does what each kind's does. All see the database as it was before."""
+    return ", ".join(f"{name} AS ({kind.statement})" for name, kind in kinds.items())
 
 
 def values(row: DataclassInstance, *, without: Sequence[str] = ()) -> tuple[Any, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.database_talk import Talk
 from tests.support.serving import listen
 
 
@@ -28,6 +29,7 @@ class DatabaseProxy:
         self._forgotten = 0  # connections up to this number are as if their other end had vanished
         self._handling: set[asyncio.Task[None]] = set()
         self.accepted = 0
+        self.talks: list[Talk] = []  # one of each connection
 
     def stall(self) -> None:
         """From now on nothing goes through; connections stay as they are, and new ones are taken and left alone."""
@@ -85,9 +87,10 @@ class DatabaseProxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._upstream)
+        self.talks.append(talk := Talk())
         pumps = [
-            asyncio.create_task(self._pump(reader, to_server, self.accepted)),
-            asyncio.create_task(self._pump(from_server, writer, self.accepted)),
+            asyncio.create_task(self._pump(reader, to_server, self.accepted, talk.ask)),
+            asyncio.create_task(self._pump(from_server, writer, self.accepted, talk.answer)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -97,8 +100,15 @@ class DatabaseProxy:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        number: int,
+        listen_in: Callable[[bytes], None],
+    ) -> None:
         while data := await reader.read(65536):
+            listen_in(data)
             if number <= self._forgotten:
                 await asyncio.Event().wait()
             if self._delay:

@@ -90,18 +90,13 @@ class StoredCall:
     ended_at: datetime | None
 
 
-# Lines in other use (the agency's outbound calls, say) count if that was reported within the last minute. Of our own calls,
-# no more are read than there are lines.
+# Lines in other use (the agency's outbound calls, say) count if that was reported within the last minute. Those of our own
+# calls are counted by the database as calls change (lines_in_use).
 _LINES_FREE: Final = """
     CASE WHEN k.lines_limit IS NOT NULL
          THEN k.lines_limit
               - CASE WHEN k.lines_at > now() - interval '1 minute' THEN coalesce(k.lines_others, 0) ELSE 0 END
-              - (SELECT count(*)
-                   FROM (SELECT
-                           FROM calls l
-                          WHERE l.agency_id = k.agency_id AND l.provider = k.kind AND l.ended_at IS NULL
-                            AND l.outcome IS NULL AND l.started_at > now() - interval '1 hour'
-                          LIMIT k.lines_limit) AS ours)
+              - coalesce((SELECT greatest(u.n, 0) FROM lines_in_use u WHERE u.agency_id = k.agency_id AND u.provider = k.kind), 0)
     END
 """
 
@@ -134,6 +129,11 @@ _LOOP: Final = """
          WHERE r.client_id = route.client_id AND r.ringing_phone IS NOT NULL AND r.ringing_until > asked.now
            AND r.ended_at IS NULL AND r.call_sid <> asked.call_sid) AS loop
 """
+
+# A claim need not be on the disk before a provider is asked: its commit does not wait for that. The recorder's next commit
+# makes it durable: it does wait, comes later in the same write-ahead log, and is awaited before the reply. The setting holds
+# for the statement's own transaction, and is read at its end.
+_COMMIT_WITHOUT_WAITING: Final = "set_config('synchronous_commit', 'off', true)"
 
 # The number belongs to the agency whose token proved the request, or to the platform's own account ($8 is null).
 # The step waits for the call, which `started` counts: a spool is replayed in the same order, so there is no deadlock.
@@ -174,7 +174,8 @@ WITH route AS MATERIALIZED ({_ROUTE}
 SELECT route.*, EXISTS (SELECT FROM claimed) AS claimed, {_LOOP},
        CASE WHEN NOT EXISTS (SELECT FROM started) THEN NULL
             WHEN $9::integer IS NOT NULL AND NOT EXISTS (SELECT FROM of_caller) THEN 'caller'
-            WHEN NOT EXISTS (SELECT FROM of_agency) THEN 'agency' END AS crowd
+            WHEN NOT EXISTS (SELECT FROM of_agency) THEN 'agency' END AS crowd,
+       {_COMMIT_WITHOUT_WAITING}
   FROM route, (SELECT $4::text AS call_sid, $5::text AS caller, $6::timestamptz AS now, $7::text AS forwarded) AS asked
 """
 
@@ -199,7 +200,8 @@ WITH claimed AS (
 SELECT EXISTS (SELECT FROM claimed) AS claimed, route.*, EXISTS (SELECT FROM calls WHERE id = $5) AS recorded,
        (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
           FROM call_events e
-         WHERE e.call_id = $5) AS facts
+         WHERE e.call_id = $5) AS facts,
+       {_COMMIT_WITHOUT_WAITING}
   FROM (SELECT 1) AS one
   LEFT JOIN ({_ROUTE} WHERE n.account_sid = $1 AND n.e164 = $2) AS route ON true
 """

@@ -1,4 +1,4 @@
-"""Records of what happened on calls: the kinds there are, their fields, and the statement that writes each kind.
+"""Records of what happened on calls: the kinds there are, their fields, and the one statement that writes them.
 
 A record waits in memory or on disk until it is written to the database, perhaps by a later version of this program. A
 file therefore holds a record's kind and its fields by name, and the statement is looked up when the record is written.
@@ -14,7 +14,8 @@ For records on disk to keep their meaning:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from functools import cache
@@ -22,32 +23,42 @@ from typing import Any, ClassVar, Final
 
 from pydantic import TypeAdapter
 
-from router.store.pool import Pool
+from router.store.pool import Connection, Pool
+from router.store.rows import side_by_side
 
 _SUBJECTS: Final = frozenset({"call_id", "call_sid", "voicemail_id", "client_id"})
+
+# The records that a statement writes, as JSON. Each kind's statement reads its own from here.
+_GIVEN: Final = """
+    SELECT value ->> 0 AS kind, value -> 1 AS fields, place
+      FROM json_array_elements($1) WITH ORDINALITY AS each (value, place)
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Something to be written to the database. The fields of a kind are its statement's parameters, in their order."""
+    """Something to be written to the database. A kind's statement is a part of WRITE_RECORDS, and names its fields."""
 
     kind: ClassVar[str]
     statement: ClassVar[str]
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        return tuple(self.fields.values())
+    adds: ClassVar[str | None] = None  # the table to which it adds a row that other records need
+    changes: ClassVar[str | None] = None  # the table in which it changes a row
+    needs: ClassVar[str | None] = None  # the table whose row has to be there, if that is another one
 
     @property
     def subjects(self) -> list[str]:
         """The ids of what it is about."""
-        names: tuple[str, ...] = self.__slots__
-        return [getattr(self, name) for name in names if name in _SUBJECTS]
+        return [getattr(self, name) for name in _names(type(self)) if name in _SUBJECTS]
 
     @property
     def fields(self) -> dict[str, Any]:
-        names: tuple[str, ...] = self.__slots__  # dataclass makes one for each field, in their order
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _names(type(self))}
+
+
+def _names(kind: type[Record]) -> tuple[str, ...]:
+    """The names of a kind's fields: dataclass makes a slot for each, in their order."""
+    names: tuple[str, ...] = kind.__slots__
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +66,16 @@ class InsertCall(Record):
     """A call that came in while the database was away, here or in another process."""
 
     kind = "insert_call"
+    adds = "calls"
     statement = """
     INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, started_at)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8
-     WHERE EXISTS (SELECT FROM agencies WHERE id = $4)
-       AND NOT EXISTS (SELECT FROM deleted_calls WHERE account_sid = $2 AND call_sid = $3)
+    SELECT r.call_id, r.account_sid, r.call_sid, r.agency_id, r.client_id, r.from_number, r.to_number, r.started_at
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, account_sid text, call_sid text, agency_id text,
+                                              client_id text, from_number text, to_number text, started_at timestamptz)
+     WHERE given.kind = 'insert_call'
+       AND EXISTS (SELECT FROM agencies a WHERE a.id = r.agency_id)
+       AND NOT EXISTS (SELECT FROM deleted_calls d WHERE d.account_sid = r.account_sid AND d.call_sid = r.call_sid)
     ON CONFLICT DO NOTHING
     """
 
@@ -79,9 +95,13 @@ class InsertStep(Record):
     """A step that was claimed while the database was away."""
 
     kind = "insert_step"
+    adds = "call_steps"
     statement = """
     INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at)
-    VALUES ($1, $2, $3, $4, $5)
+    SELECT r.account_sid, r.call_sid, r.step, r.call_id, r.at
+      FROM given,
+           json_to_record(given.fields) AS r (account_sid text, call_sid text, step text, call_id text, at timestamptz)
+     WHERE given.kind = 'insert_step'
     ON CONFLICT DO NOTHING
     """
 
@@ -97,10 +117,14 @@ class StoreAnswer(Record):
     """What a step was answered with, sealed. The first answer stays."""
 
     kind = "store_answer"
+    changes = "call_steps"
     statement = """
-    UPDATE call_steps
-       SET answered_at = $4, answer = $5
-     WHERE account_sid = $1 AND call_sid = $2 AND step = $3 AND answer IS NULL
+    UPDATE call_steps s
+       SET answered_at = r.at, answer = r.sealed
+      FROM given,
+           json_to_record(given.fields) AS r (account_sid text, call_sid text, step text, at timestamptz, sealed text)
+     WHERE given.kind = 'store_answer'
+       AND s.account_sid = r.account_sid AND s.call_sid = r.call_sid AND s.step = r.step AND s.answer IS NULL
     """
 
     account_sid: str
@@ -115,10 +139,15 @@ class InsertEvent(Record):
     """A call event. The same event of the same step and provider is kept once; one of a deleted call is not kept."""
 
     kind = "insert_event"
+    needs = "calls"
     statement = """
     INSERT INTO call_events (id, call_id, at, event, step, provider, reason, duration_ms)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8
-     WHERE EXISTS (SELECT FROM calls WHERE id = $2)
+    SELECT r.event_id, r.call_id, r.at, r.event, r.step, r.provider, r.reason, r.duration_ms
+      FROM given,
+           json_to_record(given.fields) AS r (event_id text, call_id text, at timestamptz, event text, step text,
+                                              provider text, reason text, duration_ms integer)
+     WHERE given.kind = 'insert_event' AND EXISTS (SELECT FROM calls c WHERE c.id = r.call_id)
+     ORDER BY given.place
     ON CONFLICT DO NOTHING
     """
 
@@ -138,12 +167,15 @@ class SetAnswered(Record):
     """Who took the call last, and when it was first taken. Two of them may be written in the wrong order."""
 
     kind = "set_answered"
+    changes = "calls"
     statement = """
-    UPDATE calls
-       SET answered_by = CASE WHEN answered_at >= $4 THEN answered_by ELSE $2 END,
-           provider = CASE WHEN answered_at >= $4 THEN provider ELSE $3 END,
-           answered_at = least(answered_at, $4)
-     WHERE id = $1
+    UPDATE calls c
+       SET answered_by = CASE WHEN c.answered_at >= r.at THEN c.answered_by ELSE r.by END,
+           provider = CASE WHEN c.answered_at >= r.at THEN c.provider ELSE r.provider END,
+           answered_at = least(c.answered_at, r.at)
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, by text, provider text, at timestamptz)
+     WHERE given.kind = 'set_answered' AND c.id = r.call_id
     """
 
     call_id: str
@@ -157,10 +189,14 @@ class SetProvider(Record):
     """The provider that has the call now, answered or not, and its call id; unless a later step has been claimed."""
 
     kind = "set_provider"
+    changes = "calls"
     statement = """
-    UPDATE calls
-       SET provider = $2, provider_call_id = $4
-     WHERE id = $1 AND NOT EXISTS (SELECT FROM call_steps WHERE call_id = $1 AND claimed_at > $3)
+    UPDATE calls c
+       SET provider = r.provider, provider_call_id = r.provider_call_id
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, provider text, at timestamptz, provider_call_id text)
+     WHERE given.kind = 'set_provider' AND c.id = r.call_id
+       AND NOT EXISTS (SELECT FROM call_steps s WHERE s.call_id = r.call_id AND s.claimed_at > r.at)
     """
 
     call_id: str
@@ -178,17 +214,20 @@ class MarkAssistant(Record):
     """
 
     kind = "mark_assistant"
+    changes = "assistants"
     statement = """
-    UPDATE assistants
-       SET error = coalesce(error, 'refused a call as a bad request'),
-           look_after = CASE WHEN error IS NULL OR updated_at <= $3::timestamptz - interval '10 minutes'
-                             THEN '-infinity' ELSE look_after END,
-           state = CASE WHEN state = 'synced'
-                             AND (refused_hash IS DISTINCT FROM synced_hash
-                                  OR remote_id IS NULL AND updated_at <= $3::timestamptz - interval '10 minutes')
-                        THEN 'pending' ELSE state END,
-           refused_hash = CASE WHEN state = 'synced' THEN synced_hash ELSE refused_hash END
-     WHERE client_id = $1 AND provider = $2
+    UPDATE assistants a
+       SET error = coalesce(a.error, 'refused a call as a bad request'),
+           look_after = CASE WHEN a.error IS NULL OR a.updated_at <= r.at - interval '10 minutes'
+                             THEN '-infinity' ELSE a.look_after END,
+           state = CASE WHEN a.state = 'synced'
+                             AND (a.refused_hash IS DISTINCT FROM a.synced_hash
+                                  OR a.remote_id IS NULL AND a.updated_at <= r.at - interval '10 minutes')
+                        THEN 'pending' ELSE a.state END,
+           refused_hash = CASE WHEN a.state = 'synced' THEN a.synced_hash ELSE a.refused_hash END
+      FROM given,
+           json_to_record(given.fields) AS r (client_id text, provider text, at timestamptz)
+     WHERE given.kind = 'mark_assistant' AND a.client_id = r.client_id AND a.provider = r.provider
     """
 
     client_id: str
@@ -201,7 +240,14 @@ class SetRinging(Record):
     """The owner's phone is being rung and shows this caller ID, by which a loop is recognised."""
 
     kind = "set_ringing"
-    statement = "UPDATE calls SET ringing_phone = $2, ringing_shows = $3, ringing_until = $4 WHERE id = $1"
+    changes = "calls"
+    statement = """
+    UPDATE calls c
+       SET ringing_phone = r.phone, ringing_shows = r.shows, ringing_until = r.until
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, phone text, shows text, until timestamptz)
+     WHERE given.kind = 'set_ringing' AND c.id = r.call_id
+    """
 
     call_id: str
     phone: str
@@ -214,7 +260,14 @@ class ClearRinging(Record):
     """The owner's phone is not being rung any more."""
 
     kind = "clear_ringing"
-    statement = "UPDATE calls SET ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL WHERE id = $1"
+    changes = "calls"
+    statement = """
+    UPDATE calls c
+       SET ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text)
+     WHERE given.kind = 'clear_ringing' AND c.id = r.call_id
+    """
 
     call_id: str
 
@@ -224,7 +277,14 @@ class SetOutcome(Record):
     """The outcome so far. A message replaces the outcome of a caller who seemed to have hung up."""
 
     kind = "set_outcome"
-    statement = "UPDATE calls SET outcome = $2 WHERE id = $1 AND (outcome IS NULL OR outcome = 'abandoned')"
+    changes = "calls"
+    statement = """
+    UPDATE calls c
+       SET outcome = r.outcome
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, outcome text)
+     WHERE given.kind = 'set_outcome' AND c.id = r.call_id AND (c.outcome IS NULL OR c.outcome = 'abandoned')
+    """
 
     call_id: str
     outcome: str
@@ -235,11 +295,14 @@ class SetEnded(Record):
     """The call is over. The first record counts."""
 
     kind = "set_ended"
+    changes = "calls"
     statement = """
-    UPDATE calls
-       SET ended_at = $2, seconds = coalesce($3, seconds),
+    UPDATE calls c
+       SET ended_at = r.at, seconds = coalesce(r.seconds, c.seconds),
            ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
-     WHERE id = $1 AND ended_at IS NULL
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, at timestamptz, seconds integer)
+     WHERE given.kind = 'set_ended' AND c.id = r.call_id AND c.ended_at IS NULL
     """
 
     call_id: str
@@ -252,7 +315,14 @@ class SetSeconds(Record):
     """How long a call that is already closed lasted."""
 
     kind = "set_seconds"
-    statement = "UPDATE calls SET seconds = $2 WHERE id = $1"
+    changes = "calls"
+    statement = """
+    UPDATE calls c
+       SET seconds = r.seconds
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, seconds integer)
+     WHERE given.kind = 'set_seconds' AND c.id = r.call_id
+    """
 
     call_id: str
     seconds: int
@@ -268,7 +338,11 @@ class EndCallLater(Record):
     kind = "end_call_later"
     statement = """
     INSERT INTO early_ends (call_id, event_id, at, seconds, agency_id)
-    VALUES ($1, $2, $3, $4, $5)
+    SELECT r.call_id, r.event_id, r.at, r.seconds, r.agency_id
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, event_id text, at timestamptz, seconds integer,
+                                              agency_id text)
+     WHERE given.kind = 'end_call_later'
     ON CONFLICT DO NOTHING
     """
 
@@ -286,17 +360,21 @@ class InsertVoicemail(Record):
     """
 
     kind = "insert_voicemail"
+    needs = "calls"
     statement = """
-    WITH filed AS (
-        INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds,
-                                transcript_due)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
-         WHERE EXISTS (SELECT FROM calls WHERE id = $4)
-           AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = $1)
-        ON CONFLICT (account_sid, recording_sid, agency_id) DO NOTHING
-        RETURNING id
-    )
-    SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $4) AS recorded
+    INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds,
+                            transcript_due)
+    SELECT r.voicemail_id, r.account_sid, r.recording_sid, r.call_id, r.agency_id, r.client_id, r.from_number, r.at,
+           r.seconds, r.transcript_due
+      FROM given,
+           json_to_record(given.fields) AS r (voicemail_id text, account_sid text, recording_sid text, call_id text,
+                                              agency_id text, client_id text, from_number text, at timestamptz,
+                                              seconds integer, transcript_due timestamptz)
+     WHERE given.kind = 'insert_voicemail'
+       AND EXISTS (SELECT FROM calls c WHERE c.id = r.call_id)
+       AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = r.voicemail_id)
+    ON CONFLICT (account_sid, recording_sid, agency_id) DO NOTHING
+    RETURNING id
     """
 
     voicemail_id: str
@@ -317,11 +395,16 @@ class SetTranscript(Record):
     """What a message says; None if it could not be written down. The first text stays. It may come before its message."""
 
     kind = "set_transcript"
+    needs = "calls"
+    changes = "transcripts"
     statement = """
     INSERT INTO transcripts (voicemail_id, said, call_id)
-    SELECT $1, $2, $3
-     WHERE EXISTS (SELECT FROM calls WHERE id = $3)
-       AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = $1)
+    SELECT r.voicemail_id, r.transcript, r.call_id
+      FROM given,
+           json_to_record(given.fields) AS r (voicemail_id text, transcript text, call_id text)
+     WHERE given.kind = 'set_transcript'
+       AND EXISTS (SELECT FROM calls c WHERE c.id = r.call_id)
+       AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = r.voicemail_id)
     ON CONFLICT (voicemail_id) DO UPDATE SET said = coalesce(transcripts.said, excluded.said)
     """
 
@@ -338,15 +421,20 @@ class SetStory(Record):
     """
 
     kind = "set_story"
+    changes = "calls"
     statement = """
-    UPDATE calls
-       SET provider_call_id = coalesce(provider_call_id, $3),
-           end_reason = coalesce(end_reason, $4),
-           summary = coalesce($5, summary),
-           transcript = CASE WHEN length($6) > coalesce(length(transcript), 0) THEN $6 ELSE transcript END,
-           cost = greatest(cost, ($7::float8)::numeric),
-           ai_seconds = greatest(ai_seconds, $8)
-     WHERE id = $1 AND (provider IS NULL OR provider = $2)
+    UPDATE calls c
+       SET provider_call_id = coalesce(c.provider_call_id, r.provider_call_id),
+           end_reason = coalesce(c.end_reason, r.end_reason),
+           summary = coalesce(r.summary, c.summary),
+           transcript = CASE WHEN length(r.transcript) > coalesce(length(c.transcript), 0)
+                             THEN r.transcript ELSE c.transcript END,
+           cost = greatest(c.cost, r.cost::numeric),
+           ai_seconds = greatest(c.ai_seconds, r.ai_seconds)
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, provider text, provider_call_id text, end_reason text,
+                                              summary text, transcript text, cost float8, ai_seconds float8)
+     WHERE given.kind = 'set_story' AND c.id = r.call_id AND (c.provider IS NULL OR c.provider = r.provider)
     """
 
     call_id: str
@@ -358,24 +446,6 @@ class SetStory(Record):
     transcript: str | None = None
     cost: float | None = None
     ai_seconds: float | None = None
-
-
-def in_few_statements(batch: Iterable[Record]) -> list[list[Record]]:
-    """Records of one kind together, so that those of many calls take one round trip. Each stays behind the earlier ones
-    about the same call.
-    """
-    groups: list[list[Record]] = []
-    latest: dict[str, int] = {}  # the group of the last record about that
-    for record in batch:
-        subjects = record.subjects
-        first = max((latest.get(subject, 0) for subject in subjects), default=0)
-        kind = type(record)
-        place = next((at for at in range(first, len(groups)) if type(groups[at][0]) is kind), len(groups))
-        if place == len(groups):
-            groups.append([])
-        groups[place].append(record)
-        latest.update(dict.fromkeys(subjects, place))
-    return groups
 
 
 KINDS: Final[Mapping[str, type[Record]]] = {
@@ -399,6 +469,61 @@ KINDS: Final[Mapping[str, type[Record]]] = {
         SetStory,
     )
 }
+
+
+# All that is given, whatever its kinds, in one round trip and one commit. There is a row of `given` for each record, so each
+# kind's rows are few to the planner, and are looked up by an index.
+WRITE_RECORDS: Final = f"""
+WITH given AS MATERIALIZED ({_GIVEN}), {side_by_side(KINDS)}
+SELECT count(*) FROM given
+"""
+
+
+async def write_records(connection: Connection, *records: Record) -> None:
+    """Any records, in as few statements as there can be. Each commits by itself unless there is a transaction."""
+    for some in in_few_statements(records):
+        await write_together(connection, some)
+
+
+async def write_together(connection: Connection, records: Sequence[Record]) -> None:
+    """Those of one of `in_few_statements`."""
+    await connection.execute(WRITE_RECORDS, as_json(records))
+
+
+def as_json(records: Iterable[Record]) -> str:
+    return json.dumps([(record.kind, record.fields) for record in records], separators=(",", ":"), default=plain)
+
+
+def plain(value: object) -> str:
+    """What JSON has no form for."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def in_few_statements(records: Iterable[Record]) -> list[list[Record]]:
+    """The records of each statement, those about the same call in order. A statement sees nothing of what it writes, and
+    changes a row once: what needs or changes a row that an earlier record adds or changes stands in a later one.
+    """
+    statements: list[list[Record]] = []
+    latest: dict[str, int] = {}  # the statement of the last record about that
+    added: dict[tuple[str, str], int] = {}  # the first statement behind the one that adds that subject's row to a table
+    changed: dict[tuple[str, str], int] = {}
+    for record in records:
+        place, needs, changes = 0, record.needs or record.changes or "", record.changes or ""
+        for subject in record.subjects:
+            behind = added.get((needs, subject), 0), changed.get((changes, subject), 0), latest.get(subject, 0)
+            place = max(place, *behind)
+        if place == len(statements):
+            statements.append([])
+        statements[place].append(record)
+        for subject in record.subjects:
+            latest[subject] = place
+            if record.adds:
+                added[record.adds, subject] = place + 1
+            if changes:
+                changed[changes, subject] = place + 1
+    return statements
 
 
 def read_record(kind: str, given: Mapping[str, Any]) -> Record:
@@ -458,9 +583,15 @@ async def end_call(
     return closed
 
 
+FILE_VOICEMAIL: Final = f"""
+WITH given AS MATERIALIZED ({_GIVEN}), filed AS ({InsertVoicemail.statement})
+SELECT (SELECT id FROM filed) AS id, EXISTS (SELECT FROM calls WHERE id = $2) AS recorded
+"""
+
+
 async def insert_voicemail(pool: Pool, message: InsertVoicemail) -> bool:
     """File a message; False if it is there already. Raises UnrecordedCallError."""
-    [row] = await pool.fetch(message.statement, *message.arguments)
+    [row] = await pool.fetch(FILE_VOICEMAIL, as_json([message]), message.call_id)
     if not row["recorded"]:
         raise UnrecordedCallError
     return row["id"] is not None

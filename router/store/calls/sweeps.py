@@ -3,7 +3,8 @@ calls that we missed, and ends that arrived before their call.
 
 The carrier's account SIDs begin with AC. Others stand for numbers bought at a provider, and are left out.
 
-`recount_calls_at_once` corrects the counts after ends that did not count down, because the database was away.
+`recount_calls_at_once` corrects the counts after ends that did not count down, because the database was away, and those
+of lines in use.
 
 While the beginning of a call waits in the spool of one process, its end may reach another one. EndCallLater
 (router.store.calls.records) keeps that end, and `carry_out_early_ends` applies it once the call is there.
@@ -66,6 +67,27 @@ UPDATE calls_at_once o
    SET n = wrong.n
   FROM wrong
  WHERE o.agency_id = wrong.agency_id AND o.caller = wrong.caller
+"""
+
+# Likewise for lines.
+_RECOUNT_LINES: Final = """
+WITH live AS (
+    SELECT c.agency_id, c.provider, count(*)::integer AS n
+      FROM calls c
+     WHERE c.ended_at IS NULL AND c.outcome IS NULL AND c.provider IS NOT NULL AND c.started_at > $1
+     GROUP BY c.agency_id, c.provider
+), wrong AS (
+    SELECT o.agency_id, o.provider, coalesce(live.n, 0) AS n
+      FROM lines_in_use o
+      JOIN lines_in_use seen ON seen.agency_id = o.agency_id AND seen.provider = o.provider AND seen.n = o.n
+      LEFT JOIN live ON live.agency_id = o.agency_id AND live.provider = o.provider
+     WHERE seen.n <> coalesce(live.n, 0)
+       FOR UPDATE OF o SKIP LOCKED
+)
+UPDATE lines_in_use o
+   SET n = wrong.n
+  FROM wrong
+ WHERE o.agency_id = wrong.agency_id AND o.provider = wrong.provider
 """
 
 
@@ -198,7 +220,7 @@ async def insert_found_call(connection: Connection, call: InsertCall, now: datet
         ON CONFLICT DO NOTHING
         RETURNING id
     """
-    return await returns_row(connection, statement, *call.arguments, now)
+    return await returns_row(connection, statement, *call.fields.values(), now)
 
 
 async def carry_out_early_ends(connection: Connection, now: datetime) -> list[EarlyEnd]:
@@ -250,3 +272,4 @@ async def recount_calls_at_once(connection: Connection, now: datetime) -> None:
     await connection.execute(let_go, now - _COUNTED_FOR)
     await connection.execute(_RECOUNT)
     await connection.execute(forget)
+    await connection.execute(_RECOUNT_LINES, now - _COUNTED_FOR)

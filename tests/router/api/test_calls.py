@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
-from router.store.calls.records import SetTranscript
+from router.store.calls.records import SetTranscript, write_records
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ async def file_voicemail(services, agency, voicemail_id, recording_sid, *, trans
     )
     if transcript is not None:
         said = SetTranscript(voicemail_id, transcript, row["call_id"])
-        await services.database.settings.execute(said.statement, *said.arguments)
+        await write_records(services.database.settings, said)
 
 
 async def test_a_call_shows_who_called_who_answered_and_what_it_cost(api, services):

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from router.api.limits import AgencyLimits
 from router.events.feed import EventFeed
-from router.store.calls.records import InsertEvent
+from router.store.calls.records import InsertEvent, write_records
 from router.store.events.feed import CHANNEL
 from router.store.notices import Notices
 from tests.router.api.client import Agency, Api
@@ -81,7 +81,7 @@ async def agency(api: Api, services: Services) -> Agency:
 
 async def note(services: Services, event_id: str) -> None:
     write = InsertEvent(event_id, "call_1", AT, "handoff.failed", step=event_id, provider="vapi", reason="timeout")
-    await services.database.settings.execute(write.statement, *write.arguments)
+    await write_records(services.database.settings, write)
 
 
 async def test_an_event_is_streamed_as_it_happens_with_its_call(services, agency, database_dsn):

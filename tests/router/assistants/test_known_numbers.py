@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.sandbox.world import NUMBERS
-from router.store.calls.records import MarkAssistant
+from router.store.calls.records import MarkAssistant, write_records
 from tests.router.api.client import number_path
 from tests.router.assistants.conftest import DEFINITION
 from tests.support.waiting import wait_until
@@ -98,7 +98,7 @@ async def test_an_assistant_that_was_deleted_there_is_created_again_once_after_a
 
     async def refuse_a_call():
         write = MarkAssistant(client["id"], "vapi", bench.services.clock())
-        await pool.execute(write.statement, *write.arguments)
+        await write_records(pool, write)
 
     org.assistants.clear()
     await refuse_a_call()

@@ -230,7 +230,7 @@ async def test_facts_are_unknown_to_a_process_without_a_record_of_them(
 
 async def test_what_the_database_took_but_lost_in_its_crash_is_in_the_spool(process: Process, proxy, db):
     """Claims do not wait for its disk: what stands behind them has to."""
-    proxy.stall_behind(b"COMMIT")
+    proxy.stall_behind(b'"store_answer"')
     new = await process.claims.claim_call(CALL)
     assert new is not None
     await process.answer(new.state)

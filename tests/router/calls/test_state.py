@@ -18,6 +18,7 @@ from router.calls.state import (
     Answer,
     CallState,
     StateError,
+    call_id_of,
     open_answer,
     open_state,
     seal_answer,
@@ -28,7 +29,7 @@ from router.routing.route import Access, Hours, Mode, OpenSpan, Route, Routing, 
 from router.store.sealed import key_context, registration_address_context
 
 RING = Keyring.parse(new_key_entry())
-CALL = "call_1"
+CALL = call_id_of("AC1", "CA1")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 maybe = st.none() | texts
@@ -81,7 +82,9 @@ def test_a_state_comes_back_as_it_was(state: CallState):
 @given(states, st.text(max_size=200))
 def test_an_answer_comes_back_as_it_was(state: CallState, document: str):
     assume(document.isprintable())
-    for answer in (Answer(document, state), Answer(document)):
+    sealed_state = seal_state(RING, state)
+    with_state = Answer(f"{document} ?state={sealed_state} {document} {sealed_state}", state, sealed_state)
+    for answer in (with_state, Answer(document)):
         sealed = seal_answer(RING, answer, "AC1", "CA1", INBOUND)
         assert open_answer(RING, sealed, "AC1", "CA1", INBOUND) == answer
 
@@ -128,8 +131,19 @@ def test_an_answer_opens_for_its_own_step_alone():
             open_answer(RING, sealed, *place)
 
 
+def test_an_answer_whose_state_was_replaced_does_not_open():
+    """Also by an older one of the same call."""
+    state, older = make_state(step=Step("owner", 2)), make_state(step=Step("ai", 1))
+    sealed = seal_answer(RING, Answer("<Response/>", state, seal_state(RING, state)), "AC1", "CA1", INBOUND)
+    envelope, _, _ = sealed.partition(" ")
+    for other in ("", f" {seal_state(RING, older)}"):
+        with pytest.raises(StateError):
+            open_answer(RING, envelope + other, "AC1", "CA1", INBOUND)
+
+
 def test_an_answer_is_no_state_and_a_state_no_answer():
-    assert fails_to_open(seal_answer(RING, Answer("", make_state()), "AC1", "CA1", INBOUND))
+    state = make_state()
+    assert fails_to_open(seal_answer(RING, Answer("", state, seal_state(RING, state)), "AC1", "CA1", INBOUND))
     with pytest.raises(StateError):
         open_answer(RING, seal_state(RING, make_state()), "AC1", "CA1", INBOUND)
 
@@ -148,9 +162,11 @@ BOMBS = {
 
 @pytest.mark.parametrize("packed", BOMBS.values(), ids=BOMBS)
 def test_what_we_did_not_make_does_not_open_although_it_is_sealed_with_our_key(packed: bytes):
-    assert fails_to_open(RING.seal(packed, "state", CALL))
+    state = RING.seal(packed, "state", CALL)
+    assert fails_to_open(state)
+    answer = Answer("<Response/>", make_state(), state)
     with pytest.raises(StateError):
-        open_answer(RING, RING.seal(packed, "answer", "AC1", "CA1", "inbound"), "AC1", "CA1", INBOUND)
+        open_answer(RING, seal_answer(RING, answer, "AC1", "CA1", INBOUND), "AC1", "CA1", INBOUND)
 
 
 def largest_route(greeting: str, name: str, draw: random.Random) -> Route:

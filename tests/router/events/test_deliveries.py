@@ -21,7 +21,7 @@ from router.clock import utc_now
 from router.events import deliveries as module
 from router.events.deliveries import Deliveries
 from router.jobs import JobRunner, RetryPolicy, Turns
-from router.store.calls.records import InsertEvent
+from router.store.calls.records import InsertEvent, write_records
 from tests.router.api.client import Agency, Api
 from tests.router.store.rows import AT, insert
 from tests.support.api_service import Services
@@ -119,7 +119,7 @@ async def note(
     services: Services, event_id: str, event: str = "call.answered", call_id: str = "call_1", at: datetime = AT
 ) -> None:
     write = InsertEvent(event_id, call_id, at, event, step=event_id, provider="vapi")
-    await services.database.settings.execute(write.statement, *write.arguments)
+    await write_records(services.database.settings, write)
 
 
 async def register(api: Api, agency: Agency, url: str, **fields: Any) -> dict[str, Any]:

@@ -18,6 +18,44 @@ pytestmark = pytest.mark.anyio
 
 ACCOUNT, NUMBER, AGENCY, CLIENT, CALL, CALL_SID = "AC7", "+1500777", "agency_7", "client_77", "call_777", "CA777"
 
+EVERY_KIND = (
+    records.InsertEvent("e", CALL, AT, "call.received"),
+    records.InsertCall(
+        "c",
+        account_sid=ACCOUNT,
+        call_sid="s",
+        agency_id=AGENCY,
+        client_id=CLIENT,
+        from_number="+1",
+        to_number=NUMBER,
+        started_at=AT,
+    ),
+    records.InsertStep(ACCOUNT, CALL_SID, "ai-1", CALL, AT),
+    records.StoreAnswer(ACCOUNT, CALL_SID, "inbound", AT, "sealed"),
+    records.SetAnswered(CALL, "ai", "vapi", AT),
+    records.SetProvider(CALL, "vapi", AT),
+    records.MarkAssistant(CLIENT, "vapi", AT),
+    records.SetRinging(CALL, "+1", "+2", AT),
+    records.ClearRinging(CALL),
+    records.SetOutcome(CALL, "ai"),
+    records.EndCallLater(CALL, "e", AT, 9),
+    records.SetEnded(CALL, AT, 9),
+    records.SetSeconds(CALL, 9),
+    records.InsertVoicemail(
+        "voicemail_1",
+        account_sid=ACCOUNT,
+        recording_sid="RE1",
+        call_id=CALL,
+        agency_id=AGENCY,
+        client_id=CLIENT,
+        from_number="+1",
+        at=AT,
+        seconds=1,
+    ),
+    records.SetTranscript("voicemail_777", "said", "call_777"),
+    records.SetStory(CALL, "vapi", summary="s", transcript="t", cost=0.1),
+)
+
 CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CLAIM_CALL, platform": (calls.CLAIM_CALL, (ACCOUNT, NUMBER, "c", "s", "+1", AT, None, None, 10, 100)),
     "CLAIM_CALL, agency": (calls.CLAIM_CALL, (ACCOUNT, NUMBER, "c", "s", "+1", AT, "+2", ["sealed"], 10, 100)),
@@ -46,45 +84,8 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "LACKS_CREDIT": (key_health.LACKS_CREDIT, (AGENCY, "vapi", 1, key_health.CHECK_AGAIN)),
     "NOTE_OVERFLOW": (key_health.NOTE_OVERFLOW, (AGENCY, "vapi", 1, AT)),
     "FIND_WEBHOOK_SECRETS": (proofs.FIND_WEBHOOK_SECRETS, (AGENCY, "vapi", AT, AT)),
-} | {
-    record.kind: (record.statement, record.arguments)
-    for record in (
-        records.InsertEvent("e", CALL, AT, "call.received"),
-        records.InsertCall(
-            "c",
-            account_sid=ACCOUNT,
-            call_sid="s",
-            agency_id=AGENCY,
-            client_id=CLIENT,
-            from_number="+1",
-            to_number=NUMBER,
-            started_at=AT,
-        ),
-        records.InsertStep(ACCOUNT, CALL_SID, "ai-1", CALL, AT),
-        records.StoreAnswer(ACCOUNT, CALL_SID, "inbound", AT, "sealed"),
-        records.SetAnswered(CALL, "ai", "vapi", AT),
-        records.SetProvider(CALL, "vapi", AT),
-        records.MarkAssistant(CLIENT, "vapi", AT),
-        records.SetRinging(CALL, "+1", "+2", AT),
-        records.ClearRinging(CALL),
-        records.SetOutcome(CALL, "ai"),
-        records.EndCallLater(CALL, "e", AT, 9),
-        records.SetEnded(CALL, AT, 9),
-        records.SetSeconds(CALL, 9),
-        records.InsertVoicemail(
-            "voicemail_1",
-            account_sid=ACCOUNT,
-            recording_sid="RE1",
-            call_id=CALL,
-            agency_id=AGENCY,
-            client_id=CLIENT,
-            from_number="+1",
-            at=AT,
-            seconds=1,
-        ),
-        records.SetTranscript("voicemail_777", "said", "call_777"),
-        records.SetStory(CALL, "vapi", summary="s", transcript="t", cost=0.1),
-    )
+    "WRITE_RECORDS": (records.WRITE_RECORDS, (records.as_json(EVERY_KIND),)),
+    "FILE_VOICEMAIL": (records.FILE_VOICEMAIL, (records.as_json(EVERY_KIND), CALL)),
 }
 
 FILL = """
@@ -178,4 +179,4 @@ def test_every_statement_of_the_call_path_is_checked():
         if name.isupper() and not name.startswith("_") and isinstance(value, str)
     }
     assert constants <= {statement for statement, _ in CALL_PATH.values()}
-    assert set(records.KINDS) <= set(CALL_PATH)
+    assert set(records.KINDS) == {record.kind for record in EVERY_KIND}

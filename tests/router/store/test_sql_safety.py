@@ -25,7 +25,7 @@ RUNS = dict.fromkeys(("execute", "executemany", "fetch", "fetchrow", "fetchval",
     "fetch_rows": 2,
     "returns_row": 1,
 }
-FRAGMENTS = {"columns", "parameters"}  # router.store.rows
+FRAGMENTS = {"columns", "parameters", "side_by_side"}  # router.store.rows
 
 
 def is_literal(node: ast.expr) -> bool:

@@ -44,6 +44,36 @@ CREATE TABLE calls_at_once (
     PRIMARY KEY (agency_id, caller)
 ) WITH (fillfactor = 50);
 
+-- How many lines an agency's calls use at a provider: those of live calls that it has, until their outcome is known. Counted as
+-- calls change, for the same reason, and because an agency may have hundreds of them. `n` may be below 0 for a moment, after a
+-- correction.
+CREATE TABLE lines_in_use (
+    agency_id text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    provider  text NOT NULL,
+    n         integer NOT NULL,
+    PRIMARY KEY (agency_id, provider)
+) WITH (fillfactor = 50);
+
+-- One statement locks the rows in this order, after those of its calls: two statements never wait for each other.
+CREATE FUNCTION count_lines() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO lines_in_use AS counting (agency_id, provider, n)
+        SELECT agency_id, provider, sum(n)
+          FROM (SELECT agency_id, provider, -1 AS n FROM before
+                 WHERE provider IS NOT NULL AND ended_at IS NULL AND outcome IS NULL
+                 UNION ALL
+                SELECT agency_id, provider, 1 FROM after
+                 WHERE provider IS NOT NULL AND ended_at IS NULL AND outcome IS NULL) AS changed
+         GROUP BY agency_id, provider
+        HAVING sum(n) <> 0
+         ORDER BY agency_id, provider
+        ON CONFLICT (agency_id, provider) DO UPDATE SET n = counting.n + excluded.n;
+        RETURN NULL;
+    END
+    $$;
+CREATE TRIGGER lines_counted AFTER UPDATE ON calls
+    REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION count_lines();
+
 -- The unit of idempotency. `answer` is the sealed document and the sealed state that goes with it. `counted`, of a call's
 -- first step: where it is counted in calls_at_once.
 CREATE TABLE call_steps (

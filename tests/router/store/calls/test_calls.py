@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +16,7 @@ from adapters.base import Target
 from router.routing.route import Access, Hours, OpenSpan
 from router.store.calls import calls, records
 from router.store.calls.calls import CallClaim, claim_call, claim_step
-from router.store.calls.records import Record
+from router.store.calls.records import Record, write_records
 from router.store.calls.sweeps import carry_out_early_ends
 from router.store.keys import proofs
 from router.store.pool import Database
@@ -53,8 +54,7 @@ async def ring(database: Database, call_sid: str = "CA1", **changes: Any) -> Cal
 
 
 async def write(db: Any, *writes: Record) -> None:
-    for each in writes:
-        await db.execute(each.statement, *each.arguments)
+    await write_records(db, *writes)
 
 
 async def go_on(database: Database, step: str, call_sid: str = "CA1", **changes: Any) -> calls.StepClaim:
@@ -467,3 +467,45 @@ async def test_values_of_a_request_are_never_part_of_a_statement(database: Datab
     assert claim is not None
     assert await db.fetchval("SELECT from_number FROM calls") == hostile
     assert await calls.find_step(database.calls, hostile, hostile, hostile) is None
+
+
+async def wal_writes(connection: Any) -> int:
+    """How often this connection's process has waited for the write-ahead log to be written."""
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    statement = "SELECT sum(writes) FROM pg_stat_get_backend_io(pg_backend_pid()) WHERE object = 'wal'"
+    return int(await connection.fetchval(statement) or 0)
+
+
+async def test_a_claim_does_not_wait_for_the_disk_and_what_comes_after_it_does(database: Database, db):
+    await insert_client(db, "agency_1", "client_1")
+    async with database.calls.acquire() as connection:
+        lane = replace(database, calls=connection)  # type: ignore[arg-type]
+        before = await wal_writes(connection)
+        for number in range(20):
+            await ring(lane, f"CA{number}")
+            await go_on(lane, "ai-1", f"CA{number}")
+        assert await wal_writes(connection) == before
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"
+        for number in range(20):  # unless another process has just written this one's, too
+            await write(connection, records.SetSeconds("call_CA1", number))
+        assert await wal_writes(connection) > before
+
+
+def rows_read(plan: dict[str, Any], table: str) -> float:
+    own = plan["Actual Rows"] * plan["Actual Loops"] if plan.get("Relation Name") == table else 0.0
+    return own + sum(rows_read(child, table) for child in plan.get("Plans", ()))
+
+
+async def test_calls_in_progress_are_not_counted_one_by_one(database: Database, db):
+    """Neither those of the agency nor those at a provider of which the lines are known."""
+    await insert_client(db, "agency_1", "client_1")
+    await insert(db, "keys", agency_id="agency_1", kind="vapi", lines_limit=1000)
+    for number in range(300):
+        await ring(database, f"CA{number}", most_of_agency=1000, most_of_caller=1000)
+    await write(db, *(records.SetProvider(f"call_CA{number}", "vapi", AT) for number in range(300)))
+    claim = await ring(database, "CA-next", most_of_agency=1000, most_of_caller=1000)
+    assert claim is not None
+    assert claim.route.access("vapi").lines_free == 700
+    arguments = (ACCOUNT, NUMBER, "call_x", "CA-x", CALLER, AT, None, None, 1000, 1000)
+    explained = await db.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {calls.CLAIM_CALL}", *arguments)
+    assert rows_read(json.loads(explained)[0]["Plan"], "calls") <= 1

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from router.store.calls.records import (
     ClearRinging,
+    InsertCall,
     InsertEvent,
     InsertStep,
     MarkAssistant,
     Record,
     SetOutcome,
+    SetProvider,
     SetRinging,
     StoreAnswer,
     in_few_statements,
@@ -23,20 +25,34 @@ AT = datetime(2026, 3, 2, tzinfo=UTC)
 def step(call: str) -> list[Record]:
     """What one step of a call leaves."""
     return [
-        InsertStep("AC1", f"CA-{call}", "inbound", call, AT),
+        SetProvider(call, "retell", AT),
         InsertEvent(f"{call}-1", call, AT, "call.received"),
         InsertEvent(f"{call}-2", call, AT, "handoff.succeeded"),
         StoreAnswer("AC1", f"CA-{call}", "inbound", AT, "sealed"),
     ]
 
 
-def test_records_of_many_calls_take_one_statement_for_each_kind():
+def test_records_of_many_calls_take_one_statement():
     steps = [step(f"call_{number}") for number in range(100)]
     # As they are noted: the calls' records stand between each other's.
     batch = [record for turn in zip(*steps, strict=True) for record in turn]
-    groups = in_few_statements(batch)
-    assert [type(group[0]) for group in groups] == [InsertStep, InsertEvent, StoreAnswer]
-    assert sorted(map(len, groups)) == [100, 100, 200]
+    assert in_few_statements(batch) == [batch]
+
+
+def test_what_needs_a_row_comes_after_the_statement_that_adds_it():
+    call = InsertCall(
+        "call_1",
+        account_sid="AC1",
+        call_sid="CA-call_1",
+        agency_id="agency_1",
+        client_id="client_1",
+        from_number="+1",
+        to_number="+2",
+        started_at=AT,
+    )
+    inbound = InsertStep("AC1", "CA-call_1", "inbound", "call_1", AT)
+    others, strangers = step("call_1"), step("call_2")
+    assert in_few_statements([call, inbound, *others, *strangers]) == [[call, inbound, *strangers], others]
 
 
 def test_a_phone_that_rings_again_rings():
@@ -70,5 +86,10 @@ def test_each_record_stays_behind_the_earlier_ones_about_the_same_call(batch: li
 
 
 @given(st.lists(RECORDS, max_size=40))
-def test_a_statement_is_for_records_of_one_kind(batch: list[Record]):
-    assert all(len({type(record) for record in group}) == 1 for group in in_few_statements(batch))
+def test_a_statement_changes_no_row_twice_and_none_that_it_adds(batch: list[Record]):
+    for together in in_few_statements(batch):
+        changed = [(each.changes, subject) for each in together if each.changes for subject in each.subjects]
+        assert len(changed) == len(set(changed))
+        for place, each in enumerate(together):
+            added = {(earlier.adds, subject) for earlier in together[:place] for subject in earlier.subjects}
+            assert not added & {(each.changes, subject) for subject in each.subjects if each.changes}

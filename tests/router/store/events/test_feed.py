@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+<<<<<<< HEAD
 from router.events.order import Order
 from router.store.calls.records import InsertEvent
 from router.store.events.feed import CHANNEL, READ_EVENTS, Stretch, parse_place, read_events
+=======
+from router.store.calls.records import InsertEvent, write_records
+from router.store.events.feed import CHANNEL, READ_EVENTS, Position, find_end, read_events
+>>>>>>> c99aab7 (Write all records of calls with one statement and one commit)
 from tests.router.store.rows import AT, insert, insert_client
 from tests.support.waiting import wait_until
 
@@ -53,7 +58,7 @@ async def third(database_dsn: str) -> AsyncIterator[Any]:
 
 async def note(connection: Any, event_id: str, call_id: str = "call_1") -> None:
     write = InsertEvent(event_id, call_id, AT, "call.answered", step=event_id)
-    await connection.execute(write.statement, *write.arguments)
+    await write_records(connection, write)
 
 
 async def look(connection: Any, after: int = 0, limit: int = 100, order: Order | None = None) -> Stretch:
