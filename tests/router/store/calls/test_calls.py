@@ -499,7 +499,7 @@ def rows_read(plan: dict[str, Any], table: str) -> float:
 async def test_calls_in_progress_are_not_counted_one_by_one(database: Database, db):
     """Neither those of the agency nor those at a provider of which the lines are known."""
     await insert_client(db, "agency_1", "client_1")
-    await insert(db, "keys", agency_id="agency_1", kind="vapi", lines_limit=1000)
+    await insert(db, "keys", agency_id="agency_1", kind="vapi", sealed="sealed", lines_limit=1000)
     for number in range(300):
         await ring(database, f"CA{number}", most_of_agency=1000, most_of_caller=1000)
     await write(db, *(records.SetProvider(f"call_CA{number}", "vapi", AT) for number in range(300)))
