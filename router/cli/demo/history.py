@@ -27,6 +27,7 @@ from router.store.calls.records import (
     SetProvider,
     SetStory,
     SetTranscript,
+    write_records,
 )
 
 _DAYS: Final = 14
@@ -66,9 +67,12 @@ async def write_history(
     connection = await asyncpg.connect(dsn)
     try:
         async with connection.transaction():
-            for call, fate in _place_calls(chance, account_sid, lines, now):
-                for record in _records_of(call, fate, chance, sandbox, account_sid, agency_id):
-                    await connection.execute(record.statement, *record.arguments)
+            records = [
+                record
+                for call, fate in _place_calls(chance, account_sid, lines, now)
+                for record in _records_of(call, fate, chance, sandbox, account_sid, agency_id)
+            ]
+            await write_records(connection, *records)
     finally:
         await connection.close()
 

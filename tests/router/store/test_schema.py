@@ -28,11 +28,13 @@ async def test_a_newer_schema_is_accepted_by_older_code(database_dsn):
     await check_schema(database_dsn)
 
 
-<<<<<<< HEAD
-async def test_every_pool_reaches_the_database_and_only_calls_do_not_wait_for_the_disk(database: Database):
-    assert await database.calls.fetchval("SHOW synchronous_commit") == "off"
-    for pool in (database.webhooks, database.settings, database.figures):
-        assert await pool.fetchval("SHOW synchronous_commit") == "on"
+async def test_every_pool_reaches_the_database_and_asks_for_nothing_that_a_pooler_refuses(database: Database):
+    """Such as PgBouncer: settings of a whole connection that is shared with others."""
+    changed = (
+        "SELECT name FROM pg_settings WHERE source = 'client' AND name NOT IN ('application_name', 'client_encoding')"
+    )
+    for pool in (database.calls, database.webhooks, database.settings, database.figures):
+        assert await pool.fetch(changed) == []
 
 
 async def test_a_server_that_is_too_old_is_named_with_what_is_needed(database_dsn, monkeypatch):
@@ -58,12 +60,3 @@ async def test_a_database_that_lives_elsewhere_counts_on_far_above_what_was_ever
     place = await connection.fetchval("SELECT seq FROM call_events WHERE id = 'e2'")
     assert 1_000_000_500 < place < 2_000_000_000
     await connection.close()
-=======
-async def test_every_pool_reaches_the_database_and_asks_for_nothing_that_a_pooler_refuses(database: Database):
-    """Such as PgBouncer: settings of a whole connection that is shared with others."""
-    changed = (
-        "SELECT name FROM pg_settings WHERE source = 'client' AND name NOT IN ('application_name', 'client_encoding')"
-    )
-    for pool in (database.calls, database.webhooks, database.settings, database.figures):
-        assert await pool.fetch(changed) == []
->>>>>>> c99aab7 (Write all records of calls with one statement and one commit)

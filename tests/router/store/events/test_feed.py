@@ -11,14 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-<<<<<<< HEAD
 from router.events.order import Order
-from router.store.calls.records import InsertEvent
-from router.store.events.feed import CHANNEL, READ_EVENTS, Stretch, parse_place, read_events
-=======
 from router.store.calls.records import InsertEvent, write_records
-from router.store.events.feed import CHANNEL, READ_EVENTS, Position, find_end, read_events
->>>>>>> c99aab7 (Write all records of calls with one statement and one commit)
+from router.store.events.feed import CHANNEL, READ_EVENTS, Stretch, parse_place, read_events
 from tests.router.store.rows import AT, insert, insert_client
 from tests.support.waiting import wait_until
 
