@@ -106,7 +106,7 @@ class Claims:
         # This process may have begun the call while the database was away, before the database had it.
         # A repeated request does not begin it: its reply may arrive before that to the first request.
         begun = claim.claimed and self.own_steps.begin(state.mark)
-        return NewCall(state, replace(claim, claimed=begun))
+        return NewCall(state, claim if begun == claim.claimed else replace(claim, claimed=begun))
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """Also reads the current route and what happened before, both unknown while the database is away."""

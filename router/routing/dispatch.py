@@ -20,7 +20,7 @@ from crypto import OpenError, Secret, clear_frames
 from router.dialling import Dialling
 from router.routing.bulkhead import Bulkheads, Place
 from router.routing.circuit import Circuits, Permit, usage_of
-from router.routing.deadline import Deadline
+from router.routing.deadline import Deadline, is_done_within
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason, why_unready
 
@@ -193,7 +193,7 @@ class Dispatcher:
             return None
         request, permit = sent
         try:
-            done = await _is_done_within(request, budget)
+            done = await is_done_within(request, budget)
         except asyncio.CancelledError:
             request.cancel()
             self.circuits.report(permit, ErrorKind.TIMEOUT)
@@ -276,25 +276,6 @@ class Dispatcher:
 
 def _leave(bulkheads: Bulkheads, place: Place, request: asyncio.Task[Handoff]) -> None:
     bulkheads.leave(place, answered=not request.cancelled() and request.exception() is None)
-
-
-async def _is_done_within(request: asyncio.Task[Handoff], seconds: float) -> bool:
-    """`asyncio.wait` takes three times as long. The request goes on if it is not done, or if waiting for it is cancelled."""
-    waiter = asyncio.get_running_loop().create_future()
-    wake = partial(_wake, waiter)
-    request.add_done_callback(wake)
-    timer = asyncio.get_running_loop().call_later(seconds, wake)
-    try:
-        await waiter
-    finally:
-        timer.cancel()
-        request.remove_done_callback(wake)
-    return request.done()
-
-
-def _wake(waiter: asyncio.Future[None], _: object = None) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _read(provider: str, request: asyncio.Task[Handoff], seconds: float) -> tuple[Ended, Handoff | None]:

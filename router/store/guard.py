@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
+from router.routing.deadline import is_done_within
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit
 
@@ -49,7 +50,7 @@ class Guard:
         regained = self._regained
         task = asyncio.ensure_future(question())
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._patience)
+            done = await is_done_within(task, self._patience)
         except asyncio.CancelledError:
             self._abandon(task)
             raise
