@@ -126,6 +126,8 @@ class Claims:
                 )
         except AWAY_ERRORS:
             claim, away = StepClaim(True, state.route, None), True
+        # The call's row comes before its other records, and may still be in another process's spool.
+        self.recorder.note(state.record, spool_only=claim.facts is not None)
         self.recorder.note(_step_record(state, now), spool_only=not away)
         begun = claim.claimed and self.own_steps.begin(state.mark)
         # While records are in the spool, the database does not have all of the facts.

@@ -116,11 +116,11 @@ class TwilioWebhooks:
         if step is None or state is None:
             return await _in_time(self._recover(request, step, verified), deadline)
         require_proof(verified.agencies, state.route.agency_id)
+        if step.kind in ("ai", "owner"):
+            return await self.flow.after_leg(state, params, deadline)
         # A call's row comes before its other records, and may still be in another process's spool.
         self.recorder.note(state.record)
         match step.kind:
-            case "ai" | "owner":
-                return await self.flow.after_leg(state, params, deadline)
             case "transfer":
                 work = self.callbacks.put_through(state, sealed)
                 return await self.recovery.in_time(state, work, deadline)

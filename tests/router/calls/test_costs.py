@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from router.store.calls.calls import CLAIM_CALL
+from adapters.sandbox.carrier.requests import Reply
+from router.store.calls.calls import CLAIM_CALL, CLAIM_STEP
 from router.store.calls.records import WRITE_RECORDS
-from tests.support.database_proxy import DatabaseProxy, proxied
+from tests.support.database_proxy import proxied
+from tests.support.database_talk import Talk
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall, only_document, taker_of
 from tests.support.world import open_world
@@ -21,17 +24,7 @@ __all__ = ["captured_events"]
 
 pytestmark = pytest.mark.anyio
 
-TASKS_OF_A_CALL = [
-    "RequestResponseCycle.run_asgi",
-    "claim_call",  # in time, or not at all
-    "PoolConnectionHolder.release",
-    "Calls.hand_off",
-    "ClientRequest.write_bytes",
-    "RequestResponseCycle.run_asgi",  # the sandbox's
-]
-
-
-NAMES = {CLAIM_CALL: "claim_call", WRITE_RECORDS: "write_records"}
+NAMES = {CLAIM_CALL: "claim_call", CLAIM_STEP: "claim_step", WRITE_RECORDS: "write_records"}
 
 
 class Tasks:
@@ -45,38 +38,69 @@ class Tasks:
         return asyncio.Task(work, loop=loop, **more)
 
 
-def of_calls(proxy: DatabaseProxy) -> list[Any]:
-    """The connections that handle calls, of all that the service has."""
-    return [talk for talk in proxy.talks if NAMES.keys() & set(talk.statements)]
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of one request of the carrier's. `asked`: statements by what they are for; a round trip and a commit for each."""
+
+    asked: list[str]
+    lines: list[str]
+    tasks: list[str]
 
 
-async def test_a_call_costs_so_many_round_trips_commits_log_lines_and_tasks(
+@dataclass(slots=True)
+class Meter:
+    """Counts what a request costs; `talks` are the connections that handle calls, of all that the service has."""
+
+    talks: list[Talk]
+    events: CapturedEvents
+
+    async def measure(self, request: Awaitable[Reply]) -> tuple[str, Costs]:
+        """The document, and what it cost."""
+        tasks, said, loop = Tasks(), len(self.events.names()), asyncio.get_running_loop()
+        for talk in self.talks:
+            talk.clear()
+        loop.set_task_factory(tasks)
+        try:
+            document = only_document([await request])
+        finally:
+            loop.set_task_factory(None)
+        asked = [NAMES.get(statement, statement) for talk in self.talks for statement in talk.statements]
+        assert {talk.round_trips for talk in self.talks if talk.statements} == {1}
+        assert {talk.transactions for talk in self.talks if talk.statements} == {1}
+        return document, Costs(sorted(asked), self.events.names()[said:], tasks.started)
+
+
+async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_lines_and_tasks(
     database_dsn: str, tmp_path: Path, captured_events: CapturedEvents
 ):
-    tasks = Tasks()
     async with (
         proxied(database_dsn) as proxy,
         open_world(database_dsn, tmp_path, database_url=SecretStr(proxy.dsn)) as world,
     ):
         client = await world.add_client(providers=["retell"])
         for _ in range(2):  # connections are opened, and statements prepared
-            only_document([await PostedCall(world, client).ring()])
-        talks = of_calls(proxy)
-        for talk in talks:
-            talk.clear()
-        said = len(captured_events.names())
-        asyncio.get_running_loop().set_task_factory(tasks)
-        try:
-            document = only_document([await PostedCall(world, client).ring()])
-        finally:
-            asyncio.get_running_loop().set_task_factory(None)
-        lines = captured_events.names()[said:]
-        statements = [statement for talk in talks for statement in talk.statements]
-    assert taker_of(document) == "retell"
-    assert [NAMES.get(statement, statement) for statement in statements] == [
-        "write_records",
-        "claim_call",
-    ]  # by connection
-    assert [sum(talk.round_trips for talk in talks), sum(talk.transactions for talk in talks)] == [2, 2]
-    assert lines == ["call.received", "handoff.requested", "handoff.succeeded"]
-    assert tasks.started == TASKS_OF_A_CALL
+            call = PostedCall(world, client)
+            only_document([await call.go_on(only_document([await call.ring()]))])
+        meter = Meter([talk for talk in proxy.talks if NAMES.keys() & set(talk.statements)], captured_events)
+        call = PostedCall(world, client)
+        document, costs = await meter.measure(call.ring())
+        assert taker_of(document) == "retell"
+        assert costs == Costs(
+            asked=["claim_call", "write_records"],
+            lines=["call.received", "handoff.requested", "handoff.succeeded"],
+            tasks=[
+                "RequestResponseCycle.run_asgi",
+                "claim_call",  # in time, or not at all
+                "PoolConnectionHolder.release",
+                "Calls.hand_off",
+                "ClientRequest.write_bytes",
+                "RequestResponseCycle.run_asgi",  # the sandbox's
+            ],
+        )
+        document, costs = await meter.measure(call.go_on(document))
+        assert taker_of(document) == "voicemail"
+        assert costs == Costs(
+            asked=["claim_step", "write_records"],
+            lines=["call.fell_back", "call.answered"],
+            tasks=["RequestResponseCycle.run_asgi", "claim_step", "PoolConnectionHolder.release"],
+        )
