@@ -101,6 +101,6 @@ async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_line
         assert taker_of(document) == "voicemail"
         assert costs == Costs(
             asked=["claim_step", "write_records"],
-            lines=["call.fell_back", "call.answered"],
+            lines=["handoff.failed", "call.fell_back", "call.answered"],
             tasks=["RequestResponseCycle.run_asgi", "claim_step", "PoolConnectionHolder.release"],
         )

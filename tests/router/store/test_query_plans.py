@@ -117,6 +117,8 @@ SELECT 'call_' || n, 'AC' || n % 2000 + 1, 'CA' || n, 'agency_' || n % 2000 + 1,
   FROM generate_series(1, 10000) n;
 INSERT INTO calls_at_once (agency_id, caller, n)
 SELECT 'agency_' || n, caller, 1 FROM generate_series(1, 2000) n, unnest(ARRAY['', '+1', '+2', '+3']) caller;
+INSERT INTO lines_in_use (agency_id, provider, n)
+SELECT 'agency_' || n, provider, 1 FROM generate_series(1, 2000) n, unnest(ARRAY['vapi', 'retell', 'bland']) provider;
 INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at, answered_at)
 SELECT 'AC' || n % 2000 + 1, 'CA' || n, step, 'call_' || n, now(), now()
   FROM generate_series(1, 10000) n, unnest(ARRAY['inbound', 'ai-1']) step;
