@@ -23,7 +23,7 @@ from router.calls.claims import Claims, Inbound
 from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents, talk_limit
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
-from router.calls.judging import GoOn, LegJudge, Over, Verdict
+from router.calls.judging import GoOn, LegJudge, Over, Unsettled, Verdict
 from router.calls.live_calls import LONGEST_TALK_SECONDS, LiveCalls
 from router.calls.recorder import Recorder
 from router.calls.recovery import Recovery
@@ -156,6 +156,8 @@ class CallFlow:
 
     async def _carry_out(self, verdict: Verdict, state: CallState, onward: CallState, deadline: Deadline) -> Answer:
         match verdict:
+            case Unsettled():
+                return Answer(twiml.nothing())
             case Over(outcome, caller_gone=True):
                 await self.closer.end(state, outcome)
                 return Answer(twiml.nothing())

@@ -37,13 +37,20 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """The caller is gone, and whether the AI had answered is not known yet: the status callback decides, which is judged
+    by what is on record then.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class GoOn:
     """The next rung has to take the call."""
 
     ask_ai: bool = True
 
 
-Verdict: TypeAlias = Over | GoOn
+Verdict: TypeAlias = Over | Unsettled | GoOn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class LegJudge:
         """`facts`: what happened before; None if that is not known."""
         if state.step.rung == "owner":
             return self._judge_owner(state, params, facts)
-        return await self._judge_ai(state, params, facts or (), deadline)
+        return await self._judge_ai(state, params, facts, deadline)
 
     async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
         """A media stream failed, unless it ended because we took the call away from its AI."""
@@ -75,15 +82,15 @@ class LegJudge:
             self._note_failure(state, params, answered=False)
 
     async def _judge_ai(
-        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], deadline: Deadline
+        self, state: CallState, params: Mapping[str, str], known: tuple[Fact, ...] | None, deadline: Deadline
     ) -> Verdict:
-        now = self.clock()
+        now, facts = self.clock(), known or ()
         if state.media == "redirect":
-            return self._judge_redirect(state, params, facts, now)
+            return self._judge_redirect(state, params, known, now)
         talked = legs.talk_seconds(state, params, facts, now.timestamp())
         if legs.is_caller_gone(params):
             self._confirm_ai(state, facts, talked, now)
-            return Over("abandoned" if talked is None else "ai", caller_gone=True)
+            return _gone_unanswered(state, known) if talked is None else Over("ai", caller_gone=True)
         if talked is None or talked < legs.LEAST_TALK_SECONDS:
             self._note_failure(state, params, answered=talked is not None)
             return GoOn()
@@ -93,12 +100,12 @@ class LegJudge:
         return Over("ai", caller_gone=False)
 
     def _judge_redirect(
-        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...], now: datetime
+        self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None, now: datetime
     ) -> Verdict:
         """The provider's server failed: a refusal if it did so at once; later, the AI may have had the call."""
-        refused = legs.is_refused(state, facts, now.timestamp())
+        refused = legs.is_refused(state, facts or (), now.timestamp())
         if legs.is_caller_gone(params):
-            return Over("abandoned" if refused else "ai", caller_gone=True)
+            return _gone_unanswered(state, facts) if refused else Over("ai", caller_gone=True)
         self._note_failure(state, params, answered=False)
         return GoOn(ask_ai=refused)
 
@@ -141,3 +148,10 @@ class LegJudge:
                 return "ai.failed" in ends
             await asyncio.sleep(_POLL_SECONDS)
         return False
+
+
+def _gone_unanswered(state: CallState, facts: tuple[Fact, ...] | None) -> Over | Unsettled:
+    """The caller hung up, and nothing says that the AI had answered. Of a stream or a redirect, only facts would."""
+    if facts is None and state.media != "dial":
+        return Unsettled()
+    return Over("abandoned", caller_gone=True)

@@ -25,7 +25,7 @@ from router.store.schema import migrate
 from tests.chaos.machinery import Postgres
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.log_capture import CapturedEvents, captured_events
-from tests.support.posting import PostedCall, at_once, only_document, taker_of, takers_of
+from tests.support.posting import PostedCall, action_of, at_once, only_document, taker_of, takers_of
 from tests.support.serving import listen, serve_app, url_of
 from tests.support.signed_requests import STATUS
 from tests.support.waiting import wait_until
@@ -171,6 +171,30 @@ async def test_a_call_goes_its_way_and_is_recorded_as_if_nothing_were(world: Wor
     proxy.go_on()
     await arrive(world, timeline.call_sid)
     assert await record(world, timeline) == await record(world, usual)
+
+
+async def test_a_caller_who_hangs_up_on_the_ai_at_once_was_answered_by_it_all_the_same(world: World, proxy):
+    """While the database is away, a process does not know whether the AI's stream had begun when the caller hung up."""
+    client = await world.add_client(providers=["vapi"])
+    await see(world, client)
+    proxy.refuse()
+    outcomes = {}
+    for answered in (True, False):
+        call = PostedCall(world, client)
+        document = (await call.ring()).body.decode()
+        stream = ET.fromstring(document).find("Connect/Stream")  # noqa: S314  (our own)
+        assert stream is not None
+        if answered:
+            await call.post(stream.attrib["statusCallback"], StreamEvent="stream-started")
+        await call.post(action_of(document), CallStatus="completed")
+        await call.post(STATUS, CallStatus="completed", CallDuration="0")
+        outcomes[call.call_sid] = ("ai", "ai", 0) if answered else ("abandoned", None, 0)
+    proxy.go_on()
+    await arrive(world, *outcomes)
+    filed = await world.db.fetch(
+        "SELECT call_sid, outcome, answered_by, seconds FROM calls WHERE call_sid = ANY ($1)", list(outcomes)
+    )
+    assert {row["call_sid"]: tuple(row)[1:] for row in filed} == outcomes
 
 
 @OUTAGES
