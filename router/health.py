@@ -2,6 +2,8 @@
 
 Ready means that a call would be answered. A router that has lost its database but remembers routes is still ready: it
 answers 200 and `degraded`, because taking it out of service would lose the calls that it can place.
+
+The database is asked as a call asks it: by the claim's own statement, over a connection for calls, past the guard.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from router.clock import utc_now
 from router.own_address import SETTING, WHAT_TO_DO, WHAT_WAITS, OwnAddress
+from router.store.calls.calls import can_claim_calls
+from router.store.guard import Guard
 from router.store.pool import Database
 from router.telemetry import metrics
 
@@ -41,18 +46,27 @@ class ServiceHealth:
         self.starting = True
         self.draining = False
         self._database: Database | None = None
+        self._guard: Guard | None = None
         self._memory: Sized = ()
         self._address: OwnAddress | None = None
 
-    def watch(self, database: Database, memory: Sized, address: OwnAddress) -> None:
+    def watch(self, database: Database, guard: Guard, memory: Sized, address: OwnAddress | None) -> None:
         """Ask these from now on."""
-        self._database, self._memory, self._address = database, memory, address
+        self._database, self._guard, self._memory, self._address = database, guard, memory, address
+
+    @property
+    def database_away(self) -> bool:
+        """Whether calls do not ask the database at the moment."""
+        return self._guard is not None and self._guard.away
 
     async def database(self) -> Check:
-        """Run a cheap query. If it raises or hangs, the database counts as lost."""
-        if self._database is None:
+        """Ask for a call to a number that nobody has, which writes nothing. If it raises or hangs, the database counts as
+        lost.
+        """
+        if self._database is None or self._guard is None:
             return Check(ok=False, detail="not connected yet")
-        await self._database.calls.fetchval("SELECT 1")
+        pool = self._database.calls
+        await self._guard.ask(lambda: can_claim_calls(pool, utc_now()))
         return Check(ok=True, detail="answers")
 
     def public_address(self) -> Check:
@@ -71,7 +85,10 @@ def health_routes(state: ServiceHealth, clock: Callable[[], float] = time.monoto
     database = _Latest(lambda: _check_database(state), clock)
 
     async def ready(_request: Request) -> Response:
-        status, checks = _judge(state, await database.get())
+        found = await database.get()
+        if state.database_away:  # since the last check
+            found = Check(ok=False, detail="away")
+        status, checks = _judge(state, found)
         code = 503 if status == "unavailable" else 200
         return JSONResponse({"status": status, "checks": checks}, status_code=code, headers=_NO_STORE)
 
@@ -143,16 +160,17 @@ async def _check_database(state: ServiceHealth) -> Check:
 
 @dataclass(slots=True)
 class _Latest(Generic[_T]):
-    """A value that is computed at most once a second. Concurrent requests share one computation."""
+    """A value that is at most a second old. Concurrent requests share one computation."""
 
     compute: Callable[[], Awaitable[_T]]
     clock: Callable[[], float]
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _computed: tuple[float, _T] | None = None
+    _computed: tuple[float, _T] | None = None  # and when the computation began
 
     async def get(self) -> _T:
+        asked = self.clock()
         async with self._one_at_a_time:
-            if self._computed is None or self.clock() - self._computed[0] >= _FRESH_SECONDS:
-                value = await self.compute()
-                self._computed = (self.clock(), value)
+            if self._computed is None or asked - self._computed[0] >= _FRESH_SECONDS:
+                begun = self.clock()
+                self._computed = (begun, await self.compute())
             return self._computed[1]

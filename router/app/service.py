@@ -143,7 +143,7 @@ def make_service(
         sends_mail=settings.mail_from is not None,
         clock=clock,
     )
-    health.watch(outside.database, outside.memory, areas.address)
+    health.watch(outside.database, outside.guard, outside.memory, areas.address)
     caps = Caps(settings.caller_calls, settings.agency_calls)
     calls = make_call_path(settings, outside, areas.accounts, caps)
     return Service(

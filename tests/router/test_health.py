@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from router.health import Check, fallback_health_routes, health_routes
+from router.health import Check, ServiceHealth, fallback_health_routes, health_routes
+from router.store.guard import Guard
+from router.store.pool import Database, make_database
 from router.telemetry import metrics
 from tests.support.local_http import local_client
 from tests.support.serving import serve_app
@@ -27,11 +31,15 @@ class Service:
     answer: Check | Exception | None = field(default_factory=lambda: Check(ok=True, detail="answers"))  # None hangs
     routes: int = 0
     moving: bool = False
+    database_away: bool = False
     asked: int = 0
     now: float = 0.0
 
+    takes: float = 0.0  # seconds that the database takes to answer
+
     async def database(self) -> Check:
         self.asked += 1
+        self.now += self.takes
         if self.answer is None:
             await asyncio.Event().wait()
         if isinstance(self.answer, Exception):
@@ -53,6 +61,17 @@ def service() -> Service:
 @pytest.fixture
 async def probe(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(routes=health_routes(service, clock=lambda: service.now))
+    async with serve_app(app) as url, local_client(base_url=url) as client:
+        yield client
+
+
+@asynccontextmanager
+async def probing(database: Database, guard: Guard) -> AsyncIterator[httpx.AsyncClient]:
+    """The probes of a process with this database. Each asks it anew."""
+    health, seconds = ServiceHealth(), itertools.count()
+    health.starting = False
+    health.watch(database, guard, (), None)
+    app = Starlette(routes=health_routes(health, clock=lambda: float(next(seconds))))
     async with serve_app(app) as url, local_client(base_url=url) as client:
         yield client
 
@@ -144,6 +163,41 @@ async def test_the_database_is_asked_again_after_a_second(service: Service, prob
     assert (await probe.get("/readyz")).status_code == 200
     service.now = 1.0
     assert (await probe.get("/readyz")).status_code == 503
+
+
+async def test_an_answer_that_took_long_is_not_taken_for_a_new_one(service: Service, probe: httpx.AsyncClient) -> None:
+    service.takes = 0.8
+    await probe.get("/readyz")
+    lose_database(service)
+    service.now += 0.3
+    assert (await probe.get("/readyz")).status_code == 503
+
+
+async def test_a_database_that_calls_do_not_ask_at_the_moment_is_away(
+    service: Service, probe: httpx.AsyncClient
+) -> None:
+    assert (await probe.get("/readyz")).json()["status"] == "ok"
+    service.database_away = True
+    assert (await probe.get("/readyz")).status_code == 503
+    service.database_away = False
+    assert (await probe.get("/readyz")).json()["status"] == "ok"
+
+
+async def test_after_an_outage_the_database_counts_once_calls_ask_it_again(database_dsn: str) -> None:
+    guard = Guard()
+    async with make_database(database_dsn).opened() as database, probing(database, guard) as probe:
+        guard.lost("killed")
+        assert (await probe.get("/readyz")).status_code == 503
+        guard.back()
+        assert (await probe.get("/readyz")).status_code == 200
+
+
+async def test_a_standby_that_takes_no_calls_counts_as_lost(database_dsn: str) -> None:
+    """It answers every question, and writes nothing."""
+    standby = f"{database_dsn}&default_transaction_read_only=on"
+    async with make_database(standby).opened() as database, probing(database, Guard()) as probe:
+        assert await database.calls.fetchval("SELECT 1") == 1
+        assert (await probe.get("/readyz")).status_code == 503
 
 
 @pytest.mark.parametrize("path", ["/livez", "/healthz"])

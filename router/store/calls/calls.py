@@ -272,6 +272,25 @@ async def claim_call(
     return None if row is None else CallClaim(read_route(row), row["claimed"], row["loop"], row["crowd"])
 
 
+async def can_claim_calls(connection: Connection, now: datetime) -> None:
+    """Claim a call to a number that does not exist, which writes nothing. Raises what a call's claim would raise: also from
+    a server that only answers questions.
+    """
+    await claim_call(
+        connection,
+        account_sid="",
+        to="",
+        call_id="",
+        call_sid="",
+        from_number="",
+        now=now,
+        forwarded_from=None,
+        tokens=None,
+        most_of_caller=None,
+        most_of_agency=0,
+    )
+
+
 async def preview_call(
     connection: Connection,
     *,
