@@ -11,7 +11,7 @@ INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 # Processes that tests start would otherwise compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test slow browser check lint matrix chaos siege bench fuzz lock clean
+.PHONY: run test slow browser check lint matrix chaos siege bench scale fuzz lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -44,6 +44,10 @@ siege: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench
+
+# SHARE=0.02 takes a minute.
+scale: $(VENV)/.test
+	$(BIN)/python -m tests.scale $(SHARE)
 
 fuzz: $(VENV)/.test
 	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py

@@ -63,6 +63,10 @@ class QuotaError(DomainError):
     """More than the operator allows in a day."""
 
 
+class UnfinishedError(DomainError):
+    """More work than fits into one request. What is done stays done, and a repeated request goes on from there."""
+
+
 class CrowdedError(DomainError):
     """Too much of the same at once."""
 

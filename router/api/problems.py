@@ -25,6 +25,7 @@ from router.errors import (
     NotFoundError,
     NumberNotFoundError,
     QuotaError,
+    UnfinishedError,
     UnreachableError,
 )
 from router.store.pool import DATABASE_ERRORS
@@ -181,6 +182,7 @@ _OF_DOMAIN: Final[Mapping[type[Exception], str]] = {
     KeyRejectedError: "key-rejected",
     UnreachableError: "provider-unreachable",
     NumberNotFoundError: "number-not-found",
+    UnfinishedError: "unavailable",
     CrowdedError: "rate-limited",
     QuotaError: "rate-limited",
 }

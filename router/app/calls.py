@@ -20,6 +20,7 @@ from router.calls.judging import LegJudge
 from router.calls.key_notes import KeyNotes
 from router.calls.live_calls import LiveCalls
 from router.calls.native import NativeCalls
+from router.calls.old_answers import OldAnswers
 from router.calls.own_steps import OwnSteps
 from router.calls.recovery import Recovery
 from router.calls.reports import Reports
@@ -51,6 +52,7 @@ class CallPath:
     native: NativeCalls
     reports: Reports
     overdue: OverdueCalls
+    old_answers: OldAnswers
     unseen: UnseenCalls
 
 
@@ -153,6 +155,7 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         native=NativeCalls(database, recorder, events, reports, closer, clock),
         reports=reports,
         overdue=OverdueCalls(database, outside.carrier, accounts.open, closer, clock),
+        old_answers=OldAnswers(database, clock),
         unseen=UnseenCalls(
             database=database,
             carrier=outside.carrier,

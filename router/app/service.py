@@ -188,6 +188,7 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     deliveries.register(runner)
     calls.overdue.register(runner)
     calls.unseen.register(runner)
+    calls.old_answers.register(runner)
     runner.beside(Notices(settings.direct_dsn, deliveries.hear, CALL_EVENTS).run)
     return runner
 

@@ -25,7 +25,7 @@ from router.store.pool import Database
 from router.telemetry import emit
 
 MOST_ACCOUNTS: Final = 10_000
-_AT_ONCE: Final = 500  # routes read by one statement
+_AT_ONCE: Final = 50  # routes read by one statement: reading more would keep live calls waiting
 
 
 class RouteMemory:
@@ -138,7 +138,7 @@ class MemoryKeeper:
 
     async def load(self) -> None:
         """Read what the last run remembered."""
-        self.memory.adopt(await asyncio.to_thread(self.file.read))
+        await self._adopt(await asyncio.to_thread(self.file.read))
 
     async def refresh(self, agency_id: str | None) -> None:
         """The agency's settings changed (None: any agency's). Read again what is remembered of it.
@@ -166,7 +166,14 @@ class MemoryKeeper:
             self.memory.change_again()
             emit("settings.warning", setting="CALLROUTER_DATA_DIR", message=f"cannot be written: {error.strerror}")
             return []
-        return self.memory.adopt(others)
+        return await self._adopt(others)
+
+    async def _adopt(self, others: Remembered) -> list[Number]:
+        news = []
+        for stretch in others.stretches():
+            news += self.memory.adopt(stretch)
+            await asyncio.sleep(0)
+        return news
 
     async def _read_again(self, numbers: list[Number]) -> None:
         for start in range(0, len(numbers), _AT_ONCE):

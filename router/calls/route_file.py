@@ -56,8 +56,18 @@ class Remembered:
     accounts: dict[str, KnownAccount] = field(default_factory=dict)
     gone: dict[Number, float] = field(default_factory=dict)
 
+    def stretches(self) -> Iterator[Remembered]:
+        """Its routes and accounts in parts, each small enough to be worked on while live calls wait."""
+        accounts = [*self.accounts.items()]
+        for start in range(0, max(len(self.routes), len(accounts), 1), _STRETCH):
+            end = start + _STRETCH
+            yield Remembered(self.routes[start:end], dict(accounts[start:end]))
 
+
+# The file has a line for each stretch. Reading or writing one holds the interpreter's lock, which live calls wait for, even
+# in another thread: a stretch takes a few milliseconds, all routes would take hundreds.
 _FORM: Final = TypeAdapter(Remembered)
+_STRETCH: Final = 50
 _NOTHING: Final = Remembered()
 
 
@@ -79,7 +89,7 @@ class RouteFile:
             return self._give_up(error)
         self._seen = self._version()
         try:
-            return _FORM.validate_json(zlib.decompress(self.keyring.open_bytes(sealed, _CONTEXT)))
+            return _read_lines(zlib.decompress(self.keyring.open_bytes(sealed, _CONTEXT)))
         except (OpenError, ValidationError, zlib.error) as error:
             return self._give_up(error)
 
@@ -89,7 +99,7 @@ class RouteFile:
             return _NOTHING if self._version() == self._seen else self.read()
         with self._locked():
             others = self.read()
-            data = zlib.compress(_FORM.dump_json(_merge(others, changes), exclude_defaults=True), level=1)
+            data = zlib.compress(b"\n".join(map(_write_line, _merge(others, changes).stretches())), level=1)
             _replace(self.path, self.keyring.seal(data, _CONTEXT).encode())
             self._seen = self._version()
         return others
@@ -113,6 +123,17 @@ class RouteFile:
         with self.path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _write_line(stretch: Remembered) -> bytes:
+    return _FORM.dump_json(stretch, exclude_defaults=True)
+
+
+def _read_lines(data: bytes) -> Remembered:
+    """Raises ValidationError."""
+    stretches = [_FORM.validate_json(line) for line in data.split(b"\n")]
+    routes = tuple(route for stretch in stretches for route in stretch.routes)
+    return Remembered(routes, {sid: known for stretch in stretches for sid, known in stretch.accounts.items()})
 
 
 def _merge(others: Remembered, mine: Remembered) -> Remembered:

@@ -27,7 +27,7 @@ from router.store.pool import Database
 from router.telemetry import emit
 
 OpenAccount: TypeAlias = Callable[[str, str], Awaitable[Account | None]]
-"""Opens a carrier account of an agency, by agency id and account SID. None: no key opens it any more."""
+"""Opens a carrier account by agency id, which is "" for the platform's own, and account SID. None: no key opens it."""
 
 REQUEST_SECONDS: Final = 8.0
 CLOSE_OVERDUE: Final = "calls.close_overdue"

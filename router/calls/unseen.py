@@ -1,16 +1,20 @@
 """Finds calls and messages that never reached us, because the static fallback answered while we were away.
 
 They are found in the carrier's lists, account by account, and recorded under the ids that they would have had, so that
-recording one twice changes nothing. Calls that are still going on are left for the next time.
+recording one twice changes nothing. Calls that are still going on are left for the next time. A list may be as long as
+the account is busy: it is read page by page, and no more is kept than the calls that had not been seen.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
+
+from cachetools import FIFOCache
 
 from adapters.base import ErrorKind, ProviderError
 from adapters.carrier import Account, Carrier, CarrierCall, CarrierRecording
@@ -30,10 +34,11 @@ from router.store.calls.sweeps import (
     claim_sweeps,
     enrol_accounts,
     find_known_calls,
+    find_numbers_on,
     find_unfiled,
     finish_sweep,
     insert_found_call,
-    list_numbers_on,
+    list_agencies_on,
     postpone_sweep,
 )
 from router.store.pool import Database
@@ -53,9 +58,13 @@ _LEAST_AFTER_429: Final = 60.0
 _ACCOUNTS_A_TICK: Final = 10
 _ACCOUNT_SECONDS: Final = 120.0
 _FLUSH_SECONDS: Final = 5.0
+_AT_ONCE: Final = 100
+_MOST_UNSEEN: Final = 2_000  # of an account in one sweep; the next one follows at once
+_MOST_LEGS: Final = 10_000
 # An owner who does not press 1 is hung up on well before that; a longer leg has talked to the caller.
 _TALKED_SECONDS: Final = 45
 
+_Record = TypeVar("_Record", CarrierCall, CarrierRecording)
 
 KeepMessage: TypeAlias = Callable[[CallState, str, int | None, datetime], Awaitable[None]]
 """Files a message: the call, the recording's SID, its seconds if known, when it was left."""
@@ -63,19 +72,48 @@ KeepMessage: TypeAlias = Callable[[CallState, str, int | None, datetime], Awaita
 
 @dataclass(slots=True)
 class _Window:
-    """An account's calls and recordings since the last sweep. `hold`: unfinished ones, where the next sweep begins."""
+    """The span of an account's lists that a sweep looks through, and what it holds back for the next one.
 
-    calls: Sequence[CarrierCall]
-    recordings: Sequence[CarrierRecording]
+    `hold`: the earliest unfinished call or message, where the next sweep begins. `unfinished`: calls whose message is.
+    """
+
+    account: Account
+    since: datetime
     settled: datetime
-    hold: list[datetime] = field(default_factory=list)
+    now: datetime
+    hold: datetime | None = None
+    unfinished: set[str] = field(default_factory=set)
 
     def is_over(self, call: CarrierCall) -> bool:
         ended_at = call.ended_at or call.started_at
         return not call.is_live and ended_at is not None and ended_at <= self.settled
 
-    def next_from(self, now: datetime) -> datetime:
-        return max(min([self.settled, *self.hold]), now - _LONGEST_WAIT)
+    def hold_back(self, moment: datetime) -> None:
+        self.hold = moment if self.hold is None else min(self.hold, moment)
+
+    def next_from(self) -> datetime:
+        return max(min(self.settled, self.hold or self.settled), self.now - _LONGEST_WAIT)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Calls that had not been seen, by their SIDs, each with its longest answered leg in seconds.
+
+    Lists may name a leg before its call: legs of calls that have not come yet are kept for them.
+    """
+
+    calls: dict[str, tuple[CallState, CarrierCall]] = field(default_factory=dict)
+    longest_legs: dict[str, int] = field(default_factory=dict)
+    _other_legs: FIFOCache[str, int] = field(default_factory=lambda: FIFOCache(_MOST_LEGS))
+
+    def add(self, state: CallState, call: CarrierCall) -> None:
+        self.calls[call.sid] = state, call
+        self.longest_legs[call.sid] = self._other_legs.pop(call.sid, 0)
+
+    def add_legs(self, page: Iterable[CarrierCall]) -> None:
+        for sid, seconds in legs_of(page).items():
+            legs = self.longest_legs if sid in self.calls else self._other_legs
+            legs[sid] = max(legs.get(sid, 0), seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,59 +161,62 @@ class UnseenCalls:
 
     async def _look_through(self, sweep: AccountSweep, now: datetime) -> None:
         pool, account_sid = self.database.settings, sweep.account_sid
-        numbers = {number.e164: number for number in await list_numbers_on(pool, account_sid)}
-        account = await self._open(account_sid, numbers.values())
+        account = await self._open(account_sid)
         if account is None:
             await self._postpone(sweep, "no_key", now + _AFTER_REFUSAL)
             return
-        window = await self._read(account, sweep.swept_until - _OVERLAP, now)
-        found = await self._receive_unseen(account_sid, window, numbers, now)
-        filed = await self._file_messages(account_sid, window)
-        legs = legs_of(window.calls)
-        for state, call in found:
-            outcome = conclude(call, has_message=call.sid in filed, longest_leg=legs.get(call.sid, 0))
+        window = _Window(account, sweep.swept_until - _OVERLAP, now - _SETTLED, now)
+        filed = await self._file_messages(window)
+        found, has_more = await self._receive_unseen(window)
+        if found.calls:
+            filed += await self._file_messages(window, of=found.calls.keys())
+        for sid, (state, call) in found.calls.items():
+            outcome = conclude(call, has_message=sid in filed, longest_leg=found.longest_legs[sid])
             await self.closer.end(state, outcome, call.seconds, at=call.ended_at)
         if not await self.recorder.flush(_FLUSH_SECONDS):
             await self._postpone(sweep, "not_durable", now + _AFTER_FAILURE)
             return
-        await finish_sweep(pool, account_sid, window.next_from(now), now + _EVERY)
-        if found or filed:
-            emit("calls.swept", account_sid=account_sid, found=len(found), messages=len(filed))
+        if has_more:
+            await postpone_sweep(pool, account_sid, now)
+        else:
+            await finish_sweep(pool, account_sid, window.next_from(), now + _EVERY)
+        if found.calls or filed:
+            emit("calls.swept", account_sid=account_sid, found=len(found.calls), messages=filed.total())
 
-    async def _open(self, account_sid: str, numbers: Iterable[OurNumber]) -> Account | None:
-        """Open the account with the key of any agency that has numbers on it."""
-        for agency_id in sorted({number.agency_id for number in numbers}):
+    async def _open(self, account_sid: str) -> Account | None:
+        """Open the account: the platform's, or with the key of any agency that has numbers on it."""
+        for agency_id in ("", *await list_agencies_on(self.database.settings, account_sid)):
             if account := await self.open_account(agency_id, account_sid):
                 return account
         return None
 
-    async def _read(self, account: Account, since: datetime, now: datetime) -> _Window:
-        recordings = [each async for each in self.carrier.list_recordings(account, None, since, REQUEST_SECONDS)]
-        calls = [each async for each in self.carrier.list_calls(account, None, since, REQUEST_SECONDS)]
-        window = _Window(calls, [each for each in recordings if each.is_message], now - _SETTLED)
-        window.hold += [
-            each.made_at
-            for each in window.recordings
-            if each.made_at and not each.complete and each.made_at > now - _UNFINISHED
-        ]
-        return window
+    async def _receive_unseen(self, window: _Window) -> tuple[_Found, bool]:
+        """Record the calls that are over; the window holds the others back. True: there are more than one sweep takes."""
+        found = _Found()
+        calls = self.carrier.list_calls(window.account, None, window.since, REQUEST_SECONDS)
+        async for page in _in_pages(calls):
+            await self._receive_page(window, page, found)
+            if len(found.calls) >= _MOST_UNSEEN:
+                return found, True
+        return found, False
 
-    async def _receive_unseen(
-        self, account_sid: str, window: _Window, numbers: Mapping[str, OurNumber], now: datetime
-    ) -> list[tuple[CallState, CarrierCall]]:
-        """Record the calls that are over, oldest first. The window holds the others."""
-        ours = [call for call in window.calls if _is_ours(call, numbers)]
-        known = await find_known_calls(self.database.settings, account_sid, [call.sid for call in ours])
-        unfinished = {each.call_sid for each in window.recordings if each.made_at in window.hold and not each.complete}
-        found = []
-        for call in sorted(ours, key=lambda each: each.started_at or now):
-            if call.sid in known or call.started_at is None:
-                continue
-            if not window.is_over(call) or call.sid in unfinished:
-                window.hold.append(call.started_at)
-            elif state := await self._receive(account_sid, call, numbers[call.to], call.started_at, now):
-                found.append((state, call))
-        return found
+    async def _receive_page(self, window: _Window, page: Sequence[CarrierCall], found: _Found) -> None:
+        account_sid, pool = window.account.sid, self.database.settings
+        found.add_legs(page)
+        from_outside = [
+            call for call in page if call.inbound and call.parent_sid is None and call.started_at is not None
+        ]
+        known = await find_known_calls(pool, account_sid, [call.sid for call in from_outside])
+        unknown = [call for call in from_outside if call.sid not in known]
+        numbers = await find_numbers_on(pool, account_sid, {call.to for call in unknown})
+        for call in unknown:
+            number, started_at = numbers.get(call.to), call.started_at
+            if number is None or started_at is None or started_at < number.created_at.replace(microsecond=0):
+                continue  # of another number, or from before it was ours: the carrier tells whole seconds
+            if not window.is_over(call) or call.sid in window.unfinished:
+                window.hold_back(started_at)
+            elif state := await self._receive(account_sid, call, number, started_at, window.now):
+                found.add(state, call)
 
     async def _receive(
         self, account_sid: str, call: CarrierCall, number: OurNumber, started_at: datetime, now: datetime
@@ -198,16 +239,28 @@ class UnseenCalls:
         )
         return state
 
-    async def _file_messages(self, account_sid: str, window: _Window) -> frozenset[str]:
-        """File the messages of recorded calls. Returns the SIDs of the calls that got one."""
+    async def _file_messages(self, window: _Window, of: Collection[str] | None = None) -> Counter[str]:
+        """File the messages of recorded calls, or only `of` these. Returns how many each call got, by its SID."""
+        filed: Counter[str] = Counter()
+        recordings = self.carrier.list_recordings(window.account, None, window.since, REQUEST_SECONDS)
+        async for page in _in_pages(recordings):
+            messages = [each for each in page if each.is_message and (of is None or each.call_sid in of)]
+            for each in messages:
+                if not each.complete and each.made_at is not None and each.made_at > window.now - _UNFINISHED:
+                    window.hold_back(each.made_at)
+                    window.unfinished.add(each.call_sid)
+            filed += await self._file_page(window, messages)
+        return filed
+
+    async def _file_page(self, window: _Window, messages: Sequence[CarrierRecording]) -> Counter[str]:
         complete = {
             each.sid: each
-            for each in window.recordings
+            for each in messages
             if each.complete and each.seconds != 0 and (each.made_at is None or each.made_at <= window.settled)
         }
         asked = [(each.sid, each.call_sid) for each in complete.values()]
-        filed = set()
-        for recording_sid, call in await find_unfiled(self.database.settings, account_sid, asked):
+        filed: Counter[str] = Counter()
+        for recording_sid, call in await find_unfiled(self.database.settings, window.account.sid, asked):
             recording = complete[recording_sid]
             await self.keep_message(
                 state_of(call, Step("voicemail")),
@@ -215,8 +268,20 @@ class UnseenCalls:
                 recording.seconds,
                 recording.made_at or self.clock(),
             )
-            filed.add(call.call_sid)
-        return frozenset(filed)
+            filed[call.call_sid] += 1
+        return filed
+
+
+async def _in_pages(records: AsyncIterator[_Record]) -> AsyncIterator[list[_Record]]:
+    """As many at a time as one statement is asked about. A whole list may be longer than what memory is for."""
+    page: list[_Record] = []
+    async for record in records:
+        page.append(record)
+        if len(page) >= _AT_ONCE:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 def conclude(call: CarrierCall, *, has_message: bool, longest_leg: int) -> str:
@@ -229,14 +294,6 @@ def conclude(call: CarrierCall, *, has_message: bool, longest_leg: int) -> str:
     if call.status == "busy":
         return "rejected"
     return "owner" if longest_leg >= _TALKED_SECONDS else "abandoned"
-
-
-def _is_ours(call: CarrierCall, numbers: Mapping[str, OurNumber]) -> bool:
-    """A call from outside to a number that was ours when it came in."""
-    number = numbers.get(call.to)
-    if number is None or not call.inbound or call.parent_sid is not None or call.started_at is None:
-        return False
-    return call.started_at >= number.created_at.replace(microsecond=0)  # the carrier tells whole seconds
 
 
 def _pause_after(error: ProviderError) -> timedelta:

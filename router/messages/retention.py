@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from adapters.base import ErrorKind, ProviderError
@@ -13,12 +13,15 @@ from adapters.carrier import Carrier
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.clock import Clock
 from router.store.messages.retention import (
+    AgencyRetention,
     OldMessage,
-    forget_calls_before,
+    delete_ended_calls,
+    forget_calls,
     forget_deletions,
     list_messages_before,
     list_messages_of_call,
     list_retentions,
+    note_forgotten,
 )
 from router.store.messages.voicemails import delete_voicemail
 from router.store.pool import Database
@@ -46,16 +49,41 @@ class Retention:
 
     async def apply(self) -> None:
         """For every agency with `retention_days`. What the carrier does not delete now is tried again the next day."""
-        now, pool = self.clock(), self.database.settings
-        await forget_deletions(pool, now)
-        for agency_id, kept_for in await list_retentions(pool):
-            deleted = await self.delete_messages(agency_id, now - kept_for)
-            forgotten = 0
-            while count := await forget_calls_before(pool, agency_id, now - kept_for, now, _AT_A_TIME):
-                forgotten += count
-            left = deleted.left + deleted.out_of_reach
-            if deleted.gone or left or forgotten:
-                emit("retention.applied", agency_id=agency_id, messages=deleted.gone, calls=forgotten, left=left)
+        pool, after = self.database.settings, ""
+        await forget_deletions(pool, self.clock())
+        while agencies := await list_retentions(pool, after=after, limit=_AT_A_TIME):
+            for agency in agencies:
+                await self._apply_to(agency)
+            after = agencies[-1].id
+
+    async def _apply_to(self, agency: AgencyRetention) -> None:
+        before = self.clock() - timedelta(days=agency.retention_days)
+        deleted = await self.delete_messages(agency.id, before)
+        forgotten = await self._forget_calls(agency, before)
+        left = deleted.left + deleted.out_of_reach
+        if deleted.gone or left or forgotten:
+            emit("retention.applied", agency_id=agency.id, messages=deleted.gone, calls=forgotten, left=left)
+
+    async def _forget_calls(self, agency: AgencyRetention, before: datetime) -> int:
+        pool, forgotten, since, count = self.database.settings, 0, agency.calls_since, _AT_A_TIME
+        while count == _AT_A_TIME:
+            count, since = await forget_calls(
+                pool, agency.id, since=since, before=before, now=self.clock(), limit=_AT_A_TIME
+            )
+            forgotten += count
+        if forgotten:
+            await note_forgotten(pool, agency.id, before)
+        return forgotten
+
+    async def delete_calls(self, agency_id: str, seconds: float) -> bool:
+        """Calls that are over, of an agency that is being deleted: all of them in one transaction would take minutes.
+        False if some are left after `seconds`.
+        """
+        until = time.monotonic() + seconds
+        while await delete_ended_calls(self.database.settings, agency_id, _AT_A_TIME) == _AT_A_TIME:
+            if time.monotonic() >= until:
+                return False
+        return True
 
     async def delete_messages(self, agency_id: str, before: datetime | None, seconds: float = float("inf")) -> Deleted:
         """Messages older than `before`, or all: the recording first, then the row. Stops after `seconds`."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.registry import Providers
 from router.assistants.removing import Removal
-from router.errors import InvalidError, UnreachableError, require
+from router.errors import InvalidError, UnfinishedError, UnreachableError, require
 from router.ids import new_id
 from router.keys.saving import activate_provider
 from router.mail import Confirmations
@@ -32,7 +32,8 @@ from router.store.tenants.agencies import (
 from router.wanted import WantedAssistants
 
 _RECORDINGS_SECONDS: Final = 8.0
-_REMOVE_SECONDS: Final = 12.0  # of the thirty seconds that a request may take
+_REMOVE_SECONDS: Final = 9.0
+_CALLS_SECONDS: Final = 6.0  # of the thirty seconds that a request may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Agencies:
             return change.done(await self.confirmations.send_again(change, agency_id, agency.alert_email))
 
     async def delete(self, agency_id: str, author: Author) -> None:
-        """Recordings first, then numbers, assistants, the rows, and the API keys that we made at Twilio.
+        """Recordings first, then numbers, assistants, calls, the other rows, and the API keys that we made at Twilio.
 
         Raises DomainError; then some may be gone.
         """
@@ -104,6 +105,8 @@ class Agencies:
         numbers = await list_numbers(self.changes.database.settings, agency_id)
         await self.release.leave_for_good(agency_id, numbers)
         await self.removal.remove_all(agency_id, _REMOVE_SECONDS)
+        if not await self.retention.delete_calls(agency_id, _CALLS_SECONDS):
+            raise UnfinishedError("Some calls are still to be deleted. Repeat the request to go on.", retry_after=1)
         async with self.changes.begin(author, None) as change:
             require(await lock_agency(change.connection, agency_id), "agency")
             left = await self.leftover_keys.leave(change.connection, agency_id)

@@ -89,7 +89,7 @@ async def list_calls(
     rows = await connection.fetch(
         f"""
         {_CALLS}
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (started_at, id) < ($2, $3))
+         WHERE agency_id = $1 AND (started_at, id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
          ORDER BY started_at DESC, id DESC
          LIMIT $4
         """,

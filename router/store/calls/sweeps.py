@@ -12,7 +12,7 @@ While the beginning of a call waits in the spool of one process, its end may rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -91,6 +91,40 @@ UPDATE lines_in_use o
 """
 
 
+# Both step from account to account: there may be a million numbers on ten thousand of them.
+ENROL_ACCOUNTS: Final = """
+WITH RECURSIVE accounts AS (
+    (SELECT account_sid FROM numbers ORDER BY account_sid LIMIT 1)
+    UNION ALL
+    SELECT (SELECT n.account_sid FROM numbers n WHERE n.account_sid > a.account_sid ORDER BY n.account_sid LIMIT 1)
+      FROM accounts a
+     WHERE a.account_sid IS NOT NULL
+), fresh AS (
+    SELECT a.account_sid,
+           (SELECT min(n.created_at) FROM numbers n
+             WHERE n.account_sid = a.account_sid AND n.state <> 'elsewhere') AS since
+      FROM accounts a
+     WHERE a.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = a.account_sid)
+)
+INSERT INTO sweeps (account_sid, swept_until, next_at)
+SELECT account_sid, greatest(since, $2), $1 FROM fresh WHERE since IS NOT NULL
+ON CONFLICT DO NOTHING
+"""
+
+DISMISS_ACCOUNTS: Final = """
+DELETE FROM sweeps s
+ WHERE (SELECT true FROM numbers n WHERE n.account_sid = s.account_sid AND n.state <> 'elsewhere' LIMIT 1) IS NULL
+"""
+
+AGENCIES_ON: Final = """
+SELECT DISTINCT k.agency_id
+  FROM keys k
+ WHERE k.account_sid = $1 AND k.retired_at IS NULL
+   AND EXISTS (SELECT FROM numbers n WHERE n.account_sid = $1 AND n.agency_id = k.agency_id AND n.state <> 'elsewhere')
+ ORDER BY k.agency_id
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class OverdueCall:
     """A call without an end, and when its last step was claimed, if any was."""
@@ -117,6 +151,11 @@ class OurNumber:
     created_at: datetime
 
 
+FIND_NUMBERS_ON: Final = f"""
+SELECT {columns(OurNumber)} FROM numbers WHERE account_sid = $1 AND e164 = ANY ($2) AND state <> 'elsewhere'
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class EarlyEnd:
     """A call that was closed just now."""
@@ -138,20 +177,8 @@ async def claim_overdue_calls(
 
 async def enrol_accounts(connection: Connection, now: datetime) -> None:
     """Sweep every account that has numbers of ours, from its first one on but at most a day back, and no other."""
-    enrol = """
-        INSERT INTO sweeps (account_sid, swept_until, next_at)
-        SELECT n.account_sid, greatest(min(n.created_at), $2), $1
-          FROM numbers n
-         WHERE n.account_sid LIKE 'AC%' AND n.state <> 'elsewhere'
-           AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = n.account_sid)
-         GROUP BY n.account_sid
-        ON CONFLICT DO NOTHING
-    """
-    await connection.execute(enrol, now, now - _FIRST_REACH)
-    await connection.execute(
-        """DELETE FROM sweeps s WHERE NOT EXISTS (
-                   SELECT FROM numbers n WHERE n.account_sid = s.account_sid AND n.state <> 'elsewhere')"""
-    )
+    await connection.execute(ENROL_ACCOUNTS, now, now - _FIRST_REACH)
+    await connection.execute(DISMISS_ACCOUNTS)
 
 
 async def claim_sweeps(connection: Connection, now: datetime, leased_until: datetime, limit: int) -> list[AccountSweep]:
@@ -178,9 +205,15 @@ async def postpone_sweep(connection: Connection, account_sid: str, next_at: date
     await connection.execute("""UPDATE sweeps SET next_at = $2 WHERE account_sid = $1""", account_sid, next_at)
 
 
-async def list_numbers_on(connection: Connection, account_sid: str) -> list[OurNumber]:
-    statement = f"""SELECT {columns(OurNumber)} FROM numbers WHERE account_sid = $1 AND state <> 'elsewhere'"""
-    return await fetch_rows(connection, OurNumber, statement, account_sid)
+async def find_numbers_on(connection: Connection, account_sid: str, e164s: Collection[str]) -> dict[str, OurNumber]:
+    """Those of the numbers that are ours on the account."""
+    rows = await fetch_rows(connection, OurNumber, FIND_NUMBERS_ON, account_sid, list(e164s))
+    return {number.e164: number for number in rows}
+
+
+async def list_agencies_on(connection: Connection, account_sid: str) -> list[str]:
+    """Agencies that have a key for the account and numbers on it."""
+    return await fetch_column(connection, AGENCIES_ON, account_sid)
 
 
 async def find_known_calls(connection: Connection, account_sid: str, call_sids: Sequence[str]) -> frozenset[str]:

@@ -187,7 +187,7 @@ async def list_deliveries(
           JOIN endpoints e ON e.id = d.endpoint_id
           JOIN call_events v ON v.id = d.event_id
          WHERE e.agency_id = $1 AND d.endpoint_id = $2
-           AND ($3::timestamptz IS NULL OR (d.created_at, d.id) < ($3, $4))
+           AND (d.created_at, d.id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4, ''))
          ORDER BY d.created_at DESC, d.id DESC
          LIMIT $5
     """

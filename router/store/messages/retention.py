@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from router.store.pool import Connection
 from router.store.rows import columns, fetch_rows, read
 
 _DELETED_KNOWN: Final = timedelta(days=30)
+_RECORDED_LATE: Final = timedelta(days=7)
+_BEFORE_ALL_CALLS: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,35 @@ class OldMessage:
     elsewhere: bool
 
 
+@dataclass(frozen=True, slots=True)
+class AgencyRetention:
+    """An agency that deletes messages and what was said on calls after so many days. `forgotten_until`: how far it has."""
+
+    id: str
+    retention_days: int
+    forgotten_until: datetime | None
+
+    @property
+    def calls_since(self) -> datetime:
+        """Where to look for calls to forget. Calls may be recorded days after they began, so it lies before that."""
+        if self.forgotten_until is None:
+            return _BEFORE_ALL_CALLS
+        return self.forgotten_until - _RECORDED_LATE
+
+
 _MESSAGES: Final = f"""SELECT {columns(OldMessage)} FROM voicemails"""
 
 
-async def list_retentions(connection: Connection) -> list[tuple[str, timedelta]]:
-    """Agencies that delete messages and what was said on calls, and after how long."""
-    rows = await connection.fetch(
-        """SELECT id, retention_days FROM agencies WHERE retention_days IS NOT NULL ORDER BY id"""
-    )
-    return [(row["id"], timedelta(days=row["retention_days"])) for row in rows]
+async def list_retentions(connection: Connection, *, after: str, limit: int) -> list[AgencyRetention]:
+    """In the order of the agencies' ids, beginning behind `after`."""
+    statement = f"""
+        SELECT {columns(AgencyRetention)}
+          FROM agencies
+         WHERE retention_days IS NOT NULL AND id > $1
+         ORDER BY id
+         LIMIT $2
+    """
+    return await fetch_rows(connection, AgencyRetention, statement, after, limit)
 
 
 async def list_messages_before(
@@ -41,7 +63,8 @@ async def list_messages_before(
     rows = await connection.fetch(
         f"""
         {_MESSAGES}
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR at < $2) AND ($3::timestamptz IS NULL OR (at, id) > ($3, $4))
+         WHERE agency_id = $1 AND at < coalesce($2::timestamptz, 'infinity')
+           AND (at, id) > (coalesce($3::timestamptz, '-infinity'), coalesce($4, ''))
          ORDER BY at, id
          LIMIT $5
         """,
@@ -58,38 +81,62 @@ async def list_messages_of_call(connection: Connection, agency_id: str, call_id:
     return await fetch_rows(connection, OldMessage, statement, agency_id, call_id)
 
 
-async def forget_calls_before(
-    connection: Connection, agency_id: str, before: datetime, now: datetime, limit: int
-) -> int:
-    """Erase what was said, who called and what happened from old calls. How many there were, `limit` at most."""
-    forgotten: int = await connection.fetchval(
-        """
-        WITH old AS (
-            SELECT id FROM calls
-             WHERE agency_id = $1 AND started_at < $2 AND forgotten_at IS NULL
-             ORDER BY started_at
-             LIMIT $4
-        ), told AS (
-            DELETE FROM call_events WHERE call_id IN (SELECT id FROM old)
-        ), stepped AS (
-            DELETE FROM call_steps WHERE call_id IN (SELECT id FROM old)
-        ), said AS (
-            DELETE FROM transcripts WHERE call_id IN (SELECT id FROM old)
-        ), forgotten AS (
-            UPDATE calls
-               SET forgotten_at = $3, from_number = '', summary = NULL, transcript = NULL, provider_call_id = NULL,
-                   ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
-             WHERE id IN (SELECT id FROM old)
-            RETURNING id
-        )
-        SELECT count(*) FROM forgotten
-        """,
-        agency_id,
-        before,
-        now,
-        limit,
-    )
-    return forgotten
+FORGET_CALLS: Final = """
+WITH old AS (
+    SELECT id, started_at FROM calls
+     WHERE agency_id = $1 AND started_at >= $2 AND started_at < $3 AND forgotten_at IS NULL
+     ORDER BY started_at, id
+     LIMIT $5
+), told AS (
+    DELETE FROM call_events WHERE call_id IN (SELECT id FROM old)
+), stepped AS (
+    DELETE FROM call_steps WHERE call_id IN (SELECT id FROM old)
+), said AS (
+    DELETE FROM transcripts WHERE call_id IN (SELECT id FROM old)
+), forgotten AS (
+    UPDATE calls
+       SET forgotten_at = $4, from_number = '', summary = NULL, transcript = NULL, provider_call_id = NULL,
+           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+     WHERE id IN (SELECT id FROM old)
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM forgotten) AS count, (SELECT max(started_at) FROM old) AS latest
+"""
+
+
+async def forget_calls(
+    connection: Connection, agency_id: str, *, since: datetime, before: datetime, now: datetime, limit: int
+) -> tuple[int, datetime]:
+    """Erase what was said, who called and what happened from calls that began then, the oldest first.
+
+    Returns how many there were, `limit` at most, and where to go on.
+    """
+    [row] = await connection.fetch(FORGET_CALLS, agency_id, since, before, now, limit)
+    return row["count"], row["latest"] or before
+
+
+async def note_forgotten(connection: Connection, agency_id: str, until: datetime) -> None:
+    """All calls of the agency that began before then are done with."""
+    statement = """UPDATE agencies SET forgotten_until = greatest(forgotten_until, $2) WHERE id = $1"""
+    await connection.execute(statement, agency_id, until)
+
+
+DELETE_ENDED_CALLS: Final = """
+WITH gone AS (
+    DELETE FROM calls
+     WHERE id IN (SELECT id FROM calls WHERE agency_id = $1 AND ended_at IS NOT NULL ORDER BY started_at, id LIMIT $2)
+    RETURNING id
+), stepped AS (
+    DELETE FROM call_steps WHERE call_id IN (SELECT id FROM gone)
+)
+SELECT count(*) FROM gone
+"""
+
+
+async def delete_ended_calls(connection: Connection, agency_id: str, limit: int) -> int:
+    """Of an agency that is being deleted. How many there were, `limit` at most."""
+    deleted: int = await connection.fetchval(DELETE_ENDED_CALLS, agency_id, limit)
+    return deleted
 
 
 async def delete_call(connection: Connection, agency_id: str, call_id: str, now: datetime) -> None:

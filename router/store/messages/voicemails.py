@@ -40,7 +40,7 @@ async def list_voicemails(
     rows = await connection.fetch(
         f"""
         {_VOICEMAILS}
-         WHERE v.agency_id = $1 AND ($2::timestamptz IS NULL OR (v.at, v.id) < ($2, $3))
+         WHERE v.agency_id = $1 AND (v.at, v.id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
          ORDER BY v.at DESC, v.id DESC
          LIMIT $4
         """,

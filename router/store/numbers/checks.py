@@ -12,31 +12,52 @@ from router.store.rows import read
 
 _LEASE: Final = timedelta(seconds=120)
 
+# Steps from account to account, whose longest due number is the first in the index: of a million numbers, most may be due.
+LEASE_DUE_NUMBERS: Final = f"""
+WITH RECURSIVE accounts AS (
+    (SELECT account_sid FROM numbers WHERE carrier = 'twilio' AND state = 'active' ORDER BY account_sid LIMIT 1)
+    UNION ALL
+    SELECT (SELECT n.account_sid
+              FROM numbers n
+             WHERE n.carrier = 'twilio' AND n.state = 'active' AND n.account_sid > a.account_sid
+             ORDER BY n.account_sid
+             LIMIT 1)
+      FROM accounts a
+     WHERE a.account_sid IS NOT NULL
+), longest_due AS (
+    SELECT a.account_sid
+      FROM accounts a
+     CROSS JOIN LATERAL (SELECT n.look_after
+                           FROM numbers n
+                          WHERE n.carrier = 'twilio' AND n.state = 'active' AND n.account_sid = a.account_sid
+                          ORDER BY n.look_after NULLS FIRST
+                          LIMIT 1) AS first
+     WHERE first.look_after IS NULL OR first.look_after <= $1
+     ORDER BY first.look_after NULLS FIRST, a.account_sid
+     LIMIT $4
+), due AS (
+    SELECT first.*
+      FROM longest_due
+     CROSS JOIN LATERAL (SELECT n.agency_id, n.e164, n.look_after
+                           FROM numbers n
+                          WHERE n.carrier = 'twilio' AND n.state = 'active' AND n.account_sid = longest_due.account_sid
+                          ORDER BY n.look_after NULLS FIRST
+                          LIMIT $3) AS first
+     WHERE first.look_after IS NULL OR first.look_after <= $1
+     ORDER BY first.look_after NULLS FIRST
+     LIMIT $4
+)
+UPDATE numbers n
+   SET look_after = $2
+  FROM due
+ WHERE n.agency_id = due.agency_id AND n.e164 = due.e164 AND (n.look_after IS NULL OR n.look_after <= $1)
+RETURNING {NUMBER}
+"""
+
 
 async def lease_due_numbers(connection: Connection, now: datetime, *, of_an_account: int, limit: int) -> list[Number]:
     """Carrier numbers that are due for a check, the longest due first, so many of each account; leased for a while."""
-    rows = await connection.fetch(
-        f"""
-        WITH due AS (
-            SELECT agency_id, e164, look_after,
-                   row_number() OVER (PARTITION BY account_sid ORDER BY look_after NULLS FIRST, e164) AS place
-              FROM numbers
-             WHERE carrier = 'twilio' AND state = 'active' AND (look_after IS NULL OR look_after <= $1)
-        ), chosen AS (
-            SELECT agency_id, e164 FROM due WHERE place <= $3 ORDER BY look_after NULLS FIRST LIMIT $4
-        )
-        UPDATE numbers n
-           SET look_after = $2
-          FROM chosen
-         WHERE n.agency_id = chosen.agency_id AND n.e164 = chosen.e164
-           AND (n.look_after IS NULL OR n.look_after <= $1)
-        RETURNING {NUMBER}
-        """,
-        now,
-        now + _LEASE,
-        of_an_account,
-        limit,
-    )
+    rows = await connection.fetch(LEASE_DUE_NUMBERS, now, now + _LEASE, of_an_account, limit)
     return [read(Number, row, registrations={}, problems=(), on_subaccount=False) for row in rows]
 
 

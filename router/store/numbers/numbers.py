@@ -133,7 +133,7 @@ async def list_numbers(
            AND ($2::text IS NULL OR n.e164 = $2)
            AND ($3::text IS NULL OR n.client_id = $3)
            AND ($4::text IS NULL OR n.account_sid = $4)
-           AND ($5::timestamptz IS NULL OR (n.created_at, n.e164) > ($5, $6))
+           AND (n.created_at, n.e164) > (coalesce($5::timestamptz, '-infinity'), coalesce($6, ''))
          ORDER BY n.created_at, n.e164
          LIMIT $7
         """,

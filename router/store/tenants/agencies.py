@@ -74,7 +74,8 @@ async def list_agencies(
     rows = await connection.fetch(
         f"""
         {_AGENCIES}
-         WHERE ($1::text IS NULL OR id = $1) AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         WHERE ($1::text IS NULL OR id = $1)
+           AND (created_at, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3, ''))
            AND ($4::text IS NULL OR id IN (SELECT n.agency_id FROM numbers n WHERE n.e164 = $4))
          ORDER BY created_at, id
          LIMIT $5

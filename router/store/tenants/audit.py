@@ -59,7 +59,7 @@ async def list_audit_entries(
     """An agency's, newest first."""
     statement = f"""
         {_ENTRIES}
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (at, id) < ($2, $3))
+         WHERE agency_id = $1 AND (at, id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, ''))
          ORDER BY at DESC, id DESC
          LIMIT $4
     """
@@ -72,7 +72,7 @@ async def list_all_audit_entries(
     """The operator's and every agency's, newest first."""
     statement = f"""
         {_ENTRIES}
-         WHERE $1::timestamptz IS NULL OR (at, id) < ($1, $2)
+         WHERE (at, id) < (coalesce($1::timestamptz, 'infinity'), coalesce($2, ''))
          ORDER BY at DESC, id DESC
          LIMIT $3
     """

@@ -68,7 +68,7 @@ async def list_tokens(
     """Oldest first."""
     statement = f"""
         {_TOKENS}
-         WHERE agency_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         WHERE agency_id = $1 AND (created_at, id) > (coalesce($2::timestamptz, '-infinity'), coalesce($3, ''))
          ORDER BY created_at, id
          LIMIT $4
     """

@@ -17,7 +17,9 @@ from adapters.sandbox.api import new_id
 from adapters.sandbox.carrier import Carrier, SandboxControl, Script, Timeline
 from crypto import Keyring, Secret, new_key_entry
 from router.app import make_service
+from router.calls import unseen
 from router.calls.fallback import Fallback, fallback_address
+from router.calls.old_answers import OldAnswers
 from router.calls.state import call_id_of
 from router.calls.sweep import OverdueCalls, legs_of
 from router.calls.unseen import UnseenCalls, conclude
@@ -25,6 +27,7 @@ from router.dialling import Dialling
 from router.health import ServiceHealth
 from router.messages.mailbox import voicemail_id_of
 from router.webhooks.fallback import fallback_routes
+from tests.support.posting import PostedCall
 from tests.support.serving import serve_app
 from tests.support.world import CALLER, Client, World, open_world
 
@@ -196,6 +199,61 @@ async def test_an_unreported_empty_recording_is_no_message_and_one_of_unknown_le
     await find_unseen(sweeps)
     (message,) = await world.db.fetch("SELECT * FROM voicemails")
     assert (message["recording_sid"], message["seconds"]) == (unknown.sid, None)
+
+
+async def test_of_many_unseen_calls_each_sweep_files_some(world, sweeps, monkeypatch):
+    """The lists are read page by page, and a sweep keeps no more calls in memory than it may."""
+    monkeypatch.setattr(unseen, "_AT_ONCE", 2)
+    monkeypatch.setattr(unseen, "_MOST_UNSEEN", 4)
+    client = await world.add_client()
+    timelines = [await call_while_away(world, client, Script(owner="busy")) for _ in range(7)]
+    world.clock.advance(20 * 60)
+    filed = []
+    for _ in range(2):
+        await sweeps[0][1].find()
+        filed.append(await world.db.fetchval("SELECT count(*) FROM calls WHERE outcome = 'voicemail'"))
+    assert filed == [4, 7]
+    assert await world.db.fetchval("SELECT count(*) FROM voicemails") == len(timelines)
+    await sweeps[0][1].find()
+    assert await world.db.fetchval("SELECT count(*) FROM calls") == len(timelines)
+
+
+async def test_a_caller_s_long_talk_is_known_in_whatever_order_the_legs_are_listed():
+    def listed(sid: str, parent: str | None, seconds: int) -> CarrierCall:
+        return CarrierCall(
+            sid, CALLER, "", "completed", inbound=parent is None, started_at=None, ended_at=None, seconds=seconds,
+            parent_sid=parent,
+        )  # fmt: skip
+
+    found = unseen._Found()
+    found.add_legs([listed("CA3", "CA1", 90), listed("CA4", "CA9", 80)])
+    found.add(None, listed("CA1", None, 100))
+    found.add(None, listed("CA2", None, 50))
+    found.add_legs([listed("CA5", "CA2", 40), listed("CA6", "CA1", 12)])
+    assert found.longest_legs == {"CA1": 90, "CA2": 40}
+
+
+async def test_stored_answers_go_minutes_after_the_call(world, database):
+    """While the call is on they stay, because they say where it stands."""
+    client = await world.add_client()
+    over = await world.call(client)
+    live = PostedCall(world, client)
+    await live.ring()
+    old_answers = OldAnswers(database, world.clock)
+
+    async def with_answers() -> set[str]:
+        await old_answers.erase()
+        rows = await world.db.fetch("SELECT DISTINCT call_sid FROM call_steps WHERE answer IS NOT NULL")
+        return {row["call_sid"] for row in rows}
+
+    await world.find_ended_call(over)
+    assert await with_answers() == {over.call_sid, live.call_sid}
+    world.clock.advance(16 * 60)
+    assert await with_answers() == {live.call_sid}
+    world.clock.advance(24 * 3600)
+    assert await with_answers() == set()
+    steps = await world.db.fetchval("SELECT count(*) FROM call_steps WHERE answered_at IS NOT NULL")
+    assert steps >= 3  # none of them is answered a second time
 
 
 async def test_calls_from_before_the_number_was_ours_are_left_out(world, sweeps):

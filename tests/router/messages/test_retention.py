@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
+from router.messages import retention
 from router.store.calls.sweeps import find_known_calls
+from router.tenants import agencies
 from tests.router.api.test_calls import file_call, file_voicemail
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +115,36 @@ async def test_after_that_time_it_is_gone_everywhere_and_what_is_newer_stays(
     assert (call["from"], call["outcome"], call["events"]) == ("", "voicemail", [])
     line = captured_events.only("retention.applied")
     assert (line["messages"], line["calls"], line["left"]) == (1, 1, 0)
+
+
+async def test_old_calls_are_forgotten_in_batches_also_one_that_was_recorded_late(
+    api, services, sandbox, clock, monkeypatch
+):
+    monkeypatch.setattr(retention, "_AT_A_TIME", 2)
+    agency = await api.new_agency()
+    await api.patch(agency.path, {"retention_days": 30})
+    for days in range(5):
+        await file_all(
+            services, sandbox, agency, f"RE{days:032}", clock() - timedelta(days=31 + days), name=f"old{days}"
+        )
+    await services.areas.retention.apply()
+    assert await tables_with(services, f"{CANARY} old") == []
+    await file_all(services, sandbox, agency, NEW, clock() - timedelta(days=33), name="late")
+    await services.areas.retention.apply()
+    assert await tables_with(services, f"{CANARY} late") == []
+
+
+async def test_an_agency_with_more_calls_than_a_request_can_delete_is_deleted_in_several(
+    api, services, sandbox, clock, monkeypatch
+):
+    monkeypatch.setattr(retention, "_AT_A_TIME", 1)
+    monkeypatch.setattr(agencies, "_CALLS_SECONDS", 0)
+    agency = await api.new_agency()
+    await file_all(services, sandbox, agency, OLD, clock(), name="old")
+    answer = await api.send("DELETE", agency.path)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert (await api.send("DELETE", agency.path)).status_code == 204
+    assert await tables_with(services, CANARY) == []
 
 
 async def test_what_the_carrier_does_not_delete_is_tried_the_next_day(api, services, sandbox, clock):

@@ -1,7 +1,7 @@
 -- `…_email_problem`: why the last mail there was not delivered; null if it was.
 -- `fallback_providers`: null is every other provider with a key. `numbers_from`: where numbers are bought for which the
 -- request names no seller. `retention_days`: null is for ever. `copied`: the agency came with a copy of another database,
--- which owns its subaccount.
+-- which owns its subaccount. `forgotten_until`: what was said on calls that began before then is deleted.
 CREATE TABLE agencies (
     id                 text PRIMARY KEY,
     name               text NOT NULL,
@@ -14,8 +14,10 @@ CREATE TABLE agencies (
     created_at         timestamptz NOT NULL,
     alert_email_confirmed boolean,
     alert_email_problem text,
-    copied             boolean NOT NULL DEFAULT false
+    copied             boolean NOT NULL DEFAULT false,
+    forgotten_until    timestamptz
 );
+CREATE INDEX agencies_by_age ON agencies (created_at, id);
 
 -- `made_by` is "admin" or a token's id; `makers` are all tokens that led to this one and still exist, the first one first.
 CREATE TABLE tokens (

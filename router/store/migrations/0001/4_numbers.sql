@@ -24,9 +24,11 @@ CREATE TABLE numbers (
     UNIQUE (agency_id, e164),
     FOREIGN KEY (agency_id, client_id) REFERENCES clients (agency_id, id) ON DELETE CASCADE
 );
+CREATE INDEX numbers_of_agency ON numbers (agency_id, created_at, e164);
 CREATE INDEX numbers_of_client ON numbers (client_id);
 CREATE INDEX numbers_by_e164 ON numbers (e164);
-CREATE INDEX numbers_to_look_at ON numbers (look_after NULLS FIRST) WHERE carrier = 'twilio' AND state = 'active';
+CREATE INDEX numbers_to_look_at ON numbers (account_sid, look_after NULLS FIRST)
+    WHERE carrier = 'twilio' AND state = 'active';
 
 -- Made by us (`ours`) or given. `state`: registered, pending or failed. `sealed_parts` may hold a secret. `assistant_id`
 -- and `fallback` are what it was given, with that version of the key. `sealed_address`: what a provider's import wrote

@@ -29,9 +29,7 @@ CREATE TABLE calls (
     UNIQUE (account_sid, call_sid)
 );
 CREATE INDEX calls_of_agency ON calls (agency_id, started_at DESC, id DESC);
-CREATE INDEX calls_live ON calls (agency_id, started_at) WHERE ended_at IS NULL;
 CREATE INDEX calls_of_provider_live ON calls (agency_id, provider) WHERE ended_at IS NULL;
-CREATE INDEX calls_unended ON calls (started_at) WHERE ended_at IS NULL;
 CREATE INDEX calls_ringing ON calls (client_id) WHERE ringing_phone IS NOT NULL;
 CREATE INDEX calls_by_provider_call ON calls (provider_call_id) WHERE provider_call_id IS NOT NULL;
 
@@ -88,6 +86,7 @@ CREATE TABLE call_steps (
     PRIMARY KEY (account_sid, call_sid, step)
 );
 CREATE INDEX call_steps_of_call ON call_steps (call_id, claimed_at);
+CREATE INDEX call_steps_with_answer ON call_steps (claimed_at) WHERE answer IS NOT NULL;
 
 -- Gives each call event its place, which endpoints and streams go on from. The next number is always higher than all before
 -- it, also in a restored copy: `callrouter migrate` sees to that (router.store.continuing).
@@ -113,7 +112,6 @@ CREATE TABLE call_events (
     seq         bigint NOT NULL DEFAULT nextval('call_event_places'),
     UNIQUE NULLS NOT DISTINCT (call_id, event, step, provider)
 );
-CREATE INDEX call_events_of_call ON call_events (call_id, at, id);
 CREATE INDEX call_events_in_order ON call_events (agency_id, seq);
 -- Faults are few: most calls write none of these rows.
 CREATE INDEX call_events_of_faults ON call_events (agency_id, at) WHERE event IN ('handoff.failed', 'handoff.skipped');
