@@ -44,9 +44,9 @@ async def _measure(stage: Stage, costs: Costs) -> None:
     calls = new_calls(stage, stage.clients, _CALLS)
     await ring_all(stage, costs.side, calls, _AT_ONCE)
     kinds = {
-        "Retell's report of the end": [call.report() for call in calls],
         "action callback": [call.hang_up() for call in calls],
         "status callback": [call.close() for call in calls],
+        "Retell's report of the end": [call.report() for call in calls],
         **{f"GET /v1/agencies/…/{name}": _lists(stage, calls, name) for name in _LISTS},
     }
     for kind, requests in kinds.items():
