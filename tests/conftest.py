@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Generator
 from pathlib import Path
@@ -61,7 +62,12 @@ async def _prepare_template(dsn: str, mark: Path) -> None:
     await connection.execute("SELECT pg_reload_conf()")
     await connection.execute(f"CREATE DATABASE {TEMPLATE}")
     await connection.close()
-    await migrate(with_database(dsn, TEMPLATE))
+    if newer := os.environ.get("CALLROUTER_TESTS_MIGRATE"):  # the Python of a later version: tests.release
+        program = "import asyncio, sys; from router.store.schema import migrate; asyncio.run(migrate(sys.argv[1]))"
+        checkout = Path(newer).parents[2]
+        subprocess.run([newer, "-c", program, with_database(dsn, TEMPLATE)], cwd=checkout, check=True)  # noqa: ASYNC221
+    else:
+        await migrate(with_database(dsn, TEMPLATE))
     mark.touch()
 
 
