@@ -11,7 +11,8 @@ INSTALL_SELF := $(PIP) --no-deps --no-build-isolation --editable .
 # Processes that tests start would otherwise compile every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test slow browser check lint matrix chaos siege bench scale fuzz lock clean
+.PHONY: run test slow browser check lint matrix chaos siege bench scale fuzz image sbom last-release \
+	release-version lock clean
 
 run: $(VENV)/.run
 	@$(BIN)/callrouter demo
@@ -51,6 +52,24 @@ scale: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
+
+# The container image, with Debian's buildah: without a daemon, and without root where user namespaces are to be had.
+# IMAGE_ARGS are more options of `buildah build`, such as --build-arg PYTHON_IMAGE=… for another base.
+image:
+	buildah build --format docker --layers=false --tag callrouter --file deploy/Dockerfile $(IMAGE_ARGS) .
+
+# A bill of materials (CycloneDX) of what the image installs.
+sbom: $(VENV)/.test
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --validate --output-file build/sbom.cdx.json
+
+# The last tag's tests on the schema of this checkout. There is nothing to do until there is a tag.
+last-release: $(VENV)/.test
+	$(BIN)/python -m tests.release last
+
+release-version:
+	$(PYTHON) -m tests.release version $(TAG)
 
 # Pins the exact versions of all packages, resolved together for every platform and for Python 3.11 and newer. Each package
 # is listed in one file: those of the service, those that the embedded PostgreSQL adds, those that the tests add. Versions

@@ -1,7 +1,7 @@
 """What a release must agree on, and the last release's code on the newest schema.
 
-    python -m tests.release version [v0.2.0]     the versions that the project, the changelog and a tag name
-    python -m tests.release last                 the tests of the last tag's calls, on this checkout's schema
+python -m tests.release version [v0.2.0]     the versions that the project, the changelog and a tag name
+python -m tests.release last                 the tests of the last tag's calls, on this checkout's schema
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ ROOT = Path(__file__).parents[1]
 _HEADING = re.compile(r"^## (\d+\.\d+\.\d+)(?: – (\d{4}-\d{2}-\d{2})| \(unreleased\))?$", re.MULTILINE)
 _TESTS = ("tests/router/calls", "tests/router/store", "tests/router/events", "tests/router/api")
 _NOT_OF_OLD = ("tests/router/store/test_migrations.py", "tests/router/store/test_schema.py")  # about their own schema
+
+
+def say(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def project_version() -> str:
@@ -45,10 +50,14 @@ def find_disagreements(tag: str | None) -> list[str]:
 def try_last_release() -> int:
     """Its own tests, against databases that this checkout has migrated."""
     said = subprocess.run(
-        ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if said.returncode:
-        print("There is no release yet.")
+        say("There is no release yet.")
         return 0
     tag = said.stdout.strip()
     folder = ROOT / "build" / f"release-{tag}"
@@ -56,7 +65,7 @@ def try_last_release() -> int:
         subprocess.run(["git", "worktree", "add", "--detach", folder, tag], cwd=ROOT, check=True)
     subprocess.run(["make", ".venv/.test"], cwd=folder, check=True)
     ignored = [f"--ignore={path}" for path in _NOT_OF_OLD]
-    print(f"The tests of {tag} on the newest schema:")
+    say(f"The tests of {tag} on the newest schema:")
     environ = os.environ | {"CALLROUTER_TESTS_MIGRATE": sys.executable}
     return subprocess.run([".venv/bin/pytest", *ignored, *_TESTS], cwd=folder, env=environ, check=False).returncode
 
@@ -65,11 +74,11 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["version", *tag]:
             wrong = find_disagreements(tag[0] if tag else None)
-            print("\n".join(wrong) or f"callrouter {project_version()}")
+            say(*wrong or [f"callrouter {project_version()}"])
             return 1 if wrong else 0
         case ["last"]:
             return try_last_release()
-    print(__doc__)
+    say(str(__doc__))
     return 2
 
 

@@ -69,7 +69,9 @@ def test_every_secret_that_is_mounted_is_made(secrets: Path):
     mounted = {one for service in SERVICES.values() for one in service.get("secrets", ())}
     assert mounted == set(COMPOSE["secrets"])
     assert {path.name for path in secrets.iterdir() if path.is_file()} == mounted
-    assert [entry["file"] for entry in COMPOSE["secrets"].values()] == [f"secrets/{name}" for name in COMPOSE["secrets"]]
+    assert [entry["file"] for entry in COMPOSE["secrets"].values()] == [
+        f"secrets/{name}" for name in COMPOSE["secrets"]
+    ]
 
 
 def test_the_secrets_are_settings_that_the_service_takes_and_only_the_owner_gets_at(secrets: Path):

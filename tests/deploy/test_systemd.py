@@ -21,7 +21,7 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_is_a_unit_for_each_service():
-    assert [unit.stem for unit in UNITS] == ["callrouter", "callrouter-fallback", "callrouter-worker"]
+    assert {unit.stem for unit in UNITS} == {"callrouter", "callrouter-fallback", "callrouter-worker"}
 
 
 @NEEDS_SYSTEMD
