@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,10 @@ from adapters.sandbox.vapi.api import Vapi
 REQUESTS_KEPT = 5000
 
 
+def _ignore(_caller: str, _to: str) -> None:
+    """A call that a document of the calling side dials leads nowhere, unless somebody places it."""
+
+
 class Sandbox:
     """Everything the stand-ins know. `clock` lets a test move time past a registration's or session's end."""
 
@@ -42,11 +46,16 @@ class Sandbox:
             **dict.fromkeys(bland_calls.SIP_HOSTS, self.bland.calls.answer_sip),
         }
         self.clock = clock
+        self.on_dial: Callable[[str, str], object] = _ignore
         self.twilio.tell_of_calls(self._connect)
 
     def __getstate__(self) -> dict[str, Any]:
         """All that a restart has to find again: neither what was asked, nor what waits in this process."""
-        return self.__dict__ | {"requests": deque(maxlen=REQUESTS_KEPT), "stopping": asyncio.Event()}
+        return self.__dict__ | {
+            "requests": deque(maxlen=REQUESTS_KEPT),
+            "stopping": asyncio.Event(),
+            "on_dial": _ignore,
+        }
 
     @property
     def apis(self) -> tuple[StandIn, ...]:
@@ -86,7 +95,13 @@ class Sandbox:
         """A call that an account placed: to a provider, or to a number of the account, whose calling side a document may
         redirect to a provider. Somebody answers such a number.
         """
-        redirects = parse_document((call.document or "<Response/>").encode()).all("Redirect")
+        document = parse_document((call.document or "<Response/>").encode())
+        redirects, dials = document.all("Redirect"), document.all("Dial")
+        if dials:  # somebody picks up, and is put through
+            call.stands("in-progress", 0, 0)
+            for dial in dials:
+                self.on_dial(dial.get("callerId") or call.caller, "".join(one.text for one in dial.children))
+            return
         if redirects:
             verdict = self.answer_leg("redirect", redirects[0].text.partition("#")[0], {"To": call.to})
         else:

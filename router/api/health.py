@@ -45,7 +45,7 @@ class SetupReply(Output):
     assistant: Annotated[bool, Field(description="A client has an assistant")]
     number: Annotated[bool, Field(description="There is a number")]
     call: Annotated[bool, Field(description="A call has come in")]
-    alerts: Annotated[bool, Field(description="There is an address for alerts, or an endpoint")]
+    alerts: Annotated[bool, Field(description="There is an address for alerts that mail is sent to, or an endpoint")]
 
 
 class HealthReply(Output):

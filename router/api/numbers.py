@@ -21,6 +21,7 @@ from router.numbers.buying import Purchases
 from router.numbers.changing import NumberChanges
 from router.numbers.market import Market, Offers
 from router.numbers.taking_over import Claim, TakingOver
+from router.numbers.trying import PlacedCall, TrialCalls
 from router.store.numbers import numbers as store
 from router.store.numbers.purchases import Order
 from router.store.numbers.registrations import GivenRegistration
@@ -247,6 +248,36 @@ async def move_number(
     agency: OwnAgency, e164: NumberInPath, body: NumberChange, author: By, numbers: Work
 ) -> store.Number:
     return await numbers.move(agency, e164, body.client_id, author)
+
+
+class TestCall(Input):
+    """Whose phone is rung."""
+
+    phone: Annotated[E164, Field(description="A phone of yours, which the call comes from", examples=["+14155550123"])]
+
+
+class TestCallReply(Output):
+    """A test call that Twilio has taken."""
+
+    call_sid: Annotated[str, Field(description="Twilio's id of the call to your phone; the test call has another one")]
+    phone: Annotated[str, Field(description="The phone that rings")]
+
+
+@router.post(
+    _ONE + "/test-call",
+    summary="Place a test call to a number from a phone of yours",
+    dependencies=OUTSIDE,
+    status_code=201,
+    response_model=TestCallReply,
+    responses=problems("rate-limited", *_TROUBLE),
+)
+async def place_test_call(
+    agency: OwnAgency, e164: NumberInPath, body: TestCall, author: By, trials: Annotated[TrialCalls, Use(TrialCalls)]
+) -> PlacedCall:
+    """Twilio rings that phone. Once it is picked up, it is put through to the number, and hears what callers hear.
+    Twilio charges for both calls; an agency may place ten in an hour.
+    """
+    return await trials.place(agency, e164, body.phone, author)
 
 
 @router.delete(

@@ -53,6 +53,7 @@ from router.numbers.release import Release
 from router.numbers.shops import Shops
 from router.numbers.subaccounts import Subaccounts
 from router.numbers.taking_over import TakingOver
+from router.numbers.trying import TrialCalls
 from router.own_address import OwnAddress
 from router.routing.dispatch import Dispatcher
 from router.store.changes import Changes
@@ -99,6 +100,7 @@ class Areas:
     taking_over: TakingOver
     webhook_tokens: WebhookTokens
     tokens: Tokens
+    trial_calls: TrialCalls
     wanted: WantedAssistants
 
 
@@ -216,6 +218,7 @@ def make_areas(
         taking_over=TakingOver(changes, accounts, carrier, fallback_urls, redirects, wanted),
         webhook_tokens=WebhookTokens(changes, vault.keyring, wanted, views),
         tokens=Tokens(changes),
+        trial_calls=TrialCalls(changes, accounts, carrier, dialling),
         wanted=wanted,
     )
 
@@ -247,6 +250,7 @@ def api_parts(
         areas.taking_over,
         areas.webhook_tokens,
         areas.tokens,
+        areas.trial_calls,
         Endpoints(areas.changes, keyring, receivers),
         Previews(database, providers, dispatcher, caps, clock),
         Replies(database, keyring, clock),

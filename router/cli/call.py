@@ -39,7 +39,7 @@ from router.environment import clean
 from router.phones import read_phone
 
 DEMO_FILE = "demo.json"
-_TALK_SECONDS = 6.0  # longer than the threshold for "answered"
+TALK_SECONDS = 6.0  # longer than the threshold for "answered"
 _ANSWERED = frozenset({"ai", "owner", "mailbox", "voicemail", "spoken", "abandoned"})
 _REAL_CARRIER = "api.twilio.com"
 _COLOURS = {
@@ -86,7 +86,7 @@ def call(
         list[str] | None,
         typer.Option(help=f"Make a provider fail for this call: vapi=503. Repeatable. Faults: {', '.join(FAULTS)}."),
     ] = None,
-    talk: Annotated[float, typer.Option(help="Seconds that the caller talks with the AI.")] = _TALK_SECONDS,
+    talk: Annotated[float, typer.Option(help="Seconds that the caller talks with the AI.")] = TALK_SECONDS,
     url: Annotated[
         str | None, typer.Option(help="The router's public address. Default: the address configured on the number.")
     ] = None,
@@ -105,7 +105,7 @@ def call(
     script = _read_script(ai=ai, owner=owner, caller=caller, voicemail=voicemail, talk=talk)
     faults = _read_faults(provider_fault or [], target)
     try:
-        timeline = asyncio.run(_place(target, called, calling, script, faults))
+        timeline = asyncio.run(place(target, called, calling, script, faults))
     except SandboxError as error:
         fail(str(error))
     if timeline.requests and all(request.status is None for request in timeline.requests):
@@ -247,7 +247,7 @@ def _read_faults(given: Sequence[str], target: Target) -> dict[str, str]:
     return faults
 
 
-async def _place(target: Target, to: str, from_: str | None, script: Script, faults: Mapping[str, str]) -> Timeline:
+async def place(target: Target, to: str, from_: str | None, script: Script, faults: Mapping[str, str]) -> Timeline:
     """Place the call. Afterwards the faults are always cleared. Raises SandboxError."""
     async with httpx.AsyncClient(trust_env=False) as client, AsyncExitStack() as stack:
         sandbox = SandboxControl(target.sandbox_url, client) if target.sandbox_url else None

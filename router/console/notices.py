@@ -67,6 +67,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "number-gone": "The number is no longer answered here.",
     "number-taken-over": "The number is set up. Its calls are answered here.",
     "number-bought": "The number is bought and set up.",
+    "test-call-placed": "Your phone rings now. Pick up, and you are put through as a caller. The call then appears under Calls.",
     "registered": "Saved. The registration is used from the next call on.",
     "call-deleted": "The call, its transcript and its messages are deleted.",
     "voicemail-deleted": "The message is deleted, also at the carrier.",

@@ -52,6 +52,12 @@ async def register(visit: Visit) -> Response:
     return visit.go("numbers", e164, done="registered")
 
 
+async def try_out(visit: Visit) -> Response:
+    e164 = visit.part("e164")
+    await visit.send("POST", visit.path("numbers", e164, "test-call"), visit.form.texts("phone"))
+    return visit.go("numbers", e164, done="test-call-placed")
+
+
 async def let_go(visit: Visit) -> Response:
     number = await _find(visit)
     if not visit.confirmed:
@@ -161,5 +167,6 @@ PAGES: Final = (
     Page("GET", "/numbers/{e164}", show_number),
     Page("POST", "/numbers/{e164}", move, show_number),
     Page("POST", "/numbers/{e164}/registrations/{provider}", register, show_number),
+    Page("POST", "/numbers/{e164}/test-call", try_out, show_number),
     Page("POST", "/numbers/{e164}/delete", let_go, show_number),
 )

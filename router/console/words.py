@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from router.routing.failures import EFFECTS
@@ -15,6 +16,26 @@ PLAN_ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "keep": ("unchanged", "The assistant is up to date or linked, and stays as it is"),
     "none": ("without an AI", "No assistant, so no AI answers"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SetupStep:
+    """A step of setting an agency up; `place` is its page."""
+
+    name: str
+    place: tuple[str, ...]
+    title: str
+    text: str
+
+
+SETUP: Final = (
+    SetupStep("key", ("keys",), "Save a key", "for the voice provider that answers calls"),
+    SetupStep("client", ("clients",), "Create a client", "a business whose calls are answered"),
+    SetupStep("assistant", ("clients",), "Describe its assistant", "what it says and what it should find out"),
+    SetupStep("number", ("numbers",), "Add a number", "buy one, or take over one that you have"),
+    SetupStep("call", ("numbers",), "Place a test call", "on the page of the number"),
+    SetupStep("alerts", ("settings",), "Choose where alerts go", "an email address, or a webhook"),
+)
 
 STATES: Final[Mapping[str, str]] = {
     "valid": "Working",
@@ -206,6 +227,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "number.changed": "Number moved",
     "number.deleted": "Number released",
     "number.taken_over": "Number taken over",
+    "number.tried": "Test call placed",
     "registration.saved": "Registration saved",
     "token.created": "Token created",
     "token.deleted": "Token deleted",

@@ -215,7 +215,7 @@ class HealthViews:
                 assistant=standing.has_assistant,
                 number=standing.has_number,
                 call=standing.has_call,
-                alerts=standing.has_alerts,
+                alerts=standing.has_endpoint or (self.sends_mail and standing.alert_email is not None),
             ),
             items=tuple(findings),
         )

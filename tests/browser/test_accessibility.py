@@ -44,6 +44,7 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
         ),
         *(
             "figures",
+            "health",
             "webhooks",
             "explain",
             f"explain?to={number['e164'].replace('+', '%2B')}",

@@ -110,6 +110,32 @@ async def test_new_calls_appear_on_the_open_page(desk: Desk):
     await expect(page.get_by_role("row").nth(1)).to_contain_text("Voicemail")
 
 
+async def test_calls_on_the_page_are_found_by_a_number_in_any_spelling(desk: Desk):
+    await desk.leave_message()
+    await desk.sign_in()
+    page = desk.page
+    await page.goto(desk.url("calls"))
+    search, row = page.get_by_label("Search the calls on this page"), page.get_by_role("row").nth(1)
+    for spelling in ("(415) 555-0123", "4155550123", "+1 415.555.0123"):
+        await search.fill(spelling)
+        await expect(row).to_be_visible()
+    await search.fill("415 555 9999")
+    await expect(row).to_be_hidden()
+
+
+async def test_a_purchase_is_not_asked_about_in_red(desk: Desk):
+    await desk.ask("POST", "/clients", {"name": "Corner Bakery"})
+    await desk.sign_in()
+    page = desk.page
+    await page.goto(desk.url("numbers/new?country=US"))
+    await page.get_by_role("button", name="Buy…").first.click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("monthly price")
+    await expect(dialog.get_by_role("button", name="Buy number")).not_to_have_class("danger")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+
+
 async def test_signing_out_closes_every_page_also_with_the_back_button(desk: Desk):
     await desk.sign_in()
     page = desk.page

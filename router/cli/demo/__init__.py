@@ -21,12 +21,14 @@ import httpx
 import typer
 from pydantic import SecretStr
 
+from adapters.sandbox.carrier import SandboxError, Script
 from adapters.sandbox.pages import DemoPages
 from adapters.sandbox.server import RunningSandbox, running_sandbox
 from adapters.sandbox.state import Sandbox
 from adapters.sandbox.world import DemoWorld, demo_world
+from crypto.secret import Secret
 from router.app import create_app
-from router.cli.call import DEMO_FILE, data_dir
+from router.cli.call import DEMO_FILE, TALK_SECONDS, Target, data_dir, place
 from router.cli.demo.agency import DemoAgency, DemoError, add_receiver, history_lines, provision
 from router.cli.demo.greeting import greet, write_notes
 from router.cli.demo.history import write_history
@@ -105,6 +107,7 @@ async def _run(settings: Settings, listening: socket.socket, notes: Path, kept: 
             agency = kept.agency if kept else await _set_up(settings, sandbox, world)
             write_notes(notes, settings, sandbox, world, agency)
             greet(settings, sandbox, world, agency, is_kept=kept is not None)
+            _place_test_calls(settings, sandbox, world, agency)
         except (DemoError, httpx.HTTPError):
             told_to_stop = server.should_exit
             server.should_exit = True
@@ -160,6 +163,25 @@ async def _keeping(
     finally:
         writing.cancel()
         write()
+
+
+def _place_test_calls(settings: Settings, sandbox: RunningSandbox, world: DemoWorld, agency: DemoAgency) -> None:
+    """A test call rings somebody's phone, who picks up and is put through: from then on, the simulated carrier has it."""
+    target = Target(
+        settings.base_url, world.account_sid, Secret(world.auth_token), sandbox.url, webhooks=agency.webhooks
+    )
+    going_on: set[asyncio.Task[None]] = set()
+
+    async def go_through(caller: str, to: str) -> None:
+        with suppress(SandboxError):
+            await place(target, to, caller, Script(ai_talks=TALK_SECONDS), {})
+
+    def dial(caller: str, to: str) -> None:
+        call = asyncio.create_task(go_through(caller, to))
+        going_on.add(call)
+        call.add_done_callback(going_on.discard)
+
+    sandbox.state.on_dial = dial
 
 
 def _point_at(settings: Settings, sandbox: RunningSandbox, world: DemoWorld) -> Settings:

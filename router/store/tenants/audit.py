@@ -77,3 +77,18 @@ async def list_all_audit_entries(
          LIMIT $3
     """
     return await fetch_rows(connection, AuditEntry, statement, *(after or (None, None)), limit)
+
+
+async def count_entries(connection: Connection, agency_id: str, action: str, since: datetime, most: int) -> int:
+    """How often an agency did that since then, counted up to `most`."""
+    found: int = await connection.fetchval(
+        """
+        SELECT count(*)
+          FROM (SELECT id FROM audit WHERE agency_id = $1 AND action = $2 AND at > $3 LIMIT $4) AS entries
+        """,
+        agency_id,
+        action,
+        since,
+        most,
+    )
+    return found

@@ -69,7 +69,7 @@ class Standing:
     has_assistant: bool
     has_number: bool
     has_call: bool
-    has_alerts: bool
+    has_endpoint: bool
 
 
 _KEY: Final = """FROM keys k WHERE k.agency_id = ANY ($1) AND k.retired_at IS NULL"""
@@ -146,7 +146,7 @@ SELECT a.id, a.name, a.active_provider, a.fallback_providers, a.alert_email, a.c
                        OR EXISTS (SELECT FROM assistants s WHERE s.client_id = c.id AND s.usable))) AS has_assistant,
        EXISTS (SELECT FROM numbers n WHERE n.agency_id = a.id) AS has_number,
        EXISTS (SELECT FROM calls c WHERE c.agency_id = a.id) AS has_call,
-       a.alert_email IS NOT NULL OR EXISTS (SELECT FROM endpoints e WHERE e.agency_id = a.id) AS has_alerts
+       EXISTS (SELECT FROM endpoints e WHERE e.agency_id = a.id) AS has_endpoint
   FROM agencies a
 """
 

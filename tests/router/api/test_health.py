@@ -92,10 +92,11 @@ async def test_the_operator_sees_all_agencies_and_no_one_else_does(
 
 async def test_an_address_for_alerts_is_told_to_get_nothing_without_a_mail_server(api: Api, services: Services):
     made = await api.post("/v1/agencies", {"name": "Acme", "alert_email": "ops@acme.example"})
-    assert (await api.get(f"/v1/agencies/{made['id']}/health"))["items"] == []
+    before = await api.get(f"/v1/agencies/{made['id']}/health")
+    assert (before["items"], before["setup"]["alerts"]) == ([], True)
     object.__setattr__(services.areas.health, "sends_mail", False)
     health = await api.get(f"/v1/agencies/{made['id']}/health")
-    assert health["sends_mail"] is False
+    assert (health["sends_mail"], health["setup"]["alerts"]) == (False, False)
     (found,) = health["items"]
     assert (found["area"], found["name"]) == ("mail", "ops@acme.example")
     assert "no mail server is set" in found["problem"]

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.sandbox.state import Sandbox
 from adapters.sandbox.world import NUMBERS, VAPI_KEY, demo_world
+from router.cli.demo import keeping
 from router.cli.demo.agency import DemoAgency
 from router.cli.demo.keeping import Kept, keep, read_kept
 
@@ -33,6 +34,11 @@ def test_what_is_at_the_providers_and_the_carrier_is_found_again(folder: Path):
     assert account.number_called(NUMBERS[0]) is not None
     assert [provider for provider, _ in kept.sandbox.faults] == ["vapi"]
     assert (folder / "sandbox.pickle").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_demo_starts_over_with_another_version_s_tables(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keeping, "_fingerprint", lambda: "others")
+    assert read_kept(folder, URL) is None
 
 
 def test_the_demo_starts_over_at_another_address_without_a_database_or_with_a_spoilt_file(folder: Path):

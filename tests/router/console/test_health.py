@@ -35,3 +35,14 @@ async def test_an_agency_that_is_fine_has_no_banner(browser: Browser, api: Api, 
     page = await browser.open("calls")
     assert page.tree.find("main").find_all("div", **{"class": "notice bad"}) == []
     assert (await browser.open("health")).words.count("Fine") == 7
+
+
+async def test_what_is_still_to_be_set_up_is_listed_until_it_is_done(browser: Browser, api: Api, agency: Agency):
+    page = await browser.open("keys")
+    steps = page.tree.find("ol", **{"class": "steps"})
+    assert [step.attributes["class"] for step in steps.find_all("li")] == ["open"] * 6
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY})
+    await api.new_client(agency, assistant={"prompt": "Hello"})
+    steps = (await browser.open("figures")).tree.find("ol", **{"class": "steps"})
+    assert [step.attributes["class"] for step in steps.find_all("li")] == ["done"] * 3 + ["open"] * 3
+    assert all(link.attributes["href"].startswith(f"/console/{agency.id}/") for link in steps.find_all("a"))

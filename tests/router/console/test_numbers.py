@@ -199,3 +199,14 @@ async def test_buying_is_asked_about_as_a_purchase_and_not_as_a_loss(browser: Br
     question = await browser.fill_in(page, "/numbers/new/buy")
     (button,) = question.form("").find_all("button")
     assert (button.text, button.attributes.get("class")) == ("Buy number", None)
+
+
+@pytest.mark.usefixtures("client")
+async def test_a_test_call_is_placed_from_the_page_of_a_number(browser: Browser, sandbox):
+    page = await take_over(browser)
+    refused = await browser.fill_in(page, "/test-call", phone=NUMBER)
+    assert "Phone: must be a phone of yours" in refused.tree.find("div", role="alert").text
+    placed = await browser.fill_in(await browser.open(f"numbers/{NUMBER}"), "/test-call", phone="+1 415 555 0188")
+    assert "Your phone rings now." in placed.words
+    (call,) = sandbox.state.twilio.accounts[SID].calls.values()
+    assert (call.caller, call.to) == (NUMBER, "+14155550188")
