@@ -12,7 +12,10 @@ from adapters.registry import PROVIDERS
 from adapters.sandbox.talks import Ended, cost_of, pick_talk, reports_of
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.name)
+IN_THE_DEMO = [one for one in PROVIDERS if one.name in ("vapi", "retell", "bland")]
+
+
+@pytest.mark.parametrize("provider", IN_THE_DEMO, ids=lambda one: one.name)
 def test_a_report_tells_what_was_said_what_it_cost_and_why_it_ended(provider: Declaration[Any]):
     ended = Ended(provider.name, "remote-1", "call_1", "+14155550123", "+15005550101", 90)
     assert provider.webhooks is not None
