@@ -11,7 +11,6 @@ from adapters.provider import Declaration
 from adapters.registry import PROVIDERS
 from adapters.sandbox.talks import Ended, cost_of, pick_talk, reports_of
 
-
 IN_THE_DEMO = [one for one in PROVIDERS if one.name in ("vapi", "retell", "bland")]
 
 
