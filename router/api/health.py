@@ -10,7 +10,7 @@ from pydantic import Field
 from router.api.asking import OwnAgency, Use
 from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import OperatorRoute, resource
-from router.fields import Output
+from router.fields import Output, ShortenedAddress
 from router.tenants.health import Area, Health, HealthViews, Severity
 
 router = resource("agencies")
@@ -31,7 +31,12 @@ class FindingReply(Output):
             examples=["vapi"],
         ),
     ]
-    name: Annotated[str, Field(description="The same as people know it", examples=["Vapi"])]
+    name: Annotated[
+        ShortenedAddress,
+        Field(
+            description="The same as people know it; an endpoint's address, without its path if the token may only read"
+        ),
+    ]
     problem: Annotated[str, Field(description="What is wrong, in sentences")]
     advice: Annotated[str, Field(description="What to do about it")]
     since: Annotated[datetime | None, Field(description="Since when, as far as that is known")]

@@ -34,7 +34,7 @@ Kind: TypeAlias = Literal[
     "notify_email_unconfirmed",
 ]
 
-_MOST: Final = 1000
+_MOST_OF_ONE: Final = 100  # of an agency; those of its keys come first
 _LOW_BALANCE: Final = 5  # US dollars
 
 
@@ -82,6 +82,10 @@ _ASSISTANT: Final = """
 TROUBLES: Final = f"""
 SELECT agency_id, kind, target, name, provider, said, since
   FROM (
+SELECT found.agency_id, kind, target, name, provider, said, since,
+       row_number() OVER (PARTITION BY found.agency_id
+                          ORDER BY coalesce(provider = target, false) DESC, kind, name, provider) AS place
+  FROM (
     SELECT k.agency_id, CASE WHEN k.unproven_at IS NULL THEN 'key_failing' ELSE 'key_unproven' END AS kind,
            k.kind AS target, k.kind AS name, k.kind AS provider, k.problem AS said,
            coalesce(k.failing_since, k.unproven_at) AS since
@@ -128,8 +132,9 @@ SELECT agency_id, kind, target, name, provider, said, since
       FROM clients c
      WHERE c.agency_id = ANY ($1) AND (c.notify_email_problem IS NOT NULL OR NOT c.notify_email_confirmed)
   ) AS found
- ORDER BY agency_id, kind, name, provider
- LIMIT {_MOST}
+  ) AS placed
+ WHERE place <= {_MOST_OF_ONE}
+ ORDER BY agency_id, place
 """
 
 _STANDING: Final = """
@@ -152,7 +157,7 @@ SELECT a.id, a.name, a.active_provider, a.fallback_providers, a.alert_email, a.c
 
 
 async def list_troubles(connection: Connection, agency_ids: Sequence[str], abandoned: datetime) -> list[Trouble]:
-    """Of these agencies, up to a thousand. Numbers whose set-up began before `abandoned` and has not ended were left so."""
+    """Of these agencies, up to a hundred of each. Numbers whose set-up began before `abandoned` and has not ended were left so."""
     return await fetch_rows(connection, Trouble, TROUBLES, agency_ids, _LOW_BALANCE, abandoned)
 
 

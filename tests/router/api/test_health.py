@@ -47,7 +47,7 @@ async def test_every_kind_of_trouble_is_told_with_advice(api: Api, services: Ser
     client = await api.new_client(agency, name="Acme", assistant={"prompt": "Hello"}, notify_email="a@example.com")
     number = {"e164": NUMBERS[0], "client_id": client["id"], "account": "platform"}
     await api.post(f"{agency.path}/numbers", number)
-    endpoint = await api.post(f"{agency.path}/endpoints", {"url": "http://127.0.0.1:9/"})
+    endpoint = await api.post(f"{agency.path}/endpoints", {"url": "http://127.0.0.1:9/secret-path"})
     for change in (
         "UPDATE keys SET status = 'failing', problem = 'it was deleted' WHERE kind = 'retell'",
         "UPDATE keys SET balance = 1.5, lines_limit = 10, lines_used = 10 WHERE kind = 'vapi'",
@@ -72,6 +72,10 @@ async def test_every_kind_of_trouble_is_told_with_advice(api: Api, services: Ser
     said = " ".join(one["problem"] for one in health["items"])
     for words in ("It was deleted.", "$1.50", "All 10 lines", "VoiceUrl differs.", "7 attempts", "Mailbox full."):
         assert words in said
+    reader = await api.post(f"{agency.path}/tokens", {"name": "reader", "role": "read"})
+    seen = await api.get(f"{agency.path}/health", token=reader["token"])
+    assert "secret-path" in str(health)
+    assert "secret-path" not in str(seen)
     setup = {"key": True, "client": True, "assistant": True, "number": True, "call": False, "alerts": True}
     assert health["setup"] == setup
 
