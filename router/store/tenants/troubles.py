@@ -82,56 +82,56 @@ _ASSISTANT: Final = """
 TROUBLES: Final = f"""
 SELECT agency_id, kind, target, name, provider, said, since
   FROM (
-SELECT found.agency_id, kind, target, name, provider, said, since,
-       row_number() OVER (PARTITION BY found.agency_id
-                          ORDER BY coalesce(provider = target, false) DESC, kind, name, provider) AS place
-  FROM (
-    SELECT k.agency_id, CASE WHEN k.unproven_at IS NULL THEN 'key_failing' ELSE 'key_unproven' END AS kind,
-           k.kind AS target, k.kind AS name, k.kind AS provider, k.problem AS said,
-           coalesce(k.failing_since, k.unproven_at) AS since
-      {_KEY} AND (k.status = 'failing' OR k.unproven_at IS NOT NULL)
-     UNION ALL
-    SELECT k.agency_id, 'out_of_credit', k.kind, k.kind, k.kind, k.problem, k.failing_since
-      {_KEY} AND k.status = 'out_of_credit'
-     UNION ALL
-    SELECT k.agency_id, 'low_balance', k.kind, k.kind, k.kind, round(k.balance, 2)::text, NULL
-      {_KEY} AND k.status = 'valid' AND k.balance < $2
-     UNION ALL
-    SELECT k.agency_id, 'lines_full', k.kind, k.kind, k.kind, k.lines_limit::text, k.lines_at
-      {_KEY} AND k.status = 'valid' AND k.lines_used >= k.lines_limit
-     UNION ALL
-    SELECT n.agency_id,
-           CASE n.state WHEN 'pending' THEN 'number_pending' ELSE 'number_elsewhere' END, n.e164, n.e164, NULL, NULL,
-           n.created_at
-      {_NUMBER} AND (n.state = 'elsewhere' OR n.state = 'pending' AND n.created_at < $3)
-     UNION ALL
-    SELECT n.agency_id, CASE WHEN n.drift IS NULL THEN 'number_fallback_stale' ELSE 'number_drifted' END,
-           n.e164, n.e164, NULL, n.drift, n.checked_at
-      {_NUMBER} AND n.state = 'active' AND (n.drift IS NOT NULL OR n.fallback_state = 'stale')
-     UNION ALL
-    SELECT r.agency_id, 'registration_missing', r.e164, r.e164, r.provider, coalesce(r.error, r.waits_for), NULL
-      FROM registrations r
-     WHERE r.agency_id = ANY ($1) AND coalesce(r.error, r.waits_for) IS NOT NULL
-     UNION ALL
-    SELECT c.agency_id, CASE s.state WHEN 'failed' THEN 'assistant_failed' ELSE 'assistant_gone' END,
-           c.id, c.name, s.provider, s.error, s.updated_at
-      {_ASSISTANT} AND (s.state = 'failed' OR s.state = 'linked' AND NOT s.usable)
-     UNION ALL
-    SELECT e.agency_id, CASE WHEN e.gone_at IS NULL THEN 'endpoint_failing' ELSE 'endpoint_gone' END,
-           e.id, e.url, NULL, e.failures::text, e.gone_at
-      FROM endpoints e
-     WHERE e.agency_id = ANY ($1) AND (e.gone_at IS NOT NULL OR NOT e.paused AND e.resting_until IS NOT NULL)
-     UNION ALL
-    SELECT a.id, CASE WHEN a.alert_email_problem IS NULL THEN 'alert_email_unconfirmed'
-                      ELSE 'alert_email_undelivered' END, '', a.alert_email, NULL, a.alert_email_problem, NULL
-      FROM agencies a
-     WHERE a.id = ANY ($1) AND (a.alert_email_problem IS NOT NULL OR NOT a.alert_email_confirmed)
-     UNION ALL
-    SELECT c.agency_id, CASE WHEN c.notify_email_problem IS NULL THEN 'notify_email_unconfirmed'
-                             ELSE 'notify_email_undelivered' END, c.id, c.name, NULL, c.notify_email_problem, NULL
-      FROM clients c
-     WHERE c.agency_id = ANY ($1) AND (c.notify_email_problem IS NOT NULL OR NOT c.notify_email_confirmed)
-  ) AS found
+    SELECT found.agency_id, kind, target, name, provider, said, since,
+           row_number() OVER (PARTITION BY found.agency_id
+                              ORDER BY coalesce(provider = target, false) DESC, kind, name, provider) AS place
+      FROM (
+        SELECT k.agency_id, CASE WHEN k.unproven_at IS NULL THEN 'key_failing' ELSE 'key_unproven' END AS kind,
+               k.kind AS target, k.kind AS name, k.kind AS provider, k.problem AS said,
+               coalesce(k.failing_since, k.unproven_at) AS since
+          {_KEY} AND (k.status = 'failing' OR k.unproven_at IS NOT NULL)
+         UNION ALL
+        SELECT k.agency_id, 'out_of_credit', k.kind, k.kind, k.kind, k.problem, k.failing_since
+          {_KEY} AND k.status = 'out_of_credit'
+         UNION ALL
+        SELECT k.agency_id, 'low_balance', k.kind, k.kind, k.kind, round(k.balance, 2)::text, NULL
+          {_KEY} AND k.status = 'valid' AND k.balance < $2
+         UNION ALL
+        SELECT k.agency_id, 'lines_full', k.kind, k.kind, k.kind, k.lines_limit::text, k.lines_at
+          {_KEY} AND k.status = 'valid' AND k.lines_used >= k.lines_limit
+         UNION ALL
+        SELECT n.agency_id,
+               CASE n.state WHEN 'pending' THEN 'number_pending' ELSE 'number_elsewhere' END, n.e164, n.e164, NULL, NULL,
+               n.created_at
+          {_NUMBER} AND (n.state = 'elsewhere' OR n.state = 'pending' AND n.created_at < $3)
+         UNION ALL
+        SELECT n.agency_id, CASE WHEN n.drift IS NULL THEN 'number_fallback_stale' ELSE 'number_drifted' END,
+               n.e164, n.e164, NULL, n.drift, n.checked_at
+          {_NUMBER} AND n.state = 'active' AND (n.drift IS NOT NULL OR n.fallback_state = 'stale')
+         UNION ALL
+        SELECT r.agency_id, 'registration_missing', r.e164, r.e164, r.provider, coalesce(r.error, r.waits_for), NULL
+          FROM registrations r
+         WHERE r.agency_id = ANY ($1) AND coalesce(r.error, r.waits_for) IS NOT NULL
+         UNION ALL
+        SELECT c.agency_id, CASE s.state WHEN 'failed' THEN 'assistant_failed' ELSE 'assistant_gone' END,
+               c.id, c.name, s.provider, s.error, s.updated_at
+          {_ASSISTANT} AND (s.state = 'failed' OR s.state = 'linked' AND NOT s.usable)
+         UNION ALL
+        SELECT e.agency_id, CASE WHEN e.gone_at IS NULL THEN 'endpoint_failing' ELSE 'endpoint_gone' END,
+               e.id, e.url, NULL, e.failures::text, e.gone_at
+          FROM endpoints e
+         WHERE e.agency_id = ANY ($1) AND (e.gone_at IS NOT NULL OR NOT e.paused AND e.resting_until IS NOT NULL)
+         UNION ALL
+        SELECT a.id, CASE WHEN a.alert_email_problem IS NULL THEN 'alert_email_unconfirmed'
+                          ELSE 'alert_email_undelivered' END, '', a.alert_email, NULL, a.alert_email_problem, NULL
+          FROM agencies a
+         WHERE a.id = ANY ($1) AND (a.alert_email_problem IS NOT NULL OR NOT a.alert_email_confirmed)
+         UNION ALL
+        SELECT c.agency_id, CASE WHEN c.notify_email_problem IS NULL THEN 'notify_email_unconfirmed'
+                                 ELSE 'notify_email_undelivered' END, c.id, c.name, NULL, c.notify_email_problem, NULL
+          FROM clients c
+         WHERE c.agency_id = ANY ($1) AND (c.notify_email_problem IS NOT NULL OR NOT c.notify_email_confirmed)
+      ) AS found
   ) AS placed
  WHERE place <= {_MOST_OF_ONE}
  ORDER BY agency_id, place
