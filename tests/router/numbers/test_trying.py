@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.sandbox.world import NUMBERS, RETELL_KEY
+from adapters.sandbox.world import NUMBERS
 from tests.router.api.client import Agency, Api, number_path
+from tests.support.api_service import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +31,7 @@ async def test_the_phone_rings_and_is_put_through_as_the_caller(api: Api, agency
     call = account.calls[placed["call_sid"]]
     assert (call.caller, call.to) == (NUMBER, PHONE)
     assert dialled == [(PHONE, NUMBER)]
-    assert (await api.get(f"{agency.path}/audit"))["items"][0]["action"] == "number.tried"
+    assert "number.tried" in [entry["action"] for entry in (await api.get(f"{agency.path}/audit"))["items"]]
 
 
 @pytest.mark.parametrize(("phone", "said"), [(NUMBER, "answered here"), ("+19005550188", "phone"), ("555", "phone")])
@@ -52,9 +53,6 @@ async def test_an_agency_places_ten_in_an_hour(api: Api, agency: Agency, clock):
     await api.post(path, {"phone": PHONE})
 
 
-async def test_a_native_number_is_left_to_its_provider(api: Api, agency: Agency):
-    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY})
-    client = await api.new_client(agency)
-    bought = await api.post(f"{agency.path}/numbers", {"country": "US", "client_id": client["id"], "carrier": "retell"})
-    path = f"{number_path(agency, bought['e164'])}/test-call"
-    assert (await api.refusal("POST", path, {"phone": PHONE})).status == 409
+async def test_a_native_number_is_left_to_its_provider(api: Api, services: Services, agency: Agency):
+    await services.database.settings.execute("UPDATE numbers SET account = 'provider', carrier = 'retell'")
+    assert (await api.refusal("POST", f"{number_path(agency, NUMBER)}/test-call", {"phone": PHONE})).status == 409
