@@ -197,22 +197,18 @@ def on_one_core(sides: Sequence[Side], stage: Stage) -> Iterator[None]:
     if len(cores) < 2:
         yield
         return
-    others = [psutil.Process(), stage.far_end, *stage.postgres.processes()]
-    for process in others:
-        process.cpu_affinity(cores[1:])
-    for side in sides:
-        _bind(side.process, cores[:1])
+    own = [side.process for side in sides]
+    _bind(own, cores[:1])
+    _bind([psutil.Process(), stage.far_end, *stage.postgres.processes()], cores[1:])
     try:
         yield
     finally:
-        for process in [*others, *stage.postgres.processes()]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.cpu_affinity(cores)
-        for side in sides:
-            _bind(side.process, cores)
+        _bind([*own, psutil.Process(), stage.far_end, *stage.postgres.processes()], cores)
 
 
-def _bind(process: psutil.Process, cores: list[int]) -> None:
-    """All of its threads: each has cores of its own."""
-    for thread in process.threads():
-        os.sched_setaffinity(thread.id, cores)
+def _bind(processes: Sequence[psutil.Process], cores: list[int]) -> None:
+    """All of their threads: each has cores of its own. PostgreSQL's processes come and go."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            for thread in process.threads():
+                os.sched_setaffinity(thread.id, cores)
