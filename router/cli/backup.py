@@ -48,7 +48,7 @@ async def _check(settings: Settings) -> None:
         await _show_address(connection, settings)
         if not await is_continued(connection):
             closed.append(
-                "DATABASE_URL: the database was restored or moved: run `callrouter migrate` before anything else"
+                "DATABASE_URL: the database was restored, moved or taken over by another server: run `callrouter migrate` first"
             )
     finally:
         connection.terminate()
