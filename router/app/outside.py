@@ -27,6 +27,7 @@ from router.routing.circuit import Circuits
 from router.routing.dispatch import Dispatcher
 from router.routing.route import Access, Route
 from router.settings import Settings, reveal
+from router.store.calls.calls import can_claim_calls
 from router.store.guard import DatabaseAwayError, Guard
 from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
@@ -104,7 +105,7 @@ def make_outside(
     circuits = Circuits(tell_circuit)
     return Outside(
         database=database,
-        watch=PoolWatch(database.pools),
+        watch=PoolWatch(database.pools, {"calls": lambda pool: can_claim_calls(pool, clock())}),
         guard=guard,
         recorder=Recorder(
             partial(_reconnect, settings.dsn, database), guard, Spool(settings.data_dir / "spool", vault.keyring)
