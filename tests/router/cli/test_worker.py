@@ -34,13 +34,13 @@ def test_jobs_run_in_the_service_or_in_a_worker_which_serves_probes_and_metrics(
     without = migrated.start("serve", "--no-jobs")
     without.wait_for_events("service.started")
     assert count_listeners(dsn) == 0
-    worker = migrated.start("worker", "--port", "0")
+    worker = migrated.start("worker", CALLROUTER_OPS_PORT="0")
     (started,) = worker.wait_for_events("jobs.started")
     wait_for(lambda: count_listeners(dsn) == 1, "the worker")
     url = f"http://127.0.0.1:{started['port']}"
     assert get(f"{url}/livez").status_code == 200
     wait_for(lambda: get(f"{url}/readyz").json()["status"] == "ok", "the database")
-    assert 'callrouter_jobs_total{job="assistants.sync",result="done"} 0.0' in get(f"{url}/metrics").text
+    assert 'callrouter_jobs_total{name="assistants.sync",result="done"} 0.0' in get(f"{url}/metrics").text
     assert get(f"{url}/v1/agencies").status_code == 404, "it is no service"
     serving = migrated.start("serve")
     wait_for(lambda: count_listeners(dsn) == 2, "the service's own jobs")
