@@ -31,6 +31,7 @@ class Client:
 
     system: ClassVar[str]
     scheme: ClassVar[Literal["bearer", "bare"]] = "bearer"
+    key_header: ClassVar[str] = "authorization"
     refusals: ClassVar[tuple[Rule, ...]] = ()
     max_bytes: ClassVar[int] = LISTS  # of a reply about settings
     gone: ClassVar[frozenset[int]] = frozenset({404})  # statuses for what does not exist
@@ -60,7 +61,7 @@ class Client:
             self.system,
             method,
             self.settings["url"].rstrip("/") + path + (f"?{urlencode(query)}" if query else ""),
-            auth=Auth(self.key, self.scheme),
+            auth=Auth(self.key, self.scheme, header=self.key_header),
             json=json,
             form=form,
             headers=self.headers,

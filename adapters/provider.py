@@ -67,6 +67,7 @@ class Declaration(Generic[Client]):
     """A provider. `client` opens its API, given the connections, the settings by name, a key and a time limit.
 
     `takes_carrier_key`: a registration needs only a revocable API key of the carrier's account, not the account's token.
+    `report_status`: what it takes for "received" when it has reported something about a call.
     """
 
     name: str  # in addresses, bodies, settings and the database
@@ -86,6 +87,7 @@ class Declaration(Generic[Client]):
     webhook_secret: WebhookSecret | None = None
     registration_form: RegistrationForm | None = None
     takes_carrier_key: bool = False
+    report_status: int = 204
     call_ends: Mapping[str, str] = field(default_factory=dict)  # its words for why calls end, and what they mean
 
     @property

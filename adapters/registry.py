@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from adapters import twilio
 from adapters.bland import BLAND
+from adapters.elevenlabs import ELEVENLABS
 from adapters.features import About
 from adapters.http import Http
 from adapters.provider import Declaration, Provider, Setting
@@ -20,6 +21,7 @@ PROVIDERS: Final[Declarations] = (
     VAPI,
     RETELL,
     BLAND,
+    ELEVENLABS,
 )
 """In the order in which they stand in for each other."""
 

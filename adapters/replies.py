@@ -275,13 +275,17 @@ def _cover(shown: str, hidden: Sequence[bool]) -> str:
 
 
 def _explanation(body: bytes) -> str:
-    """The message in an error body, in any of our providers' shapes; empty if there is none."""
+    """The message in an error body, in any of our providers' shapes; empty if there is none. The name of an error
+    beside its message is kept, too: rules may need it.
+    """
     answer = _json_or_none(body[:1_000_000])
+    detail = find(answer, "detail")
     spoken: list[str] = []
-    for place in (answer, *list_of(find(answer, "errors"))):
-        for name in ("message", "error", "detail"):
+    for place in (answer, *list_of(find(answer, "errors")), detail, *list_of(detail)):
+        for name in ("message", "error", "detail", "msg"):
             said = find(place, name)
             spoken.extend(part for part in (*list_of(said), said) if isinstance(part, str))
+    spoken.extend(name for name in (find(detail, "status"), find(detail, "code")) if isinstance(name, str))
     return "; ".join(dict.fromkeys(spoken))[:4000]
 
 

@@ -44,11 +44,12 @@ _EVERY_REQUEST: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """How a key goes into the authorization header."""
+    """How a key goes into a header."""
 
     secret: Secret
     scheme: Literal["bearer", "bare", "basic"]
     user: str = ""  # of "basic"
+    header: str = "authorization"
 
 
 def fits_header(auth: Auth) -> bool:
@@ -57,7 +58,7 @@ def fits_header(auth: Auth) -> bool:
     return bool(key) and key.isascii() and key.isprintable() and key == key.strip()
 
 
-def _authorization(auth: Auth) -> str:
+def _written(auth: Auth) -> str:
     key = auth.secret.reveal()
     match auth.scheme:
         case "bearer":
@@ -80,7 +81,7 @@ def encode(
     """
     sent = CIMultiDict(_EVERY_REQUEST)
     if auth is not None:
-        sent["authorization"] = _authorization(auth)
+        sent[auth.header] = _written(auth)
     body: bytes | None = None
     if json is not None:
         body = _write_json(json).encode()

@@ -1,4 +1,4 @@
-"""What the four stand-ins have in common: the request as they see it, the parts of an API, endpoints and refusals.
+"""What the stand-ins have in common: the request as they see it, the parts of an API, endpoints and refusals.
 
 Nothing here knows a provider; each provider's paths, bodies and words are in its own package.
 """
@@ -16,7 +16,7 @@ from email import message_from_bytes, policy
 from functools import partial
 from http import HTTPStatus
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import JSONResponse, Response
 
@@ -26,6 +26,16 @@ Json: TypeAlias = dict[str, Any]
 RecordT = TypeVar("RecordT")
 CustomerT_co = TypeVar("CustomerT_co", covariant=True)
 HandlerT = TypeVar("HandlerT", bound=Callable[..., object])
+
+BAD_TWIML: Mapping[str, str] = {
+    "bad-twiml": "<Response><Say>Goodbye</Say><Redirect>https://evil.example/</Redirect></Response>",
+    "doctype-twiml": '<!DOCTYPE r [<!ENTITY u "wss://evil.example/">]><Response><Connect><Stream url="&u;"/></Connect></Response>',
+    "broken-twiml": '<Response><Connect><Stream url="wss://evil.example/x"></Connect>',
+    "insecure-twiml": '<Response><Connect><Stream url="ws://evil.example/x/transport"/></Connect></Response>',
+}
+"""What a provider that answers with TwiML says under the faults of these names."""
+
+_OWN_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 def utc_now() -> datetime:
@@ -49,6 +59,14 @@ def new_uuid() -> str:
 def new_number(area_code: int | str) -> str:
     """A North American phone number in that area code."""
     return f"+1{area_code}{secrets.randbelow(10**7):07d}"
+
+
+def is_https(url: object) -> bool:
+    """For a provider that calls https only; the sandbox's own machine needs no certificate."""
+    parts = urlsplit(url) if isinstance(url, str) else None
+    return parts is not None and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _OWN_MACHINE)
+    )
 
 
 class Refusal(Exception):  # noqa: N818  an answer, not a fault of ours
@@ -207,7 +225,9 @@ class StandIn(ABC):
     words: ClassVar[Mapping[str, Refusal]]  # its refusals for faults that have no status of their own
     messages: ClassVar[Mapping[int, str]]  # by status, for refusals without a message
     unfit: ClassVar[Json] = {}  # what the TwiML faults put in place of good values
+    shown: ClassVar[Sequence[str]] = ()  # the records of its orgs, for people who look at the sandbox
     parts: Sequence[Part[Any]]
+    orgs: Any = ()
 
     def endpoints(self) -> list[Endpoint]:
         return [endpoint for part in self.parts for endpoint in part.endpoints()]
@@ -229,3 +249,24 @@ class StandIn(ABC):
         if not fault.endswith("-twiml"):
             return answer
         return answer | {name: value for name, value in self.unfit.items() if name in answer}
+
+    def bend_document(self, fault: str, document: str) -> str:  # noqa: ARG002 - for those that answer with documents
+        """Likewise for a success that is no JSON."""
+        return document
+
+    def far_ends(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
+        """Who takes legs, by the leg's kind and the host in its address (none in a number's). A SIP leg is answered
+        with its SipAddress, others with their address and parameters.
+        """
+        return {}
+
+    def summarize(self) -> list[Json]:
+        """The ids of each org's records, and its calls with their state where they have one."""
+        return [
+            {
+                "org": org.name,
+                **{name: list(getattr(org, name)) for name in self.shown},
+                "calls": {call_id: getattr(call, "state", None) for call_id, call in org.calls.items()},
+            }
+            for org in self.orgs
+        ]

@@ -12,11 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from adapters.sandbox.api import Asked, Json, iso
-from adapters.sandbox.bland.org import BlandOrg
 from adapters.sandbox.faults import FaultError
-from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.state import Sandbox
-from adapters.sandbox.vapi.org import VapiOrg
 
 _KINDS = ("stream", "sip", "number", "redirect")
 _LONGEST_RECORDING = 3600
@@ -153,23 +150,5 @@ def _summary(sandbox: Sandbox) -> dict[str, Any]:
     return {
         "faults": _faults(sandbox),
         "requests": len(sandbox.requests),
-        "vapi": [_summarize_org(org, "assistants", "phone_numbers") for org in sandbox.vapi.orgs],
-        "retell": [_summarize_org(org, "agents", "llms", "knowledge_bases", "numbers") for org in sandbox.retell.orgs],
-        "bland": [_summarize_org(org, "numbers", "tools", "knowledge", "sessions") for org in sandbox.bland.orgs],
-        "twilio": [
-            {
-                "account": account.sid,
-                "status": account.status,
-                "numbers": [number["phone_number"] for number in account.numbers.values()],
-                "recordings": list(account.recordings),
-                "calls": {sid: call.updates for sid, call in account.calls.items()},
-            }
-            for account in sandbox.twilio.accounts.values()
-        ],
+        **{api.name: api.summarize() for api in sandbox.apis},
     }
-
-
-def _summarize_org(org: VapiOrg | RetellOrg | BlandOrg, *records: str) -> dict[str, Any]:
-    """The ids of its records, and its calls with their state where they have one."""
-    calls = {call_id: getattr(call, "state", None) for call_id, call in org.calls.items()}
-    return {"org": org.name, **{name: list(getattr(org, name)) for name in records}, "calls": calls}

@@ -153,8 +153,11 @@ def _echo(scene: Scene) -> Response:
 
 def _bend(scene: Scene) -> Response:
     proper = scene.answer()
-    if not isinstance(proper, JSONResponse) or proper.status_code >= 300:  # noqa: PLR2004  only a success can be bent
+    if proper.status_code >= 300:  # noqa: PLR2004  only a success can be bent
         return proper
+    if not isinstance(proper, JSONResponse):
+        document = scene.api.bend_document(scene.fault.name, bytes(proper.body).decode())
+        return Response(document, proper.status_code, media_type=proper.media_type)
     content = json.loads(bytes(proper.body))
     if not isinstance(content, dict):
         return proper

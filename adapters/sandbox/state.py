@@ -1,4 +1,4 @@
-"""The sandbox: the four stand-ins, what was asked of them, what goes wrong, and who answers a leg."""
+"""The sandbox: the stand-ins, what was asked of them, what goes wrong, and who answers a leg."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from urllib.parse import urlsplit
 
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Clock, StandIn, utc_now
-from adapters.sandbox.bland import calls as bland_calls
 from adapters.sandbox.bland.api import Bland
 from adapters.sandbox.carrier.document import parse_document
+from adapters.sandbox.elevenlabs.api import ElevenLabs
 from adapters.sandbox.faults import Faults
 from adapters.sandbox.legs import LegKind, LegVerdict, parse_sip
-from adapters.sandbox.retell import calls as retell_calls
 from adapters.sandbox.retell.api import Retell
 from adapters.sandbox.twilio.api import Twilio
 from adapters.sandbox.twilio.records import Account, Call
-from adapters.sandbox.vapi import calls as vapi_calls
 from adapters.sandbox.vapi.api import Vapi
 
 REQUESTS_KEPT = 5000
@@ -37,14 +35,11 @@ class Sandbox:
         self.vapi = Vapi(self.twilio, clock)
         self.retell = Retell(clock)
         self.bland = Bland(self.twilio, clock)
+        self.elevenlabs = ElevenLabs(clock)
         self.faults = Faults(tuple(api.name for api in self.apis))
         self.requests: deque[Asked] = deque(maxlen=REQUESTS_KEPT)
         self.stopping = asyncio.Event()
-        self._sip_edges = {
-            vapi_calls.SIP_HOST: self.vapi.calls.answer_sip,
-            retell_calls.SIP_HOST: self.retell.calls.answer_sip,
-            **dict.fromkeys(bland_calls.SIP_HOSTS, self.bland.calls.answer_sip),
-        }
+        self._far_ends = {place: answer for api in self.apis for place, answer in api.far_ends().items()}
         self.clock = clock
         self.on_dial: Callable[[str, str], object] = _ignore
         self.twilio.tell_of_calls(self._connect)
@@ -59,7 +54,7 @@ class Sandbox:
 
     @property
     def apis(self) -> tuple[StandIn, ...]:
-        return (self.vapi, self.retell, self.bland, self.twilio)
+        return (self.vapi, self.retell, self.bland, self.elevenlabs, self.twilio)
 
     def requests_to(self, provider: str, path: str | None = None, operation: str | None = None) -> list[Asked]:
         """What a provider was asked, oldest first; `path` is below its prefix."""
@@ -77,19 +72,16 @@ class Sandbox:
         `address` is a stream's URL, a SIP URI, an E.164 number or the URL of a redirect; `parameters` are those of a
         stream or of the carrier's request, or SIP headers that the URI does not name itself.
         """
-        if kind == "stream":
-            return self.vapi.calls.answer_stream(address, parameters or {})
-        if kind == "number":
-            return self.bland.calls.answer_number(address)
-        if kind == "redirect":
-            return self._answer_redirect(address, (parameters or {}).get("To", ""))
+        named = parameters or {}
         try:
-            sip = parse_sip(address, parameters or {})
+            sip = parse_sip(address, named) if kind == "sip" else None
+            host = "" if kind == "number" else sip.host if sip is not None else urlsplit(address).hostname or ""
         except ValueError as problem:
-            return legs.rejected(None, legs.NOT_FOUND, f"not a SIP address ({problem}): {address}")
-        if (answer := self._sip_edges.get(sip.host)) is None:
-            return legs.rejected(None, legs.NOT_FOUND, f"no provider in the sandbox has the host {sip.host}")
-        return answer(sip)
+            return legs.rejected(None, legs.NOT_FOUND, f"not an address ({problem}): {address}")
+        if (answer := self._far_ends.get((kind, host))) is None:
+            return legs.rejected(None, legs.NOT_FOUND, f"no provider in the sandbox has the host {host}")
+        verdict: LegVerdict = answer(address, named) if sip is None else answer(sip)
+        return verdict
 
     def _connect(self, _: Account, call: Call) -> None:
         """A call that an account placed: to a provider, or to a number of the account, whose calling side a document may
@@ -110,8 +102,3 @@ class Sandbox:
             call.stands("in-progress", 0, 0)
         else:
             call.stands("completed" if redirects else "failed", 1, 1 if redirects else None)
-
-    def _answer_redirect(self, url: str, to: str) -> LegVerdict:
-        if urlsplit(url).hostname != bland_calls.REDIRECT_HOST:
-            return legs.rejected(None, legs.NOT_FOUND, "no provider in the sandbox has that host")
-        return self.bland.calls.answer_redirect(url, to)

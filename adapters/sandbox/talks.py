@@ -1,6 +1,6 @@
 """What is said on the demo's calls, and the reports in which the simulated providers tell of it.
 
-Sources: Vapi docs (Server events), Retell docs (Webhook overview), Bland docs (Post call webhooks).
+Sources: Vapi docs (Server events), Retell docs (Webhook overview), Bland and ElevenLabs docs (Post-call webhooks).
 """
 
 from __future__ import annotations
@@ -12,8 +12,15 @@ from typing import Final
 from adapters.base import ROUTER_CALL_ID
 from adapters.sandbox.api import Json
 
-_DOLLARS_A_MINUTE: Final = {"vapi": 0.05, "retell": 0.07, "bland": 0.09}
-_ENDS: Final = {"vapi": "customer-ended-call", "retell": "user_hangup", "bland": "USER"}
+_DOLLARS_A_MINUTE: Final = {"vapi": 0.05, "retell": 0.07, "bland": 0.09, "elevenlabs": 0.08}
+CALLER_HUNG_UP: Final = {
+    "vapi": "customer-ended-call",
+    "retell": "user_hangup",
+    "bland": "USER",
+    "elevenlabs": "Client disconnected: 1000",
+}
+"""Each provider's word for it."""
+
 _MINUTE: Final = 60
 
 
@@ -121,7 +128,7 @@ def reports_of(ended: Ended) -> Sequence[Json]:
         {ROUTER_CALL_ID: ended.call_id} if ended.call_id else {},
         ended.provider_call_id or f"demo-{ended.call_id}",
     )
-    reason = _ENDS.get(ended.provider, "")
+    reason = CALLER_HUNG_UP.get(ended.provider, "")
     match ended.provider:
         case "vapi":
             message = {
@@ -163,4 +170,22 @@ def reports_of(ended: Ended) -> Sequence[Json]:
                 "request_data": metadata,
             }
             return [body]
+        case "elevenlabs":
+            turns = [
+                {"role": "user" if place % 2 else "agent", "message": said} for place, said in enumerate(talk.turns)
+            ]
+            data = {
+                "conversation_id": call_id,
+                "status": "done",
+                "transcript": turns,
+                "metadata": {
+                    "call_duration_secs": round(ended.seconds),
+                    "cost_fiat": cost,
+                    "termination_reason": reason,
+                    "phone_call": {"external_number": ended.caller, "agent_number": ended.to},
+                },
+                "analysis": {"transcript_summary": talk.summary},
+                "conversation_initiation_client_data": {"dynamic_variables": metadata},
+            }
+            return [{"type": "post_call_transcription", "data": data}]
     return []

@@ -55,17 +55,17 @@ class ProviderWebhooks:
             event = read_event(webhooks, proven.body)
         except ValueError:
             raise RefusedRequestError("unreadable", 400) from None
-        agency_id = agency_of(request)
+        agency_id, taken = agency_of(request), provider.report_status
         if event.kind == "asked":
             answer = await self.native.answer(provider, agency_id, event)
-            return Response(status_code=204) if answer is None else JSONResponse(answer)
+            return Response(status_code=taken) if answer is None else JSONResponse(answer)
         if await self.native.take(provider.name, agency_id, event):
-            return Response(status_code=204)
+            return Response(status_code=taken)
         refused = await self.reports.take(provider.name, agency_id, event)
         if refused is not None:
-            # Also 204: sending it again would not help, and the answer must not reveal other agencies' calls.
-            raise RefusedRequestError(refused, 204)
-        return Response(status_code=204)
+            # As if taken: sending it again would not help, and the answer must not reveal other agencies' calls.
+            raise RefusedRequestError(refused, taken)
+        return Response(status_code=taken)
 
     async def _take_transfer(self, provider: Provider[Any], webhooks: WebhooksFacet, request: Request) -> Response:
         """Whatever fails, the assistant gets an answer that it can act on, so that the caller does not hear silence."""

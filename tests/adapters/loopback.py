@@ -153,10 +153,11 @@ def hang() -> Script:
 
 
 def echo_key(status: int, shape: Callable[[str], object]) -> Script:
-    """A system that puts the authorization header that it got into its answer."""
+    """A system that puts the key that it got into its answer, as it stood in its header."""
 
     async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        await reply(status, shape(asked.headers["authorization"]))(asked, writer)
+        sent = asked.headers.get("authorization") or asked.headers["xi-api-key"]
+        await reply(status, shape(sent))(asked, writer)
 
     return script
 

@@ -39,6 +39,7 @@ def voices(provider: str) -> tuple[Assistant, Assistant]:
         "vapi": {"provider": "vapi", "voiceId": "Elliot"},
         "retell": {"voice_id": "11labs-Adrian"},
         "bland": {"voice": "maya"},
+        "elevenlabs": {"voice_id": "JBFqnCBsd6RMkjVDRZzb", "speed": 1.1},
     }[provider]
     return (replace(PLAIN, voice=settings),) * 2
 

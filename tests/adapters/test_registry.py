@@ -14,12 +14,13 @@ LACKING = {
     "vapi": {"count_lines", "shop"},  # lines are told with each call alone
     "retell": {"registrations"},  # each call is registered
     "bland": {"end_call", "count_lines", "answer_question"},  # a number there holds its assistant
+    "elevenlabs": {"end_call", "count_lines", "answer_question", "registrations", "shop"},  # each call is registered
 }
 
 
 def test_they_stand_in_for_each_other_in_this_order():
-    assert [one.name for one in PROVIDERS] == ["vapi", "retell", "bland"]
-    assert one_of(PROVIDERS) == "Vapi, Retell or Bland"
+    assert [one.name for one in PROVIDERS] == ["vapi", "retell", "bland", "elevenlabs"]
+    assert one_of(PROVIDERS) == "Vapi, Retell, Bland or ElevenLabs"
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.name)

@@ -21,6 +21,8 @@ class _Later:
         return getattr(import_module(self._name), name)
 
 
+elevenlabs_sdk = _Later("elevenlabs")
+elevenlabs_types = _Later("elevenlabs.types")
 retell_sdk = _Later("retell")
 retell_llm_params = _Later("retell.types.llm_create_params")
 retell_signing = _Later("retell.lib.webhook_auth")

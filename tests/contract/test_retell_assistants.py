@@ -170,7 +170,7 @@ async def test_we_ask_nothing_that_the_sdk_could_not_ask(
     await ours.shop.assign(ours.open(Secret(KEY), LIMIT), number, None, WIRING, "+14155550100")
     await ours.shop.list_numbers(ours.open(Secret(KEY), LIMIT))
     await ours.shop.release(ours.open(Secret(KEY), LIMIT), number)
-    linked = box.state.retell.add_agent(org)
+    linked = box.state.retell.add_assistant(org)
     await ours.assistants.manage_link(ours.open(Secret(KEY), LIMIT), linked, ["webhook", "transfer"], WIRING)
     asked = requests(box)
     box.state.requests.clear()

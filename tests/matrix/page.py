@@ -13,7 +13,8 @@ _HEAD: Final = """# Reliability
 What a caller gets when a voice provider fails. `make matrix` measures it and writes this page: it places {count} calls
 over real HTTP, through a simulated carrier that executes our answers.
 
-The client has three providers, Vapi first, then Bland, then Retell, and rings the owner when no AI takes the call.
+The client has four providers, Vapi first, then Bland, Retell and ElevenLabs, and rings the owner when no AI takes the
+call.
 Bland takes its calls by {modes}.
 Each fault is tried at the first provider, at the second and at all of them; each time with the failing providers'
 circuit breaker {circuits}, and with the database {databases}. These make
@@ -42,6 +43,7 @@ _TAKERS: Final = {
     "AI (vapi)": "Vapi's AI answers",
     "AI (retell)": "Retell's AI answers",
     "AI (bland)": "Bland's AI answers",
+    "AI (elevenlabs)": "ElevenLabs' AI answers",
     "owner": "The owner's phone rings",
     "voicemail": "The caller leaves a message",
 }

@@ -41,7 +41,11 @@ WHOLE = os.environ.get("CALLROUTER_MATRIX") == "whole"
 RESULTS = os.environ.get("CALLROUTER_MATRIX_RESULTS")  # a folder for what make matrix puts together
 CELLS = all_cells() if WHOLE else few_cells()
 SCRIPT = Script(caller="hangs-up-during-ai")
-LADDER = (PROVIDERS[0], *PROVIDERS[:0:-1])  # Bland comes second, so that it takes calls in each of its modes
+LADDER = (
+    PROVIDERS[0],
+    "bland",
+    *(name for name in PROVIDERS[1:] if name != "bland"),
+)  # so that each of its modes is used
 AFFECTED = {"first": LADDER[:1], "second": LADDER[1:2], "all": LADDER}
 SLOW_SECONDS = 0.05  # for each piece that goes through, either way
 

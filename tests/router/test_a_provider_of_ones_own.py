@@ -172,7 +172,7 @@ async def test_explain_and_the_list_of_providers_know_it(api: Api, client: Clien
     first = explained["rungs"][0]
     assert (first["provider"], first["would_take"], first["reason"]) == ("acme", True, "ready")
     offers = (await api.get("/v1/providers"))["items"]
-    assert [one["name"] for one in offers] == ["vapi", "retell", "bland", "acme"]
+    assert [one["name"] for one in offers] == ["vapi", "retell", "bland", "elevenlabs", "acme"]
     assert (offers[-1]["label"], offers[-1]["costs"], offers[-1]["sells_in"]) == ("Acme", "A penny a call.", [])
 
 
@@ -198,11 +198,11 @@ async def test_the_console_has_a_card_for_it(world: World, client: Client):
         assert card.find("label", **{"for": "f-acme-key"}).text == "Acme token"
         other = await world.add_client(providers=())
         page = await browser.open(f"/console/{other.agency_id}/keys")
-        assert "Save a key for Vapi, Retell, Bland or Acme" in page.words
+        assert "Save a key for Vapi, Retell, Bland, ElevenLabs or Acme" in page.words
 
 
 async def test_doctor_looks_at_its_address(world: World, client: Client):  # noqa: ARG001 - the agency has a key
     await world.add_client(providers=())
     found = await examine(world.settings, providers=(*PROVIDERS, ACME))
     assert [one.level for one in found if one.subject == "CALLROUTER_ACME_URL"] == ["fine"]
-    assert "save a key for Vapi, Retell, Bland or Acme" in [one.mend for one in found]
+    assert "save a key for Vapi, Retell, Bland, ElevenLabs or Acme" in [one.mend for one in found]

@@ -36,6 +36,7 @@ VALUES = {
     "CALLROUTER_RETELL_SIP": "sip.example.com;transport=tcp",
     "CALLROUTER_BLAND_URL": "https://bland.example.com",
     "CALLROUTER_BLAND_SIP": "sip.example.com:5061;transport=tls",
+    "CALLROUTER_ELEVENLABS_URL": "https://elevenlabs.example.com",
     "CALLROUTER_PREMIUM_DESTINATIONS": "+1900,+870",
     "CALLROUTER_TRUSTED_PROXIES": "10.0.0.0/8,192.0.2.1",
     "CALLROUTER_PRIVATE_ENDPOINTS": "on",

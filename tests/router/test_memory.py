@@ -98,7 +98,10 @@ class Service:
         client = await self.ask("POST", f"{agency.path}/clients", {"name": "Acme Plumbing"}, 201)
         taken = {"e164": number, "client_id": client["id"], "account": "agency"}
         await self.ask("POST", f"{agency.path}/numbers", taken, 201)
-        for name, remote_id in (("vapi", state.vapi.add_assistant(vapi)), ("retell", state.retell.add_agent(retell))):
+        for name, remote_id in (
+            ("vapi", state.vapi.add_assistant(vapi)),
+            ("retell", state.retell.add_assistant(retell)),
+        ):
             await self.ask("PUT", f"{agency.path}/clients/{client['id']}/assistants/{name}", {"remote_id": remote_id})
         registrations = f"{agency.path}/numbers/{quote(number, safe='')}/registrations"
         phone_number_id = state.vapi.add_phone_number(vapi, number)

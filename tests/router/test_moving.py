@@ -59,10 +59,10 @@ class Estate:
 
     def outside(self):
         """All that Twilio and the providers have, as text."""
-        vapi, retell, bland = (self.bench.org(provider) for provider in PROVIDERS)
+        vapi, retell, bland, elevenlabs = (self.bench.org(provider) for provider in PROVIDERS)
         agents = [versions[-1] for versions in retell.agents.values()]
         llms = [versions[-1] for versions in retell.llms.values()]
-        return f"{self.number} {vapi} {agents} {llms} {bland}"
+        return f"{self.number} {vapi} {agents} {llms} {bland} {elevenlabs}"
 
     def at(self, address):
         """The service with this address."""
@@ -249,7 +249,7 @@ async def bought(request, bench):
     agency = await bench.agency(provider)
     client = await bench.client(agency, personal_phone=OWNER)
     if provider == "retell":
-        agent = bench.sandbox.state.retell.add_agent(bench.org(provider))
+        agent = bench.sandbox.state.retell.add_assistant(bench.org(provider))
         link = {"remote_id": agent, "manage": []}
         await bench.api.put(f"{agency.path}/clients/{client['id']}/assistants/retell", link)
     order = {"country": "US", "client_id": client["id"], "carrier": provider}

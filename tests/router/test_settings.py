@@ -71,6 +71,7 @@ def test_providers_declare_settings() -> None:
         "retell_sip": "sip.retellai.com;transport=tcp",
         "bland_url": "https://bland.example.com",
         "bland_sip": "us2.sip.bland.ai:5061;transport=tls;secure=true",
+        "elevenlabs_url": "https://api.elevenlabs.io",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from adapters.bland import BLAND
 from adapters.bland.assistants import Assistants
 from adapters.bland.settings import KnowledgePlace
+from adapters.elevenlabs import ELEVENLABS
 from adapters.http import Http
 from adapters.provider import Provider
 from adapters.retell import RETELL
@@ -26,6 +27,10 @@ def retell_at(
     http: Http, url: str, sip: str, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> Provider[Any]:
     return replace(RETELL, client=partial(RetellClient, pause=pause)).connect(http, {"url": url, "sip": sip})
+
+
+def elevenlabs_at(http: Http, url: str) -> Provider[Any]:
+    return ELEVENLABS.connect(http, {"url": url})
 
 
 def bland_at(http: Http, url: str, sip: str, knowledge: KnowledgePlace = "base") -> Provider[Any]:

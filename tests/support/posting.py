@@ -74,14 +74,15 @@ def action_of(document: str) -> str:
 
 
 def taker_of(document: str) -> str:
-    """Who is to take the call: vapi, retell, bland, owner (any other phone), voicemail, or nobody."""
+    """Who is to take the call: a provider by name, owner (any other phone), voicemail, or nobody."""
     verbs = ET.fromstring(document)  # noqa: S314  (our own)
     if verbs.find("Record") is not None:
         return "voicemail"
     if verbs.find("Redirect") is not None:
         return "bland"
-    if verbs.find("Connect/Stream") is not None:
-        return "vapi"
+    stream = verbs.find("Connect/Stream")
+    if stream is not None:
+        return "elevenlabs" if ".elevenlabs.io/" in stream.attrib["url"] else "vapi"
     sip = verbs.findtext("Dial/Sip", "")
     if sip:
         return "retell" if "@sip.retellai.com" in sip else "bland"

@@ -1,5 +1,6 @@
 """What each provider posts to us in the course of one call, whole (Vapi docs: Server events; Retell docs: Webhook
-overview; Bland docs: Call details, Post call webhooks), and how it proves that it does.
+overview; Bland docs: Call details, Post call webhooks; ElevenLabs docs: Post-call webhooks), and how it proves that it
+does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ UNANSWERED = {
     "vapi": "phone-call-provider-bypass-enabled-but-no-call-received",
     "retell": "registered_call_timeout",
     "bland": "no-answer",
+    "elevenlabs": "no-answer",
 }
 """The provider's words for a call that nobody joined."""
 
@@ -31,6 +33,7 @@ ENDS = {
     "vapi": ("customer-ended-call", "call.in-progress.error-providerfault-openai-llm-failed"),
     "retell": ("user_hangup", "error_llm_websocket_lost_connection"),
     "bland": ("USER", "The call broke off"),
+    "elevenlabs": ("Client disconnected: 1000", "LLM cascade failed"),
 }
 
 
@@ -43,6 +46,8 @@ def samples(provider: str, call_id: str, call_sid: str, *, fault: bool = False) 
             return _of_vapi(metadata, call_sid, reason)
         case "retell":
             return _of_retell(metadata, reason)
+        case "elevenlabs":
+            return _of_elevenlabs(metadata, call_sid, reason, fault=fault)
         case _:
             return _of_bland(metadata, reason, fault=fault)
 
@@ -135,14 +140,52 @@ def _of_bland(metadata: dict[str, str], reason: str, *, fault: bool) -> list[dic
     ]
 
 
+def _of_elevenlabs(metadata: dict[str, str], call_sid: str, reason: str, *, fault: bool) -> list[dict[str, Any]]:
+    turns = [line.partition(": ") for line in TRANSCRIPT.splitlines()]
+    named = {"agent_id": "agent_1", "conversation_id": f"elevenlabs-{metadata[ROUTER_CALL_ID]}"}
+    started = {"conversation_initiation_client_data": {"dynamic_variables": {"system__call_sid": call_sid, **metadata}}}
+    phone_call = {
+        "type": "twilio",
+        "direction": "inbound",
+        "phone_number_id": "",
+        "agent_number": "+15005550001",
+        "external_number": CALLER,
+        "stream_sid": "MZ" + "0" * 32,
+        "call_sid": call_sid,
+    }
+    report = {
+        "status": "failed" if fault else "done",
+        "transcript": [
+            {"role": {"AI": "agent"}.get(who, "user"), "message": said, "time_in_call_secs": 0}
+            for who, _, said in turns
+        ],
+        "metadata": {
+            "start_time_unix_secs": 1764000000,
+            "call_duration_secs": round(SECONDS),
+            "cost": 296,
+            "cost_fiat": COST,
+            "phone_call": phone_call,
+            "termination_reason": reason,
+        },
+        "analysis": {"call_successful": "success", "transcript_summary": SUMMARY},
+    }
+    return [
+        {"type": "post_call_audio", "event_timestamp": 1764000090, "data": {**named, **started, "full_audio": "SUQz"}},
+        {"type": "post_call_transcription", "event_timestamp": 1764000091, "data": {**named, **started, **report}},
+    ]
+
+
 def unanswered(provider: str, call_id: str, call_sid: str) -> dict[str, Any]:
     """What it says of a call whose caller hung up while it rang."""
-    report = samples(provider, call_id, call_sid)[{"vapi": 3, "retell": 2, "bland": 1}[provider]]
+    report = samples(provider, call_id, call_sid)[{"vapi": 3, "retell": 2, "bland": 1, "elevenlabs": 1}[provider]]
     match provider:
         case "vapi":
             report["message"]["endedReason"] = UNANSWERED[provider]
         case "retell":
             report["call"] |= {"call_status": "error", "disconnection_reason": UNANSWERED[provider], "duration_ms": 0}
+        case "elevenlabs":
+            report |= {"type": "call_initiation_failure"}
+            report["data"] |= {"failure_reason": UNANSWERED[provider]}
         case _:
             report |= {"call_ended_by": None, "status": UNANSWERED[provider], "queue_status": "call_error"}
     return report
@@ -160,6 +203,8 @@ def proof(world: World, provider: str, client: Client, body: bytes, *, late: flo
     if provider == "retell":
         milliseconds = int((world.clock().timestamp() + late) * 1000)
         return {"X-Retell-Signature": sign_as_retell(body, key, milliseconds)}
+    if provider == "elevenlabs":
+        return {"ElevenLabs-Signature": sign_as_elevenlabs(body, key, int(world.clock().timestamp() + late))}
     return {"X-Webhook-Signature": hmac.new(key.encode(), body, hashlib.sha256).hexdigest()}
 
 
@@ -172,6 +217,12 @@ async def tell(
     return await world.http.post(
         f"{world.urls[0]}/webhooks/{provider}/{agency.agency_id}", content=body, headers=headers
     )
+
+
+def sign_as_elevenlabs(body: bytes, secret: str, seconds: int) -> str:
+    """As its SDK verifies it."""
+    digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v0={digest}"
 
 
 def sign_as_retell(body: bytes, key: str, milliseconds: int) -> str:

@@ -284,18 +284,14 @@ class World:
         return f"+1500556{self._numbers:04d}"
 
     async def _make_ready(self, client: Client, name: str, bland_mode: str) -> None:
-        key = client.keys[name]
-        state = self.sandbox.state
-        if name == "vapi":
-            org = state.vapi.add_org(key, "Agency", balance=10.0)
-            await self._link(client, name, state.vapi.add_assistant(org))
-            await self._register(client, name, state.vapi.add_phone_number(org, client.number), None)
-        elif name == "retell":
-            org = state.retell.add_org(key, "Agency", balance=10.0)
-            await self._link(client, name, state.retell.add_agent(org))
-        else:
-            org = state.bland.add_org(key, "Agency", balance=10.0)
+        api = getattr(self.sandbox.state, name)
+        org = api.add_org(client.keys[name], "Agency", balance=10.0)
+        if name == "bland":
             await self._register_at_bland(client, org, bland_mode)
+            return
+        await self._link(client, name, api.add_assistant(org))
+        if name == "vapi":
+            await self._register(client, name, api.add_phone_number(org, client.number), None)
 
     async def _register_at_bland(self, client: Client, org: BlandOrg, mode: str) -> None:
         """By redirect, Bland has the client's own number; else another one, attached to a SIP trunk or dialled."""

@@ -5,10 +5,11 @@ Sources: Bland docs (the pages' error examples).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_id, new_uuid
-from adapters.sandbox.bland.calls import NO_LINE, Calls
+from adapters.sandbox.bland.calls import NO_LINE, REDIRECT_HOST, SIP_HOSTS, Calls
 from adapters.sandbox.bland.knowledge import KnowledgeBases
 from adapters.sandbox.bland.numbers import InboundNumbers
 from adapters.sandbox.bland.org import BlandOrg, key_of
@@ -44,6 +45,8 @@ class Bland(StandIn):
         "data": {"id": "../inbound", "kbs": 7},
     }
 
+    shown: ClassVar = ("numbers", "tools", "knowledge", "sessions")
+
     def __init__(self, carrier: CarrierAccounts, clock: Clock) -> None:
         self.orgs: Orgs[BlandOrg] = Orgs(key_of)
         self.calls = Calls(self.orgs, clock)
@@ -67,6 +70,14 @@ class Bland(StandIn):
 
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)
+
+    def far_ends(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
+        calls = self.calls
+        return {
+            **{("sip", host): calls.answer_sip for host in SIP_HOSTS},
+            ("redirect", REDIRECT_HOST): calls.answer_redirect,
+            ("number", ""): calls.answer_number,
+        }
 
     def describe_error(self, refusal: Refusal, message: str | list[str]) -> Json:
         """Bland has two shapes: a list of errors for keys and missing things, status and message for the rest."""

@@ -7,6 +7,7 @@ documented, nor is the address to which calls are redirected.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -78,9 +79,9 @@ class Calls(Part[BlandOrg]):
             return f"no session of this number in {SESSION_HEADER}"
         return "the session has expired" if self._clock() > session.expires_at else ""
 
-    def answer_redirect(self, url: str, to: str) -> LegVerdict:
-        """A call to the number `to` that was redirected to an import's address; its `sip_code` is the HTTP status."""
-        parts = urlsplit(url)
+    def answer_redirect(self, url: str, parameters: Mapping[str, str]) -> LegVerdict:
+        """A call that was redirected to an import's address; its `sip_code` is the HTTP status."""
+        parts, to = urlsplit(url), parameters.get("To", "")
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         if parts.scheme != "https" or parts.path != "/incoming":
             return legs.rejected("bland", legs.NOT_FOUND, f"Cannot POST {parts.path}")
@@ -94,7 +95,7 @@ class Calls(Part[BlandOrg]):
             return legs.rejected("bland", legs.UNPAID, "Insufficient balance.")
         return self._pick_up(org, to, query)
 
-    def answer_number(self, e164: str) -> LegVerdict:
+    def answer_number(self, e164: str, _: Mapping[str, str]) -> LegVerdict:
         org = self._owner_of(e164)
         if org is None:
             return legs.rejected(None, legs.NOT_FOUND, f"the sandbox has no number {e164}")

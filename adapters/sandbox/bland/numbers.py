@@ -13,9 +13,9 @@ from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from adapters.phone import is_e164
-from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, iso, new_id
+from adapters.sandbox.api import Asked, Clock, Json, Part, Refusal, endpoint, is_https, iso, new_id
 from adapters.sandbox.bland.calls import REDIRECT_HOST
-from adapters.sandbox.bland.org import BlandOrg, as_e164, is_https, refuse_unknown
+from adapters.sandbox.bland.org import BlandOrg, as_e164, refuse_unknown
 from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
 PRICE = 15.0  # US dollars a month

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from adapters.sandbox.api import Asked, Json, Refusal
 from adapters.sandbox.orgs import Org
 
 _US_DIGITS = 10
-_OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,6 @@ def as_e164(written: str) -> str:
     """Bland docs, Number Details: the plus is optional, ten digits are American."""
     digits = written.removeprefix("+")
     return f"+1{digits}" if len(digits) == _US_DIGITS else f"+{digits}"
-
-
-def is_https(url: object) -> bool:
-    """Bland calls https only; the sandbox's own machine needs no certificate."""
-    parts = urlsplit(url) if isinstance(url, str) else None
-    return parts is not None and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _OWN_MACHINE)
-    )
 
 
 def refuse_unknown(body: Json, known: frozenset[str]) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_uuid
-from adapters.sandbox.bland.org import BlandOrg, is_https, refuse_unknown
+from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, is_https, new_uuid
+from adapters.sandbox.bland.org import BlandOrg, refuse_unknown
 
 _RESERVED = re.compile(
     "input|speak|transfer|switch|wait|finish|press|button|say|pause|record|play|dial|hang", re.IGNORECASE

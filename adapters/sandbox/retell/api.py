@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_id
 from adapters.sandbox.orgs import Orgs
 from adapters.sandbox.retell.agents import Agents
-from adapters.sandbox.retell.calls import NO_LINE, Calls
+from adapters.sandbox.retell.calls import NO_LINE, SIP_HOST, Calls
 from adapters.sandbox.retell.knowledge import KnowledgeBases
 from adapters.sandbox.retell.llms import Llms
 from adapters.sandbox.retell.numbers import PhoneNumbers
@@ -22,6 +23,7 @@ class Retell(StandIn):
     words: ClassVar = {"wallet": Refusal(402), "concurrency": Refusal(429, NO_LINE)}
     messages: ClassVar = MESSAGES
     unfit: ClassVar = {"call_id": "nobody@evil.example;transport=udp"}
+    shown: ClassVar = ("agents", "llms", "knowledge_bases", "numbers")
 
     def __init__(self, clock: Clock) -> None:
         self.orgs: Orgs[RetellOrg] = Orgs()
@@ -34,7 +36,7 @@ class Retell(StandIn):
     def add_org(self, key: str | None = None, name: str = "A Retell org", *, balance: float = 25.0) -> RetellOrg:
         return self.orgs.add(RetellOrg(name, key or new_id("key_", 28), new_id("org_", 16), balance))
 
-    def add_agent(self, org: RetellOrg, name: str = "Front desk", *, published: bool = True) -> str:
+    def add_assistant(self, org: RetellOrg, name: str = "Front desk", *, published: bool = True) -> str:
         """The new agent's id."""
         llm = self._llms.add(org, {"general_prompt": "You answer the phone.", "start_speaker": "agent"})
         engine = {"type": "retell-llm", "llm_id": llm["llm_id"], "version": 0}
@@ -46,6 +48,9 @@ class Retell(StandIn):
 
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)
+
+    def far_ends(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
+        return {("sip", SIP_HOST): self.calls.answer_sip}
 
     def describe_error(self, _: Refusal, message: str | list[str]) -> Json:
         return {"status": "error", "message": message}

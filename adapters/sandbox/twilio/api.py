@@ -45,6 +45,18 @@ class Twilio(StandIn):
         self.account_for = self._register.opened_by
         self.parts = tuple(part(self._register) for part in (Accounts, Numbers, Calls, Recordings))
 
+    def summarize(self) -> list[Json]:
+        return [
+            {
+                "account": account.sid,
+                "status": account.status,
+                "numbers": [number["phone_number"] for number in account.numbers.values()],
+                "recordings": list(account.recordings),
+                "calls": {sid: call.updates for sid, call in account.calls.items()},
+            }
+            for account in self.accounts.values()
+        ]
+
     def tell_of_calls(self, when_placed: Callable[[Account, Call], object]) -> None:
         """Called for each call that an account places over the API."""
         self._register.when_placed = when_placed

@@ -5,22 +5,16 @@ Sources: Vapi docs (API keys; Phone numbers) and its OpenAPI.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from adapters.sandbox.api import Asked, Clock, Json, Refusal, StandIn, new_uuid
+from adapters.sandbox.api import BAD_TWIML, Asked, Clock, Json, Refusal, StandIn, new_uuid
 from adapters.sandbox.orgs import CarrierAccounts, Orgs
 from adapters.sandbox.vapi.assistants import Assistants, Files
-from adapters.sandbox.vapi.calls import NO_CREDIT, Calls, limits
+from adapters.sandbox.vapi.calls import NO_CREDIT, SIP_HOST, STREAM_HOST, Calls, limits
 from adapters.sandbox.vapi.numbers import PhoneNumbers
 from adapters.sandbox.vapi.org import VapiOrg
-
-_BAD_TWIML = {
-    "bad-twiml": "<Response><Say>Goodbye</Say><Redirect>https://evil.example/</Redirect></Response>",
-    "doctype-twiml": '<!DOCTYPE r [<!ENTITY u "wss://evil.example/">]><Response><Connect><Stream url="&u;"/></Connect></Response>',
-    "broken-twiml": '<Response><Connect><Stream url="wss://api.vapi.ai/x"></Connect>',
-    "insecure-twiml": '<Response><Connect><Stream url="ws://api.vapi.ai/x/transport"/></Connect></Response>',
-}
 
 
 class Vapi(StandIn):
@@ -34,6 +28,7 @@ class Vapi(StandIn):
         402: "Payment Required. Your wallet has no credits left.",
         429: "Rate limit exceeded",
     }
+    shown: ClassVar = ("assistants", "phone_numbers")
 
     def __init__(self, carrier: CarrierAccounts, clock: Clock) -> None:
         self.orgs: Orgs[VapiOrg] = Orgs()
@@ -57,6 +52,9 @@ class Vapi(StandIn):
     def key_of(self, asked: Asked) -> str:
         return self.orgs.key_of(asked)
 
+    def far_ends(self) -> Mapping[tuple[str, str], Callable[..., Any]]:
+        return {("stream", STREAM_HOST): self.calls.answer_stream, ("sip", SIP_HOST): self.calls.answer_sip}
+
     def describe_error(self, refusal: Refusal, message: str | list[str]) -> Json:
         return {"message": message, "error": HTTPStatus(refusal.status).phrase, "statusCode": refusal.status}
 
@@ -66,6 +64,6 @@ class Vapi(StandIn):
             call = next(org.calls[answer["id"]] for org in self.orgs if answer["id"] in org.calls)
             call.state = "blocked"
             return answer | limits(blocked=True, limit=10, remaining=0)
-        if fault in _BAD_TWIML and details is not None:
-            return answer | {"phoneCallProviderDetails": {"twiml": _BAD_TWIML[fault]}}
+        if fault in BAD_TWIML and details is not None:
+            return answer | {"phoneCallProviderDetails": {"twiml": BAD_TWIML[fault]}}
         return answer

@@ -19,6 +19,7 @@ from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Call, VapiOrg, check_assistant_id, fresh_record
 
 SIP_HOST = "sip.vapi.ai"
+STREAM_HOST = "api.vapi.ai"
 NO_CREDIT = "Wallet Balance is -0.01. Purchase more credits or upgrade your subscription to make more calls."
 
 
@@ -126,5 +127,5 @@ def _twiml(org: VapiOrg, call: Call) -> str:
     parameters = "".join(
         f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in call.parameters.items()
     )
-    stream = f'<Stream url="wss://api.vapi.ai/{call_id}/transport" name="vapi-{call_id}">{parameters}</Stream>'
+    stream = f'<Stream url="wss://{STREAM_HOST}/{call_id}/transport" name="vapi-{call_id}">{parameters}</Stream>'
     return f'<?xml version="1.0" encoding="UTF-8"?><Response><Connect>{stream}</Connect></Response>'

@@ -131,7 +131,7 @@ async def _set_up(settings: Settings, sandbox: RunningSandbox, world: DemoWorld)
 @asynccontextmanager
 async def _serve_sandbox(state: Sandbox, world: DemoWorld, port: int) -> AsyncIterator[RunningSandbox]:
     """At the port that it had, if that is free: webhooks are sent there."""
-    good = {one.provider: one.key for one in (world.vapi, world.retell, world.bland)}
+    good = {one.provider: one.key for one in world.customers}
     pages = DemoPages.of(state, good, {one.provider: one.key for one in world.broke})
     async with AsyncExitStack() as stack:
         sandbox = None

@@ -11,7 +11,7 @@ import httpx
 from adapters.sandbox.world import Customer, DemoWorld
 from router.cli.demo.history import Line
 
-CLIENTS: Final = ("Acme Plumbing", "Bright Dental", "Corner Bakery")
+CLIENTS: Final = ("Acme Plumbing", "Bright Dental", "Corner Bakery", "Dover Legal")
 _AGENCY: Final = "Demo agency"
 _OWNER_PHONE: Final = "+15005550123"
 
@@ -43,10 +43,6 @@ class _Api:
         return reply.json() if reply.content else None
 
 
-def customers_of(world: DemoWorld) -> tuple[Customer, Customer, Customer]:
-    return world.vapi, world.retell, world.bland
-
-
 async def provision(router_url: str, admin_token: str, world: DemoWorld) -> DemoAgency:
     """Set up the demo agency from scratch. Raises DemoError and httpx.HTTPError."""
     async with _client(router_url, admin_token) as client:
@@ -56,7 +52,7 @@ async def provision(router_url: str, admin_token: str, world: DemoWorld) -> Demo
                 await api.ask("DELETE", f"/agencies/{agency['id']}")
         agency = await api.ask("POST", "/agencies", {"name": _AGENCY})
         home = f"/agencies/{agency['id']}"
-        customers = customers_of(world)
+        customers = world.customers
         for customer in reversed(customers):
             await api.ask("PUT", f"{home}/keys/{customer.provider}", {"key": customer.key})
         clients = {}
@@ -78,7 +74,7 @@ async def add_receiver(router_url: str, admin_token: str, agency: DemoAgency, ur
 
 def history_lines(agency: DemoAgency, world: DemoWorld) -> Sequence[Line]:
     """The clients' numbers, each with the provider that stands in."""
-    customers = customers_of(world)
+    customers = world.customers
     return [
         Line(agency.clients[one.provider], one.number, one.provider, customers[(place + 1) % len(customers)].provider)
         for place, one in enumerate(customers)

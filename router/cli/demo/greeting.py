@@ -15,7 +15,7 @@ from rich.console import Console
 from adapters.sandbox.pages import DemoPages
 from adapters.sandbox.server import RunningSandbox
 from adapters.sandbox.world import DemoWorld
-from router.cli.demo.agency import CLIENTS, DemoAgency, customers_of
+from router.cli.demo.agency import CLIENTS, DemoAgency
 from router.settings import Settings, reveal
 
 
@@ -29,7 +29,7 @@ def write_notes(path: Path, settings: Settings, sandbox: RunningSandbox, world: 
         "webhooks": agency.webhooks,
         "numbers": [
             {"e164": customer.number, "client": name, "provider": customer.provider}
-            for name, customer in zip(CLIENTS, customers_of(world), strict=True)
+            for name, customer in zip(CLIENTS, world.customers, strict=True)
         ],
     }
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -51,7 +51,7 @@ def greet(settings: Settings, sandbox: RunningSandbox, world: DemoWorld, agency:
         console.print("\nAgencies and calls are those of the last time; --fresh starts over.")
     console.print("\nPlace a call from this directory, in another terminal:\n")
     command = _call_command(os.environ)
-    for name, customer in zip(CLIENTS, customers_of(world), strict=True):
+    for name, customer in zip(CLIENTS, world.customers, strict=True):
         console.print(f"  {command} --to {customer.number}   # {name}, answered by {customer.provider}", markup=False)
     fault = f"{command} --to {world.vapi.number} --provider-fault vapi=503"
     console.print(f"  {fault}   # the next provider takes over\n", markup=False)

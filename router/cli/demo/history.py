@@ -12,7 +12,7 @@ import asyncpg
 
 from adapters.sandbox.api import new_id
 from adapters.sandbox.state import Sandbox
-from adapters.sandbox.talks import MESSAGES, cost_of, pick_talk
+from adapters.sandbox.talks import CALLER_HUNG_UP, MESSAGES, cost_of, pick_talk
 from router.calls.events import event_id_of
 from router.calls.state import call_id_of
 from router.ids import derive_id
@@ -31,7 +31,6 @@ from router.store.calls.records import (
 )
 
 _DAYS: Final = 14
-_ENDS: Final = {"vapi": "customer-ended-call", "retell": "user_hangup", "bland": "USER"}
 # What becomes of calls, and how many of a hundred: most are answered by the client's own provider.
 _FATES: Final = {"ai": 74, "next_ai": 6, "owner": 8, "voicemail": 8, "abandoned": 4}
 
@@ -131,12 +130,12 @@ def _talk(call: _Call, provider: str, after: float, chance: random.Random) -> It
     yield SetProvider(call.id, provider, call.at, f"demo-{call.sid}")
     yield SetAnswered(call.id, "ai", provider, call.at + timedelta(seconds=answered))
     talk = pick_talk(call.id)
-    yield call.event("ai.ended", answered + talked, "provider", provider, reason=_ENDS[provider])
+    yield call.event("ai.ended", answered + talked, "provider", provider, reason=CALLER_HUNG_UP[provider])
     yield SetStory(
         call.id,
         provider,
         provider_call_id=f"demo-{call.sid}",
-        end_reason=_ENDS[provider],
+        end_reason=CALLER_HUNG_UP[provider],
         summary=talk.summary,
         transcript=talk.write(),
         cost=cost_of(provider, talked),

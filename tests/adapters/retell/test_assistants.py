@@ -179,11 +179,11 @@ async def test_a_copy_that_somebody_renamed_stays_the_same_copy(account: Account
 
 async def test_a_copy_is_found_by_its_marker_among_many(account: Account, box):
     for place in range(120):
-        box.state.retell.add_agent(account.org, f"Front desk {place} client_7x3k9")
+        box.state.retell.add_assistant(account.org, f"Front desk {place} client_7x3k9")
     assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker) is None
     copy = await put(account)
     for place in range(120):
-        box.state.retell.add_agent(account.org, f"Desk {place} [client_7x3k9] no more")
+        box.state.retell.add_assistant(account.org, f"Desk {place} [client_7x3k9] no more")
     assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), ACME.marker) == copy
     assert await account.retell.assistants.find_copy(account.retell.open(account.key, LIMIT), "client_7x3k") is None
 

@@ -24,7 +24,7 @@ LIMIT = 10.0
 
 @pytest.fixture
 async def agent_id(account: Account, box) -> str:
-    return str(box.state.retell.add_agent(account.org))
+    return str(box.state.retell.add_assistant(account.org))
 
 
 async def manage(account: Account, agent_id: str, *what: Any, wiring: Wiring = WIRING) -> None:
@@ -53,7 +53,7 @@ async def test_an_agent_with_a_draft_after_what_is_published_can_be_linked(accou
 
 
 async def test_a_suspended_agent_cannot(account: Account, agent_id: str, box):
-    other = box.state.retell.add_agent(account.org)
+    other = box.state.retell.add_assistant(account.org)
     account.org.suspended.add(agent_id)
     retell = account.retell.open(account.key, LIMIT)
     for asking in (
@@ -79,7 +79,7 @@ async def test_a_key_that_may_not_list_agents_can_still_link(http: Http):
 
 
 async def test_an_agent_that_was_never_published_cannot(account: Account, box):
-    never = box.state.retell.add_agent(account.org, published=False)
+    never = box.state.retell.add_assistant(account.org, published=False)
     error = await error_of(account.retell.assistants.check_link(account.retell.open(account.key, LIMIT), never))
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "never published" in error.said
@@ -166,7 +166,7 @@ async def test_only_an_llm_at_retell_can_be_given_a_transfer(account: Account, a
 
 async def test_work_that_broke_off_anywhere_is_continued(account: Account, box):
     for requests in range(1, 99):
-        agent_id = box.state.retell.add_agent(account.org)
+        agent_id = box.state.retell.add_assistant(account.org)
         http = MortalHttp(requests)
         mortal = retell_at(http, account.url, "sip.example.com")
         try:

@@ -25,7 +25,7 @@ FALLBACK = "+14155550100"
 
 @pytest.fixture
 async def copy(account: Account, box) -> Copy:
-    return Copy(box.state.retell.add_agent(account.org))
+    return Copy(box.state.retell.add_assistant(account.org))
 
 
 async def buy(account: Account, copy: Copy | None = None, country: str = "US", area_code: str | None = "212"):

@@ -27,7 +27,7 @@ async def test_faults_are_set_and_cleared(client):
     ("body", "complaint"),
     [
         ({"vapi": "meteor"}, "no such fault: 'meteor'; there are 401"),
-        ({"elevenlabs": "503"}, "no such provider: 'elevenlabs'; there are vapi, retell, bland, twilio"),
+        ({"acme": "503"}, "no such provider: 'acme'; there are vapi, retell, bland, elevenlabs, twilio"),
         (["503"], "not a JSON object"),
     ],
 )
@@ -122,6 +122,7 @@ async def test_two_sandboxes_know_nothing_of_each_other_and_point_the_router_at_
             "CALLROUTER_VAPI_URL": f"{other.url}/vapi",
             "CALLROUTER_RETELL_URL": f"{other.url}/retell",
             "CALLROUTER_BLAND_URL": f"{other.url}/bland",
+            "CALLROUTER_ELEVENLABS_URL": f"{other.url}/elevenlabs",
             "CALLROUTER_TWILIO_URL": f"{other.url}/twilio",
         }
 

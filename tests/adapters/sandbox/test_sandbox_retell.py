@@ -83,13 +83,13 @@ async def test_a_registration_of_the_wrong_shape_is_refused(client, world, chang
 
 
 async def test_an_agent_of_somebody_else_is_not_found(client, box, world):
-    foreign = box.state.retell.add_agent(box.state.retell.add_org())
+    foreign = box.state.retell.add_assistant(box.state.retell.add_org())
 
     assert (await register(client, world, agent_id=foreign)).status_code == 422
 
 
 async def test_an_agent_that_was_never_published_has_no_published_version(client, box, world):
-    draft = box.state.retell.add_agent(box.state.retell.orgs.of(world.retell.key), published=False)
+    draft = box.state.retell.add_assistant(box.state.retell.orgs.of(world.retell.key), published=False)
     headers = bearer(world.retell.key)
 
     assert (await register(client, world, agent_id=draft)).status_code == 422
@@ -166,7 +166,7 @@ async def test_what_retell_refuses_is_refused(box, client, world, method, path, 
     org = box.state.retell.orgs.of(world.retell.key)
     number, other = (new_number(415) for _ in range(2))
     org.numbers |= {e164: {"phone_number": e164} for e164 in (number, other)}
-    draft = box.state.retell.add_agent(org, published=False)
+    draft = box.state.retell.add_assistant(org, published=False)
     names = {"agent": agent, "llm": llm, "draft": draft, "number": number, "other": other}
     sent = body and {name: value.format(**names) if isinstance(value, str) else value for name, value in body.items()}
     refused = await client.request(
@@ -197,7 +197,7 @@ async def test_a_new_draft_brings_a_draft_of_its_llm_and_both_are_published(box,
 
 async def test_lists_come_in_pages_newest_first(box, client, world):
     org, headers = box.state.retell.orgs.of(world.retell.key), bearer(world.retell.key)
-    agents = [str(world.retell.assistant_id), *(box.state.retell.add_agent(org) for _ in range(4))]
+    agents = [str(world.retell.assistant_id), *(box.state.retell.add_assistant(org) for _ in range(4))]
     seen, query = [], {"limit": 2}
     while True:
         page = (await client.post("/retell/v2/list-agents", headers=headers, params=query)).json()

@@ -10,7 +10,7 @@ async def test_a_client_without_links_is_missing_everywhere(api):
     client = await api.new_client(agency)
     missing = {"remote_id": None, "state": "missing", "error": None, "lost": []}
     listed = await api.get(f"{agency.path}/clients/{client['id']}/assistants")
-    assert listed["items"] == [{"provider": name} | missing for name in ("vapi", "retell", "bland")]
+    assert listed["items"] == [{"provider": name} | missing for name in ("vapi", "retell", "bland", "elevenlabs")]
 
 
 async def test_an_assistant_that_exists_at_a_provider_is_linked_relinked_and_unlinked(api, captured_events):

@@ -34,12 +34,13 @@ from tests.support.world import FakeClock
 
 __all__ = ["api", "bulkheads", "captured_events", "circuits", "platform_keys", "sandbox", "services"]
 
-PROVIDERS = ("vapi", "retell", "bland")
 KEYS = {
     "vapi": "vapi-key-of-the-sync-tests-01",
     "retell": "key_of_the_sync_tests_02",
     "bland": "org_of_the_sync_tests_03",
+    "elevenlabs": "sk_of_the_sync_tests_04",
 }
+PROVIDERS = tuple(KEYS)
 DEFINITION = {"prompt": "You answer for Acme.", "greeting": "Acme, good morning."}
 
 
@@ -72,7 +73,7 @@ class Bench:
         org = self.org(provider, key)
         if provider == "vapi":
             return list(org.assistants.values())
-        if provider == "retell":
+        if provider != "bland":
             return list(org.agents.values())
         return [number for number in org.numbers.values() if number.get("prompt")]
 

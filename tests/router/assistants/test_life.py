@@ -67,7 +67,7 @@ class Life:
         if client_id is None or client_id in self.links:
             return
         side, org = getattr(self.bench.sandbox.state, self.provider), self.bench.org(self.provider)
-        remote_id = side.add_assistant(org) if self.provider == "vapi" else side.add_agent(org)
+        remote_id = side.add_assistant(org)
         path = f"{self.clients}/{client_id}/assistants/{self.provider}"
         answer = await self.bench.api.send("PUT", path, {"remote_id": remote_id})
         if answer.status_code == 200:

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 async def test_what_does_not_exist_or_was_never_published_is_not_linked(bench):
     agency = await bench.agency("vapi", "retell")
     client = await bench.api.new_client(agency)
-    draft = bench.sandbox.state.retell.add_agent(bench.org("retell"), published=False)
+    draft = bench.sandbox.state.retell.add_assistant(bench.org("retell"), published=False)
     path = f"{agency.path}/clients/{client['id']}/assistants"
     for provider, remote_id in (("vapi", "fa62bf3d-0000-4000-8000-000000000000"), ("retell", draft)):
         problem = await bench.api.refusal("PUT", f"{path}/{provider}", {"remote_id": remote_id})

@@ -20,7 +20,7 @@ def make_one(bench, provider):
         case "vapi":
             return side.add_assistant(org, model={"provider": "openai", "model": "gpt-4o", "tools": []})
         case "retell":
-            return side.add_agent(org)
+            return side.add_assistant(org)
         case _:
             return side.add_number(org, f"+1415556{len(org.numbers) + 1000:04d}")
 

@@ -21,7 +21,7 @@ async def test_a_plan_says_what_a_switch_would_do_to_each_client_and_does_nothin
     linked = await bench.client(agency, name="Linked")
     await bench.api.new_client(agency, name="Without")
     await bench.client(agency, name="Own", provider="vapi")
-    agent = bench.sandbox.state.retell.add_agent(bench.org("retell"))
+    agent = bench.sandbox.state.retell.add_assistant(bench.org("retell"))
     await bench.save_key(agency, "retell", activate=False)
     await bench.api.put(f"{agency.path}/clients/{linked['id']}/assistants/retell", {"remote_id": agent})
     await bench.wait(agency, "retell")
@@ -182,7 +182,7 @@ async def test_when_a_key_is_deleted_the_next_provider_is_given_what_is_missing_
 async def test_providers_can_be_compared_by_anybody_with_a_token(bench):
     agency = await bench.agency()
     offers = (await bench.api.get("/v1/providers", token=agency.token))["items"]
-    assert [offer["name"] for offer in offers] == ["vapi", "retell", "bland"]
+    assert [offer["name"] for offer in offers] == ["vapi", "retell", "bland", "elevenlabs"]
     for offer in offers:
         for feature in ("functions", "knowledge", "transfer", "voicemail_detection", "languages", "greeting", "voice"):
             assert offer["features"][feature] in {"yes", "partly", "no"}

@@ -23,7 +23,7 @@ async def send(world: World, method: str, path: str, body: Any = None) -> Any:
 async def buy(world: World) -> Client:
     """An agency without a Twilio account buys a number; its assistant at Retell is linked."""
     key = "key_of_the_agency_0001"
-    agent = world.sandbox.state.retell.add_agent(world.sandbox.state.retell.add_org(key, "Agency", balance=10.0))
+    agent = world.sandbox.state.retell.add_assistant(world.sandbox.state.retell.add_org(key, "Agency", balance=10.0))
     agency = (await send(world, "POST", "/v1/agencies", {"name": "Agency"}))["id"]
     body = {"name": "Acme Plumbing", "personal_phone": OWNER, "routing": {"on_failure": "ring_through"}}
     client = (await send(world, "POST", f"/v1/agencies/{agency}/clients", body))["id"]

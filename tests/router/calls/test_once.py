@@ -56,7 +56,7 @@ async def test_an_answer_is_good_for_sixty_seconds(world: World):
     first = await call.ring()
     world.clock.advance(58)
     assert only_document([first, await call.ring()])
-    assert asked(world, client) == [1, 0, 0]
+    assert asked(world, client) == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -76,13 +76,13 @@ async def test_after_sixty_seconds_a_repeat_gets_the_next_rung_that_there_is_tim
 
 
 async def test_a_repeat_after_a_later_step_gets_the_rung_after_that(world: World):
-    client = await world.add_client(providers=PROVIDERS)
+    client = await world.add_client(providers=PROVIDERS[:3])
     call = PostedCall(world, client)
     first = only_document([await call.ring()])
     second = only_document([await call.go_on(first)])
     again = only_document([await call.ring()])
     assert [taker_of(document) for document in (first, second, again)] == ["vapi", "retell", "bland"]
-    assert asked(world, client) == [1, 1, 1]
+    assert asked(world, client) == [1, 1, 1, 0]
 
 
 async def test_at_the_ladders_end_every_repeat_gets_the_voicemail(world: World):
@@ -94,7 +94,7 @@ async def test_at_the_ladders_end_every_repeat_gets_the_voicemail(world: World):
         world.clock.advance(61)
         takers += [taker_of(only_document([await call.ring()])), taker_of(only_document([await call.go_on(first)]))]
     assert takers == ["voicemail"] * 7
-    assert asked(world, client) == [1, 0, 0]
+    assert asked(world, client) == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("seconds_ago", [0, 30])
@@ -105,7 +105,7 @@ async def test_a_step_whose_process_died_asks_no_provider_again(database_dsn, tm
         await leave_unanswered(world, call, "inbound", seconds_ago)
         replies = await at_once(3, lambda _: call.ring())
         assert takers_of(replies) == ["owner"] * 3
-        assert asked(world, client) == [0, 0, 0]
+        assert asked(world, client) == [0, 0, 0, 0]
 
 
 async def test_a_legs_end_whose_process_died_asks_no_provider_again(world: World):
@@ -114,7 +114,7 @@ async def test_a_legs_end_whose_process_died_asks_no_provider_again(world: World
     first = only_document([await call.ring()])
     await leave_unanswered(world, call, "ai-1", seconds_ago=30)
     assert taker_of(only_document([await call.go_on(first)])) == "owner"
-    assert asked(world, client) == [1, 0, 0]
+    assert asked(world, client) == [1, 0, 0, 0]
 
 
 async def test_the_request_that_took_over_from_a_dead_process_goes_on_from_there(world: World):
@@ -123,7 +123,7 @@ async def test_the_request_that_took_over_from_a_dead_process_goes_on_from_there
     await leave_unanswered(world, call, "inbound", seconds_ago=30)
     owner = only_document([await call.ring()])
     assert taker_of(only_document([await call.go_on(owner, DialCallStatus="no-answer")])) == "voicemail"
-    assert asked(world, client) == [0, 0, 0]
+    assert asked(world, client) == [0, 0, 0, 0]
 
 
 async def test_a_request_that_waits_past_the_deadline_gets_the_first_human_rung(database_dsn, tmp_path):
@@ -183,5 +183,5 @@ async def count_calls(world: World, call: PostedCall) -> int:
 
 
 def asked(world: World, client: Client) -> list[int]:
-    """How often each provider was asked, in the order vapi, retell, bland."""
+    """How often each provider was asked, in their order."""
     return [world.asked(provider) if provider in client.keys else 0 for provider in PROVIDERS]

@@ -26,7 +26,7 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     wait_for(lambda: "--provider-fault" in demo.stderr or demo.process.poll() is not None, "the greeting")
     shown = demo.stderr
     lines = _LINE.findall(shown)
-    assert len(lines) == 4, shown
+    assert len(lines) == 5, shown
     folder = Path(commands.environ["CALLROUTER_DATA_DIR"])
     notes = folder / "demo.json"
     assert notes.stat().st_mode & 0o777 == 0o600
@@ -46,14 +46,14 @@ def test_a_newcomer_s_first_five_minutes(commands: Commands):
     # The printed lines, in a terminal that knows nothing but where the user is.
     bare = {name: commands.environ[name] for name in ("PATH", "HOME")}
     assert "answered by: ai (vapi)" in _read(_type(lines[0], bare))
-    for line, provider in zip(lines[1:], ("retell", "bland", "retell"), strict=True):
+    for line, provider in zip(lines[1:], ("retell", "bland", "elevenlabs", "retell"), strict=True):
         given, words = _split(line)
         assert f"answered by: ai ({provider})" in commands.invoke(*words[words.index("call") :], **given).output
 
     calls = f"{api}/v1/agencies/{agency['agency_id']}/calls"
     listed = get(f"{calls}?limit=200", {"Authorization": f"Bearer {token}"}).json()["items"]
     assert len(listed) > 50, "some days of history"
-    (own,) = [one for one in listed[:4] if one["provider"] == "vapi"]
+    (own,) = [one for one in listed[:5] if one["provider"] == "vapi"]
     told = get(f"{calls}/{own['id']}", {"Authorization": f"Bearer {token}"}).json()
     assert told["summary"]
     assert told["transcript"]

@@ -249,7 +249,7 @@ async def test_an_assistant_is_linked_and_unlinked(
     browser: Browser, api: Api, agency: Agency, client: dict, sandbox: RunningSandbox
 ):
     await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
-    agent = sandbox.state.retell.add_agent(sandbox.state.retell.orgs.of(RETELL_KEY))
+    agent = sandbox.state.retell.add_assistant(sandbox.state.retell.orgs.of(RETELL_KEY))
     places = f"{agency.path}/clients/{client['id']}/assistants"
     page = await browser.open(f"clients/{client['id']}/providers")
     again = await browser.fill_in(page, "/providers/retell", remote_id="agent with space")

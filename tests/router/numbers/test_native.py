@@ -44,7 +44,7 @@ async def open_shop(market, provider):
     await market.api.put(f"{market.agency.path}/keys/{provider}", {"key": shop.key, "activate": False})
     client = f"{market.agency.path}/clients/{market.client['id']}"
     if provider == "retell":
-        agent = market.sandbox.state.retell.add_agent(shop.org)
+        agent = market.sandbox.state.retell.add_assistant(shop.org)
         await market.api.put(f"{client}/assistants/retell", {"remote_id": agent, "manage": []})
     else:
         await market.api.patch(client, {"assistant": {"prompt": "You answer the phone."}})
@@ -262,7 +262,7 @@ async def test_a_native_number_is_given_to_a_client_with_an_assistant_there_and_
     path = number_path(market.agency, bought["e164"])
     other = await api.new_client(market.agency, name="Other")
     assert (await api.refusal("PATCH", path, {"client_id": other["id"]})).name == "conflict"
-    agent = market.sandbox.state.retell.add_agent(shop.org)
+    agent = market.sandbox.state.retell.add_assistant(shop.org)
     link = f"{market.agency.path}/clients/{other['id']}/assistants/retell"
     await api.put(link, {"remote_id": agent, "manage": []})
     assert (await api.patch(path, {"client_id": other["id"]}))["client_id"] == other["id"]
