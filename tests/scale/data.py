@@ -93,7 +93,7 @@ _STEPS: Final = """
     INSERT INTO call_steps (account_sid, call_sid, step, call_id, claimed_at, answered_at)
     SELECT c.account_sid, c.call_sid, step, c.id, c.started_at, c.started_at
       FROM calls c, unnest(ARRAY['inbound', 'ai-1']) step
-     WHERE c.id >= 'call_' || lpad($1::text, 24, '0') AND c.id <= 'call_' || lpad($2::text, 24, '0')
+     WHERE c.id >= 'call_' || lpad($1::integer::text, 24, '0') AND c.id <= 'call_' || lpad($2::integer::text, 24, '0')
 """
 
 _EVENTS: Final = """
@@ -104,7 +104,7 @@ _EVENTS: Final = """
       FROM calls c,
            unnest(ARRAY['call.received', 'handoff.requested', 'handoff.succeeded', 'handoff.failed', 'call.answered',
                         'ai.ended', 'call.ended']) WITH ORDINALITY AS happened (event, nr)
-     WHERE c.id >= 'call_' || lpad($1::text, 24, '0') AND c.id <= 'call_' || lpad($2::text, 24, '0')
+     WHERE c.id >= 'call_' || lpad($1::integer::text, 24, '0') AND c.id <= 'call_' || lpad($2::integer::text, 24, '0')
 """
 
 _IN_PROGRESS: Final = """
