@@ -51,7 +51,7 @@ scale: $(VENV)/.test
 	$(BIN)/python -m tests.scale $(SHARE)
 
 fuzz: $(VENV)/.test
-	FUZZ_EXAMPLES=200 $(BIN)/pytest -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
+	FUZZ_EXAMPLES=200 $(BIN)/pytest -m "" -n 0 --timeout 7200 tests/contract/test_openapi_fuzz.py
 
 # The container image, with Debian's buildah: without a daemon, and without root where user namespaces are to be had.
 # IMAGE_ARGS are more options of `buildah build`, such as --build-arg PYTHON_IMAGE=… for another base.

@@ -1,6 +1,6 @@
 """Shared by all tests: asyncio as the one async backend, and a real PostgreSQL with a fresh database per test.
 
-Property tests try 40 examples each, and 1,000 with `HYPOTHESIS_PROFILE=long pytest -m hypothesis`.
+Property tests try 20 examples each, and 1,000 with `HYPOTHESIS_PROFILE=long pytest -m hypothesis`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from router.store.schema import migrate
 from tests.support.databases import TEMPLATE, fresh_database, with_database
 
 # Without a deadline: how fast an example is on a busy machine says nothing.
-settings.register_profile("suite", max_examples=40, deadline=None)
+settings.register_profile("suite", max_examples=20, deadline=None)
 settings.register_profile("long", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 

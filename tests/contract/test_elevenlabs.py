@@ -27,7 +27,7 @@ from tests.support.adapters import elevenlabs_at
 from tests.support.local_http import local_client
 from tests.support.provider_samples import samples, sign_as_elevenlabs
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.fixture

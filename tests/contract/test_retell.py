@@ -24,7 +24,7 @@ from tests.contract.sdks import retell_sdk, retell_signing, retell_types
 from tests.support.adapters import retell_at
 from tests.support.provider_samples import sign_as_retell
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 REGISTERED = {"call_id": "call_1", "call_type": "phone_call", "agent_id": "agent_1", "call_status": "registered"}
 

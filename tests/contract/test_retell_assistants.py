@@ -24,7 +24,7 @@ from tests.adapters.retell.conftest import ACME, WEBHOOK, WIRING
 from tests.contract.sdks import retell_llm_params, retell_sdk, retell_types
 from tests.support.adapters import retell_at
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 KEY = "key_contract0000000000000001"
 LIMIT = 10.0

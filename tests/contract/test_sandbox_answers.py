@@ -25,7 +25,7 @@ from tests.contract.sdks import (
 from tests.support.local_http import local_client
 from tests.support.scripted_twilio import Detour
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CALL_SID = "CA" + "1" * 32
 RECORDING_SID = "RE" + "1" * 32

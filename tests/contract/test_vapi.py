@@ -17,7 +17,7 @@ from tests.contract.sdks import vapi_sdk, vapi_types
 from tests.support.adapters import vapi_at
 from tests.support.local_http import local_client
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 TARGET = Target(assistant_id="0a1b-assistant", registration="7b6e-number")
 CREATED = {

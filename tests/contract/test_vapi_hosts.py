@@ -27,6 +27,7 @@ from tests.support.adapters import vapi_at
 from tests.support.local_http import local_client
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.anyio,
     # The SDK takes the kind of a backoff for an object, where Vapi's docs and API say "exponential".
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings"),
