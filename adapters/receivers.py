@@ -14,7 +14,7 @@ import base64
 import hashlib
 import hmac
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,7 +38,8 @@ from crypto.secret import Secret
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what such secrets begin with
 _CONNECTIONS: Final = 200
 _PER_HOST: Final = 8  # one receiver that hangs must not take the others' connections
-_READ_BYTES: Final = 4096  # of a reply's body, which is not used; enough to reuse the connection
+_READ_BYTES: Final = 4096  # of a reply's body; enough to reuse the connection
+_SHOWN: Final = 2000  # characters of it that people may see
 _LOOKUPS: Final = (
     32  # at once, in threads of their own: an agency's slow DNS server must not delay the lookups of calls
 )
@@ -49,9 +50,10 @@ LookUp = Callable[[str, int], Awaitable[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How a receiver answered."""
+    """How a receiver answered. `text` is the beginning of its body."""
 
     status: int
+    text: str = ""
 
     @property
     def taken(self) -> bool:
@@ -85,18 +87,36 @@ class Receivers:
             require_public(host, address)
 
     async def deliver(
-        self, url: str, body: bytes, *, content_type: str, event_id: str, at: int, secret: Secret, limit: float
+        self,
+        url: str,
+        body: bytes,
+        *,
+        content_type: str,
+        event_id: str,
+        at: int,
+        secrets: Sequence[Secret],
+        limit: float,
     ) -> Receipt:
-        """One attempt, within `limit` seconds. `at` in seconds since the epoch. Raises ForbiddenAddressError, and
-        ProviderError for a receiver that could not be reached.
+        """One attempt, within `limit` seconds, signed with each of the secrets. `at` in seconds since the epoch. Raises
+        ForbiddenAddressError, and ProviderError for a receiver that could not be reached.
         """
+        signing = {
+            "webhook-id": event_id,
+            "webhook-timestamp": str(at),
+            "webhook-signature": " ".join(sign(secret, event_id, at, body) for secret in secrets),
+        }
+        return await self.post(url, body, content_type=content_type, headers=signing, limit=limit)
+
+    async def post(
+        self, url: str, body: bytes, *, content_type: str, limit: float, headers: Mapping[str, str] | None = None
+    ) -> Receipt:
+        """Without a signature, unless it is among the headers. Raises the same errors."""
         target = self._read(url)
         headers = {
             "Content-Type": content_type,
             "User-Agent": "callrouter-webhooks",
-            "webhook-id": event_id,
-            "webhook-timestamp": str(at),
-            "webhook-signature": sign(secret, event_id, at, body),
+            "Accept-Encoding": "identity",
+            **(headers or {}),
         }
         try:
             async with asyncio.timeout(limit):
@@ -110,10 +130,9 @@ class Receivers:
         except (aiohttp.ClientError, OSError, ValueError):
             raise ProviderError(ErrorKind.UNREACHABLE) from None
 
-    async def _post(self, url: URL, body: bytes, headers: dict[str, str]) -> Receipt:
+    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str]) -> Receipt:
         async with self._opened().post(url, data=body, headers=headers, allow_redirects=False) as response:
-            await response.content.read(_READ_BYTES)
-            return Receipt(response.status)
+            return Receipt(response.status, _read_text(await response.content.read(_READ_BYTES)))
 
     def _read(self, url: str) -> URL:
         """The URL as it is requested. Raises ForbiddenAddressError, also for an internal IP address."""
@@ -144,6 +163,12 @@ def sign(secret: Secret, event_id: str, at: int, body: bytes) -> str:
     key = base64.b64decode(secret.reveal().removeprefix(SECRET_PREFIX))
     signed = f"{event_id}.{at}.".encode() + body
     return f"v1,{base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()}"
+
+
+def _read_text(body: bytes) -> str:
+    """As people may see it, whatever it is."""
+    text = body.decode(errors="replace")[:_SHOWN]
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def new_signing_secret(random: Callable[[int], bytes]) -> Secret:

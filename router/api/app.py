@@ -11,7 +11,19 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from adapters.registry import Declarations
-from router.api import agencies, calls, clients, endpoints, events, figures, health, numbers, tokens, voicemails
+from router.api import (
+    agencies,
+    calls,
+    clients,
+    deliveries,
+    endpoints,
+    events,
+    figures,
+    health,
+    numbers,
+    tokens,
+    voicemails,
+)
 from router.api.assistants import assistant_router, sync_router
 from router.api.auth import Authentication
 from router.api.document import describe
@@ -50,6 +62,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         voicemails.audio,
         events.router,
         endpoints.router,
+        deliveries.router,
         tokens.audit,
         tokens.operators_audit,
     )

@@ -60,7 +60,7 @@ def describe(routes: Sequence[BaseRoute], public_url: str) -> dict[str, Any]:
     }
     # Added here, because FastAPI leaves out null values.
     for sent in document["webhooks"]["call-event"]["post"]["requestBody"]["content"].values():
-        sent["example"] = webhooks.EXAMPLE
+        sent["examples"] = webhooks.EXAMPLES
     document["security"] = [{"token": []}]
     whole: dict[str, Any] = _write_whole_numbers(document)
     return whole

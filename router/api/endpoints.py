@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import Path
 from pydantic import AfterValidator, Field, StringConstraints
@@ -13,13 +13,13 @@ from router.api.pages import Listed, ListOf, PageQuery
 from router.api.route import resource
 from router.api.tokens import ShownOnce
 from router.events import endpoints as domain
-from router.fields import LEFT_OUT, Change, Input, Name, Output, ShortenedAddress, WrittenTime
-from router.store.events import deliveries as store_deliveries
+from router.events.sending import Attempt
+from router.fields import LEFT_OUT, Change, Input, Name, Output, ShortenedAddress
 from router.store.events import endpoints as store
 from router.telemetry import CALL_EVENTS
 
 _PATH: Final = "/v1/agencies/{agency}/endpoints"
-_ONE: Final = _PATH + "/{endpoint}"
+ONE: Final = _PATH + "/{endpoint}"
 
 router = resource("endpoints")
 
@@ -31,6 +31,12 @@ ContentType = Annotated[
     store.ContentType,
     Field(description="The Content-Type of its deliveries. The body is the same CloudEvent with either."),
 ]
+
+
+def _known_event(name: str) -> str:
+    if name not in CALL_EVENTS:
+        raise ValueError(f"must be one of {', '.join(sorted(CALL_EVENTS))}")
+    return name
 
 
 def _known_events(names: list[str]) -> list[str]:
@@ -54,6 +60,11 @@ Events = Annotated[
         examples=[["call.ended", "voicemail.received"]],
     ),
     AfterValidator(_known_events),
+]
+EventName = Annotated[
+    str,
+    AfterValidator(_known_event),
+    Field(json_schema_extra={"enum": sorted(CALL_EVENTS)}, examples=["call.ended"]),
 ]
 Description = Annotated[Name | None, Field(description="What it is for, in the agency's words; null: nothing")]
 
@@ -85,11 +96,17 @@ class EndpointReply(Output):
     gone_at: Annotated[
         datetime | None, Field(description="It answered 410 Gone then, and was paused; null if not, and once resumed")
     ]
+    former_until: Annotated[
+        datetime | None,
+        Field(
+            description="Deliveries are also signed with the secret before the present one until then; null: they are not"
+        ),
+    ]
     created_at: Annotated[datetime, Field(description="When it was registered")]
 
 
 class EndpointCreated(EndpointReply):
-    """A new endpoint with its secret, which is shown only once."""
+    """An endpoint with its new secret, which is shown only once."""
 
     secret: Annotated[ShownOnce, Field(description="Deliveries are signed with it (Standard Webhooks)")]
 
@@ -99,7 +116,7 @@ class EndpointList(ListOf[EndpointReply]):
 
 
 class EndpointChange(Change):
-    """Fields that are left out do not change. The signing secret stays the same."""
+    """Fields that are left out do not change. The signing secret stays the same: rotate-secret makes a new one."""
 
     url: Annotated[Url, Field(description="Where events are posted from now on, also those that wait")] = LEFT_OUT
     events: Annotated[Events, Field(description='["*"], or names of events; counts for events from now on')] = LEFT_OUT
@@ -114,42 +131,40 @@ class EndpointChange(Change):
     content_type: ContentType = LEFT_OUT
 
 
-class DeliveryReply(Output):
-    """One event on its way to one endpoint."""
+class AttemptReply(Output):
+    """What was sent, and what was answered."""
 
-    id: Annotated[str, Field(description="The delivery's id")]
-    event_id: Annotated[str, Field(description="The event's id, sent as webhook-id")]
-    event: Annotated[str, Field(description="The event's name", examples=["call.ended"])]
-    state: Annotated[
-        Literal["waiting", "delivered", "dead"],
-        Field(
-            description="dead: given up after a day of attempts, or when the endpoint was paused; replay tries again"
-        ),
-    ]
-    tried: Annotated[int, Field(description="How many attempts were made")]
-    status: Annotated[int | None, Field(description="The HTTP status of the last answer")]
-    error: Annotated[str | None, Field(description="Why the last attempt failed")]
-    created_at: Annotated[datetime, Field(description="When it was created")]
-    tried_at: Annotated[datetime | None, Field(description="When the last attempt was made")]
-
-
-class DeliveryList(ListOf[DeliveryReply]):
-    """One page of deliveries, newest first."""
-
-
-class Replay(Input):
-    """The events to deliver again."""
-
-    since: Annotated[
-        WrittenTime,
-        Field(description="Events since that time", examples=["2026-03-31T12:00:00Z"]),
+    at: Annotated[datetime, Field(description="When it was sent")]
+    duration_ms: Annotated[int, Field(description="Milliseconds until the answer, or until it was given up")]
+    request: Annotated[str, Field(description="The body that was sent")]
+    response: Annotated[
+        str | None, Field(description="The first 2,000 characters of the answer's body; null: there was no answer")
     ]
 
 
-class Replayed(Output):
-    """The deliveries that were created."""
+class TestEvent(Input):
+    """The example to send."""
 
-    deliveries: Annotated[int, Field(description="How many deliveries were created")]
+    event: Annotated[
+        EventName | None,
+        Field(description="The event to send an example of; null: `endpoint.test`, which no call causes"),
+    ] = None
+
+
+class TestReply(AttemptReply):
+    """What became of the test event."""
+
+    error: Annotated[str | None, Field(description="Why it was not accepted; null: it was")]
+    status: Annotated[int | None, Field(description="The HTTP status of the answer; null: there was none")]
+
+
+class SecretRotation(Input):
+    """How the secret is replaced."""
+
+    compromised: Annotated[
+        bool,
+        Field(description="Sign with the new secret only, from now on. Otherwise the old one also signs for a day"),
+    ] = False
 
 
 @router.get(_PATH, summary="List webhook endpoints", response_model=EndpointList)
@@ -165,35 +180,37 @@ async def create_endpoint(agency: OwnAgency, body: NewEndpoint, author: By, endp
     return await endpoints.register(agency, body.url, body.events, body.content_type, body.description, author)
 
 
-@router.patch(_ONE, summary="Change, pause or resume a webhook endpoint", response_model=EndpointReply)
+@router.patch(ONE, summary="Change, pause or resume a webhook endpoint", response_model=EndpointReply)
 async def change_endpoint(
     agency: OwnAgency, endpoint: EndpointId, body: EndpointChange, author: By, endpoints: Work
 ) -> store.WebhookEndpoint:
     return await endpoints.change(agency, endpoint, body.model_dump(exclude_unset=True), author)
 
 
-@router.delete(_ONE, summary="Remove a webhook endpoint", status_code=204)
+@router.delete(ONE, summary="Remove a webhook endpoint", status_code=204)
 async def delete_endpoint(agency: OwnAgency, endpoint: EndpointId, author: By, endpoints: Work) -> None:
     await endpoints.remove(agency, endpoint, author)
 
 
-@router.get(_ONE + "/deliveries", summary="List deliveries, newest first", response_model=DeliveryList)
-async def list_deliveries(
-    agency: OwnAgency, endpoint: EndpointId, page: PageQuery, pool: Pool, endpoints: Work
-) -> Listed[store_deliveries.Delivery]:
-    await endpoints.find(agency, endpoint)
-    return await page.read(store_deliveries.list_deliveries, pool, agency, endpoint)
+_NO_CALL: Final = TestEvent()  # what a request without a body says
+_NOT_COMPROMISED: Final = SecretRotation()
 
 
-@router.post(
-    _ONE + "/replay",
-    summary="Deliver events again",
-    description=f"Delivers the subscribed events again, at most {domain.MOST_REPLAYED}, including those that were delivered: "
-    f"{domain.REPLAYED_A_SECOND} a second for all endpoints of an agency, after new events. 409 while the endpoint is paused, or "
-    f"{domain.MOST_REPLAYED} replayed deliveries of the agency wait.",
-    response_model=Replayed,
-)
-async def replay_events(
-    agency: OwnAgency, endpoint: EndpointId, body: Replay, author: By, endpoints: Work
-) -> domain.Replay:
-    return await endpoints.replay(agency, endpoint, body.since, author)
+@router.post(ONE + "/test", summary="Send a test event", response_model=TestReply)
+async def send_test_event(
+    agency: OwnAgency, endpoint: EndpointId, author: By, endpoints: Work, body: TestEvent = _NO_CALL
+) -> Attempt:
+    """Posts an example to the endpoint at once, signed like every event and with the extension attribute `test`: true. The
+    answer tells what the receiver said, within ten seconds. It is not retried or listed. An agency may send 60 in an hour.
+    """
+    return await endpoints.test(agency, endpoint, body.event, author)
+
+
+@router.post(ONE + "/rotate-secret", summary="Make a new signing secret", response_model=EndpointCreated)
+async def rotate_secret(
+    agency: OwnAgency, endpoint: EndpointId, author: By, endpoints: Work, body: SecretRotation = _NOT_COMPROMISED
+) -> domain.IssuedEndpoint:
+    """For a day, deliveries carry two signatures, one by each secret, as Standard Webhooks allow: receivers that know
+    either accept them.
+    """
+    return await endpoints.rotate_secret(agency, endpoint, author, compromised=body.compromised)

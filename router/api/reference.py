@@ -1,4 +1,4 @@
-"""The API's reference: /openapi.json, the page at /docs for trying requests, and /problems/{name}.
+"""The API's reference: /openapi.json, the page at /docs for trying requests, /docs/events, and /problems/{name}.
 
 All of it works offline. Swagger UI comes from the package fastapi-offline; the file that starts it is ours, since the
 content security policy allows no inline script.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from router.api.problems import KINDS
+from router.events.samples import sample
+from router.telemetry import CALL_EVENTS, EVENTS
 
 _FOLDER: Final = Path(__file__).parent
 _ENVIRONMENT: Final = Environment(
@@ -46,6 +49,9 @@ def reference_routes(describe: Callable[[], dict[str, Any]]) -> list[BaseRoute]:
     async def show_docs(_: Request) -> Response:
         return _page("docs.html", 200)
 
+    async def show_events(_: Request) -> Response:
+        return _page("events.html", 200, events=_list_events())
+
     async def show_problem(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in KINDS:
@@ -57,12 +63,19 @@ def reference_routes(describe: Callable[[], dict[str, Any]]) -> list[BaseRoute]:
         Route("/openapi.json", show_document),
         Route("/docs", show_docs),
         Mount("/docs/assets", assets),
+        Route("/docs/events", show_events),
         Route("/problems/{name}", show_problem),
     ]
 
 
 def _write(describe: Callable[[], dict[str, Any]]) -> bytes:
     return json.dumps(describe(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def _list_events() -> list[tuple[str, str, str]]:
+    """Name, meaning and example of each event that endpoints get."""
+    return [(name, EVENTS[name].meaning, json.dumps(sample(name), indent=2)) for name in sorted(CALL_EVENTS)]
 
 
 def _page(template: str, status: int, **facts: Any) -> Response:

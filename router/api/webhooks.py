@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, get_args
 
 from fastapi import APIRouter, Header
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from router.api.calls import CallReply, EventReply
+from router.events.samples import sample
 from router.fields import Output
 from router.store.events.endpoints import ContentType
 from router.telemetry import CALL_EVENTS, EVENTS
@@ -17,41 +18,8 @@ router = APIRouter(tags=["endpoints"])
 
 MEDIA_TYPES: Final[tuple[str, ...]] = get_args(ContentType)
 _NAMES: Final = sorted(CALL_EVENTS)
-EXAMPLE: Final = {
-    "specversion": "1.0",
-    "id": "event_7b3oxwq5mdx2hn4kf6ya",
-    "source": "/v1/agencies/agency_4xq2vyp3bfzk7d5ma6tj",
-    "type": "call.ended",
-    "subject": "call_wq2nd7yb4mxk5r3fo6ta",
-    "time": "2026-03-31T12:00:40+00:00",
-    "datacontenttype": "application/json",
-    "data": {
-        "event": {
-            "id": "event_7b3oxwq5mdx2hn4kf6ya",
-            "call_id": "call_wq2nd7yb4mxk5r3fo6ta",
-            "at": "2026-03-31T12:00:40+00:00",
-            "event": "call.ended",
-            "step": "status",
-            "provider": None,
-            "reason": "ai",
-            "duration_ms": None,
-        },
-        "call": {
-            "id": "call_wq2nd7yb4mxk5r3fo6ta",
-            "call_sid": "CA5f2d0c7ad9b14c1f8f3b1c2d3e4f5a6b",
-            "client_id": "client_h5xk3m7qy2wd4bnr6fto",
-            "from": "+14155550123",
-            "to": "+15005550101",
-            "provider": "vapi",
-            "outcome": "ai",
-            "started_at": "2026-03-31T12:00:00+00:00",
-            "answered_at": "2026-03-31T12:00:02+00:00",
-            "ended_at": "2026-03-31T12:00:40+00:00",
-            "seconds": 40,
-            "cost": 0.05,
-        },
-    },
-}
+EXAMPLES: Final = {name: {"summary": name, "value": sample(name)} for name in _NAMES}
+"""By event, for the OpenAPI document."""
 
 
 class SentEvent(EventReply):
@@ -70,6 +38,8 @@ class CallEventData(Output):
 class CallEvent(Output):
     """A CloudEvent (version 1.0, structured JSON)."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     specversion: Annotated[Literal["1.0"], Field(description="The version of CloudEvents")]
     id: Annotated[str, Field(description="The event's id; the same in every delivery of it")]
     source: Annotated[str, Field(description="The agency's address in this API")]
@@ -77,6 +47,7 @@ class CallEvent(Output):
     subject: Annotated[str, Field(description="The id of the call")]
     time: Annotated[datetime, Field(description="When it happened")]
     datacontenttype: Annotated[Literal["application/json"], Field(description="What `data` is")]
+    test: Annotated[Literal[True] | None, Field(description="Only in test events: it is an example")] = None
     data: Annotated[CallEventData, Field(description="The event and its call")]
 
 
@@ -85,7 +56,8 @@ class CallEvent(Output):
     summary="A call event, sent to an endpoint",
     description="Posted with the endpoint's `content_type`, at least once and in no order. Answer 2xx within ten seconds; "
     "any other answer is retried for a day. Verify the signature by Standard Webhooks with the secret that was shown "
-    "when the endpoint was registered, and detect repeats by webhook-id.\n\n"
+    "when the endpoint was registered, and detect repeats by webhook-id. A test event has `test`: true, and the type "
+    "`endpoint.test` unless an example of another one was asked for. /docs/events shows an example of each.\n\n"
     + "\n".join(f"- `{name}`: {EVENTS[name].meaning}" for name in _NAMES),
     operation_id="callEvent",
     status_code=204,
@@ -102,6 +74,12 @@ class CallEvent(Output):
 def send_call_event(
     webhook_id: Annotated[str, Header(description="The event's id")],
     webhook_timestamp: Annotated[str, Header(description="When it was sent, in seconds since 1970")],
-    webhook_signature: Annotated[str, Header(description="v1, a comma, and the HMAC-SHA256 in base64")],
+    webhook_signature: Annotated[
+        str,
+        Header(
+            description="v1, a comma, and the HMAC-SHA256 in base64; for a day after its secret was rotated two of these, "
+            "with a space between them"
+        ),
+    ],
 ) -> None:
     """Only described here, never called."""

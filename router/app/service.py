@@ -22,6 +22,7 @@ from router.calls.route_file import RouteFile
 from router.clock import Clock, utc_now
 from router.dialling import Dialling
 from router.events.deliveries import Deliveries
+from router.events.sending import Sender
 from router.health import ServiceHealth
 from router.jobs import JobRunner, Turns
 from router.mail import Letters, Mailer, read_smtp_url
@@ -184,7 +185,8 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     areas.message_mail.register(runner, letters)
     runner.repeat("agencies.retention", "23 3 * * *", areas.retention.apply)
     turns = Turns(outside.database, outside.clock)
-    deliveries = Deliveries(outside.database, outside.keyring, outside.receivers, outside.clock, turns)
+    sender = Sender(outside.keyring, outside.receivers, outside.clock)
+    deliveries = Deliveries(outside.database, sender, outside.clock, turns)
     deliveries.register(runner)
     calls.overdue.register(runner)
     calls.unseen.register(runner)

@@ -79,6 +79,7 @@ def _make_environment(home: str, providers: Declarations) -> Environment:
         "wait": lambda seconds: "–" if seconds is None else f"{seconds:.1f} s",
         "said": words.say,
         "sentence": write_sentence,
+        "indented": indent_json,
         "country": lambda code: words.COUNTRIES.get(code, code),
     }
     environment.globals |= {
@@ -152,6 +153,14 @@ def write_seconds(seconds: float | None) -> str:
 def write_sentence(text: str) -> str:
     """The API's messages continue a field's name, and have no full stop."""
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+
+
+def indent_json(text: str) -> str:
+    """As it is if it is no JSON."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
 
 
 def write_json(value: Any) -> str:

@@ -15,6 +15,7 @@ from router.telemetry import CALL_EVENTS
 _SPANS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
+_STATES: Final = ("waiting", "delivered", "dead")
 _EVERYTHING: Final = "*"
 _NEW: Final = {"url": "", "which": "all", "events": [], "content_type": "", "description": ""}
 
@@ -35,17 +36,28 @@ async def create(visit: Visit) -> Response:
     return await show_hooks(visit, await visit.send("POST", visit.path("endpoints"), _read_body(visit)))
 
 
-async def show_hook(visit: Visit) -> Response:
+async def show_hook(
+    visit: Visit, fresh: dict[str, Any] | None = None, tested: dict[str, Any] | None = None
+) -> Response:
+    """`fresh`: the endpoint with a new secret, which only this page ever shows. `tested`: what became of a test event."""
     endpoint = await _find(visit)
-    deliveries, cursor = await visit.list_page("endpoints", endpoint["id"], "deliveries")
-    older = cursor and visit.url("webhooks", endpoint["id"], cursor=cursor)
+    state = visit.query("state") if visit.query("state") in _STATES else ""
+    page = await visit.api.get(
+        visit.path("endpoints", endpoint["id"], "deliveries"), limit=50, cursor=visit.query("cursor"), state=state
+    )
+    cursor = page["next_cursor"]
+    older = cursor and visit.url("webhooks", endpoint["id"], cursor=cursor, state=state)
     return visit.render(
         "hook.html",
         endpoint=endpoint,
-        values=_read_values(visit) if visit.refusal else _values_of(endpoint),
+        values=_read_values(visit) if visit.refusal and "url" in visit.form else _values_of(endpoint),
         events=sorted(CALL_EVENTS),
-        deliveries=deliveries,
+        deliveries=page["items"],
         older=older,
+        state=state,
+        fresh=fresh,
+        tested=tested,
+        test_events=[("", "An event that only tests"), *((name, name) for name in sorted(CALL_EVENTS))],
         errors=visit.errors(_place),
     )
 
@@ -62,6 +74,38 @@ async def change(visit: Visit) -> Response:
     return visit.go("webhooks", visit.part("endpoint"), done="endpoint-saved")
 
 
+async def show_delivery(visit: Visit) -> Response:
+    endpoint = await _find(visit)
+    delivery = await visit.api.get(visit.path("endpoints", endpoint["id"], "deliveries", visit.part("delivery")))
+    return visit.render("delivery.html", endpoint=endpoint, delivery=delivery)
+
+
+async def resend(visit: Visit) -> Response:
+    place = (visit.part("endpoint"), "deliveries", visit.part("delivery"))
+    await visit.send("POST", visit.path("endpoints", *place, "resend"))
+    return visit.go("webhooks", *place, done="resent")
+
+
+async def send_test(visit: Visit) -> Response:
+    body = {"event": visit.form.text_or_none("event")}
+    return await show_hook(visit, tested=await visit.send("POST", _path(visit, "test"), body))
+
+
+async def rotate_secret(visit: Visit) -> Response:
+    leaked = visit.form.ticked("compromised")
+    if not visit.confirmed:
+        return visit.ask("endpoint_secret_leaked" if leaked else "endpoint_secret", _back(visit))
+    body = {"compromised": leaked}
+    return await show_hook(visit, fresh=await visit.send("POST", _path(visit, "rotate-secret"), body))
+
+
+async def pause(visit: Visit) -> Response:
+    if not visit.confirmed:
+        return visit.ask("endpoint_pause", _back(visit))
+    await visit.send("PATCH", _path(visit), {"paused": True})
+    return visit.go("webhooks", visit.part("endpoint"), done="endpoint-paused")
+
+
 async def resume(visit: Visit) -> Response:
     await visit.send("PATCH", visit.path("endpoints", visit.part("endpoint")), {"paused": False})
     return visit.go("webhooks", visit.part("endpoint"), done="endpoint-resumed")
@@ -73,6 +117,14 @@ async def delete(visit: Visit) -> Response:
         return visit.ask("endpoint", visit.url("webhooks", endpoint["id"]))
     await visit.send("DELETE", visit.path("endpoints", endpoint["id"]))
     return visit.go("webhooks", done="endpoint-deleted")
+
+
+def _path(visit: Visit, *more: str) -> str:
+    return visit.path("endpoints", visit.part("endpoint"), *more)
+
+
+def _back(visit: Visit) -> str:
+    return visit.url("webhooks", visit.part("endpoint"))
 
 
 async def _find(visit: Visit) -> dict[str, Any]:
@@ -116,7 +168,12 @@ PAGES: Final = (
     Page("POST", "/webhooks", create, show_hooks),
     Page("GET", "/webhooks/{endpoint}", show_hook),
     Page("POST", "/webhooks/{endpoint}", change, show_hook),
-    Page("POST", "/webhooks/{endpoint}/replay", replay),
+    Page("GET", "/webhooks/{endpoint}/deliveries/{delivery}", show_delivery),
+    Page("POST", "/webhooks/{endpoint}/deliveries/{delivery}/resend", resend),
+    Page("POST", "/webhooks/{endpoint}/test", send_test, show_hook),
+    Page("POST", "/webhooks/{endpoint}/rotate-secret", rotate_secret, show_hook),
+    Page("POST", "/webhooks/{endpoint}/pause", pause),
+    Page("POST", "/webhooks/{endpoint}/replay", replay, show_hook),
     Page("POST", "/webhooks/{endpoint}/resume", resume),
     Page("POST", "/webhooks/{endpoint}/delete", delete),
 )

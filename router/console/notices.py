@@ -73,6 +73,8 @@ NOTICES: Final[Mapping[str, str]] = {
     "voicemail-deleted": "The message is deleted, also at the carrier.",
     "replayed": "The events are being sent again.",
     "endpoint-saved": "Saved. It holds for all deliveries from now on.",
+    "resent": "The event is being sent again.",
+    "endpoint-paused": "Nothing is sent there until you resume it.",
     "endpoint-resumed": "The address receives events again.",
     "endpoint-deleted": "The address is removed and receives no more events.",
     "link-sent": "The link was sent again. It is valid for seven days.",
@@ -154,6 +156,25 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "It receives no more events, and deliveries that are still waiting are dropped. If you add it again, it gets a "
         "new secret.",
         "Remove the address",
+    ),
+    "endpoint_pause": Confirmation(
+        "Pause this address?",
+        "Nothing is sent there until you resume it, and deliveries that are still waiting are given up. You can send the "
+        "events in between again.",
+        "Pause",
+        is_loss=False,
+    ),
+    "endpoint_secret": Confirmation(
+        "Make a new secret?",
+        "The receiver must verify signatures with the new secret by then: for a day, deliveries are signed with both.",
+        "Make a new secret",
+        is_loss=False,
+    ),
+    "endpoint_secret_leaked": Confirmation(
+        "Replace the leaked secret?",
+        "The old secret signs nothing from now on. Until the receiver has the new one, it refuses our deliveries; these are "
+        "sent again for a day.",
+        "Replace the secret",
     ),
     "call": Confirmation(
         "Delete this call?",

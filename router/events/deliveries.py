@@ -8,25 +8,22 @@ delay other deliveries. An endpoint that answers 410 Gone is paused.
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-from adapters.base import ProviderError
-from adapters.destination import ForbiddenAddressError
-from adapters.receivers import Receivers
-from crypto import Keyring, OpenError
 from router.events.order import Order
+from router.events.sending import Attempt, Sender, write_event
 from router.ids import new_id
 from router.jobs import Job, JobRunner, RetryPolicy, Turns, ask_for_turn
 from router.store.calls.history import find_call, find_call_event
 from router.store.events.deliveries import (
     DueDelivery,
+    Exchange,
     claim_deliveries,
+    erase_exchanges,
     find_next_delivery,
     give_up_delivery,
     insert_deliveries,
@@ -44,7 +41,6 @@ from router.store.events.endpoints import (
 )
 from router.store.events.feed import Stretch, read_events
 from router.store.pool import COMMAND_SECONDS, Connection, Database
-from router.store.sealed import endpoint_secret_context
 from router.telemetry import emit, metrics
 
 DELIVER: Final = "webhooks.deliver"
@@ -52,11 +48,10 @@ DELIVER_SLOWLY: Final = "webhooks.deliver_slowly"
 POLICY: Final = RetryPolicy(first=timedelta(seconds=5), factor=4.0, longest=timedelta(hours=6), attempts=11)
 """5 s, 20 s, 80 s, 5 min, 21 min, 85 min, then every six hours: a little over a day."""
 
-_SECONDS: Final = 10.0
 _AT_ONCE: Final = 10  # agencies, for each of the two kinds of turn
 _OF_ENDPOINT: Final = 4  # deliveries at once; a slow endpoint gets one
 _OF_AGENCY: Final = 8
-_SLOW_SECONDS: Final = 2.0
+_SLOW_MS: Final = 2000
 _LEASE: Final = timedelta(seconds=30)
 _GONE: Final = 410
 _REST: Final = timedelta(seconds=30)
@@ -64,6 +59,9 @@ _SHORT_REST: Final = timedelta(seconds=5)
 _PATIENCE: Final = 3  # failures in a row after which an endpoint rests for longer
 _AT_A_TIME: Final = 200
 _HELD_BACK_SECONDS: Final = 0.05
+_EXCHANGES_KEPT: Final = timedelta(days=7)
+_ERASED_AT_ONCE: Final = 1000
+_BATCHES: Final = 100  # an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +69,7 @@ class Deliveries:
     """Creates deliveries (`fan_out`) and sends them (`deliver`)."""
 
     database: Database
-    keyring: Keyring
-    receivers: Receivers
+    sender: Sender
     clock: Callable[[], datetime]
     turns: Turns
     order: Order = field(default_factory=Order, repr=False)
@@ -81,6 +78,7 @@ class Deliveries:
         runner.handle(DELIVER, partial(self.deliver, slow=False), at_once=_AT_ONCE)
         runner.handle(DELIVER_SLOWLY, partial(self.deliver, slow=True), at_once=_AT_ONCE)
         runner.repeat("webhooks.fan_out", "* * * * *", self.catch_up)
+        runner.repeat("webhooks.erase", "41 * * * *", self.erase_exchanges, inside=True)
 
     async def hear(self, agency_id: str | None) -> None:
         """Calls of that agency have new events; None: any agency may have some."""
@@ -92,6 +90,13 @@ class Deliveries:
         await self.fan_out(await list_agencies_with_endpoints(pool))
         for agency_id, slow in await list_unattended_deliveries(pool, self.clock()):
             await ask_for_endpoint(pool, agency_id, slow=slow)
+
+    async def erase_exchanges(self) -> None:
+        """Payloads and answers are looked at while something is wrong: they are kept for some days."""
+        before = self.clock() - _EXCHANGES_KEPT
+        for _ in range(_BATCHES):
+            if await erase_exchanges(self.database.settings, before, _ERASED_AT_ONCE) < _ERASED_AT_ONCE:
+                return
 
     async def fan_out(self, agency_ids: Iterable[str]) -> None:
         """Create deliveries of new events, a batch for each endpoint in turn."""
@@ -135,7 +140,7 @@ class Deliveries:
         if body is None:  # the event no longer exists
             await give_up_delivery(self.database.settings, due.id)
             return
-        is_slow = await self._attempt(due, body)
+        is_slow = await self._note(due, await self.sender.send(due.endpoint, due.event_id, body))
         if is_slow != due.endpoint.slow:
             await ask_for_endpoint(self.database.settings, due.endpoint.agency_id, slow=is_slow)
 
@@ -158,72 +163,39 @@ class Deliveries:
                 await move_endpoint(connection, endpoint.id, stretch.events[-1].place)
         return stretch
 
-    async def _attempt(self, due: DueDelivery, body: bytes) -> bool:
+    async def _note(self, due: DueDelivery, attempt: Attempt) -> bool:
         """Returns whether the endpoint is slow or failing."""
-        status: int | None = None
-        began = time.monotonic()
-        try:
-            secret = self.keyring.open(
-                due.endpoint.sealed, *endpoint_secret_context(due.endpoint.agency_id, due.endpoint.id)
-            )
-            receipt = await self.receivers.deliver(
-                due.endpoint.url,
-                body,
-                content_type=due.endpoint.content_type,
-                event_id=due.event_id,
-                at=int(self.clock().timestamp()),
-                secret=secret,
-                limit=_SECONDS,
-            )
-            if receipt.taken:
-                slow = time.monotonic() - began > _SLOW_SECONDS
-                await note_delivered(self.database.settings, due, receipt.status, self.clock(), slow=slow)
-                metrics.delivery_finished("delivered")
-                return slow
-            status, error = receipt.status, f"it answered {receipt.status}"
-        except ForbiddenAddressError as forbidden:
-            error = f"this address is not allowed: {forbidden}"
-        except ProviderError as failed:
-            error = failed.kind.value
-        except OpenError:
-            error = "its signing secret can no longer be read"
-        await self._note_failure(due, status, error)
+        exchange = Exchange(attempt.at, attempt.request, attempt.response, attempt.duration_ms)
+        if attempt.error is None and attempt.status is not None:
+            slow = attempt.duration_ms > _SLOW_MS
+            await note_delivered(self.database.settings, due, attempt.status, exchange, slow=slow)
+            metrics.delivery_finished("delivered")
+            return slow
+        await self._note_failure(due, attempt.status, attempt.error or "", exchange)
         return True
 
-    async def _note_failure(self, due: DueDelivery, status: int | None, error: str) -> None:
+    async def _note_failure(self, due: DueDelivery, status: int | None, error: str, exchange: Exchange) -> None:
         pool, endpoint, now = self.database.settings, due.endpoint, self.clock()
         emit("delivery.failed", agency_id=endpoint.agency_id, endpoint_id=endpoint.id, reason=error)
         if status == _GONE:
-            await note_gone(pool, due, status, error, now)
+            await note_gone(pool, due, status, error, exchange)
             metrics.delivery_finished("dead")
             emit("endpoint.gone", agency_id=endpoint.agency_id, endpoint_id=endpoint.id)
             return
         rest = _REST if endpoint.failures >= _PATIENCE else _SHORT_REST
         wait = POLICY.wait(due.tried + 1)
         due_at = now + wait if wait is not None else None
-        await note_failure(pool, due, status, error, now, rest_until=now + rest, due_at=due_at)
+        await note_failure(pool, due, status, error, exchange, rest_until=now + rest, due_at=due_at)
         metrics.delivery_finished("failed" if wait is not None else "dead")
 
     async def _compose(self, due: DueDelivery) -> bytes | None:
-        """A CloudEvent (version 1.0, structured JSON) of the call event, with the call as it is now."""
+        """The call event, with the call as it is now."""
         pool, agency_id = self.database.settings, due.endpoint.agency_id
         event = await find_call_event(pool, agency_id, due.event_id)
         call = await find_call(pool, agency_id, event.call_id) if event is not None else None
         if event is None or call is None:
             return None
-        return json.dumps(
-            {
-                "specversion": "1.0",
-                "id": event.id,
-                "source": f"/v1/agencies/{agency_id}",
-                "type": event.event,
-                "subject": event.call_id,
-                "time": event.at.isoformat(),
-                "datacontenttype": "application/json",
-                "data": {"event": event.as_json(), "call": call.as_json()},
-            },
-            separators=(",", ":"),
-        ).encode()
+        return write_event(agency_id, event.as_json(), call.as_json())
 
 
 async def ask_for_endpoint(connection: Connection, agency_id: str, *, slow: bool) -> None:

@@ -10,15 +10,25 @@ from typing import Any, Final
 
 from adapters.destination import ForbiddenAddressError
 from adapters.receivers import Receivers, new_signing_secret
-from crypto import Keyring, Secret
-from router.errors import ConflictError, InvalidError, NotFoundError, require
+from crypto import Keyring, OpenError, Secret
+from router.errors import ConflictError, InvalidError, NotFoundError, QuotaError, require
 from router.events.deliveries import ask_for_endpoint
+from router.events.samples import TEST, sample_call, sample_event
+from router.events.sending import Attempt, Sender, write_event
 from router.ids import new_id
 from router.store.changes import Author, Changes
-from router.store.events.deliveries import find_replays, list_events_since, replay_deliveries
+from router.store.events.deliveries import (
+    Delivery,
+    find_delivery,
+    find_replays,
+    list_events_since,
+    replay_deliveries,
+    resend_delivery,
+)
 from router.store.events.endpoints import (
     ContentType,
     WebhookEndpoint,
+    change_secret,
     delete_endpoint,
     find_endpoint,
     insert_endpoint,
@@ -29,17 +39,22 @@ from router.store.events.endpoints import (
     update_endpoint,
 )
 from router.store.events.feed import find_end
-from router.store.sealed import endpoint_secret_context
+from router.store.sealed import endpoint_secret_context, former_endpoint_secret_context
 from router.store.tenants.agencies import lock_agency
+from router.store.tenants.audit import count_entries
 
 MOST_REPLAYED: Final = 5000
 REPLAYED_A_SECOND: Final = 20
+FORMER_SECRET_SIGNS: Final = timedelta(days=1)
+MOST_TESTS: Final = 60  # an hour
 _MOST: Final = 20
+_HOUR: Final = timedelta(hours=1)
+_TESTED: Final = "endpoint.tested"
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedEndpoint:
-    """A new endpoint. `secret` signs its deliveries and is shown only this once."""
+    """An endpoint with a new secret, which signs its deliveries and is shown only this once."""
 
     id: str
     url: str
@@ -49,6 +64,7 @@ class IssuedEndpoint:
     resting_until: datetime | None
     paused: bool
     gone_at: datetime | None
+    former_until: datetime | None
     created_at: datetime
     secret: Secret = field(repr=False)
 
@@ -84,6 +100,7 @@ class Endpoints:
             resting_until=None,
             paused=False,
             gone_at=None,
+            former_until=None,
             created_at=self.changes.clock(),
             secret=new_signing_secret(os.urandom),
         )
@@ -99,6 +116,8 @@ class Endpoints:
                 content_type=content_type,
                 description=description,
                 sealed=self.keyring.seal(made.secret, *endpoint_secret_context(agency_id, made.id)),
+                former_sealed=None,
+                former_until=None,
                 place=await find_end(change.connection),
                 resting_until=None,
                 failures=0,
@@ -150,6 +169,81 @@ class Endpoints:
             if changed.url != endpoint.url:  # what waited as slow is no longer
                 await ask_for_endpoint(change.connection, agency_id, slow=False)
             return change.done(require(await lock_endpoint(change.connection, endpoint_id), "endpoint"))
+
+    async def rotate_secret(
+        self, agency_id: str, endpoint_id: str, author: Author, *, compromised: bool
+    ) -> IssuedEndpoint:
+        """A new secret. The one before also signs for a day, unless it was compromised. Raises NotFoundError."""
+        await self.find(agency_id, endpoint_id)
+        place, secret = (agency_id, endpoint_id), new_signing_secret(os.urandom)
+        async with self.changes.begin(author, agency_id) as change:
+            endpoint = require(await lock_endpoint(change.connection, endpoint_id), "endpoint")
+            former = None if compromised else self._open(endpoint)
+            until = None if former is None else self.changes.clock() + FORMER_SECRET_SIGNS
+            await change_secret(
+                change.connection,
+                endpoint_id,
+                self.keyring.seal(secret, *endpoint_secret_context(*place)),
+                None if former is None else self.keyring.seal(former, *former_endpoint_secret_context(*place)),
+                until,
+            )
+            await change.record("endpoint.secret_rotated", endpoint_id)
+            return change.done(
+                IssuedEndpoint(
+                    id=endpoint.id,
+                    url=endpoint.url,
+                    events=[*endpoint.events],
+                    content_type=endpoint.content_type,
+                    description=endpoint.description,
+                    resting_until=endpoint.resting_until,
+                    paused=endpoint.paused,
+                    gone_at=endpoint.gone_at,
+                    former_until=until,
+                    created_at=endpoint.created_at,
+                    secret=secret,
+                )
+            )
+
+    def _open(self, endpoint: WebhookEndpoint) -> Secret | None:
+        """Its secret; None if it can no longer be read: then nothing is signed with it any more, either."""
+        try:
+            return self.keyring.open(endpoint.sealed, *endpoint_secret_context(endpoint.agency_id, endpoint.id))
+        except OpenError:
+            return None
+
+    async def test(self, agency_id: str, endpoint_id: str, event: str | None, author: Author) -> Attempt:
+        """Send an example now, also to an endpoint that is paused. Raises NotFoundError, QuotaError."""
+        endpoint = await self.find(agency_id, endpoint_id)
+        async with self.changes.begin(author, agency_id) as change:
+            await lock_agency(change.connection, agency_id)
+            since = self.changes.clock() - _HOUR
+            if await count_entries(change.connection, agency_id, _TESTED, since, MOST_TESTS) >= MOST_TESTS:
+                raise QuotaError(
+                    f"An agency may send {MOST_TESTS} test events in an hour.", retry_after=int(_HOUR.total_seconds())
+                )
+            await change.record(_TESTED, endpoint_id)
+        name, event_id = event or TEST, new_id("event")
+        body = write_event(agency_id, sample_event(name, event_id), sample_call(name), test=True)
+        attempt = await Sender(self.keyring, self.receivers, self.changes.clock).send(endpoint, event_id, body)
+        async with self.changes.begin(author, agency_id) as change:
+            return change.done(attempt)
+
+    async def resend(self, agency_id: str, endpoint_id: str, delivery_id: str, author: Author) -> Delivery:
+        """Have one delivery made now, again if it was made before. Raises NotFoundError, and ConflictError while the endpoint
+        is paused.
+        """
+        await self.find(agency_id, endpoint_id)
+        async with self.changes.begin(author, agency_id) as change:
+            connection = change.connection
+            endpoint = require(await lock_endpoint(connection, endpoint_id), "endpoint")
+            require(await find_delivery(connection, agency_id, endpoint_id, delivery_id), "delivery")
+            if endpoint.paused:
+                raise ConflictError("The endpoint is paused. Resume it first, by setting paused to false.")
+            await resend_delivery(connection, delivery_id, self.changes.clock())
+            await ask_for_endpoint(connection, agency_id, slow=endpoint.slow)
+            await change.record("delivery.resent", delivery_id)
+            delivery = await find_delivery(connection, agency_id, endpoint_id, delivery_id)
+            return change.done(require(delivery, "delivery"))
 
     async def _check_address(self, url: str) -> None:
         """Raises InvalidError."""

@@ -18,6 +18,7 @@ from router.store.sealed import (
     Context,
     carrier_key_context,
     endpoint_secret_context,
+    former_endpoint_secret_context,
     key_context,
     leftover_carrier_key_context,
     registration_address_context,
@@ -127,6 +128,12 @@ PLACES: Final = (
         """SELECT agency_id, id, sealed FROM endpoints ORDER BY agency_id, id""",
         """UPDATE endpoints SET sealed = $3 WHERE agency_id = $1 AND id = $2 AND sealed = $4""",
         endpoint_secret_context,
+    ),
+    Place(
+        ("endpoints", "former_sealed"),
+        """SELECT agency_id, id, former_sealed FROM endpoints ORDER BY agency_id, id""",
+        """UPDATE endpoints SET former_sealed = $3 WHERE agency_id = $1 AND id = $2 AND former_sealed = $4""",
+        former_endpoint_secret_context,
     ),
     Place(
         ("idempotency_keys", "reply"),

@@ -53,3 +53,8 @@ def registration_address_context(agency_id: str, e164: str, provider: str) -> Co
 def endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
     """For the secret that signs deliveries to an agency's endpoint."""
     return ("endpoint-secret", agency_id, endpoint_id)
+
+
+def former_endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
+    """For the secret before it, which also signs for a while."""
+    return ("former-endpoint-secret", agency_id, endpoint_id)

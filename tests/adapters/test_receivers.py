@@ -72,7 +72,7 @@ async def receivers() -> AsyncIterator[Receivers]:
 async def deliver(receivers: Receivers, url: str, limit: float = 10):
     at = int(datetime.now(UTC).timestamp())
     return await receivers.deliver(
-        url, BODY, content_type="application/json", event_id="event_1", at=at, secret=SECRET, limit=limit
+        url, BODY, content_type="application/json", event_id="event_1", at=at, secrets=[SECRET], limit=limit
     )
 
 
@@ -353,6 +353,6 @@ async def test_no_error_holds_the_secret(receivers):
     canary = Secret("whsec_" + "Y2FuYXJ5" * 4)
     with pytest.raises(ProviderError) as error:
         await receivers.deliver(
-            "http://127.0.0.1:9/x", BODY, content_type="application/json", event_id="e", at=1, secret=canary, limit=5
+            "http://127.0.0.1:9/x", BODY, content_type="application/json", event_id="e", at=1, secrets=[canary], limit=5
         )
     assert canary.reveal() not in f"{error.value!r} {error.value.args} {error.value.__cause__!r}"

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from adapters.sandbox.world import ACCOUNT_SID
 from router.clock import utc_now
 from router.events.deliveries import Deliveries
+from router.events.sending import Sender
 from router.jobs import JobRunner, Turns
 from router.mail import Letters, Mailer, read_smtp_url
 from tests.router.api.client import ADMIN_TOKEN, PUBLIC_URL, Api, number_path
@@ -307,7 +308,8 @@ async def test_mail_and_outgoing_webhooks_wait_and_leave_only_from_the_original(
         letters.register(runner)
         undecided.message_mail.register(runner, letters)
         turns = Turns(services.database, utc_now)
-        deliveries = Deliveries(services.database, services.keyring, services.receivers, utc_now, turns)
+        sender = Sender(services.keyring, services.receivers, utc_now)
+        deliveries = Deliveries(services.database, sender, utc_now, turns)
         deliveries.register(runner)
         await undecided.message_mail.post_due(letters)
         await deliveries.fan_out([agency.id])

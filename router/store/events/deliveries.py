@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from router.store.events.endpoints import ENDPOINT, WebhookEndpoint, read_endpoint
 from router.store.pool import Connection
-from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
+from router.store.rows import columns, fetch_column, fetch_row, fetch_rows, read, returns_row
 
 DeliveryState: TypeAlias = Literal["waiting", "delivered", "dead"]
 
@@ -31,6 +31,16 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was sent at the latest attempt, and the beginning of the answer; None if there was none."""
+
+    at: datetime
+    request: str
+    response: str | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DueDelivery:
     """Everything needed to make one delivery."""
 
@@ -38,6 +48,21 @@ class DueDelivery:
     tried: int
     event_id: str
     endpoint: WebhookEndpoint
+
+
+_KEEP: Final = """
+    INSERT INTO exchanges (delivery_id, at, request, response, duration_ms)
+    SELECT id, $2, $3, $4, $5 FROM deliveries WHERE id = $1
+    ON CONFLICT (delivery_id) DO UPDATE
+       SET at = excluded.at, request = excluded.request, response = excluded.response, duration_ms = excluded.duration_ms
+"""
+_DELIVERIES: Final = f"""
+SELECT {columns(Delivery, "d", without=("event",))}, v.event
+  FROM deliveries d
+  JOIN endpoints e ON e.id = d.endpoint_id
+  JOIN call_events v ON v.id = d.event_id
+ WHERE e.agency_id = $1 AND d.endpoint_id = $2
+"""
 
 
 async def insert_deliveries(
@@ -124,14 +149,17 @@ async def list_unattended_deliveries(connection: Connection, now: datetime) -> l
     return [(row["agency_id"], row["slow"]) for row in await connection.fetch(statement, now)]
 
 
-async def note_delivered(connection: Connection, due: DueDelivery, status: int, now: datetime, *, slow: bool) -> None:
-    statement = """
-        WITH endpoint AS (UPDATE endpoints SET resting_until = NULL, failures = 0, slow = $5
-                           WHERE id = $4 AND (failures > 0 OR slow <> $5))
-        UPDATE deliveries SET state = 'delivered', tried = tried + 1, status = $2, error = NULL, tried_at = $3
+async def note_delivered(
+    connection: Connection, due: DueDelivery, status: int, exchange: Exchange, *, slow: bool
+) -> None:
+    statement = f"""
+        WITH kept AS ({_KEEP}),
+             endpoint AS (UPDATE endpoints SET resting_until = NULL, failures = 0, slow = $8
+                           WHERE id = $7 AND (failures > 0 OR slow <> $8))
+        UPDATE deliveries SET state = 'delivered', tried = tried + 1, status = $6, error = NULL, tried_at = $2
          WHERE id = $1
     """
-    await connection.execute(statement, due.id, status, now, due.endpoint.id, slow)
+    await connection.execute(statement, *_kept(due, exchange), status, due.endpoint.id, slow)
 
 
 async def note_failure(
@@ -139,7 +167,7 @@ async def note_failure(
     due: DueDelivery,
     status: int | None,
     error: str,
-    now: datetime,
+    exchange: Exchange,
     *,
     rest_until: datetime,
     due_at: datetime | None,
@@ -147,29 +175,52 @@ async def note_failure(
     """`due_at`: when to try again; None: this was the last attempt. Of an address that was changed meanwhile, it says
     nothing about the new one.
     """
-    statement = """
-        WITH resting AS (UPDATE endpoints SET resting_until = $6, failures = failures + 1, slow = true
-                          WHERE id = $5 AND url = $8)
-        UPDATE deliveries SET state = CASE WHEN $7::timestamptz IS NULL THEN 'dead' ELSE state END,
-               tried = tried + 1, status = $2, error = $3, tried_at = $4, due_at = coalesce($7, due_at)
+    statement = f"""
+        WITH kept AS ({_KEEP}),
+             resting AS (UPDATE endpoints SET resting_until = $10, failures = failures + 1, slow = true
+                          WHERE id = $8 AND url = $9)
+        UPDATE deliveries SET state = CASE WHEN $11::timestamptz IS NULL THEN 'dead' ELSE state END,
+               tried = tried + 1, status = $6, error = $7, tried_at = $2, due_at = coalesce($11, due_at)
          WHERE id = $1
     """
     endpoint = due.endpoint
-    await connection.execute(statement, due.id, status, error, now, endpoint.id, rest_until, due_at, endpoint.url)
+    await connection.execute(
+        statement, *_kept(due, exchange), status, error, endpoint.id, endpoint.url, rest_until, due_at
+    )
 
 
-async def note_gone(connection: Connection, due: DueDelivery, status: int, error: str, now: datetime) -> None:
+async def note_gone(connection: Connection, due: DueDelivery, status: int, error: str, exchange: Exchange) -> None:
     """The endpoint is paused, and nothing waits for it any more, unless its address was changed meanwhile."""
-    statement = """
-        WITH gone AS (UPDATE endpoints SET paused = true, gone_at = $5, resting_until = NULL
-                       WHERE id = $2 AND url = $6 RETURNING id),
-             ended AS (UPDATE deliveries SET state = 'dead', error = $4
+    statement = f"""
+        WITH kept AS ({_KEEP}),
+             gone AS (UPDATE endpoints SET paused = true, gone_at = $2, resting_until = NULL
+                       WHERE id = $8 AND url = $9 RETURNING id),
+             ended AS (UPDATE deliveries SET state = 'dead', error = $7
                         WHERE endpoint_id IN (SELECT id FROM gone) AND state = 'waiting' AND id <> $1)
         UPDATE deliveries SET state = CASE WHEN EXISTS (SELECT FROM gone) THEN 'dead' ELSE state END,
-               tried = tried + 1, status = $3, error = $4, tried_at = $5
+               tried = tried + 1, status = $6, error = $7, tried_at = $2
          WHERE id = $1
     """
-    await connection.execute(statement, due.id, due.endpoint.id, status, error, now, due.endpoint.url)
+    await connection.execute(statement, *_kept(due, exchange), status, error, due.endpoint.id, due.endpoint.url)
+
+
+def _kept(due: DueDelivery, exchange: Exchange) -> tuple[object, ...]:
+    """The parameters $1 to $5."""
+    return due.id, exchange.at, exchange.request, exchange.response, exchange.duration_ms
+
+
+async def find_exchange(connection: Connection, delivery_id: str) -> Exchange | None:
+    statement = f"""SELECT {columns(Exchange)} FROM exchanges WHERE delivery_id = $1"""
+    return await fetch_row(connection, Exchange, statement, delivery_id)
+
+
+async def erase_exchanges(connection: Connection, before: datetime, limit: int) -> int:
+    """The oldest of those from before then. How many there were, `limit` at most."""
+    statement = """
+        WITH old AS (SELECT delivery_id FROM exchanges WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        DELETE FROM exchanges e USING old WHERE e.delivery_id = old.delivery_id RETURNING e.delivery_id
+    """
+    return len(await fetch_column(connection, statement, before, limit))
 
 
 async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
@@ -178,20 +229,39 @@ async def give_up_delivery(connection: Connection, delivery_id: str) -> None:
 
 
 async def list_deliveries(
-    connection: Connection, agency_id: str, endpoint_id: str, *, after: tuple[datetime, str] | None, limit: int
+    connection: Connection,
+    agency_id: str,
+    endpoint_id: str,
+    *,
+    state: DeliveryState | None = None,
+    after: tuple[datetime, str] | None,
+    limit: int,
 ) -> list[Delivery]:
-    """Newest first."""
+    """Newest first; with `state`, only those."""
     statement = f"""
-        SELECT {columns(Delivery, "d", without=("event",))}, v.event
-          FROM deliveries d
-          JOIN endpoints e ON e.id = d.endpoint_id
-          JOIN call_events v ON v.id = d.event_id
-         WHERE e.agency_id = $1 AND d.endpoint_id = $2
+        {_DELIVERIES}
+           AND ($6::text IS NULL OR d.state = $6)
            AND (d.created_at, d.id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4, ''))
          ORDER BY d.created_at DESC, d.id DESC
          LIMIT $5
     """
-    return await fetch_rows(connection, Delivery, statement, agency_id, endpoint_id, *(after or (None, None)), limit)
+    place = after or (None, None)
+    return await fetch_rows(connection, Delivery, statement, agency_id, endpoint_id, *place, limit, state)
+
+
+async def find_delivery(connection: Connection, agency_id: str, endpoint_id: str, delivery_id: str) -> Delivery | None:
+    statement = f"""{_DELIVERIES} AND d.id = $3"""
+    return await fetch_row(connection, Delivery, statement, agency_id, endpoint_id, delivery_id)
+
+
+async def resend_delivery(connection: Connection, delivery_id: str, now: datetime) -> None:
+    """It is due now; unless it waits already, all its attempts begin again."""
+    statement = """
+        UPDATE deliveries
+           SET state = 'waiting', due_at = $2, tried = CASE state WHEN 'waiting' THEN tried ELSE 0 END
+         WHERE id = $1
+    """
+    await connection.execute(statement, delivery_id, now)
 
 
 async def list_events_since(

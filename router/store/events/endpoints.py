@@ -21,7 +21,7 @@ ContentType: TypeAlias = Literal["application/json", "application/cloudevents+js
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
     """Where an agency receives events. `resting_until`: deliveries pause until then after `failures` in a row. `slow`: the
-    latest attempt failed or took long. `gone_at`: it answered 410 Gone then, and was paused. `place`: events up to there have
+    latest attempt failed or took long. `former_sealed`: what signed before, and also signs until `former_until`. `gone_at`: it answered 410 Gone then, and was paused. `place`: events up to there have
     become deliveries.
     """
 
@@ -32,6 +32,8 @@ class WebhookEndpoint:
     content_type: ContentType
     description: str | None
     sealed: str = field(repr=False)
+    former_sealed: str | None = field(repr=False)
+    former_until: datetime | None
     place: int
     resting_until: datetime | None
     failures: int
@@ -130,6 +132,13 @@ async def update_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> 
         endpoint.content_type,
         endpoint.description,
     )
+
+
+async def change_secret(
+    connection: Connection, endpoint_id: str, sealed: str, former_sealed: str | None, former_until: datetime | None
+) -> None:
+    statement = """UPDATE endpoints SET sealed = $2, former_sealed = $3, former_until = $4 WHERE id = $1"""
+    await connection.execute(statement, endpoint_id, sealed, former_sealed, former_until)
 
 
 async def pause_endpoint(connection: Connection, endpoint_id: str, error: str) -> None:

@@ -97,6 +97,30 @@ async def test_what_was_sent_is_listed_and_can_be_sent_again(
     [row] = again.tree.find("tbody").find_all("tr")
     assert "The call ended" in row.text
     assert "Waiting" in row.text
+    assert "None in this state" in (await browser.open(f"webhooks/{endpoint['id']}?state=dead")).words
+    delivery = await browser.open(row.find("a").attributes["href"])
+    assert "It has not been sent yet" in delivery.words
+    assert "being sent again" in (await browser.fill_in(delivery, "/resend")).words
+
+
+async def test_a_webhook_is_tested_paused_and_gets_a_new_secret(browser: Browser, api: Api, agency: Agency):
+    await add(browser)
+    [endpoint] = (await api.get(f"{agency.path}/endpoints"))["items"]
+    page = await browser.open(f"webhooks/{endpoint['id']}")
+    tested = await browser.fill_in(page, "/test", event="call.ended")
+    assert "The test event was not accepted: unreachable" in tested.words
+    assert '"type": "call.ended"' in tested.words
+    question = await browser.fill_in(page, "/rotate-secret")
+    assert "Make a new secret?" in question.words
+    fresh = await browser.fill_in(question, "")
+    secret = fresh.tree.find("div", role="status").find("code").text
+    assert secret.startswith("whsec_")
+    later = await browser.open(f"webhooks/{endpoint['id']}")
+    assert secret not in later.text
+    assert "also signs until" in later.words
+    paused = await browser.fill_in(await browser.fill_in(page, "/pause"), "")
+    assert "until you resume it" in paused.words
+    assert (await api.get(f"{agency.path}/endpoints"))["items"][0]["paused"] is True
 
 
 async def test_an_address_that_is_gone_says_so_and_is_resumed(

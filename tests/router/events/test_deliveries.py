@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,7 +19,9 @@ from starlette.routing import Route
 from adapters.receivers import Receivers
 from router.clock import utc_now
 from router.events import deliveries as module
+from router.events import endpoints
 from router.events.deliveries import Deliveries
+from router.events.sending import Sender
 from router.jobs import JobRunner, RetryPolicy, Turns
 from router.store.calls.records import InsertEvent, write_records
 from tests.router.api.client import Agency, Api
@@ -36,6 +38,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.taken: list[tuple[dict[str, str], bytes]] = []
+        self.says = ""
         self.refused = 0
         self.failing = 0
         self.status = 503
@@ -57,7 +60,7 @@ class Receiver:
         if self.failing:
             self.failing -= 1
             self.refused += 1
-            return Response(status_code=self.status)
+            return Response(self.says, self.status)
         self.taken.append((dict(request.headers), body))
         return Response(status_code=204)
 
@@ -104,9 +107,8 @@ async def deliveries(services: Services, database_dsn: str, monkeypatch) -> Asyn
     monkeypatch.setattr(module, "POLICY", RetryPolicy(first=timedelta(milliseconds=50), factor=1, attempts=6))
     monkeypatch.setattr(module, "_SHORT_REST", timedelta())
     monkeypatch.setattr(module, "_REST", timedelta())
-    deliveries = Deliveries(
-        services.database, services.keyring, services.receivers, utc_now, Turns(services.database, utc_now)
-    )
+    sender = Sender(services.keyring, services.receivers, utc_now)
+    deliveries = Deliveries(services.database, sender, utc_now, Turns(services.database, utc_now))
     runner = JobRunner(database_dsn)
     deliveries.register(runner)
     running = asyncio.create_task(runner.run())
@@ -201,6 +203,78 @@ async def test_the_secret_is_shown_once_and_stored_sealed(api, services, agency,
         assert endpoint["secret"] not in place
 
 
+async def test_a_rotated_secret_signs_beside_the_one_before_for_a_day(api, clock, agency, receiver, url):
+    """And a leaked one signs nothing more."""
+    endpoint = await register(api, agency, url)
+    path = f"{agency.path}/endpoints/{endpoint['id']}"
+
+    async def who_verifies(*secrets: str) -> list[bool]:
+        assert (await api.post(f"{path}/test", None, status=200, token=agency.token))["error"] is None
+        headers, body = receiver.taken[-1]
+        given = headers["webhook-signature"].split(" ")
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), tz=UTC)
+        return [Webhook(secret).sign(headers["webhook-id"], at, body.decode()) in given for secret in secrets]
+
+    second = await api.post(f"{path}/rotate-secret", None, status=200, token=agency.token)
+    assert second["former_until"] == "2026-03-03T12:00:00Z"
+    assert await who_verifies(endpoint["secret"], second["secret"]) == [True, True]
+    clock.move(days=1)
+    assert await who_verifies(endpoint["secret"], second["secret"]) == [False, True]
+    third = await api.post(f"{path}/rotate-secret", {"compromised": True}, status=200, token=agency.token)
+    assert await who_verifies(endpoint["secret"], second["secret"], third["secret"]) == [False, False, True]
+    assert third["secret"] not in str(await api.get(f"{agency.path}/endpoints", token=agency.token))
+    audit = [one["action"] for one in (await api.get(f"{agency.path}/audit"))["items"]]
+    assert audit.count("endpoint.secret_rotated") == 2
+
+
+async def test_a_test_event_tells_what_the_receiver_said(api, agency, receiver, url, monkeypatch):
+    endpoint = await register(api, agency, url)
+    path = f"{agency.path}/endpoints/{endpoint['id']}/test"
+    receiver.failing, receiver.status, receiver.says = 1, 418, "a teapot\x00" + "x" * 9000
+    refused = await api.post(path, {"event": "call.ended"}, status=200, token=agency.token)
+    assert (refused["status"], refused["error"]) == (418, "it answered 418")
+    assert refused["response"].startswith("a teapot\N{REPLACEMENT CHARACTER}xxx")
+    assert len(refused["response"]) == 2000
+    taken = await api.post(path, None, status=200, token=agency.token)
+    [(headers, body)] = receiver.taken
+    assert (taken["error"], taken["status"], taken["request"]) == (None, 204, body.decode())
+    event = json.loads(body)
+    assert (event["type"], event["test"], headers["webhook-id"]) == ("endpoint.test", True, event["id"])
+    assert (await api.refusal("POST", path, {"event": "call.began"}, token=agency.token)).fields == ("event",)
+    monkeypatch.setattr(endpoints, "MOST_TESTS", 2)
+    assert (await api.refusal("POST", path, token=agency.token)).status == 429
+
+
+async def test_a_delivery_shows_what_was_sent_and_answered_and_is_made_again(
+    api, services, agency, deliveries, receiver, url, monkeypatch
+):
+    monkeypatch.setattr(module, "POLICY", RetryPolicy(attempts=1))
+    endpoint = await register(api, agency, url)
+    path = f"{agency.path}/endpoints/{endpoint['id']}/deliveries"
+    receiver.failing, receiver.says = 1, "no such table: calls"
+    await note(services, "e1")
+    await deliveries.fan_out([agency.id])
+    await wait_for_states(api, agency, endpoint, dead=1)
+    [dead] = (await api.get(path, params={"state": "dead"}, token=agency.token))["items"]
+    assert (await api.get(path, params={"state": "delivered"}, token=agency.token))["items"] == []
+    assert (await api.refusal("GET", path, params={"state": "lost"}, token=agency.token)).fields == ("state",)
+    shown = await api.get(f"{path}/{dead['id']}", token=agency.token)
+    assert shown["attempt"]["response"] == "no such table: calls"
+    assert json.loads(shown["attempt"]["request"])["id"] == "e1"
+    assert (await api.post(f"{path}/{dead['id']}/resend", None, status=200, token=agency.token))["state"] == "waiting"
+    await wait_for_states(api, agency, endpoint, delivered=1)
+    assert receiver.ids == ["e1"]
+    other = await api.new_agency()
+    for method, beyond in (("GET", ""), ("POST", "/resend")):
+        foreign = f"{other.path}/endpoints/{endpoint['id']}/deliveries/{dead['id']}{beyond}"
+        assert (await api.refusal(method, foreign, token=other.token)).status == 404
+    late = Deliveries(services.database, deliveries.sender, lambda: utc_now() + timedelta(days=8), deliveries.turns)
+    await late.erase_exchanges()
+    assert (await api.get(f"{path}/{dead['id']}", token=agency.token))["attempt"] is None
+    await api.patch(path.removesuffix("/deliveries"), {"paused": True}, token=agency.token)
+    assert (await api.refusal("POST", f"{path}/{dead['id']}/resend", token=agency.token)).status == 409
+
+
 async def test_an_endpoint_gets_the_events_it_chose_and_none_from_before_it_was_made(
     api, services, agency, deliveries, receiver, url
 ):
@@ -282,9 +356,8 @@ async def test_an_address_that_leads_inside_later_is_refused_at_delivery(
     endpoint = await register(api, agency, url)
     await note(services, "e1")
     strict = Receivers()
-    strict_deliveries = Deliveries(
-        services.database, services.keyring, strict, utc_now, Turns(services.database, utc_now)
-    )
+    sender = Sender(services.keyring, strict, utc_now)
+    strict_deliveries = Deliveries(services.database, sender, utc_now, Turns(services.database, utc_now))
     await strict_deliveries.fan_out([agency.id])
     runner = JobRunner(database_dsn)
     strict_deliveries.register(runner)
@@ -351,7 +424,7 @@ async def test_endpoints_that_hang_do_not_delay_another_agencys_events(
 async def test_an_endpoint_that_answers_slowly_gets_one_event_at_a_time(
     api, services, agency, deliveries, receiver, url, monkeypatch
 ):
-    monkeypatch.setattr(module, "_SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_SLOW_MS", 0)
     endpoint = await register(api, agency, url)
     await note(services, "e0")
     await deliveries.fan_out([agency.id])
@@ -361,7 +434,7 @@ async def test_an_endpoint_that_answers_slowly_gets_one_event_at_a_time(
     await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=9)
     assert receiver.most_at_once == 1
-    monkeypatch.setattr(module, "_SLOW_SECONDS", 60.0)
+    monkeypatch.setattr(module, "_SLOW_MS", 60000)
     await note(services, "e9")
     await deliveries.fan_out([agency.id])
     await wait_for_states(api, agency, endpoint, delivered=10)

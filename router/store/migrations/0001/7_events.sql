@@ -1,4 +1,4 @@
--- `sealed` is what its deliveries are signed with. Events up to `place` have become deliveries. `slow`: the latest
+-- `sealed` is what its deliveries are signed with; until `former_until` also the secret before it. Events up to `place` have become deliveries. `slow`: the latest
 -- attempt failed or took long. `gone_at`: it answered 410 then, which paused it.
 CREATE TABLE endpoints (
     id            text PRIMARY KEY,
@@ -8,6 +8,8 @@ CREATE TABLE endpoints (
     content_type  text NOT NULL,
     description   text,
     sealed        text NOT NULL,
+    former_sealed text,
+    former_until  timestamptz,
     place         bigint NOT NULL,
     failures      integer NOT NULL DEFAULT 0,
     resting_until timestamptz,
@@ -36,4 +38,15 @@ CREATE TABLE deliveries (
 );
 CREATE INDEX deliveries_of_endpoint ON deliveries (endpoint_id, created_at DESC, id DESC);
 CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, replayed, due_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_dead ON deliveries (endpoint_id, created_at DESC, id DESC) WHERE state = 'dead';
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
+
+-- What was sent at the latest attempt of a delivery, and the beginning of the answer. Kept for some days.
+CREATE TABLE exchanges (
+    delivery_id text PRIMARY KEY REFERENCES deliveries ON DELETE CASCADE,
+    at          timestamptz NOT NULL,
+    request     text NOT NULL,
+    response    text,
+    duration_ms integer NOT NULL
+);
+CREATE INDEX exchanges_by_age ON exchanges (at);
