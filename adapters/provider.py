@@ -98,6 +98,11 @@ class Declaration(Generic[Client]):
     def label(self) -> str:
         return self.about.label
 
+    @property
+    def takes_redirects(self) -> bool:
+        """Whether it may be handed a call by a redirect, of whose course the carrier tells us nothing."""
+        return self.registration_form is not None and "redirect" in dict(self.registration_form.modes)
+
     def connect(self, http: Http, values: Mapping[str, str]) -> Provider[Client]:
         """`values` of its settings, by their short names."""
         return Provider(**{one.name: getattr(self, one.name) for one in fields(self)}, http=http, values=values)

@@ -141,7 +141,8 @@ def make_call_path(settings: Settings, outside: Outside, accounts: Accounts, cap
         clock=clock,
     )
     mailbox = Mailbox(database, guard, recorder, events, clock)
-    reports = Reports(database, keyring, recorder, events, outside.circuits, clock)
+    redirected = frozenset(name for name, provider in outside.providers.items() if provider.takes_redirects)
+    reports = Reports(database, keyring, recorder, events, outside.circuits, clock, redirected)
     return CallPath(
         events=events,
         key_notes=key_notes,

@@ -26,7 +26,7 @@ from router.calls.steps import SAID
 from router.clock import Clock
 from router.routing.route import Route
 from router.store.calls.calls import find_facts
-from router.store.calls.reports import Answering, find_answering
+from router.store.calls.reports import Answering, find_answering, find_key_version
 from router.store.pool import Database
 from router.telemetry import metrics
 
@@ -115,12 +115,13 @@ class NativeCalls:
 
     async def _note_end(self, state: CallState, provider: str, event: ProviderEvent) -> None:
         """Note the end, and the answer if its start was never reported."""
+        began = datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
         if not event.provider_fault and not event.unanswered:
-            started_at = datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
-            self.events.note_answer(state, "ai", provider, started_at)
+            self.events.note_answer(state, "ai", provider, began)
         is_news = self.reports.keep_end(replace(state, step=SAID), provider, event, failed=event.provider_fault)
         if is_news and not event.unanswered:
-            await self.reports.count_end(state, provider, event.failure)
+            version = await find_key_version(self.database.webhooks, state.route.agency_id, provider, began)
+            self.reports.count_end(state, provider, event.failure, key_version=version)
 
 
 def _account_of(provider: str, agency_id: str) -> str:

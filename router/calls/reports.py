@@ -7,9 +7,9 @@ reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Literal
 
 from cachetools import FIFOCache
@@ -25,9 +25,9 @@ from router.clock import Clock
 from router.routing.circuit import Circuits, usage_of
 from router.routing.failures import REFUSALS
 from router.routing.route import Access
-from router.store.calls.calls import Fact, StoredCall, find_facts, find_latest_answer
+from router.store.calls.calls import Fact, StoredCall, find_latest_answer
 from router.store.calls.records import SetStory
-from router.store.calls.reports import find_key_version, find_reported_call, is_step_claimed
+from router.store.calls.reports import ReportedCall, find_reported_call, is_step_claimed
 from router.store.guard import DatabaseAwayError
 from router.store.pool import Database
 
@@ -39,7 +39,7 @@ _FLUSH_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Takes verified reports."""
+    """Takes verified reports. `redirected`: the providers to which a call may have been redirected."""
 
     database: Database
     keyring: Keyring
@@ -47,6 +47,7 @@ class Reports:
     events: CallEvents
     circuits: Circuits
     clock: Clock
+    redirected: Collection[str]
     _taken: FIFOCache[tuple[str | None, ...], None] = field(default_factory=lambda: FIFOCache(_MOST_KNOWN))
 
     async def take(
@@ -56,7 +57,9 @@ class Reports:
         mark = (provider, agency_id, event.provider_call_id, event.call_id, event.original)
         if event.kind == "other" and mark in self._taken:
             return None
-        call = await find_reported_call(self.database.webhooks, agency_id, event.call_id, event.provider_call_id)
+        call = await find_reported_call(
+            self.database.webhooks, agency_id, provider, event.call_id, event.provider_call_id
+        )
         if call is None and self.recorder.spooling:
             raise DatabaseAwayError  # it may not be there yet
         if call is None:
@@ -106,19 +109,17 @@ class Reports:
             provider_call_id=event.provider_call_id,
         )
 
-    async def count_end(self, state: CallState, provider: str, failure: ErrorKind | None) -> None:
+    def count_end(self, state: CallState, provider: str, failure: ErrorKind | None, *, key_version: int | None) -> None:
         """Count the end of a call, failed or not, for the circuits and for the key with which the call was made."""
-        agency_id, began = state.route.agency_id, datetime.fromtimestamp(state.started_at, self.clock().tzinfo)
-        version = await find_key_version(self.database.webhooks, agency_id, provider, began)
-        if version is not None:
-            route = replace(state.route, accesses=(Access(provider, key_version=version),))
-            self.circuits.report_leg(usage_of(route, provider), failure)
-            if failure is not None:
-                self.events.learn_of_failure(route, provider, failure)
+        if key_version is None:
+            return
+        route = replace(state.route, accesses=(Access(provider, key_version=key_version),))
+        self.circuits.report_leg(usage_of(route, provider), failure)
+        if failure is not None:
+            self.events.learn_of_failure(route, provider, failure)
 
-    async def _note(self, call: StoredCall, provider: str, event: ProviderEvent) -> None:
-        state = state_of(call, SAID)
-        facts = await find_facts(self.database.webhooks, call.id)
+    async def _note(self, call: ReportedCall, provider: str, event: ProviderEvent) -> None:
+        state, facts = state_of(call, SAID), call.facts
         ended = event.kind == "ended" and self._note_end(state, provider, event, facts)
         if event.kind == "started":
             await self._note_start(call, state, provider, facts)
@@ -129,7 +130,7 @@ class Reports:
         self.keep_story(call.id, provider, event)
         await self.recorder.flush(_FLUSH_SECONDS)
         if ended and not event.unanswered and _counts(call, provider, event.failure, facts):
-            await self.count_end(state, provider, event.failure)
+            self.count_end(state, provider, event.failure, key_version=call.key_version)
 
     async def _note_start(self, call: StoredCall, state: CallState, provider: str, facts: tuple[Fact, ...]) -> None:
         """Note that the AI answered, unless its leg is over or the answer is known."""
@@ -147,7 +148,9 @@ class Reports:
     async def _note_talk(self, call: StoredCall, provider: str, event: ProviderEvent, facts: tuple[Fact, ...]) -> None:
         """Note that the AI answered a call redirected to it: only its provider tells that, and only at the end."""
         step = _step_of_leg(facts, provider)
-        if step is None or not event.seconds or is_noted(facts, "call.answered", step):
+        if provider not in self.redirected or step is None or not event.seconds:
+            return
+        if is_noted(facts, "call.answered", step):
             return
         latest = await find_latest_answer(self.database.webhooks, call.account_sid, call.call_sid)
         state = open_latest(self.keyring, latest, call.account_sid, call.call_sid)

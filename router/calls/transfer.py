@@ -35,7 +35,7 @@ from router.store.calls.calls import (
     find_live_call,
     find_route,
 )
-from router.store.calls.reports import find_reported_call
+from router.store.calls.reports import find_providers_call
 from router.store.pool import DATABASE_ERRORS, Database
 
 _LIVE: Final = timedelta(hours=3)
@@ -86,7 +86,7 @@ class Transfers:
         if asked.call_id is not None:
             call = await find_agency_call(pool, agency_id, asked.call_id)
         elif asked.provider_call_id is not None:
-            call = await find_reported_call(pool, agency_id, None, asked.provider_call_id)
+            call = await find_providers_call(pool, agency_id, asked.provider_call_id)
         if call is not None or asked.call_id is not None:
             return call if call is not None and call.ended_at is None else None
         if asked.caller is None:

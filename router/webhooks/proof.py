@@ -65,7 +65,7 @@ class Proof:
         if stored is None:
             raise RefusedRequestError("unknown_agency", 404)
         always_signs = webhooks.proof == "always hmac"
-        tokens = self._tokens(stored)
+        tokens = self._tokens(stored) if webhooks.proof == "header" or "token" in request.query_params else []
         has_token = _has_token(request, tokens)
         if not (always_signs and _has_signed(stored)) and has_token:
             body = await _read(request)

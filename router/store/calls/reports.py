@@ -9,11 +9,41 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from router.store.calls.calls import StoredCall
+from router.store.calls.calls import Fact, StoredCall
 from router.store.pool import Connection
-from router.store.rows import columns, fetch_row
+from router.store.rows import columns, fetch_row, read
 
-FIND_REPORTED_CALL: Final = f"""SELECT {columns(StoredCall)} FROM calls WHERE id = $1"""
+
+@dataclass(frozen=True, slots=True)
+class ReportedCall(StoredCall):
+    """A call, what happened on it so far, and the version of the provider's key with which it was made: the one in use
+    when it began. None: that is deleted.
+    """
+
+    facts: tuple[Fact, ...]
+    key_version: int | None
+
+
+# For `$2`, a provider.
+_REPORTED: Final = f"""
+SELECT {columns(StoredCall, "c")},
+       (SELECT jsonb_agg(jsonb_build_array(e.event, e.step, e.provider, e.reason, extract(epoch FROM e.at)))
+          FROM call_events e
+         WHERE e.call_id = c.id) AS facts,
+       (SELECT max(k.version)
+          FROM keys k
+         WHERE k.agency_id = c.agency_id AND k.kind = $2 AND k.saved_at <= c.started_at) AS key_version
+  FROM calls c
+"""
+
+FIND_REPORTED_CALL: Final = f"""{_REPORTED} WHERE c.id = $1"""
+
+FIND_PROVIDERS_REPORTED_CALL: Final = f"""
+{_REPORTED}
+ WHERE c.provider_call_id = $1 AND c.agency_id = $3
+ ORDER BY c.started_at DESC
+ LIMIT 1
+"""
 
 FIND_PROVIDERS_CALL: Final = f"""
 SELECT {columns(StoredCall)}
@@ -65,14 +95,21 @@ class Answering:
 
 
 async def find_reported_call(
-    connection: Connection, agency_id: str, call_id: str | None, provider_call_id: str | None
-) -> StoredCall | None:
+    connection: Connection, agency_id: str, provider: str, call_id: str | None, provider_call_id: str | None
+) -> ReportedCall | None:
     """The call with our id, of *any agency*; without such an id, the agency's call with the provider's id."""
     if call_id is not None:
-        return await fetch_row(connection, StoredCall, FIND_REPORTED_CALL, call_id)
-    if provider_call_id is not None:
-        return await fetch_row(connection, StoredCall, FIND_PROVIDERS_CALL, provider_call_id, agency_id)
-    return None
+        row = await connection.fetchrow(FIND_REPORTED_CALL, call_id, provider)
+    elif provider_call_id is not None:
+        row = await connection.fetchrow(FIND_PROVIDERS_REPORTED_CALL, provider_call_id, provider, agency_id)
+    else:
+        return None
+    return None if row is None else read(ReportedCall, row, facts=tuple(Fact(*fact) for fact in row["facts"] or ()))
+
+
+async def find_providers_call(connection: Connection, agency_id: str, provider_call_id: str) -> StoredCall | None:
+    """The agency's call with the provider's id."""
+    return await fetch_row(connection, StoredCall, FIND_PROVIDERS_CALL, provider_call_id, agency_id)
 
 
 async def is_step_claimed(connection: Connection, call: StoredCall, step: str) -> bool:
