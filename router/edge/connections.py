@@ -16,7 +16,9 @@ from router.edge.limits import Limits
 from router.hygiene import give_memory_back
 from router.telemetry import metrics
 
-_WORTH_GIVING_BACK: Final = 4 * 1024 * 1024  # bytes of requests; what else a connection needs comes on top
+_WORTH_GIVING_BACK: Final = 4 * 1024 * 1024  # bytes
+_ANSWERING_TAKES: Final = 24 * 1024  # bytes beside those of the request: of a call that waits for its provider
+_CALM: Final = 0.25  # of that may still be taken when it is given back
 _CALM_SECONDS: Final = 2.0  # until the applications have let go of those requests, too
 _GIVING_BACK_SECONDS: Final = 30.0  # from one time to the next: it stops everything for some milliseconds
 _TICK: Final = 0.2  # seconds from one look for late ones to the next
@@ -60,7 +62,7 @@ class Connections:
             OrderedDict()
         )  # with more to send than is taken; the longest first
         self._held = 0
-        self._most_held = 0  # since memory was given back
+        self._most_taken = 0  # since memory was given back
         self._next_giving_back = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -95,11 +97,12 @@ class Connections:
     def answer(self, connection: Connection) -> None:
         """It has a complete request, which is being answered."""
         self._waiting.pop(connection, None)
+        self._most_taken = max(self._most_taken, self._taken)
 
     def hold(self, connection: Connection, size: int) -> None:
         """It keeps so many bytes of requests now. If that is too much for all together, the oldest ones go."""
         self._held += size - connection.held
-        self._most_held = max(self._most_held, self._held)
+        self._most_taken = max(self._most_taken, self._taken)
         connection.held = size
         while self._held > self.limits.held_bytes:
             oldest = next((each for each in self._waiting if each.held), None)
@@ -114,6 +117,11 @@ class Connections:
 
     def mark_read(self, connection: Connection) -> None:
         self._unread.pop(connection, None)
+
+    @property
+    def _taken(self) -> int:
+        """Bytes that requests take by and large, also those that are being answered."""
+        return self._held + (len(self._open) - len(self._waiting)) * _ANSWERING_TAKES
 
     def _choose(self, new: Connection) -> Connection:
         """The one that makes room; the new one itself where all others are being answered."""
@@ -135,8 +143,9 @@ class Connections:
             connection.give_up()
         for connection in [each for each in self._unread if each.is_stuck(now)]:
             self._drop(connection, "unread")
-        if self._most_held > _WORTH_GIVING_BACK > self._held and now > self._next_giving_back:
-            self._most_held, self._next_giving_back = self._held, now + _GIVING_BACK_SECONDS
+        is_calm = self._taken < _WORTH_GIVING_BACK * _CALM
+        if is_calm and self._most_taken > _WORTH_GIVING_BACK and now > self._next_giving_back:
+            self._most_taken, self._next_giving_back = self._taken, now + _GIVING_BACK_SECONDS
             asyncio.get_running_loop().call_later(_CALM_SECONDS, give_memory_back)
-        if self._open or self._most_held > _WORTH_GIVING_BACK:
+        if self._open or self._most_taken > _WORTH_GIVING_BACK:
             self._watch()

@@ -150,3 +150,18 @@ async def test_memory_is_given_back_after_a_flood_and_not_for_every_large_reques
         for connection in flood:
             connection.close()
         await given_back.wait()
+
+
+async def test_memory_is_given_back_after_a_crowd_of_small_requests(
+    serve: Serve, app: App, monkeypatch: pytest.MonkeyPatch
+):
+    given_back = asyncio.Event()
+    monkeypatch.setattr(connections, "give_memory_back", given_back.set)
+    monkeypatch.setattr(connections, "_WORTH_GIVING_BACK", 9 * connections._ANSWERING_TAKES)
+    monkeypatch.setattr(connections, "_CALM_SECONDS", 0)
+    async with serve(**FOREVER) as edge:
+        crowd = await edge.open_all([b"GET /held HTTP/1.1\r\n\r\n"] * 10)
+        await wait_until(lambda: len(app.asked) == len(crowd))
+        assert not given_back.is_set()
+        app.let_go.set()
+        await given_back.wait()
