@@ -1,15 +1,20 @@
-"""Hundreds of calls in the same moment, of many agencies: who gets an AI, how soon, and what a waiting call costs."""
+"""Hundreds of calls in the same moment, of many agencies: who gets an AI, how soon, and what a waiting call costs.
+
+And the same again: memory that a process holds after a crowd is not lost if the next one takes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import statistics
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.bench.load import Answer, new_calls, send
+import asyncpg
+
+from tests.bench.load import Answer, Call, new_calls, send
 from tests.bench.run import warm_up
 from tests.bench.stage import Side, Stage
 
@@ -18,6 +23,15 @@ _AGENCIES: Final = 20
 _PROVIDER_MS: Final = 400
 _MOST_AFTER_SECONDS: Final = 30
 _BACK: Final = 0.2  # of what was taken may still be held when it counts as given back
+
+_WITHOUT_AI: Final = """
+SELECT coalesce(e.event || ' ' || e.reason, 'nobody asked') AS why, count(*) AS n
+  FROM calls c
+  LEFT JOIN call_events e ON e.call_id = c.id AND e.event IN ('handoff.skipped', 'handoff.failed')
+ WHERE c.call_sid = ANY ($1)
+ GROUP BY why
+ ORDER BY n DESC
+"""
 
 
 @dataclass(slots=True)
@@ -30,32 +44,46 @@ class Memory:
 
 
 async def crowd(stage: Stage) -> str:
-    """The service is a process of its own for each crowd, so that the second finds no memory that the first left."""
+    """The service is a process of its own for each size."""
     await stage.behave(str(_PROVIDER_MS))
-    lines = [await _meet(stage, count) for count in _CROWDS]
+    lines = []
+    for count in _CROWDS:
+        side = await stage.start_service("the service")
+        await warm_up(stage, side, 100)
+        lines += [await _meet(stage, side, count, when) for when in ("", "again")]
     await stage.behave("0")
     return "\n".join([f"Calls of {_AGENCIES} agencies at once, the provider at {_PROVIDER_MS} ms:", *lines])
 
 
-async def _meet(stage: Stage, count: int) -> str:
-    side = await stage.start_service("the service")
-    await warm_up(stage, side, 100)
+async def _meet(stage: Stage, side: Side, count: int, when: str) -> str:
     calls = new_calls(stage, stage.clients[:_AGENCIES], count)
     spent = side.processor_seconds
     async with _watching(side) as memory:
         answers = await asyncio.gather(*(send(stage.http, side, call.ring(good=b"")) for call in calls))
     spent = (side.processor_seconds - spent) * 1000 / count
     memory.after = await _settle(side, memory)
-    with_ai = sum(b"<Sip" in answer.body for answer in answers)
-    return _describe(count, with_ai, answers, spent, memory)
+    without = [call for call, answer in zip(calls, answers, strict=True) if b"<Sip" not in answer.body]
+    why = await _why(stage, without) if without else ""
+    return f"{count:5} {when:6}: {count - len(without)} at their AI{why}, {_describe(count, answers, spent, memory)}"
 
 
-def _describe(count: int, with_ai: int, answers: list[Answer], spent: float, memory: Memory) -> str:
+async def _why(stage: Stage, calls: Sequence[Call]) -> str:
+    """Why these calls are not at an AI."""
+    db = await asyncpg.connect(stage.dsn)
+    try:
+        rows = await db.fetch(_WITHOUT_AI, [call.form["CallSid"] for call in calls])
+    finally:
+        await db.close()
+    told = ", ".join(f"{row['n']} {row['why']}" for row in rows)
+    return f" (the others: {told})"
+
+
+def _describe(count: int, answers: list[Answer], spent: float, memory: Memory) -> str:
     took = [answer.took for answer in answers]
     allowed = _PROVIDER_MS + count * spent + 100
     held, kept = (each / count * 1000 for each in (memory.most - memory.before, memory.after - memory.before))
     return (
-        f"{count:5}: {with_ai} at their AI, in {statistics.median(took):.0f} ms, 99 of 100 within"
+        f"in {statistics.median(took):.0f} ms, 99 of 100 within"
         f" {statistics.quantiles(took, n=100)[98]:.0f} ms (provider + {count} x {spent:.2f} ms + 100 = {allowed:.0f});"
         f" {held:.0f} kB a waiting call, {kept:.0f} kB of it kept"
     )
