@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, partial
 from itertools import chain
 from typing import Any
@@ -27,7 +27,7 @@ from router.api import (
 from router.api.assistants import assistant_router, sync_router
 from router.api.auth import Authentication
 from router.api.document import describe
-from router.api.gate import Gate
+from router.api.gate import ChosenRoute, Gate
 from router.api.keys import key_router
 from router.api.limits import Uses
 from router.api.numbers import number_router, registration_router
@@ -81,13 +81,13 @@ def api_routes(
 ) -> list[BaseRoute]:
     """/v1, /openapi.json, /docs and /problems. `parts` are the objects that the operations work with, by type."""
     operations = api_operations(voice)
-    gate = Gate(make_app(operations, parts), operations, authentication, proxies, answers, uses)
+    gate = Gate(make_app(parts), operations, authentication, proxies, answers, uses)
     return [gate, *reference_routes(partial(describe_api, voice, public_url))]
 
 
-def make_app(operations: Sequence[ApiRoute], parts: Mapping[Any, Any]) -> FastAPI:
+def make_app(parts: Mapping[Any, Any]) -> FastAPI:
     """The application behind the gate."""
-    app = FastAPI(routes=list(operations), openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(routes=[ChosenRoute()], openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts
     return app
 

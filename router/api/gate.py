@@ -55,8 +55,18 @@ class _Address:
 _NOWHERE: Final = _Address(f"{_ROOT}/*", re.compile(""))
 
 
+class ChosenRoute(BaseRoute):
+    """The operation that the gate has chosen. The application need not match the path against all of them again."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return _chosen(scope).matches(scope)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _chosen(scope).handle(scope, receive, send)
+
+
 class Gate(BaseRoute):
-    """/v1, and all that is below it. `routes` are those of `app`, in the same order."""
+    """/v1, and all that is below it. `routes` are the operations; `app` has a ChosenRoute in place of them."""
 
     def __init__(
         self,
@@ -164,7 +174,7 @@ class Gate(BaseRoute):
         raw = await read_body(request, route.body_limit) if route.method in WRITES else b""
         body = route.body_field
         is_due = body is not None and (raw or body.field_info.is_required())
-        return {"actor": actor, "raw": raw, "document": read_json(raw) if is_due else {}}
+        return {"actor": actor, "raw": raw, "document": read_json(raw) if is_due else {}, "route": route}
 
     async def _refuse_what_is_not_theirs(self, actor: Actor, route: ApiRoute, ids: Mapping[str, str]) -> None:
         """What an actor may not reach does not exist for them. Raises NotFoundError."""
@@ -176,6 +186,11 @@ class Gate(BaseRoute):
             return
         if not actor.is_admin or not await agency_exists(self._authentication.database.settings, agency_id):
             raise NotFoundError("agency")
+
+
+def _chosen(scope: Scope) -> ApiRoute:
+    route: ApiRoute = scope["state"]["route"]
+    return route
 
 
 def _hash_token(request: Request) -> bytes:

@@ -55,7 +55,7 @@ class Application(Starlette):
     """Starlette, with webhooks in front of it. It knows their routes, too, for all but their exact addresses."""
 
     def __init__(self, webhooks: Sequence[Route], routes: Sequence[BaseRoute], **options: Any) -> None:
-        super().__init__(routes=[*webhooks, *routes], **options)
+        super().__init__(routes=[*routes, *webhooks], **options)
         self._webhooks = Webhooks(webhooks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -138,7 +138,7 @@ async def test_a_download_breaks_off_with_its_token(captured_events, agency, end
     expires = utc_now() + timedelta(seconds=0.5) if ends == "expired" else None
     reader.actor = Actor("token_1", agency, expires_at=expires)
     operations = [*router.routes]
-    gate = Gate(make_app(operations, {}), operations, reader, Proxies(), reader.answers, reader.uses)  # type: ignore[arg-type]
+    gate = Gate(make_app({}), operations, reader, Proxies(), reader.answers, reader.uses)  # type: ignore[arg-type]
     async with (
         serve_app(Router([gate])) as url,
         local_client(base_url=url, timeout=30) as client,
@@ -162,7 +162,7 @@ async def things(captured_events):  # noqa: ARG001 - it watches the log
     operations = [*router.routes, *operators.routes]
     nothing = SimpleNamespace(settings=None)
     authentication = Authentication(nothing, Secret(ADMIN_TOKEN), WrongTokens(utc_now), utc_now)
-    gate = Gate(make_app(operations, {}), operations, authentication, Proxies(), OpenAnswers(nothing), Uses())
+    gate = Gate(make_app({}), operations, authentication, Proxies(), OpenAnswers(nothing), Uses())
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(Router([gate])), base_url="http://api", headers=headers

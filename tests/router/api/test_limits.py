@@ -124,7 +124,7 @@ def app(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> ASGIApp:
     operations = [one for each in (router, streams, downloads, figures) for one in each.routes]
     answers = OpenAnswers(SimpleNamespace(settings=None))  # type: ignore[arg-type]
     uses = Uses(AgencyLimits(requests_a_second=700), clock)
-    gate = Gate(make_app(operations, {}), operations, Authentication(), Proxies(), answers, uses)  # type: ignore[arg-type]
+    gate = Gate(make_app({}), operations, Authentication(), Proxies(), answers, uses)  # type: ignore[arg-type]
     return Router([gate])
 
 
