@@ -37,6 +37,10 @@ class Addresses:
         """Where the owner of an email address confirms it."""
         return f"{self.public_url}/confirm?{urlencode({'t': token})}"
 
+    def join(self, secret: str) -> str:
+        """Where a person who is invited signs in."""
+        return f"{self.console}/join?{urlencode({'t': secret})}"
+
     def provider_webhook(self, provider: str, agency_id: str, token: Secret) -> str:
         """Where a provider reports on calls. The token makes the address a secret of the agency."""
         return f"{self._provider(provider, agency_id)}?{urlencode({'token': token.reveal()})}"

@@ -61,6 +61,7 @@ from router.store.pool import Database
 from router.tenants.agencies import Agencies
 from router.tenants.clients import Clients
 from router.tenants.health import HealthViews
+from router.tenants.invitations import Invitations
 from router.tenants.tokens import Tokens
 from router.vault import Vault
 from router.wanted import Places, WantedAssistants, Wirings
@@ -80,6 +81,7 @@ class Areas:
     drift: DriftWatch
     fallbacks: Fallbacks
     health: HealthViews
+    invitations: Invitations
     key_checks: KeyChecks
     key_letters: KeyLetters
     key_rounds: KeyRounds
@@ -196,6 +198,7 @@ def make_areas(
         drift=drift,
         fallbacks=fallbacks,
         health=HealthViews(database, providers, sends_mail, clock),
+        invitations=Invitations(changes, addresses),
         key_checks=checks,
         key_letters=KeyLetters(database, addresses, providers),
         key_rounds=KeyRounds(database, checks, wanted, clock),
@@ -240,6 +243,7 @@ def api_parts(
         areas.client_assistants,
         areas.clients,
         areas.health,
+        areas.invitations,
         areas.key_views,
         areas.keys,
         areas.market,

@@ -114,6 +114,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         sessions=SessionsOnRecord(outside.database, outside.guard, outside.clock),
         proxies=service.proxies,
         confirmations=service.areas.confirmations,
+        invitations=service.areas.invitations,
         wrong_tokens=service.authentication.wrong,
         public_url=settings.base_url,
         clock=outside.clock,

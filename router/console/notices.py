@@ -79,6 +79,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "endpoint-deleted": "The address is removed and receives no more events.",
     "link-sent": "The link was sent again. It is valid for seven days.",
     "settings-saved": "Saved. The change applies from the next call on.",
+    "invitation-deleted": "The invitation is withdrawn. Its link no longer works.",
     "token-deleted": "Token deleted. It no longer gives access.",
     "assistants-deleted": "The assistants that we created there are deleted.",
 }
@@ -192,6 +193,7 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
         "People and programs that use it are locked out at once. If you signed in with it, you are signed out.",
         "Delete the token",
     ),
+    "invitation": Confirmation("Withdraw this invitation?", "Its link no longer works.", "Withdraw the invitation"),
     "agency": Confirmation(
         "Delete {name}?",
         "The keys, clients, numbers, calls and messages of this agency are deleted for good. Our addresses are first "

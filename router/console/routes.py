@@ -12,15 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from router.console import assistants, calls, clients, health, hooks, keys, numbers, settings
+from router.console import assistants, calls, clients, health, hooks, keys, numbers, settings, tokens
 from router.console.confirming import Confirming
 from router.console.drawing import Drawing, see_other
 from router.console.gate import Gate
+from router.console.joining import Joining
 from router.console.operators_activity import OperatorsActivity
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
 
-_AREAS: Final = (keys, clients, assistants, numbers, calls, health, hooks, settings)
+_AREAS: Final = (keys, clients, assistants, numbers, calls, health, hooks, tokens, settings)
 _PAGES: Final = tuple(page for area in _AREAS for page in area.PAGES)
 _INSIDE: Final = "/console/{agency}"
 _STATIC: Final = Path(__file__).parent / "static"
@@ -32,12 +33,15 @@ def console_routes(services: ConsoleServices) -> list[BaseRoute]:
     gate = Gate(services, Drawing(services.home, services.providers, services.waits, sends_mail=services.sends_mail))
     door = SigningIn(services, gate)
     confirming = Confirming(services, gate.drawing)
+    joining = Joining(services, gate)
     return [
         Route("/confirm", gate.open(confirming.ask), methods=["GET"]),
         Route("/confirm", gate.open(confirming.confirm), methods=["POST"]),
         Route("/console", gate.open(door.lead_on), methods=["GET"]),
         Route("/console/sign-in", gate.open(door.show_form), methods=["GET"]),
         Route("/console/sign-in", gate.open(door.sign_in), methods=["POST"]),
+        Route("/console/join", gate.open(joining.ask), methods=["GET"]),
+        Route("/console/join", gate.open(joining.join), methods=["POST"]),
         Route("/console/sign-out", gate.open(door.sign_out), methods=["POST"]),
         Route("/console/agencies", gate.open(door.show_agencies), methods=["GET"]),
         Route("/console/agencies", gate.open(door.create_agency), methods=["POST"]),

@@ -16,6 +16,7 @@ from router.clock import Clock
 from router.console.kinds import Kinds, kinds_of
 from router.mail import Confirmations
 from router.peers import Proxies, WrongTokens
+from router.tenants.invitations import Invitations
 
 
 class Sessions(Protocol):
@@ -48,6 +49,7 @@ class ConsoleServices:
     sessions: Sessions
     proxies: Proxies
     confirmations: Confirmations
+    invitations: Invitations
     wrong_tokens: WrongTokens
     public_url: str
     clock: Clock

@@ -1,8 +1,7 @@
-"""The agency itself: name, alerts, stand-in providers, tokens, and the audit log."""
+"""The agency itself: name, alerts, stand-in providers, and the audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -12,28 +11,12 @@ from router.console.forms import Form
 from router.console.visit import Page, Visit, leave_out_same_email
 from router.console.words import say_actor
 
-_TOKEN_FIELDS: Final = ("token_name", "token_role", "token_expires_at")
 
-
-async def show_settings(
-    visit: Visit, fresh: dict[str, Any] | None = None, living: Sequence[dict[str, Any]] = ()
-) -> Response:
-    """`fresh`: a new token, which only this page ever shows. `living`: those that a deleted token created."""
+async def show_settings(visit: Visit) -> Response:
     values = _values_of(visit.agency)
     if visit.refusal and "name" in visit.form:
         values |= _read_values(visit.form)
-    tokens = await visit.api.list_all(visit.path("tokens"))
-    is_token = visit.refusal is not None and "token_name" in visit.form
-    return visit.render(
-        "settings.html",
-        values=values | {name: visit.form.text(name) if is_token else "" for name in _TOKEN_FIELDS},
-        tokens=tokens,
-        makers={one["id"]: one["name"] for one in tokens},
-        providers=visit.providers,
-        fresh=fresh,
-        living=living,
-        errors=visit.errors(lambda name: f"token_{name}" if is_token else name),
-    )
+    return visit.render("settings.html", values=values, providers=visit.providers)
 
 
 async def save(visit: Visit) -> Response:
@@ -53,25 +36,6 @@ async def save(visit: Visit) -> Response:
 async def send_link(visit: Visit) -> Response:
     await visit.send("POST", visit.path("confirmations"), {"field": "alert_email"})
     return visit.go("settings", done="link-sent")
-
-
-async def create_token(visit: Visit) -> Response:
-    day = visit.form.text("token_expires_at")
-    body = {
-        "name": visit.form.text("token_name"),
-        "role": visit.form.text("token_role") or "full",
-        "expires_at": f"{day}T00:00:00Z" if day else None,
-    }
-    return await show_settings(visit, await visit.send("POST", visit.path("tokens"), body))
-
-
-async def delete_token(visit: Visit) -> Response:
-    if not visit.confirmed:
-        return visit.ask("token", visit.url("settings"))
-    deleted = await visit.send("DELETE", visit.path("tokens", visit.part("token")))
-    if deleted["made"]:
-        return await show_settings(visit, living=deleted["made"])
-    return visit.go("settings", done="token-deleted")
 
 
 async def delete_agency(visit: Visit) -> Response:
@@ -122,8 +86,6 @@ PAGES: Final = (
     Page("GET", "/settings", show_settings),
     Page("POST", "/settings", save, show_settings),
     Page("POST", "/settings/confirmations", send_link, show_settings),
-    Page("POST", "/settings/tokens", create_token, show_settings),
-    Page("POST", "/settings/tokens/{token}/delete", delete_token),
     Page("POST", "/settings/delete", delete_agency, show_settings),
     Page("GET", "/activity", show_activity),
 )

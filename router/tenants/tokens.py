@@ -10,7 +10,8 @@ from typing import Final
 from crypto import Secret
 from router.errors import ConflictError, InvalidError, NotFoundError
 from router.ids import new_id, new_secret
-from router.store.changes import Author, Change, Changes
+from router.store.changes import Author, Changes
+from router.store.pool import Connection
 from router.store.tenants.agencies import lock_agency
 from router.store.tenants.tokens import (
     Role,
@@ -53,18 +54,12 @@ class Tokens:
     ) -> IssuedToken:
         """A token gives no access for longer than the one that makes it. Raises DomainError."""
         now, secret = self.changes.clock(), new_secret("callrouter")
-        if expires_at is not None and expires_at <= now:
-            raise InvalidError("expires_at", "must be in the future")
         async with self.changes.begin(author, agency_id) as change:
             if await lock_agency(change.connection, agency_id) is None:
                 raise NotFoundError("agency")
-            if await count_tokens(change.connection, agency_id) >= MOST_OF_AGENCY:
-                raise ConflictError(f"The agency has {MOST_OF_AGENCY} tokens. Delete one first.")
-            maker = await self._find_maker(change, agency_id, author)
-            if maker is not None and maker.expires_at is not None:
-                if expires_at is not None and expires_at > maker.expires_at:
-                    raise InvalidError("expires_at", "must not be later than the expiry of the token that creates it")
-                expires_at = expires_at or maker.expires_at
+            await check_room(change.connection, agency_id)
+            maker = await find_maker(change.connection, agency_id, author)
+            expires_at = limit_expiry(expires_at, maker, now)
             token = Token(
                 id=new_id("token"),
                 agency_id=agency_id,
@@ -92,11 +87,29 @@ class Tokens:
                 await change.record("token.deleted", each)
             return change.done(Revocation(deleted, [] if made else living))
 
-    async def _find_maker(self, change: Change, agency_id: str, author: Author) -> Token | None:
-        """None: the operator. Raises NotFoundError for a token that was deleted since the request began."""
-        if author.is_operator:
-            return None
-        maker = await find_token_by_id(change.connection, agency_id, author.name)
-        if maker is None:
-            raise NotFoundError("token")
-        return maker
+
+async def check_room(connection: Connection, agency_id: str) -> None:
+    """For one more token. Raises ConflictError."""
+    if await count_tokens(connection, agency_id) >= MOST_OF_AGENCY:
+        raise ConflictError(f"The agency has {MOST_OF_AGENCY} tokens and invitations. Delete one first.")
+
+
+async def find_maker(connection: Connection, agency_id: str, author: Author) -> Token | None:
+    """None: the operator. Raises NotFoundError for a token that was deleted since the request began."""
+    if author.is_operator:
+        return None
+    maker = await find_token_by_id(connection, agency_id, author.name)
+    if maker is None:
+        raise NotFoundError("token")
+    return maker
+
+
+def limit_expiry(expires_at: datetime | None, maker: Token | None, now: datetime) -> datetime | None:
+    """When a token that this one makes expires. Raises InvalidError."""
+    if expires_at is not None and expires_at <= now:
+        raise InvalidError("expires_at", "must be in the future")
+    if maker is None or maker.expires_at is None:
+        return expires_at
+    if expires_at is not None and expires_at > maker.expires_at:
+        raise InvalidError("expires_at", "must not be later than the expiry of the token that creates it")
+    return expires_at or maker.expires_at

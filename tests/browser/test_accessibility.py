@@ -32,6 +32,8 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
     [number] = (await desk.ask("GET", "/numbers"))["items"]
     [call] = (await desk.ask("GET", "/calls"))["items"]
     one = f"clients/{client['id']}"
+    endpoint = await desk.ask("POST", "/endpoints", {"url": "https://198.51.100.1/calls"})
+    await desk.ask("POST", "/invitations", {"name": "Ben"})
     pages = (
         *("keys", "keys/retell/plan", "clients", "clients/new", one, f"{one}/assistant", f"{one}/providers"),
         *(
@@ -49,6 +51,8 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
             "explain",
             f"explain?to={number['e164'].replace('+', '%2B')}",
             "activity",
+            "tokens",
+            f"webhooks/{endpoint['id']}",
             "settings",
             "nowhere",
         ),

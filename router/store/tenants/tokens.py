@@ -40,14 +40,14 @@ _TOKENS: Final = f"""SELECT {_COLUMNS} FROM tokens"""
 
 async def insert_token(connection: Connection, token: Token, secret: Secret) -> None:
     await connection.execute(
-        f"""INSERT INTO tokens ({_COLUMNS}, hash) VALUES ({_PARAMETERS}, $10)""", *values(token), _digest(secret)
+        f"""INSERT INTO tokens ({_COLUMNS}, hash) VALUES ({_PARAMETERS}, $10)""", *values(token), digest(secret)
     )
 
 
 async def find_token(connection: Connection, secret: Secret, now: datetime) -> Token | None:
     """The token with this text, if it has not expired."""
     statement = f"""{_TOKENS} WHERE hash = $1 AND (expires_at IS NULL OR expires_at > $2)"""
-    return await fetch_row(connection, Token, statement, _digest(secret), now)
+    return await fetch_row(connection, Token, statement, digest(secret), now)
 
 
 async def find_token_by_id(connection: Connection, agency_id: str, token_id: str) -> Token | None:
@@ -59,7 +59,12 @@ async def note_use(connection: Connection, token_id: str, now: datetime) -> None
 
 
 async def count_tokens(connection: Connection, agency_id: str) -> int:
-    return int(await connection.fetchval("""SELECT count(*) FROM tokens WHERE agency_id = $1""", agency_id))
+    """With those that invitations may still make."""
+    statement = """
+        SELECT (SELECT count(*) FROM tokens WHERE agency_id = $1)
+             + (SELECT count(*) FROM invitations WHERE agency_id = $1)
+    """
+    return int(await connection.fetchval(statement, agency_id))
 
 
 async def list_tokens(
@@ -86,9 +91,12 @@ async def list_made(connection: Connection, agency_id: str, token_id: str, now: 
 
 
 async def delete_tokens(connection: Connection, agency_id: str, token_ids: Collection[str]) -> None:
-    """The others forget them as their makers."""
+    """With the invitations that they made. Other tokens forget them as their makers."""
     await connection.execute(
         """DELETE FROM tokens WHERE agency_id = $1 AND id = ANY ($2::text[])""", agency_id, [*token_ids]
+    )
+    await connection.execute(
+        """DELETE FROM invitations WHERE agency_id = $1 AND makers && $2::text[]""", agency_id, [*token_ids]
     )
     await connection.execute(
         """
@@ -112,5 +120,5 @@ async def find_gone(connection: Connection, agency_ids: Collection[str], token_i
     return {*await fetch_column(connection, statement, [*agency_ids], [*token_ids])}
 
 
-def _digest(secret: Secret) -> bytes:
+def digest(secret: Secret) -> bytes:
     return hashlib.sha256(secret.reveal().encode()).digest()

@@ -77,6 +77,7 @@ async def console_url(
         sessions=ended,
         proxies=services.proxies,
         confirmations=services.areas.confirmations,
+        invitations=services.areas.invitations,
         wrong_tokens=WrongTokens(services.clock),
         public_url=public_url or url_of(listening),
         clock=services.clock,

@@ -54,6 +54,7 @@ class FullAgency:
             f"webhooks/{self.endpoint}",
             "health",
             "activity",
+            "tokens",
             "settings",
         )
 
@@ -97,6 +98,7 @@ async def fill(api: Api, services: Services, sandbox: RunningSandbox) -> FullAge
     number = NUMBERS[0]
     await api.post(f"{agency.path}/numbers", {"e164": number, "client_id": client["id"], "account": "platform"})
     await api.post(f"{agency.path}/tokens", {"name": f"Token {MARKUP}"})
+    await api.post(f"{agency.path}/invitations", {"name": f"Person {MARKUP}"})
     await file_call(
         services,
         agency,

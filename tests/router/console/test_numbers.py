@@ -184,7 +184,7 @@ async def test_every_address_that_a_form_is_sent_to_leads_to_a_page_when_it_is_o
         ("numbers/new/buy", "Add a number"),
         ("numbers/new/take-over", "Add a number"),
         ("keys/vapi/delete", "API keys"),
-        ("settings/tokens", "Settings"),
+        ("tokens/invite", "Access"),
         ("clients/new", "New client"),
     ):
         assert (await browser.open(address)).heading == heading, address

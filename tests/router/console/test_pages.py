@@ -26,6 +26,7 @@ EMPTY_PAGES = (
     "explain",
     "webhooks",
     "activity",
+    "tokens",
     "settings",
 )
 
@@ -86,7 +87,7 @@ async def test_another_agencys_pages_cannot_be_seen_or_used(browser: Browser, fu
         assert (await browser.open(thing)).status == 404, thing
     writes = (
         "settings",
-        "settings/tokens",
+        "tokens",
         "keys/vapi/delete",
         f"clients/{full.client['id']}",
         f"clients/{full.client['id']}/delete",

@@ -34,6 +34,21 @@ CREATE TABLE tokens (
 );
 CREATE INDEX tokens_of_agency ON tokens (agency_id, created_at, id);
 
+-- Links that make a token once, until `until`. `hash` is that of the link's secret; all else is the token's.
+CREATE TABLE invitations (
+    id         text PRIMARY KEY,
+    agency_id  text NOT NULL REFERENCES agencies ON DELETE CASCADE,
+    name       text NOT NULL,
+    role       text NOT NULL,
+    made_by    text NOT NULL,
+    makers     text[] NOT NULL,
+    hash       bytea NOT NULL UNIQUE,
+    created_at timestamptz NOT NULL,
+    until      timestamptz NOT NULL,
+    expires_at timestamptz
+);
+CREATE INDEX invitations_of_agency ON invitations (agency_id, created_at, id);
+
 -- `marker`: by which its assistants are found at providers, where that is not the id.
 CREATE TABLE clients (
     id             text PRIMARY KEY,
