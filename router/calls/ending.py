@@ -20,12 +20,10 @@ from router.clock import Clock
 from router.routing.deadline import Deadline
 from router.store.calls.calls import StoredCall, find_agency_call, find_call, find_facts, find_latest_answer
 from router.store.calls.records import (
+    EndCall,
     EndCallLater,
-    SetEnded,
-    SetOutcome,
     SetSeconds,
     UnrecordedCallError,
-    end_call,
 )
 from router.store.calls.sweeps import carry_out_early_ends
 from router.store.guard import DatabaseAwayError, Guard
@@ -45,23 +43,12 @@ class Closer:
     queue: FairQueue
     clock: Clock
 
-    async def end(
-        self, state: CallState, outcome: str, seconds: int | None = None, *, at: datetime | None = None
-    ) -> None:
-        """The caller is gone. `at`: when, if not just now."""
+    def end(self, state: CallState, outcome: str, seconds: int | None = None, *, at: datetime | None = None) -> None:
+        """The caller is gone. `at`: when, if not just now. Durable, and logged, with the recorder's next flush."""
         at = at or self.clock()
         event_id = event_id_of(state.call_id, "call.ended", str(END))
-        try:
-            if self.recorder.spooling:
-                raise DatabaseAwayError
-            closed = await self.guard.ask(
-                lambda: end_call(self.database.webhooks, state.call_id, event_id, at, outcome, seconds)
-            )
-        except (*AWAY_ERRORS, UnrecordedCallError):
-            self.recorder.note(SetOutcome(state.call_id, outcome), SetEnded(state.call_id, at, seconds))
-            closed = outcome
-        if closed is not None:
-            self._note_end(state, closed, seconds, at)
+        end = EndCall(state.call_id, event_id, at, outcome, seconds)
+        self.recorder.note_end(end, lambda outcome: self._tell(state, outcome, seconds))
 
     async def close(
         self,
@@ -101,7 +88,7 @@ class Closer:
         pool = self.database.webhooks
         for end in await carry_out_early_ends(pool, self.clock()):
             if call := await find_agency_call(pool, end.agency_id, end.call_id):
-                self._note_end(state_of(call, END), end.outcome, end.seconds, end.at)
+                self._tell(state_of(call, END), end.outcome, end.seconds)
 
     async def _close(
         self,
@@ -118,14 +105,12 @@ class Closer:
         require_proof(agencies, call.agency_id)
         if call.ended_at is None:
             outcome = call.outcome or await self._conclude(call, params, at)
-            await self.end(state_of(call, END), outcome, seconds, at=at)
+            self.end(state_of(call, END), outcome, seconds, at=at)
         elif seconds is not None:
             self.recorder.note(SetSeconds(call.id, seconds))
 
-    def _note_end(self, state: CallState, outcome: str, seconds: int | None, at: datetime) -> None:
-        if self.events.note(
-            state, "call.ended", step=END, timeline_reason=outcome, at=at, outcome=outcome, seconds=seconds
-        ):
+    def _tell(self, state: CallState, outcome: str, seconds: int | None) -> None:
+        if self.events.log_end(state, outcome, seconds):
             metrics.call_ended(outcome)
 
     async def _conclude(self, call: StoredCall, params: Mapping[str, str], at: datetime) -> str:

@@ -95,6 +95,13 @@ class CallEvents:
                 metrics.call_answered_after(by, at.timestamp() - state.started_at)
         self.recorder.note(SetAnswered(state.call_id, by, provider, at))
 
+    def log_end(self, state: CallState, outcome: str, seconds: int | None) -> bool:
+        """Log that a call is over. Its end is in the timeline already. False: it was known."""
+        if self._is_known((state.call_id, "call.ended", str(END), None)):
+            return False
+        emit("call.ended", **_names_of(state), step=str(END), outcome=outcome, seconds=seconds)
+        return True
+
     def learn_of_failure(self, route: Route, provider: str, failure: ErrorKind) -> None:
         """Note what a refused or lost call tells about the agency's key."""
         if self.key_notes is None:

@@ -159,7 +159,7 @@ class CallFlow:
             case Unsettled():
                 return Answer(twiml.nothing())
             case Over(outcome, caller_gone=True):
-                await self.closer.end(state, outcome)
+                self.closer.end(state, outcome)
                 return Answer(twiml.nothing())
             case Over(outcome):
                 self.recorder.note(SetOutcome(state.call_id, outcome))

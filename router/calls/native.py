@@ -80,12 +80,11 @@ class NativeCalls:
             facts = await find_facts(self.database.webhooks, state.call_id)
             self.reports.keep_other(replace(state, step=SAID), provider, event, facts)
         self.reports.keep_story(state.call_id, provider, event)
-        await self.recorder.flush(_FLUSH_SECONDS)
         if event.kind == "ended":
             seconds = None if event.seconds is None else round(event.seconds)
             missed = event.provider_fault or event.unanswered
-            await self.closer.end(state, "abandoned" if missed else "ai", seconds)
-            await self.recorder.flush(_FLUSH_SECONDS)
+            self.closer.end(state, "abandoned" if missed else "ai", seconds)
+        await self.recorder.flush(_FLUSH_SECONDS)
         return True
 
     async def _find(self, provider: str, agency_id: str, event: ProviderEvent) -> Answering | None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 from asyncpg import Connection
 
 from router.calls.spool import Spool, SpoolFile
-from router.store.calls.records import Record, in_few_statements, write_together
+from router.store.calls.records import EndCall, Record, in_few_statements, write_together
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit, metrics
@@ -33,9 +33,14 @@ _REPLAY_SECONDS: Final = 5.0  # for a batch that no flush waits for
 _LAST_BYTES: Final = 256 * 1024  # of the spool; they are replayed while new records wait
 
 
+Tell: TypeAlias = Callable[[str], None]
+"""Called with the outcome of a call that has ended, unless it had before."""
+
+
 class _Noted(NamedTuple):
     record: Record
-    spool_only: bool
+    spool_only: bool = False
+    tell: Tell | None = None  # of an EndCall
 
 
 class _Flush(NamedTuple):
@@ -104,12 +109,19 @@ class Recorder:
         that follow, and go into the spool with these.
         """
         for record in records:
-            if len(self._waiting) >= _MOST_WAITING:
-                self._waiting.popleft()
-                self._dropped += 1
-            self._waiting.append(_Noted(record, spool_only))
-            self._noted += 1
-        if self._soon is None and not spool_only:
+            self._add(_Noted(record, spool_only))
+
+    def note_end(self, end: EndCall, tell: Tell) -> None:
+        """Keep the end of a call for the next commit. `tell` is called once it is durable, before any flush returns."""
+        self._add(_Noted(end, tell=tell))
+
+    def _add(self, noted: _Noted) -> None:
+        if len(self._waiting) >= _MOST_WAITING:
+            self._waiting.popleft()
+            self._dropped += 1
+        self._waiting.append(noted)
+        self._noted += 1
+        if self._soon is None and not noted.spool_only:
             self._soon = asyncio.get_running_loop().call_later(_SOON_SECONDS, self._write_soon)
 
     def _write_soon(self) -> None:
@@ -154,12 +166,14 @@ class Recorder:
             self._batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_A_BATCH))]
         started = time.monotonic()
         async with self._turn:
-            durable = await self._write_batch() or await self._spool_batch()
+            ended = await self._write_batch()
+            durable = ended is not None or await self._spool_batch()
         if not durable:
             self._stuck = True
             self._answer(len(self._flushes))
             return False
         metrics.recorder_flushed(time.monotonic() - started, len(self._batch))
+        self._tell(ended)
         self._batch = []
         self._show_depth()
         self._settled = self._noted - len(self._waiting)
@@ -167,21 +181,30 @@ class Recorder:
         self._answer(sum(1 for flush in self._flushes if flush.goal <= self._settled))
         return True
 
-    async def _write_batch(self) -> bool:
-        """False if the database is away, or the spool has to be replayed first."""
+    def _tell(self, ended: Mapping[str, str] | None) -> None:
+        """`ended`: the outcomes of the calls that the batch has ended. None: it is in the spool, and the calls may be over
+        already.
+        """
+        for record, _, tell in self._batch:
+            if tell is None or not isinstance(record, EndCall):
+                continue
+            if outcome := record.outcome if ended is None else ended.get(record.call_id):
+                tell(outcome)
+
+    async def _write_batch(self) -> dict[str, str] | None:
+        """What `write_records` returns. None if the database is away, or the spool has to be replayed first."""
         if self.spooling:
-            return False
+            return None
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._open_connection()
-            await _write_all(
+            return await _write_all(
                 self._connection, [each.record for each in self._batch if not each.spool_only], _COMMIT_SECONDS
             )
         except Exception as error:  # noqa: BLE001  the records are kept, whatever fails
             self._disconnect()
             self._lose(error)
-            return False
-        return True
+            return None
 
     async def _spool_batch(self) -> bool:
         try:
@@ -271,32 +294,34 @@ def _append(spool: Spool, records: Sequence[Record]) -> int:
     return spool.size()
 
 
-async def _write_all(connection: Connection, batch: Sequence[Record], limit: float) -> None:
-    """Write what the database does not refuse. Raises only if it is away."""
+async def _write_all(connection: Connection, batch: Sequence[Record], limit: float) -> dict[str, str]:
+    """Write what the database does not refuse. Raises only if it is away. Returns what `write_records` returns."""
+    ended: dict[str, str] = {}
     for records in in_few_statements(batch):
-        await _write_some(connection, records, limit)
+        ended |= await _write_some(connection, records, limit)
+    return ended
 
 
-async def _write_some(connection: Connection, records: Sequence[Record], limit: float) -> None:
+async def _write_some(connection: Connection, records: Sequence[Record], limit: float) -> dict[str, str]:
     """By one statement; if that is refused, by one for each half, so that a record that is to blame takes none along."""
     try:
-        await _commit(connection, records, limit)
+        return await _commit(connection, records, limit)
     except Exception as error:
         if _is_away(connection, error):
             raise
         if len(records) == 1:
             emit("recorder.failed", count=1, reason=type(error).__name__)
-            return
+            return {}
         middle = len(records) // 2
-        for half in (records[:middle], records[middle:]):
-            await _write_some(connection, half, limit)
+        first = await _write_some(connection, records[:middle], limit)
+        return first | await _write_some(connection, records[middle:], limit)
 
 
-async def _commit(connection: Connection, records: Sequence[Record], limit: float) -> None:
+async def _commit(connection: Connection, records: Sequence[Record], limit: float) -> dict[str, str]:
     # Without its connection, the driver stops waiting for a silent server.
     giving_up = asyncio.get_running_loop().call_later(limit, connection.terminate)
     try:
-        await write_together(connection, records)
+        return await write_together(connection, records)
     finally:
         giving_up.cancel()
 

@@ -127,8 +127,8 @@ class OverdueCalls:
         if call.started_at > self.clock() - _UNKNOWN_KEPT:
             return False
         outcome = call.outcome or (call.answered_by if call.answered_by in ("ai", "owner") else None) or "abandoned"
-        await self.closer.end(state_of(call, END), outcome, at=overdue.last_step_at or call.started_at)
-        return True
+        self.closer.end(state_of(call, END), outcome, at=overdue.last_step_at or call.started_at)
+        return await self.closer.recorder.flush(_WRITE_SECONDS)
 
 
 def legs_of(calls: Iterable[CarrierCall]) -> dict[str, int]:

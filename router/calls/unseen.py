@@ -172,7 +172,7 @@ class UnseenCalls:
             filed += await self._file_messages(window, of=found.calls.keys())
         for sid, (state, call) in found.calls.items():
             outcome = conclude(call, has_message=sid in filed, longest_leg=found.longest_legs[sid])
-            await self.closer.end(state, outcome, call.seconds, at=call.ended_at)
+            self.closer.end(state, outcome, call.seconds, at=call.ended_at)
         if not await self.recorder.flush(_FLUSH_SECONDS):
             await self._postpone(sweep, "not_durable", now + _AFTER_FAILURE)
             return

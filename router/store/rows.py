@@ -35,9 +35,10 @@ _TABLE: Final = re.compile(r"\bt\.")
 
 
 class HasStatement(Protocol):
-    """A class with an SQL statement."""
+    """A class with an SQL statement, and `more` that follow from what it returns, by name."""
 
     statement: ClassVar[str]
+    more: ClassVar[Mapping[str, str]]
 
 
 def sql(expression: str) -> dict[str, str]:
@@ -65,7 +66,8 @@ def parameters(row_type: type[DataclassInstance], *, without: Sequence[str] = ()
 
 def side_by_side(kinds: Mapping[str, type[HasStatement]]) -> str:
     """What stands behind WITH in a statement that does what each kind's does. All see the database as it was before."""
-    return ", ".join(f"{name} AS ({kind.statement})" for name, kind in kinds.items())
+    parts = [part for name, kind in kinds.items() for part in ((name, kind.statement), *kind.more.items())]
+    return ", ".join(f"{name} AS ({statement})" for name, statement in parts)
 
 
 def values(row: DataclassInstance, *, without: Sequence[str] = ()) -> tuple[Any, ...]:

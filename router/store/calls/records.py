@@ -41,6 +41,7 @@ class Record:
 
     kind: ClassVar[str]
     statement: ClassVar[str]
+    more: ClassVar[Mapping[str, str]] = {}  # parts that follow from it
     adds: ClassVar[str | None] = None  # the table to which it adds a row that other records need
     changes: ClassVar[str | None] = None  # the table in which it changes a row
     needs: ClassVar[str | None] = None  # the table whose row has to be there, if that is another one
@@ -291,6 +292,55 @@ class SetOutcome(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class EndCall(Record):
+    """The call is over; the first record counts, and an outcome that is known already stays.
+
+    With its event in the same statement: a call that is closed has it in its timeline. It is no longer counted among the
+    calls at once. Of all counts, those of callers are locked before those of agencies, as in
+    router.store.calls.calls.CLAIM_CALL.
+    """
+
+    kind = "end_call"
+    changes = "calls"
+    statement = """
+    UPDATE calls c
+       SET ended_at = r.at, seconds = coalesce(r.seconds, c.seconds), outcome = coalesce(c.outcome, r.outcome),
+           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+      FROM given,
+           json_to_record(given.fields) AS r (call_id text, event_id text, at timestamptz, outcome text, seconds integer)
+     WHERE given.kind = 'end_call' AND c.id = r.call_id AND c.ended_at IS NULL
+    RETURNING c.id, c.outcome, c.agency_id, c.account_sid, c.call_sid, r.event_id, r.at
+    """
+    more: ClassVar = {
+        "held": """
+    SELECT o.agency_id, o.caller
+      FROM end_call e
+      JOIN call_steps s ON s.account_sid = e.account_sid AND s.call_sid = e.call_sid AND s.step = 'inbound'
+      JOIN calls_at_once o ON o.agency_id = e.agency_id AND o.caller = ANY (s.counted)
+     ORDER BY o.caller = '', o.agency_id, o.caller
+       FOR UPDATE OF o
+    """,
+        "freed": """
+    UPDATE calls_at_once o
+       SET n = greatest(o.n - over.calls, 0)
+      FROM (SELECT agency_id, caller, count(*)::integer AS calls FROM held GROUP BY agency_id, caller) AS over
+     WHERE o.agency_id = over.agency_id AND o.caller = over.caller
+    """,
+        "told": """
+    INSERT INTO call_events (id, call_id, at, event, step, reason)
+    SELECT event_id, id, at, 'call.ended', 'end', outcome FROM end_call
+    ON CONFLICT DO NOTHING
+    """,
+    }
+
+    call_id: str
+    event_id: str
+    at: datetime
+    outcome: str
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SetEnded(Record):
     """The call is over. The first record counts."""
 
@@ -461,6 +511,7 @@ KINDS: Final[Mapping[str, type[Record]]] = {
         SetRinging,
         ClearRinging,
         SetOutcome,
+        EndCall,
         SetEnded,
         SetSeconds,
         EndCallLater,
@@ -472,22 +523,26 @@ KINDS: Final[Mapping[str, type[Record]]] = {
 
 
 # All that is given, whatever its kinds, in one round trip and one commit. There is a row of `given` for each record, so each
-# kind's rows are few to the planner, and are looked up by an index.
+# kind's rows are few to the planner, and are looked up by an index. It returns the calls that it has ended.
 WRITE_RECORDS: Final = f"""
 WITH given AS MATERIALIZED ({_GIVEN}), {side_by_side(KINDS)}
-SELECT count(*) FROM given
+SELECT id, outcome FROM end_call
 """
 
 
-async def write_records(connection: Connection, *records: Record) -> None:
-    """Any records, in as few statements as there can be. Each commits by itself unless there is a transaction."""
+async def write_records(connection: Connection, *records: Record) -> dict[str, str]:
+    """Any records, in as few statements as there can be. Each commits by itself unless there is a transaction. Returns the
+    outcomes of the calls that have ended by this, by id.
+    """
+    ended: dict[str, str] = {}
     for some in in_few_statements(records):
-        await write_together(connection, some)
+        ended |= await write_together(connection, some)
+    return ended
 
 
-async def write_together(connection: Connection, records: Sequence[Record]) -> None:
-    """Those of one of `in_few_statements`."""
-    await connection.execute(WRITE_RECORDS, as_json(records))
+async def write_together(connection: Connection, records: Sequence[Record]) -> dict[str, str]:
+    """Those of one of `in_few_statements`. Returns what `write_records` returns."""
+    return {row["id"]: row["outcome"] for row in await connection.fetch(WRITE_RECORDS, as_json(records))}
 
 
 def as_json(records: Iterable[Record]) -> str:
@@ -540,47 +595,6 @@ def _form_of(kind: str) -> TypeAdapter[Record]:
 
 class UnrecordedCallError(LookupError):
     """The database does not have the call: its beginning may be in the spool of a process."""
-
-
-# With its event in the same statement: a call that is closed has it in its timeline. It is no longer counted among the
-# calls at once; the locks are taken in the order of router.store.calls.calls.CLAIM_CALL.
-END_CALL: Final = """
-WITH ended AS (
-    UPDATE calls
-       SET ended_at = $2, seconds = coalesce($4, seconds), outcome = coalesce(outcome, $3),
-           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
-     WHERE id = $1 AND ended_at IS NULL
-    RETURNING id, outcome, agency_id, account_sid, call_sid
-), held AS (
-    SELECT o.agency_id, o.caller
-      FROM ended
-      JOIN call_steps s ON s.account_sid = ended.account_sid AND s.call_sid = ended.call_sid AND s.step = 'inbound'
-      JOIN calls_at_once o ON o.agency_id = ended.agency_id AND o.caller = ANY (s.counted)
-     ORDER BY o.caller DESC
-       FOR UPDATE OF o
-), freed AS (
-    UPDATE calls_at_once o
-       SET n = greatest(o.n - 1, 0)
-      FROM held
-     WHERE o.agency_id = held.agency_id AND o.caller = held.caller
-), told AS (
-    INSERT INTO call_events (id, call_id, at, event, step, reason)
-    SELECT $5, id, $2, 'call.ended', 'end', outcome FROM ended
-    ON CONFLICT DO NOTHING
-)
-SELECT (SELECT outcome FROM ended) AS outcome, EXISTS (SELECT FROM calls WHERE id = $1) AS recorded
-"""
-
-
-async def end_call(
-    pool: Pool, call_id: str, event_id: str, at: datetime, outcome: str, seconds: int | None
-) -> str | None:
-    """Close a call once. Returns its outcome to the first caller, None to all later ones. Raises UnrecordedCallError."""
-    [row] = await pool.fetch(END_CALL, call_id, at, outcome, seconds, event_id)
-    if not row["recorded"]:
-        raise UnrecordedCallError
-    closed: str | None = row["outcome"]
-    return closed
 
 
 FILE_VOICEMAIL: Final = f"""

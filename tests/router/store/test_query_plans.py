@@ -39,6 +39,7 @@ EVERY_KIND = (
     records.ClearRinging(CALL),
     records.SetOutcome(CALL, "ai"),
     records.EndCallLater(CALL, "e", AT, 9),
+    records.EndCall(CALL, "event_end", AT, "ai", 9),
     records.SetEnded(CALL, AT, 9),
     records.SetSeconds(CALL, 9),
     records.InsertVoicemail(
@@ -71,7 +72,6 @@ CALL_PATH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "ROUTE_OF_NUMBER": (calls.ROUTE_OF_NUMBER, (ACCOUNT, NUMBER)),
     "ROUTES_OF_NUMBERS": (calls.ROUTES_OF_NUMBERS, ([ACCOUNT, ACCOUNT], [NUMBER, "+1500778"])),
     "ACCOUNT_TOKENS": (proofs.ACCOUNT_TOKENS, (ACCOUNT, AT)),
-    "END_CALL": (records.END_CALL, (CALL, AT, "ai", 9, "e")),
     "FIND_ANSWERING": (reports.FIND_ANSWERING, (AGENCY, NUMBER, "retell")),
     "FIND_REPORTED_CALL": (reports.FIND_REPORTED_CALL, (CALL, "vapi")),
     "FIND_PROVIDERS_REPORTED_CALL": (reports.FIND_PROVIDERS_REPORTED_CALL, ("vapi-777", "vapi", AGENCY)),

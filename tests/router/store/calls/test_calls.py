@@ -283,7 +283,7 @@ async def test_a_call_is_not_a_loop_of_itself_or_of_a_finished_call(database: Da
     await write(db, records.ClearRinging("call_CA1"))
     afterwards = await ring(database, "CA2", forwarded_from=PHONE)
     await write(db, records.SetRinging("call_CA1", PHONE, CALLER, until))
-    await records.end_call(database.settings, "call_CA1", "event_end", AT, "abandoned", 3)
+    await write(db, records.EndCall("call_CA1", "event_end", AT, "abandoned", 3))
     after_its_end = await ring(database, "CA3", forwarded_from=PHONE)
     assert [claim and claim.loop for claim in (repeat, afterwards, after_its_end)] == [None, None, None]
 
@@ -306,8 +306,7 @@ async def test_too_many_calls_at_once_are_counted_by_caller_and_by_agency(databa
     caller = await ring(database, "CA3", **caps)
     other = await ring(database, "CA4", from_number="+14155550199", **caps)
     assert [claim and claim.crowd for claim in (caller, other)] == ["caller", "agency"]
-    for number in range(5):
-        await records.end_call(database.settings, f"call_CA{number}", f"event_{number}", AT, "ai", 3)
+    await write(db, *(records.EndCall(f"call_CA{number}", f"event_{number}", AT, "ai", 3) for number in range(5)))
     after = await ring(database, "CA5", **caps)
     assert after is not None
     assert after.crowd is None
@@ -407,9 +406,12 @@ async def test_of_twenty_requests_at_once_one_closes_the_call(database: Database
     await insert_client(db, "agency_1", "client_1")
     await ring(database)
     closed = await asyncio.gather(
-        *(records.end_call(database.settings, "call_CA1", f"event_{n}", AT, "abandoned", 7) for n in range(20))
+        *(
+            records.write_together(database.settings, [records.EndCall("call_CA1", f"event_{n}", AT, "abandoned", 7)])
+            for n in range(20)
+        )
     )
-    assert sorted(closed, key=str) == [None] * 19 + ["abandoned"]
+    assert sorted(closed, key=len) == [{}] * 19 + [{"call_CA1": "abandoned"}]
     assert [fact.event for fact in await calls.find_facts(database.calls, "call_CA1")] == ["call.ended"]
 
 
