@@ -26,6 +26,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -33,7 +34,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import TypeAdapter
 
 from crypto import Keyring, OpenError
-from router.store.calls.records import KINDS, Record, plain, read_record
+from router.store.calls.records import KINDS, Record, read_record
 from router.telemetry import emit
 
 MOST_BYTES: Final = 256 * 1024 * 1024
@@ -210,7 +211,7 @@ class Spool:
         return self._frames(rows[:half]) + self._frames(rows[half:])
 
     def _frame(self, rows: Sequence[_Row]) -> bytes:
-        packed = zlib.compress(json.dumps(rows, separators=(",", ":"), default=plain).encode(), level=1)
+        packed = zlib.compress(json.dumps(rows, separators=(",", ":"), default=_plain).encode(), level=1)
         payload = self.keyring.seal(packed, _CONTEXT).encode()
         return _HEAD.pack(len(payload), zlib.crc32(payload)) + payload
 
@@ -327,3 +328,10 @@ def _is_at(path: Path, handle: FileIO) -> bool:
         return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _plain(value: object) -> str:
+    """What JSON has no form for."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,4 +1,4 @@
-"""A pool that tells the metrics how long its connections are waited for."""
+"""A pool that tells the metrics how long its connections are waited for, and starts no task to take them back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from router.telemetry import metrics
 
 
 class MeteredPool(asyncpg.Pool):
-    """`name` is its label. The driver has no hook for waiting, so this replaces a method of its own."""
+    """`name` is its label. The driver has no hooks for this, so methods of its own are replaced."""
 
     def __init__(self, name: str, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -30,3 +30,12 @@ class MeteredPool(asyncpg.Pool):
                 return await super()._acquire(timeout)  # type: ignore[misc]
             finally:
                 metrics.waited_for_connection(self.name, time.monotonic() - started)
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  (the driver's own)
+        """The driver shields a reset from cancellation, by a task for each release. Our connections need no reset
+        (router.store.pool); one that has to be closed or waited for is ended if that is cancelled.
+        """
+        holder, lent = connection._holder, connection._con  # noqa: SLF001
+        if lent is not None:  # else it was released before
+            lent._on_release()  # noqa: SLF001
+            await holder.release(timeout)

@@ -14,14 +14,14 @@ For records on disk to keep their meaning:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any, ClassVar, Final
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from router.store.pool import Connection, Pool
 from router.store.rows import side_by_side
@@ -293,7 +293,8 @@ class SetOutcome(Record):
 
 @dataclass(frozen=True, slots=True)
 class EndCall(Record):
-    """The call is over; the first record counts, and an outcome that is known already stays.
+    """The call is over; the first record counts, and an outcome that is known already stays. `by`, `provider` and
+    `answered_at` are those of a SetAnswered that is written with it.
 
     With its event in the same statement: a call that is closed has it in its timeline. It is no longer counted among the
     calls at once. Of all counts, those of callers are locked before those of agencies, as in
@@ -305,9 +306,13 @@ class EndCall(Record):
     statement = """
     UPDATE calls c
        SET ended_at = r.at, seconds = coalesce(r.seconds, c.seconds), outcome = coalesce(c.outcome, r.outcome),
-           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
+           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL,
+           answered_by = CASE WHEN r.by IS NULL OR c.answered_at >= r.answered_at THEN c.answered_by ELSE r.by END,
+           provider = CASE WHEN r.by IS NULL OR c.answered_at >= r.answered_at THEN c.provider ELSE r.provider END,
+           answered_at = least(c.answered_at, r.answered_at)
       FROM given,
-           json_to_record(given.fields) AS r (call_id text, event_id text, at timestamptz, outcome text, seconds integer)
+           json_to_record(given.fields) AS r (call_id text, event_id text, at timestamptz, outcome text, seconds integer,
+                                              by text, provider text, answered_at timestamptz)
      WHERE given.kind = 'end_call' AND c.id = r.call_id AND c.ended_at IS NULL
     RETURNING c.id, c.outcome, c.agency_id, c.account_sid, c.call_sid, r.event_id, r.at
     """
@@ -338,6 +343,10 @@ class EndCall(Record):
     at: datetime
     outcome: str
     seconds: int | None
+    _: KW_ONLY
+    by: str | None = None
+    provider: str | None = None
+    answered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,14 +555,7 @@ async def write_together(connection: Connection, records: Sequence[Record]) -> d
 
 
 def as_json(records: Iterable[Record]) -> str:
-    return json.dumps([(record.kind, record.fields) for record in records], separators=(",", ":"), default=plain)
-
-
-def plain(value: object) -> str:
-    """What JSON has no form for."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return to_json([(record.kind, record.fields) for record in records]).decode()
 
 
 def in_few_statements(records: Iterable[Record]) -> list[list[Record]]:
@@ -564,7 +566,7 @@ def in_few_statements(records: Iterable[Record]) -> list[list[Record]]:
     latest: dict[str, int] = {}  # the statement of the last record about that
     added: dict[tuple[str, str], int] = {}  # the first statement behind the one that adds that subject's row to a table
     changed: dict[tuple[str, str], int] = {}
-    for record in records:
+    for record in _with_answers(records):
         place, needs, changes = 0, record.needs or record.changes or "", record.changes or ""
         for subject in record.subjects:
             behind = added.get((needs, subject), 0), changed.get((changes, subject), 0), latest.get(subject, 0)
@@ -579,6 +581,23 @@ def in_few_statements(records: Iterable[Record]) -> list[list[Record]]:
             if changes:
                 changed[changes, subject] = place + 1
     return statements
+
+
+def _with_answers(records: Iterable[Record]) -> list[Record]:
+    """An answer becomes a part of the end that follows it: each by itself would change the call's row."""
+    kept: list[Record | None] = []
+    answers: dict[str, tuple[int, SetAnswered]] = {}  # that changed their call last, and where they stand
+    for record in records:
+        kept.append(record)
+        if record.changes != "calls":
+            continue
+        place, answer = answers.pop(record.subjects[0], (0, None))
+        if isinstance(record, SetAnswered):
+            answers[record.call_id] = len(kept) - 1, record
+        elif isinstance(record, EndCall) and answer is not None:
+            kept[place] = None
+            kept[-1] = replace(record, by=answer.by, provider=answer.provider, answered_at=answer.at)
+    return [record for record in kept if record is not None]
 
 
 def read_record(kind: str, given: Mapping[str, Any]) -> Record:

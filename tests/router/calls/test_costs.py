@@ -12,19 +12,27 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.sandbox.carrier.requests import Reply
-from router.store.calls.calls import CLAIM_CALL, CLAIM_STEP
+from router.store.calls.calls import CLAIM_CALL, CLAIM_STEP, FIND_CALL
 from router.store.calls.records import WRITE_RECORDS
 from tests.support.database_proxy import proxied
 from tests.support.database_talk import Talk
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.posting import PostedCall, only_document, taker_of
+from tests.support.signed_requests import STATUS
 from tests.support.world import open_world
 
 __all__ = ["captured_events"]
 
 pytestmark = pytest.mark.anyio
 
-NAMES = {CLAIM_CALL: "claim_call", CLAIM_STEP: "claim_step", WRITE_RECORDS: "write_records"}
+NAMES = {
+    CLAIM_CALL: "claim_call",
+    CLAIM_STEP: "claim_step",
+    FIND_CALL: "find_call",
+    WRITE_RECORDS: "write_records",
+}
+TALKED = {"CallStatus": "completed", "DialCallStatus": "completed", "DialCallDuration": "30", "DialBridged": "true"}
+OVER = {"CallStatus": "completed", "CallDuration": "30"}
 
 
 class Tasks:
@@ -70,7 +78,7 @@ class Meter:
         return document, Costs(sorted(asked), self.events.names()[said:], tasks.started)
 
 
-async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_lines_and_tasks(
+async def test_a_call_its_next_rung_and_its_end_cost_so_many_statements_commits_log_lines_and_tasks(
     database_dsn: str, tmp_path: Path, captured_events: CapturedEvents
 ):
     async with (
@@ -81,6 +89,7 @@ async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_line
         for _ in range(2):  # connections are opened, and statements prepared
             call = PostedCall(world, client)
             only_document([await call.go_on(only_document([await call.ring()]))])
+            only_document([await call.post(STATUS, **OVER)])
         meter = Meter([talk for talk in proxy.talks if NAMES.keys() & set(talk.statements)], captured_events)
         call = PostedCall(world, client)
         document, costs = await meter.measure(call.ring())
@@ -91,7 +100,6 @@ async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_line
             tasks=[
                 "RequestResponseCycle.run_asgi",
                 "claim_call",  # in time, or not at all
-                "PoolConnectionHolder.release",
                 "Calls.hand_off",
                 "ClientRequest.write_bytes",
                 "RequestResponseCycle.run_asgi",  # the sandbox's
@@ -102,5 +110,19 @@ async def test_a_call_and_its_next_rung_cost_so_many_statements_commits_log_line
         assert costs == Costs(
             asked=["claim_step", "write_records"],
             lines=["handoff.failed", "call.fell_back", "call.answered"],
-            tasks=["RequestResponseCycle.run_asgi", "claim_step", "PoolConnectionHolder.release"],
+            tasks=["RequestResponseCycle.run_asgi", "claim_step"],
+        )
+        call = PostedCall(world, client)
+        document = only_document([await call.ring()])
+        _, costs = await meter.measure(call.go_on(document, **TALKED))
+        assert costs == Costs(
+            asked=["claim_step", "write_records"],
+            lines=["call.answered", "call.ended"],
+            tasks=["RequestResponseCycle.run_asgi", "claim_step"],
+        )
+        _, costs = await meter.measure(call.post(STATUS, **OVER))
+        assert costs == Costs(
+            asked=["find_call", "write_records"],
+            lines=[],
+            tasks=["RequestResponseCycle.run_asgi", "Closer._close"],
         )

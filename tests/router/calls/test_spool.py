@@ -201,6 +201,7 @@ KEPT: dict[str, dict[str, Any]] = {
     "set_ringing": {"call_id": "call_1", "phone": "+1", "shows": "+2", "until": AT.isoformat()},
     "clear_ringing": {"call_id": "call_1"},
     "set_outcome": {"call_id": "call_1", "outcome": "ai"},
+    "end_call": {"call_id": "call_1", "event_id": "event_2", "at": AT.isoformat(), "outcome": "ai", "seconds": 7},
     "set_ended": {"call_id": "call_1", "at": AT.isoformat(), "seconds": 7},
     "set_seconds": {"call_id": "call_1", "seconds": 7},
     "end_call_later": {"call_id": "call_1", "event_id": "event_1", "at": AT.isoformat(), "seconds": None},

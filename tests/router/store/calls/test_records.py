@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -7,11 +8,13 @@ from hypothesis import strategies as st
 
 from router.store.calls.records import (
     ClearRinging,
+    EndCall,
     InsertCall,
     InsertEvent,
     InsertStep,
     MarkAssistant,
     Record,
+    SetAnswered,
     SetOutcome,
     SetProvider,
     SetRinging,
@@ -58,6 +61,16 @@ def test_what_needs_a_row_comes_after_the_statement_that_adds_it():
 def test_a_phone_that_rings_again_rings():
     batch = [SetRinging("call_1", "+1", "+2", AT), ClearRinging("call_1"), SetRinging("call_1", "+1", "+2", AT)]
     assert in_few_statements(batch) == [[record] for record in batch]
+
+
+def test_an_answer_is_written_with_the_end_of_its_call():
+    answer, end = SetAnswered("call_1", "ai", "vapi", AT), EndCall("call_1", "event_1", AT, "ai", 7)
+    other = SetAnswered("call_2", "ai", "retell", AT)
+    assert in_few_statements([answer, other, end]) == [
+        [other, replace(end, by="ai", provider="vapi", answered_at=AT)],
+    ]
+    ringing = ClearRinging("call_1")
+    assert in_few_statements([answer, ringing, end]) == [[answer], [ringing], [end]]
 
 
 RECORDS = st.builds(
