@@ -135,14 +135,15 @@ class Recorder:
         if self._stuck:
             return False
         self._show_depth()
-        flush = _Flush(self._noted, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        flush = _Flush(self._noted, loop.create_future())
         self._flushes.append(flush)
         self._wake.set()
+        giving_up = loop.call_later(max(limit, 0), _give_up, flush)
         try:
-            async with asyncio.timeout(max(limit, 0)):
-                return await flush.durable
-        except TimeoutError:
-            return False
+            return await flush.durable
+        finally:
+            giving_up.cancel()
 
     async def _write(self) -> None:
         while True:
@@ -286,6 +287,11 @@ class Recorder:
 
     def _show_depth(self) -> None:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))
+
+
+def _give_up(flush: _Flush) -> None:
+    if not flush.durable.done():
+        flush.durable.set_result(False)
 
 
 def _append(spool: Spool, records: Sequence[Record]) -> int:
