@@ -17,13 +17,12 @@ from router.calls.events import event_id_of
 from router.calls.state import call_id_of
 from router.ids import derive_id
 from router.store.calls.records import (
+    EndCall,
     InsertCall,
     InsertEvent,
     InsertVoicemail,
     Record,
     SetAnswered,
-    SetEnded,
-    SetOutcome,
     SetProvider,
     SetStory,
     SetTranscript,
@@ -180,6 +179,5 @@ def _by_people(
 
 
 def _end(call: _Call, outcome: str, after: float) -> Iterator[Record]:
-    yield call.event("call.ended", after, "end", reason=outcome)
-    yield SetOutcome(call.id, outcome)
-    yield SetEnded(call.id, call.at + timedelta(seconds=after), round(after))
+    event_id, at = event_id_of(call.id, "call.ended", "end"), call.at + timedelta(seconds=after)
+    yield EndCall(call.id, event_id, at, outcome, round(after))

@@ -350,26 +350,6 @@ class EndCall(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class SetEnded(Record):
-    """The call is over. The first record counts."""
-
-    kind = "set_ended"
-    changes = "calls"
-    statement = """
-    UPDATE calls c
-       SET ended_at = r.at, seconds = coalesce(r.seconds, c.seconds),
-           ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
-      FROM given,
-           json_to_record(given.fields) AS r (call_id text, at timestamptz, seconds integer)
-     WHERE given.kind = 'set_ended' AND c.id = r.call_id AND c.ended_at IS NULL
-    """
-
-    call_id: str
-    at: datetime
-    seconds: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class SetSeconds(Record):
     """How long a call that is already closed lasted."""
 
@@ -521,7 +501,6 @@ KINDS: Final[Mapping[str, type[Record]]] = {
         ClearRinging,
         SetOutcome,
         EndCall,
-        SetEnded,
         SetSeconds,
         EndCallLater,
         InsertVoicemail,

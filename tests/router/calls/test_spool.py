@@ -202,7 +202,6 @@ KEPT: dict[str, dict[str, Any]] = {
     "clear_ringing": {"call_id": "call_1"},
     "set_outcome": {"call_id": "call_1", "outcome": "ai"},
     "end_call": {"call_id": "call_1", "event_id": "event_2", "at": AT.isoformat(), "outcome": "ai", "seconds": 7},
-    "set_ended": {"call_id": "call_1", "at": AT.isoformat(), "seconds": 7},
     "set_seconds": {"call_id": "call_1", "seconds": 7},
     "end_call_later": {"call_id": "call_1", "event_id": "event_1", "at": AT.isoformat(), "seconds": None},
     "insert_voicemail": {

@@ -40,7 +40,6 @@ EVERY_KIND = (
     records.SetOutcome(CALL, "ai"),
     records.EndCallLater(CALL, "e", AT, 9),
     records.EndCall(CALL, "event_end", AT, "ai", 9),
-    records.SetEnded(CALL, AT, 9),
     records.SetSeconds(CALL, 9),
     records.InsertVoicemail(
         "voicemail_1",
