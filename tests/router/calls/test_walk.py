@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
 PAGE = "\n".join(page.read_text() for page in sorted((ROOT / "docs").glob("architecture.md")))
 # Notes, a look at whether a provider is ready, and the end of its request, of which the event loop tells.
-BESIDE_THE_WALK = ("Recorder.note", "Recorder.spooling", "Calls.missing", "_leave")
+BESIDE_THE_WALK = ("Recorder.note", "Recorder.note_end", "Recorder.spooling", "Calls.missing", "_leave")
 STARTED = 0  # the argument of RESUME as a function begins, not as it goes on after an await
 GENERATORS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
