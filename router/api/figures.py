@@ -1,8 +1,10 @@
-"""An agency's figures: GET /v1/agencies/{agency}/figures."""
+"""An agency's figures: GET /v1/agencies/{agency}/figures, and …/figures/days."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 
@@ -15,6 +17,7 @@ from router.api.route import FiguresRoute, resource
 from router.clock import Clock
 from router.errors import InvalidError
 from router.fields import Matching, Output, Query
+from router.store.calls.days import Day, read_days
 from router.store.calls.figures import Figures, read_figures
 from router.store.pool import Database, TooSlowError
 
@@ -98,6 +101,32 @@ class FiguresReply(Output):
     seconds: Annotated[LengthFigures, Field(description="How long they were")]
 
 
+class DayReply(Output):
+    """One day's calls."""
+
+    day: Annotated[date, Field(description="The day, in UTC")]
+    calls: Annotated[int, Field(description="How many calls there were")]
+    answered_by: Annotated[AnsweredBy, Field(description="How many calls each answered")]
+    time_to_answer: Annotated[TimeToAnswer, Field(description="How long callers waited")]
+    cost: Annotated[float, Field(description="What the calls cost, in US dollars, as reported by the providers")]
+    failures: Annotated[
+        dict[str, int],
+        Field(
+            description="By provider: how often it did not take a call that it was asked to take. Providers without a "
+            "failure are left out",
+            examples=[{"vapi": 2}],
+        ),
+    ]
+
+
+class DaysReply(Output):
+    """The figures of a span by day: from `from` up to, not including, `to`."""
+
+    since: Annotated[datetime, Field(serialization_alias="from", description="The first moment of the span")]
+    until: Annotated[datetime, Field(serialization_alias="to", description="The moment after its last one")]
+    days: Annotated[list[DayReply], Field(description="Every day of the span, oldest first, also those without calls")]
+
+
 def _with_plus(text: Any) -> Any:
     """An unencoded plus sign arrives as a space."""
     return text.replace(" ", "+") if isinstance(text, str) else text
@@ -172,12 +201,48 @@ async def show_figures(
     clock: Annotated[Clock, Use(Clock)],
 ) -> FiguresReply:
     since, until = span.read(clock())
-    try:
+    with _in_time():
         figures = await read_figures(database, agency, since, until)
+    return _show(figures, since, until)
+
+
+@router.get(
+    "/v1/agencies/{agency}/figures/days",
+    summary="Count the calls of each day: who answered, how fast, what it cost, how often providers failed",
+    description="Counts the same calls as the figures of the whole span, by the day in UTC on which they began. "
+    f"At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
+    response_model=DaysReply,
+)
+async def show_days(
+    agency: OwnAgency,
+    span: Annotated[Span, fastapi.Query()],
+    database: Annotated[Database, Use(Database)],
+    clock: Annotated[Clock, Use(Clock)],
+) -> DaysReply:
+    since, until = span.read(clock())
+    with _in_time():
+        days = await read_days(database, agency, since, until)
+    return DaysReply(since=since, until=until, days=[_show_day(day) for day in days])
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
     except TooSlowError:
         detail = "Counting takes too long. Ask for a shorter span, or try again later."
         raise Problem("unavailable", detail, headers={"Retry-After": "60"}) from None
-    return _show(figures, since, until)
+
+
+def _show_day(day: Day) -> DayReply:
+    return DayReply(
+        day=day.day,
+        calls=day.calls,
+        answered_by=AnsweredBy.model_validate(day),
+        time_to_answer=TimeToAnswer(p50=day.wait_p50, p99=day.wait_p99),
+        cost=day.cost,
+        failures=dict(day.failures),
+    )
 
 
 def _show(figures: Figures, since: datetime, until: datetime) -> FiguresReply:

@@ -139,6 +139,28 @@ function offerMore(button) {
   });
 }
 
+// The numbers of the day in a chart that is pointed at or touched, read out of the table below it.
+function readOut(part) {
+  const picture = part.querySelector("svg");
+  const reading = part.querySelector("[data-reading]");
+  const plot = picture.querySelector(".plot .background");
+  const names = [...part.querySelectorAll("thead th")].slice(1).map((head) => head.textContent);
+  const rows = [...part.querySelectorAll("tbody tr")];
+  const mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  mark.setAttribute("class", "marked");
+  mark.setAttribute("height", plot.getAttribute("height"));
+  mark.setAttribute("width", plot.getAttribute("width") / rows.length);
+  const show = (event) => {
+    const { left, width } = plot.getBoundingClientRect();
+    const at = Math.max(0, Math.min(rows.length - 1, Math.floor((event.clientX - left) / width * rows.length)));
+    const [when, ...numbers] = [...rows[at].cells].map((cell) => cell.textContent);
+    reading.textContent = `${when}: ${numbers.map((number, one) => `${names[one]} ${number}`).join(" · ")}`;
+    mark.setAttribute("x", plot.getAttribute("width") / rows.length * at);
+    plot.after(mark);
+  };
+  for (const name of ["pointerdown", "pointermove"]) picture.addEventListener(name, show);
+}
+
 // A form that has been sent is not sent twice by a second click.
 function sendOnce(form) {
   form.addEventListener("submit", (event) => {
@@ -156,6 +178,7 @@ function start(root) {
   ready("form[method=post]", sendOnce, root);
   ready("[data-filter]", filter, root);
   ready("[data-more]", offerMore, root);
+  ready("[data-chart]", readOut, root);
   ready("[data-refresh]", keepFresh, root);
   if (root.matches?.("[data-refresh]")) keepFresh(root);
 }

@@ -74,6 +74,28 @@ async def test_calls_are_counted_by_who_answered(api, services, agency):
     assert figures["time_to_answer"]["p99"] == pytest.approx(19.49)
 
 
+async def test_the_same_calls_are_counted_by_day(api, services, agency):
+    midnight = 15 * 60  # minutes after the first call
+    await file_ended(services, agency, "call_1", "ai", provider="vapi", waited=1, cost=0.25)
+    await file_ended(services, agency, "call_2", "owner", minutes=midnight - 1, waited=20)
+    await note(services, "call_2", "handoff.failed", "key_rejected", minutes=midnight - 1)
+    await file_ended(services, agency, "call_3", "abandoned", minutes=midnight)
+    await note(services, "call_3", "handoff.failed", "timeout", minutes=midnight, provider="retell")
+    await file_ended(services, agency, "call_4", "rejected", minutes=midnight)
+    other = await api.new_agency()
+    await file_ended(services, other, "call_5", "ai", provider="vapi", waited=1, cost=1)
+    answer = await api.get(f"{agency.path}/figures/days", params={"from": "2026-03-01", "to": "2026-03-04"})
+    assert (answer["from"], answer["to"]) == ("2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z")
+    empty, first, second, last = answer["days"]
+    assert (empty["day"], empty["calls"], empty["time_to_answer"]["p50"]) == ("2026-03-01", 0, None)
+    assert last == empty | {"day": "2026-03-04"}
+    assert first["answered_by"] == {"ai": 1, "owner": 1, "voicemail": 0, "nobody": 0}
+    assert first["time_to_answer"] == {"p50": pytest.approx(10.5), "p99": pytest.approx(19.81)}
+    assert (first["cost"], first["failures"]) == (0.25, {"vapi": 1})
+    assert second["answered_by"] == {"ai": 0, "owner": 0, "voicemail": 0, "nobody": 1}
+    assert (second["cost"], second["failures"]) == (0.0, {"retell": 1})
+
+
 async def test_calls_that_are_on_or_were_none_are_not_counted(api, services, agency):
     await file_call(services, agency, "call_1")
     await file_call(services, agency, "call_2", outcome="voicemail")

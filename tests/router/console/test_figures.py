@@ -43,6 +43,15 @@ async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, s
     assert bar.attributes["aria-label"].startswith("AI 75%, Owner 0%")
     widths = [float(part.attributes["width"]) for part in bar.find_all("rect")]
     assert widths == [750, 0, 0, 250]
+    calls, waits, cost = page.tree.find_all("section", **{"data-chart": ""})
+    rows = [[cell.text for cell in row.children] for row in calls.find_all("tr")]
+    assert rows == [
+        ["Day", "AI", "Owner", "Voicemail", "Caller hung up"],
+        ["1 Mar", "0", "0", "0", "0"],
+        ["2 Mar", "3", "0", "0", "1"],
+    ]
+    assert waits.find_all("tr")[-1].text == "2 Mar 2.0 s 2.0 s"
+    assert cost.find_all("tr")[-1].text == "2 Mar $3.75"
     assert (await browser.open("figures?from=2025-01-01&to=2025-01-02")).words.count("No calls in this period") == 1
 
 

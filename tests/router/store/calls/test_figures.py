@@ -8,6 +8,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
+from router.store.calls.days import DAYS
 from router.store.calls.figures import FIGURES, OUTAGE_KINDS, read_figures
 from router.store.pool import TooSlowError, make_database
 from tests.router.store.rows import AT
@@ -20,10 +21,12 @@ pytestmark = pytest.mark.anyio
 
 async def test_figures_do_not_read_calls_of_other_agencies(filled):
     """With the values at hand, and as the plan that a much used connection keeps for all values."""
-    arguments = ("agency_7", AT, AT + timedelta(days=30), list(OUTAGE_KINDS))
-    explained = await filled.fetchval(f"EXPLAIN (FORMAT JSON) {FIGURES}", *arguments)
-    generic = await filled.fetchval(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {FIGURES}", *arguments)
-    assert scanned(explained) + scanned(generic) == []
+    span = ("agency_7", AT, AT + timedelta(days=30))
+    for statement, arguments in ((FIGURES, (*span, list(OUTAGE_KINDS))), (DAYS, span)):
+        explained = await filled.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+        generic = await filled.fetchval(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {statement}", *arguments)
+        assert scanned(explained) + scanned(generic) == []
+        assert "call_events_of_faults" in explained
 
 
 SPAN = (AT, AT + timedelta(days=366))
