@@ -29,7 +29,7 @@ ASSISTANT_FEATURES: Final = (
 
 FEATURES: Final = (*ASSISTANT_FEATURES, "numbers")
 _TEXTS: Final = ("label", "find_key", "costs", "good_for")
-_MORE_TEXTS: Final = ("top_up",)  # may be left out
+_MORE_TEXTS: Final = ("top_up", "key_page")  # may be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class About:
     costs: str
     good_for: str
     top_up: str = ""  # the page on which they add credit
+    key_page: str = ""  # the page with their keys
 
 
 @dataclass(frozen=True, slots=True)

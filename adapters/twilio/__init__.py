@@ -45,6 +45,7 @@ ABOUT: Final = About(
     good_for="Your own numbers, caller ID and billing. Without it, numbers come from the platform's account and go back "
     "to it when you leave; those on your own account stay yours.",
     top_up="https://console.twilio.com/us1/billing/manage-billing/billing-overview",
+    key_page="https://console.twilio.com/",
 )
 
 

@@ -187,6 +187,7 @@ class OfferReply(Output):
     costs: Annotated[str, Field(description="What it charges for")]
     good_for: Annotated[str, Field(description="Its strengths")]
     top_up: Annotated[str, Field(description="The page on which its customers add credit; empty: not known")]
+    key_page: Annotated[str, Field(description="The page with its customers' keys; empty: not known")]
     features: Annotated[
         dict[str, Literal["yes", "partly", "no"]], Field(description="What its assistants can do, by feature")
     ]

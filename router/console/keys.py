@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from router.console.api import ApiProblem, FieldProblem, Refusal
+from router.console.api import ApiProblem, FieldProblem, Refusal, api_path
 from router.console.forms import Form
 from router.console.kinds import KeyKind
 from router.console.visit import Page, Visit
@@ -44,6 +44,13 @@ async def show_keys(visit: Visit, *, saving: bool = False) -> Response:
         opened=opened,
         chosen=visit.form.text("activate"),
     )
+
+
+async def compare(visit: Visit) -> Response:
+    """What each provider offers, side by side."""
+    offers = (await visit.api.get(api_path("providers")))["items"]
+    saved = {key["kind"] for key in (await visit.api.get(visit.path("keys")))["items"]}
+    return visit.render("compare.html", offers=offers, features=list(offers[0]["features"]), saved=saved)
 
 
 async def save_key(visit: Visit) -> Response:
@@ -151,6 +158,7 @@ def _find_kind(visit: Visit) -> KeyKind:
 
 PAGES: Final = (
     Page("GET", "", go_home),
+    Page("GET", "/providers", compare),
     Page("GET", "/keys", show_keys),
     Page("POST", "/keys/{kind}", save_key, show_refused_key),
     Page("POST", "/keys/{kind}/delete", delete_key),

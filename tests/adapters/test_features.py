@@ -49,8 +49,9 @@ def provider(request: pytest.FixtureRequest) -> Declaration[Any]:
     return request.param
 
 
-def test_people_are_told_where_to_top_up(provider: Declaration[Any]):
+def test_people_are_told_where_their_keys_are_and_where_to_top_up(provider: Declaration[Any]):
     assert provider.about.top_up.startswith("https://")
+    assert provider.about.key_page.startswith("https://")
 
 
 @pytest.mark.parametrize("feature", ASSISTANT_FEATURES)

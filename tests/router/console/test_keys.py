@@ -104,7 +104,7 @@ async def test_no_credit_is_shown_with_the_page_on_which_to_top_up(
     page = await browser.open("keys")
     assert "No credit is left" in card(page, kind)
     assert "Working" not in card(page, kind)
-    [link] = page.tree.find("section", id=kind).find_all("a", rel="noreferrer")
+    link, *_ = page.tree.find("section", id=kind).find_all("a", rel="noreferrer")
     about = ABOUT if kind == "twilio" else next(one.about for one in PROVIDERS if one.name == kind)
     assert link.attributes["href"] == about.top_up
 
@@ -316,3 +316,12 @@ async def test_a_kind_that_does_not_exist_is_not_found(browser: Browser):
     form_token = (await browser.open("keys")).form("/sign-out").find("input", name="form_token").attributes["value"]
     for action in ("keys/nobody", "keys/nobody/delete", "keys/nobody/activate", "keys/nobody/webhook-token"):
         assert (await browser.send(action, {"form_token": form_token})).status == 404
+
+
+async def test_providers_are_compared_side_by_side(browser: Browser):
+    page = await browser.open("providers")
+    heads, *rows = page.tree.find("table").find_all("tr")
+    offers = [one.about for one in PROVIDERS]
+    assert [one.text for one in heads.find_all("th")][1:] == [about.label for about in offers]
+    assert [one.text for one in rows[1].find_all("td")] == [about.costs for about in offers]
+    assert {about.key_page for about in offers} < {one.attributes["href"] for one in page.tree.find_all("a")}
