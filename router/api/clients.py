@@ -82,6 +82,18 @@ class ClientChange(Change):
     accept_unlisted: AcceptUnlisted = False
 
 
+class ClientCopy(Input):
+    """A client like another one. Phones and email addresses are not copied: they are other people's."""
+
+    name: ClientName
+    personal_phone: PersonalPhone = None
+    notify_email: NotifyEmail = None
+    transfer_to: Annotated[
+        Phone | None, Field(description="Whom its assistant may put callers through to", examples=["+14155550123"])
+    ] = None
+    accept_unlisted: AcceptUnlisted = False
+
+
 class ClientReply(Output):
     """A client."""
 
@@ -158,6 +170,18 @@ async def send_client_link(
     agency: OwnAgency, client: ClientId, body: ClientConfirmation, author: By, clients: Work
 ) -> ConfirmationReply:
     return ConfirmationReply(field=body.field, address=await clients.send_link(agency, client, author))
+
+
+@router.post(
+    _ONE + "/copy",
+    summary="Create a client with the settings and assistant of another",
+    status_code=201,
+    response_model=ClientReply,
+)
+async def copy_client(agency: OwnAgency, client: ClientId, body: ClientCopy, author: By, clients: Work) -> store.Client:
+    """Its numbers, phones, email address and links to assistants at providers are not copied."""
+    fields = body.model_dump(exclude={"accept_unlisted"})
+    return await clients.copy(agency, client, fields, author, accept_unlisted=body.accept_unlisted)
 
 
 @router.delete(

@@ -42,6 +42,17 @@ async def change(visit: Visit) -> Response:
     return visit.go("clients", client["id"], done="client-saved")
 
 
+async def show_copy(visit: Visit) -> Response:
+    return visit.render("client_copy.html", client=await find_client(visit), entered=visit.form)
+
+
+async def copy(visit: Visit) -> Response:
+    own = {name: visit.form.text_or_none(name) for name in ("personal_phone", "notify_email", "transfer_to")}
+    body = accept_unlisted(visit, {"name": visit.form.text("name")} | own)
+    client = await visit.send("POST", visit.path("clients", visit.part("client"), "copy"), body)
+    return visit.go("clients", client["id"], done="client-copied")
+
+
 async def send_link(visit: Visit) -> Response:
     client_id = visit.part("client")
     await visit.send("POST", visit.path("clients", client_id, "confirmations"), {"field": "notify_email"})
@@ -71,6 +82,17 @@ async def _list_failures(visit: Visit) -> set[str]:
     return {failure["client_id"] for failure in sync["failures"]}
 
 
+async def _look_at(visit: Visit, client: dict[str, Any]) -> dict[str, Any]:
+    """Its numbers, and its assistant at the provider that takes its calls."""
+    numbers = await visit.api.list_all(visit.path("numbers"))
+    places = await visit.api.get(visit.path("clients", client["id"], "assistants"))
+    provider = client["provider"] or visit.agency["active_provider"]
+    return {
+        "numbers": [one for one in numbers if one["client_id"] == client["id"]],
+        "place": next((one for one in places["items"] if one["provider"] == provider), None),
+    }
+
+
 async def _draw_form(visit: Visit, client: dict[str, Any] | None) -> Response:
     """With what was entered, where that was refused."""
     if "name" in visit.form:
@@ -80,6 +102,7 @@ async def _draw_form(visit: Visit, client: dict[str, Any] | None) -> Response:
     return visit.render(
         "client.html",
         client=client,
+        now=await _look_at(visit, client) if client else None,
         values=values,
         errors=visit.errors(lambda field: client_form.place_of(field, values)),
         days=DAYS,
@@ -94,6 +117,8 @@ PAGES: Final = (
     Page("POST", "/clients/new", create, show_new),
     Page("GET", "/clients/{client}", show_client),
     Page("POST", "/clients/{client}", change, show_client),
+    Page("GET", "/clients/{client}/copy", show_copy),
+    Page("POST", "/clients/{client}/copy", copy, show_copy),
     Page("POST", "/clients/{client}/confirmations", send_link, show_client),
     Page("POST", "/clients/{client}/delete", delete, show_client),
 )

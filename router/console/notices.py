@@ -57,6 +57,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "activated": "{about} answers all clients from their next call on, each as soon as its assistant is synced there.",
     "retrying": "The failed assistants are being synced again.",
     "client-created": "Client created. Now describe its assistant.",
+    "client-copied": "Client created. Add a number, so that it can be called.",
     "client-saved": "Saved. The change applies from the next call on.",
     "client-deleted": "Client deleted.",
     "assistant-saved": "Saved. The assistant is being updated at every provider.",

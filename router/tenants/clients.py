@@ -62,6 +62,38 @@ class Clients:
             await change.record("client.created", client.id)
             return change.done(client)
 
+    async def copy(
+        self,
+        agency_id: str,
+        client_id: str,
+        fields: Mapping[str, Any],
+        author: Author,
+        *,
+        accept_unlisted: bool = False,
+    ) -> Client:
+        """A new client with the settings and the assistant of this one. `fields`: its own name, phones and email address,
+        which are those of other people. Raises DomainError.
+        """
+        model = await self.find(agency_id, client_id)
+        own = dict(fields)
+        transfer_to = own.pop("transfer_to", None)
+        assistant = None
+        if model.assistant is not None:
+            assistant = {name: value for name, value in model.assistant.items() if name != "transfer_to"}
+            assistant |= {"transfer_to": transfer_to} if transfer_to else {}
+        elif transfer_to:
+            raise InvalidError("transfer_to", "is for a client that has an assistant")
+        same = {
+            "provider": model.provider,
+            "caller_id": model.caller_id,
+            "routing": RoutingSettings.model_validate(model.routing),
+            "assistant": assistant,
+        }
+        try:
+            return await self.create(agency_id, own | same, author, accept_unlisted=accept_unlisted)
+        except InvalidError as error:
+            raise InvalidError(error.field.removeprefix("assistant."), error.message) from None
+
     async def change(
         self,
         agency_id: str,

@@ -107,6 +107,36 @@ async def test_a_change_replaces_the_fields_it_names(api):
     assert await api.get(path) == cleared
 
 
+async def test_a_copy_answers_like_its_model_but_rings_nobody_of_it(api):
+    agency = await api.new_agency()
+    routing = DEFAULT_ROUTING | {"ring_seconds": 25, "voicemail_greeting": "Later."}
+    said = {"caller_id": "number", "provider": "vapi", "routing": routing, "assistant": ASSISTANT}
+    own = {"name": "Bella's", "personal_phone": OWNER, "notify_email": "bella@example.com"}
+    model = await api.post(f"{agency.path}/clients", own | said)
+    path = f"{agency.path}/clients/{model['id']}/copy"
+    made = await api.post(path, {"name": "Bella's, downtown"}, token=agency.token)
+    without_phone = {name: value for name, value in ASSISTANT.items() if name != "transfer_to"}
+    assert made["id"] != model["id"]
+    assert (made["name"], made["personal_phone"], made["notify_email"]) == ("Bella's, downtown", None, None)
+    assert {name: made[name] for name in said} == said | {"assistant": without_phone}
+    second = await api.post(path, {"name": "Bella's, uptown", "transfer_to": "+14155550101"})
+    assert second["assistant"] == ASSISTANT | {"transfer_to": "+14155550101"}
+
+
+async def test_a_copy_needs_a_phone_where_its_model_rings_one(api):
+    agency = await api.new_agency()
+    said = {"name": "Bella's", "personal_phone": OWNER, "routing": {"mode": "ring_through"}}
+    model = await api.post(f"{agency.path}/clients", said)
+    path = f"{agency.path}/clients/{model['id']}/copy"
+    refused = await api.refusal("POST", path, {"name": "Two"})
+    assert (refused.status, refused.fields) == (422, ("personal_phone",))
+    refused = await api.refusal("POST", path, {"name": "Two", "personal_phone": "+14155550101", "transfer_to": OWNER})
+    assert (refused.status, refused.fields) == (422, ("transfer_to",))
+    other = await api.new_agency()
+    assert (await api.refusal("POST", path, {"name": "Two"}, token=other.token)).status == 404
+    assert len((await api.get(f"{agency.path}/clients"))["items"]) == 1
+
+
 async def test_a_deleted_client_is_gone(api):
     agency = await api.new_agency()
     path = f"{agency.path}/clients/{(await api.new_client(agency))['id']}"

@@ -299,3 +299,24 @@ async def test_a_phone_that_no_plan_lists_is_saved_with_a_tick(browser: Browser,
     assert page.tree.find("input", name=field).attributes["value"] == "+442071234"
     again = await browser.fill_in(page, "")
     assert again.status == 200
+
+
+async def test_a_copied_client_has_the_same_settings_and_its_own_phones(
+    browser: Browser, api: Api, agency: Agency, client: dict
+):
+    await api.patch(f"{agency.path}/clients/{client['id']}", {"assistant": ASSISTANT})
+    form = await browser.open(f"clients/{client['id']}/copy")
+    refused = await browser.fill_in(form, "", name="Bella's, downtown", transfer_to="12")
+    assert error_at(refused, "transfer_to")
+    page = await browser.fill_in(form, "", name="Bella's, downtown", transfer_to="+14155550177")
+    assert "Client created" in page.words
+    _, made = (await api.get(f"{agency.path}/clients"))["items"]
+    assert (made["name"], made["personal_phone"]) == ("Bella's, downtown", None)
+    assert made["assistant"] == ASSISTANT | {"transfer_to": "+14155550177"}
+
+
+async def test_a_client_s_page_shows_its_numbers_and_its_assistant_as_they_are_now(browser: Browser, client: dict):
+    page = await browser.open(f"clients/{client['id']}")
+    now = page.tree.find("section", **{"aria-labelledby": "now"})
+    for said in ("Copy this client", "Add one", "Describe it"):
+        assert said in now.text
