@@ -20,7 +20,7 @@ def values_of(definition: Mapping[str, Any] | None, providers: Iterable[str]) ->
     voice = known.get("voice") or {}
     return {
         **{name: known.get(name) or "" for name in ("prompt", "greeting", "transfer_to", "max_seconds")},
-        "languages": ", ".join(known.get("languages") or ()),
+        "languages": list(known.get("languages") or ()),
         "voicemail_detection": bool(known.get("voicemail_detection")),
         "functions": write_json(known.get("functions")),
         "knowledge": [(one["title"], one["text"]) for one in known.get("knowledge") or ()],
@@ -35,7 +35,8 @@ def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
         (title.strip(), text.strip().replace("\r\n", "\n")) for title, text in zip(titles, texts, strict=False)
     ]
     return {
-        **form.texts("greeting", "languages", "transfer_to"),
+        **form.texts("greeting", "transfer_to"),
+        "languages": [tag for given in form.get_all("languages") if (tag := given.strip())],
         "prompt": form.lines("prompt"),
         "max_seconds": form.number("max_seconds") or "",
         "voicemail_detection": form.ticked("voicemail_detection"),
@@ -51,9 +52,9 @@ def definition_of(values: Mapping[str, Any]) -> dict[str, Any]:
         wrong = FieldProblem("prompt", "Write instructions for the assistant, or remove it.")
         raise Refusal(422, "invalid", "The assistant has no instructions.", (wrong,))
     definition: dict[str, Any] = {"prompt": values["prompt"]}
-    definition |= {name: values[name] for name in ("greeting", "transfer_to", "max_seconds") if values[name]}
-    if languages := [tag for tag in re.split(r"[\s,;]+", values["languages"]) if tag]:
-        definition["languages"] = languages
+    definition |= {
+        name: values[name] for name in ("greeting", "languages", "transfer_to", "max_seconds") if values[name]
+    }
     if values["voicemail_detection"]:
         definition["voicemail_detection"] = True
     if (functions := _read_json(values, "functions", list, "a list: [ … ]")) is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
+
+from babel import Locale
 
 from router.routing.failures import EFFECTS
 
@@ -298,6 +301,7 @@ FIELDS: Final[Mapping[str, str]] = {
 }
 """What the forms call their fields."""
 
+_ENGLISH: Final = Locale("en")
 _HOURS: Final = "hours_"
 _KNOWLEDGE: Final = re.compile(r"knowledge_(title|text)_([0-9]+)")
 _VOICE: Final = "voice_"
@@ -337,6 +341,14 @@ COUNTRIES: Final[Mapping[str, str]] = {
     "SE": "Sweden",
     "CH": "Switzerland",
 }
+
+LANGUAGES: Final = tuple(
+    "en-US en-GB en-AU en-CA en-IE en-IN en-NZ es-US es-ES es-MX es-419 fr-FR fr-CA fr-BE fr-CH de-DE de-AT de-CH it-IT pt-BR"
+    " pt-PT nl-NL nl-BE ar-SA bg-BG ca-ES cs-CZ cy-GB da-DK el-GR fi-FI fil-PH he-IL hi-IN hr-HR hu-HU id-ID ja-JP ko-KR"
+    " lt-LT lv-LV ms-MY no-NO pl-PL ro-RO ru-RU sk-SK sl-SI sr-RS sv-SE sw-KE ta-IN th-TH tr-TR uk-UA ur-IN vi-VN yue-HK"
+    " zh-CN zh-TW".split()
+)
+"""What the form of an assistant offers; the API takes others, too."""
 
 FEATURES: Final[Mapping[str, str]] = {
     "functions": "Function calling (booking, lead capture)",
@@ -388,6 +400,22 @@ def name_field(field: str) -> str:
         return f"Knowledge, {found[1]} {int(found[2]) + 1}"
     name = field.rpartition("-")[2].split(".")[-1]
     return FIELDS.get(name) or say(name, {})
+
+
+def name_language(tag: str) -> str:
+    """English (United States) for en-US. What is no language stays as it is."""
+    language, *parts = tag.split("-")
+    name = _ENGLISH.languages.get(language.lower())
+    if name is None:
+        return tag
+    more = [_ENGLISH.territories.get(part.upper()) or _ENGLISH.scripts.get(part.title()) or part for part in parts]
+    return f"{name} ({', '.join(more)})" if more else str(name)
+
+
+@cache
+def language_options() -> list[tuple[str, str]]:
+    """Tags with their names, by name."""
+    return sorted(((tag, name_language(tag)) for tag in LANGUAGES), key=lambda option: option[1])
 
 
 def say_email(hint: str, confirmed: bool | None, *, sends_mail: bool) -> str:

@@ -135,7 +135,7 @@ function offerMore(button) {
     const holder = document.createElement("div");
     holder.innerHTML = template.innerHTML.replaceAll("__number__", String(number));
     button.closest(".actions").before(...holder.children);
-    document.querySelectorAll(`[data-group=${button.dataset.more}]`)[number]?.querySelector("input, textarea")?.focus();
+    document.querySelectorAll(`[data-group=${button.dataset.more}]`)[number]?.querySelector("input, select, textarea")?.focus();
   });
 }
 
@@ -161,6 +161,11 @@ function readOut(part) {
   for (const name of ["pointerdown", "pointermove"]) picture.addEventListener(name, show);
 }
 
+// A time zone that is not chosen yet is likely to be the visitor's own.
+function offerTimezone(field) {
+  field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
+
 // A form that has been sent is not sent twice by a second click.
 function sendOnce(form) {
   form.addEventListener("submit", (event) => {
@@ -179,6 +184,7 @@ function start(root) {
   ready("[data-filter]", filter, root);
   ready("[data-more]", offerMore, root);
   ready("[data-chart]", readOut, root);
+  ready("[data-timezone]", offerTimezone, root);
   ready("[data-refresh]", keepFresh, root);
   if (root.matches?.("[data-refresh]")) keepFresh(root);
 }

@@ -189,7 +189,7 @@ async def test_an_assistant_is_described_field_by_field(browser: Browser, api: A
         "",
         prompt=ASSISTANT["prompt"].replace("\n", "\r\n"),
         greeting="Hello!",
-        languages="en-US, es-ES",
+        languages=["en-US", "es-ES", ""],
         transfer_to="+14155550188",
         max_seconds="600",
         voicemail_detection="yes",

@@ -50,3 +50,23 @@ def test_every_action_in_the_audit_log_has_words():
 )
 def test_a_name_without_words_is_made_readable(name: str | None, said: str):
     assert words.say(name, {}) == said
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("en-US", "English (United States)"),
+        ("es-419", "Spanish (Latin America)"),
+        ("zh-Hant-TW", "Chinese (Traditional, Taiwan)"),
+        ("no", "Norwegian"),
+        ("english please", "english please"),
+    ],
+)
+def test_languages_are_called_by_their_names(tag: str, name: str):
+    assert words.name_language(tag) == name
+
+
+def test_every_language_that_is_offered_has_a_name_of_its_own():
+    names = [name for _, name in words.language_options()]
+    assert len(set(names)) == len(words.LANGUAGES)
+    assert not any("-" in name for name in names)
