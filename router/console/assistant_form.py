@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from router.console import function_form
 from router.console.api import FieldProblem, Refusal
 from router.console.drawing import write_json
 from router.console.forms import Form
@@ -22,7 +22,7 @@ def values_of(definition: Mapping[str, Any] | None, providers: Iterable[str]) ->
         **{name: known.get(name) or "" for name in ("prompt", "greeting", "transfer_to", "max_seconds")},
         "languages": list(known.get("languages") or ()),
         "voicemail_detection": bool(known.get("voicemail_detection")),
-        "functions": write_json(known.get("functions")),
+        "functions": [function_form.values_of(one) for one in known.get("functions") or ()],
         "knowledge": [(one["title"], one["text"]) for one in known.get("knowledge") or ()],
         **{f"{_VOICE}{name}": write_json(voice.get(name)) for name in providers},
     }
@@ -40,7 +40,7 @@ def read_values(form: Form, providers: Iterable[str]) -> dict[str, Any]:
         "prompt": form.lines("prompt"),
         "max_seconds": form.number("max_seconds") or "",
         "voicemail_detection": form.ticked("voicemail_detection"),
-        "functions": form.lines("functions"),
+        "functions": function_form.read_values(form),
         "knowledge": [pair for pair in knowledge if pair != ("", "")],
         **{f"{_VOICE}{name}": form.lines(f"{_VOICE}{name}") for name in providers},
     }
@@ -57,29 +57,40 @@ def definition_of(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     if values["voicemail_detection"]:
         definition["voicemail_detection"] = True
-    if (functions := _read_json(values, "functions", list, "a list: [ … ]")) is not None:
-        definition["functions"] = functions
+    if values["functions"]:
+        definition["functions"] = [_function(number, one) for number, one in enumerate(values["functions"])]
     if values["knowledge"]:
         definition["knowledge"] = [{"title": title, "text": text} for title, text in values["knowledge"]]
     voice = {
         name.removeprefix(_VOICE): given
         for name in values
-        if name.startswith(_VOICE) and (given := _read_json(values, name, dict, "an object: { … }")) is not None
+        if name.startswith(_VOICE) and (given := _read_json(values[name], name, dict, "an object: { … }")) is not None
     }
     return definition | ({"voice": voice} if voice else {})
 
 
+def _function(number: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    field = f"function_{number}_parameters"
+    if not values["schema"] and function_form.has_odd_names(values):
+        message = "Give each parameter a name of its own."
+        raise Refusal(422, "invalid", message, (FieldProblem(field, message),))
+    return function_form.definition_of(
+        values, lambda: _read_json(values["schema"], field, dict, "a JSON Schema: { … }")
+    )
+
+
 def relocate(problem: Refusal) -> Refusal:
-    """The same problem with the form's fields, each message saying which of several functions it is about."""
+    """The same problem with the form's fields, those of functions by their place in the list."""
     return Refusal(problem.status, problem.name, problem.detail, tuple(map(_relocate, problem.fields)))
 
 
 def _relocate(problem: FieldProblem) -> FieldProblem:
     head, *rest = problem.field.removeprefix("assistant").lstrip(".").split(".")
     match head, rest:
-        case "functions", [number, *within] if number.isdecimal():
-            where = f"function {int(number) + 1}" + (f", {'.'.join(within)}" if within else "")
-            return FieldProblem("functions", f"{where}: {problem.message}")
+        case "functions", [number, "name" | "url" | "description" as part] if number.isdecimal():
+            return FieldProblem(f"function_{number}_{part}", problem.message)
+        case "functions", [number, *_] if number.isdecimal():
+            return FieldProblem(f"function_{number}_parameters", problem.message)
         case "knowledge", [number, "title" | "text" as part]:
             return FieldProblem(f"knowledge_{part}_{number}", problem.message)
         case "voice", [name, *_]:
@@ -89,8 +100,7 @@ def _relocate(problem: FieldProblem) -> FieldProblem:
     return FieldProblem(head, problem.message)
 
 
-def _read_json(values: Mapping[str, Any], field: str, kind: type, shape: str) -> Any:
-    text = values[field]
+def _read_json(text: str, field: str, kind: type, shape: str) -> Any:
     if not text:
         return None
     try:

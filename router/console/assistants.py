@@ -9,6 +9,7 @@ from starlette.responses import Response
 from router.console import assistant_form
 from router.console.clients import find_client
 from router.console.forms import LARGE_FORM, NO_ERRORS, form_errors
+from router.console.function_form import KINDS
 from router.console.visit import Page, Visit, accept_unlisted
 
 
@@ -19,7 +20,14 @@ async def show_definition(visit: Visit) -> Response:
     else:
         values = assistant_form.values_of(client["assistant"], providers)
     errors = form_errors(assistant_form.relocate(visit.refusal)) if visit.refusal else NO_ERRORS
-    return visit.render("assistant.html", client=client, values=values, providers=providers, errors=errors)
+    return visit.render(
+        "assistant.html",
+        client=client,
+        values=values,
+        providers=providers,
+        kinds_of_parameters=KINDS,
+        errors=errors,
+    )
 
 
 async def save_definition(visit: Visit) -> Response:

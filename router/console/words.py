@@ -304,6 +304,7 @@ FIELDS: Final[Mapping[str, str]] = {
 _ENGLISH: Final = Locale("en")
 _HOURS: Final = "hours_"
 _KNOWLEDGE: Final = re.compile(r"knowledge_(title|text)_([0-9]+)")
+_FUNCTION: Final = re.compile(r"function_([0-9]+)_([a-z]+)")
 _VOICE: Final = "voice_"
 
 ROLES: Final[Mapping[str, str]] = {
@@ -398,6 +399,8 @@ def name_field(field: str) -> str:
         return "Voice"
     if found := _KNOWLEDGE.fullmatch(field):
         return f"Knowledge, {found[1]} {int(found[2]) + 1}"
+    if found := _FUNCTION.fullmatch(field):
+        return f"Function {int(found[1]) + 1}, {found[2]}"
     name = field.rpartition("-")[2].split(".")[-1]
     return FIELDS.get(name) or say(name, {})
 

@@ -193,7 +193,9 @@ async def test_an_assistant_is_described_field_by_field(browser: Browser, api: A
         transfer_to="+14155550188",
         max_seconds="600",
         voicemail_detection="yes",
-        functions=json.dumps(ASSISTANT["functions"]),
+        function_0_name="book",
+        function_0_description="Books",
+        function_0_url="https://example.com/",
         knowledge_title="Prices",
         knowledge_text="A cut is 30.\r\nA wash is 10.",
         voice_vapi=json.dumps(ASSISTANT["voice"]["vapi"]),
@@ -217,11 +219,6 @@ async def test_an_assistant_is_removed_only_after_a_question(browser: Browser, a
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("functions", "[{]", "line 1, column 3"),
-        ("functions", "{}", "a list"),
-        ("functions", "[" * 100_000, "not valid JSON"),
-        ("functions", '[{"name": "a b", "parameters": {"type": "object"}, "url": "https://x.example"}]', "1, name"),
-        ("functions", '[{"name": "a", "parameters": {"type": "array"}, "url": "x"}]', "Function 1"),
         ("voice_vapi", "[]", "an object"),
         ("languages", "english please", "BCP 47"),
         ("transfer_to", "555", "E.164"),
@@ -238,6 +235,24 @@ async def test_an_error_in_an_assistant_is_shown_at_its_field(browser: Browser, 
     again = await browser.fill_in(page, "", **filled | {name: value})
     assert said in error_at(again, field)
     assert "Hello" in again.tree.find("textarea", name="prompt").text
+
+
+@pytest.mark.parametrize(
+    ("filled", "field", "said"),
+    [
+        ({"function_0_schema": "[{]"}, "function_0_parameters", "line 1, column 3"),
+        ({"function_0_schema": "[]"}, "function_0_parameters", "JSON Schema"),
+        ({"function_0_schema": "[" * 100_000}, "function_0_parameters", "not valid JSON"),
+        ({"function_0_schema": '{"type": "array"}'}, "function_0_parameters", "object"),
+        ({"function_0_parameter_name": ["at", "at", ""]}, "function_0_parameters", "name of its own"),
+        ({"function_0_name": "a b"}, "function_0_name", "letters, digits"),
+        ({"function_0_url": "x"}, "function_0_url", "http"),
+    ],
+)
+async def test_an_error_in_a_function_is_shown_at_its_field(browser: Browser, client: dict, filled, field, said):
+    page = await browser.open(f"clients/{client['id']}/assistant")
+    right = {"prompt": "Hello", "function_0_name": "book", "function_0_url": "https://example.com/"}
+    assert said in error_at(await browser.fill_in(page, "", **right | filled), field)
 
 
 async def test_a_definition_without_instructions_gets_an_error(browser: Browser, client: dict):
