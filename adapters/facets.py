@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from adapters.base import Handoff, InboundCall, KeyCheck, ProviderEvent, Target, TransferAsked
-from adapters.portable import Assistant, Copy, Credentials, Lines, NativeNumber, Registration, Wiring
+from adapters.portable import Assistant, Copy, Credentials, Lines, NativeNumber, Registration, Voice, Wiring
 from crypto.secret import Secret
 
 Client_contra = TypeVar("Client_contra", contravariant=True)
@@ -42,6 +42,10 @@ EndCall: TypeAlias = Callable[[Client_contra, str], Awaitable[None]]
 
 CountLines: TypeAlias = Callable[[Client_contra], Awaitable[Lines | None]]
 """Asks how many lines the agency has."""
+
+
+ListVoices: TypeAlias = Callable[[Client_contra], Awaitable[list[Voice]]]
+"""Asks which voices the agency may give to its assistants."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Final
 
 from crypto.secret import Secret
 
 MOST_LINES: Final = 1_000_000
 """More than any agency has, and within a database's integer."""
+MOST_VOICES: Final = 500
+_LONGEST_NAME: Final = 100
+_LONGEST_ABOUT: Final = 300
+_LONGEST_ADDRESS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,30 @@ class NativeNumber:
     e164: str
     remote_id: str
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice that a provider offers. `settings` choose it, as `Assistant.voice` takes them."""
+
+    name: str
+    settings: Mapping[str, Any]
+    about: str = ""  # for people
+    preview: str | None = None  # the https address of a sample
+
+
+def read_voices(items: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Voice | None]) -> list[Voice]:
+    """The first MOST_VOICES that `read` can make out, with texts of a bounded length."""
+    found = (voice for item in items if (voice := read(item)) is not None and voice.name)
+    return [
+        replace(one, name=one.name[:_LONGEST_NAME], about=one.about[:_LONGEST_ABOUT], preview=_web_page(one.preview))
+        for one in islice(found, MOST_VOICES)
+    ]
+
+
+def _web_page(address: str | None) -> str | None:
+    is_one = address is not None and address.startswith("https://") and len(address) <= _LONGEST_ADDRESS
+    return address if is_one else None
 
 
 @dataclass(frozen=True, slots=True)

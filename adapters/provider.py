@@ -17,6 +17,7 @@ from adapters.facets import (
     CountLines,
     EndCall,
     ImportsFacet,
+    ListVoices,
     RegistrationsFacet,
     ShopFacet,
     WebhooksFacet,
@@ -80,6 +81,7 @@ class Declaration(Generic[Client]):
     webhooks: WebhooksFacet | None = None
     answer_question: AnswerQuestion | None = None
     assistants: AssistantsFacet[Client] | None = None
+    list_voices: ListVoices[Client] | None = None
     registrations: RegistrationsFacet[Client] | None = None
     imports: ImportsFacet[Client] | None = None
     shop: ShopFacet[Client] | None = None

@@ -14,6 +14,7 @@ from adapters.bland.calls import Calls
 from adapters.bland.imports import Imports
 from adapters.bland.registrations import Registrations
 from adapters.bland.shop import Shop
+from adapters.bland.voices import list_voices
 from adapters.bland.webhooks import CALL_ENDS, Webhooks
 from adapters.features import offer_of
 from adapters.provider import Declaration, RegistrationForm, Setting, WebhookSecret
@@ -38,6 +39,7 @@ BLAND: Final = Declaration(
     webhooks=Webhooks(),
     call_ends=CALL_ENDS,
     assistants=Assistants(),
+    list_voices=list_voices,
     registrations=Registrations(),
     imports=Imports(),
     shop=Shop(),

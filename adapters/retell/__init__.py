@@ -15,6 +15,7 @@ from adapters.retell.api import Client
 from adapters.retell.assistants import Assistants
 from adapters.retell.calls import Calls, count_lines, end_call
 from adapters.retell.shop import Shop
+from adapters.retell.voices import list_voices
 from adapters.retell.webhooks import CALL_ENDS, Webhooks, answer_question
 
 __all__ = ["RETELL"]
@@ -39,6 +40,7 @@ RETELL: Final = Declaration(
     call_ends=CALL_ENDS,
     answer_question=answer_question,
     assistants=Assistants(),
+    list_voices=list_voices,
     shop=Shop(),
     webhook_secret=WebhookSecret(
         "webhook_key",

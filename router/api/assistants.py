@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import fastapi
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
+from adapters.portable import Voice
 from adapters.registry import Declarations
 from router.api.asking import OUTSIDE, By, OwnAgency, Use
 from router.api.clients import ClientId
@@ -17,6 +18,7 @@ from router.api.route import problems, resource
 from router.assistants.linking import ClientAssistants
 from router.assistants.linking import SyncProgress as Progress
 from router.assistants.plan import SwitchPlan, SwitchPlans
+from router.assistants.voices import ProviderVoices
 from router.errors import InvalidError
 from router.fields import Input, Output, Query, RemoteId, distinct
 from router.store.assistants.copies import StoredAssistant
@@ -80,6 +82,22 @@ class SyncProgress(SyncReply):
 
     provider: Annotated[str, Field(description="The provider's name", examples=["vapi"])]
     failures: Annotated[list[FailureReply], Field(description="The first clients whose sync failed")]
+
+
+class VoiceReply(Output):
+    """A voice that a provider offers."""
+
+    name: Annotated[str, Field(description="Its name")]
+    about: Annotated[str, Field(description="What it is like, in the provider's words")]
+    preview: Annotated[str | None, Field(description="Where a sample can be heard; null: the provider offers none")]
+    settings: Annotated[dict[str, Any], Field(description="What chooses it, in `assistant.voice` at this provider")]
+
+
+class VoiceList(Output):
+    """The voices of one provider."""
+
+    items: Annotated[list[VoiceReply], Field(description="In the provider's order; the first 500")]
+    next_cursor: Annotated[str | None, Field(description="Always null: there is one page")] = None
 
 
 class PlanItem(Output):
@@ -162,7 +180,23 @@ def sync_router(voice: Declarations) -> APIRouter:
     for provider in voice:
         if provider.assistants is not None:
             _add_sync(router, provider.name, provider.label)
+        if provider.list_voices is not None:
+            _add_voices(router, provider.name, provider.label)
     return router
+
+
+def _add_voices(router: APIRouter, provider: str, label: str) -> None:
+    @router.get(
+        f"{_AGENCY}/voices/{provider}",
+        summary=f"List the voices that {label} offers",
+        response_model=VoiceList,
+        responses=problems("no-key", "key-rejected", "provider-unreachable"),
+    )
+    async def list_voices(
+        agency: OwnAgency, voices: Annotated[ProviderVoices, Use(ProviderVoices)]
+    ) -> dict[str, Sequence[Voice]]:
+        """Asked of the provider with the agency's key."""
+        return {"items": await voices.list_all(agency, provider)}
 
 
 def _add_links(router: APIRouter, provider: str, label: str) -> None:

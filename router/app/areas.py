@@ -16,6 +16,7 @@ from router.assistants.linking import ClientAssistants
 from router.assistants.plan import SwitchPlans
 from router.assistants.removing import Removal
 from router.assistants.site import Sites
+from router.assistants.voices import ProviderVoices
 from router.assistants.work import SyncWork
 from router.calls.claims import Caps
 from router.calls.preview import Previews
@@ -103,6 +104,7 @@ class Areas:
     webhook_tokens: WebhookTokens
     tokens: Tokens
     trial_calls: TrialCalls
+    voices: ProviderVoices
     wanted: WantedAssistants
 
 
@@ -222,6 +224,7 @@ def make_areas(
         webhook_tokens=WebhookTokens(changes, vault.keyring, wanted, views),
         tokens=Tokens(changes),
         trial_calls=TrialCalls(changes, accounts, carrier, dialling),
+        voices=ProviderVoices(database, providers, vault),
         wanted=wanted,
     )
 
@@ -255,6 +258,7 @@ def api_parts(
         areas.webhook_tokens,
         areas.tokens,
         areas.trial_calls,
+        areas.voices,
         Endpoints(areas.changes, keyring, receivers),
         Previews(database, providers, dispatcher, caps, clock),
         Replies(database, keyring, clock),

@@ -79,6 +79,17 @@ def _function(number: int, values: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def write_voice(settings: Mapping[str, Any]) -> str:
+    """On one line, for the button that chooses it."""
+    return json.dumps(settings)
+
+
+def read_voice(text: str) -> dict[str, Any]:
+    """What `write_voice` wrote. Raises Refusal."""
+    settings: dict[str, Any] = _read_json(text, "voice", dict, "one of the voices in the list") or {}
+    return settings
+
+
 def relocate(problem: Refusal) -> Refusal:
     """The same problem with the form's fields, those of functions by their place in the list."""
     return Refusal(problem.status, problem.name, problem.detail, tuple(map(_relocate, problem.fields)))

@@ -7,6 +7,8 @@ from typing import Final
 from starlette.responses import Response
 
 from router.console import assistant_form
+from router.console.api import Refusal
+from router.console.assistant_form import read_voice, write_voice
 from router.console.clients import find_client
 from router.console.forms import LARGE_FORM, NO_ERRORS, form_errors
 from router.console.function_form import KINDS
@@ -25,6 +27,7 @@ async def show_definition(visit: Visit) -> Response:
         client=client,
         values=values,
         providers=providers,
+        with_voices=[name for name, kind in visit.kinds.items() if kind.voice and kind.voice.list_voices],
         kinds_of_parameters=KINDS,
         errors=errors,
     )
@@ -35,6 +38,30 @@ async def save_definition(visit: Visit) -> Response:
     definition = assistant_form.definition_of(assistant_form.read_values(visit.form, visit.providers))
     await visit.send("PATCH", visit.path("clients", client), accept_unlisted(visit, {"assistant": definition}))
     return visit.go("clients", client, "assistant", done="assistant-saved")
+
+
+async def show_voices(visit: Visit) -> Response:
+    """Asked of the provider, and therefore on a page of its own."""
+    client, provider = await find_client(visit), visit.part("provider")
+    voices, errors = [], visit.errors()
+    try:
+        voices = (await visit.api.get(visit.path("voices", provider)))["items"]
+    except Refusal as problem:
+        errors = form_errors(problem)
+    voices = [one | {"value": write_voice(one["settings"])} for one in voices]
+    chosen = ((client["assistant"] or {}).get("voice") or {}).get(provider, {})
+    return visit.render("voices.html", client=client, provider=provider, voices=voices, chosen=chosen, errors=errors)
+
+
+async def choose_voice(visit: Visit) -> Response:
+    """The other settings of the voice stay."""
+    client, provider = await find_client(visit), visit.part("provider")
+    definition = client["assistant"] or {}
+    voice = definition.get("voice") or {}
+    settings = read_voice(visit.form.text("voice"))
+    changed = definition | {"voice": voice | {provider: voice.get(provider, {}) | settings}}
+    await visit.send("PATCH", visit.path("clients", client["id"]), {"assistant": changed})
+    return visit.go("clients", client["id"], "assistant", done="assistant-saved")
 
 
 async def remove_definition(visit: Visit) -> Response:
@@ -81,6 +108,8 @@ PAGES: Final = (
     Page("GET", "/clients/{client}/assistant", show_definition),
     Page("POST", "/clients/{client}/assistant", save_definition, show_definition, form_limit=LARGE_FORM),
     Page("POST", "/clients/{client}/assistant/remove", remove_definition, show_definition),
+    Page("GET", "/clients/{client}/assistant/voices/{provider}", show_voices),
+    Page("POST", "/clients/{client}/assistant/voices/{provider}", choose_voice, show_voices),
     Page("GET", "/clients/{client}/providers", show_places),
     Page("POST", "/clients/{client}/providers/{provider}", link, show_places),
     Page("POST", "/clients/{client}/providers/{provider}/unlink", unlink),

@@ -9,9 +9,11 @@ from adapters.registry import PROVIDERS, Providers, one_of, settings_of
 from crypto import Secret
 from tests.adapters.canary import CANARY, shows
 
-FACETS = ("end_call", "count_lines", "webhooks", "answer_question", "assistants", "registrations", "shop")
+FACETS = (
+    *("end_call", "count_lines", "webhooks", "answer_question", "assistants", "list_voices", "registrations", "shop"),
+)
 LACKING = {
-    "vapi": {"count_lines", "shop"},  # lines are told with each call alone
+    "vapi": {"count_lines", "list_voices", "shop"},  # lines are told with each call alone
     "retell": {"registrations"},  # each call is registered
     "bland": {"end_call", "count_lines", "answer_question"},  # a number there holds its assistant
     "elevenlabs": {"end_call", "count_lines", "answer_question", "registrations", "shop"},  # each call is registered

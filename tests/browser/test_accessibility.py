@@ -35,7 +35,8 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
     endpoint = await desk.ask("POST", "/endpoints", {"url": "https://1.1.1.1/calls"})
     await desk.ask("POST", "/invitations", {"name": "Ben"})
     pages = (
-        *("keys", "keys/retell/plan", "clients", "clients/new", one, f"{one}/assistant", f"{one}/providers"),
+        *("keys", "providers", "keys/retell/plan", "clients", "clients/new", one, f"{one}/providers", f"{one}/copy"),
+        *(f"{one}/assistant", f"{one}/assistant/voices/retell"),
         *(
             "numbers",
             "numbers/new?country=US",

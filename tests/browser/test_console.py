@@ -204,3 +204,14 @@ async def test_without_script_everything_can_still_be_done(desk: Desk):
     await page.get_by_role("button", name="Delete the key").click()
     await expect(page.get_by_text("All versions of the key are erased")).to_be_visible()
     await context.close()
+
+
+async def test_a_chart_tells_the_numbers_of_the_day_that_is_touched(desk: Desk):
+    await desk.leave_message()
+    await desk.sign_in()
+    await desk.page.goto(desk.url("figures"))
+    chart = desk.page.locator("[data-chart]").first
+    box = await chart.locator("svg").bounding_box()
+    assert box is not None
+    await chart.locator("svg").click(position={"x": box["width"] - 20, "y": box["height"] / 2})  # today is the last day
+    await expect(chart.locator("[data-reading]")).to_contain_text("Voicemail 1")

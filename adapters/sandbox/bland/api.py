@@ -14,6 +14,7 @@ from adapters.sandbox.bland.knowledge import KnowledgeBases
 from adapters.sandbox.bland.numbers import InboundNumbers
 from adapters.sandbox.bland.org import BlandOrg, key_of
 from adapters.sandbox.bland.tools import Tools
+from adapters.sandbox.bland.voices import Voices
 from adapters.sandbox.orgs import CarrierAccount, CarrierAccounts, Orgs
 
 _ERRORS = {401: "AUTH_FAILURE", 404: "NOT_FOUND"}
@@ -52,7 +53,7 @@ class Bland(StandIn):
         self.calls = Calls(self.orgs, clock)
         self.numbers = InboundNumbers(self.orgs, carrier, clock)
         self.knowledge = KnowledgeBases(self.orgs, clock)
-        self.parts = (self.calls, self.numbers, Tools(self.orgs, clock), self.knowledge)
+        self.parts = (self.calls, self.numbers, Tools(self.orgs, clock), self.knowledge, Voices(self.orgs, clock))
 
     def add_org(self, key: str | None = None, name: str = "A Bland org", *, balance: float = 25.0) -> BlandOrg:
         return self.orgs.add(BlandOrg(name, key or new_id("org_", 40), new_uuid(), balance))

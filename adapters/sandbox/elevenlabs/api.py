@@ -10,6 +10,7 @@ from adapters.sandbox.elevenlabs.agents import Agents
 from adapters.sandbox.elevenlabs.calls import STREAM_HOST, Calls
 from adapters.sandbox.elevenlabs.org import MESSAGES, NAMES, NO_CREDIT, NO_LINE, ElevenLabsOrg
 from adapters.sandbox.elevenlabs.tools import Tools
+from adapters.sandbox.elevenlabs.voices import Voices
 from adapters.sandbox.elevenlabs.workspace import Documents, Webhooks
 from adapters.sandbox.orgs import Orgs
 
@@ -35,7 +36,7 @@ class ElevenLabs(StandIn):
         self.calls = Calls(self.orgs, clock)
         self._agents = Agents(self.orgs, clock)
         others = (Tools(self.orgs, clock), Documents(self.orgs, clock), Webhooks(self.orgs, clock))
-        self.parts = (self.calls, self._agents, *others)
+        self.parts = (self.calls, self._agents, *others, Voices(self.orgs, clock))
 
     def add_org(
         self, key: str | None = None, name: str = "An ElevenLabs org", *, balance: float = 25.0

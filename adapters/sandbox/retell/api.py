@@ -13,6 +13,7 @@ from adapters.sandbox.retell.knowledge import KnowledgeBases
 from adapters.sandbox.retell.llms import Llms
 from adapters.sandbox.retell.numbers import PhoneNumbers
 from adapters.sandbox.retell.org import MESSAGES, RetellOrg
+from adapters.sandbox.retell.voices import Voices
 
 
 class Retell(StandIn):
@@ -30,7 +31,7 @@ class Retell(StandIn):
         self.calls = Calls(self.orgs, clock)
         self._agents = Agents(self.orgs, clock)
         self._llms = Llms(self.orgs, clock)
-        others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock))
+        others = (KnowledgeBases(self.orgs, clock), PhoneNumbers(self.orgs, clock), Voices(self.orgs, clock))
         self.parts = (self.calls, self._agents, self._llms, *others)
 
     def add_org(self, key: str | None = None, name: str = "A Retell org", *, balance: float = 25.0) -> RetellOrg:

@@ -133,7 +133,11 @@ class Browser:
         """Send the form as it stands on the page, with these values; every one of them must be a field of it."""
         form = page.form(action)
         sent: dict[str, Any] = read_fields(form)
-        names = {one.attributes.get("name") for kind in ("input", "textarea", "select") for one in form.find_all(kind)}
+        names = {
+            one.attributes.get("name")
+            for kind in ("input", "textarea", "select", "button")
+            for one in form.find_all(kind)
+        }
         assert values.keys() <= names, f"{values.keys() - names} are not on the form"
         sent = {name: value for name, value in (sent | values).items() if name not in leave_out}
         return await self.send(form.attributes.get("action") or page.path, sent)

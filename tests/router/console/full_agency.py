@@ -33,12 +33,15 @@ class FullAgency:
         client = f"clients/{self.client['id']}"
         return (
             "keys",
+            "providers",
             "keys/retell/plan",
             "keys/vapi/sync",
             "clients",
             "clients/new",
             client,
             f"{client}/assistant",
+            f"{client}/assistant/voices/retell",
+            f"{client}/copy",
             f"{client}/providers",
             "numbers",
             "numbers/new",

@@ -335,3 +335,25 @@ async def test_a_client_s_page_shows_its_numbers_and_its_assistant_as_they_are_n
     now = page.tree.find("section", **{"aria-labelledby": "now"})
     for said in ("Copy this client", "Add one", "Describe it"):
         assert said in now.text
+
+
+async def test_a_voice_is_chosen_from_the_provider_s_list_and_the_other_settings_stay(
+    browser: Browser, api: Api, agency: Agency, client: dict
+):
+    await api.put(f"{agency.path}/keys/retell", {"key": RETELL_KEY, "activate": False})
+    voice = {"retell": {"voice_id": "11labs-Adrian", "voice_speed": 1.1}, "vapi": {"voiceId": "Elliot"}}
+    assistant = {"prompt": "Hello", "voice": voice}
+    await api.patch(f"{agency.path}/clients/{client['id']}", {"assistant": assistant})
+    page = await browser.open(f"clients/{client['id']}/assistant/voices/retell")
+    adrian, alloy = page.tree.find("tbody").find_all("tr")
+    assert "Chosen" in adrian.text
+    assert alloy.find("a").attributes["href"].endswith("/alloy.mp3")
+    saved = await browser.fill_in(page, "/voices/retell", voice=alloy.find("button").attributes["value"])
+    assert "being updated" in saved.words
+    chosen = voice | {"retell": {"voice_id": "openai-Alloy", "voice_speed": 1.1}}
+    assert (await read(api, agency, client))["assistant"] == assistant | {"voice": chosen}
+
+
+async def test_voices_without_a_key_say_what_is_missing(browser: Browser, client: dict):
+    page = await browser.open(f"clients/{client['id']}/assistant/voices/retell")
+    assert "no key for Retell" in page.tree.find("div", role="alert").text

@@ -1,0 +1,86 @@
+"""Voices are listed as each provider lists them: what cannot be made out is left out, and nothing is unbounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.base import ErrorKind, ProviderError
+from adapters.http import Http
+from adapters.portable import MOST_VOICES, Voice, read_voices
+from adapters.provider import Provider
+from tests.adapters.loopback import reply, serving
+from tests.adapters.refusals import KEY
+from tests.support.adapters import bland_at, elevenlabs_at, retell_at
+
+pytestmark = pytest.mark.anyio
+
+SAMPLE = "https://samples.example/adrian.mp3"
+
+
+def retell(http: Http, url: str) -> Provider[Any]:
+    return retell_at(http, url, "sip.retellai.com")
+
+
+def bland(http: Http, url: str) -> Provider[Any]:
+    return bland_at(http, url, "sip.bland.ai")
+
+
+CASES = {
+    "retell": (
+        retell,
+        "/list-voices",
+        [
+            {"voice_id": "11labs-Adrian", "voice_name": "Adrian", "gender": "male", "accent": "American", "age": None}
+            | {"provider": "elevenlabs", "preview_audio_url": SAMPLE},
+            {"voice_name": "without an id"},
+        ],
+        Voice("Adrian", {"voice_id": "11labs-Adrian"}, "male, American, elevenlabs", SAMPLE),
+    ),
+    "elevenlabs": (
+        elevenlabs_at,
+        "/v2/voices?page_size=100",
+        {
+            "voices": [
+                {"voice_id": "cj1", "name": "Eric", "labels": {"gender": "male", "accent": "american"}}
+                | {"preview_url": SAMPLE},
+                {"name": "without an id"},
+            ],
+            "has_more": False,
+        },
+        Voice("Eric", {"voice_id": "cj1"}, "male, american", SAMPLE),
+    ),
+    "bland": (
+        bland,
+        "/v1/voices",
+        {"voices": [{"id": "ff2c", "name": "maya", "description": "Young", "tags": ["Bland Curated", 7]}, {"id": "a"}]},
+        Voice("maya", {"voice": "maya"}, "Young, Bland Curated"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_voice_is_listed_with_the_settings_that_choose_it(http: Http, name: str):
+    at, path, answer, voice = CASES[name]
+    async with serving(reply(200, answer)) as server:
+        provider = at(http, server.url)
+        assert await provider.list_voices(provider.open(KEY, 5)) == [voice]
+    assert (server.last.method, server.last.target) == ("GET", path)
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_list_that_is_none_is_an_error(http: Http, name: str):
+    at, *_ = CASES[name]
+    async with serving(reply(200, {"voices": "none"})) as server:
+        provider = at(http, server.url)
+        with pytest.raises(ProviderError) as caught:
+            await provider.list_voices(provider.open(KEY, 5))
+    assert caught.value.kind is ErrorKind.MALFORMED_REPLY
+
+
+def test_texts_and_their_number_are_bounded_and_samples_are_https():
+    voice = Voice("n" * 200, {}, "a" * 1000, "http://samples.example/a.mp3")
+    voices = read_voices([{}] * (MOST_VOICES + 1), lambda _: voice)
+    assert len(voices) == MOST_VOICES
+    assert (len(voices[0].name), len(voices[0].about), voices[0].preview) == (100, 300, None)
