@@ -27,14 +27,14 @@ _LOOKS: Final = ("first", "second", "third", "fourth")
 _NO_DRAWING: Final = frozenset({"defs", "desc", "title"})
 _NO_LAYERS: Final = frozenset({"titles", "plot text-overlay", "plot tooltip-overlay"})
 _LOOK: Final = {
-    "width": 900,
-    "height": 240,
+    "width": 450,
+    "height": 200,
     "margin": 4,
     "css": (),
     "js": (),
     "show_legend": False,
     "show_minor_x_labels": False,
-    "x_labels_major_count": 6,
+    "x_labels_major_count": 4,
     "show_minor_y_labels": False,
     "y_labels_major_count": 4,
     "truncate_label": -1,
