@@ -149,7 +149,8 @@ def _draw(
 def _strip(part: Element) -> None:
     """Take out what the pages' content security policy forbids, or what only pygal's script uses."""
     for child in list(part):
-        if not isinstance(child.tag, str) or child.tag in _NO_DRAWING or child.get("class") in _NO_LAYERS:
+        tag: object = child.tag  # of a comment, a function
+        if not isinstance(tag, str) or tag in _NO_DRAWING or child.get("class") in _NO_LAYERS:
             part.remove(child)
         else:
             child.attrib.pop("style", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from router.console.drawing import write_json
 from router.console.forms import Form
@@ -18,7 +18,7 @@ KINDS: Final[Mapping[str, str]] = {
 _TEXTS: Final = ("name", "url", "description", "schema")
 _FIELD: Final = re.compile(r"function_([0-9]{1,4})_name")
 
-Values = dict[str, Any]
+Values: TypeAlias = Mapping[str, Any]
 
 
 def values_of(function: Mapping[str, Any]) -> Values:
