@@ -15,6 +15,7 @@ from typing import Any, Final
 import asyncpg
 
 from router.store.calls.calls import claim_call
+from router.store.calls.days import read_days
 from router.store.calls.figures import read_figures
 from router.store.calls.history import list_calls
 from router.store.calls.old_answers import erase_answers
@@ -165,6 +166,7 @@ async def _compare_claims(small: Database, large: Database) -> list[Finding]:
 async def _read_lists(large: Database) -> list[Finding]:
     now = datetime.now(UTC)
     year = await milliseconds(lambda: read_figures(large, BIG, now - timedelta(days=365), now), 3)
+    by_day = await milliseconds(lambda: read_days(large, BIG, now - timedelta(days=365), now), 3)
     half = (now - timedelta(days=365), "call_")
     pool = large.settings
     lists: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -177,6 +179,7 @@ async def _read_lists(large: Database) -> list[Finding]:
     }
     return [
         Finding("figures of the big agency over a year", year, "ms", _FIGURES_MS),
+        Finding("  the same by day", by_day, "ms", _FIGURES_MS),
         *[Finding(f"a page of {name}", await milliseconds(ask, 15), "ms", _LIST_MS) for name, ask in lists.items()],
     ]
 
