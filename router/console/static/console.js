@@ -146,16 +146,22 @@ function readOut(part) {
   const plot = picture.querySelector(".plot .background");
   const names = [...part.querySelectorAll("thead th")].slice(1).map((head) => head.textContent);
   const rows = [...part.querySelectorAll("tbody tr")];
+  const edge = 0.02 / 1.04;  // what pygal leaves free at each side
+  const step = (1 - 2 * edge) / rows.length;
+  const gap = (1 - 2 * edge) / Math.max(rows.length - 1, 1);
+  const isLine = picture.querySelector(".line-graph") !== null;  // its first and last points are on the edges
   const mark = document.createElementNS("http://www.w3.org/2000/svg", "rect");
   mark.setAttribute("class", "marked");
   mark.setAttribute("height", plot.getAttribute("height"));
-  mark.setAttribute("width", plot.getAttribute("width") / rows.length);
+  mark.setAttribute("width", plot.getAttribute("width") * step);
   const show = (event) => {
     const { left, width } = plot.getBoundingClientRect();
-    const at = Math.max(0, Math.min(rows.length - 1, Math.floor((event.clientX - left) / width * rows.length)));
+    const share = (event.clientX - left) / width - edge;
+    const place = isLine ? Math.round(share / gap) : Math.floor(share / step);
+    const at = Math.max(0, Math.min(rows.length - 1, place));
     const [when, ...numbers] = [...rows[at].cells].map((cell) => cell.textContent);
     reading.textContent = `${when}: ${numbers.map((number, one) => `${names[one]} ${number}`).join(" · ")}`;
-    mark.setAttribute("x", plot.getAttribute("width") / rows.length * at);
+    mark.setAttribute("x", plot.getAttribute("width") * (edge + (isLine ? at * gap - step / 2 : at * step)));
     plot.after(mark);
   };
   for (const name of ["pointerdown", "pointermove"]) picture.addEventListener(name, show);
