@@ -35,6 +35,9 @@ def function_call_by_own_id(provider: str, provider_call_id: str) -> dict[str, A
             body["message"]["call"] = {"id": provider_call_id, "customer": {"number": "anonymous"}}
         case "retell":
             body["call"] = {"call_id": provider_call_id}
+        case "elevenlabs":
+            del body[ROUTER_CALL_ID]
+            body["conversation_id"] = provider_call_id
         case _:
             del body[ROUTER_CALL_ID]
             body["call_id"] = provider_call_id
