@@ -25,7 +25,9 @@ from router.store.pool import AWAY_ERRORS, Database
 
 
 class UnavailableError(Exception):
-    """The database is away and this process knows nothing about the call: the static fallback has to take it."""
+    """Nothing is known of the call: the database is away, or too many others came before it, in the same moment, for an
+    answer in time. The static fallback has to take it.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from crypto import Secret
 from router import twiml
 from router.calls import legs
 from router.calls.answers import Answers
-from router.calls.claims import Claims, Inbound
+from router.calls.claims import Claims, Inbound, UnavailableError
 from router.calls.documents import UNKNOWN_TALK_SECONDS, Documents, talk_limit
 from router.calls.ending import Closer
 from router.calls.events import CallEvents
@@ -63,8 +63,11 @@ class CallFlow:
 
     async def receive(self, call: Inbound, deadline: Deadline) -> str | None:
         """A new call. None: that number is not set up on that account. Raises UnavailableError."""
-        async with asyncio.timeout(deadline.left_before_rescue()):
-            new = await self.claims.claim_call(call)
+        try:
+            async with asyncio.timeout(deadline.left_before_rescue()):
+                new = await self.claims.claim_call(call)
+        except TimeoutError:
+            raise UnavailableError from None
         if new is None:
             return None
         state = replace(new.state, rungs=self._order_rungs(new.state))

@@ -77,7 +77,7 @@ class TwilioWebhooks:
         except RefusedError as refused:
             return _refuse(request, refused)
         except UnavailableError:
-            return _refuse(request, _unavailable("the database is away", verified))
+            return _refuse(request, _unavailable("the database does not answer", verified))
         except Exception as error:  # noqa: BLE001  our bug; without a state there is nothing to rescue the call with
             emit("request.failed", exception=error, step=_step_of(request), call_sid=verified.call_sid)
             harmless = _say_nothing(request)

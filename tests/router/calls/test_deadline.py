@@ -221,6 +221,18 @@ async def test_without_a_database_a_call_that_comes_in_reaches_somebody(world: W
     assert {request.status for request in timeline.requests} <= {200, 503}
 
 
+async def test_a_call_that_gets_no_turn_in_a_crowd_reaches_somebody_and_is_no_bug_of_ours(
+    database_dsn, tmp_path, captured_events: CapturedEvents, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("router.app.calls._CLAIMS_AT_ONCE", 0)
+    async with open_world(database_dsn, tmp_path, answer_deadline=2) as world:
+        client = await world.add_client()
+        timeline = await world.call(client, fallback_url=fallback_url(world, client))
+    assert timeline.answered_by in ("owner", "voicemail")
+    assert timeline.requests[0].status == 503
+    assert "request.failed" not in captured_events.names()
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_without_a_database_a_number_that_was_called_before_still_reaches_its_ai(world: World, provider):
     client = await world.add_client(providers=[provider])
