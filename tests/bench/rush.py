@@ -26,6 +26,7 @@ class Rush:
     side: Side
     own: list[float] = field(default_factory=list)
     spent: list[float] = field(default_factory=list)
+    without_ai: int = 0
 
     @property
     def p50(self) -> float:
@@ -39,7 +40,7 @@ class Rush:
         return (
             f"{self.side.name:34}own share of the wait {self.p50:6.1f} ms ({self.p50 / floor.p50:.1f} x the floor's),"
             f" 99 of 100 within {self.p99:6.1f} ms ({self.p99 / floor.p99:.1f} x);"
-            f" busy {statistics.median(self.spent):.0%} of the time"
+            f" busy {statistics.median(self.spent):.0%} of the time; {self.without_ai} calls without an AI"
         )
 
 
@@ -67,7 +68,10 @@ async def _offer(stage: Stage, one: Rush) -> None:
 
 
 async def _live(stage: Stage, one: Rush, call: Call) -> None:
-    answer = await send(stage.http, one.side, call.ring())
+    answer = await send(stage.http, one.side, call.ring(good=b"<Response"))
+    if b"<Sip" not in answer.body:
+        one.without_ai += 1
+        return
     one.own.append(answer.own)
     call.document = answer.body.decode()
     await asyncio.sleep(_TALK_SECONDS)
