@@ -99,7 +99,7 @@ class Http:
     ) -> None:
         self._limits = limits or Limits()
         self._observe = observe or (lambda *_: None)
-        self._ssl_context = ssl_context
+        self._ssl_context = ssl_context or _ssl_context()  # now, so that no caller waits for it
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -202,7 +202,7 @@ class Http:
                 limit_per_host=self._limits.per_host,
                 keepalive_timeout=self._limits.keepalive,
                 ttl_dns_cache=self._limits.dns_cache,
-                ssl=self._ssl_context or _ssl_context(),
+                ssl=self._ssl_context,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
