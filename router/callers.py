@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType, ValidationResult
 
 from adapters.phone import WITHHELD, has_american_length, is_e164, is_listed
+from router.phones import read_phone
 
 # Twilio docs, Voice request parameters and the help pages about caller ID; the rest as carriers are seen to write it.
 _WORDS: Final = ("anonymous", "blocked", "hidden", "private", "restricted", "unavailable", "unknown", "withheld")
@@ -39,6 +41,7 @@ _SAID: Final = re.compile(rf"(?:{_AROUND}(?:{'|'.join((*_WORDS, *_ELSEWHERE))})+
 _USER: Final = re.compile(r"(?:sips?|tel):([^@;>]*)", re.IGNORECASE)
 _BEFORE_HOST: Final = re.compile(r"<?([^@;>]*)@")
 _WITH_A_DIGIT_MORE: Final = frozenset({52, 54})  # mobile phones of Mexico and Argentina: +52 or +521, +54 or +549
+_MORE: Final = {"+52": "1", "+54": "9"}
 _NATIONAL_DIGITS: Final = 9  # numbers whose last nine digits are equal are the same phone
 _MOST_DIGITS: Final = 15
 _EXISTING: Final = frozenset(
@@ -84,6 +87,32 @@ def phone_ending(text: str, near: str) -> str | None:
         return national
     digits = digits.lstrip("0")
     return digits[-_NATIONAL_DIGITS:] if _NATIONAL_DIGITS <= len(digits) <= _MOST_DIGITS else None
+
+
+def find_spellings(text: str, near: Iterable[str]) -> tuple[str, ...]:
+    """What may be kept of a number that somebody typed in, abroad or as in one of the countries of the numbers `near`.
+
+    Empty: it is no number, nor anything else that carriers say of a caller.
+    """
+    if name_caller(text) == WITHHELD and text.strip():
+        return (WITHHELD,)
+    if "@" in text:
+        return (text.strip(),)
+    try:
+        found = {read_phone(text)}
+    except ValueError:
+        digits = re.sub(r"[^0-9]", "", text)
+        national = {_read_national(digits, one) for one in near} if digits else set()
+        found = {one for one in (*national, f"+{digits.removeprefix('00')}") if is_e164(one)}
+    return tuple(sorted(found | {more for one in found for more in _with_a_digit_more(one)}))
+
+
+def _with_a_digit_more(e164: str) -> Iterator[str]:
+    for code, digit in _MORE.items():
+        if e164.startswith(code + digit):
+            yield code + e164.removeprefix(code + digit)
+        elif e164.startswith(code):
+            yield code + digit + e164.removeprefix(code)
 
 
 def is_same_phone(given: str, phone: str) -> bool:

@@ -57,6 +57,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         number_router(voice),
         numbers.router,
         registration_router(voice),
+        calls.lists,
         calls.router,
         calls.explain,
         figures.router,

@@ -1,18 +1,25 @@
-"""An agency's calls, at /v1/agencies/{agency}/calls, and who would take one now, at …/explain."""
+"""An agency's calls, at /v1/agencies/{agency}/calls, and who would take one now, at …/explain.
+
+What they are searched by is in router.api.call_search.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import fastapi
 from fastapi import Path
 from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
-from router.api.pages import Listed, ListOf, PageQuery
-from router.api.route import problems, resource
+from router.api.call_search import CallQuery, Outcome, write_sheet
+from router.api.pages import Listed, ListOf
+from router.api.problems import Problem
+from router.api.route import CSV, SheetRoute, problems, resource, wants_csv
 from router.callers import read_caller
 from router.calls.preview import Previews
 from router.errors import NotFoundError
@@ -20,10 +27,14 @@ from router.fields import Output, Query, QueryCaller, QueryE164, QueryTime
 from router.messages.recordings import Recordings
 from router.store.calls import history
 from router.store.calls.reports import find_story
+from router.store.calls.search import search_calls
+from router.store.pool import Database, TooSlowError
 
-_PATH = "/v1/agencies/{agency}/calls"
+_PATH: Final = "/v1/agencies/{agency}/calls"
+_SHEET: Final = {"Content-Disposition": 'attachment; filename="calls.csv"'}
 
 router = resource("calls")
+lists = resource("calls", SheetRoute)
 explain = resource("agencies")
 
 CallId = Annotated[str, Path(description="The id of the call")]
@@ -36,7 +47,6 @@ CallerNumber = Annotated[
         examples=["+14155550199"],
     ),
 ]
-Outcome = Literal["ai", "owner", "voicemail", "abandoned", "rejected"]
 
 
 class CallReply(Output):
@@ -83,9 +93,35 @@ class CallWithEvents(CallReply):
     events: Annotated[list[EventReply], Field(description="Oldest first")]
 
 
-@router.get(_PATH, summary="List calls, newest first", response_model=CallList)
-async def list_calls(agency: OwnAgency, page: PageQuery, pool: Pool) -> Listed[history.PastCall]:
-    return await page.read(history.list_calls, pool, agency, position=lambda row: (row.started_at, row.id))
+@lists.get(
+    _PATH,
+    summary="List or search calls, newest first",
+    response_model=CallList,
+    responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+)
+async def list_calls(
+    agency: OwnAgency,
+    query: Annotated[CallQuery, fastapi.Query()],
+    request: Request,
+    database: Annotated[Database, Use(Database)],
+) -> Listed[history.PastCall] | StreamingResponse:
+    """With several filters, calls that pass all of them. With `Accept: text/csv`, the answer is a file of all of them,
+    whatever `limit` is; texts that a spreadsheet would run as a formula begin with an apostrophe there.
+    """
+    wanted = await query.read_wanted(database, agency)
+    if wants_csv(request.scope):
+        return StreamingResponse(write_sheet(database, agency, wanted, query), headers=_SHEET, media_type=CSV)
+    if wanted.is_all:
+        return await query.read(history.list_calls, database.settings, agency, position=_position)
+    try:
+        return await query.read(search_calls, database, agency, wanted, position=_position)
+    except TooSlowError:
+        detail = "The search takes too long. Ask for a shorter span, or for a client or number, too."
+        raise Problem("unavailable", detail, headers={"Retry-After": "10"}) from None
+
+
+def _position(call: history.PastCall) -> tuple[datetime, str]:
+    return call.started_at, call.id
 
 
 @router.get(_PATH + "/{call}", summary="Show a call with its events", response_model=CallWithEvents)

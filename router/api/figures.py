@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Final
+from datetime import date, datetime, timedelta
+from typing import Annotated, Final
 
 import fastapi
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from router.api.asking import OwnAgency, Use
+from router.api.moments import Moment, read_moment
 from router.api.problems import Problem
 from router.api.route import FiguresRoute, resource
 from router.clock import Clock
 from router.errors import InvalidError
-from router.fields import Matching, Output, Query
+from router.fields import Output, Query
 from router.store.calls.days import Day, read_days
 from router.store.calls.figures import Figures, read_figures
 from router.store.pool import Database, TooSlowError
 
 _DEFAULT_DAYS: Final = 30
 _MOST_DAYS: Final = 366
-_DAY: Final = r"2[0-9]{3}-[0-9]{2}-[0-9]{2}"
-_TIME: Final = r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
 router = resource("figures", FiguresRoute)
 
@@ -127,26 +125,11 @@ class DaysReply(Output):
     days: Annotated[list[DayReply], Field(description="Every day of the span, oldest first, also those without calls")]
 
 
-def _with_plus(text: Any) -> Any:
-    """An unencoded plus sign arrives as a space."""
-    return text.replace(" ", "+") if isinstance(text, str) else text
-
-
-_Moment = Annotated[
-    str,
-    Matching(
-        f"{_DAY}({_TIME})?",
-        "must be a day, such as 2026-03-31, or a time by RFC 3339, such as 2026-03-31T12:00:00Z",
-    ),
-    BeforeValidator(_with_plus),
-]
-
-
 class Span(Query):
     """The span of the figures."""
 
     since: Annotated[
-        _Moment | None,
+        Moment | None,
         Field(
             alias="from",
             description="The first day, in UTC, or a time by RFC 3339; left out, 30 days before the end",
@@ -154,7 +137,7 @@ class Span(Query):
         ),
     ] = None
     until: Annotated[
-        _Moment | None,
+        Moment | None,
         Field(
             alias="to",
             description="The last day, in UTC, or the time by RFC 3339 before which calls began; left out, now",
@@ -167,24 +150,13 @@ class Span(Query):
 
         Raises InvalidError.
         """
-        until = _read(self.until, "to", timedelta(days=1)) or now
-        since = _read(self.since, "from", timedelta()) or until - timedelta(days=_DEFAULT_DAYS)
+        until = read_moment(self.until, "to", timedelta(days=1)) or now
+        since = read_moment(self.since, "from", timedelta()) or until - timedelta(days=_DEFAULT_DAYS)
         if since >= until:
             raise InvalidError("from", "must be before to")
         if until - since > timedelta(days=_MOST_DAYS):
             raise InvalidError("from", f"must be at most {_MOST_DAYS} days before to")
         return since, until
-
-
-def _read(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        if re.fullmatch(_DAY, text):
-            return datetime.combine(date.fromisoformat(text), time(), UTC) + whole_day
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except ValueError:
-        raise InvalidError(name, "must be a day or a time that exists") from None
 
 
 @router.get(

@@ -129,7 +129,7 @@ class Gate(BaseRoute):
         route = address.operations.get(request.method)
         if agency_id is not None and route is not None:
             reply.use = self._uses.of(agency_id)
-            reply.use.refuse_again(request.scope, route.share)
+            reply.use.refuse_again(request.scope, route.share_of(request.scope))
             reply.use = None
 
     async def _identify(self, request: Request, client: str | None) -> Actor:
@@ -155,8 +155,10 @@ class Gate(BaseRoute):
             reply.use = self._uses.of(actor.agency_id)
             reply.use.count(scope)
         route = _choose(address, scope["method"])
-        reply.end_within(LONGEST_SECONDS.get(route.share))
-        place: AbstractAsyncContextManager[None] = reply.use.place(route.share) if reply.use else nullcontext()
+        share = route.share_of(scope)
+        reply.end_within(LONGEST_SECONDS.get(share))
+        reply.is_stream = share == "streams"
+        place: AbstractAsyncContextManager[None] = reply.use.place(share) if reply.use else nullcontext()
         async with place:
             yield route
 
@@ -230,6 +232,7 @@ class _Reply:
         self._must_end = False
         self._longest: float | None = None  # seconds from its beginning to its end
         self.use: Use | None = None  # of the agency's token that it answers
+        self.is_stream = False  # which is complete wherever it ends
         self.has_begun = False
         self.is_cut = False
         self._began = time.perf_counter()
@@ -261,8 +264,8 @@ class _Reply:
         return self._limit is not None and self._limit.expired() and (self._must_end or self.has_begun)
 
     async def finish(self) -> bool:
-        """End a stream in good order. False: it has not begun, has a length, or is not read."""
-        if not self._is_open_ended:
+        """End a stream in good order. False: it is none, has not begun, has a length, or is not read."""
+        if not (self.is_stream and self._is_open_ended):
             return False
         try:
             async with asyncio.timeout(_LAST_SECONDS):

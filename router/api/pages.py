@@ -78,6 +78,11 @@ class Page(Query):
         str | None, AfterValidator(_known_cursor), Field(description="The next_cursor of the page before")
     ] = None
 
+    @property
+    def position(self) -> tuple[datetime, str] | None:
+        """Of the last item of the page before."""
+        return None if self.cursor is None else _read_cursor(self.cursor)
+
     async def read(
         self,
         list_rows: Callable[..., Awaitable[Sequence[_Row]]],
@@ -86,8 +91,9 @@ class Page(Query):
         **only: str | None,
     ) -> Listed[_Row]:
         """The page of the rows that a function of the store lists in the order of `position`."""
-        after = None if self.cursor is None else _read_cursor(self.cursor)
-        rows = await list_rows(*where, **only, after=after, limit=self.limit + 1)  # one more tells of a next page
+        rows = await list_rows(
+            *where, **only, after=self.position, limit=self.limit + 1
+        )  # one more tells of a next page
         if len(rows) <= self.limit:
             return Listed(rows, None)
         shown = rows[: self.limit]

@@ -17,8 +17,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from router.api.idempotency import Replies
 from router.api.limits import Share
@@ -29,6 +31,7 @@ WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BODY_LIMIT: Final = 64 << 10
 LARGE_BODY_LIMIT: Final = 1 << 20
 """`max_body_size` of operations to which an assistant is sent."""
+CSV: Final = "text/csv"
 
 _PROBLEM: Final = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemReply"}}}}
 _NO_CONTENT: Final = 204
@@ -80,6 +83,10 @@ class ApiRoute(APIRoute):
                 return answer_error(error, self.path, self.method)
 
         return answer
+
+    def share_of(self, _: Scope) -> Share:
+        """What its answer to this request counts as."""
+        return self.share
 
     def render(self, outcome: Any) -> bytes:
         """The body of the answer for this outcome, as FastAPI writes it."""
@@ -138,6 +145,18 @@ class DownloadRoute(ApiRoute):
     """An operation that passes on audio as fast as its client takes it."""
 
     share = "downloads"
+
+
+class SheetRoute(ApiRoute):
+    """An operation whose answer is a page of a list, or all of the list as CSV."""
+
+    def share_of(self, scope: Scope) -> Share:
+        return "downloads" if wants_csv(scope) else self.share
+
+
+def wants_csv(scope: Scope) -> bool:
+    accepted = Headers(scope=scope).get("accept", "").lower()
+    return any(one.partition(";")[0].strip() == CSV for one in accepted.split(","))
 
 
 class FiguresRoute(ApiRoute):

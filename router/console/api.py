@@ -87,9 +87,13 @@ class Api:
         """Change something. `once` is the Idempotency-Key. Raises ApiProblem."""
         return await self._ask(method, path, {} if body is None else body, once)
 
-    def pass_on(self, path: str, request: Request) -> ASGIApp:
-        """The API's answer to a GET as it arrives: recordings, which players request in ranges, and live events."""
+    def pass_on(
+        self, path: str, request: Request, *, query: Mapping[str, str] | None = None, accept: str | None = None
+    ) -> ASGIApp:
+        """The API's answer to a GET as it arrives: recordings, which players request in ranges, files, and live events."""
         headers = [pair for pair in request.headers.raw if pair[0] in _PASSED_ON]
+        if accept is not None:
+            headers = [(b"accept", accept.encode())]
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             kept = {name: scope[name] for name in ("type", "asgi", "http_version", "scheme", "server")}
@@ -98,7 +102,7 @@ class Api:
                 "method": "GET",
                 "path": path,
                 "raw_path": path.encode(),
-                "query_string": b"",
+                "query_string": urlencode(query or {}).encode(),
                 "root_path": "",
                 "headers": [(b"authorization", self._authorization()), *headers],
                 "extensions": scope.get("extensions", {}),

@@ -17,6 +17,7 @@ from router.console.forms import NO_ERRORS, form_errors
 from router.console.timeline import list_misses, say_end, tell_story
 from router.console.visit import Page, Visit
 
+_FILTERS: Final = ("q", "caller", "number", "client_id", "outcome", "provider", "from", "to")
 _UTC: Final = "UTC"
 _MOST_AT_ONCE: Final = 200
 _SPANS: Final = (7, 30, 90)
@@ -24,10 +25,29 @@ _USUAL_SPAN: Final = 30
 
 
 async def show_calls(visit: Visit) -> Response:
-    calls, cursor = await visit.list_page("calls")
+    """A GET form, so that a search can be shared as a link."""
+    asked = _asked(visit)
+    calls, cursor, errors = list[dict[str, Any]](), None, NO_ERRORS
+    try:
+        calls, cursor = await visit.list_page("calls", **asked)
+    except ApiProblem as problem:
+        if not asked or problem.name not in {"invalid", "unavailable"}:
+            raise
+        errors = form_errors(problem)
     names, is_first = await visit.client_names(), not visit.query("cursor")
-    older = cursor and visit.url("calls", cursor=cursor)
-    return visit.render("calls.html", calls=calls, names=names, older=older, is_first=is_first)
+    older = cursor and visit.url("calls", cursor=cursor, **asked)
+    sheet = visit.url("calls", "sheet", **asked)
+    facts = {"calls": calls, "names": names, "older": older, "is_first": is_first, "sheet": sheet}
+    return visit.render("calls.html", asked=asked, errors=errors, **facts)
+
+
+async def download(visit: Visit) -> ASGIApp:
+    """The calls that are searched for, as a file."""
+    return visit.api.pass_on(visit.path("calls"), visit.request, query=_asked(visit), accept="text/csv")
+
+
+def _asked(visit: Visit) -> dict[str, str]:
+    return {name: text for name in _FILTERS if (text := visit.query(name))}
 
 
 async def follow(visit: Visit) -> ASGIApp:
@@ -152,6 +172,7 @@ def _moment(at: str) -> datetime:
 PAGES: Final = (
     Page("GET", "/calls", show_calls),
     Page("GET", "/calls/live", follow),
+    Page("GET", "/calls/sheet", download),
     Page("GET", "/calls/{call}", show_call),
     Page("POST", "/calls/{call}/delete", delete_call, show_call),
     Page("GET", "/voicemails", show_voicemails),

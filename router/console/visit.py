@@ -68,9 +68,9 @@ class Visit:
         """Change something through the API, once for each form shown. Raises ApiProblem."""
         return await self.api.send(method, path, body, once=self.form.text_or_none("once"))
 
-    async def list_page(self, *parts: str) -> tuple[list[dict[str, Any]], str | None]:
+    async def list_page(self, *parts: str, **only: str) -> tuple[list[dict[str, Any]], str | None]:
         """Fifty items of a list from the cursor in the page's address on, and the cursor of the next ones."""
-        page = await self.api.get(self.path(*parts), limit=50, cursor=self.query("cursor"))
+        page = await self.api.get(self.path(*parts), limit=50, cursor=self.query("cursor"), **only)
         return page["items"], page["next_cursor"]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import phonenumbers
 import pytest
 
-from router.callers import can_exist, is_same_phone, name_caller, phone_ending, read_caller
+from router.callers import can_exist, find_spellings, is_same_phone, name_caller, phone_ending, read_caller
 
 WITHHELD = [
     "anonymous",
@@ -173,3 +173,23 @@ def test_national_forms_are_those_of_the_called_number_s_country():
 
 def test_too_few_digits_say_nothing():
     assert phone_ending("555-0123", "+14155550100") is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "near", "spellings"),
+    [
+        ("+1 (415) 555-0123", (), {"+14155550123"}),
+        ("(415) 555-0123", ("+15005550001", "+442079460100"), {"+14155550123", "+4155550123"}),
+        ("020 7946 0123", ("+442079460100",), {"+442079460123"}),
+        ("0049 30 901820", (), {"+4930901820"}),
+        ("+52 55 1234 5678", (), {"+525512345678", "+5215512345678"}),
+        ("+54 9 11 2345 6789", (), {"+5491123456789", "+541123456789"}),
+        ("Anonymous", (), {"withheld"}),
+        ("sip:bob@example.com", (), {"sip:bob@example.com"}),
+        ("bob", ("+442079460100",), set()),
+        ("", (), set()),
+        ("12", ("+442079460100",), set()),
+    ],
+)
+def test_a_number_is_found_in_any_spelling(typed, near, spellings):
+    assert set(find_spellings(typed, near)) == spellings

@@ -437,12 +437,12 @@ class SetTranscript(Record):
     needs = "calls"
     changes = "transcripts"
     statement = """
-    INSERT INTO transcripts (voicemail_id, said, call_id)
-    SELECT r.voicemail_id, r.transcript, r.call_id
+    INSERT INTO transcripts (voicemail_id, said, call_id, agency_id)
+    SELECT r.voicemail_id, r.transcript, c.id, c.agency_id
       FROM given,
-           json_to_record(given.fields) AS r (voicemail_id text, transcript text, call_id text)
-     WHERE given.kind = 'set_transcript'
-       AND EXISTS (SELECT FROM calls c WHERE c.id = r.call_id)
+           json_to_record(given.fields) AS r (voicemail_id text, transcript text, call_id text),
+           calls c
+     WHERE given.kind = 'set_transcript' AND c.id = r.call_id
        AND NOT EXISTS (SELECT FROM deleted_messages d WHERE d.voicemail_id = r.voicemail_id)
     ON CONFLICT (voicemail_id) DO UPDATE SET said = coalesce(transcripts.said, excluded.said)
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from adapters.sandbox.world import ACCOUNT_SID
+from router.api import call_search
 from router.store.calls.records import SetTranscript, write_records
 
 pytestmark = pytest.mark.anyio
@@ -258,3 +260,86 @@ async def test_what_was_refused_is_not_noted(api):
     await api.refusal("PATCH", agency.path, {"active_provider": "vapi"})
     await api.refusal("PUT", f"{agency.path}/keys/vapi", {"key": "wrong"})
     assert (await api.get(f"{agency.path}/audit"))["items"] == before
+
+
+async def test_calls_are_searched_by_what_is_known_of_them(api, services):
+    agency, other = await api.new_agency(), await api.new_agency()
+    later = {"outcome": "voicemail", "answered_by": "voicemail", "from_number": "+442079460123"}
+    ai = {"outcome": "ai", "answered_by": "ai", "provider": "vapi", "ended_at": BEGAN + timedelta(minutes=1)}
+    await file_call(services, agency, "call_ai", **ai, transcript="AI: Hello!\nUser: Water is leaking.")
+    await file_call(services, agency, "call_on", minutes=10, client_id="client_2", to_number="+442079460100")
+    await file_call(services, agency, "call_later", minutes=60 * 24, ended_at=BEGAN + timedelta(days=2), **later)
+    await file_voicemail(services, agency, "v1", "RE1", call_id="call_later", transcript="It is about the leak.")
+    await file_call(services, other, "call_theirs", **ai, transcript="Water is leaking.")
+    found = {}
+    for asked in (
+        {"client_id": "client_2"},
+        {"caller": "+1 (415) 555-0123"},
+        {"caller": "+44 (0)20 7946 0123", "outcome": "voicemail"},
+        {"caller": "withheld"},
+        {"number": CALLED, "outcome": "ai"},
+        {"outcome": "in_progress"},
+        {"answered_by": "voicemail"},
+        {"provider": "vapi"},
+        {"q": "leak"},
+        {"q": '"is leaking"'},
+        {"q": "leaking hello", "provider": "retell"},
+        {"from": "2026-03-03"},
+        {"to": "2026-03-02", "limit": "1"},
+    ):
+        page = await api.get(f"{agency.path}/calls", token=agency.token, params=asked)
+        found[" ".join(f"{name}={text}" for name, text in asked.items())] = [call["id"] for call in page["items"]]
+    assert found == {
+        "client_id=client_2": ["call_on"],
+        "caller=+1 (415) 555-0123": ["call_on", "call_ai"],
+        "caller=+44 (0)20 7946 0123 outcome=voicemail": ["call_later"],
+        "caller=withheld": [],
+        f"number={CALLED} outcome=ai": ["call_ai"],
+        "outcome=in_progress": ["call_on"],
+        "answered_by=voicemail": ["call_later"],
+        "provider=vapi": ["call_ai"],
+        "q=leak": ["call_later", "call_ai"],
+        'q="is leaking"': ["call_ai"],
+        "q=leaking hello provider=retell": [],
+        "from=2026-03-03": ["call_later"],
+        "to=2026-03-02 limit=1": ["call_on"],
+    }
+
+
+async def test_a_search_goes_on_where_its_page_ended(api, services):
+    agency = await api.new_agency()
+    for number in range(5):
+        ended_at = BEGAN + timedelta(hours=1) if number % 2 else None
+        await file_call(services, agency, f"call_{number}", minutes=number, transcript="Hello", ended_at=ended_at)
+    for asked in ({"caller": CALLER}, {"q": "hello"}):
+        first = await api.get(f"{agency.path}/calls", params=asked | {"limit": 3})
+        rest = await api.get(f"{agency.path}/calls", params=asked | {"cursor": first["next_cursor"]})
+        assert [call["id"] for call in first["items"] + rest["items"]] == [f"call_{4 - place}" for place in range(5)]
+        assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"caller": "no number"}, "caller"), ({"q": "?!"}, "q"), ({"from": "2026-03-02", "to": "2026-03-01"}, "from")],
+)
+async def test_a_search_that_cannot_find_anything_is_refused(api, asked, field):
+    agency = await api.new_agency()
+    problem = await api.get(f"{agency.path}/calls", 422, params=asked)
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+async def test_a_sheet_holds_all_calls_and_no_formulas(api, services, monkeypatch):
+    monkeypatch.setattr(call_search, "_ROWS", 2)
+    agency = await api.new_agency()
+    for place, caller in enumerate((CALLER, "=HYPERLINK(1)@example.com", "+1@example.com", "withheld", CALLER)):
+        await file_call(services, agency, f"call_{place}", minutes=place, from_number=caller)
+    reply = await api.http.get(
+        f"{agency.path}/calls?limit=1&from=2026-03-02",
+        headers={"Authorization": f"Bearer {agency.token}", "Accept": "text/csv"},
+    )
+    assert reply.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(reply.text.splitlines()))
+    assert [row["id"] for row in rows] == [f"call_{4 - place}" for place in range(5)]
+    callers = [CALLER, "withheld", "'+1@example.com", "'=HYPERLINK(1)@example.com", CALLER]
+    assert [row["from"] for row in rows] == callers
+    assert rows[0]["started_at"] == "2026-03-02T09:04:00+00:00"

@@ -55,6 +55,23 @@ async def test_calls_beyond_a_page_are_on_the_next_one(browser: Browser, service
     assert "In progress" in last.words
 
 
+async def test_a_search_can_be_shared_paged_and_downloaded(browser: Browser, services: Services, agency: Agency):
+    for number in range(52):
+        told = "Water is leaking." if number else "Nothing of note."
+        await file_call(services, agency, f"call_{number}", number, transcript=told, ended_at=BEGAN)
+    first = await browser.open("calls?q=leaking&outcome=")
+    assert first.tree.find("input", id="f-q").attributes["value"] == "leaking"
+    [older] = [link for link in first.tree.find_all("a") if link.text == "Older"]
+    last = await browser.open(older.attributes["href"])
+    assert len(last.tree.find("tbody").find_all("tr")) == 1
+    [sheet] = [link for link in first.tree.find_all("a") if link.text == "Download as CSV"]
+    file = await browser.http.get(sheet.attributes["href"])
+    assert len(file.text.splitlines()) == 1 + 51
+    assert "No such calls" in (await browser.open("calls?q=elephant")).words
+    refused = await browser.open("calls?caller=nobody&q=leaking")
+    assert "phone number" in refused.tree.find("div", role="alert").text
+
+
 async def test_a_message_is_played_with_the_cookie_alone_also_from_the_middle(visitor: Browser):
     [audio] = (await visitor.open("voicemails")).tree.find_all("audio")
     whole = await visitor.http.get(audio.attributes["src"])

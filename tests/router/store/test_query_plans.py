@@ -129,8 +129,8 @@ INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, clie
 SELECT 'voicemail_' || n, 'AC' || n % 2000 + 1, 'RE' || n, 'call_' || n, 'agency_' || n % 2000 + 1,
        'client_' || n % 5000 + 1, '+1', now(), 9
   FROM generate_series(1, 10000) n;
-INSERT INTO transcripts (voicemail_id, call_id, said)
-SELECT 'voicemail_' || n, 'call_' || n, 'said' FROM generate_series(1, 10000) n;
+INSERT INTO transcripts (voicemail_id, call_id, agency_id, said)
+SELECT 'voicemail_' || n, 'call_' || n, 'agency_' || n % 2000 + 1, 'said' FROM generate_series(1, 10000) n;
 INSERT INTO former_webhook_tokens (agency_id, kind, until, sealed)
 SELECT 'agency_' || n, 'vapi', now(), 'sealed' FROM generate_series(1, 2000) n;
 ANALYZE;

@@ -1,3 +1,8 @@
+-- The words of a text, to search for. The agency is one of them, so that a word which the callers of every agency say does
+-- not lead to the calls of all: it has a space in it, as no word of a text has.
+CREATE FUNCTION words_of(agency_id text, said text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN array_to_tsvector(ARRAY['agency ' || agency_id]) || to_tsvector('simple'::regconfig, left(said, 100000));
+
 -- `end_reason` is the provider's own word; `ai_seconds` is how long it says that it had the call. `swept_at` is when the
 -- carrier was last asked about a call without an end. `forgotten_at`: what was said on the call is deleted.
 CREATE TABLE calls (
@@ -32,6 +37,13 @@ CREATE INDEX calls_of_agency ON calls (agency_id, started_at DESC, id DESC);
 CREATE INDEX calls_of_provider_live ON calls (agency_id, provider) WHERE ended_at IS NULL;
 CREATE INDEX calls_ringing ON calls (client_id) WHERE ringing_phone IS NOT NULL;
 CREATE INDEX calls_by_provider_call ON calls (provider_call_id) WHERE provider_call_id IS NOT NULL;
+-- For the search. Calls come into these when they are over: an answer to the carrier does not wait for them. Nor does one
+-- wait while a list of pending words is merged (fastupdate).
+CREATE INDEX calls_of_caller ON calls (agency_id, from_number, started_at DESC, id DESC) WHERE ended_at IS NOT NULL;
+CREATE INDEX calls_of_number ON calls (agency_id, to_number, started_at DESC, id DESC) WHERE ended_at IS NOT NULL;
+CREATE INDEX calls_by_words ON calls
+    USING gin (words_of(agency_id, coalesce(summary, '') || ' ' || coalesce(transcript, ''))) WITH (fastupdate = off)
+    WHERE summary IS NOT NULL OR transcript IS NOT NULL;
 
 -- How many calls a caller, and an agency in all (caller ''), have at once. What is counted is a row that counts: a count of
 -- rows would not see calls that begin in the same moment.

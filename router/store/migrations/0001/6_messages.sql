@@ -23,9 +23,12 @@ CREATE INDEX voicemails_to_mail ON voicemails (at) WHERE mail_state = 'new';
 CREATE TABLE transcripts (
     voicemail_id text PRIMARY KEY,
     call_id      text NOT NULL REFERENCES calls ON DELETE CASCADE,
+    agency_id    text NOT NULL,
     said         text
 );
 CREATE INDEX transcripts_of_call ON transcripts (call_id);
+CREATE INDEX transcripts_by_words ON transcripts USING gin (words_of(agency_id, said)) WITH (fastupdate = off)
+    WHERE said IS NOT NULL;
 
 -- So that a callback that comes late or again does not file them again.
 CREATE TABLE deleted_messages (
