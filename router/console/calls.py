@@ -38,7 +38,8 @@ async def show_calls(visit: Visit) -> Response:
     older = cursor and visit.url("calls", cursor=cursor, **asked)
     sheet = visit.url("calls", "sheet", **asked)
     facts = {"calls": calls, "names": names, "older": older, "is_first": is_first, "sheet": sheet}
-    return visit.render("calls.html", asked=asked, errors=errors, **facts)
+    filled = {name: visit.query(name) for name in _FILTERS}
+    return visit.render("calls.html", asked=filled, is_search=bool(asked), errors=errors, **facts)
 
 
 async def download(visit: Visit) -> ASGIApp:

@@ -30,6 +30,8 @@ from router.store.tenants.clients import list_clients
 from tests.chaos.machinery import Postgres
 from tests.scale.data import A_THOUSAND, BIG, CROWDED, QUIET, Fleet, fill, number_of
 from tests.scale.plans import Listener, Plan, explain, milliseconds
+from tests.scale.search import CALLS as CALLS_SEARCHED
+from tests.scale.search import time_searches
 from tests.scale.sweep import CALLS, sweep
 from tests.support.databases import with_database
 
@@ -93,7 +95,9 @@ async def run(folder: Path, fleet: Fleet) -> Report:
                     *await _read_lists(large),
                     *await _sweep(large),
                 ]
-                return Report(fleet, seconds, findings, await _weigh(large, fleet))
+                sizes = await _weigh(large, fleet)
+                findings += await _search(small)
+                return Report(fleet, seconds, findings, sizes)
     finally:
         postgres.stop()
 
@@ -181,6 +185,13 @@ async def _read_lists(large: Database) -> list[Finding]:
         Finding("figures of the big agency over a year", year, "ms", _FIGURES_MS),
         Finding("  the same by day", by_day, "ms", _FIGURES_MS),
         *[Finding(f"a page of {name}", await milliseconds(ask, 15), "ms", _LIST_MS) for name, ask in lists.items()],
+    ]
+
+
+async def _search(database: Database) -> list[Finding]:
+    return [
+        Finding(f"a search in {CALLS_SEARCHED:,} calls for {what}", took, "ms", most)
+        for what, took, most in await time_searches(database)
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -16,25 +15,25 @@ from tests.router.store.test_query_plans import nodes
 pytestmark = pytest.mark.anyio
 
 FILL = """
-INSERT INTO agencies (id, name, created_at) SELECT 'agency_' || n, 'A', now() FROM generate_series(1, 3) n;
+INSERT INTO agencies (id, name, created_at) SELECT 'agency_' || n, 'A', now() FROM generate_series(1, 30) n;
 INSERT INTO calls (id, account_sid, call_sid, agency_id, client_id, from_number, to_number, provider, answered_by,
                    outcome, started_at, ended_at, transcript)
-SELECT 'call_' || n, 'AC', 'CA' || n, 'agency_' || n % 3 + 1, 'client_' || n % 50, '+1415' || n, '+1500' || n % 600,
+SELECT 'call_' || n, 'AC', 'CA' || n, 'agency_' || n % 30 + 1, 'client_' || n % 50, '+1415' || n, '+1500' || n % 600,
        'vapi', 'ai', 'ai', now() - n * interval '1 minute', CASE WHEN n > 20 THEN now() END,
        CASE WHEN n > 20 THEN 'Hello, this is call word' || n END
   FROM generate_series(1, 6000) n;
 INSERT INTO voicemails (id, account_sid, recording_sid, call_id, agency_id, client_id, from_number, at, seconds)
-SELECT 'voicemail_' || n, 'AC', 'RE' || n, 'call_' || n, 'agency_' || n % 3 + 1, 'client', '+1', now(), 9
+SELECT 'voicemail_' || n, 'AC', 'RE' || n, 'call_' || n, 'agency_' || n % 30 + 1, 'client', '+1', now(), 9
   FROM generate_series(1, 3000) n;
 INSERT INTO transcripts (voicemail_id, call_id, agency_id, said)
-SELECT 'voicemail_' || n, 'call_' || n, 'agency_' || n % 3 + 1, 'Please call back, message' || n
+SELECT 'voicemail_' || n, 'call_' || n, 'agency_' || n % 30 + 1, 'Please call back, message' || n
   FROM generate_series(1, 3000) n;
 ANALYZE;
 """
 AGENCY = "agency_1"
 CALLS, MESSAGES = "calls_by_words", "transcripts_by_words"
 INDEXES: dict[str, tuple[Wanted, set[str]]] = {
-    "a client": (Wanted(client_id="client_3"), {"calls_of_agency"}),
+    "a client": (Wanted(client_id="client_10"), {"calls_of_agency"}),
     "an outcome": (Wanted(outcome="ai"), {"calls_of_agency"}),
     "who answered": (Wanted(answered_by="ai"), {"calls_of_agency"}),
     "a provider": (Wanted(provider="vapi"), {"calls_of_agency"}),
@@ -46,11 +45,11 @@ INDEXES: dict[str, tuple[Wanted, set[str]]] = {
 
 
 @pytest.fixture
-async def filled(database_dsn: str) -> AsyncIterator[str]:
+async def filled(database_dsn: str) -> str:
     connection = await asyncpg.connect(database_dsn)
     await connection.execute(FILL)
     await connection.close()
-    yield database_dsn
+    return database_dsn
 
 
 async def plan(connection: Any, wanted: Wanted) -> list[dict[str, Any]]:
