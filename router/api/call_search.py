@@ -90,8 +90,8 @@ class CallQuery(Page):
         AfterValidator(_with_a_word),
         Field(
             description="Words of the transcript, the summary or the message: all of them, in any order. From three "
-            "letters on they are also found as beginnings of longer words; in quotation marks, they follow each other",
-            examples=["appointment thursday", '"kitchen sink"'],
+            "letters on they are also found as beginnings of longer words",
+            examples=["appointment thursday"],
         ),
     ] = None
 

@@ -38,7 +38,8 @@ _MOST_STATEMENTS: Final = 50_000  # likewise
 _FIGURES_SETTINGS: Final = """
 SELECT set_config('statement_timeout', $1, true),
        set_config('plan_cache_mode', 'force_custom_plan', true),
-       set_config('max_parallel_workers_per_gather', '0', true)
+       set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('work_mem', '32MB', true)
 """
 
 # Errors to expect when the database is away, slow or shutting down.

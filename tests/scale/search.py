@@ -43,7 +43,7 @@ SEARCHES: Final[dict[str, tuple[Wanted, float]]] = {
     "two usual words": (Wanted(words="word1 word2"), 250),
     "a usual word of one client": (Wanted(words="word1", client_id="client_77"), 250),
     "a usual word of one caller": (Wanted(words="word1", callers=("+14155550123",)), 250),
-    "words in a row": (Wanted(words='"word0 word1"'), 250),
+    "a word with a sign in it": (Wanted(words="word0-word1"), 250),
     "a word that nobody said": (Wanted(words="elephant"), 250),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,6 @@ from router.store.rows import columns, fetch_column, read
 IN_PROGRESS: Final = "in_progress"
 """In the place of an outcome."""
 
-_TERM: Final = re.compile(r'"([^"]*)"?|(\S+)')
 _BEGINNING: Final = 3  # characters from which on a word also stands for longer ones
 
 
@@ -73,24 +71,36 @@ FIND_CALLS: Final = f"""
 
 _ASKED: Final = """((quote_literal('agency ' || $1))::tsquery && to_tsquery('simple', $14))"""
 
-# A call has words of an assistant's conversation, of a message, or of both.
+# A call has words of an assistant's conversation, of a message, or of both. OFFSET 0: the words are looked up before the
+# calls are put in order. In order, a word that only old calls have would be looked for in all newer ones first.
 FIND_WORDS: Final = f"""
-(
-    {_CALLS}
-     WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
-       AND (c.summary IS NOT NULL OR c.transcript IS NOT NULL)
-       AND words_of(c.agency_id, coalesce(c.summary, '') || ' ' || coalesce(c.transcript, '')) @@ {_ASKED}
-     ORDER BY c.started_at DESC, c.id DESC
-     LIMIT $4
-) UNION (
-    {_CALLS}
-     WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
-       AND c.id IN (SELECT t.call_id FROM transcripts t
-                     WHERE t.said IS NOT NULL AND words_of(t.agency_id, t.said) @@ {_ASKED})
-     ORDER BY c.started_at DESC, c.id DESC
-     LIMIT $4
+WITH latest AS (
+    (
+        SELECT id, started_at
+          FROM (SELECT c.id, c.started_at
+                  FROM calls c
+                 WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
+                   AND (c.summary IS NOT NULL OR c.transcript IS NOT NULL)
+                   AND words_of(c.agency_id, coalesce(c.summary, '') || ' ' || coalesce(c.transcript, '')) @@ {_ASKED}
+                OFFSET 0) AS talked
+         ORDER BY started_at DESC, id DESC
+         LIMIT $4
+    ) UNION (
+        SELECT id, started_at
+          FROM (SELECT c.id, c.started_at
+                  FROM calls c
+                 WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
+                   AND c.id = ANY (ARRAY(SELECT t.call_id
+                                           FROM transcripts t
+                                          WHERE t.said IS NOT NULL AND words_of(t.agency_id, t.said) @@ {_ASKED}))
+                OFFSET 0) AS recorded
+         ORDER BY started_at DESC, id DESC
+         LIMIT $4
+    )
 )
- ORDER BY started_at DESC, id DESC
+{_CALLS}
+ WHERE c.id IN (SELECT id FROM latest)
+ ORDER BY c.started_at DESC, c.id DESC
  LIMIT $4
 """
 
@@ -126,13 +136,10 @@ async def search_calls(
 
 
 def write_query(words: str) -> str:
-    """What to_tsquery reads: all the words, longer ones also as beginnings; what is in quotation marks stays together."""
-    terms = []
-    for phrase, word in _TERM.findall(words):
-        plain = (phrase or word).replace("\\", " ").replace("'", "''").strip()
-        if any(char.isalnum() for char in plain):
-            terms.append(f"'{plain}'" + (":*" if word and len(word) >= _BEGINNING else ""))
-    return " & ".join(terms)
+    """What to_tsquery reads: all of the words, longer ones also as beginnings of others."""
+    terms = [term.replace("\\", " ").strip() for term in words.replace('"', " ").replace("'", " ").split()]
+    terms = [term for term in terms if any(char.isalnum() for char in term)]
+    return " & ".join(f"'{term}'" + (":*" if len(term) >= _BEGINNING else "") for term in terms)
 
 
 async def list_examples(connection: Connection, agency_id: str) -> Sequence[str]:
