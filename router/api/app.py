@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from adapters.registry import Declarations
 from router.api import (
     agencies,
+    alerts,
     calls,
     clients,
     deliveries,
@@ -49,6 +50,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         tokens.own,
         tokens.router,
         invitations.router,
+        alerts.router,
         key_router(voice),
         clients.router,
         assistant_router(voice),

@@ -60,6 +60,8 @@ from router.routing.dispatch import Dispatcher
 from router.store.changes import Changes
 from router.store.pool import Database
 from router.tenants.agencies import Agencies
+from router.tenants.alert_settings import AlertChoices
+from router.tenants.alerts import AlertWatch
 from router.tenants.clients import Clients
 from router.tenants.health import HealthViews
 from router.tenants.invitations import Invitations
@@ -75,6 +77,7 @@ class Areas:
     accounts: Accounts
     address: OwnAddress
     agencies: Agencies
+    alert_watch: AlertWatch
     changes: Changes
     client_assistants: ClientAssistants
     clients: Clients
@@ -189,17 +192,19 @@ def make_areas(
     confirmations = Confirmations(changes, vault.keyring, addresses, mails_an_hour, clock)
     checks = KeyChecks(providers=providers, carrier=carrier, vault=vault)
     views = KeyViews(database, wirings, providers)
+    health = HealthViews(database, providers, sends_mail, clock)
     return Areas(
         accounts=accounts,
         address=address,
         agencies=Agencies(changes, providers, wanted, retention, release, leftover_keys, removal, confirmations),
+        alert_watch=AlertWatch(database, health, addresses, clock),
         changes=changes,
         client_assistants=ClientAssistants(changes, sites, wanted, registrations, providers),
         clients=Clients(changes, names, wanted, fallbacks, release, dialling, confirmations),
         confirmations=confirmations,
         drift=drift,
         fallbacks=fallbacks,
-        health=HealthViews(database, providers, sends_mail, clock),
+        health=health,
         invitations=Invitations(changes, addresses),
         key_checks=checks,
         key_letters=KeyLetters(database, addresses, providers),
@@ -259,6 +264,7 @@ def api_parts(
         areas.tokens,
         areas.trial_calls,
         areas.voices,
+        AlertChoices(areas.changes, keyring, receivers, areas.health.sends_mail),
         Endpoints(areas.changes, keyring, receivers),
         Previews(database, providers, dispatcher, caps, clock),
         Replies(database, keyring, clock),

@@ -33,6 +33,7 @@ from router.store.guard import DatabaseAwayError
 from router.store.notices import Notices
 from router.store.pool import AWAY_ERRORS
 from router.telemetry import emit
+from router.tenants.alert_posts import AlertPosts
 from router.webhooks.token_watch import TokenWatch
 from router.webhooks.verify import Verifier
 
@@ -188,6 +189,16 @@ def _make_runner(settings: Settings, outside: Outside, areas: Areas, calls: Call
     sender = Sender(outside.keyring, outside.receivers, outside.clock)
     deliveries = Deliveries(outside.database, sender, outside.clock, turns)
     deliveries.register(runner)
+    areas.alert_watch.register(runner, letters)
+    posts = AlertPosts(
+        outside.database,
+        outside.keyring,
+        outside.receivers,
+        areas.alert_watch.addresses,
+        turns,
+        outside.clock,
+    )
+    posts.register(runner)
     calls.overdue.register(runner)
     calls.unseen.register(runner)
     calls.old_answers.register(runner)

@@ -79,6 +79,7 @@ NOTICES: Final[Mapping[str, str]] = {
     "endpoint-resumed": "The address receives events again.",
     "endpoint-deleted": "The address is removed and receives no more events.",
     "link-sent": "The link was sent again. It is valid for seven days.",
+    "alerts-saved": "Saved. It holds for what begins from now on.",
     "settings-saved": "Saved. The change applies from the next call on.",
     "invitation-deleted": "The invitation is withdrawn. Its link no longer works.",
     "token-deleted": "Token deleted. It no longer gives access.",

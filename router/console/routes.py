@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from router.console import assistants, calls, clients, health, hooks, keys, numbers, settings, tokens
+from router.console import alerts, assistants, calls, clients, health, hooks, keys, numbers, settings, tokens
 from router.console.confirming import Confirming
 from router.console.drawing import Drawing, see_other
 from router.console.gate import Gate
@@ -21,7 +21,7 @@ from router.console.operators_activity import OperatorsActivity
 from router.console.services import ConsoleServices
 from router.console.signing_in import SigningIn
 
-_AREAS: Final = (keys, clients, assistants, numbers, calls, health, hooks, tokens, settings)
+_AREAS: Final = (keys, clients, assistants, numbers, calls, health, hooks, alerts, tokens, settings)
 _PAGES: Final = tuple(page for area in _AREAS for page in area.PAGES)
 _INSIDE: Final = "/console/{agency}"
 _STATIC: Final = Path(__file__).parent / "static"

@@ -204,6 +204,8 @@ REASONS: Final[Mapping[str, str]] = {
 
 ACTIONS: Final[Mapping[str, str]] = {
     "agency.created": "Agency created",
+    "alerts.changed": "Alerts changed",
+    "alerts.tested": "Alerts tested",
     "agency.changed": "Settings changed",
     "agency.deleted": "Agency deleted",
     "assistant.linked": "Assistant linked",
@@ -260,6 +262,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "description": "Description",
     "e164": "Number",
     "events": "Which events",
+    "failures": "Failed deliveries in a row",
     "fallback_providers": "Order",
     "from": "From",
     "functions": "Functions",
@@ -267,7 +270,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "has_hours": "Opening hours",
     "key": "Key",
     "languages": "Languages",
+    "low_balance": "Low balance",
     "max_seconds": "Longest call",
+    "missed_percent": "Calls without AI",
     "mode": "When a call comes in",
     "name": "Name",
     "notify_email": "Email for messages",
@@ -296,6 +301,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "url": "Address",
     "voicemail_greeting": "Voicemail greeting",
     "voicemail_seconds": "Longest message",
+    "webhook_url": "Slack webhook",
     "webhook_key": "Webhook key",
     "which": "Events",
 }
@@ -350,6 +356,14 @@ LANGUAGES: Final = tuple(
     " zh-CN zh-TW".split()
 )
 """What the form of an assistant offers; the API takes others, too."""
+
+ALERTS: Final[Mapping[str, str]] = {
+    "key_failing": "a key is refused",
+    "low_balance": "a provider's credit is low or used up",
+    "calls_missed": "no AI takes many of the calls",
+    "number_unreachable": "a number's calls do not arrive here",
+    "deliveries_failing": "a webhook address does not accept events",
+}
 
 FEATURES: Final[Mapping[str, str]] = {
     "functions": "Function calling (booking, lead capture)",

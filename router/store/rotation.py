@@ -16,6 +16,7 @@ from crypto import Keyring, OpenError
 from router.store.pool import Connection
 from router.store.sealed import (
     Context,
+    alert_address_context,
     carrier_key_context,
     endpoint_secret_context,
     former_endpoint_secret_context,
@@ -134,6 +135,12 @@ PLACES: Final = (
         """SELECT agency_id, id, former_sealed FROM endpoints ORDER BY agency_id, id""",
         """UPDATE endpoints SET former_sealed = $3 WHERE agency_id = $1 AND id = $2 AND former_sealed = $4""",
         former_endpoint_secret_context,
+    ),
+    Place(
+        ("alert_settings", "webhook_sealed"),
+        """SELECT agency_id, webhook_sealed FROM alert_settings ORDER BY agency_id""",
+        """UPDATE alert_settings SET webhook_sealed = $2 WHERE agency_id = $1 AND webhook_sealed = $3""",
+        alert_address_context,
     ),
     Place(
         ("idempotency_keys", "reply"),

@@ -55,6 +55,11 @@ def endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
     return ("endpoint-secret", agency_id, endpoint_id)
 
 
+def alert_address_context(agency_id: str) -> Context:
+    """For the address to which an agency's alerts are posted: whoever knows it may post there."""
+    return ("alert-address", agency_id)
+
+
 def former_endpoint_secret_context(agency_id: str, endpoint_id: str) -> Context:
     """For the secret before it, which also signs for a while."""
     return ("former-endpoint-secret", agency_id, endpoint_id)

@@ -193,7 +193,7 @@ class HealthViews:
 
     def _judge(self, standing: Standing, troubles: Sequence[Trouble]) -> Health:
         answers = self._first_that_answers(standing)
-        findings = [self._explain(trouble) for trouble in troubles]
+        findings = [self.explain(trouble) for trouble in troubles]
         if not self.sends_mail and standing.alert_email is not None:
             findings.append(_no_mail(standing.alert_email))
         findings.sort(key=lambda found: found.severity)  # "bad" comes before "warn"
@@ -224,7 +224,8 @@ class HealthViews:
         others = self.providers if standing.fallback_providers is None else standing.fallback_providers
         return next((name for name in (standing.active_provider, *others) if name in standing.working), None)
 
-    def _explain(self, trouble: Trouble) -> Finding:
+    def explain(self, trouble: Trouble) -> Finding:
+        """In words for people."""
         meaning, provider = _MEANINGS[trouble.kind], trouble.provider or ""
         label = ABOUT.label if provider == CARRIER else self.providers.label(provider) if provider else ""
         said = trouble.said or ""

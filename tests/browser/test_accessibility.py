@@ -52,6 +52,7 @@ async def test_every_page_can_be_used_by_everybody(desk: Desk):
             "explain",
             f"explain?to={number['e164'].replace('+', '%2B')}",
             "activity",
+            "alerts",
             "tokens",
             f"webhooks/{endpoint['id']}",
             "settings",

@@ -35,7 +35,7 @@ Kind: TypeAlias = Literal[
 ]
 
 _MOST_OF_ONE: Final = 100  # of an agency; those of its keys come first
-_LOW_BALANCE: Final = 5  # US dollars
+LOW_BALANCE: Final = 5.0  # US dollars
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +156,11 @@ SELECT a.id, a.name, a.active_provider, a.fallback_providers, a.alert_email, a.c
 """
 
 
-async def list_troubles(connection: Connection, agency_ids: Sequence[str], abandoned: datetime) -> list[Trouble]:
+async def list_troubles(
+    connection: Connection, agency_ids: Sequence[str], abandoned: datetime, *, low_balance: float = LOW_BALANCE
+) -> list[Trouble]:
     """Of these agencies, up to a hundred of each. Numbers whose set-up began before `abandoned` and has not ended were left so."""
-    return await fetch_rows(connection, Trouble, TROUBLES, agency_ids, _LOW_BALANCE, abandoned)
+    return await fetch_rows(connection, Trouble, TROUBLES, agency_ids, low_balance, abandoned)
 
 
 async def find_standing(connection: Connection, agency_id: str) -> Standing | None:

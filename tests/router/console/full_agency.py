@@ -57,6 +57,7 @@ class FullAgency:
             f"webhooks/{self.endpoint}",
             "health",
             "activity",
+            "alerts",
             "tokens",
             "settings",
         )

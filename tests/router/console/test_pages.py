@@ -26,6 +26,7 @@ EMPTY_PAGES = (
     "explain",
     "webhooks",
     "activity",
+    "alerts",
     "tokens",
     "settings",
 )

@@ -34,6 +34,7 @@ CONTEXTS = {
     "carrier key": sealed.carrier_key_context("agency_1", "AC1", "vapi"),
     "registration": sealed.registration_context("agency_1", "+14155550100", "vapi"),
     "endpoint secret": sealed.endpoint_secret_context(*PLACE[:2]),
+    "alert address": sealed.alert_address_context(PLACE[0]),
     "former endpoint secret": sealed.former_endpoint_secret_context(*PLACE[:2]),
 }
 
