@@ -34,7 +34,7 @@ AgencyName = Annotated[Name, Field(description="The agency's name", examples=["A
 AlertEmail = Annotated[
     Email | None,
     Field(
-        description="The address that gets an email when a key stops working, once it has confirmed; null: no emails",
+        description="The address that gets alerts, once it has confirmed; null: no emails",
         examples=["alerts@example.com"],
     ),
 ]
@@ -87,7 +87,7 @@ class AgencyReply(Output):
         list[str] | None, Field(description="The providers that stand in for it; null: every other with a key")
     ]
     numbers_from: NumbersFrom
-    alert_email: Annotated[str | None, Field(description="The address that gets an email when a key stops working")]
+    alert_email: Annotated[str | None, Field(description="The address that gets alerts")]
     alert_email_confirmed: Annotated[
         bool | None,
         Field(
