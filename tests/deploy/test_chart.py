@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -117,10 +116,11 @@ def test_the_schema_knows_what_is_secret():
 @pytest.mark.parametrize("version", ["1.27", "1.34"])
 @pytest.mark.parametrize("mode", ["service", "fallback"])
 def test_kubernetes_knows_every_field(rendered: dict[str, list[Manifest]], mode: str, version: str):
-    assert {one["kind"] for one in rendered["database"]} | BY_OPERATORS == BY_OPERATORS
+    validator = pytest.importorskip("kubernetes_validate")
+    assert {one["kind"] for one in rendered["database"]} <= BY_OPERATORS
     for manifest in rendered[mode]:
         if manifest["kind"] not in BY_OPERATORS:
-            kubernetes_validate.validate(manifest, version, strict=True)
+            validator.validate(manifest, version, strict=True)
 
 
 def test_what_runs(pods: dict[str, Manifest], rendered: dict[str, list[Manifest]]):
