@@ -20,8 +20,8 @@ _MOST_SECONDS = 3_600
 def main() -> None:
     share = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     fleet = Fleet(
-        agencies=max(round(10_000 * share), 20),
-        numbers=max(round(1_000_000 * share), 2_000),
+        agencies=max(round(10_000 * share), 2_000),
+        numbers=max(round(1_000_000 * share), 20_000),
         calls=max(round(10_000_000 * share / EVENTS_A_CALL), 5_000),
     )
     with tempfile.TemporaryDirectory(prefix="callrouter-scale-") as folder:

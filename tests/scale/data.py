@@ -29,7 +29,7 @@ class Fleet:
         return self.calls * EVENTS_A_CALL
 
 
-A_THOUSAND: Final = Fleet(agencies=10, numbers=1_000, calls=2_000)
+A_THOUSAND: Final = Fleet(agencies=1_000, numbers=1_000, calls=5_000)
 """What the large fleet is compared with."""
 
 

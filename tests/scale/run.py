@@ -68,7 +68,7 @@ class Report:
     fleet: Fleet
     seconds: float
     findings: list[Finding]
-    sizes: list[str]
+    notes: list[str]
 
     @property
     def kept(self) -> bool:
@@ -80,7 +80,7 @@ class Report:
             f"{fleet.numbers:,} numbers of {fleet.agencies:,} agencies, {fleet.calls:,} calls with {fleet.events:,} events"
             f" over two years, made in {self.seconds:.0f} s"
         )
-        return "\n".join([head, "", *(finding.describe() for finding in self.findings), "", *self.sizes])
+        return "\n".join([head, "", *(finding.describe() for finding in self.findings), "", *self.notes])
 
 
 async def run(folder: Path, fleet: Fleet) -> Report:
@@ -90,14 +90,15 @@ async def run(folder: Path, fleet: Fleet) -> Report:
             began = time.monotonic()
             async with _made(postgres.dsn, "fleet", fleet) as large:
                 seconds = time.monotonic() - began
+                claims, differing = await _compare_claims(small, large)
                 findings = [
-                    *await _compare_claims(small, large),
+                    *claims,
                     *await _read_lists(large),
                     *await _sweep(large),
                 ]
                 sizes = await _weigh(large, fleet)
                 findings += await _search(small)
-                return Report(fleet, seconds, findings, sizes)
+                return Report(fleet, seconds, findings, [*differing, *sizes])
     finally:
         postgres.stop()
 
@@ -143,7 +144,8 @@ async def _plan(database: Database, ask: Callable[[Any], Awaitable[Any]]) -> Pla
         return await explain(connection, *listener.asked)
 
 
-async def _compare_claims(small: Database, large: Database) -> list[Finding]:
+async def _compare_claims(small: Database, large: Database) -> tuple[list[Finding], list[str]]:
+    """What was found, and the steps by which the plans differ."""
     took: dict[str, list[float]] = {"small": [], "large": [], "crowded": []}
     sides = (("small", small, QUIET), ("large", large, QUIET), ("crowded", large, CROWDED))
     for _ in range(_ROUNDS):
@@ -157,14 +159,16 @@ async def _compare_claims(small: Database, large: Database) -> list[Finding]:
     of_thousand = await _plan(small, lambda connection: _claim(connection, QUIET))
     quiet = await _plan(large, lambda connection: _claim(connection, QUIET))
     crowded = await _plan(large, lambda connection: _claim(connection, CROWDED))
-    return [
+    differing = sorted({*quiet.shape} ^ {*of_thousand.shape})
+    findings = [
         Finding("the claim of a call", median["large"], "ms", 5),
         Finding("  its time, as with a thousand numbers", median["large"] / median["small"], "times", _MOST_SLOWER),
-        Finding("  steps of its plan that differ", len({*quiet.shape} ^ {*of_thousand.shape}), "steps", 0),
+        Finding("  steps of its plan that differ", len(differing), "steps", 0),
         Finding("  pages that it touches", quiet.pages, "pages", of_thousand.pages * 2),
         Finding("  its time, if 500 calls of the agency are on", median["crowded"] / median["large"], "times", 1.5),
         Finding("  the most calls that a step reads then", crowded.most_rows, "rows", _MOST_ROWS),
     ]
+    return findings, differing
 
 
 async def _read_lists(large: Database) -> list[Finding]:

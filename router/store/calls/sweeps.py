@@ -23,6 +23,7 @@ from router.store.pool import Connection
 from router.store.rows import columns, fetch_column, fetch_rows, read, returns_row
 
 _FIRST_REACH: Final = timedelta(days=1)  # how far back the first search of an account goes
+_ENROLLED_AT_ONCE: Final = 500
 _COUNTED_FOR: Final = timedelta(hours=1)  # a call without an end may be over; in doubt, the AI gets the next one
 _EARLY_ENDS_KEPT: Final = timedelta(days=7)  # some calls never come: those that only Twilio's fallback took
 
@@ -99,12 +100,16 @@ WITH RECURSIVE accounts AS (
     SELECT (SELECT n.account_sid FROM numbers n WHERE n.account_sid > a.account_sid ORDER BY n.account_sid LIMIT 1)
       FROM accounts a
      WHERE a.account_sid IS NOT NULL
-), fresh AS (
-    SELECT a.account_sid,
-           (SELECT min(n.created_at) FROM numbers n
-             WHERE n.account_sid = a.account_sid AND n.state <> 'elsewhere') AS since
+), new AS (
+    SELECT a.account_sid
       FROM accounts a
      WHERE a.account_sid LIKE 'AC%' AND NOT EXISTS (SELECT FROM sweeps s WHERE s.account_sid = a.account_sid)
+     LIMIT $3
+), fresh AS MATERIALIZED (
+    SELECT new.account_sid,
+           (SELECT min(n.created_at) FROM numbers n
+             WHERE n.account_sid = new.account_sid AND n.state <> 'elsewhere') AS since
+      FROM new
 )
 INSERT INTO sweeps (account_sid, swept_until, next_at)
 SELECT account_sid, greatest(since, $2), $1 FROM fresh WHERE since IS NOT NULL
@@ -176,8 +181,11 @@ async def claim_overdue_calls(
 
 
 async def enrol_accounts(connection: Connection, now: datetime) -> None:
-    """Sweep every account that has numbers of ours, from its first one on but at most a day back, and no other."""
-    await connection.execute(ENROL_ACCOUNTS, now, now - _FIRST_REACH)
+    """Sweep every account that has numbers of ours, from its first one on but at most a day back, and no other.
+
+    Of very many new ones, some each time.
+    """
+    await connection.execute(ENROL_ACCOUNTS, now, now - _FIRST_REACH, _ENROLLED_AT_ONCE)
     await connection.execute(DISMISS_ACCOUNTS)
 
 

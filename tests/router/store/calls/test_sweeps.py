@@ -25,7 +25,7 @@ STATEMENTS = {
     "calls to forget": (FORGET_CALLS, ("agency_7", AT, AT, AT, 200)),
     "calls to delete": (DELETE_ENDED_CALLS, ("agency_7", 200)),
     "numbers to look at": (LEASE_DUE_NUMBERS, (AT, AT, 20, 10)),
-    "accounts to sweep": (sweeps.ENROL_ACCOUNTS, (AT, AT)),
+    "accounts to sweep": (sweeps.ENROL_ACCOUNTS, (AT, AT, 500)),
     "accounts without numbers": (sweeps.DISMISS_ACCOUNTS, ()),
 }
 OF_ACCOUNTS = {"sweeps"}  # a row an account: it is read from end to end
