@@ -166,12 +166,24 @@ Handoff: TypeAlias = StreamHandoff | SipHandoff | NumberHandoff | RedirectHandof
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side said at a stretch; `at` is in seconds from the start."""
+
+    speaker: Literal["assistant", "caller"]
+    text: str
+    at: float | None = None
+
+
+MOST_TURNS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderEvent:
     """A provider's report about a call, in our words; `original` and `reason` keep the provider's.
 
     "asked": the caller is on the line, and the provider asks which assistant takes the call. It comes for native numbers
     only, and `Provider.answer_question` answers it. "analyzed": the provider's analysis of a call that is over.
-    `summary`, `transcript` and `cost` are complete in "ended" and "analyzed" only.
+    `summary`, `transcript`, `turns` and `cost` are complete in "ended" and "analyzed" only.
     """
 
     kind: Literal["started", "ended", "analyzed", "asked", "other"]
@@ -188,6 +200,7 @@ class ProviderEvent:
     cost: float | None = None  # US dollars
     summary: str | None = None
     transcript: str | None = None
+    turns: tuple[Turn, ...] = ()
 
     @property
     def provider_fault(self) -> bool:

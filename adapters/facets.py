@@ -49,6 +49,37 @@ ListVoices: TypeAlias = Callable[[Client_contra], Awaitable[list[Voice]]]
 
 
 @dataclass(frozen=True, slots=True)
+class StoredAt:
+    """A recording at an address that may be a secret for a while, and opens without a key."""
+
+    url: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ServedByApi:
+    """A recording that the provider's API itself serves, at this path and for its key."""
+
+    path: str
+    accept: str
+
+
+class RecordingsFacet(Protocol[Client_contra]):
+    """Keeps what was said on calls, recordings included, until it is deleted."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where it stores recordings: no other address is ever fetched. A name with a dot before it stands for all names
+        that end so.
+        """
+
+    async def find(self, client: Client_contra, provider_call_id: str, /) -> Sequence[StoredAt | ServedByApi]:
+        """Where the call's recording is at the moment, the best place first; nothing if it has none."""
+
+    async def delete_call(self, client: Client_contra, provider_call_id: str, /) -> None:
+        """With its recording and transcript. Also fine if it is gone already."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A request that claims to come from a provider. Header names are lower case."""
 

@@ -146,7 +146,7 @@ class Http:
         method: str,
         url: str,
         *,
-        auth: Auth,
+        auth: Auth | None,
         headers: Mapping[str, str] | None = None,
         limit: float,
     ) -> AsyncIterator[Download]:

@@ -18,6 +18,7 @@ from adapters.facets import (
     EndCall,
     ImportsFacet,
     ListVoices,
+    RecordingsFacet,
     RegistrationsFacet,
     ShopFacet,
     WebhooksFacet,
@@ -85,6 +86,7 @@ class Declaration(Generic[Client]):
     registrations: RegistrationsFacet[Client] | None = None
     imports: ImportsFacet[Client] | None = None
     shop: ShopFacet[Client] | None = None
+    recordings: RecordingsFacet[Client] | None = None
     key_label: str = "API key"
     webhook_secret: WebhookSecret | None = None
     registration_form: RegistrationForm | None = None

@@ -196,6 +196,15 @@ def number(value: Any) -> float | None:
     return read if math.isfinite(read) else None
 
 
+def moment(value: Any) -> datetime | None:
+    """A time by RFC 3339 with its offset. None for anything else."""
+    try:
+        read = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return read if read.tzinfo is not None else None
+
+
 _SIP_SERVER: Final = re.compile(r"(?:\[[^\]]+\]|[^:;@]+)(?::[0-9]{1,5})?(?:;|\Z)")
 
 

@@ -12,6 +12,7 @@ from adapters.bland.api import Client
 from adapters.bland.assistants import Assistants
 from adapters.bland.calls import Calls
 from adapters.bland.imports import Imports
+from adapters.bland.recordings import Recordings
 from adapters.bland.registrations import Registrations
 from adapters.bland.shop import Shop
 from adapters.bland.voices import list_voices
@@ -40,6 +41,7 @@ BLAND: Final = Declaration(
     call_ends=CALL_ENDS,
     assistants=Assistants(),
     list_voices=list_voices,
+    recordings=Recordings(),
     registrations=Registrations(),
     imports=Imports(),
     shop=Shop(),

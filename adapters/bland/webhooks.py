@@ -9,12 +9,12 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.base import MOST_TURNS, ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked, Turn
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_report, text
+from adapters.replies import find, list_of, moment, number, read_report, text
 from crypto.secret import Secret
 
 _FAULTS: Final = ("pre_queue_error", "queue_error", "call_error", "complete_error")
@@ -81,6 +81,7 @@ class Webhooks:
             cost=number(find(event, "price")),
             summary=text(find(event, "summary")),
             transcript=text(find(event, "concatenated_transcript")),
+            turns=tuple(_turns(event)) if ended else (),
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
@@ -105,6 +106,19 @@ def _has_signed(secrets: Sequence[Secret], message: bytes, given: str) -> bool:
     digests = [hmac.new(secret.reveal().encode(), message, hashlib.sha256).hexdigest() for secret in secrets]
     proofs = [hmac.compare_digest(digest, given) for digest in digests]
     return any(proofs)
+
+
+def _turns(event: Any) -> Iterator[Turn]:
+    """Bland docs, Call details: `transcripts` have the time of day of each, so the first is taken for the start."""
+    lines, began = find(event, "transcripts"), moment(find(event, "started_at"))
+    for one in list_of(lines)[:MOST_TURNS]:
+        role, said, at = text(find(one, "user")), text(find(one, "text")), moment(find(one, "created_at"))
+        began = began or at
+        if role in ("assistant", "user") and said:
+            after = (at - began).total_seconds() if at is not None and began is not None else None
+            yield Turn(
+                "assistant" if role == "assistant" else "caller", said, None if after is None else max(after, 0.0)
+            )
 
 
 def _failure(event: Any, reason: str) -> ErrorKind | None:

@@ -12,6 +12,7 @@ from typing import Final
 from adapters.elevenlabs.api import Client
 from adapters.elevenlabs.assistants import Assistants
 from adapters.elevenlabs.calls import Calls
+from adapters.elevenlabs.recordings import Recordings
 from adapters.elevenlabs.voices import list_voices
 from adapters.elevenlabs.webhooks import CALL_ENDS, Webhooks
 from adapters.features import offer_of
@@ -28,6 +29,7 @@ ELEVENLABS: Final = Declaration(
     webhooks=Webhooks(),
     assistants=Assistants(),
     list_voices=list_voices,
+    recordings=Recordings(),
     webhook_secret=WebhookSecret(
         "webhook_secret",
         "Webhook secret",

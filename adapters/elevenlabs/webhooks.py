@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.base import MOST_TURNS, ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked, Turn
 from adapters.elevenlabs.tools import CALL_ID, CALLER, UNKNOWN
 from adapters.facets import Delivery
 from adapters.replies import find, list_of, number, read_report, text
@@ -82,6 +82,7 @@ class Webhooks:
             cost=number(find(metadata, "cost_fiat")),  # dollars; `cost` is in credits
             summary=text(find(data, "analysis", "transcript_summary")),
             transcript="\n".join(_turns(data)) or None,
+            turns=tuple(_timed_turns(data)),
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
@@ -132,6 +133,13 @@ def _variables(data: dict[str, Any]) -> Any:
 def _known(value: Any) -> str | None:
     said = text(value)
     return None if said == UNKNOWN else said
+
+
+def _timed_turns(data: dict[str, Any]) -> Iterator[Turn]:
+    for turn in list_of(find(data, "transcript"))[:MOST_TURNS]:
+        role, said = text(find(turn, "role")), text(find(turn, "message"))
+        if role in _SPEAKERS and said:
+            yield Turn("caller" if role == "user" else "assistant", said, number(find(turn, "time_in_call_secs")))
 
 
 def _turns(data: dict[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from adapters.replies import sip_server_mistake
 from adapters.retell.api import Client
 from adapters.retell.assistants import Assistants
 from adapters.retell.calls import Calls, count_lines, end_call
+from adapters.retell.recordings import Recordings
 from adapters.retell.shop import Shop
 from adapters.retell.voices import list_voices
 from adapters.retell.webhooks import CALL_ENDS, Webhooks, answer_question
@@ -41,6 +42,7 @@ RETELL: Final = Declaration(
     answer_question=answer_question,
     assistants=Assistants(),
     list_voices=list_voices,
+    recordings=Recordings(),
     shop=Shop(),
     webhook_secret=WebhookSecret(
         "webhook_key",

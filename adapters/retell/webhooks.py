@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked
+from adapters.base import MOST_TURNS, ROUTER_CALL_ID, TWILIO_CALL_SID, ErrorKind, ProviderEvent, TransferAsked, Turn
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_report, text
+from adapters.replies import find, list_of, number, read_report, text
 from adapters.retell.definition import is_transfer, may_be_transfer
 from crypto.secret import Secret
 
@@ -103,6 +103,7 @@ class Webhooks:
             cost=_scaled(find(call, "call_cost", "combined_cost"), 100),
             summary=text(find(call, "call_analysis", "call_summary")),
             transcript=text(find(call, "transcript")),
+            turns=tuple(_turns(find(call, "transcript_object"))),
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
@@ -140,6 +141,15 @@ def answer_question(
             "metadata": dict(metadata),
         }
     }
+
+
+def _turns(utterances: Any) -> Iterator[Turn]:
+    """Retell docs, Get call: an utterance begins with its first word."""
+    for one in list_of(utterances)[:MOST_TURNS]:
+        role, said, words = text(find(one, "role")), text(find(one, "content")), find(one, "words")
+        if role in ("agent", "user") and said:
+            first = words[0] if isinstance(words, list) and words else None
+            yield Turn("assistant" if role == "agent" else "caller", said, number(find(first, "start")))
 
 
 def _failure(reason: str) -> ErrorKind | None:

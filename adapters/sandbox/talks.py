@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from adapters.base import ROUTER_CALL_ID
-from adapters.sandbox.api import Json
+from adapters.sandbox.api import Json, iso
+
+DEMO: Final = "demo-"
+"""Before the id of a call of the demo's history: no stand-in was ever asked to take it, but each knows such ids."""
 
 _DOLLARS_A_MINUTE: Final = {"vapi": 0.05, "retell": 0.07, "bland": 0.09, "elevenlabs": 0.08}
 CALLER_HUNG_UP: Final = {
@@ -22,6 +26,7 @@ CALLER_HUNG_UP: Final = {
 """Each provider's word for it."""
 
 _MINUTE: Final = 60
+_ANY_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,10 @@ class Talk:
 
     summary: str
     turns: tuple[str, ...]
+
+    def timed(self) -> list[tuple[bool, str, float]]:
+        """Whether the caller spoke, what was said, and at which second."""
+        return [(bool(place % 2), said, 1.5 + 4.0 * place) for place, said in enumerate(self.turns)]
 
     def write(self, assistant: str = "AI", caller: str = "User") -> str:
         return "\n".join(f"{caller if place % 2 else assistant}: {said}" for place, said in enumerate(self.turns))
@@ -126,7 +135,7 @@ def reports_of(ended: Ended) -> Sequence[Json]:
     talk, cost = pick_talk(ended.call_id), cost_of(ended.provider, ended.seconds)
     metadata, call_id = (
         {ROUTER_CALL_ID: ended.call_id} if ended.call_id else {},
-        ended.provider_call_id or f"demo-{ended.call_id}",
+        ended.provider_call_id or f"{DEMO}{ended.call_id}",
     )
     reason = CALLER_HUNG_UP.get(ended.provider, "")
     match ended.provider:
@@ -137,7 +146,13 @@ def reports_of(ended: Ended) -> Sequence[Json]:
                 "durationSeconds": ended.seconds,
                 "cost": cost,
                 "analysis": {"summary": talk.summary},
-                "artifact": {"transcript": talk.write()},
+                "artifact": {
+                    "transcript": talk.write(),
+                    "messages": [
+                        {"role": "user" if by_caller else "bot", "message": said, "secondsFromStart": at}
+                        for by_caller, said, at in talk.timed()
+                    ],
+                },
                 "call": {"id": call_id, "assistantOverrides": {"metadata": metadata}},
             }
             return [{"message": message}]
@@ -150,6 +165,14 @@ def reports_of(ended: Ended) -> Sequence[Json]:
                 "disconnection_reason": reason,
                 "duration_ms": round(ended.seconds * 1000),
                 "transcript": talk.write("Agent"),
+                "transcript_object": [
+                    {
+                        "role": "user" if by_caller else "agent",
+                        "content": said,
+                        "words": [{"word": said.split()[0], "start": at, "end": at + 0.4}],
+                    }
+                    for by_caller, said, at in talk.timed()
+                ],
                 "call_cost": {"combined_cost": cost * 100},
             }
             analyzed = call | {"call_analysis": {"call_summary": talk.summary}}
@@ -165,6 +188,15 @@ def reports_of(ended: Ended) -> Sequence[Json]:
                 "price": cost,
                 "summary": talk.summary,
                 "concatenated_transcript": talk.write("assistant", "user"),
+                "started_at": iso(_ANY_DAY),
+                "transcripts": [
+                    {
+                        "user": "user" if by_caller else "assistant",
+                        "text": said,
+                        "created_at": iso(_ANY_DAY + timedelta(seconds=at)),
+                    }
+                    for by_caller, said, at in talk.timed()
+                ],
                 "from": ended.caller,
                 "to": ended.to,
                 "request_data": metadata,
@@ -172,7 +204,8 @@ def reports_of(ended: Ended) -> Sequence[Json]:
             return [body]
         case "elevenlabs":
             turns = [
-                {"role": "user" if place % 2 else "agent", "message": said} for place, said in enumerate(talk.turns)
+                {"role": "user" if by_caller else "agent", "message": said, "time_in_call_secs": round(at)}
+                for by_caller, said, at in talk.timed()
             ]
             data = {
                 "conversation_id": call_id,

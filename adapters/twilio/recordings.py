@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from adapters.carrier import Account, CarrierRecording, RecordingPart
-from adapters.replies import Reply, find, malformed, refusal, text
+from adapters.recordings import read_head
+from adapters.replies import Reply, find, refusal, text
 from adapters.twilio.rest import (
     NAME,
     Resource,
@@ -24,7 +25,7 @@ from adapters.twilio.rest import (
 )
 
 _RECORD_VERB: Final = "RecordVerb"
-_WHOLE, _PART, _OUT_OF_RANGE = 200, 206, 416
+_OUT_OF_RANGE: Final = 416
 _RANGE: Final = re.compile(r"bytes=[0-9, -]+")
 
 
@@ -59,7 +60,9 @@ class Recordings(Resource):
         auth = basic(account)
         async with self._rest.http.stream(NAME, "GET", url, auth=auth, headers=headers, limit=limit) as download:
             head = Reply(download.status, download.headers, b"")
-            yield _read_head(head)
+            if not head.ok and head.status != _OUT_OF_RANGE:
+                raise refusal(head, ())
+            yield read_head(head, url)
             if head.ok:
                 async for piece in download.pieces:
                     yield RecordingPart(piece, head.status)
@@ -80,23 +83,4 @@ def _read_recording(record: Any) -> CarrierRecording:
         seconds=read_seconds(find(record, "duration")),
         complete=find(record, "status") == "completed",
         is_message=find(record, "source") in (None, _RECORD_VERB),
-    )
-
-
-def _read_head(reply: Reply) -> RecordingPart:
-    """Raises ProviderError for anything but audio, because the body goes to a person's browser."""
-    content_range = reply.headers.get("content-range")
-    if reply.status == _OUT_OF_RANGE:
-        return RecordingPart(status=reply.status, content_range=content_range)
-    if not reply.ok:
-        raise refusal(reply, ())
-    content_type = reply.headers.get("content-type", "")
-    if reply.status not in (_WHOLE, _PART) or not content_type.startswith("audio/"):
-        raise malformed(reply)
-    length = reply.headers.get("content-length", "")
-    return RecordingPart(
-        status=reply.status,
-        content_type=content_type,
-        content_length=int(length) if length.isdecimal() else None,
-        content_range=content_range,
     )

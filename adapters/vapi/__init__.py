@@ -13,6 +13,7 @@ from adapters.vapi.api import Client
 from adapters.vapi.assistants import Assistants
 from adapters.vapi.calls import Calls, end_call
 from adapters.vapi.reasons import CALL_ENDS
+from adapters.vapi.recordings import Recordings
 from adapters.vapi.registrations import Registrations
 from adapters.vapi.webhooks import Webhooks, answer_question
 
@@ -28,6 +29,7 @@ VAPI: Final = Declaration(
     webhooks=Webhooks(),
     answer_question=answer_question,
     assistants=Assistants(),
+    recordings=Recordings(),
     registrations=Registrations(),
     key_label="Private key",
     registration_form=RegistrationForm("The number's phoneNumberId at Vapi"),

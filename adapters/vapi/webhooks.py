@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from adapters.base import ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent, TransferAsked
+from adapters.base import MOST_TURNS, ROUTER_CALL_ID, TWILIO_CALL_SID, ProviderEvent, TransferAsked, Turn
 from adapters.facets import Delivery
-from adapters.replies import find, number, read_report, text
+from adapters.replies import find, list_of, number, read_report, text
 from adapters.vapi.definition import TRANSFER
 from adapters.vapi.reasons import failure_of, is_unanswered
 from crypto.secret import Secret
 
 _KINDS: Final[Mapping[str, Literal["ended", "asked"]]] = {"end-of-call-report": "ended", "assistant-request": "asked"}
+_SPEAKERS: Final[Mapping[str, Literal["assistant", "caller"]]] = {
+    "bot": "assistant",
+    "assistant": "assistant",
+    "user": "caller",
+}
 _STATUSES: Final[Mapping[str, Literal["started", "ended"]]] = {"in-progress": "started", "ended": "ended"}
 
 
@@ -54,6 +59,7 @@ class Webhooks:
             cost=_first(number, message, ("cost",), ("call", "cost")),
             summary=_first(text, message, ("analysis", "summary"), ("summary",)),
             transcript=_first(text, message, ("artifact", "transcript"), ("transcript",)),
+            turns=tuple(_turns(find(message, "artifact", "messages") or find(message, "messages"))),
         )
 
     def read_transfer(self, body: bytes) -> TransferAsked:
@@ -98,6 +104,14 @@ def _metadata(message: Any) -> Mapping[str, Any]:
         if isinstance(metadata, dict) and ROUTER_CALL_ID in metadata:
             return metadata
     return {}
+
+
+def _turns(messages: Any) -> Iterator[Turn]:
+    """Vapi docs, Server URL / Events: those of the two speakers; tool calls and the prompt are left out."""
+    for one in list_of(messages)[:MOST_TURNS]:
+        speaker, said = _SPEAKERS.get(text(find(one, "role")) or ""), text(find(one, "message"))
+        if speaker is not None and said:
+            yield Turn(speaker, said, number(find(one, "secondsFromStart")))
 
 
 def _seconds(message: Any) -> float | None:

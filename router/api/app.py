@@ -61,6 +61,7 @@ def api_operations(voice: Declarations) -> tuple[ApiRoute, ...]:
         registration_router(voice),
         calls.lists,
         calls.router,
+        calls.audio,
         calls.explain,
         figures.router,
         voicemails.router,

@@ -13,17 +13,20 @@ import fastapi
 from fastapi import Path
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from router.api.asking import OUTSIDE, By, OwnAgency, Pool, Use
 from router.api.call_search import CallQuery, Outcome, write_sheet
 from router.api.pages import Listed, ListOf
+from router.api.playing import PLAYED, WantedPart, read_range, stream_audio
 from router.api.problems import Problem
-from router.api.route import CSV, SheetRoute, problems, resource, wants_csv
+from router.api.route import CSV, DownloadRoute, SheetRoute, problems, resource, wants_csv
 from router.callers import read_caller
 from router.calls.preview import Previews
+from router.calls.transcripts import list_turns
 from router.errors import NotFoundError
 from router.fields import Output, Query, QueryCaller, QueryE164, QueryTime
+from router.messages.call_recordings import CallRecordings
 from router.messages.recordings import Recordings
 from router.store.calls import history
 from router.store.calls.reports import find_story
@@ -35,6 +38,7 @@ _SHEET: Final = {"Content-Disposition": 'attachment; filename="calls.csv"'}
 
 router = resource("calls")
 lists = resource("calls", SheetRoute)
+audio = resource("calls", DownloadRoute)
 explain = resource("agencies")
 
 CallId = Annotated[str, Path(description="The id of the call")]
@@ -82,6 +86,14 @@ class EventReply(Output):
     duration_ms: Annotated[int | None, Field(description="How long it took")]
 
 
+class TurnReply(Output):
+    """What one side of a call said at a stretch."""
+
+    speaker: Annotated[Literal["assistant", "caller"], Field(description="Who spoke")]
+    at: Annotated[float | None, Field(description="When, in seconds from the start; null if the provider does not say")]
+    text: Annotated[str, Field(description="What was said")]
+
+
 class CallWithEvents(CallReply):
     """A call with its events and the provider's report."""
 
@@ -89,6 +101,15 @@ class CallWithEvents(CallReply):
     end_reason: Annotated[str | None, Field(description="Why it ended, in the provider's words")]
     summary: Annotated[str | None, Field(description="The provider's summary of what was said")]
     transcript: Annotated[str | None, Field(description="The provider's transcript")]
+    turns: Annotated[
+        list[TurnReply],
+        Field(
+            description="The transcript, one entry for each time that a side spoke; empty where it cannot be told apart"
+        ),
+    ]
+    recording: Annotated[
+        bool, Field(description="Whether the provider may have a recording: only asking for it tells whether it has")
+    ]
     ai_seconds: Annotated[float | None, Field(description="How long the provider's assistant had the call")]
     events: Annotated[list[EventReply], Field(description="Oldest first")]
 
@@ -125,14 +146,17 @@ def _position(call: history.PastCall) -> tuple[datetime, str]:
 
 
 @router.get(_PATH + "/{call}", summary="Show a call with its events", response_model=CallWithEvents)
-async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, Any]:
+async def show_call(
+    agency: OwnAgency, call: CallId, pool: Pool, recordings: Annotated[CallRecordings, Use(CallRecordings)]
+) -> dict[str, Any]:
     """With the provider's report. Events have the same names as in the log."""
     found = await history.find_call(pool, agency, call)
     if found is None:
         raise NotFoundError("call")
     story = await find_story(pool, agency, call)
     events = await history.list_call_events(pool, agency, call)
-    return asdict(found) | asdict(story) | {"events": events}
+    told = {"turns": list_turns(story), "recording": recordings.may_have(found, story), "events": events}
+    return asdict(found) | asdict(story) | told
 
 
 @router.delete(
@@ -143,10 +167,35 @@ async def show_call(agency: OwnAgency, call: CallId, pool: Pool) -> dict[str, An
     responses=problems("provider-unreachable"),
 )
 async def delete_call(
-    agency: OwnAgency, call: CallId, author: By, recordings: Annotated[Recordings, Use(Recordings)]
+    agency: OwnAgency,
+    call: CallId,
+    author: By,
+    recordings: Annotated[Recordings, Use(Recordings)],
+    only_here: Annotated[bool, fastapi.Query(description="Leave what the voice provider keeps of it there")] = False,
 ) -> None:
-    """Its messages are deleted at the carrier first. A call in progress is refused with 409."""
-    await recordings.delete_call(agency, call, author)
+    """Its messages are deleted at the carrier first, and the call with its recording and transcript at the voice provider
+    that had it. 409: it is in progress, or the provider does not delete it (Bland allows that to some organisations only);
+    the answer says why.
+    """
+    await recordings.delete_call(agency, call, author, only_here=only_here)
+
+
+@audio.get(
+    _PATH + "/{call}/recording",
+    summary="Listen to the recording of an AI call",
+    response_class=Response,
+    responses=PLAYED,
+)
+async def play_recording(
+    agency: OwnAgency,
+    call: CallId,
+    recordings: Annotated[CallRecordings, Use(CallRecordings)],
+    wanted: WantedPart = "",
+) -> StreamingResponse:
+    """Streamed from the voice provider, which is asked each time where it is. MP3 or WAV; takes a Range where the provider
+    does. 404: there is none, or not yet.
+    """
+    return stream_audio(await recordings.play(agency, call, read_range(wanted)), call)
 
 
 class ExplainQuery(Query):

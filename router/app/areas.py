@@ -31,6 +31,7 @@ from router.keys.saving import Keys
 from router.keys.shown import KeyViews
 from router.keys.webhook_tokens import WebhookTokens
 from router.mail import Confirmations
+from router.messages.call_recordings import CallRecordings
 from router.messages.mail import MessageMail
 from router.messages.recordings import Recordings
 from router.messages.retention import Retention
@@ -99,6 +100,7 @@ class Areas:
     plans: SwitchPlans
     purchases: Purchases
     recordings: Recordings
+    call_recordings: CallRecordings
     registrations: Registrations
     retention: Retention
     subaccounts: Subaccounts
@@ -119,6 +121,7 @@ def make_areas(
     addresses: Addresses,
     carrier: Carrier,
     listening_carrier: Carrier,
+    listening_providers: Providers,
     platform: Account | None,
     providers: Providers,
     dialling: Dialling,
@@ -187,6 +190,7 @@ def make_areas(
     drift = DriftWatch(database, clock, accounts, subaccounts, redirects, carrier)
     sites = Sites(database, places, clock)
     retention = Retention(clock=clock, database=database, accounts=accounts, carrier=carrier)
+    call_recordings = CallRecordings(database, vault, listening_providers)
     sync_work = SyncWork(sites, registrations, wanted)
     removal = Removal(sites, registrations)
     confirmations = Confirmations(changes, vault.keyring, addresses, mails_an_hour, clock)
@@ -220,7 +224,8 @@ def make_areas(
         number_jobs=NumberJobs(drift, purchases, registrations, fallbacks, leftover_keys),
         plans=SwitchPlans(sites, names),
         purchases=purchases,
-        recordings=Recordings(changes, accounts, listening_carrier, retention),
+        recordings=Recordings(changes, accounts, listening_carrier, retention, call_recordings),
+        call_recordings=call_recordings,
         registrations=registrations,
         retention=retention,
         subaccounts=subaccounts,
@@ -259,6 +264,7 @@ def api_parts(
         areas.plans,
         areas.purchases,
         areas.recordings,
+        areas.call_recordings,
         areas.taking_over,
         areas.webhook_tokens,
         areas.tokens,

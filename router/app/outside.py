@@ -47,7 +47,7 @@ class Outside:
     """Everything that leads out of the process or stores what comes in.
 
     `live_carrier` has connections for live calls only: transfers and time limits must not wait behind anything.
-    `listening_carrier` has those for recordings that people listen to, as slowly as they like: nothing else waits behind.
+    `listening_carrier` and `listening_providers` have those for recordings that people listen to, as slowly as they like: nothing else waits behind.
     """
 
     database: Database
@@ -64,6 +64,7 @@ class Outside:
     live_carrier: Twilio
     carrier: Twilio
     listening_carrier: Twilio
+    listening_providers: Providers
     platform: Account | None
     receivers: Receivers
     feed: EventFeed
@@ -127,6 +128,7 @@ def make_outside(
         live_carrier=Twilio(http, settings.twilio_url),
         carrier=Twilio(slow_http, settings.twilio_url),
         listening_carrier=Twilio(listening_http, settings.twilio_url),
+        listening_providers=Providers(declarations, listening_http, settings.providers),
         platform=platform_account(settings),
         receivers=Receivers(private=settings.private_endpoints == "on"),
         feed=EventFeed(database, is_stopping),

@@ -137,6 +137,7 @@ def make_service(
         addresses=Addresses(settings.base_url, settings.fallback_base_url, settings.public_url is not None),
         carrier=outside.carrier,
         listening_carrier=outside.listening_carrier,
+        listening_providers=outside.listening_providers,
         platform=outside.platform,
         providers=outside.providers,
         dialling=Dialling(settings.premium_prefixes),

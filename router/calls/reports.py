@@ -21,6 +21,7 @@ from router.calls.legs import is_being_moved, is_noted
 from router.calls.recorder import Recorder
 from router.calls.state import CallState, open_latest
 from router.calls.steps import INBOUND, SAID, Step
+from router.calls.transcripts import write_turns
 from router.clock import Clock
 from router.routing.circuit import Circuits, usage_of
 from router.routing.failures import REFUSALS
@@ -83,6 +84,7 @@ class Reports:
                 end_reason=event.reason,
                 summary=event.summary,
                 transcript=event.transcript,
+                turns=write_turns(event.turns),
                 cost=event.cost,
                 ai_seconds=event.seconds,
             )

@@ -70,10 +70,16 @@ async def show_call(visit: Visit) -> Response:
     )
 
 
+async def play_call(visit: Visit) -> ASGIApp:
+    """Likewise as `play`, of what an AI and a caller said."""
+    return visit.api.pass_on(visit.path("calls", visit.part("call"), "recording"), visit.request)
+
+
 async def delete_call(visit: Visit) -> Response:
     if not visit.confirmed:
         return visit.ask("call", visit.url("calls", visit.part("call")))
-    await visit.send("DELETE", visit.path("calls", visit.part("call")))
+    only_here = "?only_here=true" if visit.form.ticked("only_here") else ""
+    await visit.send("DELETE", visit.path("calls", visit.part("call")) + only_here)
     return visit.go("calls", done="call-deleted")
 
 
@@ -175,6 +181,7 @@ PAGES: Final = (
     Page("GET", "/calls/live", follow),
     Page("GET", "/calls/sheet", download),
     Page("GET", "/calls/{call}", show_call),
+    Page("GET", "/calls/{call}/recording", play_call),
     Page("POST", "/calls/{call}/delete", delete_call, show_call),
     Page("GET", "/voicemails", show_voicemails),
     Page("GET", "/voicemails/{voicemail}/audio", play),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 from adapters.base import ProviderError
-from adapters.carrier import Account, Carrier, RecordingPart
+from adapters.carrier import Account, Carrier
 from adapters.twilio import ABOUT
 from router.accounts import REQUEST_SECONDS, Accounts
 from router.errors import ConflictError, NoKeyError, NotFoundError, UnreachableError, require
+from router.messages.call_recordings import CallRecordings
+from router.messages.playback import Playback
 from router.messages.retention import Retention
 from router.refusals import explain_refusal
 from router.store.calls.history import find_call
@@ -22,19 +23,12 @@ _GONE: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
-class Playback:
-    """A recording as the carrier streams it. `head` is its first part, which describes the whole."""
-
-    head: RecordingPart
-    parts: AsyncIterator[RecordingPart]
-
-
-@dataclass(frozen=True, slots=True)
 class Recordings:
     changes: Changes
     accounts: Accounts
     carrier: Carrier
     retention: Retention
+    of_calls: CallRecordings
 
     async def play(self, agency_id: str, voicemail_id: str, byte_range: str | None) -> Playback:
         """Streamed through us, because the carrier's address requires its token.
@@ -61,13 +55,17 @@ class Recordings:
             await change.record("voicemail.deleted", voicemail.id)
             change.done(None)
 
-    async def delete_call(self, agency_id: str, call_id: str, author: Author) -> None:
-        """With its messages. Raises NotFoundError, UnreachableError, and ConflictError for a call in progress."""
+    async def delete_call(self, agency_id: str, call_id: str, author: Author, *, only_here: bool = False) -> None:
+        """With its messages, and at the provider that had it unless `only_here`. Raises NotFoundError, UnreachableError, and
+        ConflictError for a call in progress or one that the provider does not delete.
+        """
         call = require(await find_call(self.changes.database.settings, agency_id, call_id), "call")
         if call.ended_at is None:
             raise ConflictError("The call is still in progress.")
         if (await self.retention.delete_messages_of_call(agency_id, call.id)).left:
             raise UnreachableError("Its messages could not be deleted at Twilio. Try again soon.")
+        if not only_here:
+            await self.of_calls.delete(agency_id, call)
         async with self.changes.begin(author, agency_id) as change:
             await delete_call(change.connection, agency_id, call.id, self.changes.clock())
             await change.record("call.deleted", call.id)

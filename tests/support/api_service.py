@@ -88,6 +88,7 @@ class Services:
             addresses=Addresses(self.public_url, self.fallback_url),
             carrier=self.carrier,
             listening_carrier=self.carrier,
+            listening_providers=self.voice,
             platform=self.platform_account,
             providers=self.voice,
             dialling=self.dispatcher.dialling,

@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
+from starlette.responses import Response
+
 from adapters.phone import is_e164
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, iso, new_uuid
+from adapters.sandbox.audio import serve, silent_mp3
 from adapters.sandbox.bland.org import BlandOrg, Session, refuse_unknown
 from adapters.sandbox.legs import LegVerdict, SipAddress
+from adapters.sandbox.talks import DEMO
 
 REDIRECT_HOST = "server.aws.dc8.bland.ai"
 SIP_HOSTS = tuple(f"{region}.sip.bland.ai" for region in ("us2", "ca2", "asia2", "eu2"))
@@ -23,6 +27,7 @@ SESSION_HEADER = "x-bland-session-id"
 SESSION_LIFETIME = timedelta(hours=1)
 NO_LINE = "Concurrency limit reached."
 _SIP_PORT = 5061
+_RECORDED_SECONDS = 20.0
 _SESSION_FIELDS = frozenset({"phone_number", "request_data", "voice"})
 
 
@@ -53,6 +58,25 @@ class Calls(Part[BlandOrg]):
         session = Session(e164, body.get("request_data", {}), self._clock() + SESSION_LIFETIME)
         org.sessions[token] = session
         return {"token": token, "expires_at": iso(session.expires_at)}
+
+    @endpoint("GET", "/v1/calls/{id}/recording")
+    def _play(self, org: BlandOrg, asked: Asked) -> Response | Json:
+        self._check_known(org, asked)
+        if "audio/" not in asked.headers.get("accept", ""):
+            return {"status": "success", "url": "https://api.twilio.com/2010-04-01/Accounts/AC/Recordings/RE.mp3"}
+        return serve(silent_mp3(_RECORDED_SECONDS), "audio/mpeg", asked.headers.get("range"))
+
+    @endpoint("DELETE", "/v1/calls/{id}")
+    def _delete(self, org: BlandOrg, asked: Asked) -> None:
+        if not org.may_delete_calls:
+            raise Refusal(403, "FORBIDDEN: the REDACT_CALLS entitlement is missing")
+        self._check_known(org, asked)
+        org.forgotten.add(asked.id)
+
+    def _check_known(self, org: BlandOrg, asked: Asked) -> None:
+        is_known = asked.id in org.calls or asked.id.startswith(DEMO)
+        if not is_known or asked.id in org.forgotten:
+            raise Refusal(404, "CALL_NOT_FOUND")
 
     def answer_sip(self, address: SipAddress) -> LegVerdict:
         """Bland docs, SIP Integration: TLS on port 5061 with SRTP, a number of Bland's, and the session's token."""

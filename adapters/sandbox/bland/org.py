@@ -25,6 +25,8 @@ class BlandOrg(Org):
     numbers: dict[str, Json] = field(default_factory=dict)  # by E.164
     sessions: dict[str, Session] = field(default_factory=dict)  # by token
     calls: dict[str, Json] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)  # calls that were deleted
+    may_delete_calls: bool = True  # not every organisation has that entitlement
     accounts: dict[str, str] = field(default_factory=dict)  # encrypted key to the SID of the account it opens
     uploaded: dict[str, str] = field(default_factory=dict)  # E.164 to the SID of the account that the number is on
     sip_enabled: bool = True  # Bland's support may have to enable it

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
+from adapters.sandbox.audio import serve, silent_mp3
 from adapters.sandbox.elevenlabs.org import (
     MONTHLY_CREDITS,
     NO_CREDIT,
@@ -24,6 +25,7 @@ from adapters.sandbox.elevenlabs.org import (
     invalid,
 )
 from adapters.sandbox.legs import LegVerdict
+from adapters.sandbox.talks import DEMO
 
 STREAM_HOST = "api.us.elevenlabs.io"
 _STREAM = f"wss://{STREAM_HOST}/v1/convai/conversation"
@@ -33,6 +35,7 @@ _CLIENT_DATA = (
     "starting_workflow_node_id", "dynamic_variables",
 )  # fmt: skip
 _AUDIO = "ulaw_8000"
+_RECORDED_SECONDS = 20.0
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -57,6 +60,22 @@ class Calls(Part[ElevenLabsOrg]):
             "</Connect></Response>",
             media_type="text/html",
         )
+
+    @endpoint("GET", "/v1/convai/conversations/{id}/audio")
+    def _play(self, org: ElevenLabsOrg, asked: Asked) -> Response:
+        self._check_known(org, asked)
+        return serve(silent_mp3(_RECORDED_SECONDS), "audio/mpeg", asked.headers.get("range"))
+
+    @endpoint("DELETE", "/v1/convai/conversations/{id}")
+    def _delete(self, org: ElevenLabsOrg, asked: Asked) -> Json:
+        self._check_known(org, asked)
+        org.forgotten.add(asked.id)
+        return {}
+
+    def _check_known(self, org: ElevenLabsOrg, asked: Asked) -> None:
+        is_known = asked.id in org.calls or asked.id.startswith(DEMO)
+        if not is_known or asked.id in org.forgotten:
+            raise Refusal(404)
 
     @endpoint("GET", "/v1/user/subscription", "check")
     def _subscription(self, org: ElevenLabsOrg, _asked: Asked) -> Json:

@@ -48,6 +48,7 @@ class ElevenLabsOrg(Org):
     agents: dict[str, Json] = field(default_factory=dict)
     tools: dict[str, Json] = field(default_factory=dict)
     documents: dict[str, Json] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)  # conversations that were deleted
     texts: dict[str, str] = field(default_factory=dict)  # of the documents
     webhooks: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Conversation] = field(default_factory=dict)

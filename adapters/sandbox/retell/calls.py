@@ -5,13 +5,16 @@ Retell docs: Custom telephony; Register phone call; Stop call; Get concurrency.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from adapters.phone import is_e164
 from adapters.sandbox import legs
-from adapters.sandbox.api import Asked, Json, Part, Refusal, endpoint, new_id
+from adapters.sandbox.api import Asked, Endpoint, Json, Part, Refusal, endpoint, new_id
+from adapters.sandbox.audio import play_conversation
 from adapters.sandbox.legs import LegVerdict, SipAddress
 from adapters.sandbox.retell.org import BAD_FORMAT, SUSPENDED, Call, RetellOrg, pick_version
+from adapters.sandbox.talks import DEMO
 
 NO_LINE = "The concurrency limit of your workspace is reached."
 SIP_HOST = "sip.retellai.com"
@@ -59,7 +62,22 @@ class Calls(Part[RetellOrg]):
 
     @endpoint("GET", "/v2/get-call/{id}")
     def _get(self, org: RetellOrg, asked: Asked) -> Json:
-        return asked.find(org.calls, 422).record
+        address = {"recording_url": f"http://{asked.headers['host']}/retell/storage/{asked.id}.wav"}
+        if asked.id.startswith(DEMO) and asked.id not in org.forgotten:
+            return {"call_id": asked.id, "call_status": "ended"} | address
+        call = asked.find(org.calls, 422)
+        return call.record | (address if call.state in ("ongoing", "ended") else {})
+
+    @endpoint("DELETE", "/v2/delete-call/{id}")
+    def _delete(self, org: RetellOrg, asked: Asked) -> None:
+        if asked.id.startswith(DEMO) and asked.id not in org.forgotten:
+            org.forgotten.add(asked.id)
+            return
+        asked.pop(org.calls, 422)
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        yield from super().endpoints()
+        yield Endpoint("GET", "/storage/{id}.wav", play_conversation)
 
     @endpoint("POST", "/v2/stop-call/{id}")
     def _stop(self, org: RetellOrg, asked: Asked) -> None:

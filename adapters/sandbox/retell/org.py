@@ -57,6 +57,7 @@ class RetellOrg(Org):
     knowledge_bases: dict[str, KnowledgeBase] = field(default_factory=dict)
     numbers: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)  # calls of the demo's history that were deleted
     suspended: set[str] = field(default_factory=set)  # agents
     knowledge_looks: int = 0  # set by tests: how long a new knowledge base takes
     knowledge_outcome: Literal["complete", "error"] = "complete"  # likewise

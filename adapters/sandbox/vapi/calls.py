@@ -14,7 +14,9 @@ from starlette.responses import JSONResponse, Response
 
 from adapters.sandbox import legs
 from adapters.sandbox.api import Asked, Endpoint, Json, Part, Refusal, endpoint, new_id
+from adapters.sandbox.audio import play_conversation
 from adapters.sandbox.legs import LegVerdict, SipAddress
+from adapters.sandbox.talks import DEMO
 from adapters.sandbox.vapi import checks
 from adapters.sandbox.vapi.org import Call, VapiOrg, check_assistant_id, fresh_record
 
@@ -57,10 +59,17 @@ class Calls(Part[VapiOrg]):
 
     @endpoint("GET", "/{id}")
     def _get(self, org: VapiOrg, asked: Asked) -> Json:
-        return self._find(org, asked).record
+        address = f"http://{asked.headers['host']}/vapi/storage/{asked.id}.wav"
+        if asked.id.startswith(DEMO) and asked.id not in org.forgotten:
+            return {"id": asked.id, "status": "ended", "artifact": {"recordingUrl": address}}
+        call = self._find(org, asked)
+        return call.record | ({"artifact": {"recordingUrl": address}} if call.state in ("answered", "ended") else {})
 
     @endpoint("DELETE", "/{id}")
     def _delete(self, org: VapiOrg, asked: Asked) -> Json:
+        if asked.id.startswith(DEMO) and asked.id not in org.forgotten:
+            org.forgotten.add(asked.id)
+            return {"id": asked.id, "status": "ended"}
         call = self._find(org, asked)
         call.state = "deleted"
         return call.record | {"status": "ended"}
@@ -68,6 +77,7 @@ class Calls(Part[VapiOrg]):
     def endpoints(self) -> Iterator[Endpoint]:
         yield from super().endpoints()
         yield Endpoint("POST", "/control/{id}", self._control)
+        yield Endpoint("GET", "/storage/{id}.wav", play_conversation)
 
     def _control(self, asked: Asked) -> Response:
         """Controls a live call. The address is all that it takes: no key (Vapi docs: Live call control)."""

@@ -31,6 +31,7 @@ class VapiOrg(Org):
     phone_numbers: dict[str, Json] = field(default_factory=dict)
     files: dict[str, Json] = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)  # calls of the demo's history that were deleted
     pinned: set[str] = field(default_factory=set)  # assistants of which a squad uses a fixed version
     handoff_form: Literal["stream", "sip"] = "stream"
     # When each record was created and updated, to the microsecond; the records only show milliseconds.

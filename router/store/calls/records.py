@@ -456,7 +456,7 @@ class SetTranscript(Record):
 class SetStory(Record):
     """What the provider that has the call reports of it, `cost` in US dollars; earlier providers are ignored.
 
-    Reports come in any order and more than once: the first reason, the longest transcript and the highest cost stay.
+    Reports come in any order and more than once: the first reason, the longest transcript with the most turns, and the highest cost stay.
     """
 
     kind = "set_story"
@@ -468,11 +468,13 @@ class SetStory(Record):
            summary = coalesce(r.summary, c.summary),
            transcript = CASE WHEN length(r.transcript) > coalesce(length(c.transcript), 0)
                              THEN r.transcript ELSE c.transcript END,
+           turns = CASE WHEN jsonb_array_length(r.turns::jsonb) > coalesce(jsonb_array_length(c.turns), 0)
+                        THEN r.turns::jsonb ELSE c.turns END,
            cost = greatest(c.cost, r.cost::numeric),
            ai_seconds = greatest(c.ai_seconds, r.ai_seconds)
       FROM given,
            json_to_record(given.fields) AS r (call_id text, provider text, provider_call_id text, end_reason text,
-                                              summary text, transcript text, cost float8, ai_seconds float8)
+                                              summary text, transcript text, turns text, cost float8, ai_seconds float8)
      WHERE given.kind = 'set_story' AND c.id = r.call_id AND (c.provider IS NULL OR c.provider = r.provider)
     """
 
@@ -483,6 +485,7 @@ class SetStory(Record):
     end_reason: str | None = None
     summary: str | None = None
     transcript: str | None = None
+    turns: str | None = None  # as JSON: of each its speaker, seconds from the start, and text
     cost: float | None = None
     ai_seconds: float | None = None
 

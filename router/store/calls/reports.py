@@ -5,9 +5,10 @@ What they say about the course of a call goes into call_events; router.calls.rep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from router.store.calls.calls import Fact, StoredCall
 from router.store.pool import Connection
@@ -80,6 +81,7 @@ class CallStory:
     end_reason: str | None
     summary: str | None
     transcript: str | None
+    turns: tuple[Sequence[Any], ...] | None
     ai_seconds: float | None
 
 
@@ -126,7 +128,7 @@ async def find_key_version(connection: Connection, agency_id: str, kind: str, at
 async def find_story(connection: Connection, agency_id: str, call_id: str) -> CallStory:
     statement = f"""SELECT {columns(CallStory)} FROM calls WHERE agency_id = $1 AND id = $2"""
     story = await fetch_row(connection, CallStory, statement, agency_id, call_id)
-    return story or CallStory(None, None, None, None, None)
+    return story or CallStory(None, None, None, None, None, None)
 
 
 async def find_answering(connection: Connection, agency_id: str, e164: str, provider: str) -> Answering | None:

@@ -95,7 +95,7 @@ WITH old AS (
     DELETE FROM transcripts WHERE call_id IN (SELECT id FROM old)
 ), forgotten AS (
     UPDATE calls
-       SET forgotten_at = $4, from_number = '', summary = NULL, transcript = NULL, provider_call_id = NULL,
+       SET forgotten_at = $4, from_number = '', summary = NULL, transcript = NULL, turns = NULL, provider_call_id = NULL,
            ringing_phone = NULL, ringing_shows = NULL, ringing_until = NULL
      WHERE id IN (SELECT id FROM old)
     RETURNING id

@@ -26,6 +26,8 @@ def test_a_report_tells_what_was_said_what_it_cost_and_why_it_ended(provider: De
     assert first.cost == pytest.approx(cost_of(provider.name, 90))
     assert first.failure is None
     assert talk.turns[1] in (first.transcript or "")
+    assert [turn.text for turn in first.turns] == list(talk.turns)
+    assert [(turn.speaker, turn.at) for turn in first.turns[:2]] == [("assistant", 1.5), ("caller", 5.5)]
     assert provider.call_ends[first.reason or ""] == "The caller hung up"
 
 

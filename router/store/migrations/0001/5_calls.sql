@@ -7,7 +7,7 @@ CREATE FUNCTION words_of(agency_id text, said text) RETURNS tsvector LANGUAGE pl
     END
     $$;
 
--- `end_reason` is the provider's own word; `ai_seconds` is how long it says that it had the call. `swept_at` is when the
+-- `end_reason` is the provider's own word; `turns` is the transcript as [speaker, seconds from the start or null, text]; `ai_seconds` is how long it says that it had the call. `swept_at` is when the
 -- carrier was last asked about a call without an end. `forgotten_at`: what was said on the call is deleted.
 CREATE TABLE calls (
     id               text PRIMARY KEY,
@@ -30,6 +30,7 @@ CREATE TABLE calls (
     end_reason       text,
     summary          text,
     transcript       text,
+    turns            jsonb,
     ringing_phone    text,
     ringing_shows    text,
     ringing_until    timestamptz,
