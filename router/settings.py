@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from router.environment import clean, find_stray_names
 
 _PREFIX = "CALLROUTER_"
+_STANDARD: Final = "otel_"  # named as OpenTelemetry names them everywhere
 SHARED_KEY_ID: Final = r"[A-Za-z0-9_.-]{1,100}"
 MOST_SHARED_KEYS: Final = 10
 """Of one Twilio account: two while one is replaced, for each of its webhook rules."""
@@ -31,6 +32,7 @@ _LONGEST_BASE_URL = 1000
 _TOGETHER = (("twilio_account_sid", "twilio_auth_token"), ("smtp_url", "mail_from"))
 # These may have several lines.
 _LISTS = ("platform_keys", "fallback_keys", "twilio_shared_keys", "premium_destinations", "trusted_proxies")
+_WITH_SPACES: Final = (*_LISTS, "otel_exporter_otlp_headers")
 _NEEDED_WITH_A_DATABASE = ("platform_keys", "fallback_keys", "admin_token")
 
 
@@ -76,6 +78,20 @@ def _base_url(value: str) -> str:
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port = "" if parts.port in (None, _STANDARD_PORTS[parts.scheme]) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+
+
+def _collector_url(value: str) -> str:
+    """Names inside a private network may be looser than those that Twilio takes."""
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and _has_good_port(parts)
+    except ValueError:
+        is_good = False
+    if not is_good or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be an address like http://collector:4318")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must not have a user, query or fragment")
+    return value.rstrip("/")
 
 
 def _is_host(name: str) -> bool:
@@ -155,6 +171,15 @@ def _shared_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _headers(value: SecretStr) -> SecretStr:
+    """OpenTelemetry's format: values may be percent-encoded."""
+    for place, pair in enumerate(value.get_secret_value().split(","), start=1):
+        name, _, given = pair.partition("=")
+        if not re.fullmatch(r"[A-Za-z0-9!#$&^_.-]+", name.strip()) or not re.fullmatch(r"[ -~]+", given):
+            raise ValueError(f"entry {place} must be name=value, in ASCII")
+    return value
+
+
 def _networks(value: object) -> object:
     """Addresses and networks, separated by commas or white space."""
     if not isinstance(value, str):
@@ -166,6 +191,7 @@ def _networks(value: object) -> object:
 
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+CollectorUrl = Annotated[str, AfterValidator(_collector_url)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -291,6 +317,32 @@ class Settings(BaseModel):
     """`json` or `console`. If unset, `console` on a terminal and `json` elsewhere."""
     log_numbers: Literal["masked", "full"] = "masked"
     """Phone numbers in logs: `masked` (only the last four digits are shown) or `full`."""
+    otel_exporter_otlp_endpoint: CollectorUrl | None = None
+    """Address of an OpenTelemetry collector, such as `http://collector:4318`, that gets traces at `/v1/traces`. If unset,
+    nothing is traced. `docs/traces.md` names more variables."""
+    otel_exporter_otlp_traces_endpoint: CollectorUrl | None = None
+    """The whole address for traces, if it is another one."""
+    otel_exporter_otlp_headers: Annotated[SecretStr, AfterValidator(_headers)] | None = None
+    """Headers (secret) for the collector: `name=value`, separated by commas."""
+    otel_exporter_otlp_protocol: Literal["http/protobuf"] = "http/protobuf"
+    """Only `http/protobuf`."""
+    otel_service_name: Annotated[str, Field(max_length=200)] = "callrouter"
+    """The name of the service in traces."""
+    otel_traces_sampler: Literal[
+        "always_on",
+        "always_off",
+        "traceidratio",
+        "parentbased_always_on",
+        "parentbased_always_off",
+        "parentbased_traceidratio",
+    ] = "parentbased_always_on"
+    """Which traces are recorded: `always_on`, `always_off` or `traceidratio`, or one of these behind `parentbased_`."""
+    otel_traces_sampler_arg: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """The share of traces that `traceidratio` records, from 0 to 1."""
+    otel_traces_exporter: Literal["otlp", "none"] = "otlp"
+    """`none` turns traces off."""
+    otel_sdk_disabled: bool = False
+    """`true` turns traces off, too."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of processes that answer calls."""
     embedded_dsn: SecretStr | None = Field(None, exclude=True)  # set by the commands, not by the environment
@@ -307,6 +359,16 @@ class Settings(BaseModel):
     def embedded(self) -> bool:
         """Whether the service runs its own PostgreSQL in the data directory."""
         return self.database_url is None
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces go; None: nowhere."""
+        if self.otel_sdk_disabled or self.otel_traces_exporter == "none":
+            return None
+        if self.otel_exporter_otlp_traces_endpoint is not None:
+            return self.otel_exporter_otlp_traces_endpoint
+        base = self.otel_exporter_otlp_endpoint
+        return None if base is None else f"{base}/v1/traces"
 
     @property
     def premium_prefixes(self) -> tuple[str, ...]:
@@ -370,7 +432,8 @@ def load_settings(
 
 def env_name(field: str) -> str:
     """The environment variable of a setting."""
-    return "DATABASE_URL" if field == "database_url" else f"{_PREFIX}{field.upper()}"
+    is_foreign = field == "database_url" or field.startswith(_STANDARD)
+    return field.upper() if is_foreign else f"{_PREFIX}{field.upper()}"
 
 
 def is_secret(info: FieldInfo) -> bool:
@@ -407,7 +470,7 @@ class _Reading:
             self._refuse(field, f"{name} and {name}_FILE", "set one of them, not both")
         elif path:
             value = self._read_file(field, f"{name}_FILE", Path(path))
-        if value and may_be_in_file and field not in _LISTS and any(map(str.isspace, value)):
+        if value and may_be_in_file and field not in _WITH_SPACES and any(map(str.isspace, value)):
             self._refuse(field, name, "must not contain spaces")
         elif value and field not in self.refused:
             self.values[field] = value

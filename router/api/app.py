@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, partial
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import BaseRoute
 
 from adapters.registry import Declarations
@@ -37,6 +38,9 @@ from router.api.open_answers import OpenAnswers
 from router.api.reference import reference_routes
 from router.api.route import ApiRoute
 from router.peers import Proxies
+
+# FastAPI's own spans and log records hold queries and texts of exceptions, and go to whatever the process has set up.
+_NO_TELEMETRY: Final = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 
 
 @cache
@@ -93,7 +97,14 @@ def api_routes(
 
 def make_app(parts: Mapping[Any, Any]) -> FastAPI:
     """The application behind the gate."""
-    app = FastAPI(routes=[ChosenRoute()], openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        routes=[ChosenRoute()],
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
+    )
     app.state.parts = parts
     return app
 

@@ -32,7 +32,7 @@ from router.bodies import CutOffError
 from router.errors import CrowdedError, NotFoundError
 from router.peers import Proxies
 from router.store.tenants.agencies import agency_exists
-from router.telemetry import emit
+from router.telemetry import emit, traces
 
 _SECONDS: Final = 30.0  # until an answer begins; well above the longest operation's own limits
 _LAST_SECONDS: Final = 1.0  # for the last piece of an answer that was ended
@@ -103,6 +103,7 @@ class Gate(BaseRoute):
             async with reply.soon():
                 self._refuse_again(request, address, reply)
                 actor = await self._identify(request, client)
+                traces.link_caller(request.headers)
                 with self._watch(scope, actor, ids, reply):
                     async with self._limit(scope, actor, address, reply) as route:
                         state = await self._admit(request, actor, route, ids)
@@ -295,6 +296,7 @@ class _Reply:
             message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
         if self.use is not None:
             message["headers"] = [*message["headers"], *self.use.describe()]
+        traces.name_request(self._method, self._path)
         emit(
             "api.request",
             method=self._method if self._method in WRITES | {"GET", "HEAD"} else "other",

@@ -13,9 +13,13 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
+from router.app.tracing import answer_traced
+from router.telemetry import traces
+
 _Pattern: TypeAlias = tuple[Route, tuple[str, ...]]
 """A route, and the segments of its path."""
 
+_PROBES: Final = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})  # asked all the time: they are not traced
 _FAMILY: Final = 2  # the segment after the first slash's: "twilio" in /webhooks/twilio/voice
 
 
@@ -59,7 +63,17 @@ class Application(Starlette):
         self._webhooks = Webhooks(webhooks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._webhooks.find(scope["path"], scope["method"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        traces.begin_request()
+        if traces.is_on() and scope["path"] not in _PROBES:
+            await answer_traced(self._answer, scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._webhooks.find(scope["path"], scope["method"])
         if found is None:
             await super().__call__(scope, receive, send)
             return

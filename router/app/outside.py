@@ -33,7 +33,7 @@ from router.store.pool import Database, make_database
 from router.store.schema import connect_to_schema
 from router.store.sealed import key_context, registration_address_context
 from router.store.watch import PoolWatch
-from router.telemetry import metrics
+from router.telemetry import metrics, traces
 from router.vault import Vault
 
 _OPERATORS: Final = 20  # downloads, beside those of the agencies
@@ -98,9 +98,9 @@ def make_outside(
     """Connects nothing yet. Long requests, such as event streams, end soon after `is_stopping` returns True."""
     vault = Vault(Keyring.parse(reveal(settings.platform_keys)))
     database, guard = make_database(settings.dsn, figures_seconds=settings.figures_timeout), Guard()
-    http = Http(CALLS_LIMITS, observe=metrics.outgoing_finished)
-    slow_http = Http(observe=metrics.outgoing_finished)
-    listening_http = Http(Limits(per_host=settings.downloads + _OPERATORS), observe=metrics.outgoing_finished)
+    http = Http(CALLS_LIMITS, observe=_request_finished)
+    slow_http = Http(observe=_request_finished)
+    listening_http = Http(Limits(per_host=settings.downloads + _OPERATORS), observe=_request_finished)
     providers = Providers(declarations, http, settings.providers)
     metrics.register_providers(providers)
     circuits = Circuits(tell_circuit)
@@ -135,6 +135,11 @@ def make_outside(
         vault=vault,
         clock=clock,
     )
+
+
+def _request_finished(system: str, outcome: str, seconds: float) -> None:
+    metrics.outgoing_finished(system, outcome, seconds)
+    traces.request_finished(system, outcome, seconds)
 
 
 def platform_account(settings: Settings) -> Account | None:

@@ -16,6 +16,7 @@ from router.api.open_answers import OpenAnswers
 from router.app.areas import Areas, make_areas
 from router.app.calls import CallPath, make_call_path
 from router.app.outside import Outside, make_outside
+from router.app.tracing import tracing
 from router.calls.claims import Caps
 from router.calls.memory import MemoryKeeper
 from router.calls.route_file import RouteFile
@@ -67,7 +68,7 @@ class Service:
     @asynccontextmanager
     async def answering_calls(self, *, jobs: bool) -> AsyncIterator[None]:
         """Run everything beside the requests. Without `jobs`, background jobs are left to other processes."""
-        async with self.outside.opened(self.settings.dsn):
+        async with tracing(self.settings), self.outside.opened(self.settings.dsn):
             await self.keeper.load()
             await self._look_at_address()
             try:
@@ -81,7 +82,7 @@ class Service:
     @asynccontextmanager
     async def doing_jobs(self) -> AsyncIterator[None]:
         """For a process that takes no calls."""
-        async with self.outside.opened(self.settings.dsn):
+        async with tracing(self.settings), self.outside.opened(self.settings.dsn):
             await self._look_at_address()
             yield
 

@@ -22,6 +22,7 @@ from router.store.calls.records import InsertStep
 from router.store.guard import Guard
 from router.store.keys.proofs import SealedToken
 from router.store.pool import AWAY_ERRORS, Database
+from router.telemetry import traces
 
 
 class UnavailableError(Exception):
@@ -79,6 +80,14 @@ class Claims:
 
     async def claim_call(self, call: Inbound) -> NewCall | None:
         """None: that number is not set up on that account. Raises UnavailableError."""
+        with traces.span("claim", call_id=call.call_id, call_sid=call.call_sid) as span:
+            new = await self._claim_call(call)
+            if new is not None:
+                route = new.state.route
+                span.set(agency_id=route.agency_id, client_id=route.client_id, claimed=new.claim.claimed)
+            return new
+
+    async def _claim_call(self, call: Inbound) -> NewCall | None:
         now, asked = self.clock(), self.memory.now()
         known = self.memory.find_route(call.account_sid, call.to)
         try:
@@ -112,6 +121,12 @@ class Claims:
 
     async def claim_step(self, state: CallState) -> StepClaim:
         """Also reads the current route and what happened before, both unknown while the database is away."""
+        with traces.span("claim", call_id=state.call_id, call_sid=state.call_sid, step=str(state.step)) as span:
+            claim = await self._claim_step(state)
+            span.set(agency_id=state.route.agency_id, client_id=state.route.client_id, claimed=claim.claimed)
+            return claim
+
+    async def _claim_step(self, state: CallState) -> StepClaim:
         now, away = self.clock(), False
         try:
             async with self.queue.place(state.route.agency_id):

@@ -26,7 +26,7 @@ from router.routing.route import Route, SkipReason
 from router.store.calls.calls import StoredCall
 from router.store.calls.records import InsertEvent, MarkAssistant, SetAnswered, write_records
 from router.store.pool import Connection
-from router.telemetry import emit, metrics
+from router.telemetry import emit, metrics, traces
 
 _MOST_KNOWN: Final = 10_000
 
@@ -174,6 +174,7 @@ async def note_within(
 
 def _log(state: CallState, record: InsertEvent, **fields: Any) -> None:
     known = {"step": record.step, "provider": record.provider, "duration_ms": record.duration_ms, **fields}
+    traces.here().note(record.event, provider=record.provider, reason=record.reason)
     emit(record.event, **_names_of(state), **known)
 
 

@@ -23,6 +23,7 @@ from router.store.calls.calls import Fact, find_facts
 from router.store.calls.records import ClearRinging
 from router.store.guard import Guard
 from router.store.pool import DATABASE_ERRORS, Database
+from router.telemetry import traces
 
 _BLAME_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.1
@@ -68,9 +69,10 @@ class LegJudge:
         self, state: CallState, params: Mapping[str, str], facts: tuple[Fact, ...] | None, deadline: Deadline
     ) -> Verdict:
         """`facts`: what happened before; None if that is not known."""
-        if state.step.rung == "owner":
-            return self._judge_owner(state, params, facts)
-        return await self._judge_ai(state, params, facts, deadline)
+        with traces.span("judge", step=str(state.step), provider=state.provider):
+            if state.step.rung == "owner":
+                return self._judge_owner(state, params, facts)
+            return await self._judge_ai(state, params, facts, deadline)
 
     async def note_broken_stream(self, state: CallState, params: Mapping[str, str]) -> None:
         """A media stream failed, unless it ended because we took the call away from its AI."""

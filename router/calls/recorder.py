@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
@@ -21,7 +22,7 @@ from router.calls.spool import Spool, SpoolFile
 from router.store.calls.records import EndCall, Record, in_few_statements, write_together
 from router.store.guard import Guard
 from router.store.pool import AWAY_ERRORS
-from router.telemetry import emit, metrics
+from router.telemetry import emit, metrics, traces
 
 _MOST_IN_A_BATCH: Final = 500
 _MOST_WAITING: Final = 20_000
@@ -46,6 +47,7 @@ class _Noted(NamedTuple):
 class _Flush(NamedTuple):
     goal: int  # how many records are settled when it is done
     durable: asyncio.Future[bool]
+    origin: traces.Origin | None
 
 
 class Recorder:
@@ -112,8 +114,11 @@ class Recorder:
             self._add(_Noted(record, spool_only))
 
     def note_end(self, end: EndCall, tell: Tell) -> None:
-        """Keep the end of a call for the next commit. `tell` is called once it is durable, before any flush returns."""
-        self._add(_Noted(end, tell=tell))
+        """Keep the end of a call for the next commit. `tell` is called once it is durable, before any flush returns.
+
+        It then runs as part of the request that noted the end, for its log lines.
+        """
+        self._add(_Noted(end, tell=_within(copy_context(), tell)))
 
     def _add(self, noted: _Noted) -> None:
         if len(self._waiting) >= _MOST_WAITING:
@@ -135,8 +140,14 @@ class Recorder:
         if self._stuck:
             return False
         self._show_depth()
+        with traces.span("records") as span:
+            durable = await self._wait_for_flush(limit)
+            span.set(durable=durable)
+        return durable
+
+    async def _wait_for_flush(self, limit: float) -> bool:
         loop = asyncio.get_running_loop()
-        flush = _Flush(self._noted, loop.create_future())
+        flush = _Flush(self._noted, loop.create_future(), traces.origin())
         self._flushes.append(flush)
         self._wake.set()
         giving_up = loop.call_later(max(limit, 0), _give_up, flush)
@@ -166,9 +177,12 @@ class Recorder:
         if not self._batch:
             self._batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_IN_A_BATCH))]
         started = time.monotonic()
-        async with self._turn:
-            ended = await self._write_batch()
-            durable = ended is not None or await self._spool_batch()
+        waiting = [flush.origin for flush in self._flushes]
+        with traces.together("records written", waiting, count=len(self._batch)) as span:
+            async with self._turn:
+                ended = await self._write_batch()
+                durable = ended is not None or await self._spool_batch()
+            span.set(durable=durable)
         if not durable:
             self._stuck = True
             self._answer(len(self._flushes))
@@ -287,6 +301,10 @@ class Recorder:
 
     def _show_depth(self) -> None:
         metrics.recorder_queue(len(self._batch) + len(self._waiting))
+
+
+def _within(context: Context, tell: Tell) -> Tell:
+    return lambda outcome: context.run(tell, outcome)
 
 
 def _give_up(flush: _Flush) -> None:

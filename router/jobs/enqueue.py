@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from router.store.pool import Connection
 from router.store.rows import returns_row
+from router.telemetry import traces
 
 Payload: TypeAlias = Mapping[str, str | int | None]
 
@@ -60,4 +61,4 @@ async def _hurry(connection: Connection, once: str) -> bool:
 
 
 def _encode(payload: Payload) -> bytes:
-    return json.dumps(payload).encode()
+    return json.dumps({**payload, **traces.carried()}).encode()

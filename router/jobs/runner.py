@@ -23,7 +23,7 @@ from router.jobs.queue import find_waiting, open_queue
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.store.pool import DATABASE_ERRORS, Pool, open_plain_pool
 from router.store.queue_names import QUEUE
-from router.telemetry import emit, metrics
+from router.telemetry import emit, metrics, traces
 
 _RECONNECT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
@@ -178,23 +178,36 @@ def _guard(
     name: str, kind: _Kind, over: asyncio.Event, must_wait: MustWait | None
 ) -> Callable[[QueuedJob], Awaitable[None]]:
     async def work(queued: QueuedJob) -> None:
-        job = Job(name, json.loads(queued.payload or b"{}"), queued.attempts + 1)
+        payload = json.loads(queued.payload or b"{}")
+        origin = traces.take_carried(payload)
+        job = Job(name, payload, queued.attempts + 1)
+        with traces.working(name, job.tried, origin) as span:
+            span.set(agency_id=payload.get("agency_id"))
+            wait = await try_job(queued, job, span)
+        if wait is not None:
+            raise RetryRequested(delay=wait)
+
+    async def try_job(queued: QueuedJob, job: Job, span: traces.Span) -> timedelta | None:
+        """How long until it is tried again; None: it is over."""
         wait: timedelta | None = timedelta()
         try:
             await _stay_in_queue(must_wait)
             await _do_until(over, kind.handle, job)
         except _Stopped:
-            pass
+            span.set(result="stopped")
         except Again as again:
+            span.set(result="again")
             metrics.job_finished(name, "again")
             wait, queued.attempts = timedelta(seconds=again.seconds), 0
         except Exception as error:  # noqa: BLE001  all exceptions of handlers end here
+            span.fail(type(error).__name__)
             wait, queued.attempts = await _judge(kind, job, error), job.tried
+            span.set(result="failed" if wait is not None else "given_up")
         else:
+            span.set(result="done")
             metrics.job_finished(name, "done")
-            return
-        if wait is not None:
-            raise RetryRequested(delay=wait)
+            return None
+        return wait
 
     return work
 
@@ -212,7 +225,8 @@ def _guard_tick(
         try:
             if must_wait is not None and await must_wait():
                 return
-            await _do_until(over, tick)
+            with traces.working(name, 1):
+                await _do_until(over, tick)
         except (_Stopped, *DATABASE_ERRORS):
             return  # the next run may succeed
         except Exception as error:  # noqa: BLE001  likewise

@@ -23,6 +23,7 @@ from router.routing.circuit import Circuits, Permit, usage_of
 from router.routing.deadline import Deadline, is_done_within
 from router.routing.ladder import VOICEMAIL
 from router.routing.route import Access, Route, Rung, SkipReason, why_unready
+from router.telemetry import traces
 
 _LEAST_SECONDS: Final = 1.5  # with less left, no provider is asked
 _RESERVE_SECONDS: Final = 1.0  # kept back from the first provider for the next rung
@@ -134,7 +135,8 @@ class Dispatcher:
                 continue
             budget = self._budget(asked, deadline)
             asked += 1
-            handoff = await self._ask(rung.provider, route, call, budget, record)
+            with traces.span(f"handoff {rung.provider}", provider=rung.provider) as span:
+                handoff = await self._ask(rung.provider, route, call, budget, partial(_tell, span, record))
             if isinstance(handoff, NumberHandoff) and not self.dialling.allows(handoff.e164):
                 record(Skipped(rung.provider, SkipReason.DESTINATION_REFUSED))
                 continue
@@ -272,6 +274,21 @@ class Dispatcher:
         except Exception:  # noqa: BLE001  the late handoff is recorded, whatever fails
             return False
         return True
+
+
+def _tell(span: traces.Span, record: Record, attempt: Attempt) -> None:
+    """Record the attempt, on its span, too."""
+    match attempt:
+        case Ended(reason=ErrorKind() as failed, status=status):
+            span.set(status=status)
+            span.fail(failed.value)
+        case Ended(provider_call_id=provider_call_id):
+            span.set(provider_call_id=provider_call_id)
+        case Skipped(reason=skipped):
+            span.fail(skipped.value)
+        case _:
+            pass
+    record(attempt)
 
 
 def _leave(bulkheads: Bulkheads, place: Place, request: asyncio.Task[Handoff]) -> None:

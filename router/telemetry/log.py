@@ -21,6 +21,7 @@ from router.telemetry.events import EVENTS, Field, Level
 from router.telemetry.output import BackgroundWriter, write_to, write_to_stderr
 from router.telemetry.redact import describe_exception, mask_number, redact
 from router.telemetry.terminal import TerminalRenderer
+from router.telemetry.traces import ids
 
 _LEVEL_NUMBERS: Final[dict[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MAX_STRING: Final = 500
@@ -128,7 +129,7 @@ class _Fitter:
             self._object("unknown_event", f"{event!r} is not an event of the catalogue")
             return None
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        line = {"timestamp": now, "level": level, "event": event}
+        line: dict[str, Any] = {"timestamp": now, "level": level, "event": event, **ids()}
         for name, field, fit in declared:
             value = given.pop(name, None)
             if value is None:

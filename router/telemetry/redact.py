@@ -37,6 +37,11 @@ def mask_number(value: str, *, full: bool = False) -> str:
     return value if full else f"+{'*' * (len(value) - 5)}{value[-4:]}"
 
 
+def mask_numbers(text: str) -> str:
+    """The text with each E.164 number in it masked."""
+    return _NUMBER_IN_TEXT.sub(lambda found: mask_number(f"+{found[1]}"), text)
+
+
 def redact(text: str, *, full_numbers: bool = False) -> str:
     """The first line of a library's message, without phone numbers and anything that looks like a credential.
 
@@ -47,7 +52,7 @@ def redact(text: str, *, full_numbers: bool = False) -> str:
     line = _NAMED_SECRET.sub(rf"\1\2{_REMOVED}", line)
     line = _SCHEMED_SECRET.sub(rf"\1 {_REMOVED}", line)
     if not full_numbers:
-        line = _NUMBER_IN_TEXT.sub(lambda found: mask_number(f"+{found[1]}"), line)
+        line = mask_numbers(line)
     return _RANDOM.sub(_REMOVED, line)
 
 

@@ -10,7 +10,10 @@ _EVENT_WIDTH: Final = 22
 _LEAD_WIDTH: Final = 18
 _LEADS: Final = ("reason", "outcome", "by", "cause", "message")
 """Fields that say what the event comes to. The first one that a line has is shown without its name."""
-_OF_EVERY_LINE: Final = frozenset({"timestamp", "level", "event", "exception"})
+_OF_EVERY_LINE: Final = frozenset(
+    {"timestamp", "level", "event", "exception", "replica", "request_id", "trace_id", "span_id"}
+)
+"""Shown in their own places, or, like what a collector sorts lines by, not at all."""
 _IDS: Final = ("_id", "_sid", "_version")
 _LEVELS: Final = {"debug": "debug", "info": "info", "warning": "warn", "error": "error"}
 _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}

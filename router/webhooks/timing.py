@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.telemetry import metrics
+from router.telemetry import metrics, traces
 
 
 def timed(route: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -16,6 +16,7 @@ def timed(route: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Cal
 
     async def answer(request: Request) -> Response:
         began, status = time.monotonic(), 500
+        traces.name_request(request.method, route)
         try:
             response = await endpoint(request)
             status = response.status_code

@@ -28,7 +28,7 @@ from router.calls.state import CallState, ForeignCallError, StateError, open_sta
 from router.calls.steps import Step
 from router.messages.mailbox import Mailbox
 from router.routing.deadline import Deadline
-from router.telemetry import emit, metrics
+from router.telemetry import emit, metrics, traces
 from router.webhooks.timing import timed
 from router.webhooks.verify import RefusedError, Verified, Verifier, unproven_for_agency
 
@@ -66,12 +66,14 @@ class TwilioWebhooks:
     async def _answer(self, request: Request, handle: Handler) -> Response:
         deadline = Deadline(self.answer_deadline)
         try:
-            verified = await self.verifier.verify(request)
+            with traces.span("verify"):
+                verified = await self.verifier.verify(request)
         except RefusedError as refused:
             return _refuse(request, refused)
         except Exception as error:  # noqa: BLE001  it may be Twilio's: the caller gets the fallback
             emit("request.failed", exception=error, step=_step_of(request))
             return _refuse(request, RefusedError(503, "unverifiable", "the signature cannot be checked now"))
+        traces.here().set(account_sid=verified.account_sid, call_sid=verified.call_sid)
         try:
             document = await self._handle(handle, request, verified, deadline)
         except RefusedError as refused:

@@ -29,7 +29,11 @@ ACCOUNT = "AC" + "0123456789abcdef" * 2
 
 def secret_of(name: str) -> str:
     """A value with the canary in it."""
-    return f"webhooks_sharedkey_1:{CANARY}" if name == "twilio_shared_keys" else CANARY
+    shaped = {
+        "twilio_shared_keys": f"webhooks_sharedkey_1:{CANARY}",
+        "otel_exporter_otlp_headers": f"authorization={CANARY}",
+    }
+    return shaped.get(name, CANARY)
 
 
 def problems_of(environ: dict[str, str], **overrides: Any) -> list[str]:
@@ -308,6 +312,48 @@ def test_a_short_admin_token_is_refused_without_being_shown() -> None:
     assert problem.startswith("CALLROUTER_ADMIN_TOKEN: ")
     assert "16" in problem
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"),
+    [
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://otel_collector:4318/"}, "http://otel_collector:4318/v1/traces"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://d/in"},
+            "https://d/in",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "true"}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"}, None),
+    ],
+)
+def test_traces_go_where_opentelemetrys_own_variables_say(environ: dict[str, str], endpoint: str | None) -> None:
+    assert load_settings(environ).traces_endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:word@collector:4318"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", CANARY),
+        ("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer {CANARY},x-{CANARY}"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
+    ],
+)
+def test_a_mistake_in_a_variable_of_opentelemetry_is_named(name: str, value: str) -> None:
+    problem = problem_of({name: value})
+    assert problem.startswith(f"{name}: ")
+    assert CANARY not in problem
+
+
+def test_headers_for_the_collector_may_hold_a_space() -> None:
+    headers = f"authorization=Bearer {CANARY}"
+    settings = load_settings({"OTEL_EXPORTER_OTLP_HEADERS": headers})
+    assert settings.otel_exporter_otlp_headers is not None
+    assert settings.otel_exporter_otlp_headers.get_secret_value() == headers
 
 
 def make_secrets() -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any, Final, get_args
 from router.telemetry.events.calls import CALL_PATH
 from router.telemetry.events.service import SERVICE
 from router.telemetry.events.settings import SETTINGS
-from router.telemetry.events.words import NOT_A_NUMBER, Event, Field, Level
+from router.telemetry.events.words import NOT_A_NUMBER, OF_EVERY_LINE, Event, Field, Level
 
-__all__ = ["CALL_EVENTS", "CATALOGUE", "EVENTS", "Event", "Field", "Level", "make_schema"]
+__all__ = ["CALL_EVENTS", "CATALOGUE", "EVENTS", "OF_EVERY_LINE", "Event", "Field", "Level", "make_schema"]
 
 CATALOGUE: Final[tuple[Event, ...]] = (*SERVICE, *CALL_PATH, *SETTINGS)
 
@@ -45,9 +45,14 @@ def _describe_event(event: Event) -> dict[str, Any]:
             "timestamp": {"type": "string", "format": "date-time", "pattern": r"^\d{4}-\d\d-\d\dT[0-9:.]+Z$"},
             "level": {"const": event.level} if event.level else {"enum": list(get_args(Level))},
             "event": {"const": event.name},
-            **{field.name: _describe_field(field) for field in event.fields},
+            **{field.name: _describe_field(field) for field in (*OF_EVERY_LINE, *event.fields)},
         },
-        "required": ["timestamp", "level", "event", *(field.name for field in event.fields if field.required)],
+        "required": [
+            "timestamp",
+            "level",
+            "event",
+            *(field.name for field in (*OF_EVERY_LINE, *event.fields) if field.required),
+        ],
         "additionalProperties": False,
     }
 

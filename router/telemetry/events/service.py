@@ -101,6 +101,18 @@ SERVICE: Final[tuple[Event, ...]] = (
         Field("message", "string", "the message without anything that looks like a key", required=True),
         "exception",
     ),
+    event(
+        "traces.failed",
+        "warning",
+        "The collector does not take traces, which are dropped. Logged once until it takes them again.",
+        Field("count", "integer", "the spans that were dropped first", required=True),
+    ),
+    event(
+        "traces.resumed",
+        "info",
+        "The collector takes traces again.",
+        Field("count", "integer", "the spans that were dropped meanwhile", required=True),
+    ),
     event("job.failed", "warning", "A job failed and is retried.", "job tried! agency_id reason! exception"),
     event(
         "job.given_up",

@@ -33,6 +33,14 @@ class Event:
     fields: tuple[Field, ...] = ()
 
 
+OF_EVERY_LINE: Final = (
+    Field("replica", "string", "the process: its host's name and its id there", required=True),
+    Field("request_id", "string", "our ID of the HTTP request during which it happened"),
+    Field("trace_id", "string", "the trace, if traces are on"),
+    Field("span_id", "string", "the span of that trace"),
+)
+"""Added to every event beside time, level and name."""
+
 HANDOFF_FAILURES = (
     "key_rejected",
     "out_of_credit",

@@ -10,7 +10,7 @@ import sys
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from router.telemetry.events import CALL_EVENTS, CATALOGUE, EVENTS, Event, Field
+from router.telemetry.events import CALL_EVENTS, CATALOGUE, EVENTS, OF_EVERY_LINE, Event, Field
 from tests.support.log_capture import SCHEMA_FILE, load_schema, validate_line
 
 PROMISED = """
@@ -33,6 +33,7 @@ EXAMPLES = {
 def make_line(event: Event) -> dict[str, object]:
     fields = {field.name: field.values[0] if field.values else EXAMPLES[field.type] for field in event.fields}
     head = {"timestamp": "2026-01-31T23:59:59.123456Z", "level": event.level or "info", "event": event.name}
+    head |= {field.name: EXAMPLES[field.type] for field in OF_EVERY_LINE}
     return head | fields
 
 
@@ -72,7 +73,7 @@ def test_each_event_is_described_once(event: Event) -> None:
     assert [other.name for other in CATALOGUE].count(event.name) == 1
     assert re.fullmatch(r"[a-z]+(\.[a-z_]+)?", event.name)
     assert event.meaning.endswith(".")
-    assert not {"timestamp", "level", "event"} & set(names)
+    assert not {"timestamp", "level", "event", *(field.name for field in OF_EVERY_LINE)} & set(names)
     assert all(field.type == "string" for field in event.fields if field.values)
 
 

@@ -58,7 +58,7 @@ def test_a_line_is_one_json_object_with_time_level_event_and_fields(captured_eve
 
 def test_fields_that_do_not_apply_are_left_out(captured_events: CapturedEvents) -> None:
     emit("call.received", call_id="call_1", provider=None, caller=None)
-    assert set(captured_events.only("call.received")) == {"timestamp", "level", "event", "call_id"}
+    assert set(captured_events.only("call.received")) == {"timestamp", "level", "event", "replica", "call_id"}
 
 
 def test_phone_numbers_are_masked(captured_events: CapturedEvents) -> None:
