@@ -12,6 +12,8 @@ from router.console.visit import Page, Visit, accept_unlisted, leave_out_same_em
 from router.console.words import DAYS
 from router.fields import timezones
 
+_LAST_CALLS: Final = 5
+
 
 async def show_clients(visit: Visit) -> Response:
     clients = await visit.api.list_all(visit.path("clients"))
@@ -83,12 +85,14 @@ async def _list_failures(visit: Visit) -> set[str]:
 
 
 async def _look_at(visit: Visit, client: dict[str, Any]) -> dict[str, Any]:
-    """Its numbers, and its assistant at the provider that takes its calls."""
+    """Its numbers, its last calls, and its assistant at the provider that takes its calls."""
     numbers = await visit.api.list_all(visit.path("numbers"))
+    calls = await visit.api.get(visit.path("calls"), client_id=client["id"], limit=_LAST_CALLS)
     places = await visit.api.get(visit.path("clients", client["id"], "assistants"))
     provider = client["provider"] or visit.agency["active_provider"]
     return {
         "numbers": [one for one in numbers if one["client_id"] == client["id"]],
+        "calls": calls["items"],
         "place": next((one for one in places["items"] if one["provider"] == provider), None),
     }
 

@@ -334,7 +334,7 @@ async def test_a_copied_client_has_the_same_settings_and_its_own_phones(
 async def test_a_client_s_page_shows_its_numbers_and_its_assistant_as_they_are_now(browser: Browser, client: dict):
     page = await browser.open(f"clients/{client['id']}")
     now = page.tree.find("section", **{"aria-labelledby": "now"})
-    for said in ("Copy this client", "Add one", "Describe it"):
+    for said in ("Copy this client", "Add one", "Describe it", "No calls yet"):
         assert said in now.text
 
 
