@@ -97,6 +97,9 @@ class Gate(BaseRoute):
         client = self._proxies.find_address(scope)
         request = Request(scope, receive)
         address, ids = self._find(scope["path"])
+        traces.name_request(
+            scope, scope["method"] if scope["method"] in WRITES | {"GET", "HEAD"} else "HTTP", address.path
+        )
         reply = _Reply(scope["method"], address.path, send)
         actor: Actor | None = None
         try:
@@ -296,7 +299,6 @@ class _Reply:
             message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
         if self.use is not None:
             message["headers"] = [*message["headers"], *self.use.describe()]
-        traces.name_request(self._method, self._path)
         emit(
             "api.request",
             method=self._method if self._method in WRITES | {"GET", "HEAD"} else "other",

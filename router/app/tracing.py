@@ -45,6 +45,7 @@ async def tracing(settings: Settings) -> AsyncIterator[None]:
 async def answer_traced(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """The application's answer, within a span; sending the end of it is one, too."""
     with traces.serving(scope["method"]) as span:
+        scope[traces.SCOPE_KEY] = span
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":

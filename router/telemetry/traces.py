@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol, Self, TypeAlias, TypedDict, Unpack
 
 _REQUEST_BITS: Final = 64
 _CARRIED: Final = "traceparent"
+SCOPE_KEY: Final = "callrouter.span"
+"""Of an ASGI scope: the span of the request."""
 
 Origin: TypeAlias = Any
 """A span elsewhere that led to this one. Only `router.telemetry.exporting` looks inside."""
@@ -152,12 +154,15 @@ def here() -> Span:
     return _NO_SPAN if tracing is None else tracing.here()
 
 
-def name_request(method: str, route: str) -> None:
-    """Name the current span after the request's path with its placeholders, never one as it was requested."""
-    if _in_use.tracing is not None:
-        current = here()
-        current.name(f"{method} {route}")
-        current.set(route=route)
+def name_request(scope: Mapping[str, Any], method: str, route: str) -> None:
+    """Name the request's span after its path with placeholders, never after one as it was requested.
+
+    The span is in the request's scope: what the console asks of the API within a request of its own has none.
+    """
+    served: Span | None = scope.get(SCOPE_KEY)
+    if served is not None:
+        served.name(f"{method} {route}")
+        served.set(route=route)
 
 
 def request_finished(system: str, outcome: str, seconds: float) -> None:

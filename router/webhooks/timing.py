@@ -16,7 +16,7 @@ def timed(route: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Cal
 
     async def answer(request: Request) -> Response:
         began, status = time.monotonic(), 500
-        traces.name_request(request.method, route)
+        traces.name_request(request.scope, request.method, route)
         try:
             response = await endpoint(request)
             status = response.status_code

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from adapters.sandbox.carrier import Script
-from router.app.tracing import tracing
+from router.app.tracing import answer_traced, tracing
 from router.jobs import Job, JobRunner
 from router.jobs.enqueue import enqueue
 from router.jobs.retry import RetryPolicy
@@ -270,6 +271,30 @@ def test_a_malformed_traceparent_is_no_link(collector: Collector, exporting: Otl
         exporting.link(told)
     exporting._provider.force_flush()
     assert collector.spans()[0].links == frozenset()
+
+
+async def test_what_a_page_asks_of_the_api_within_its_request_does_not_name_it(
+    collector: Collector, exporting: OtlpTracing
+) -> None:
+    async def show_page(scope: Scope, _: Receive, send: Send) -> None:
+        traces.name_request(scope, "GET", "/page")
+        traces.name_request({"type": "http"}, "GET", "/v1/agencies")
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ignore(_: Message) -> None:
+        pass
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    traces.use(exporting)
+    try:
+        await answer_traced(show_page, {"type": "http", "method": "GET"}, receive, ignore)
+    finally:
+        traces.use(None)
+    exporting._provider.force_flush()
+    assert [span.name for span in collector.spans()] == ["reply", "GET /page"]
 
 
 def test_without_tracing_every_span_is_the_same_object_that_does_nothing() -> None:
