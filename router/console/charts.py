@@ -15,10 +15,13 @@ from xml.etree.ElementTree import Element, tostring
 
 import pygal
 from markupsafe import Markup
+from pygal.etree import etree
 from pygal.style import Style
 
 from router.console.drawing import write_money
 from router.console.words import ANSWERED
+
+etree.to_etree()  # pygal would take lxml where that happens to be installed, whose trees differ
 
 _MOST_DAYS: Final = 31  # of a longer span, weeks are drawn: bars stay wide enough for a finger
 _WEEK: Final = 7

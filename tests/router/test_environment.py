@@ -46,6 +46,15 @@ VALUES = {
     "CALLROUTER_LOG_FORMAT": "json",
     "CALLROUTER_LOG_NUMBERS": "full",
     "CALLROUTER_HOST": "192.0.2.7",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.com:4318",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://collector.example.com:4318/v1/traces",
+    "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=calls",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_SERVICE_NAME": "calls",
+    "OTEL_TRACES_SAMPLER": "traceidratio",
+    "OTEL_TRACES_SAMPLER_ARG": "0.5",
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_SDK_DISABLED": "true",
 }
 NUMBERS = {
     env_name(field): "20"
