@@ -151,7 +151,7 @@ async def test_owner_first_asks_no_provider_while_the_owner_may_take_the_call(wo
     client = await world.add_client(providers=PROVIDERS, routing={"mode": "owner_first"})
     timeline = await world.call(client, Script(owner="accepts"))
     assert timeline.answered_by == "owner"
-    assert [world.asked(provider) for provider in PROVIDERS] == [0, 0, 0]
+    assert [world.asked(provider) for provider in PROVIDERS] == [0] * len(PROVIDERS)
 
 
 @pytest.mark.parametrize("caller", ["hangs-up-while-ringing"])
