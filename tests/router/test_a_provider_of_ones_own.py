@@ -126,9 +126,9 @@ async def world(postgres_dsn: str, tmp_path_factory: pytest.TempPathFactory, acm
         yield world
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def api(world: World) -> AsyncIterator[Api]:
-    async with Api.connect(world.urls[0], ADMIN_TOKEN) as api:
+    async with Api.connect(world.urls[0], ADMIN_TOKEN, has_own_document=True) as api:
         yield api
 
 

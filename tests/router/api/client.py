@@ -43,11 +43,13 @@ class Api:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, url: str, token: str) -> AsyncIterator[Api]:
+    async def connect(cls, url: str, token: str, *, has_own_document: bool = False) -> AsyncIterator[Api]:
+        """`has_own_document`: the server's operations are not those of the other tests' servers."""
+        document = {} if has_own_document else _document
         async with local_client(base_url=url, timeout=30) as http:
-            if not _document:  # the same in every test, and large
-                _document.update((await http.get("/openapi.json")).raise_for_status().json())
-            yield cls(http, token, _document)
+            if not document:  # it is large: servers with the same operations share it
+                document.update((await http.get("/openapi.json")).raise_for_status().json())
+            yield cls(http, token, document)
 
     async def send(
         self,

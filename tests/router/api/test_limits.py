@@ -261,8 +261,14 @@ async def test_who_leaves_gives_the_place_back(app, share):
         Gates.begun = 0
 
 
-@pytest.mark.parametrize("share", ["streams", "downloads"])
 @pytest.mark.parametrize("agency", ["agency_1", "operator"])
-async def test_no_answer_goes_on_for_ever(app, monkeypatch, share, agency):
-    monkeypatch.setattr("router.api.gate.LONGEST_SECONDS", {share: 0.05})
-    assert (await get(app, f"/v1/{share}", agency)).status_code == 200
+async def test_no_stream_goes_on_for_ever(app, monkeypatch, agency):
+    monkeypatch.setattr("router.api.gate.LONGEST_SECONDS", {"streams": 0.05})
+    assert (await get(app, "/v1/streams", agency)).status_code == 200
+
+
+@pytest.mark.parametrize("agency", ["agency_1", "operator"])
+async def test_a_download_that_takes_too_long_is_broken_off_and_does_not_look_complete(app, monkeypatch, agency):
+    monkeypatch.setattr("router.api.gate.LONGEST_SECONDS", {"downloads": 0.05})
+    with pytest.raises(TimeoutError):
+        await get(app, "/v1/downloads", agency)

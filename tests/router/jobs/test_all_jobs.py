@@ -30,5 +30,11 @@ async def test_every_job_is_documented_and_no_other(database_dsn: str, tmp_path:
         runner = make_service(world.settings, ServiceHealth(), world.clock).runner
     assert documented() == {*runner._kinds, *runner._ticks, "jobs.clean_up"}
     # While the public address differs from the database's, all jobs wait but those that change nothing outside.
-    assert runner._inside == {"calls.close_overdue", "calls.erase_answers", "calls.recount", "keys.erase_retired"}
+    assert runner._inside == {
+        "calls.close_overdue",
+        "calls.erase_answers",
+        "calls.recount",
+        "keys.erase_retired",
+        "webhooks.erase",
+    }
     assert runner.must_wait is not None
