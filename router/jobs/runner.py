@@ -2,6 +2,9 @@
 
 The jobs of a process that dies are taken by another one once their heartbeat is old. Exceptions of handlers end here:
 they may hold what must not enter a log or the database.
+
+PgQueuer is imported when jobs begin, in a thread: that takes a tenth of the time in which a process starts, and a process
+without jobs does not need it.
 """
 
 from __future__ import annotations
@@ -12,18 +15,16 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from pgqueuer import AsyncpgPoolDriver, PgQueuer, RetryRequested
-from pgqueuer.errors import FailingListenerError
-from pgqueuer.models import Job as QueuedJob
-from pgqueuer.models import Schedule
-
-from router.jobs.queue import find_waiting, open_queue
 from router.jobs.retry import Again, GiveUp, RetryPolicy
 from router.store.pool import DATABASE_ERRORS, Pool, open_plain_pool
-from router.store.queue_names import QUEUE
 from router.telemetry import emit, metrics, traces
+
+if TYPE_CHECKING:
+    from pgqueuer.models import Job as QueuedJob
+    from pgqueuer.models import Schedule
 
 _RECONNECT_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
@@ -35,7 +36,6 @@ _BATCH: Final = 10
 _CLEAN_UP: Final = "jobs.clean_up"
 _CLEAN_UP_AT: Final = "*/10 * * * *"
 _UNTOLD: Final = timedelta(minutes=1)  # until a `given_up` handler that failed is called again
-_AWAY: Final = (*DATABASE_ERRORS, FailingListenerError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,7 @@ class JobRunner:
         metrics.register_jobs((*self._kinds, *self._ticks, _CLEAN_UP))
         listening = [asyncio.ensure_future(listener()) for listener in self._listeners]
         try:
+            await asyncio.to_thread(import_module, "router.jobs.queue")
             await self._run_on()
         finally:
             for each in listening:
@@ -116,10 +117,12 @@ class JobRunner:
             await asyncio.gather(*listening, return_exceptions=True)
 
     async def _run_on(self) -> None:
+        from pgqueuer.errors import FailingListenerError  # noqa: PLC0415
+
         while not self._stopping.is_set():
             try:
                 await self._run_connected()
-            except _AWAY:
+            except (*DATABASE_ERRORS, FailingListenerError):
                 pass  # reported by the calls that ask the database
             except Exception as error:  # noqa: BLE001  one error must not stop the queue
                 emit("jobs.failed", exception=error)
@@ -131,6 +134,11 @@ class JobRunner:
         self._over.set()
 
     async def _run_connected(self) -> None:
+        from pgqueuer import AsyncpgPoolDriver, PgQueuer  # noqa: PLC0415
+
+        from router.jobs.queue import open_queue  # noqa: PLC0415
+        from router.store.queue_names import QUEUE  # noqa: PLC0415
+
         async with open_plain_pool(self.dsn, _CONNECTIONS, "callrouter-jobs") as pool:
             await pool.fetchval("SELECT 1")  # PgQueuer would log errors while the database is away
             driver = AsyncpgPoolDriver(pool)
@@ -166,8 +174,10 @@ class JobRunner:
 
 async def _tell_what_waits(pool: Pool, names: Collection[str]) -> None:
     """Until it is cancelled. While the database is away, the metrics keep what they last learnt."""
+    from router.jobs.queue import find_waiting  # noqa: PLC0415
+
     while True:
-        with suppress(*_AWAY):
+        with suppress(*DATABASE_ERRORS):
             waiting = await find_waiting(pool)
             for name in names:
                 metrics.jobs_waiting(name, *waiting.get(name, (0, 0.0)))
@@ -177,6 +187,8 @@ async def _tell_what_waits(pool: Pool, names: Collection[str]) -> None:
 def _guard(
     name: str, kind: _Kind, over: asyncio.Event, must_wait: MustWait | None
 ) -> Callable[[QueuedJob], Awaitable[None]]:
+    from pgqueuer import RetryRequested  # noqa: PLC0415
+
     async def work(queued: QueuedJob) -> None:
         payload = json.loads(queued.payload or b"{}")
         origin = traces.take_carried(payload)

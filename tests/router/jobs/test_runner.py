@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections import Counter
 from datetime import timedelta
@@ -518,3 +519,8 @@ async def test_the_queues_log_does_not_grow_for_ever(database, database_dsn, mon
         await wait_until(lambda: is_empty(database))
         await wait_until(is_clean)
     assert await database.settings.fetchval("SELECT count(*) FROM pgqueuer_statistics") == 0
+
+
+def test_a_process_that_does_no_jobs_does_not_load_their_library():
+    look = "import sys, router.jobs; sys.exit('pgqueuer' in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], check=True)
