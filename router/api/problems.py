@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from crypto import clear_frames
 from router.api.validation import FieldError, explain_errors
 from router.errors import (
     ConflictError,
@@ -216,11 +217,16 @@ def _refuse_fields(errors: Sequence[FieldError], number: int) -> Problem:
 
 
 def answer_error(error: Exception, route: str, method: str) -> Response:
-    """The error as a problem. A bug of ours is logged."""
+    """The error as a problem. A bug of ours is logged.
+
+    Nothing refers to the error's frames afterwards: they hold the request's body, and that may hold a key.
+    """
     problem = find_problem(error)
     if problem is None:
         emit("request.failed", exception=error, route=route, method=method)
         problem = Problem("unavailable", "This is an error in callrouter. It has been logged.", status=500)
+    clear_frames(error)
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     return Response(problem.render(), problem.status, dict(problem.headers), MEDIA_TYPE)
 
 

@@ -377,7 +377,7 @@ async def open_world(
             app = create_app(settings, healths[-1], jobs=jobs, clock=clock, providers=providers)
             urls.append(await stack.enter_async_context(serve_app(app, listening, lifespan=True)))
         assert settings is not None
-        db = await asyncpg.connect(dsn)
+        db = await asyncpg.connect(dsn, statement_cache_size=0)  # it may be that of a pooler
         stack.push_async_callback(db.close)
         http = await stack.enter_async_context(local_client(timeout=30, limits=KEPT_SHORTER))
         keyring = Keyring.parse(platform_keys)

@@ -34,7 +34,7 @@ def test_an_empty_database_has_to_be_migrated_first(external: Commands):
     assert get(f"{serving.url()}/readyz").json()["status"] == "ok"
     (started,) = serving.events("service.started")
     assert started["database"] == "external"
-    assert get(started["console"]).status_code == 200
+    assert get(f"{started['console']}/sign-in").status_code == 200
     assert started["memory_hygiene"] == (platform.libc_ver()[0] == "glibc")
     serving.tell(signal.SIGTERM)
     assert (serving.end(), serving.stderr) == (0, "")
