@@ -328,6 +328,7 @@ async def test_a_server_that_is_stopped_and_one_that_loses_power_lose_no_call(
         world.sandbox.state.faults.clear()
         killed = await world.call(client)
         assert (await call.go_on(document, CallStatus="completed")).status == 200
+        assert (await call.post(STATUS, **ENDED)).status == 200  # what tells whether the AI had answered
         await asyncio.to_thread(server.restart)
         await world.db.close()
         world.db = await asyncpg.connect(server.dsn)
