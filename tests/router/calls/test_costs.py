@@ -12,6 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.sandbox.carrier.requests import Reply
+from router.app import service
+from router.store import watch
 from router.store.calls.calls import CLAIM_CALL, CLAIM_STEP, FIND_CALL
 from router.store.calls.records import WRITE_RECORDS
 from tests.support.database_proxy import proxied
@@ -33,6 +35,15 @@ NAMES = {
 }
 TALKED = {"CallStatus": "completed", "DialCallStatus": "completed", "DialCallDuration": "30", "DialBridged": "true"}
 OVER = {"CallStatus": "completed", "CallDuration": "30"}
+SELDOM = 3600.0  # seconds
+
+
+@pytest.fixture(autouse=True)
+def _calls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the service does every few seconds would count as a cost of the request that it coincides with."""
+    for name in ("MEMORY", "ADDRESS", "EARLY_ENDS", "KEY_NOTES", "REFUSALS"):
+        monkeypatch.setattr(service, f"{name}_SECONDS", SELDOM)
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", SELDOM)
 
 
 class Tasks:
