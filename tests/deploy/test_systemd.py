@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from router.settings import Settings
 from tests.router.cli.commands import ROOT
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
@@ -41,6 +43,14 @@ def test_systemd_understands_every_line(tmp_path: Path):
         (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/callrouter/bin/callrouter", str(command)))
     said = analyze("verify", "--recursive-errors=no", *(tmp_path / unit.name for unit in UNITS))
     assert (said.returncode, [line for line in said.stderr.splitlines() if "callrouter" in line]) == (0, [])
+
+
+def test_the_worker_leaves_the_ports_of_the_one_env_file_to_the_service():
+    """Both read CALLROUTER_OPS_PORT in it, and one machine has each port once."""
+    worker = (ROOT / "deploy" / "systemd" / "callrouter-worker.service").read_text()
+    [port] = re.findall(r"^ExecStart=\S+ worker --port (\d+)$", worker, re.MULTILINE)
+    assert f"port {port}" in (ROOT / "README.md").read_text()
+    assert int(port) != Settings().port
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
@@ -19,6 +20,20 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
+
+
+MADE_BY_PEOPLE = {"deploy/callrouter.env", "deploy/secrets", "deploy/secrets/more"}
+NO_METRICS = {"callrouter_transfer", "callrouter_runbook"}  # a function of assistants, a label of Prometheus
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def sections_of(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def table(heading: str) -> list[list[str]]:
@@ -70,10 +85,31 @@ def test_the_requests_of_the_examples_exist():
         assert any(method == verb and pattern.match(f"/v1{path}") for verb, pattern in served), f"{method} {path}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
-    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert link.startswith("https://") or (page.parent / link).exists(), link
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        path, _, section = link.partition("#")
+        target = page.parent / path if path else page
+        assert link.startswith("https://") or target.exists(), link
+        assert not section or link.startswith("https://") or section in sections_of(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_paths_settings_and_metrics_that_a_page_names_exist(page):
+    text = page.read_text()
+    paths = set(re.findall(r"`((?:router|adapters|crypto|tests|deploy|docs)/[\w./-]+)`", text))
+    assert {path for path in paths if not (ROOT / path).exists()} <= MADE_BY_PEOPLE
+    assert set(re.findall(r"\bCALLROUTER_[A-Z_]+[A-Z]\b", text)) <= {*SETTINGS, *(f"{name}_FILE" for name in SETTINGS)}
+    metrics = set(re.findall(r"\bcallrouter_\w+?(?=_bucket\b|_count\b|_sum\b|\b)", text)) - NO_METRICS
+    assert metrics <= set(re.findall(r"callrouter_\w+", (ROOT / "docs" / "metrics.md").read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_that_a_page_names_exist(page):
+    commands = typer.main.get_command(APP).commands
+    for name, below in re.findall(r"(?:`|bin/)callrouter ([a-z]+)(?: ([a-z]+))?", page.read_text()):
+        assert name in commands
+        assert not below or below in getattr(commands[name], "commands", {below: None})
 
 
 def test_every_make_target_that_the_pages_name_exists():
