@@ -1,4 +1,5 @@
-"""Recordings of calls, fetched where a provider says that they are, and only from hosts that its package names.
+"""Recordings of calls: fetched where a provider says that they are, and only from hosts that its package names; deleted
+with the call.
 
 A key goes to the API that it is for and to no other place, so a host that stores recordings never gets one.
 """
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from adapters.base import ErrorKind, GoneError, ProviderError
+from adapters.base import ErrorKind, GoneError, ProviderError, bad_request
 from adapters.carrier import RecordingPart
 from adapters.client import Client
 from adapters.facets import RecordingsFacet, ServedByApi, StoredAt
@@ -22,6 +23,8 @@ _PART: Final = 206
 _OUT_OF_RANGE: Final = 416
 _GONE: Final = frozenset({401, 403, 404, 410})  # of stores: also for an address that no longer opens
 _RANGE: Final = re.compile(r"bytes=[0-9, -]+")
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15}-[0-9]{1,15}|\*)/([0-9]{1,15}|\*)")
+_AUDIO: Final = re.compile(r"audio/[a-z0-9.+-]{1,60}")
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]{1,4000}")
 _TYPES: Final = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
 _UNTYPED: Final = ("", "application/octet-stream", "binary/octet-stream")  # what stores say of files without a type
@@ -69,6 +72,13 @@ async def stream_recording(
                 yield RecordingPart(piece, head.status)
 
 
+async def delete_call(client: Client, facet: RecordingsFacet[Any], provider_call_id: str) -> None:
+    """As `RecordingsFacet.delete_call`. Reports bring the id, and could bring one that leads to something else."""
+    if not is_id(provider_call_id):
+        raise bad_request("This is not the id of a call.")
+    await facet.delete_call(client, provider_call_id)
+
+
 def choose_place(places: Sequence[StoredAt | ServedByApi], hosts: Sequence[str], base: str) -> StoredAt | ServedByApi:
     """The first that is at the provider's API or one of its own hosts. Raises ElsewhereError."""
     for place in places:
@@ -94,7 +104,7 @@ def _is_own(url: str, hosts: Sequence[str], base: str) -> bool:
 
 def read_head(reply: Reply, path: str) -> RecordingPart:
     """Raises ProviderError for anything but audio, because the body goes to a person's browser."""
-    content_range = reply.headers.get("content-range")
+    content_range = _fit(_CONTENT_RANGE, reply.headers.get("content-range", ""))
     if reply.status == _OUT_OF_RANGE:
         return RecordingPart(status=reply.status, content_range=content_range)
     if reply.status in _GONE:
@@ -106,7 +116,7 @@ def read_head(reply: Reply, path: str) -> RecordingPart:
     content_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type in _UNTYPED:
         content_type = _TYPES.get(path[path.rfind(".") :].lower() if "." in path else "", "")
-    if not content_type.startswith("audio/"):
+    if _fit(_AUDIO, content_type) is None:
         raise malformed(reply)
     length = reply.headers.get("content-length", "")
     return RecordingPart(
@@ -115,3 +125,8 @@ def read_head(reply: Reply, path: str) -> RecordingPart:
         content_length=int(length) if length.isdecimal() else None,
         content_range=content_range,
     )
+
+
+def _fit(pattern: re.Pattern[str], header: str) -> str | None:
+    """A header that can be passed on; None for any other."""
+    return header if pattern.fullmatch(header) else None

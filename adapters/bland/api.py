@@ -14,7 +14,7 @@ from urllib.parse import quote
 from adapters.base import ErrorKind, ProviderError
 from adapters.client import Client as BaseClient
 from adapters.http import MAX_BYTES
-from adapters.replies import CONCURRENCY, Reply, Rule, find, malformed
+from adapters.replies import CONCURRENCY, Reply, Rule, find, malformed, read_json
 from crypto.secret import Secret
 
 
@@ -53,12 +53,25 @@ class Client(BaseClient):
     def is_error(self, answer: Any) -> bool:
         return find(answer, "status") == "error" or bool(find(answer, "errors"))
 
+    async def tell(self, method: str, path: str, *, json: object = None) -> None:
+        """A 2xx may still say that nothing was done."""
+        reply = await self.send(method, path, json=json)
+        if not reply.ok or self.is_error(_said(reply)):
+            raise self.refusal(reply)
+
     def read_object(self, reply: Reply) -> dict[str, Any]:
         """A JSON object that is none of Bland's two forms of an error."""
         answer = self.read(reply)
         if not isinstance(answer, dict) or self.is_error(answer):
             raise malformed(reply)
         return answer
+
+
+def _said(reply: Reply) -> Any:
+    try:
+        return read_json(reply.body)
+    except ValueError:
+        return None
 
 
 def number_path(e164: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from adapters.base import ErrorKind, GoneError, ProviderError
 from adapters.provider import Provider
-from adapters.recordings import ElsewhereError, stream_recording
+from adapters.recordings import ElsewhereError, delete_call, stream_recording
 from adapters.registry import Providers
 from crypto import OpenError
 from router.accounts import REQUEST_SECONDS
@@ -85,7 +85,7 @@ class CallRecordings:
         if held.provider.recordings is None:
             raise ConflictError(f"{label} has no way to delete its record of the call from here. {_HOW}")
         try:
-            await held.provider.recordings.delete_call(held.client, held.id)
+            await delete_call(held.client, held.provider.recordings, held.id)
         except ProviderError as error:
             if error.kind in _REFUSALS:
                 raise ConflictError(f"{label} does not delete its record of the call.{quote(error)} {_HOW}") from None

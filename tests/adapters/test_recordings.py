@@ -1,4 +1,4 @@
-"""Recordings are fetched from a provider's API and its own hosts, and from nowhere else."""
+"""Recordings are fetched from a provider's API and its own hosts, and from nowhere else; what is deleted is a call."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import pytest
 
 from adapters.base import ErrorKind, GoneError, ProviderError
 from adapters.facets import ServedByApi, StoredAt
-from adapters.recordings import ElsewhereError, choose_place, read_head
+from adapters.http import Http
+from adapters.recordings import ElsewhereError, choose_place, delete_call, read_head
 from adapters.registry import PROVIDERS
 from adapters.replies import Reply
 from crypto.secret import Secret
+from tests.adapters.loopback import reply, serving
+from tests.adapters.refusals import KEY
+from tests.support.adapters import bland_at, vapi_at
 
 BASE = "https://api.example.com/v1"
 HOSTS = ("storage.example.com", ".store.example.net")
@@ -94,3 +98,37 @@ def test_what_is_not_audio_does_not_reach_a_browser(given: str, path: str):
 def test_a_store_that_refuses_has_the_recording_no_more(status: int):
     with pytest.raises(GoneError):
         read_head(Reply(status, {}, b""), "/a.wav")
+
+
+@pytest.mark.parametrize("given", ["text/html", "audio/x\udce9", "audio/a b", "audio/"])
+def test_a_type_that_a_header_cannot_hold_is_none(given: str):
+    with pytest.raises(ProviderError):
+        read_head(Reply(200, {"content-type": given}, b""), "/a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("bytes 0-9/100", True), ("bytes */100", True), ("bytes 0-9/\udce9", False)]
+)
+def test_a_range_is_passed_on_if_it_is_one(given: str, kept: bool):
+    head = read_head(Reply(206, {"content-type": "audio/wav", "content-range": given}, b""), "/a")
+    assert head.content_range == (given if kept else None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("call_id", ["x/../../assistant/asst_1", "x?limit=1", "..", ""])
+async def test_an_id_that_leads_elsewhere_deletes_nothing(http: Http, call_id: str):
+    async with serving(reply(200, {})) as server:
+        provider = vapi_at(http, server.url)
+        with pytest.raises(ProviderError) as raised:
+            await delete_call(provider.open(KEY, 5), provider.recordings, call_id)
+    assert raised.value.kind is ErrorKind.BAD_REQUEST
+    assert server.asked == []
+
+
+@pytest.mark.anyio
+async def test_bland_may_refuse_to_delete_a_call_under_a_200(http: Http):
+    async with serving(reply(200, {"status": "error", "message": "The call is locked"})) as server:
+        bland = bland_at(http, server.url, "sip.bland.ai")
+        with pytest.raises(ProviderError) as raised:
+            await delete_call(bland.open(KEY, 5), bland.recordings, "call-1")
+    assert (raised.value.kind, raised.value.said) == (ErrorKind.BAD_REQUEST, "The call is locked")
