@@ -7,10 +7,11 @@ value out of bounds is cut or left out, so that the rest of the report still cou
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from adapters.base import ProviderEvent, TransferAsked
+from adapters.base import ProviderEvent, TransferAsked, Turn
 from adapters.facets import WebhooksFacet
 
 _LONGEST_ID: Final = 200  # characters; the providers' ids have up to 40
@@ -38,13 +39,19 @@ def read_event(webhooks: WebhooksFacet, body: bytes) -> ProviderEvent:
         cost=_bound(event.cost, _MOST_DOLLARS),
         summary=_cut(event.summary, _LONGEST_SUMMARY),
         transcript=_cut(event.transcript, _LONGEST_TRANSCRIPT),
+        turns=tuple(_bound_turns(event.turns)),
     )
 
 
 def read_transfer(webhooks: WebhooksFacet, body: bytes) -> TransferAsked:
     """Raises ValueError for a body that is not the assistant's request for a person."""
     asked = webhooks.read_transfer(body)
-    return replace(asked, call_id=_bound_id(asked.call_id), caller=_bound_number(asked.caller))
+    return replace(
+        asked,
+        call_id=_bound_id(asked.call_id),
+        provider_call_id=_bound_id(asked.provider_call_id),
+        caller=_bound_number(asked.caller),
+    )
 
 
 def _bound_id(said: str | None) -> str | None:
@@ -66,3 +73,14 @@ def _bound(value: float | None, most: float) -> float | None:
 
 def _cut(text: str | None, longest: int) -> str | None:
     return None if text is None else text[:longest]
+
+
+def _bound_turns(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """Together as long as a transcript may be."""
+    left = _LONGEST_TRANSCRIPT
+    for turn in turns:
+        if left <= 0:
+            return
+        said = turn.text[:left]
+        left -= len(said)
+        yield Turn(turn.speaker, said, _bound(turn.at, _MOST_SECONDS))
