@@ -14,6 +14,7 @@ MOST_LINES: Final = 1_000_000
 MOST_VOICES: Final = 500
 _LONGEST_NAME: Final = 100
 _LONGEST_ABOUT: Final = 300
+_LONGEST_SETTING: Final = 200
 _LONGEST_ADDRESS: Final = 2000
 
 
@@ -126,12 +127,18 @@ class Voice:
 
 
 def read_voices(items: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Voice | None]) -> list[Voice]:
-    """The first MOST_VOICES that `read` can make out, with texts of a bounded length."""
-    found = (voice for item in items if (voice := read(item)) is not None and voice.name)
+    """The first MOST_VOICES that `read` can make out, with texts of a bounded length. Settings cannot be cut: a voice with
+    longer ones is left out.
+    """
+    found = (voice for item in items if (voice := read(item)) is not None and voice.name and _fits(voice.settings))
     return [
         replace(one, name=one.name[:_LONGEST_NAME], about=one.about[:_LONGEST_ABOUT], preview=_web_page(one.preview))
         for one in islice(found, MOST_VOICES)
     ]
+
+
+def _fits(settings: Mapping[str, Any]) -> bool:
+    return all(len(str(value)) <= _LONGEST_SETTING for value in settings.values())
 
 
 def _web_page(address: str | None) -> str | None:

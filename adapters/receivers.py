@@ -167,7 +167,7 @@ def sign(secret: Secret, event_id: str, at: int, body: bytes) -> str:
 
 def _read_text(body: bytes) -> str:
     """As people may see it, whatever it is."""
-    text = body.decode(errors="replace")[:_SHOWN]
+    text = body.decode(errors="replace").replace("\r\n", "\n")[:_SHOWN]
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -84,3 +84,9 @@ def test_texts_and_their_number_are_bounded_and_samples_are_https():
     voices = read_voices([{}] * (MOST_VOICES + 1), lambda _: voice)
     assert len(voices) == MOST_VOICES
     assert (len(voices[0].name), len(voices[0].about), voices[0].preview) == (100, 300, None)
+
+
+def test_a_voice_whose_settings_would_have_to_be_cut_is_left_out():
+    known, endless = Voice("Eric", {"voice_id": "cj1"}), Voice("Bob", {"voice_id": "c" * 1000})
+    voices = iter([known, endless])
+    assert read_voices([{}] * 2, lambda _: next(voices)) == [known]
