@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -12,7 +11,7 @@ from starlette.types import ASGIApp
 
 from router.callers import name_caller
 from router.console.api import ApiProblem, Refusal
-from router.console.charts import draw_charts, gather
+from router.console.charts import Chart, draw_in_turn, gather
 from router.console.forms import NO_ERRORS, form_errors
 from router.console.timeline import list_misses, say_end, tell_story
 from router.console.visit import Page, Visit
@@ -145,12 +144,12 @@ async def show_figures(visit: Visit) -> Response:
     today = visit.services.clock().date()
     spans = {days: (today - timedelta(days=days - 1)).isoformat() for days in _SPANS}
     asked = {"from": visit.query("from") or spans[_USUAL_SPAN], "to": visit.query("to") or today.isoformat()}
-    figures, charts, errors = None, [], NO_ERRORS
+    figures, charts, errors = None, list[Chart](), NO_ERRORS
     try:
         figures = await visit.api.get(visit.path("figures"), **asked)
         if figures["calls"]:
             days = (await visit.api.get(visit.path("figures", "days"), **asked))["days"]
-            charts = await asyncio.to_thread(draw_charts, gather(days), visit.providers)
+            charts = await draw_in_turn(visit.agency["id"], gather(days), visit.providers)
     except Refusal as problem:
         errors = form_errors(problem)
     facts = {"asked": asked, "spans": spans, "today": today.isoformat(), "figures": figures, "errors": errors}

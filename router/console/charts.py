@@ -6,8 +6,11 @@ stylesheet, and the page's own script reads numbers out of the table.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -18,6 +21,7 @@ from markupsafe import Markup
 from pygal.etree import etree
 from pygal.style import Style
 
+from router.console.api import Refusal
 from router.console.drawing import write_money
 from router.console.words import ANSWERED
 
@@ -25,6 +29,7 @@ etree.to_etree()  # pygal would take lxml where that happens to be installed, wh
 
 _MOST_DAYS: Final = 31  # of a longer span, weeks are drawn: bars stay wide enough for a finger
 _WEEK: Final = 7
+_OF_AGENCY: Final = 4  # pages at once that wait for their charts
 _TO: Final = " – "
 _LOOKS: Final = ("first", "second", "third", "fourth")
 _NO_DRAWING: Final = frozenset({"defs", "desc", "title"})
@@ -84,8 +89,28 @@ def gather(days: Sequence[Mapping[str, Any]]) -> list[Period]:
     return [_period(days[start : start + length]) for start in range(0, len(days), length)]
 
 
+_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="charts")
+_waiting: Final[Counter[str]] = Counter()
+
+
+async def draw_in_turn(agency_id: str, periods: Sequence[Period], labels: Mapping[str, str]) -> list[Chart]:
+    """Drawn one after the other in a thread of their own: the other threads write what happened on calls.
+
+    Raises Refusal if too many pages of the agency wait already.
+    """
+    if _waiting[agency_id] >= _OF_AGENCY:
+        raise Refusal(429, "rate-limited", "Other charts of this agency are being drawn. Reload the page in a moment.")
+    _waiting[agency_id] += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_thread, draw_charts, periods, labels)
+    finally:
+        _waiting[agency_id] -= 1
+        if not _waiting[agency_id]:
+            del _waiting[agency_id]
+
+
 def draw_charts(periods: Sequence[Period], labels: Mapping[str, str]) -> list[Chart]:
-    """`labels` are the providers' by name. Takes some 100 ms of processor time: leave it to a thread."""
+    """`labels` are the providers' by name. Takes some 100 ms of processor time."""
     answered = [
         Series(name, label, tuple(one.answered_by[name] for one in periods)) for name, label in ANSWERED.items()
     ]

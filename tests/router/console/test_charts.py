@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, timedelta
 from typing import Any
 
-from router.console.charts import draw_charts, gather
+import pytest
+
+from router.console.api import Refusal
+from router.console.charts import draw_charts, draw_in_turn, gather
 
 LABELS = {"vapi": "Vapi", "retell": "Retell"}
 
@@ -55,3 +59,13 @@ def test_a_drawing_has_no_script_style_or_text_of_its_own():
         assert chart.picture.startswith("<svg ")
         for forbidden in ("<script", "<style", "style=", "<desc", "<title", "<!--", " id="):
             assert forbidden not in chart.picture, chart.name
+
+
+@pytest.mark.anyio
+async def test_an_agency_that_opens_many_pages_at_once_gets_some_without_charts_and_others_get_theirs():
+    week = gather(days(7))
+    pages = [draw_in_turn("agency_1", week, LABELS) for _ in range(6)] + [draw_in_turn("agency_2", week, LABELS)]
+    *many, of_another = await asyncio.gather(*pages, return_exceptions=True)
+    assert [isinstance(charts, Refusal) for charts in many] == [False] * 4 + [True] * 2
+    assert of_another == draw_charts(week, LABELS)
+    assert await draw_in_turn("agency_1", week, LABELS) == of_another
