@@ -77,7 +77,7 @@ class Invitations:
             await delete_expired_invitations(connection, agency_id, now)
             if await count_invitations(connection, agency_id) >= MOST_OPEN:
                 raise ConflictError(f"{MOST_OPEN} invitations are open. Delete one first.")
-            await check_room(connection, agency_id)
+            await check_room(connection, agency_id, now)
             maker = await find_maker(connection, agency_id, author)
             invitation = Invitation(
                 id=new_id("invitation"),

@@ -57,7 +57,7 @@ class Tokens:
         async with self.changes.begin(author, agency_id) as change:
             if await lock_agency(change.connection, agency_id) is None:
                 raise NotFoundError("agency")
-            await check_room(change.connection, agency_id)
+            await check_room(change.connection, agency_id, now)
             maker = await find_maker(change.connection, agency_id, author)
             expires_at = limit_expiry(expires_at, maker, now)
             token = Token(
@@ -88,9 +88,9 @@ class Tokens:
             return change.done(Revocation(deleted, [] if made else living))
 
 
-async def check_room(connection: Connection, agency_id: str) -> None:
+async def check_room(connection: Connection, agency_id: str, now: datetime) -> None:
     """For one more token. Raises ConflictError."""
-    if await count_tokens(connection, agency_id) >= MOST_OF_AGENCY:
+    if await count_tokens(connection, agency_id, now) >= MOST_OF_AGENCY:
         raise ConflictError(f"The agency has {MOST_OF_AGENCY} tokens and invitations. Delete one first.")
 
 

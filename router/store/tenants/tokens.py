@@ -58,13 +58,13 @@ async def note_use(connection: Connection, token_id: str, now: datetime) -> None
     await connection.execute("""UPDATE tokens SET last_used_at = $2 WHERE id = $1""", token_id, now)
 
 
-async def count_tokens(connection: Connection, agency_id: str) -> int:
+async def count_tokens(connection: Connection, agency_id: str, now: datetime) -> int:
     """With those that invitations may still make."""
     statement = """
         SELECT (SELECT count(*) FROM tokens WHERE agency_id = $1)
-             + (SELECT count(*) FROM invitations WHERE agency_id = $1)
+             + (SELECT count(*) FROM invitations WHERE agency_id = $1 AND until > $2)
     """
-    return int(await connection.fetchval(statement, agency_id))
+    return int(await connection.fetchval(statement, agency_id, now))
 
 
 async def list_tokens(

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from router.tenants import invitations
+from router.tenants import invitations, tokens
 from tests.support.log_capture import CapturedEvents
 
 pytestmark = pytest.mark.anyio
@@ -44,3 +44,12 @@ async def test_an_invitation_is_bound_as_the_token_that_makes_it_is(api, monkeyp
     assert (await api.refusal("DELETE", foreign, token=other.token)).status == 404
     monkeypatch.setattr(invitations, "MOST_OPEN", 1)
     assert (await api.refusal("POST", path, {"name": "Ben"}, token=agency.token)).status == 409
+
+
+async def test_an_invitation_that_has_run_out_takes_no_place_of_a_token(api, clock, monkeypatch):
+    agency = await api.new_agency()
+    await api.post(f"{agency.path}/invitations", {"name": "Anna"}, token=agency.token)
+    monkeypatch.setattr(tokens, "MOST_OF_AGENCY", 2)
+    assert (await api.refusal("POST", f"{agency.path}/tokens", {"name": "Ben"}, token=agency.token)).status == 409
+    clock.move(days=1)
+    await api.post(f"{agency.path}/tokens", {"name": "Ben"}, token=agency.token)
