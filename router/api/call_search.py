@@ -25,7 +25,7 @@ _COLUMNS: Final = (
     *("id", "call_sid", "client_id", "client", "from", "to", "provider", "outcome", "started_at", "answered_at"),
     *("ended_at", "seconds", "cost"),
 )
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # the last four are these signs in full width
 _ROWS: Final = 500  # read at once
 
 
@@ -126,18 +126,24 @@ def _read_number(name: str, text: str, near: Sequence[str]) -> tuple[str, ...]:
 
 
 async def write_sheet(database: Database, agency_id: str, wanted: Wanted, page: Page) -> AsyncIterator[str]:
-    """All calls from the cursor on, a few at a time. What breaks off breaks off the answer: half a file is not a whole."""
+    """All calls from the cursor on, a few at a time. The first are read at once: raises TooSlowError. What breaks off later
+    breaks off the answer: half a file is not a whole.
+    """
+    first = await search_calls(database, agency_id, wanted, after=page.position, limit=_ROWS)
+    return _write_from(first, database, agency_id, wanted)
+
+
+async def _write_from(
+    calls: Sequence[PastCall], database: Database, agency_id: str, wanted: Wanted
+) -> AsyncIterator[str]:
     yield _write_rows([_COLUMNS])
-    after = page.position
-    while True:
-        calls = await search_calls(database, agency_id, wanted, after=after, limit=_ROWS)
-        if not calls:
-            return
+    while calls:
         names = await find_client_names(database.settings, agency_id, sorted({call.client_id for call in calls}))
         yield _write_rows([_row(call, names) for call in calls])
         if len(calls) < _ROWS:
             return
         after = (calls[-1].started_at, calls[-1].id)
+        calls = await search_calls(database, agency_id, wanted, after=after, limit=_ROWS)
 
 
 def _row(call: PastCall, names: Mapping[str, str]) -> list[Any]:

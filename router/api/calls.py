@@ -130,11 +130,13 @@ async def list_calls(
     whatever `limit` is; texts that a spreadsheet would run as a formula begin with an apostrophe there.
     """
     wanted = await query.read_wanted(database, agency)
-    if wants_csv(request.scope):
-        return StreamingResponse(write_sheet(database, agency, wanted, query), headers=_SHEET, media_type=CSV)
-    if wanted.is_all:
+    is_sheet = wants_csv(request.scope)
+    if wanted.is_all and not is_sheet:
         return await query.read(history.list_calls, database.settings, agency, position=_position)
     try:
+        if is_sheet:
+            sheet = await write_sheet(database, agency, wanted, query)
+            return StreamingResponse(sheet, headers=_SHEET, media_type=CSV)
         return await query.read(search_calls, database, agency, wanted, position=_position)
     except TooSlowError:
         detail = "The search takes too long. Ask for a shorter span, or for a client or number, too."

@@ -69,6 +69,8 @@ FIND_CALLS: Final = f"""
  LIMIT $4
 """
 
+# The server finds no words in what looks like markup, such as <b>. Asked for none, it would find every call.
+_HAS_WORDS: Final = """numnode(to_tsquery('simple', $14)) > 0"""
 _ASKED: Final = """((quote_literal('agency ' || $1))::tsquery && to_tsquery('simple', $14))"""
 
 # A call has words of an assistant's conversation, of a message, or of both. OFFSET 0: the words are looked up before the
@@ -79,7 +81,7 @@ WITH latest AS (
         SELECT id, started_at
           FROM (SELECT c.id, c.started_at
                   FROM calls c
-                 WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
+                 WHERE {_FILTERS} AND {_HAS_WORDS} AND NOT ($13 AND c.ended_at IS NOT NULL)
                    AND (c.summary IS NOT NULL OR c.transcript IS NOT NULL)
                    AND words_of(c.agency_id, coalesce(c.summary, '') || ' ' || coalesce(c.transcript, '')) @@ {_ASKED}
                 OFFSET 0) AS talked
@@ -89,7 +91,7 @@ WITH latest AS (
         SELECT id, started_at
           FROM (SELECT c.id, c.started_at
                   FROM calls c
-                 WHERE {_FILTERS} AND NOT ($13 AND c.ended_at IS NOT NULL)
+                 WHERE {_FILTERS} AND {_HAS_WORDS} AND NOT ($13 AND c.ended_at IS NOT NULL)
                    AND c.id = ANY (ARRAY(SELECT t.call_id
                                            FROM transcripts t
                                           WHERE t.said IS NOT NULL AND words_of(t.agency_id, t.said) @@ {_ASKED}))

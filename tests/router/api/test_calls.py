@@ -10,6 +10,7 @@ import pytest
 from adapters.sandbox.world import ACCOUNT_SID
 from router.api import call_search
 from router.store.calls.records import SetTranscript, write_records
+from router.store.pool import TooSlowError
 
 pytestmark = pytest.mark.anyio
 
@@ -285,6 +286,7 @@ async def test_calls_are_searched_by_what_is_known_of_them(api, services):
         {"q": "leak"},
         {"q": '"is leaking"'},
         {"q": "leaking hello", "provider": "retell"},
+        {"q": "<b> &amp;"},
         {"from": "2026-03-03"},
         {"to": "2026-03-02", "limit": "1"},
     ):
@@ -302,6 +304,7 @@ async def test_calls_are_searched_by_what_is_known_of_them(api, services):
         "q=leak": ["call_later", "call_ai"],
         'q="is leaking"': ["call_ai"],
         "q=leaking hello provider=retell": [],
+        "q=<b> &amp;": [],
         "from=2026-03-03": ["call_later"],
         "to=2026-03-02 limit=1": ["call_on"],
     }
@@ -332,7 +335,7 @@ async def test_a_search_that_cannot_find_anything_is_refused(api, asked, field):
 async def test_a_sheet_holds_all_calls_and_no_formulas(api, services, monkeypatch):
     monkeypatch.setattr(call_search, "_ROWS", 2)
     agency = await api.new_agency()
-    for place, caller in enumerate((CALLER, "=HYPERLINK(1)@example.com", "+1@example.com", "withheld", CALLER)):
+    for place, caller in enumerate((CALLER, "=HYPERLINK(1)@example.com", "+1@example.com", "\uff1dA1", CALLER)):
         await file_call(services, agency, f"call_{place}", minutes=place, from_number=caller)
     reply = await api.http.get(
         f"{agency.path}/calls?limit=1&from=2026-03-02",
@@ -341,6 +344,17 @@ async def test_a_sheet_holds_all_calls_and_no_formulas(api, services, monkeypatc
     assert reply.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(reply.text.splitlines()))
     assert [row["id"] for row in rows] == [f"call_{4 - place}" for place in range(5)]
-    callers = [CALLER, "withheld", "'+1@example.com", "'=HYPERLINK(1)@example.com", CALLER]
+    callers = [CALLER, "'\uff1dA1", "'+1@example.com", "'=HYPERLINK(1)@example.com", CALLER]
     assert [row["from"] for row in rows] == callers
     assert rows[0]["started_at"] == "2026-03-02T09:04:00+00:00"
+
+
+async def test_a_sheet_that_takes_too_long_from_the_start_is_refused_and_not_begun(api, monkeypatch):
+    async def never(*_, **__):
+        raise TooSlowError
+
+    monkeypatch.setattr(call_search, "search_calls", never)
+    agency = await api.new_agency()
+    problem = await api.refusal("GET", f"{agency.path}/calls", headers={"Accept": "text/csv"})
+    assert problem.status == 503
+    assert "shorter span" in problem.detail
