@@ -271,8 +271,8 @@ async def _wait_for(dsn: str, seconds: float, name: str) -> None:
     while True:
         try:
             await _reach(dsn, name)
-        except AWAY_ERRORS as error:
-            if isinstance(error, _REFUSALS) or time.monotonic() >= until:
+        except DATABASE_ERRORS as error:
+            if not isinstance(error, AWAY_ERRORS) or isinstance(error, _REFUSALS) or time.monotonic() >= until:
                 return
         else:
             return

@@ -80,3 +80,12 @@ def test_an_empty_database_has_nothing_to_rotate_yet(external: Commands):
     assert refused.exit_code == 1
     (line,) = mistakes(refused)
     assert "callrouter migrate" in line
+
+
+@pytest.mark.parametrize("wait", [(), ("--wait", "60")], ids=["at once", "patiently"])
+def test_a_database_that_refuses_an_option_for_good_is_not_waited_for(external: Commands, wait: tuple[str, ...]):
+    external.environ["DATABASE_URL"] += "&options=-c%20callrouter_has_no_such_setting%3D1"
+    refused = external.invoke("migrate", *wait)
+    (line,) = mistakes(refused)
+    assert refused.exit_code == 1
+    assert line.startswith("DATABASE_URL: ")
