@@ -1,8 +1,9 @@
 """Makes what happened on calls durable: collects records and commits many at a time over its own connection.
 
-`note` does not wait; `flush` waits until everything noted before is durable: in the database or, while that is away, in
-the spool. What is noted is written with the next flush, so that a step of a call takes one commit, or else soon after. Meanwhile the recorder tries to reconnect, then replays the spool in order. If neither has room, records wait
-here, up to a limit, and are tried again. A caller never waits longer than the flush's limit.
+`note` does not wait: what is noted is written with the next flush, so that a step of a call takes one commit, or else soon
+after. `flush` waits until everything noted before is durable: in the database or, while that is away, in the spool.
+Meanwhile the recorder tries to reconnect, then replays the spool in order. If neither has room, records wait here, up to a
+limit, and are tried again. A caller never waits longer than the flush's limit.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _RETRY_SECONDS: Final = 1.0
 _CLOSING_SECONDS: Final = 5.0
 _SOON_SECONDS: Final = 0.5
 _COMMIT_SECONDS: Final = 1.5  # less than a flush's limit, so that a silent server leaves time to spool
+_DEADLOCKS: Final = 2  # after which a batch is tried again; after more it is spooled
 _REPLAY_SECONDS: Final = 5.0  # for a batch that no flush waits for
 _LAST_BYTES: Final = 256 * 1024  # of the spool; they are replayed while new records wait
 
@@ -329,7 +331,7 @@ async def _write_all(connection: Connection, batch: Sequence[Record], limit: flo
 async def _write_some(connection: Connection, records: Sequence[Record], limit: float) -> dict[str, str]:
     """By one statement; if that is refused, by one for each half, so that a record that is to blame takes none along."""
     try:
-        return await _commit(connection, records, limit)
+        return await _commit_again(connection, records, limit)
     except Exception as error:
         if _is_away(connection, error):
             raise
@@ -339,6 +341,16 @@ async def _write_some(connection: Connection, records: Sequence[Record], limit: 
         middle = len(records) // 2
         first = await _write_some(connection, records[:middle], limit)
         return first | await _write_some(connection, records[middle:], limit)
+
+
+async def _commit_again(connection: Connection, records: Sequence[Record], limit: float) -> dict[str, str]:
+    """Another process may write records of the same calls in another order. The server stops one of the two (a deadlock),
+    and no record is to blame: it is tried again.
+    """
+    for _ in range(_DEADLOCKS):
+        with suppress(asyncpg.TransactionRollbackError):
+            return await _commit(connection, records, limit)
+    return await _commit(connection, records, limit)
 
 
 async def _commit(connection: Connection, records: Sequence[Record], limit: float) -> dict[str, str]:
@@ -352,4 +364,6 @@ async def _commit(connection: Connection, records: Sequence[Record], limit: floa
 
 def _is_away(connection: Connection, error: Exception) -> bool:
     """Otherwise the error is about a record that PostgreSQL refuses or the driver cannot encode."""
-    return connection.is_closed() or (isinstance(error, AWAY_ERRORS) and not isinstance(error, asyncpg.InterfaceError))
+    if connection.is_closed() or isinstance(error, asyncpg.TransactionRollbackError):
+        return True
+    return isinstance(error, AWAY_ERRORS) and not isinstance(error, asyncpg.InterfaceError)

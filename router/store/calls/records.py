@@ -14,7 +14,7 @@ For records on disk to keep their meaning:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -294,7 +294,7 @@ class SetOutcome(Record):
 @dataclass(frozen=True, slots=True)
 class EndCall(Record):
     """The call is over; the first record counts, and an outcome that is known already stays. `by`, `provider` and
-    `answered_at` are those of a SetAnswered that is written with it.
+    `answered_at` are those of a SetAnswered that is written with it. These and `seconds` are written whichever end is first.
 
     With its event in the same statement: a call that is closed has it in its timeline. It is no longer counted among the
     calls at once. Of all counts, those of callers are locked before those of agencies, as in
@@ -456,7 +456,8 @@ class SetTranscript(Record):
 class SetStory(Record):
     """What the provider that has the call reports of it, `cost` in US dollars; earlier providers are ignored.
 
-    Reports come in any order and more than once: the first reason, the longest transcript with the most turns, and the highest cost stay.
+    Reports come in any order and more than once: the first reason, the longest transcript, the most turns, and the highest
+    cost stay.
     """
 
     kind = "set_story"
@@ -533,7 +534,19 @@ async def write_records(connection: Connection, *records: Record) -> dict[str, s
 
 async def write_together(connection: Connection, records: Sequence[Record]) -> dict[str, str]:
     """Those of one of `in_few_statements`. Returns what `write_records` returns."""
-    return {row["id"]: row["outcome"] for row in await connection.fetch(WRITE_RECORDS, as_json(records))}
+    ended = {row["id"]: row["outcome"] for row in await connection.fetch(WRITE_RECORDS, as_json(records))}
+    late = [end for end in records if isinstance(end, EndCall) and end.call_id not in ended]
+    for some in in_few_statements(news for end in late for news in _news_of(end)):
+        await connection.fetch(WRITE_RECORDS, as_json(some))
+    return ended
+
+
+def _news_of(late: EndCall) -> Iterator[Record]:
+    """What the end of a call that was over already still says of it: another process may have seen only its end."""
+    if late.by is not None and late.answered_at is not None:
+        yield SetAnswered(late.call_id, late.by, late.provider, late.answered_at)
+    if late.seconds is not None:
+        yield SetSeconds(late.call_id, late.seconds)
 
 
 def as_json(records: Iterable[Record]) -> str:

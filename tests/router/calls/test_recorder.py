@@ -19,7 +19,15 @@ from crypto import Keyring, new_key_entry
 from router.calls import recorder as module
 from router.calls.recorder import Recorder
 from router.calls.spool import Spool
-from router.store.calls.records import InsertEvent, InsertVoicemail, Record, SetProvider, SetSeconds
+from router.store.calls.records import (
+    EndCall,
+    InsertEvent,
+    InsertVoicemail,
+    Record,
+    SetAnswered,
+    SetProvider,
+    SetSeconds,
+)
 from router.store.guard import Guard
 from router.store.pool import connect
 from router.telemetry import metrics
@@ -215,6 +223,37 @@ async def test_a_write_that_is_refused_takes_no_other_along(recorder: Recorder, 
     assert captured_events.only("recorder.failed")["count"] == 1
     assert captured_events.named("database.lost") == []
     assert not recorder.spooling
+
+
+async def test_an_end_that_comes_second_still_tells_who_answered_and_for_how_long(recorder: Recorder, db):
+    recorder.note(EndCall(CALL, "end_1", AT, "abandoned", None))
+    assert await recorder.flush(PATIENCE)
+    recorder.note(SetAnswered(CALL, "ai", "vapi", AT), EndCall(CALL, "end_1", AT, "ai", 42))
+    assert await recorder.flush(PATIENCE)
+    call = await db.fetchrow(
+        "SELECT outcome, answered_by, provider, answered_at, seconds FROM calls WHERE id = $1", CALL
+    )
+    assert tuple(call) == ("abandoned", "ai", "vapi", AT, 42)
+
+
+@pytest.mark.parametrize("deadlocks", [1, 4])
+async def test_a_deadlock_with_another_process_costs_no_record(recorder: Recorder, db, captured_events, deadlocks):
+    await db.execute(
+        f"""
+        CREATE SEQUENCE deadlocks;
+        CREATE FUNCTION stop_some() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('deadlocks') <= {deadlocks} THEN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END IF;
+                RETURN NEW;
+            END
+            $$;
+        CREATE TRIGGER stopping BEFORE INSERT ON call_events FOR EACH ROW EXECUTE FUNCTION stop_some();
+        """
+    )
+    recorder.note(event(1))
+    assert await recorder.flush(PATIENCE)
+    await arrive(db, 1)
+    assert captured_events.named("recorder.failed") == []
 
 
 async def test_after_a_lost_connection_everything_arrives_once(recorder: Recorder, db, captured_events):
