@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import cycle, product
 from typing import Any, Final
 
+from adapters.registry import PROVIDERS
+
 # What the sandbox does for a fault; None: it is a matter of the address (tests/matrix/test_matrix.py).
 FAULTS: Final[dict[str, Any]] = {
     "DNS fails": None,
@@ -31,6 +33,10 @@ FAULTS: Final[dict[str, Any]] = {
     "huge body": "huge",
     "gzip bomb": "gzip-bomb",
 }
+_NAMES: Final = tuple(one.name for one in PROVIDERS)
+LADDER: Final = (_NAMES[0], "bland", *(name for name in _NAMES[1:] if name != "bland"))
+"""The client's providers; Bland is the second, so that each of its modes is used."""
+
 POSITIONS: Final = ("first", "second", "all")
 CIRCUITS: Final = ("closed", "open", "half-open")
 DATABASES: Final = ("up", "slow", "away")

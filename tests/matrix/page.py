@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, POSITIONS
+from adapters.registry import PROVIDERS
+from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, LADDER, POSITIONS
 
+_LABELS: Final = {one.name: one.label for one in PROVIDERS}
 _HEAD: Final = """# Reliability
 
 What a caller gets when a voice provider fails. `make matrix` measures it and writes this page: it places {count} calls
 over real HTTP, through a simulated carrier that executes our answers.
 
-The client has four providers, Vapi first, then Bland, Retell and ElevenLabs, and rings the owner when no AI takes the
-call.
+The client's providers are {providers}, in this order. When no AI takes the call, the owner's phone rings.
 Bland takes its calls by {modes}.
 Each fault is tried at the first provider, at the second and at all of them; each time with the failing providers'
 circuit breaker {circuits}, and with the database {databases}. These make
@@ -39,11 +40,9 @@ _KINDS: Final[dict[str, Sequence[str]]] = {
     "It has no capacity, or fails": ("408", "429", "429 with Retry-After", "500", "502", "503"),
     "Its reply cannot be used": ("HTML with 200", "empty TwiML", "huge body", "gzip bomb"),
 }
+_GENITIVE: Final = ("'s", "'")
 _TAKERS: Final = {
-    "AI (vapi)": "Vapi's AI answers",
-    "AI (retell)": "Retell's AI answers",
-    "AI (bland)": "Bland's AI answers",
-    "AI (elevenlabs)": "ElevenLabs' AI answers",
+    **{f"AI ({name})": f"{label}{_GENITIVE[label.endswith('s')]} AI answers" for name, label in _LABELS.items()},
     "owner": "The owner's phone rings",
     "voicemail": "The caller leaves a message",
 }
@@ -56,7 +55,11 @@ def describe(results: Sequence[dict[str, str]]) -> str:
         raise ValueError(f"not on the page, or not measured: {', '.join(sorted(unknown))}")
     rows = [_row(kind, [result for result in results if result["fault"] in faults]) for kind, faults in _KINDS.items()]
     head = _HEAD.format(
-        count=len(results), modes=_listed(BLAND_MODES), circuits=_listed(CIRCUITS), databases=_listed(DATABASES)
+        count=len(results),
+        providers=_listed([_LABELS[name] for name in LADDER], "and"),
+        modes=_listed(BLAND_MODES),
+        circuits=_listed(CIRCUITS),
+        databases=_listed(DATABASES),
     )
     return head + "\n".join(rows) + "\n" + _FOOT
 
@@ -87,5 +90,5 @@ def _cells(results: Iterable[dict[str, str]]) -> str:
     )
 
 
-def _listed(values: Sequence[str]) -> str:
-    return f"{', '.join(values[:-1])} or {values[-1]}"
+def _listed(values: Sequence[str], word: str = "or") -> str:
+    return f"{', '.join(values[:-1])} {word} {values[-1]}"

@@ -25,7 +25,7 @@ from pydantic import SecretStr
 from adapters.base import ErrorKind
 from adapters.sandbox.carrier import Script, Timeline
 from router.routing.circuit import Circuits, Usage
-from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, POSITIONS, Cell, all_cells, few_cells
+from tests.matrix.cells import BLAND_MODES, CIRCUITS, DATABASES, FAULTS, LADDER, POSITIONS, Cell, all_cells, few_cells
 from tests.support.database_proxy import DatabaseProxy, proxied
 from tests.support.log_capture import CapturedEvents, captured_events
 from tests.support.serving import listen
@@ -41,11 +41,6 @@ WHOLE = os.environ.get("CALLROUTER_MATRIX") == "whole"
 RESULTS = os.environ.get("CALLROUTER_MATRIX_RESULTS")  # a folder for what make matrix puts together
 CELLS = all_cells() if WHOLE else few_cells()
 SCRIPT = Script(caller="hangs-up-during-ai")
-LADDER = (
-    PROVIDERS[0],
-    "bland",
-    *(name for name in PROVIDERS[1:] if name != "bland"),
-)  # so that each of its modes is used
 AFFECTED = {"first": LADDER[:1], "second": LADDER[1:2], "all": LADDER}
 SLOW_SECONDS = 0.05  # for each piece that goes through, either way
 

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.matrix.cells import all_cells
+from adapters.registry import PROVIDERS
+from tests.matrix.cells import LADDER, all_cells
 from tests.matrix.page import describe
 
 
@@ -17,6 +18,13 @@ def test_what_is_the_same_everywhere_is_said_once():
     page = describe(results())
     assert page.count("Bland's AI answers | Vapi's AI answers | The owner's phone rings") == 6
     assert f"it places {len(all_cells())} calls" in page
+
+
+def test_every_provider_is_named_in_its_place():
+    page = describe(results())
+    labels = [next(one.label for one in PROVIDERS if one.name == name) for name in LADDER]
+    assert f"providers are {', '.join(labels[:-1])} and {labels[-1]}, in this order" in page
+    assert len(labels) == len(PROVIDERS)
 
 
 def test_a_cell_that_differs_is_named():
