@@ -1,32 +1,18 @@
-"""What is said on the demo's calls, and the reports in which the simulated providers tell of it.
-
-Sources: Vapi docs (Server events), Retell docs (Webhook overview), Bland and ElevenLabs docs (Post-call webhooks).
-"""
+"""What is said on the demo's calls. Each simulated provider tells of it in reports of its own (`reports`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from adapters.base import ROUTER_CALL_ID
-from adapters.sandbox.api import Json, iso
+from adapters.sandbox.api import Json
 
 DEMO: Final = "demo-"
 """Before the id of a call of the demo's history: no stand-in was ever asked to take it, but each knows such ids."""
 
-_DOLLARS_A_MINUTE: Final = {"vapi": 0.05, "retell": 0.07, "bland": 0.09, "elevenlabs": 0.08}
-CALLER_HUNG_UP: Final = {
-    "vapi": "customer-ended-call",
-    "retell": "user_hangup",
-    "bland": "USER",
-    "elevenlabs": "Client disconnected: 1000",
-}
-"""Each provider's word for it."""
-
 _MINUTE: Final = 60
-_ANY_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +24,7 @@ class Talk:
 
     def timed(self) -> list[tuple[bool, str, float]]:
         """Whether the caller spoke, what was said, and at which second."""
-        return [(bool(place % 2), said, 1.5 + 4.0 * place) for place, said in enumerate(self.turns)]
+        return [(bool(place % 2), said, 2.0 + 4.0 * place) for place, said in enumerate(self.turns)]
 
     def write(self, assistant: str = "AI", caller: str = "User") -> str:
         return "\n".join(f"{caller if place % 2 else assistant}: {said}" for place, said in enumerate(self.turns))
@@ -120,105 +106,38 @@ class Ended:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that a provider's reports say. `call_id` is the provider's own."""
+
+    ended: Ended
+    talk: Talk
+    call_id: str
+    reason: str
+    cost: float
+    metadata: Json
+
+
 def pick_talk(call_id: str) -> Talk:
     """The same one for the same call."""
     return TALKS[sum(call_id.encode()) % len(TALKS)]
 
 
-def cost_of(provider: str, seconds: float) -> float:
-    """In US dollars."""
-    return round(seconds / _MINUTE * _DOLLARS_A_MINUTE.get(provider, 0.0), 4)
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """How a provider tells of a call that is over, oldest report first, and what it takes for it."""
 
+    provider: str
+    dollars_a_minute: float
+    hung_up: str  # its word for a caller who hung up
+    write: Callable[[Told], Sequence[Json]]
 
-def reports_of(ended: Ended) -> Sequence[Json]:
-    """What the provider posts when the call is over, oldest first."""
-    talk, cost = pick_talk(ended.call_id), cost_of(ended.provider, ended.seconds)
-    metadata, call_id = (
-        {ROUTER_CALL_ID: ended.call_id} if ended.call_id else {},
-        ended.provider_call_id or f"{DEMO}{ended.call_id}",
-    )
-    reason = CALLER_HUNG_UP.get(ended.provider, "")
-    match ended.provider:
-        case "vapi":
-            message = {
-                "type": "end-of-call-report",
-                "endedReason": reason,
-                "durationSeconds": ended.seconds,
-                "cost": cost,
-                "analysis": {"summary": talk.summary},
-                "artifact": {
-                    "transcript": talk.write(),
-                    "messages": [
-                        {"role": "user" if by_caller else "bot", "message": said, "secondsFromStart": at}
-                        for by_caller, said, at in talk.timed()
-                    ],
-                },
-                "call": {"id": call_id, "assistantOverrides": {"metadata": metadata}},
-            }
-            return [{"message": message}]
-        case "retell":
-            call = {
-                "call_id": call_id,
-                "metadata": metadata,
-                "from_number": ended.caller,
-                "to_number": ended.to,
-                "disconnection_reason": reason,
-                "duration_ms": round(ended.seconds * 1000),
-                "transcript": talk.write("Agent"),
-                "transcript_object": [
-                    {
-                        "role": "user" if by_caller else "agent",
-                        "content": said,
-                        "words": [{"word": said.split()[0], "start": at, "end": at + 0.4}],
-                    }
-                    for by_caller, said, at in talk.timed()
-                ],
-                "call_cost": {"combined_cost": cost * 100},
-            }
-            analyzed = call | {"call_analysis": {"call_summary": talk.summary}}
-            return [{"event": "call_ended", "call": call}, {"event": "call_analyzed", "call": analyzed}]
-        case "bland":
-            body = {
-                "call_id": call_id,
-                "completed": True,
-                "queue_status": "complete",
-                "status": "completed",
-                "call_ended_by": reason,
-                "corrected_duration": ended.seconds,
-                "price": cost,
-                "summary": talk.summary,
-                "concatenated_transcript": talk.write("assistant", "user"),
-                "started_at": iso(_ANY_DAY),
-                "transcripts": [
-                    {
-                        "user": "user" if by_caller else "assistant",
-                        "text": said,
-                        "created_at": iso(_ANY_DAY + timedelta(seconds=at)),
-                    }
-                    for by_caller, said, at in talk.timed()
-                ],
-                "from": ended.caller,
-                "to": ended.to,
-                "request_data": metadata,
-            }
-            return [body]
-        case "elevenlabs":
-            turns = [
-                {"role": "user" if by_caller else "agent", "message": said, "time_in_call_secs": round(at)}
-                for by_caller, said, at in talk.timed()
-            ]
-            data = {
-                "conversation_id": call_id,
-                "status": "done",
-                "transcript": turns,
-                "metadata": {
-                    "call_duration_secs": round(ended.seconds),
-                    "cost_fiat": cost,
-                    "termination_reason": reason,
-                    "phone_call": {"external_number": ended.caller, "agent_number": ended.to},
-                },
-                "analysis": {"transcript_summary": talk.summary},
-                "conversation_initiation_client_data": {"dynamic_variables": metadata},
-            }
-            return [{"type": "post_call_transcription", "data": data}]
-    return []
+    def report(self, ended: Ended) -> Sequence[Json]:
+        metadata = {ROUTER_CALL_ID: ended.call_id} if ended.call_id else {}
+        call_id = ended.provider_call_id or f"{DEMO}{ended.call_id}"
+        talk, cost = pick_talk(ended.call_id), self.cost(ended.seconds)
+        return self.write(Told(ended, talk, call_id, self.hung_up, cost, metadata))
+
+    def cost(self, seconds: float) -> float:
+        """In US dollars."""
+        return round(seconds / _MINUTE * self.dollars_a_minute, 4)

@@ -30,7 +30,8 @@ from adapters.sandbox.carrier.far_end import NumberAddresses, NumberOwner
 from adapters.sandbox.carrier.script import AiOutcome, CallerOutcome, OwnerOutcome, VoicemailOutcome
 from adapters.sandbox.carrier.timeline import Entry
 from adapters.sandbox.faults import NAMES as FAULTS
-from adapters.sandbox.talks import Ended, reports_of
+from adapters.sandbox.reports import reports_of
+from adapters.sandbox.talks import Ended
 from crypto.secret import Secret
 from router.callers import name_caller
 from router.calls.state import call_id_of

@@ -12,8 +12,9 @@ import asyncpg
 
 from adapters.base import Turn
 from adapters.sandbox.api import new_id
+from adapters.sandbox.reports import REPORTERS
 from adapters.sandbox.state import Sandbox
-from adapters.sandbox.talks import CALLER_HUNG_UP, DEMO, MESSAGES, cost_of, pick_talk
+from adapters.sandbox.talks import DEMO, MESSAGES, pick_talk
 from router.calls.events import event_id_of
 from router.calls.state import call_id_of
 from router.calls.transcripts import write_turns
@@ -130,19 +131,19 @@ def _talk(call: _Call, provider: str, after: float, chance: random.Random) -> It
     yield call.event("call.answered", answered, "ai-1", provider, reason="ai")
     yield SetProvider(call.id, provider, call.at, f"{DEMO}{call.sid}")
     yield SetAnswered(call.id, "ai", provider, call.at + timedelta(seconds=answered))
-    talk = pick_talk(call.id)
-    yield call.event("ai.ended", answered + talked, "provider", provider, reason=CALLER_HUNG_UP[provider])
+    talk, reporter = pick_talk(call.id), REPORTERS[provider]
+    yield call.event("ai.ended", answered + talked, "provider", provider, reason=reporter.hung_up)
     yield SetStory(
         call.id,
         provider,
         provider_call_id=f"{DEMO}{call.sid}",
-        end_reason=CALLER_HUNG_UP[provider],
+        end_reason=reporter.hung_up,
         summary=talk.summary,
         transcript=talk.write(),
         turns=write_turns(
             [Turn("caller" if by_caller else "assistant", said, at) for by_caller, said, at in talk.timed()]
         ),
-        cost=cost_of(provider, talked),
+        cost=reporter.cost(talked),
         ai_seconds=talked,
     )
     yield from _end(call, "ai", answered + talked)
