@@ -1,6 +1,6 @@
 """What is wrong with agencies, as far as rows tell: keys, balance, lines, numbers, sync, deliveries and mail.
 
-None of it reads calls, so it may be asked for with every page of the console.
+None of it counts calls, so it may be asked for with every page of the console.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ Kind: TypeAlias = Literal[
     "notify_email_unconfirmed",
 ]
 
-_MOST_OF_ONE: Final = 100  # of an agency; those of its keys come first
+_MOST_OF_ONE: Final = 100  # of an agency
+_FIRST: Final = """
+ARRAY['endpoint_gone', 'endpoint_failing', 'number_pending', 'number_drifted', 'assistant_failed', 'assistant_gone']
+"""
+"""After those of keys: what alerts are sent for, and what is bad. An agency may have any number of the others."""
+
 LOW_BALANCE: Final = 5.0  # US dollars
 
 
@@ -84,7 +89,8 @@ SELECT agency_id, kind, target, name, provider, said, since
   FROM (
     SELECT found.agency_id, kind, target, name, provider, said, since,
            row_number() OVER (PARTITION BY found.agency_id
-                              ORDER BY coalesce(provider = target, false) DESC, kind, name, provider) AS place
+                              ORDER BY coalesce(provider = target, false) DESC,
+                                       array_position({_FIRST}, kind), kind, name, provider) AS place
       FROM (
         SELECT k.agency_id, CASE WHEN k.unproven_at IS NULL THEN 'key_failing' ELSE 'key_unproven' END AS kind,
                k.kind AS target, k.kind AS name, k.kind AS provider, k.problem AS said,

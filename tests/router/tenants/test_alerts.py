@@ -138,6 +138,30 @@ async def test_keys_numbers_webhooks_and_calls_alert_as_the_agency_has_set(
     assert CANARY not in str(slack.texts)
 
 
+async def test_a_hundred_small_troubles_hide_no_number_that_nobody_can_reach(
+    services: Services, agency: Agency, posts: AlertPosts
+):
+    pool = services.database.settings
+    await pool.execute(
+        """
+        INSERT INTO clients (id, agency_id, name, caller_id, routing, notify_email, notify_email_confirmed, created_at)
+        SELECT 'client_' || n, $1, 'Client', 'caller', '{}', 'owner@client.test', false, now()
+          FROM generate_series(1, 150) n
+        """,
+        agency.id,
+    )
+    await pool.execute(
+        """
+        INSERT INTO numbers (account_sid, e164, agency_id, client_id, carrier, account, number_sid, voice_url, fallback_url,
+                             status_url, state, fallback_state, drift, created_at)
+        VALUES ('AC', $2, $1, 'client_1', 'twilio', 'agency', 'PN', '', '', '', 'active', 'ok', 'its URL differs', now())
+        """,
+        agency.id,
+        "+15005550101",
+    )
+    assert await look(services, posts, agency) == ["+15005550101: something is wrong"]
+
+
 async def test_a_post_that_fails_is_tried_again_and_what_is_over_by_then_is_not_told(
     services: Services, agency: Agency, slack: Slack, posts: AlertPosts
 ):
