@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pgqueuer.models import Schedule
 
 _RECONNECT_SECONDS: Final = 1.0
+_TOLD_AFTER: Final = 30  # failures, one after the other
+_HAS_RUN_SECONDS: Final = 60.0  # longer than a connection that fails takes
 _POLL_SECONDS: Final = 1.0  # new jobs wake it; retries, and jobs that a dead process left, do not
 _STOP_SECONDS: Final = 10.0  # for running jobs when the process is told to stop
 _LOOK_SECONDS: Final = 15.0  # how often the metrics learn what waits
@@ -119,11 +122,16 @@ class JobRunner:
     async def _run_on(self) -> None:
         from pgqueuer.errors import FailingListenerError  # noqa: PLC0415
 
+        failures = 0
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 await self._run_connected()
-            except (*DATABASE_ERRORS, FailingListenerError):
-                pass  # reported by the calls that ask the database
+            except (*DATABASE_ERRORS, FailingListenerError) as error:
+                # Calls report an outage. But they may use another address, and what is wrong with this one may stay wrong.
+                failures = failures + 1 if time.monotonic() - began < _HAS_RUN_SECONDS else 1
+                if failures == _TOLD_AFTER:
+                    emit("jobs.failed", exception=error)
             except Exception as error:  # noqa: BLE001  one error must not stop the queue
                 emit("jobs.failed", exception=error)
             await _wait_for(self._stopping, _RECONNECT_SECONDS)

@@ -18,9 +18,13 @@ from router.telemetry import emit
 
 CHANNEL: Final = "callrouter_settings"
 _RETRY_SECONDS: Final = 1.0
+_TOLD_AFTER: Final = 30  # failures, one after the other
 _ALIVE_SECONDS: Final = 10.0
 _SETTING: Final = "CALLROUTER_DATABASE_DIRECT_URL"
 _POOLED: Final = "leads to a pooler, which does not pass on notices: changes and jobs are noticed late or never"
+_UNHEARD: Final = (
+    "the database there (or that of CALLROUTER_DATABASE_URL) cannot be listened to: changes are noticed late"
+)
 
 
 class Notices:
@@ -33,6 +37,7 @@ class Notices:
         self._changed: set[str] = set()  # agencies, so that many changes of one are heard as one
         self._wake = asyncio.Event()
         self._warned = False
+        self._failures = 0  # since it last listened
 
     async def run(self) -> None:
         """Listen until cancelled, and reconnect when the connection is lost."""
@@ -40,7 +45,10 @@ class Notices:
             try:
                 await self._listen()
             except DATABASE_ERRORS:
-                pass  # questions to the database report it
+                # Questions to the database report an outage. But they may use another address.
+                self._failures += 1
+                if self._failures == _TOLD_AFTER:
+                    emit("settings.warning", setting=_SETTING, message=_UNHEARD)
             except Exception as error:  # noqa: BLE001  settings that cannot be read must not end the listening
                 emit("request.failed", exception=error)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -51,6 +59,7 @@ class Notices:
             await self._warn_about_pooler(connection)
             connection.add_termination_listener(self._note_end)
             await connection.add_listener(self._channel, self._note)
+            self._failures = 0
             self._changed.clear()
             await self._hear(None)
             while not connection.is_closed():

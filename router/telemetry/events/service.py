@@ -174,5 +174,11 @@ SERVICE: Final[tuple[Event, ...]] = (
         Field("kind", "string", "the kind of alert", required=True),
         "reason!",
     ),
-    event("jobs.failed", "error", "The job queue stopped because of an error; it restarts.", "exception!"),
+    event(
+        "jobs.failed",
+        "error",
+        "The job queue stopped because of an error; it restarts. If it is the database's, this is logged once the queue has "
+        "not run for half a minute.",
+        "exception!",
+    ),
 )

@@ -460,6 +460,24 @@ async def test_work_goes_on_after_the_database_was_away(database, database_dsn, 
     assert captured_events.named("jobs.failed") == []
 
 
+async def test_jobs_that_never_get_their_database_are_told_of_once(monkeypatch, captured_events):
+    monkeypatch.setattr("router.jobs.runner._RECONNECT_SECONDS", 0.0)
+    monkeypatch.setattr("router.jobs.runner._TOLD_AFTER", 2)
+    tries = []
+
+    def refuse(*_args: object) -> None:
+        tries.append(1)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("router.jobs.runner.open_plain_pool", refuse)
+    runner = JobRunner("postgresql://nobody@127.0.0.1:1/none")
+    running = asyncio.create_task(runner.run())
+    await wait_until(lambda: len(tries) > 3)
+    await runner.stop()
+    await running
+    assert captured_events.only("jobs.failed")["exception"]["type"] == "ConnectionRefusedError"
+
+
 async def test_a_job_whose_end_cannot_be_recorded_runs_again(database, database_dsn):
     """At least once: the database went away while it was being done."""
     tried = []

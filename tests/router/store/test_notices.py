@@ -163,3 +163,20 @@ async def test_a_database_that_is_away_at_the_start_is_listened_to_later(proxy: 
     await listener.wait_for("agency_1")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_listener_that_never_gets_its_database_says_so_once(monkeypatch, captured_events: CapturedEvents):
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_TOLD_AFTER", 2)
+    tries = []
+
+    async def refuse(_dsn: str) -> None:
+        tries.append(1)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(module, "connect", refuse)
+    task = asyncio.create_task(Notices("postgresql://nobody@127.0.0.1:1/none", Listener().hear).run())
+    await wait_until(lambda: len(tries) > 3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert captured_events.only("settings.warning")["setting"] == "CALLROUTER_DATABASE_DIRECT_URL"
