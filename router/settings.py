@@ -282,7 +282,7 @@ class Settings(BaseModel):
     """Recordings that all agencies together may listen to at the same time in each process. The fewer places are free, the
     fewer an agency may have."""
     figures_timeout: Annotated[float, Field(ge=1, le=20)] = 10
-    """Seconds that counting an agency's figures may take; after that, 503."""
+    """Seconds that counting an agency's figures or searching its calls may take; after that, 503."""
     connections: Annotated[int, Field(ge=10, le=100_000)] = 2000
     """Incoming connections open at the same time in each process, if the system's limit on open files allows it. When
     they are used up, a new connection takes the place of the one that has gone longest without a complete request."""

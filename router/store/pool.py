@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Self, TypeAlias
+from weakref import WeakValueDictionary
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -26,6 +27,7 @@ Connection: TypeAlias = Pool | asyncpg.Connection | PoolConnectionProxy
 
 COMMAND_SECONDS: Final = 5.0
 FIGURES_SECONDS: Final = 10.0
+_OF_AN_AGENCY: Final = 2  # of the connections for figures
 # A route has four columns of JSON: json.loads takes three times as long. Values are not cached: some are sealed keys.
 _decode_json: Final = partial(from_json, cache_strings="keys")
 _GRACE_SECONDS: Final = 2.0  # in which a server that is there ends a statement by itself
@@ -103,6 +105,7 @@ class Database:
     settings: MeteredPool
     figures: MeteredPool
     figures_seconds: float = FIGURES_SECONDS
+    _counting: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
 
     @property
     def pools(self) -> tuple[MeteredPool, ...]:
@@ -124,20 +127,25 @@ class Database:
             await pool.expire_connections()
 
     @asynccontextmanager
-    async def counting(self) -> AsyncIterator[Connection]:
-        """A connection for statements that read many rows, each within `figures_seconds`. Raises TooSlowError."""
-        try:
-            connection = await self.figures.acquire(timeout=self.figures_seconds)
-        except TimeoutError:
-            raise TooSlowError from None
-        try:
-            async with connection.transaction(readonly=True):
-                await connection.execute(_FIGURES_SETTINGS, f"{round(self.figures_seconds * 1000)}ms")
-                yield connection
-        except asyncpg.QueryCanceledError:
-            raise TooSlowError from None
-        finally:
-            await self.figures.release(connection)
+    async def counting(self, agency_id: str) -> AsyncIterator[Connection]:
+        """A connection for statements that read many of an agency's rows, each within `figures_seconds`, which is also how
+        long one may be waited for. An agency gets two at once, so that others find one. Raises TooSlowError.
+        """
+        places = self._counting.setdefault(agency_id, asyncio.Semaphore(_OF_AN_AGENCY))
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self.figures_seconds):
+                    await stack.enter_async_context(places)
+                    connection = await self.figures.acquire()
+            except TimeoutError:
+                raise TooSlowError from None
+            stack.push_async_callback(self.figures.release, connection)
+            try:
+                async with connection.transaction(readonly=True):
+                    await connection.execute(_FIGURES_SETTINGS, f"{round(self.figures_seconds * 1000)}ms")
+                    yield connection
+            except asyncpg.QueryCanceledError:
+                raise TooSlowError from None
 
 
 def make_database(

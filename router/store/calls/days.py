@@ -64,7 +64,7 @@ class Day:
 
 async def read_days(database: Database, agency_id: str, since: datetime, until: datetime) -> list[Day]:
     """Every day from `since` up to, not including, `until`, also those without calls. Raises TooSlowError."""
-    async with database.counting() as connection:
+    async with database.counting(agency_id) as connection:
         rows = await connection.fetch(DAYS, agency_id, since, until)
     found = {row["day"]: read(Day, row) for row in rows}
     first = since.astimezone(UTC).date()

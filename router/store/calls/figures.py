@@ -123,7 +123,7 @@ async def read_figures(database: Database, agency_id: str, since: datetime, unti
 
     Rejected ones are left out: they come from owners' phones that forward a call back to us, not from callers.
     """
-    async with database.counting() as connection:
+    async with database.counting(agency_id) as connection:
         [row] = await connection.fetch(FIGURES, agency_id, since, until, OUTAGE_KINDS)
     by_provider = tuple(ProviderFigures(*one) for one in row["by_provider"] or ())
     by_client = tuple(ClientFigures(*one) for one in row["by_client"] or ())

@@ -129,7 +129,7 @@ async def search_calls(
     query = None if wanted.words is None else write_query(wanted.words)
     if query == "":
         return []
-    async with database.counting() as connection:
+    async with database.counting(agency_id) as connection:
         if query is None:
             rows = await connection.fetch(FIND_CALLS, *arguments)
         else:

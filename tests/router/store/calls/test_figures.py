@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 
 from router.store.calls.days import DAYS
 from router.store.calls.figures import FIGURES, OUTAGE_KINDS, read_figures
+from router.store.calls.search import Wanted, search_calls
 from router.store.pool import TooSlowError, make_database
 from tests.router.store.rows import AT
 from tests.router.store.test_query_plans import filled, scanned
@@ -42,6 +44,15 @@ async def test_every_count_is_planned_for_its_own_span(database_dsn):
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1", FIGURES
         )
     assert tuple(plans) == (0, 12)
+
+
+async def test_an_agency_that_counts_and_searches_much_leaves_a_connection_to_the_others(database_dsn):
+    async with make_database(database_dsn, figures_seconds=1).opened() as database, AsyncExitStack() as counts:
+        for _ in range(2):
+            await counts.enter_async_context(database.counting("agency_7"))
+        with pytest.raises(TooSlowError):
+            await search_calls(database, "agency_7", Wanted(), after=None, limit=1)
+        assert (await read_figures(database, "agency_8", *SPAN)).calls == 0
 
 
 async def test_a_count_that_takes_too_long_is_stopped_and_its_connection_is_used_again(database_dsn):

@@ -66,7 +66,7 @@ async def plan(connection: Any, wanted: Wanted) -> list[dict[str, Any]]:
 async def test_each_filter_uses_an_index_and_finds_the_calls_of_one_agency(filled: str):
     async with make_database(filled).opened() as database:
         for name, (wanted, indexes) in INDEXES.items():
-            async with database.counting() as connection:
+            async with database.counting(AGENCY) as connection:
                 steps = await plan(connection, wanted)
             assert [step["Relation Name"] for step in steps if step["Node Type"] == "Seq Scan"] == [], name
             used = {step["Index Name"] for step in steps if "Index Name" in step}
