@@ -25,7 +25,6 @@ class DatabaseProxy:
         self._refusing = False
         self._delay = 0.0
         self._last_words: bytes | None = None
-        self._delay = 0.0
         self._forgotten = 0  # connections up to this number are as if their other end had vanished
         self._handling: set[asyncio.Task[None]] = set()
         self.accepted = 0
@@ -43,10 +42,6 @@ class DatabaseProxy:
         """From now on each piece takes that much longer on its way; 0 is as fast as it goes."""
         self._delay = seconds
 
-    def slow(self, seconds: float) -> None:
-        """From now on everything takes that much longer, each way."""
-        self._delay = seconds
-
     def forget(self) -> None:
         """Nothing more comes through what is open, not even its end; new connections work."""
         self._forgotten = self.accepted
@@ -61,7 +56,6 @@ class DatabaseProxy:
         self._delay = 0.0
         self._last_words = None
         self._refusing = False
-        self._delay = 0.0
         self._flowing.set()
 
     async def serve(self) -> asyncio.Server:
@@ -111,8 +105,6 @@ class DatabaseProxy:
             listen_in(data)
             if number <= self._forgotten:
                 await asyncio.Event().wait()
-            if self._delay:
-                await asyncio.sleep(self._delay)
             if self._last_words is not None and self._last_words in data:
                 self._last_words = None
                 self.stall()

@@ -14,12 +14,13 @@ from adapters.elevenlabs.tools import keep_tools
 from adapters.http import Http
 from adapters.portable import Assistant, Copy, Function, Knowledge
 from adapters.provider import Provider
-from adapters.replies import Reply
 from adapters.sandbox.elevenlabs.org import ElevenLabsOrg
 from adapters.sandbox.server import RunningSandbox
+from crypto.secret import Secret
 from tests.adapters.canary import CANARY
 from tests.adapters.elevenlabs.conftest import ACME, TOKEN, WEBHOOK, wiring
-from tests.adapters.refusals import KEY, error_of
+from tests.adapters.mortal import Died, MortalHttp
+from tests.adapters.refusals import error_of
 from tests.support.adapters import elevenlabs_at
 
 pytestmark = pytest.mark.anyio
@@ -182,25 +183,6 @@ async def test_a_key_that_may_not_create_webhooks_says_so(
     assert counts(org) == (0, 0, 0, 0)
 
 
-class Died(BaseException):
-    """Ends a process: no code catches it."""
-
-
-class MortalHttp(Http):
-    """The process ends right after so many requests: what they asked for is done, but the replies are never read."""
-
-    def __init__(self, requests: int) -> None:
-        super().__init__()
-        self._left = requests
-
-    async def send(self, *args: Any, **kwargs: Any) -> Reply:
-        reply = await super().send(*args, **kwargs)
-        self._left -= 1
-        if self._left == 0:
-            raise Died
-        return reply
-
-
 async def test_work_that_died_is_finished_and_nothing_is_there_twice(box: RunningSandbox, http: Http):
     url = f"{box.url}/elevenlabs"
     for requests in range(1, 11):
@@ -209,10 +191,10 @@ async def test_work_that_died_is_finished_and_nothing_is_there_twice(box: Runnin
         mortal = MortalHttp(requests)
         dying = elevenlabs_at(mortal, url)
         with pytest.raises(Died):
-            await dying.assistants.put_copy(dying.open(type(KEY)(key), 5), ACME, wiring(), None, ())
+            await dying.assistants.put_copy(dying.open(Secret(key), 5), ACME, wiring(), None, ())
         await mortal.aclose()
         elevenlabs = elevenlabs_at(http, url)
-        client = elevenlabs.open(type(KEY)(key), 5)
+        client = elevenlabs.open(Secret(key), 5)
         found = await elevenlabs.assistants.find_copy(client, ACME.marker)
         copy = await put(elevenlabs, client, ACME, found)
         assert counts(org) == (1, 2, 2, 1), requests

@@ -10,7 +10,6 @@ import pytest
 from adapters.http import Http
 from adapters.portable import Assistant, Function, Knowledge, Wiring
 from adapters.provider import Provider
-from adapters.replies import Reply
 from adapters.sandbox.retell.org import RetellOrg
 from adapters.sandbox.server import RunningSandbox
 from crypto.secret import Secret
@@ -36,25 +35,6 @@ ACME = Assistant(
     voicemail_detection=True,
     max_seconds=900,
 )
-
-
-class Died(BaseException):
-    """Ends a process: no code catches it."""
-
-
-class MortalHttp(Http):
-    """The process ends right after so many requests: what they asked for is done, but the replies are never read."""
-
-    def __init__(self, requests: int) -> None:
-        super().__init__()
-        self._left = requests
-
-    async def send(self, *args: Any, **kwargs: Any) -> Reply:
-        reply = await super().send(*args, **kwargs)
-        self._left -= 1
-        if self._left == 0:
-            raise Died
-        return reply
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ import pytest
 from adapters.portable import Copy, Knowledge
 from adapters.provider import Provider
 from adapters.sandbox.server import RunningSandbox
-from tests.adapters.retell.conftest import ACME, WIRING, Account, Died, MortalHttp, open_account
+from tests.adapters.mortal import Died, MortalHttp
+from tests.adapters.retell.conftest import ACME, WIRING, Account, open_account
 from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,9 @@ from adapters.http import Http
 from adapters.portable import Wiring
 from crypto.secret import Secret
 from tests.adapters.loopback import Asked, reply, serving
+from tests.adapters.mortal import Died, MortalHttp
 from tests.adapters.refusals import error_of
-from tests.adapters.retell.conftest import TRANSFER, WEBHOOK, WIRING, Account, Died, MortalHttp
+from tests.adapters.retell.conftest import TRANSFER, WEBHOOK, WIRING, Account
 from tests.support.adapters import retell_at
 
 pytestmark = pytest.mark.anyio

@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("litt
 WAYS: dict[str, Callable[[DatabaseProxy], None]] = {
     "paused": DatabaseProxy.stall,
     "killed": DatabaseProxy.refuse,
-    "slow": lambda proxy: proxy.slow(2),
+    "slow": lambda proxy: proxy.slow_down(2),
 }
 OUTAGES = pytest.mark.parametrize("away", WAYS.values(), ids=WAYS)
 THREE = PROVIDERS[:3]

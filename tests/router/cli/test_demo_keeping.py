@@ -43,7 +43,8 @@ def test_the_demo_starts_over_with_another_version_s_tables(folder: Path, monkey
 
 def test_the_demo_starts_over_at_another_address_without_a_database_or_with_a_spoilt_file(folder: Path):
     assert read_kept(folder, "http://127.0.0.1:9999") is None
-    (folder / "sandbox.pickle").write_bytes(b"spoilt")
-    assert read_kept(folder, URL) is None
     (folder / "postgres").rmdir()
+    assert read_kept(folder, URL) is None
+    (folder / "postgres").mkdir()
+    (folder / "sandbox.pickle").write_bytes(b"spoilt")
     assert read_kept(folder, URL) is None

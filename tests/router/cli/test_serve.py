@@ -16,6 +16,7 @@ from router.cli.demo import provision
 from tests.router.cli.commands import PATIENCE, Commands, get, is_over, mistakes
 from tests.router.cli.conftest import execute
 from tests.router.cli.service import ADMIN_TOKEN, place_call, providers, url_of
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a dozen processes, on a machine that may be busy
 
@@ -116,8 +117,7 @@ async def test_a_call_in_flight_is_answered_before_the_end(migrated: Commands):
         await provision(url, ADMIN_TOKEN, world)
         sandbox.state.faults.set("bland", {"fault": "hang", "operation": "handoff"})
         calling = asyncio.create_task(place_call(url, world))
-        while not sandbox.state.requests_to("bland", operation="handoff"):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await wait_until(lambda: sandbox.state.requests_to("bland", operation="handoff"))
         serving.tell(signal.SIGTERM)
         await asyncio.to_thread(serving.wait_for_events, "service.draining")
         probe = await asyncio.to_thread(get, f"{url}/readyz")

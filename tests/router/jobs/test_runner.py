@@ -292,11 +292,11 @@ async def test_the_limit_of_jobs_at_once_holds_over_all_workers(database, databa
 
 
 async def test_a_stopped_runner_finishes_short_jobs_and_begins_none(database, runner):
-    begun, done = [], []
+    begun, done, go_on = [], [], asyncio.Event()
 
     async def handler(job):
         begun.append(job.payload["id"])
-        await asyncio.sleep(0.2)
+        await go_on.wait()
         done.append(job.payload["id"])
 
     runner.handle("test.work", handler, at_once=1)
@@ -304,6 +304,10 @@ async def test_a_stopped_runner_finishes_short_jobs_and_begins_none(database, ru
         await enqueue(database.settings, "test.work", {"id": number})
     async with running(runner):
         await wait_until(lambda: begun)
+        await runner.stop()
+        for _ in range(10):  # round trips, in which a job that is not waited for would be broken off
+            assert await waiting(database) == 3
+        go_on.set()
     assert begun == done == [0]
     assert await waiting(database) == 2
 
