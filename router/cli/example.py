@@ -34,10 +34,14 @@ def describe_all(declared: Mapping[str, Declared]) -> list[Described]:
         if field == "providers":
             described += [Described(env_name(name), one.help, one.default) for name, one in declared.items()]
         elif not info.exclude:
-            default = None if info.default_factory or info.default in (None, "") else str(info.default)
+            default = None if info.default_factory or info.default in (None, "") else _write(info.default)
             meaning = " ".join((info.description or "").split())
             described.append(Described(env_name(field), meaning, default, is_secret(info)))
     return described
+
+
+def _write(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def make_example(declared: Mapping[str, Declared]) -> str:
