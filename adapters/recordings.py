@@ -20,7 +20,7 @@ from adapters.requests import Auth
 
 _WHOLE: Final = 200
 _PART: Final = 206
-_OUT_OF_RANGE: Final = 416
+OUT_OF_RANGE: Final = 416
 _GONE: Final = frozenset({401, 403, 404, 410})  # of stores: also for an address that no longer opens
 _RANGE: Final = re.compile(r"bytes=[0-9, -]+")
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15}-[0-9]{1,15}|\*)/([0-9]{1,15}|\*)")
@@ -52,7 +52,7 @@ async def stream_recording(
         raise GoneError("There is no recording of this call.")
     base = client.settings["url"].rstrip("/")
     place = choose_place(places, facet.hosts, base)
-    headers = {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
+    headers = ask_range(byte_range)
     auth = None
     if isinstance(place, ServedByApi):
         url, auth = base + place.path, Auth(client.key, client.scheme, header=client.key_header)
@@ -63,7 +63,7 @@ async def stream_recording(
         client.system, "GET", url, auth=auth, headers=headers, limit=client.limit
     ) as download:
         reply = Reply(download.status, download.headers, b"")
-        if auth is not None and not reply.ok and reply.status not in (_OUT_OF_RANGE, *client.gone):
+        if auth is not None and not reply.ok and reply.status not in (OUT_OF_RANGE, *client.gone):
             raise client.refusal(reply)
         head = read_head(reply, urlsplit(url).path)
         yield head
@@ -77,6 +77,11 @@ async def delete_call(client: Client, facet: RecordingsFacet[Any], provider_call
     if not is_id(provider_call_id):
         raise bad_request("This is not the id of a call.")
     await facet.delete_call(client, provider_call_id)
+
+
+def ask_range(byte_range: str | None) -> dict[str, str]:
+    """The header for a part; none for what is not a range."""
+    return {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
 
 
 def choose_place(places: Sequence[StoredAt | ServedByApi], hosts: Sequence[str], base: str) -> StoredAt | ServedByApi:
@@ -105,7 +110,7 @@ def _is_own(url: str, hosts: Sequence[str], base: str) -> bool:
 def read_head(reply: Reply, path: str) -> RecordingPart:
     """Raises ProviderError for anything but audio, because the body goes to a person's browser."""
     content_range = _fit(_CONTENT_RANGE, reply.headers.get("content-range", ""))
-    if reply.status == _OUT_OF_RANGE:
+    if reply.status == OUT_OF_RANGE:
         return RecordingPart(status=reply.status, content_range=content_range)
     if reply.status in _GONE:
         raise GoneError("The recording is gone.")

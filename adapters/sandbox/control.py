@@ -66,8 +66,8 @@ class _Control:
         for account in self._sandbox.twilio.accounts.values():
             if account.number_called(e164) is not None:
                 return JSONResponse({"account_sid": account.sid, "auth_token": account.auth_token})
-        for api in (self._sandbox.retell, self._sandbox.bland):
-            if any(e164 in org.numbers for org in api.orgs):
+        for api in self._sandbox.apis:
+            if any(e164 in getattr(org, "numbers", ()) for org in api.orgs):
                 return JSONResponse({"provider": api.name})
         return JSONResponse({})
 

@@ -99,12 +99,13 @@ class DemoPages:
         return Response(status_code=204)
 
     def _row(self, provider: str, key: str) -> str:
+        label = next((type(api).__name__ for api in self.sandbox.apis if api.name == provider), provider)
         now = next((fault.name for name, fault in self.sandbox.faults if name == provider), "")
         options = "".join(
             f'<option value="{name}"{" selected" if name == now else ""}>{_say(name)}</option>' for name in ("", *NAMES)
         )
         return (
-            f"<tr><th>{html.escape(provider.title())}</th><td><code>{html.escape(key)}</code></td>"
+            f"<tr><th>{html.escape(label)}</th><td><code>{html.escape(key)}</code></td>"
             f"<td><code>{html.escape(self.broke_keys.get(provider, ''))}</code></td>"
             f'<td><form method="post" action="/faults"><input type="hidden" name="provider" value="{provider}">'
             f'<select name="fault" aria-label="Fault of {provider}">{options}</select><button>Set</button></form></td></tr>'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any, Final
 
 from adapters.carrier import Account, CarrierRecording, RecordingPart
-from adapters.recordings import read_head
+from adapters.recordings import OUT_OF_RANGE, ask_range, read_head
 from adapters.replies import Reply, find, refusal, text
 from adapters.twilio.rest import (
     NAME,
@@ -25,8 +24,6 @@ from adapters.twilio.rest import (
 )
 
 _RECORD_VERB: Final = "RecordVerb"
-_OUT_OF_RANGE: Final = 416
-_RANGE: Final = re.compile(r"bytes=[0-9, -]+")
 
 
 class Recordings(Resource):
@@ -56,11 +53,10 @@ class Recordings(Resource):
         """
         check_sid("RE", recording_sid)
         url = self._rest.url(f"{home(account)}/Recordings/{recording_sid}.mp3")
-        headers = {"range": byte_range} if byte_range and _RANGE.fullmatch(byte_range) else {}
-        auth = basic(account)
+        headers, auth = ask_range(byte_range), basic(account)
         async with self._rest.http.stream(NAME, "GET", url, auth=auth, headers=headers, limit=limit) as download:
             head = Reply(download.status, download.headers, b"")
-            if not head.ok and head.status != _OUT_OF_RANGE:
+            if not head.ok and head.status != OUT_OF_RANGE:
                 raise refusal(head, ())
             yield read_head(head, url)
             if head.ok:

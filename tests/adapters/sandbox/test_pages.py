@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from adapters.registry import PROVIDERS
 from adapters.sandbox.pages import DemoPages
 from adapters.sandbox.state import Sandbox
 
@@ -31,6 +32,15 @@ async def test_it_says_which_keys_it_takes(visitor: httpx.AsyncClient):
     page = (await visitor.get("/")).text
     assert "key-that-works" in page
     assert "key-without-credit" in page
+
+
+async def test_providers_have_the_names_by_which_people_know_them(sandbox: Sandbox):
+    keys = {one.name: "key" for one in PROVIDERS}
+    pages = DemoPages.of(sandbox, keys, {})
+    transport = httpx.ASGITransport(Starlette(routes=pages.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        page = (await client.get("/")).text
+    assert all(f"<th>{one.label}</th>" in page for one in PROVIDERS)
 
 
 async def test_a_provider_is_made_to_fail_and_to_work_again(visitor: httpx.AsyncClient, sandbox: Sandbox):
