@@ -24,7 +24,9 @@ _FAMILY: Final = 2  # the segment after the first slash's: "twilio" in /webhooks
 
 
 class Webhooks:
-    """Routes by path. Paths with placeholders are grouped by number of segments and the segment that tells families apart."""
+    """Routes by path. Those with placeholders are grouped by the number of segments and by the segment that tells families
+    apart.
+    """
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._fixed: dict[str, Route] = {}

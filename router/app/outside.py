@@ -37,9 +37,8 @@ from router.telemetry import metrics, traces
 from router.vault import Vault
 
 _OPERATORS: Final = 20  # downloads, beside those of the agencies
-CALLS_LIMITS: Final = Limits(
-    connections=6000, per_host=1600
-)  # more than bulkheads let wait at a provider, and at three
+# More than bulkheads let wait at a provider, and at three.
+CALLS_LIMITS: Final = Limits(connections=6000, per_host=1600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ class Outside:
     """Everything that leads out of the process or stores what comes in.
 
     `live_carrier` has connections for live calls only: transfers and time limits must not wait behind anything.
-    `listening_carrier` and `listening_providers` have those for recordings that people listen to, as slowly as they like: nothing else waits behind.
+    `listening_carrier` and `listening_providers` have those for recordings that people listen to, as slowly as they like:
+    nothing else waits behind.
     """
 
     database: Database

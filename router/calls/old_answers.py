@@ -17,9 +17,8 @@ from router.store.pool import Database
 
 ERASE_ANSWERS: Final = "calls.erase_answers"
 
-_KEPT: Final = timedelta(
-    minutes=15
-)  # after the call's end: Twilio repeats within seconds, providers report within minutes
+# After the call's end: Twilio repeats within seconds, providers report within minutes.
+_KEPT: Final = timedelta(minutes=15)
 _LONGEST_CALL: Final = timedelta(days=1)  # by then a call is over, whether its end was seen or not
 _AT_ONCE: Final = 500
 _BATCHES: Final = 100  # a minute

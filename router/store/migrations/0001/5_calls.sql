@@ -7,8 +7,9 @@ CREATE FUNCTION words_of(agency_id text, said text) RETURNS tsvector LANGUAGE pl
     END
     $$;
 
--- `end_reason` is the provider's own word; `turns` is the transcript as [speaker, seconds from the start or null, text]; `ai_seconds` is how long it says that it had the call. `swept_at` is when the
--- carrier was last asked about a call without an end. `forgotten_at`: what was said on the call is deleted.
+-- `end_reason` is the provider's own word, and `ai_seconds` is how long it says that it had the call. `turns` is the
+-- transcript as [speaker, seconds from the start or null, text]. `swept_at` is when the carrier was last asked about a call
+-- without an end. `forgotten_at`: what was said on the call is deleted.
 CREATE TABLE calls (
     id               text PRIMARY KEY,
     account_sid      text NOT NULL,

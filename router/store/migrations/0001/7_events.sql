@@ -1,5 +1,5 @@
--- `sealed` is what its deliveries are signed with; until `former_until` also the secret before it. Events up to `place` have become deliveries. `slow`: the latest
--- attempt failed or took long. `gone_at`: it answered 410 then, which paused it.
+-- `sealed` is what its deliveries are signed with; until `former_until` also the secret before it. Events up to `place` have
+-- become deliveries. `slow`: the latest attempt failed or took long. `gone_at`: it answered 410 then, which paused it.
 CREATE TABLE endpoints (
     id            text PRIMARY KEY,
     agency_id     text NOT NULL REFERENCES agencies ON DELETE CASCADE,
