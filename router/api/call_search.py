@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from adapters.phone import is_e164
-from router.api.moments import Moment, read_moment
+from router.api.moments import Between, require_order
 from router.api.pages import Page
 from router.callers import find_spellings
 from router.errors import InvalidError
@@ -44,25 +43,9 @@ _Number = Annotated[str, StringConstraints(min_length=1, max_length=100), Before
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 
 
-class CallQuery(Page):
+class CallQuery(Between, Page):
     """Which calls are wanted. Left out, a filter lets all pass."""
 
-    since: Annotated[
-        Moment | None,
-        Field(
-            alias="from",
-            description="The first day on which they came in, in UTC, or a time by RFC 3339",
-            examples=["2026-03-01", "2026-03-01T09:00:00Z"],
-        ),
-    ] = None
-    until: Annotated[
-        Moment | None,
-        Field(
-            alias="to",
-            description="The last day, in UTC, or the time by RFC 3339 before which they came in",
-            examples=["2026-03-31", "2026-03-31T18:00:00Z"],
-        ),
-    ] = None
     client_id: Annotated[_Name | None, Field(description="The client that was called")] = None
     number: Annotated[
         _Number | None,
@@ -97,10 +80,9 @@ class CallQuery(Page):
 
     async def read_wanted(self, database: Database, agency_id: str) -> Wanted:
         """Raises InvalidError."""
-        since = read_moment(self.since, "from", timedelta())
-        until = read_moment(self.until, "to", timedelta(days=1))
-        if since is not None and until is not None and since >= until:
-            raise InvalidError("from", "must be before to")
+        since, until = self.read_ends()
+        if since is not None and until is not None:
+            require_order(since, until)
         typed = {name: text for name, text in (("number", self.number), ("caller", self.caller)) if text is not None}
         is_national = any("+" not in text for text in typed.values())
         near = await list_examples(database.settings, agency_id) if is_national else ()

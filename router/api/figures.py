@@ -11,12 +11,12 @@ import fastapi
 from pydantic import Field
 
 from router.api.asking import OwnAgency, Use
-from router.api.moments import Moment, read_moment
+from router.api.moments import Between, require_order
 from router.api.problems import Problem
 from router.api.route import FiguresRoute, resource
 from router.clock import Clock
 from router.errors import InvalidError
-from router.fields import Output, Query
+from router.fields import Output
 from router.store.calls.days import Day, read_days
 from router.store.calls.figures import Figures, read_figures
 from router.store.pool import Database, TooSlowError
@@ -125,35 +125,15 @@ class DaysReply(Output):
     days: Annotated[list[DayReply], Field(description="Every day of the span, oldest first, also those without calls")]
 
 
-class Span(Query):
+class Span(Between):
     """The span of the figures."""
 
-    since: Annotated[
-        Moment | None,
-        Field(
-            alias="from",
-            description="The first day, in UTC, or a time by RFC 3339; left out, 30 days before the end",
-            examples=["2026-03-01", "2026-03-01T09:00:00Z"],
-        ),
-    ] = None
-    until: Annotated[
-        Moment | None,
-        Field(
-            alias="to",
-            description="The last day, in UTC, or the time by RFC 3339 before which calls began; left out, now",
-            examples=["2026-03-31", "2026-03-31T18:00:00Z"],
-        ),
-    ] = None
-
     def read(self, now: datetime) -> tuple[datetime, datetime]:
-        """From the first up to, not including, the second. A day is one in UTC, and as `to` it is included.
-
-        Raises InvalidError.
-        """
-        until = read_moment(self.until, "to", timedelta(days=1)) or now
-        since = read_moment(self.since, "from", timedelta()) or until - timedelta(days=_DEFAULT_DAYS)
-        if since >= until:
-            raise InvalidError("from", "must be before to")
+        """Up to now, if no end is given. Raises InvalidError."""
+        begins, ends = self.read_ends()
+        until = ends or now
+        since = begins or until - timedelta(days=_DEFAULT_DAYS)
+        require_order(since, until)
         if until - since > timedelta(days=_MOST_DAYS):
             raise InvalidError("from", f"must be at most {_MOST_DAYS} days before to")
         return since, until
@@ -163,7 +143,7 @@ class Span(Query):
     "/v1/agencies/{agency}/figures",
     summary="Count calls: who answered, how fast, what it cost",
     description="Counts ended calls that began in the span, without calls that an owner's phone forwarded back to us. "
-    f"At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
+    f"At most {_MOST_DAYS} days; without `from` the last {_DEFAULT_DAYS}, without `to` up to now.",
     response_model=FiguresReply,
 )
 async def show_figures(
@@ -182,7 +162,7 @@ async def show_figures(
     "/v1/agencies/{agency}/figures/days",
     summary="Count the calls of each day: who answered, how fast, what it cost, how often providers failed",
     description="Counts the same calls as the figures of the whole span, by the day in UTC on which they began. "
-    f"At most {_MOST_DAYS} days; without a span the last {_DEFAULT_DAYS}.",
+    f"At most {_MOST_DAYS} days; without `from` the last {_DEFAULT_DAYS}, without `to` up to now.",
     response_model=DaysReply,
 )
 async def show_days(

@@ -1,4 +1,4 @@
-"""The ends of a span in the address of a request: a day, or a moment."""
+"""A span in the address of a request: each end is a day, or a moment."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from router.errors import InvalidError
-from router.fields import Matching
+from router.fields import Matching, Query
 
 _DAY: Final = r"2[0-9]{3}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -30,7 +30,41 @@ Moment = Annotated[
 ]
 
 
-def read_moment(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
+class Between(Query):
+    """When calls came in."""
+
+    since: Annotated[
+        Moment | None,
+        Field(
+            alias="from",
+            description="The first day on which they came in, in UTC, or a time by RFC 3339",
+            examples=["2026-03-01", "2026-03-01T09:00:00Z"],
+        ),
+    ] = None
+    until: Annotated[
+        Moment | None,
+        Field(
+            alias="to",
+            description="The last day, in UTC, or the time by RFC 3339 before which they came in",
+            examples=["2026-03-31", "2026-03-31T18:00:00Z"],
+        ),
+    ] = None
+
+    def read_ends(self) -> tuple[datetime | None, datetime | None]:
+        """From the first up to, not including, the second. A day is one in UTC, and as `to` it is included.
+
+        Raises InvalidError.
+        """
+        return _read_moment(self.since, "from", timedelta()), _read_moment(self.until, "to", timedelta(days=1))
+
+
+def require_order(since: datetime, until: datetime) -> None:
+    """Raises InvalidError."""
+    if since >= until:
+        raise InvalidError("from", "must be before to")
+
+
+def _read_moment(text: str | None, name: str, whole_day: timedelta) -> datetime | None:
     """A day is one in UTC, and stands for its beginning and so much more. Raises InvalidError."""
     if text is None:
         return None

@@ -13,8 +13,6 @@ from router.console.words import CONTENT_TYPES
 from router.telemetry import CALL_EVENTS
 
 _SPANS: Final = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-
-
 _STATES: Final = ("waiting", "delivered", "dead")
 _EVERYTHING: Final = "*"
 _NEW: Final = {"url": "", "which": "all", "events": [], "content_type": "", "description": ""}

@@ -21,8 +21,8 @@ ContentType: TypeAlias = Literal["application/json", "application/cloudevents+js
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
     """Where an agency receives events. `resting_until`: deliveries pause until then after `failures` in a row. `slow`: the
-    latest attempt failed or took long. `former_sealed`: what signed before, and also signs until `former_until`. `gone_at`: it answered 410 Gone then, and was paused. `place`: events up to there have
-    become deliveries.
+    latest attempt failed or took long. `former_sealed`: what signed before, and also signs until `former_until`.
+    `gone_at`: it answered 410 Gone then, and was paused. `place`: events up to there have become deliveries.
     """
 
     id: str
