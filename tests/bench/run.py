@@ -16,9 +16,10 @@ from typing import Final
 import asyncpg
 
 from router.hygiene import MEMORY_IS_OVERWRITTEN
-from tests.bench.counting import Counts, counting_proxy, written
+from tests.bench.counting import Counts, count_so_far
 from tests.bench.load import Request, end_all, new_calls, ring_all, send_all
 from tests.bench.stage import AGENCIES, Side, Stage, opened_stage
+from tests.support.database_proxy import DatabaseProxy, proxied
 
 IN_PROGRESS: Final = 10  # calls of each agency, all the time
 _ROUNDS: Final = 5
@@ -141,33 +142,29 @@ async def spend(stage: Stage, side: Side, cost: Cost, requests: Sequence[Request
 
 async def _count(stage: Stage, at_once: int) -> dict[str, tuple[Counts, Counts]]:
     """Apart from the measurement: the proxy in between costs time."""
-    async with counting_proxy(stage.floors_dsn) as to_floors, counting_proxy(stage.dsn) as to_services:
+    async with proxied(stage.floors_dsn) as to_floors, proxied(stage.dsn) as to_services:
         return {
             "the floor": await _count_at(
-                stage, await stage.start_floor("floor", dsn=to_floors.dsn), to_floors.counts, at_once
+                stage, await stage.start_floor("floor", dsn=to_floors.dsn), to_floors, at_once
             ),
             "the service": await _count_at(
-                stage, await stage.start_service("service", dsn=to_services.dsn), to_services.counts, at_once
+                stage, await stage.start_service("service", dsn=to_services.dsn), to_services, at_once
             ),
         }
 
 
-async def _count_at(stage: Stage, side: Side, counts: Counts, at_once: int) -> tuple[Counts, Counts]:
+async def _count_at(stage: Stage, side: Side, proxy: DatabaseProxy, at_once: int) -> tuple[Counts, Counts]:
     """Of a new call, and of a call's end."""
     await warm_up(stage, side, at_once)
     calls = new_calls(stage, stage.clients, AGENCIES * _COUNTED)
     db = await asyncpg.connect(stage.dsn)
     try:
-        marks = [await _mark(counts, db)]
+        marks = [await count_so_far(proxy, db)]
         await ring_all(stage, side, calls, at_once)
-        marks.append(await _mark(counts, db))
+        marks.append(await count_so_far(proxy, db))
         await end_all(stage, side, calls, at_once)
-        marks.append(await _mark(counts, db))
+        marks.append(await count_so_far(proxy, db))
     finally:
         await db.close()
     new, ended = (after.minus(before).per(len(calls)) for before, after in itertools.pairwise(marks))
     return new, ended
-
-
-async def _mark(counts: Counts, db: asyncpg.Connection) -> Counts:
-    return counts.with_wal(await written(db))

@@ -19,18 +19,21 @@ class Talk:
 
     statements: list[str] = field(default_factory=list)  # that were executed
     round_trips: int = 0
-    transactions: int = 0  # that ended
+    transactions: int = 0  # in which something was executed, and that ended
+    wire: int = 0  # bytes, both ways
     _prepared: dict[bytes, str] = field(default_factory=dict)
     _bound: str = ""
     _asked: bytearray = field(default_factory=bytearray)
     _answered: bytearray = field(default_factory=bytearray)
     _greeted: bool = False
+    _has_run: bool = False
 
     def clear(self) -> None:
-        self.statements, self.round_trips, self.transactions = [], 0, 0
+        self.statements, self.round_trips, self.transactions, self.wire = [], 0, 0, 0
 
     def ask(self, data: bytes) -> None:
         """From the client."""
+        self.wire += len(data)
         self._asked += data
         if not self._greeted and self._asked:
             (length,) = _LENGTH.unpack_from(self._asked)
@@ -39,7 +42,7 @@ class Talk:
         for kind, body in _messages(self._asked):
             match kind:
                 case b"Q":
-                    self.statements.append(body.rstrip(b"\0").decode())
+                    self._note(body.rstrip(b"\0").decode())
                 case b"P":
                     name, text, _ = body.split(b"\0", 2)
                     self._prepared[name] = text.decode()
@@ -47,15 +50,21 @@ class Talk:
                     _, name, _ = body.split(b"\0", 2)
                     self._bound = self._prepared[name]
                 case b"E":
-                    self.statements.append(self._bound)
+                    self._note(self._bound)
 
     def answer(self, data: bytes) -> None:
         """From the server."""
+        self.wire += len(data)
         self._answered += data
         for kind, body in _messages(self._answered):
             if kind == b"Z":
                 self.round_trips += 1
-                self.transactions += body == b"I"
+                self.transactions += self._has_run and body == b"I"
+                self._has_run = False
+
+    def _note(self, statement: str) -> None:
+        self.statements.append(statement)
+        self._has_run = True
 
 
 def _messages(waiting: bytearray) -> Iterator[tuple[bytes, bytes]]:
