@@ -176,7 +176,7 @@ async def delete_call(
     only_here: Annotated[bool, fastapi.Query(description="Leave what the voice provider keeps of it there")] = False,
 ) -> None:
     """Its messages are deleted at the carrier first, and the call with its recording and transcript at the voice provider
-    that had it. 409: it is in progress, or the provider does not delete it (Bland allows that to some organisations only);
+    that had it. 409: it is in progress, or the provider does not delete it (some allow it to certain accounts only);
     the answer says why.
     """
     await recordings.delete_call(agency, call, author, only_here=only_here)

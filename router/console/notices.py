@@ -181,8 +181,8 @@ CONFIRMATIONS: Final[Mapping[str, Confirmation]] = {
     ),
     "call": Confirmation(
         "Delete this call?",
-        "Its events, transcript and messages are deleted, also recordings at the carrier. This cannot be undone. Figures "
-        "no longer count the call.",
+        "Its events, transcript and messages are deleted, and its recordings at the carrier and at the voice provider. This "
+        "cannot be undone. Figures no longer count the call.",
         "Delete the call",
     ),
     "voicemail": Confirmation(
