@@ -8,8 +8,6 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from adapters.registry import Providers
-from adapters.twilio import ABOUT
-from router.accounts import CARRIER
 from router.clock import Clock
 from router.errors import require
 from router.store.numbers.numbers import ABANDONED_AFTER
@@ -227,7 +225,7 @@ class HealthViews:
     def explain(self, trouble: Trouble) -> Finding:
         """In words for people."""
         meaning, provider = _MEANINGS[trouble.kind], trouble.provider or ""
-        label = ABOUT.label if provider == CARRIER else self.providers.label(provider) if provider else ""
+        label = self.providers.label(provider) if provider else ""
         said = trouble.said or ""
         if said and trouble.kind not in _AMOUNTS:
             said = f" {said[:1].upper()}{said[1:].rstrip('.')}."
