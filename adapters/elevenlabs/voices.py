@@ -7,15 +7,24 @@ from typing import Any, Final
 
 from adapters.client import LISTS
 from adapters.elevenlabs.api import Client
-from adapters.portable import Voice, read_voices
+from adapters.portable import MOST_VOICES, Voice, read_voices
 from adapters.replies import find, read_objects, text
 
-_PAGE: Final = 100  # the most that one page may have; a workspace that uses more voices is not expected
+_PAGE: Final = 100  # the most that one page may have
 
 
 async def list_voices(client: Client) -> list[Voice]:
-    reply = await client.send("GET", "/v2/voices", query={"page_size": _PAGE}, max_bytes=LISTS)
-    return read_voices(read_objects(reply, find(client.read(reply), "voices"), ()), _read)
+    items: list[dict[str, Any]] = []
+    query: dict[str, str | int] = {"page_size": _PAGE}
+    for _ in range(MOST_VOICES // _PAGE):
+        reply = await client.send("GET", "/v2/voices", query=query, max_bytes=LISTS)
+        answer = client.read(reply)
+        items += read_objects(reply, find(answer, "voices"), ())
+        following = text(find(answer, "next_page_token"))
+        if find(answer, "has_more") is not True or following in (None, query.get("next_page_token")):
+            break
+        query["next_page_token"] = str(following)
+    return read_voices(items, _read)
 
 
 def _read(item: Mapping[str, Any]) -> Voice | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from adapters.base import ErrorKind, ProviderError
 from adapters.http import Http
 from adapters.portable import MOST_VOICES, Voice, read_voices
 from adapters.provider import Provider
-from tests.adapters.loopback import reply, serving
+from tests.adapters.loopback import Asked, reply, serving
 from tests.adapters.refusals import KEY
 from tests.support.adapters import bland_at, elevenlabs_at, retell_at
 
@@ -77,6 +78,27 @@ async def test_a_list_that_is_none_is_an_error(http: Http, name: str):
         with pytest.raises(ProviderError) as caught:
             await provider.list_voices(provider.open(KEY, 5))
     assert caught.value.kind is ErrorKind.MALFORMED_REPLY
+
+
+async def test_a_workspace_with_more_voices_than_a_page_has_shows_them_all(http: Http):
+    def page(name: str, token: str) -> dict[str, Any]:
+        return {"voices": [{"voice_id": name, "name": name}], "has_more": True, "next_page_token": token}
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        answer = page("Bob", "end") if "next_page_token=more" in asked.target else page("Eric", "more")
+        await reply(200, answer | ({"has_more": False} if answer["next_page_token"] == "end" else {}))(asked, writer)
+
+    async with serving(script) as server:
+        provider = elevenlabs_at(http, server.url)
+        voices = await provider.list_voices(provider.open(KEY, 5))
+    assert [voice.name for voice in voices] == ["Eric", "Bob"]
+
+
+async def test_a_list_without_an_end_is_read_to_its_bound(http: Http):
+    async with serving(reply(200, {"voices": [], "has_more": True, "next_page_token": "again"})) as server:
+        provider = elevenlabs_at(http, server.url)
+        assert await provider.list_voices(provider.open(KEY, 5)) == []
+    assert len(server.asked) == 2
 
 
 def test_texts_and_their_number_are_bounded_and_samples_are_https():
