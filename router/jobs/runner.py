@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from router.jobs.retry import Again, GiveUp, RetryPolicy
-from router.store.pool import DATABASE_ERRORS, Pool, open_plain_pool
+from router.store.pool import AWAY_ERRORS, DATABASE_ERRORS, Pool, open_plain_pool
 from router.telemetry import emit, metrics, traces
 
 if TYPE_CHECKING:
@@ -247,9 +247,11 @@ def _guard_tick(
                 return
             with traces.working(name, 1):
                 await _do_until(over, tick)
-        except (_Stopped, *DATABASE_ERRORS):
-            return  # the next run may succeed
-        except Exception as error:  # noqa: BLE001  likewise
+        except _Stopped:
+            return
+        except AWAY_ERRORS:  # calls report it; the next run may succeed
+            metrics.job_finished(name, "failed")
+        except Exception as error:  # noqa: BLE001  a bug, or a statement that the server refuses
             metrics.job_finished(name, "failed")
             emit("job.failed", job=name, tried=1, reason=type(error).__name__, exception=error)
         else:

@@ -464,6 +464,13 @@ async def test_work_goes_on_after_the_database_was_away(database, database_dsn, 
     assert captured_events.named("jobs.failed") == []
 
 
+async def test_scheduled_work_whose_statement_is_refused_says_so(database, runner, captured_events):
+    runner.repeat("test.tick", "* * * * * *", lambda: database.settings.execute("SELECT nothing"))
+    async with running(runner):
+        await wait_until(lambda: captured_events.named("job.failed"))
+    assert captured_events.named("job.failed")[0]["reason"] == "UndefinedColumnError"
+
+
 async def test_jobs_that_never_get_their_database_are_told_of_once(monkeypatch, captured_events):
     monkeypatch.setattr("router.jobs.runner._RECONNECT_SECONDS", 0.0)
     monkeypatch.setattr("router.jobs.runner._TOLD_AFTER", 2)
