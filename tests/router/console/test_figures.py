@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from router.console import charts
 from tests.router.api.client import Agency
 from tests.router.api.test_calls import BEGAN, file_call
 from tests.router.console.browsing import Browser
@@ -33,7 +34,9 @@ async def file_calls(services: Services, agency: Agency) -> None:
         )
 
 
-async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, services: Services, agency: Agency):
+async def test_shares_waits_and_costs_are_shown_for_the_span(
+    browser: Browser, services: Services, agency: Agency, monkeypatch: pytest.MonkeyPatch
+):
     await file_calls(services, agency)
     page = await browser.open("figures?from=2026-03-01&to=2026-03-02")
     assert "75%" in page.words
@@ -53,6 +56,10 @@ async def test_shares_waits_and_costs_are_shown_for_the_span(browser: Browser, s
     assert waits.find_all("tr")[-1].text == "2 Mar 2.0 s 2.0 s"
     assert cost.find_all("tr")[-1].text == "2 Mar $3.75"
     assert (await browser.open("figures?from=2025-01-01&to=2025-01-02")).words.count("No calls in this period") == 1
+    monkeypatch.setattr(charts, "_OF_AGENCY", 0)
+    crowded = await browser.open("figures?from=2026-03-01&to=2026-03-02")
+    assert "$3.75" in crowded.words
+    assert "Reload the page in a moment" in crowded.tree.find("div", role="alert").text
 
 
 async def test_without_a_span_it_is_the_last_thirty_days(browser: Browser):
