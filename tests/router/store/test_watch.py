@@ -20,6 +20,12 @@ pytestmark = pytest.mark.anyio
 POOLS = ("calls", "webhooks", "settings", "figures")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is not a silent database."""
+    monkeypatch.setattr("router.store.watch._PATIENCE_SECONDS", 30)
+
+
 def states() -> list[float | None]:
     return [REGISTRY.get_sample_value("callrouter_database_up", {"pool": pool}) for pool in POOLS]
 
@@ -52,7 +58,7 @@ async def test_a_silent_database_is_down_until_it_answers_in_time(database_dsn: 
         assert states()[0] == 0
         proxy.go_on()
         await wait_until(watch._asking["calls"].done)
-        monkeypatch.setattr("router.store.watch._PATIENCE_SECONDS", 10)
+        monkeypatch.setattr("router.store.watch._PATIENCE_SECONDS", 30)
         await watch.look()
         assert states()[0] == 1
 
