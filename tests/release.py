@@ -57,7 +57,7 @@ def try_last_release() -> int:
         check=False,
     )
     if said.returncode:
-        say("There is no release yet.")
+        say(f"No release was found: {said.stderr.strip()}")
         return 0
     tag = said.stdout.strip()
     folder = ROOT / "build" / f"release-{tag}"

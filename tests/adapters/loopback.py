@@ -75,7 +75,7 @@ class Loopback:
                     self.arrived.notify_all()
                 await self._answer_while_connected(asked, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
+            pass  # the client has hung up, or the test is over
         finally:
             self._tasks.discard(task)
             self.gone.set()

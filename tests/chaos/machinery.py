@@ -110,7 +110,7 @@ class Replica:
                     if (await client.get(f"{self.url}/{probe}")).status_code == httpx.codes.OK:
                         return
                 except httpx.HTTPError:
-                    pass
+                    pass  # not yet
                 await asyncio.sleep(0.05)
 
 

@@ -34,7 +34,6 @@ class Service:
     database_away: bool = False
     asked: int = 0
     now: float = 0.0
-
     takes: float = 0.0  # seconds that the database takes to answer
 
     async def database(self) -> Check:
